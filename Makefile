@@ -1,0 +1,26 @@
+PYTHON ?= python3
+
+.PHONY: run test check
+
+run: .venv/installed
+	.venv/bin/riveg run quickstart
+
+test: .venv-test/installed
+	.venv-test/bin/python -m pytest $(PYTEST_ARGS)
+
+check: .venv-test/installed
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/ruff check .
+	.venv-test/bin/mypy
+	.venv-test/bin/python -m pytest -m "not slow" -q
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv-test/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-test
+	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e ".[dev]"
+	touch $@

@@ -1,0 +1,20 @@
+"""riveg: named entities in posts, their types, and where and which pixels they are in the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from riveg.system import System, load_system, make_sample
+
+__version__ = "0.1.0"
+__all__ = ["System", "__version__", "load_system", "make_sample"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on use: `import riveg` costs nothing and pulls in no heavy package.
+    if name in {"System", "load_system", "make_sample"}:
+        from riveg import system
+
+        return getattr(system, name)
+    raise AttributeError(f"module 'riveg' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Codecs, both ways: tag sequences, CoNLL, VOC, masks."""

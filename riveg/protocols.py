@@ -1,0 +1,180 @@
+"""What a backend of each stage must be able to do, and how its configuration is declared.
+
+A protocol's method takes a batch and gives back a sequence of the same length and order; every
+item is an answer or an :class:`~riveg.types.Issue`. A backend answers a batch exactly as it would
+answer each item alone. Mentions of one sample arrive together, in the sample's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from riveg.types import (
+    Entailment,
+    Entity,
+    Expression,
+    Gold,
+    ImageRef,
+    Issue,
+    Mask,
+    Observation,
+    Region,
+    Sample,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step: its config key (a verb), the folder of its backends, and what it is asked about."""
+
+    name: str
+    folder: str
+    asks_about: str
+    summary: str
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("caption", "captioners", "sample", "picture -> one text"),
+    Stage("augment", "augmenters", "sample", "sample -> knowledge, by an LLM"),
+    Stage("tag", "taggers", "sample", "text -> entities with spans, types and scores"),
+    Stage("extract", "extractors", "sample", "sample -> entities already grounded (joint systems)"),
+    Stage("rerank", "rerankers", "entity", "entity -> type, where the tagger was unsure"),
+    Stage("rewrite", "rewriters", "entity", "entity -> referring expression"),
+    Stage("observe", "observers", "sample", "picture -> faces, people and lettering in it"),
+    Stage("entail", "entailers", "entity", "entity -> does the picture show it?"),
+    Stage("ground", "grounders", "entity", "entity -> regions, best first"),
+    Stage("segment", "segmenters", "entity", "region -> mask"),
+)
+"""Every stage in the order in which a system runs them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One entity together with the sample it stands in."""
+
+    sample: Sample
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A reranker's answer: the label, and the label distribution (sums to 1)."""
+
+    label: str
+    label_scores: Mapping[str, float]
+
+
+class PictureSource(Protocol):
+    """Where stages get pictures from; both methods raise :class:`~riveg.errors.ImageFault`."""
+
+    def load(self, image: ImageRef) -> NDArray[np.uint8]:
+        """The upright picture, RGB, *shape* ``(height, width, 3)``, values in [0, 255]."""
+
+    def probe(self, image: ImageRef) -> ImageRef:
+        """The same reference with the upright picture's width and height filled in."""
+
+
+class Captioner(Protocol):
+    def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+        """One sentence or more about each picture."""
+
+
+class Augmenter(Protocol):
+    def augment(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+        """Knowledge text about each sample."""
+
+
+class Tagger(Protocol):
+    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+        """The entities of each text, by position; ids are unique within a sample."""
+
+
+class Extractor(Protocol):
+    def extract(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+        """The entities of each post with their regions."""
+
+
+class Reranker(Protocol):
+    def rerank(self, mentions: Sequence[Mention]) -> Sequence[Ranking | Issue]:
+        """The label of each mention after a second look."""
+
+
+class Rewriter(Protocol):
+    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
+        """A referring expression for each mention."""
+
+
+class Observer(Protocol):
+    def observe(self, samples: Sequence[Sample]) -> Sequence[tuple[Observation, ...] | Issue]:
+        """What plain vision finds in each picture; ``()`` where it finds nothing."""
+
+
+class Entailer(Protocol):
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
+        """Whether each mention is to be seen in its picture."""
+
+
+class Grounder(Protocol):
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
+        """Each mention's regions, best first; only groundable mentions are asked about."""
+
+
+class Segmenter(Protocol):
+    def segment(self, mentions: Sequence[Mention]) -> Sequence[tuple[Mask, ...] | Issue]:
+        """One mask for each region of each mention, in the regions' order."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What a backend may need from the run it is built for.
+
+    ``base`` is the folder that relative paths of the configuration start from; ``gold`` is filled
+    for oracle backends only.
+    """
+
+    images: PictureSource
+    base: Path = field(default_factory=Path)
+    gold: Mapping[str, Gold] = field(default_factory=dict)
+
+
+class BackendConfig(BaseModel):
+    """A backend's configuration: data only, importing it imports nothing heavy.
+
+    Class attributes say what the backend needs: ``extra`` is the extra that brings ``packages``
+    (import names); ``needs_picture`` that it opens the picture; ``needs_stage`` that another stage must
+    be in the system; ``oracle`` that it looks at gold. ``revision`` is raised when the code changes
+    the answers, so that parts made before are made anew.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: ClassVar[str]
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    extra: ClassVar[str | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
+    needs_picture: ClassVar[bool] = False
+    needs_stage: ClassVar[str | None] = None
+    oracle: ClassVar[bool] = False
+    revision: ClassVar[int] = 1
+
+    def build(self, context: BuildContext) -> object:
+        """The live backend; heavy packages are imported here."""
+        raise NotImplementedError
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        """Digests of what shapes the answers and lies outside the configuration: prompts, weights.
+
+        Args:
+            base: Where relative paths of the configuration start.
+        """
+        return {}

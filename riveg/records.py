@@ -1,0 +1,54 @@
+"""Records to JSON lines and back: compact, in field order, strict on unknown keys."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from riveg import types
+from riveg.errors import UserError
+
+Record = TypeVar("Record")
+
+
+def encode(record: object) -> bytes:
+    """One JSON line without its newline; fields that hold their default are left out."""
+    return _adapter(type(record)).dump_json(record, exclude_defaults=True)
+
+
+def decode(kind: type[Record], line: bytes | str, *, where: str = "record") -> Record:
+    """The record in a JSON line.
+
+    Raises:
+        UserError: If the line is no such record or holds keys that this version does not know.
+    """
+    try:
+        return _adapter(kind).validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the line"
+        raise UserError(
+            f"{where}: not a {kind.__name__} of schema {types.SCHEMA_VERSION}: "
+            f"{key}: {first['msg']}"
+        ) from error
+
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[Record]) -> TypeAdapter[Record]:
+    if kind not in _ADAPTERS:
+        _forbid_unknown_keys()
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+@cache
+def _forbid_unknown_keys() -> None:
+    # Here and not in types.py, so that the records themselves need no pydantic.
+    for kind in vars(types).values():
+        if is_dataclass(kind) and isinstance(kind, type):
+            kind.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]

@@ -1,0 +1,100 @@
+"""Backends by name: a table of strings, imported on use. Third parties add theirs by entry point.
+
+An entry point of the group ``riveg.backends`` is called ``STAGE.NAME`` and points at a
+:class:`~riveg.protocols.BackendConfig`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from riveg.errors import UserError
+from riveg.protocols import STAGES, BackendConfig
+
+ENTRY_POINT_GROUP = "riveg.backends"
+
+BACKENDS: dict[str, dict[str, str]] = {
+    "caption": {
+        "recorded": "riveg.stages.captioners.recorded:RecordedCaptionerConfig",
+    },
+    "augment": {
+        "recorded": "riveg.stages.augmenters.recorded:RecordedAugmenterConfig",
+    },
+    "tag": {
+        "mini": "riveg.stages.taggers.mini:MiniTaggerConfig",
+        "gold": "riveg.stages.taggers.gold:GoldTaggerConfig",
+        "recorded": "riveg.stages.taggers.recorded:RecordedTaggerConfig",
+    },
+    "extract": {},
+    "rerank": {},
+    "rewrite": {
+        "template": "riveg.stages.rewriters.template:TemplateRewriterConfig",
+        "recorded": "riveg.stages.rewriters.recorded:RecordedRewriterConfig",
+    },
+    "observe": {
+        "evidence": "riveg.stages.observers.evidence:EvidenceObserverConfig",
+    },
+    "entail": {
+        "mini": "riveg.stages.entailers.mini:MiniEntailerConfig",
+        "always": "riveg.stages.entailers.always:AlwaysEntailerConfig",
+        "gold": "riveg.stages.entailers.gold:GoldEntailerConfig",
+        "recorded": "riveg.stages.entailers.recorded:RecordedEntailerConfig",
+    },
+    "ground": {
+        "evidence": "riveg.stages.grounders.evidence:EvidenceGrounderConfig",
+        "gold": "riveg.stages.grounders.gold:GoldGrounderConfig",
+        "recorded": "riveg.stages.grounders.recorded:RecordedGrounderConfig",
+    },
+    "segment": {
+        "grabcut": "riveg.stages.segmenters.grabcut:GrabCutConfig",
+    },
+}
+"""``stage -> name -> "module:Config"``; ``none`` is no backend but the stage left out."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """``did you mean X? `` where a known word is near, and the list of all.
+
+    >>> suggest("grabct", ["grabcut", "sam"])
+    'did you mean grabcut? Known: grabcut, sam'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}Known: {', '.join(names) or 'none'}"
+
+
+@cache
+def backend_table() -> dict[str, dict[str, str]]:
+    """riveg's own backends and those of installed packages."""
+    table = {stage.name: dict(BACKENDS[stage.name]) for stage in STAGES}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        stage, _, name = point.name.partition(".")
+        if stage in table and name:
+            table[stage].setdefault(name, point.value)
+    return table
+
+
+def backend_config(stage: str, name: str) -> type[BackendConfig]:
+    """The configuration class of a backend.
+
+    Raises:
+        UserError: If the stage or the name is unknown, or a third party's module does not import.
+    """
+    table = backend_table()
+    if stage not in table:
+        raise UserError(f"{stage}: no such stage; {suggest(stage, table)}")
+    if name not in table[stage]:
+        raise UserError(f"{stage}: no backend {name!r}; {suggest(name, [*table[stage], 'none'])}")
+    module, _, attribute = table[stage][name].partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{stage}: backend {name!r} cannot be loaded ({error})") from error
+    if not (isinstance(found, type) and issubclass(found, BackendConfig)):
+        raise UserError(f"{stage}: backend {name!r} ({module}:{attribute}) is no BackendConfig")
+    return found

@@ -1,0 +1,196 @@
+"""The records that flow through a run: frozen values, edited by nobody.
+
+``None`` means *not answered* (the stage did not run, or an :class:`Issue` says why), ``()`` means
+*answered: nothing there*. No box or number ever stands for "nothing".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 1
+"""Version of the records on disk; raised whenever a field changes its meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range of tokens ``[start, end)``, ``0 <= start < end``."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"a span needs 0 <= start < end, got [{self.start}, {self.end})")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in absolute pixels of the upright picture, continuous edges, xyxy.
+
+    The area is ``width * height``: no pixel is added. Both sides are positive.
+    """
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+    def __post_init__(self) -> None:
+        edges = (self.x_min, self.y_min, self.x_max, self.y_max)
+        if not all(map(math.isfinite, edges)):
+            raise ValueError(f"a box needs finite edges, got {edges}")
+        if self.x_min >= self.x_max or self.y_min >= self.y_max:
+            raise ValueError(f"a box needs x_min < x_max and y_min < y_max, got {edges}")
+
+    @property
+    def width(self) -> float:
+        return self.x_max - self.x_min
+
+    @property
+    def height(self) -> float:
+        return self.y_max - self.y_min
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Pixels of the upright picture as compressed COCO run lengths (column-major).
+
+    ``source`` names what made it, for example ``grabcut`` or ``ellipse`` where that fell back.
+    """
+
+    height: int
+    width: int
+    counts: str
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One place in the picture: a box, how sure (``[0, 1]``), its pixels, and what found it."""
+
+    box: Box
+    score: float | None = None
+    mask: Mask | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entailment:
+    """P(the picture shows the entity) in ``[0, 1]``, and the gate's decision."""
+
+    probability: float | None
+    groundable: bool
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What a rewriter says of an entity: a short phrase, perhaps a longer description.
+
+    ``source`` says who wrote it; ``template`` is never a language model.
+    """
+
+    text: str
+    description: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A named entity of one sample; ``id`` is stable within the sample.
+
+    ``label_scores`` is the label distribution (sums to 1); ``regions`` are best first.
+    """
+
+    id: str
+    text: str
+    label: str
+    span: Span
+    score: float | None = None
+    label_scores: Mapping[str, float] | None = None
+    expression: str | None = None
+    description: str | None = None
+    expression_source: str | None = None
+    entailment: Entailment | None = None
+    regions: tuple[Region, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A picture by its path below a picture folder; the sides are the upright picture's, in pixels.
+
+    The sides are ``None`` until a stage has opened the picture.
+    """
+
+    path: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Something plain vision found in the picture, before anybody asked for an entity.
+
+    ``kind`` is ``face``, ``person`` or ``text``; ``text`` holds the lettering that was read.
+    """
+
+    kind: str
+    box: Box
+    score: float | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Why an answer is missing: the stage, the entity (``None``: the whole sample), and the reason."""
+
+    stage: str
+    entity_id: str | None
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A post: text and picture, and everything the stages have said of it so far.
+
+    ``offsets`` are the tokens' half-open character ranges in ``text``. Gold is never in here.
+    """
+
+    id: str
+    text: str
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    image: ImageRef | None = None
+    caption: str | None = None
+    knowledge: str | None = None
+    observations: tuple[Observation, ...] | None = None
+    entities: tuple[Entity, ...] | None = None
+    issues: tuple[Issue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GoldEntity:
+    """An annotated entity; ``boxes`` is ``()`` for ungroundable, ``None`` where the set has no boxes."""
+
+    text: str
+    label: str
+    span: Span
+    fine_label: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    masks: tuple[Mask, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """The annotation of one sample, joined to it by ``sample_id``."""
+
+    sample_id: str
+    entities: tuple[GoldEntity, ...]
