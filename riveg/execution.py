@@ -1,0 +1,345 @@
+"""A run: the input written in parts, then stage after stage over all parts, then the ends tied up."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from riveg.config import Step, SystemConfig
+from riveg.errors import UserError
+from riveg.executors.local import LocalExecutor
+from riveg.pipeline import StageRunner
+from riveg.protocols import BuildContext
+from riveg.records import decode, encode
+from riveg.resources import text_digest
+from riveg.runs import (
+    Part,
+    PartHeader,
+    RunFolder,
+    StageFolder,
+    line_digest,
+    reusable,
+    write_atomically,
+)
+from riveg.types import SCHEMA_VERSION, Gold, Issue, Sample
+
+
+class DataSource(Protocol):
+    """Where a run's samples come from; gold is asked for by oracle backends only."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def image_roots(self) -> tuple[Path, ...]: ...
+
+    def samples(self) -> Iterator[Sample]: ...
+
+    def gold(self) -> Iterator[Gold]: ...
+
+
+class Progress(Protocol):
+    """Told how a run gets on; the command line draws bars from it."""
+
+    def begin(self, stage: str, total: int | None) -> None:
+        """A stage starts; ``total`` samples, where it is known."""
+
+    def advance(self, samples: int, issues: int) -> None:
+        """So many more samples have an answer of the stage, so many of them an Issue."""
+
+    def end(self, seconds: float) -> None:
+        """The stage is through."""
+
+
+class Silence:
+    """Progress that nobody wants to see."""
+
+    def begin(self, stage: str, total: int | None) -> None:
+        return None
+
+    def advance(self, samples: int, issues: int) -> None:
+        return None
+
+    def end(self, seconds: float) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What one stage of a run did: samples in all, made now, and Issues that are its own."""
+
+    stage: str
+    backend: str
+    samples: int
+    made: int
+    issues: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run ended with; ``failed`` counts samples with at least one Issue."""
+
+    folder: Path
+    samples: int
+    failed: int
+    stages: tuple[StageReport, ...]
+
+    @property
+    def error_rate(self) -> float:
+        """Share of samples with an Issue, in [0, 1]."""
+        return self.failed / self.samples if self.samples else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """How many records of a part there are, were made now, and carry an Issue of the stage."""
+
+    samples: int
+    made: int
+    issues: int
+
+
+@dataclass
+class StageTask:
+    """Maps a part of the folder upstream to the same part of the stage's folder.
+
+    The backend is built when the first record has to be made: a finished run loads nothing.
+    """
+
+    step: Step
+    upstream: StageFolder
+    folder: StageFolder
+    fingerprint: str
+    build: Callable[[], StageRunner]
+    retry_failed: bool
+    progress: Progress = field(default_factory=Silence)
+
+    @cached_property
+    def _runner(self) -> StageRunner:
+        return self.build()
+
+    def __call__(self, index: int) -> PartReport:
+        source = self.upstream.read(index)
+        if source is None:
+            raise UserError(f"{self.upstream.part_path(index)}: is gone; give the command again")
+        inputs = tuple(line_digest(line) for line in source.lines)
+        present = self.folder.read(index)
+        kept = self._kept(present, inputs)
+        todo = [
+            decode(Sample, line, where=str(self.upstream.part_path(index)))
+            for digest, line in zip(inputs, source.lines, strict=True)
+            if digest not in kept
+        ]
+        self.progress.advance(len(kept), 0)
+        made = self._made(todo)
+        lines = tuple(
+            kept[digest] if digest in kept else next(made) for digest in inputs
+        )
+        header = PartHeader(SCHEMA_VERSION, self.step.stage.name, self.fingerprint, inputs)
+        if present is None or present.header != header or present.lines != lines:
+            self.folder.write(index, Part(header, lines))
+        return PartReport(len(lines), len(todo), sum(map(self._has_own_issue, lines)))
+
+    def _kept(self, present: Part | None, inputs: tuple[str, ...]) -> dict[str, bytes]:
+        kept = reusable(present, self.fingerprint, inputs)
+        if not self.retry_failed:
+            return kept
+        return {digest: line for digest, line in kept.items() if not self._has_own_issue(line)}
+
+    def _made(self, samples: list[Sample]) -> Iterator[bytes]:
+        if not samples:
+            return
+        for sample in self._runner(samples):
+            line = encode(sample)
+            self.progress.advance(1, int(self._has_own_issue(line)))
+            yield line
+
+    def _has_own_issue(self, line: bytes) -> bool:
+        return any(issue.stage == self.step.stage.name for issue in issues_of(line))
+
+
+def issues_of(line: bytes) -> tuple[Issue, ...]:
+    """The Issues of a record line; most lines have none and are not parsed."""
+    # The encoder leaves empty fields out, and a quote inside a text is always escaped.
+    if b'"issues":[' not in line:
+        return ()
+    return decode(Sample, line).issues
+
+
+class Run:
+    """One run of a system over data, on a folder that this process holds the lock of."""
+
+    def __init__(
+        self,
+        config: SystemConfig,
+        data: DataSource,
+        folder: RunFolder,
+        *,
+        steps: tuple[Step, ...],
+        retry_failed: bool,
+        progress: Progress,
+        context: BuildContext,
+    ) -> None:
+        self._config = config
+        self._data = data
+        self._folder = folder
+        self._steps = steps
+        self._retry_failed = retry_failed
+        self._progress = progress
+        self._context = context
+
+    def write_input(self, limit: int | None) -> tuple[int, int]:
+        """Writes the samples in parts; how many samples and parts there are.
+
+        Parts that are the same already are left alone. A run folder never shrinks: that would throw
+        away answers.
+
+        Raises:
+            UserError: If there are no samples, or fewer than the folder holds.
+        """
+        self._progress.begin("input", limit)
+        started = time.monotonic()
+        before = self._folder.read_manifest().get("samples", 0)
+        if limit is not None and limit < before:
+            raise UserError(
+                f"{self._folder.path}: holds a run over {before} samples, --limit {limit} would "
+                "throw answers away; choose another --out"
+            )
+        count = parts = 0
+        size = self._config.run.part_size
+        for chunk in _chunks(self._data.samples(), size, limit):
+            part = _input_part(chunk)
+            present = self._folder.input.read(parts)
+            if present is not None and len(present.lines) > len(part.lines):
+                raise UserError(
+                    f"{self._folder.path}: {self._data.name} has fewer samples than this run was "
+                    "made from, or another part_size; choose another --out"
+                )
+            if present != part:
+                self._folder.input.write(parts, part)
+            count += len(part.lines)
+            parts += 1
+            self._progress.advance(len(part.lines), sum(bool(issues_of(x)) for x in part.lines))
+        if not count:
+            raise UserError(f"{self._data.name}: no samples in it")
+        self._progress.end(time.monotonic() - started)
+        return count, parts
+
+    def run_stages(self, samples: int, parts: int) -> Iterator[StageReport]:
+        """Stage after stage over all parts; each stage's backend is let go before the next."""
+        upstream = self._folder.input
+        for position, step in enumerate(self._steps, start=1):
+            folder = self._folder.stage(position, step.stage.name)
+            task = StageTask(
+                step=step,
+                upstream=upstream,
+                folder=folder,
+                fingerprint=self.fingerprint(step),
+                build=lambda step=step: self._build(step),  # type: ignore[misc]
+                retry_failed=self._retry_failed,
+                progress=self._progress,
+            )
+            self._progress.begin(step.stage.name, samples)
+            started = time.monotonic()
+            reports = list(LocalExecutor().map(task, range(parts)))
+            seconds = time.monotonic() - started
+            self._progress.end(seconds)
+            del task
+            gc.collect()
+            yield StageReport(
+                stage=step.stage.name,
+                backend=step.config.name,
+                samples=sum(report.samples for report in reports),
+                made=sum(report.made for report in reports),
+                issues=sum(report.issues for report in reports),
+                seconds=seconds,
+            )
+            upstream = folder
+
+    def _build(self, step: Step) -> StageRunner:
+        return StageRunner(
+            step,
+            step.config.build(self._context),
+            self._context.images,
+            batch_size=self._config.run.batch_size,
+            gated=any(other.stage.name == "entail" for other in self._config.steps),
+        )
+
+    def fingerprint(self, step: Step) -> str:
+        """Digest of all that shapes a stage's answers, but for the record it is asked about."""
+        return text_digest(
+            json.dumps(
+                {
+                    "schema": SCHEMA_VERSION,
+                    "stage": step.stage.name,
+                    "backend": step.config.name,
+                    "revision": step.config.revision,
+                    "config": step.config.model_dump(mode="json"),
+                    "contents": dict(step.config.contents(self._context.base)),
+                    "gold": _gold_digest(self._context.gold) if step.config.oracle else None,
+                },
+                sort_keys=True,
+            )
+        )
+
+    def write_ends(self, parts: int) -> int:
+        """Writes ``records.jsonl`` and ``failed.jsonl``; how many samples have an Issue."""
+        last = self._folder.input
+        if self._steps:
+            last = self._folder.stage(len(self._steps), self._steps[-1].stage.name)
+        lines = _lines_of(last, parts)
+        write_atomically(self._folder.records_path, (line + b"\n" for line in lines))
+        failed = 0
+
+        def rows() -> Iterator[bytes]:
+            nonlocal failed
+            for line in _lines_of(last, parts):
+                if issues_of(line):
+                    failed += 1
+                    yield failed_row(decode(Sample, line))
+
+        write_atomically(self._folder.failed_path, rows())
+        return failed
+
+
+def failed_row(sample: Sample) -> bytes:
+    """A line of ``failed.jsonl``: the sample's id, picture, and every Issue with its reason."""
+    issues = [json.loads(encode(issue)) for issue in sample.issues]
+    image = sample.image.path if sample.image else None
+    return json.dumps({"id": sample.id, "image": image, "issues": issues}).encode() + b"\n"
+
+
+def _lines_of(folder: StageFolder, parts: int) -> Iterator[bytes]:
+    for index in range(parts):
+        part = folder.read(index)
+        yield from part.lines if part else ()
+
+
+def _chunks(samples: Iterable[Sample], size: int, limit: int | None) -> Iterator[list[Sample]]:
+    chunk: list[Sample] = []
+    for count, sample in enumerate(samples):
+        if limit is not None and count >= limit:
+            break
+        chunk.append(sample)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _input_part(samples: list[Sample]) -> Part:
+    lines = tuple(encode(sample) for sample in samples)
+    header = PartHeader(SCHEMA_VERSION, "input", "", tuple(line_digest(line) for line in lines))
+    return Part(header, lines)
+
+
+def _gold_digest(gold: Mapping[str, Gold]) -> str:
+    return text_digest("\n".join(encode(gold[key]).decode() for key in sorted(gold)))

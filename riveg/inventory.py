@@ -1,0 +1,65 @@
+"""What is installed: extras, their packages, and which backends work because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from riveg.errors import UserError
+from riveg.protocols import BackendConfig
+from riveg.registry import backend_config, backend_table
+
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "data": ("datasets", "pyarrow"),
+    "models": ("torch", "transformers", "safetensors"),
+    "train": ("torch", "transformers", "safetensors", "onnx"),
+    "vllm": ("vllm",),
+    "groundingdino": ("groundingdino",),
+    "sam": ("segment_anything",),
+    "ray": ("ray",),
+}
+"""Import names of the packages that each extra of ``pyproject.toml`` brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendState:
+    """A backend and, where it cannot work here, the package it lacks and the command to get it."""
+
+    stage: str
+    name: str
+    summary: str
+    missing: str | None
+    command: str | None
+
+
+def install_command(extra: str) -> str:
+    """The line that installs an extra."""
+    return f'pip install "riveg[{extra}]"'
+
+
+def missing_package(config: type[BackendConfig]) -> tuple[str | None, str | None]:
+    """The first package that a backend lacks and the command that brings it, or twice ``None``."""
+    for package in config.packages:
+        if find_spec(package) is None:
+            extra = config.extra
+            return package, install_command(extra) if extra else f"pip install {package}"
+    return None, None
+
+
+def backend_states() -> Iterator[BackendState]:
+    """Every backend, riveg's own and third parties', in the order of the stages."""
+    for stage, names in backend_table().items():
+        for name in names:
+            try:
+                config = backend_config(stage, name)
+            except UserError as error:
+                yield BackendState(stage, name, str(error), "its module", None)
+                continue
+            missing, command = missing_package(config)
+            yield BackendState(stage, name, config.summary, missing, command)
+
+
+def missing_of_extra(extra: str) -> tuple[str, ...]:
+    """Packages of an extra that are not installed."""
+    return tuple(package for package in EXTRAS[extra] if find_spec(package) is None)

@@ -1,0 +1,270 @@
+"""How a stage is asked and its answers are joined to the samples: in memory, by id.
+
+The rules that hold for every backend stand here once: who is asked at all, what a post without a
+picture means, how one bad item is kept from spoiling its batch, what an answer must look like.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from riveg.config import Step
+from riveg.errors import PICTURE_FAULTS, ImageFault, RivegError, UserError
+from riveg.protocols import Mention, PictureSource
+from riveg.types import Box, Entailment, Entity, Issue, Mask, Region, Sample
+
+log = logging.getLogger(__name__)
+
+NO_PICTURE = "no-picture"
+"""``source`` of the answer about a post without a picture: nothing of it can be shown."""
+
+_EDGE_TOLERANCE = 0.5
+"""Pixels that a box may stick out by rounding before it counts as outside."""
+
+Ask = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+class StageRunner:
+    """Asks one backend about batches of samples.
+
+    Args:
+        step: The stage and its backend's configuration.
+        backend: The live backend.
+        images: Opens each picture once before a backend that needs it is asked.
+        batch_size: Samples a call.
+        gated: Whether an entail stage decides what is grounded.
+    """
+
+    def __init__(
+        self, step: Step, backend: object, images: PictureSource, *, batch_size: int, gated: bool
+    ) -> None:
+        self._stage = step.stage
+        self._needs_picture = step.config.needs_picture
+        self._ask: Ask = getattr(backend, step.stage.name)
+        self._images = images
+        self._batch_size = batch_size
+        self._gated = gated
+
+    def __call__(self, samples: Sequence[Sample]) -> Iterator[Sample]:
+        """The samples with this stage's answers, in order; nothing that came in is changed."""
+        for start in range(0, len(samples), self._batch_size):
+            batch = [self._prepared(sample) for sample in samples[start : start + self._batch_size]]
+            if self._stage.asks_about == "sample":
+                yield from self._answer_samples(batch)
+            else:
+                yield from self._answer_entities(batch)
+
+    def _prepared(self, sample: Sample) -> Sample:
+        image = sample.image
+        if not self._needs_picture or image is None or image.width or is_picture_broken(sample):
+            return sample
+        try:
+            return replace(sample, image=self._images.probe(image))
+        except ImageFault as fault:
+            return _with_issue(sample, Issue(self._stage.name, None, fault.kind, str(fault)))
+
+    def _answer_samples(self, batch: Sequence[Sample]) -> Iterator[Sample]:
+        asked = [sample for sample in batch if self._asks_sample(sample)]
+        answers = {
+            sample.id: answer
+            for sample, answer in zip(asked, self._answers(asked), strict=True)
+        }
+        for sample in batch:
+            answer = answers.get(sample.id)
+            if answer is None:
+                yield sample
+                continue
+            answer = _checked_sample_answer(self._stage.name, sample, answer)
+            if isinstance(answer, Issue):
+                yield _with_issue(sample, answer)
+            else:
+                yield replace(sample, **{_SAMPLE_FIELDS[self._stage.name]: answer})
+
+    def _asks_sample(self, sample: Sample) -> bool:
+        if any(issue.stage == "input" for issue in sample.issues):
+            return False
+        return not self._needs_picture or (
+            sample.image is not None and not is_picture_broken(sample)
+        )
+
+    def _answer_entities(self, batch: Sequence[Sample]) -> Iterator[Sample]:
+        mentions = [
+            Mention(sample, entity)
+            for sample in batch
+            for entity in sample.entities or ()
+            if self._asks_entity(sample, entity)
+        ]
+        answers = {
+            (mention.sample.id, mention.entity.id): answer
+            for mention, answer in zip(mentions, self._answers(mentions), strict=True)
+        }
+        for sample in batch:
+            yield self._joined(sample, answers) if sample.entities else sample
+
+    def _asks_entity(self, sample: Sample, entity: Entity) -> bool:
+        stage = self._stage.name
+        if stage not in _SHOWN_STAGES:
+            return True
+        if sample.image is None or is_picture_broken(sample):
+            return False
+        if stage == "ground" and self._gated:
+            return entity.entailment is not None and entity.entailment.groundable
+        return stage != "segment" or bool(entity.regions)
+
+    def _joined(self, sample: Sample, answers: dict[tuple[str, str], Any]) -> Sample:
+        entities: list[Entity] = []
+        issues: list[Issue] = []
+        for entity in sample.entities or ():
+            answer = answers.get((sample.id, entity.id))
+            if answer is None:
+                entities.append(self._unasked(sample, entity))
+                continue
+            answer = _checked_entity_answer(sample, entity, answer)
+            if isinstance(answer, Issue):
+                issues.append(answer)
+                entities.append(entity)
+            else:
+                entities.append(_ENTITY_JOINS[self._stage.name](entity, answer))
+        return replace(sample, entities=tuple(entities), issues=(*sample.issues, *issues))
+
+    def _unasked(self, sample: Sample, entity: Entity) -> Entity:
+        if is_picture_broken(sample):
+            return entity
+        if self._stage.name == "entail" and sample.image is None:
+            return replace(entity, entailment=Entailment(None, False, NO_PICTURE))
+        ungroundable = entity.entailment is not None and not entity.entailment.groundable
+        if self._stage.name == "ground" and (sample.image is None or ungroundable):
+            return replace(entity, regions=())
+        return entity
+
+    def _answers(self, items: Sequence[Any]) -> Sequence[Any]:
+        if not items:
+            return ()
+        try:
+            answers = self._ask(items)
+        except (RivegError, MemoryError):
+            raise
+        except Exception as error:
+            if len(items) == 1:
+                return (self._fault(items[0], error),)
+            log.info("%s: a batch failed (%s), asking one by one", self._stage.name, error)
+            return [answer for item in items for answer in self._answers([item])]
+        if len(answers) != len(items):
+            raise RivegError(
+                f"{self._stage.name}: the backend gave {len(answers)} answers to {len(items)} "
+                "questions; this is a fault of the backend"
+            )
+        return answers
+
+    def _fault(self, item: Sample | Mention, error: Exception) -> Issue:
+        log.warning("%s: %s", self._stage.name, error, exc_info=error)
+        entity_id = item.entity.id if isinstance(item, Mention) else None
+        return Issue(
+            self._stage.name, entity_id, "backend-error", f"{type(error).__name__}: {error}"
+        )
+
+
+def is_picture_broken(sample: Sample) -> bool:
+    """Whether a stage has found that the sample's picture cannot be used."""
+    return any(
+        issue.entity_id is None and issue.kind in PICTURE_FAULTS for issue in sample.issues
+    )
+
+
+def _with_issue(sample: Sample, issue: Issue) -> Sample:
+    return replace(sample, issues=(*sample.issues, issue))
+
+
+_SHOWN_STAGES = frozenset({"entail", "ground", "segment"})
+"""Stages that ask about the picture: without one the answer is known."""
+
+_SAMPLE_FIELDS = {
+    "caption": "caption",
+    "augment": "knowledge",
+    "tag": "entities",
+    "extract": "entities",
+    "observe": "observations",
+}
+
+
+def _join_masks(entity: Entity, masks: Sequence[Mask]) -> Entity:
+    regions = entity.regions or ()
+    return replace(
+        entity,
+        regions=tuple(
+            replace(region, mask=mask) for region, mask in zip(regions, masks, strict=True)
+        ),
+    )
+
+
+_ENTITY_JOINS: dict[str, Callable[[Entity, Any], Entity]] = {
+    "rerank": lambda entity, answer: replace(
+        entity, label=answer.label, label_scores=answer.label_scores
+    ),
+    "rewrite": lambda entity, answer: replace(
+        entity,
+        expression=answer.text,
+        description=answer.description,
+        expression_source=answer.source,
+    ),
+    "entail": lambda entity, answer: replace(entity, entailment=answer),
+    "ground": lambda entity, answer: replace(entity, regions=tuple(answer)),
+    "segment": _join_masks,
+}
+
+
+def _checked_sample_answer(stage: str, sample: Sample, answer: Any) -> Any:
+    if isinstance(answer, Issue) or _SAMPLE_FIELDS[stage] != "entities":
+        return answer
+    entities: tuple[Entity, ...] = tuple(answer)
+    if len({entity.id for entity in entities}) != len(entities):
+        raise RivegError(f"{stage}: entity ids of sample {sample.id} are not unique")
+    for entity in entities:
+        if entity.span.end > len(sample.tokens):
+            message = f"{entity.text!r} ends at token {entity.span.end} of {len(sample.tokens)}"
+            return Issue(stage, None, "span-outside-text", message)
+    return entities
+
+
+def _checked_entity_answer(sample: Sample, entity: Entity, answer: Any) -> Any:
+    image = sample.image
+    if not isinstance(answer, tuple) or image is None or image.width is None:
+        return answer
+    for item in answer:
+        if isinstance(item, Region) and not _lies_inside(item.box, image.width, image.height or 0):
+            message = f"{item.box} of {item.source} in a picture of {image.width}x{image.height}"
+            return Issue("ground", entity.id, "box-outside-picture", message)
+        if isinstance(item, Mask) and (item.width, item.height) != (image.width, image.height):
+            message = f"{item.width}x{item.height} for a picture of {image.width}x{image.height}"
+            return Issue("segment", entity.id, "mask-size", message)
+    return answer
+
+
+def _lies_inside(box: Box, width: int, height: int) -> bool:
+    return (
+        box.x_min >= -_EDGE_TOLERANCE
+        and box.y_min >= -_EDGE_TOLERANCE
+        and box.x_max <= width + _EDGE_TOLERANCE
+        and box.y_max <= height + _EDGE_TOLERANCE
+    )
+
+
+def require_packages(step: Step) -> None:
+    """Makes sure that a backend's extra is there, before anything is loaded.
+
+    Raises:
+        UserError: Naming the backend, the package and the command that installs it.
+    """
+    from importlib.util import find_spec
+
+    from riveg.errors import MissingExtra
+
+    for package in step.config.packages:
+        if find_spec(package) is None:
+            what = f"{step.stage.name}: {step.config.name}"
+            if step.config.extra is None:
+                raise UserError(f"{what} needs the package {package}: pip install {package}")
+            raise MissingExtra(what, package, step.config.extra)

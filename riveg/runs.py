@@ -1,0 +1,220 @@
+"""The run folder: parts written whole or not at all, a lock, a manifest.
+
+A part file is a header line (:class:`PartHeader`) and one complete record a line. The header holds,
+for every record, a digest of the upstream record that it was made from; a record is made anew when
+that digest, or the stage's fingerprint, is no longer the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from riveg.errors import UserError
+from riveg.types import SCHEMA_VERSION
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TEMPORARY = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class PartHeader:
+    """First line of a part; ``inputs`` are digests of the upstream records, in order."""
+
+    schema: int
+    stage: str
+    fingerprint: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part's header and its record lines, without newlines."""
+
+    header: PartHeader
+    lines: tuple[bytes, ...]
+
+
+def line_digest(line: bytes) -> str:
+    """Digest of one record line, 16 hexadecimal digits."""
+    return hashlib.blake2b(line, digest_size=8).hexdigest()
+
+
+def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Writes to a temporary name, syncs, renames: the file is whole or it is the old one.
+
+    Raises:
+        UserError: If the disk is full, or a quota or file-size limit is met.
+    """
+    temporary = path.with_name(path.name + _TEMPORARY)
+    try:
+        with temporary.open("wb") as handle:
+            handle.writelines(chunks)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in _NO_SPACE:
+            raise UserError(
+                f"{path}: cannot be written ({error.strerror}); make room, then give the same "
+                "command again: it goes on where it stopped"
+            ) from error
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class StageFolder:
+    """The parts of one stage."""
+
+    path: Path
+    stage: str
+
+    def part_path(self, index: int) -> Path:
+        """Where part ``index`` lies."""
+        return self.path / f"part-{index:05d}.jsonl"
+
+    def count(self) -> int:
+        """How many parts there are, counted from the first without a gap."""
+        index = 0
+        while self.part_path(index).exists():
+            index += 1
+        return index
+
+    def read(self, index: int) -> Part | None:
+        """A part, or ``None`` where it is not there.
+
+        Raises:
+            UserError: If the file is no part of this stage or of another schema version.
+        """
+        path = self.part_path(index)
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        first, _, rest = raw.partition(b"\n")
+        header = _header(first, path)
+        if header.stage != self.stage or header.schema != SCHEMA_VERSION:
+            raise UserError(
+                f"{path}:1: holds stage {header.stage!r} of schema {header.schema}, expected "
+                f"{self.stage!r} of schema {SCHEMA_VERSION}; use a new run folder"
+            )
+        return Part(header, tuple(rest.split(b"\n")[:-1]))
+
+    def write(self, index: int, part: Part) -> None:
+        """Writes a part atomically."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        header = json.dumps(asdict(part.header), separators=(",", ":")).encode()
+        lines = (line + b"\n" for line in (header, *part.lines))
+        write_atomically(self.part_path(index), lines)
+
+    def lines(self) -> Iterator[bytes]:
+        """Every record line, part by part."""
+        for index in range(self.count()):
+            part = self.read(index)
+            yield from part.lines if part else ()
+
+
+def _header(line: bytes, path: Path) -> PartHeader:
+    try:
+        values = json.loads(line)
+        return PartHeader(**{**values, "inputs": tuple(values["inputs"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}:1: no part header; remove the file to have it made anew") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's folder on disk."""
+
+    path: Path
+
+    @property
+    def input(self) -> StageFolder:
+        """Where the samples lie that the run started from."""
+        return StageFolder(self.path / "0-input", "input")
+
+    def stage(self, position: int, name: str) -> StageFolder:
+        """The folder of the system's ``position``-th stage, from 1."""
+        return StageFolder(self.path / f"{position}-{name}", name)
+
+    @property
+    def records_path(self) -> Path:
+        """The last stage's records, one a line."""
+        return self.path / "records.jsonl"
+
+    @property
+    def failed_path(self) -> Path:
+        """One row for each record with an Issue."""
+        return self.path / "failed.jsonl"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps every other run out until the block ends; the kernel frees it if riveg dies.
+
+        Raises:
+            UserError: If another run holds the folder, or it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be used as a run folder ({error})") from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                handle.seek(0)
+                raise UserError(
+                    f"{self.path}: another run (process {handle.read().strip() or '?'}) is at "
+                    "work on this folder; wait for it or choose another --out"
+                ) from error
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The manifest, empty where there is none yet."""
+        path = self.path / "manifest.json"
+        try:
+            values: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise UserError(f"{path}: not JSON ({error})") from error
+        return values
+
+    def write_manifest(self, values: Mapping[str, Any]) -> None:
+        """Replaces the manifest."""
+        text = json.dumps(values, indent=2, ensure_ascii=False)
+        write_atomically(self.path / "manifest.json", [text.encode() + b"\n"])
+
+
+def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:
+    """Record lines of an earlier part that still hold, by the digest of what they were made from."""
+    if part is None or part.header.fingerprint != fingerprint:
+        return {}
+    wanted = set(inputs)
+    return {
+        digest: line
+        for digest, line in zip(part.header.inputs, part.lines, strict=True)
+        if digest in wanted
+    }

@@ -1,0 +1,315 @@
+"""A system ready for work: ``predict`` for one post, ``run`` for many."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from riveg.config import Step, SystemConfig, load_config
+from riveg.errors import UserError
+from riveg.execution import DataSource, Progress, Run, RunReport, Silence, StageReport
+from riveg.images import ImageLoader
+from riveg.pipeline import StageRunner, require_packages
+from riveg.protocols import BuildContext, PictureSource
+from riveg.runs import RunFolder, write_atomically
+from riveg.text import tokenise
+from riveg.types import SCHEMA_VERSION, Gold, ImageRef, Issue, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+_PACKAGES = ("riveg", "numpy", "pillow", "onnxruntime", "opencv-python-headless", "rapidocr", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Samples made in a program, as a source of data; they are read once for each run."""
+
+    name: str
+    image_roots: tuple[Path, ...]
+    make: Callable[[], Iterable[Sample]]
+    annotation: Sequence[Gold] = ()
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples, in order."""
+        return iter(self.make())
+
+    def gold(self) -> Iterator[Gold]:
+        """Their gold, for oracle backends."""
+        return iter(self.annotation)
+
+
+def make_sample(text: str, *, id: str, image: str | None = None, caption: str | None = None) -> Sample:
+    """A sample from raw text, tokenised as the sets are; an empty text is an Issue of the input."""
+    tokens, offsets = tokenise(text)
+    issues = () if tokens else (Issue("input", None, "empty-text", "there is no text to read"),)
+    reference = None if image is None else ImageRef(image)
+    return Sample(
+        id, text, tokens, offsets, image=reference, caption=caption, issues=issues
+    )
+
+
+class System:
+    """The stages of a configuration; backends are built when they are first needed.
+
+    Not to be shared between threads.
+    """
+
+    def __init__(self, config: SystemConfig) -> None:
+        self.config = config
+        self._runners: tuple[StageRunner, ...] | None = None
+        self._picture = _OnePicture()
+
+    def predict(
+        self,
+        *,
+        text: str,
+        image: str | Path | Image.Image | None = None,
+        caption: str | None = None,
+        id: str = "post",
+    ) -> Sample:
+        """One post through every stage.
+
+        Args:
+            text: The post's raw text.
+            image: Its picture: a path, or a decoded picture (taken as upright).
+            caption: What the picture shows, for stages that can use it.
+            id: The id of the record.
+
+        Raises:
+            UserError: If the system reads gold, or a backend's extra is missing.
+        """
+        with _picture_on_disk(image) as path:
+            name = None if path is None else path.name
+            sample = make_sample(text, id=id, image=name, caption=caption)
+            if path is not None:
+                self._picture.folder = path.parent
+            for runner in self._built():
+                (sample,) = runner([sample])
+        return sample
+
+    def run(
+        self,
+        data: DataSource | Iterable[Sample],
+        *,
+        out: str | Path,
+        images: str | Path = ".",
+        limit: int | None = None,
+        until: str | None = None,
+        retry_failed: bool = False,
+        progress: Progress | None = None,
+    ) -> RunReport:
+        """Every sample through the stages, into a run folder; given again, it goes on.
+
+        Args:
+            data: A dataset, or samples (then ``images`` is the folder of their pictures).
+            out: The run folder.
+            images: Where relative paths of bare samples' pictures start.
+            limit: Only the first so many samples.
+            until: The last stage to run.
+            retry_failed: Ask again about records with an Issue.
+            progress: Told how it gets on.
+
+        Raises:
+            UserError: For everything the user can mend, before work begins where possible.
+        """
+        source = _as_source(data, Path(images))
+        steps = self.config.until(until)
+        folder = RunFolder(Path(out))
+        for step in steps:
+            require_packages(step)
+        _require_pictures(steps, source)
+        with folder.lock():
+            return self._run_locked(source, folder, steps, limit, retry_failed, progress)
+
+    def _run_locked(
+        self,
+        source: DataSource,
+        folder: RunFolder,
+        steps: tuple[Step, ...],
+        limit: int | None,
+        retry_failed: bool,
+        progress: Progress | None,
+    ) -> RunReport:
+        _require_same_origin(folder, self.config, source)
+        context = BuildContext(
+            images=ImageLoader(source.image_roots),
+            base=self.config.base,
+            gold=_gold_of(source, steps),
+        )
+        run = Run(
+            self.config,
+            source,
+            folder,
+            steps=steps,
+            retry_failed=retry_failed,
+            progress=progress or Silence(),
+            context=context,
+        )
+        started = time.time()
+        samples, parts = run.write_input(limit)
+        manifest = self._manifest(run, source, steps, samples, limit)
+        folder.write_manifest({**manifest, "started": started, "finished": None})
+        text = yaml.safe_dump(self.config.resolved(), sort_keys=False, allow_unicode=True)
+        write_atomically(folder.path / "config.yaml", [text.encode()])
+        stages = tuple(run.run_stages(samples, parts))
+        failed = run.write_ends(parts)
+        folder.write_manifest(
+            {
+                **manifest,
+                "started": started,
+                "finished": time.time(),
+                "failed": failed,
+                "seconds": {report.stage: round(report.seconds, 3) for report in stages},
+            }
+        )
+        return RunReport(folder.path, samples, failed, stages)
+
+    def _manifest(
+        self,
+        run: Run,
+        source: DataSource,
+        steps: tuple[Step, ...],
+        samples: int,
+        limit: int | None,
+    ) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA_VERSION,
+            "system": self.config.name,
+            "data": source.name,
+            "data_version": getattr(source, "version", None),
+            "split": getattr(source, "split", None),
+            "image_roots": [str(root) for root in source.image_roots],
+            "samples": samples,
+            "limit": limit,
+            "oracle_stages": [step.stage.name for step in steps if step.config.oracle],
+            "stages": {
+                step.stage.name: {
+                    "backend": step.config.name,
+                    "fingerprint": run.fingerprint(step),
+                    "contents": dict(step.config.contents(self.config.base)),
+                }
+                for step in steps
+            },
+            "packages": _versions(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+        }
+
+    def _built(self) -> tuple[StageRunner, ...]:
+        if self._runners is None:
+            oracles = [step.stage.name for step in self.config.steps if step.config.oracle]
+            if oracles:
+                raise UserError(f"{', '.join(oracles)}: reads gold, which a single post has not")
+            self._runners = tuple(self._runners_for(self._picture))
+        return self._runners
+
+    def _runners_for(self, images: PictureSource) -> Iterator[StageRunner]:
+        context = BuildContext(images=images, base=self.config.base)
+        gated = any(step.stage.name == "entail" for step in self.config.steps)
+        for step in self.config.steps:
+            require_packages(step)
+            backend = step.config.build(context)
+            yield StageRunner(step, backend, images, batch_size=1, gated=gated)
+
+
+class _OnePicture:
+    """Opens pictures in one folder at a time: that of the post being predicted."""
+
+    def __init__(self) -> None:
+        self.folder = Path()
+
+    def load(self, image: ImageRef) -> NDArray[np.uint8]:
+        return ImageLoader([self.folder]).load(image)
+
+    def probe(self, image: ImageRef) -> ImageRef:
+        return ImageLoader([self.folder]).probe(image)
+
+
+def load_system(system: str | Path, *overrides: str) -> System:
+    """A shipped system by name, or one from a YAML file.
+
+    Args:
+        system: For example ``quickstart`` or ``my-system.yaml``.
+        overrides: ``stage.key=value`` items.
+
+    Raises:
+        InvalidConfig: With every problem of the configuration.
+    """
+    return System(load_config(system, overrides))
+
+
+@contextmanager
+def _picture_on_disk(image: str | Path | Image.Image | None) -> Iterator[Path | None]:
+    if image is None:
+        yield None
+    elif isinstance(image, str | Path):
+        yield Path(image)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.png"
+            image.convert("RGB").save(path)
+            yield path
+
+
+def _as_source(data: DataSource | Iterable[Sample], root: Path) -> DataSource:
+    if not isinstance(data, Iterable):
+        return data
+    held = tuple(data)
+    return Samples("samples", (root,), lambda: held)
+
+
+def _gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:
+    if not any(step.config.oracle for step in steps):
+        return {}
+    gold = {item.sample_id: item for item in source.gold()}
+    if not gold:
+        raise UserError(f"{source.name}: has no gold, which the oracle stages need")
+    return gold
+
+
+def _require_pictures(steps: Sequence[Step], source: DataSource) -> None:
+    needing = [step.stage.name for step in steps if step.config.needs_picture]
+    if not needing or not source.image_roots or any(root.is_dir() for root in source.image_roots):
+        return
+    folders = ", ".join(map(str, source.image_roots))
+    text_only = "" if needing[0] == steps[0].stage.name else "; or stop before with --until"
+    raise UserError(
+        f"{source.name}: no picture folder at {folders}, which the stages {', '.join(needing)} "
+        f"need; put the pictures there{text_only}"
+    )
+
+
+def _require_same_origin(folder: RunFolder, config: SystemConfig, source: DataSource) -> None:
+    manifest = folder.read_manifest()
+    for key, now in (("system", config.name), ("data", source.name)):
+        before = manifest.get(key, now)
+        if before != now:
+            raise UserError(
+                f"{folder.path}: holds a run of {key} {before!r}, this one is of {now!r}; choose "
+                "another --out"
+            )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        if package == "torch" and "torch" not in sys.modules:
+            continue
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

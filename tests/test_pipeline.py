@@ -1,0 +1,275 @@
+"""The rules that hold for every backend: who is asked, what comes back, how a fault stays small."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+
+from riveg.config import Step
+from riveg.errors import ImageFault, RivegError, UserError
+from riveg.pipeline import NO_PICTURE, StageRunner, require_packages
+from riveg.protocols import STAGES, BackendConfig, Mention
+from riveg.text import join_tokens
+from riveg.types import (
+    Box,
+    Entailment,
+    Entity,
+    ImageRef,
+    Issue,
+    Mask,
+    Observation,
+    Region,
+    Sample,
+    Span,
+)
+
+STAGE = {stage.name: stage for stage in STAGES}
+
+
+class Pictures:
+    """A picture source that knows the sides of ``good.jpg`` and faults on the rest."""
+
+    def load(self, image: ImageRef) -> Any:
+        raise NotImplementedError
+
+    def probe(self, image: ImageRef) -> ImageRef:
+        if image.path != "good.jpg":
+            raise ImageFault("missing-image", f"{image.path} is not there")
+        return replace(image, width=100, height=50)
+
+
+class Answers:
+    """A backend of every stage that answers with what it is given, and notes what it was asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+        self.batches: list[list[Any]] = []
+
+    def __getattr__(self, stage: str) -> Any:
+        if stage not in STAGE:
+            raise AttributeError(stage)
+        return self._ask
+
+    def _ask(self, items: Sequence[Any]) -> Sequence[Any]:
+        self.batches.append(list(items))
+        return [self._answer(item) if callable(self._answer) else self._answer for item in items]
+
+
+class PlainConfig(BackendConfig):
+    stage: ClassVar[str] = "any"
+    name: ClassVar[str] = "plain"
+    summary: ClassVar[str] = "for tests"
+
+
+class PictureConfig(PlainConfig):
+    needs_picture: ClassVar[bool] = True
+
+
+def make_sample(id: str = "a", image: str | None = "good.jpg", **values: Any) -> Sample:
+    text, offsets = join_tokens(["Ada", "met", "Bob"])
+    picture = None if image is None else ImageRef(image)
+    return Sample(id, text, ("Ada", "met", "Bob"), offsets, image=picture, **values)
+
+
+def make_entity(id: str = "e0", **values: Any) -> Entity:
+    return Entity(id, "Ada", "PER", Span(0, 1), **values)
+
+
+def run(
+    stage: str,
+    answer: Any,
+    samples: Sequence[Sample],
+    *,
+    config: BackendConfig | None = None,
+    gated: bool = True,
+    batch_size: int = 16,
+) -> tuple[list[Sample], Answers]:
+    backend = Answers(answer)
+    step = Step(STAGE[stage], config or PlainConfig())
+    runner = StageRunner(step, backend, Pictures(), batch_size=batch_size, gated=gated)
+    return list(runner(samples)), backend
+
+
+def test_a_sample_answer_is_joined_and_the_input_is_left_as_it_was() -> None:
+    sample = make_sample()
+    (answered,), _ = run("tag", (make_entity(),), [sample])
+    assert answered.entities == (make_entity(),)
+    assert sample == make_sample()
+
+
+def test_samples_come_in_batches_and_keep_their_order() -> None:
+    samples = [make_sample(str(number)) for number in range(5)]
+    answered, backend = run("caption", lambda s: f"of {s.id}", samples, batch_size=2)
+    assert [sample.caption for sample in answered] == [f"of {number}" for number in range(5)]
+    assert [len(batch) for batch in backend.batches] == [2, 2, 1]
+
+
+def test_mentions_of_one_sample_arrive_together() -> None:
+    sample = make_sample(entities=(make_entity("e0"), make_entity("e1")))
+    _, backend = run("rerank", Issue("rerank", "e0", "no", "no"), [sample])
+    assert [mention.entity.id for mention in backend.batches[0]] == ["e0", "e1"]
+
+
+def test_a_bad_row_of_the_input_is_asked_about_nothing() -> None:
+    sample = make_sample(issues=(Issue("input", None, "empty-text", "no text"),))
+    (answered,), backend = run("tag", (), [sample])
+    assert answered == sample
+    assert not backend.batches
+
+
+def test_a_picture_is_opened_before_a_backend_that_needs_it() -> None:
+    (answered,), _ = run("observe", (), [make_sample()], config=PictureConfig())
+    assert answered.image == ImageRef("good.jpg", 100, 50)
+    assert answered.observations == ()
+
+
+def test_a_broken_picture_is_one_issue_and_the_entity_stays_unanswered() -> None:
+    sample = make_sample(image="gone.jpg", entities=(make_entity(),))
+    (seen,), backend = run("observe", (), [sample], config=PictureConfig())
+    assert [issue.kind for issue in seen.issues] == ["missing-image"]
+    (entailed,), other = run("entail", Entailment(1.0, True), [seen])
+    (grounded,), _ = run("ground", (), [entailed])
+    assert grounded.issues == seen.issues
+    assert grounded.entities == (make_entity(),)  # None everywhere: not answered
+    assert not backend.batches
+    assert not other.batches
+
+
+def test_text_stages_do_not_mind_a_missing_picture() -> None:
+    (answered,), _ = run("tag", (), [make_sample(image="gone.jpg")])
+    assert answered.entities == ()
+    assert not answered.issues
+
+
+def test_a_post_without_picture_is_answered_not_groundable() -> None:
+    sample = make_sample(image=None, entities=(make_entity(),))
+    (entailed,), backend = run("entail", Entailment(1.0, True), [sample])
+    (grounded,), _ = run("ground", (Region(Box(0, 0, 1, 1)),), [entailed])
+    (entity,) = grounded.entities or ()
+    assert entity.entailment == Entailment(None, False, NO_PICTURE)
+    assert entity.regions == ()
+    assert not backend.batches
+
+
+@pytest.mark.parametrize(
+    ("entailment", "gated", "regions"),
+    [
+        (Entailment(0.9, True), True, (Region(Box(0, 0, 9, 9)),)),
+        (Entailment(0.1, False), True, ()),  # the gate says no: answered, nothing there
+        (None, True, None),  # the gate did not answer: neither does ground
+        (None, False, (Region(Box(0, 0, 9, 9)),)),  # a system without a gate
+    ],
+)
+def test_the_gate(
+    entailment: Entailment | None, gated: bool, regions: tuple[Region, ...] | None
+) -> None:
+    sample = make_sample(entities=(make_entity(entailment=entailment),))
+    (answered,), _ = run("ground", (Region(Box(0, 0, 9, 9)),), [sample], gated=gated)
+    assert answered.entities is not None
+    assert answered.entities[0].regions == regions
+
+
+def test_masks_join_their_regions() -> None:
+    regions = (Region(Box(0, 0, 9, 9)), Region(Box(1, 1, 2, 2)))
+    sample = make_sample(entities=(make_entity(regions=regions),))
+    masks = (Mask(50, 100, "a"), Mask(50, 100, "b"))
+    (answered,), _ = run("segment", masks, [sample], config=PictureConfig())
+    assert answered.entities is not None
+    found = answered.entities[0].regions or ()
+    assert [region.mask for region in found] == list(masks)
+
+
+@pytest.mark.parametrize(
+    ("box", "kind"),
+    [
+        (Box(0, 0, 100, 50), None),  # the whole picture
+        (Box(-0.4, 0, 100.4, 50), None),  # rounding
+        (Box(0, 0, 102, 50), "box-outside-picture"),
+        (Box(-3, 0, 10, 10), "box-outside-picture"),
+    ],
+)
+def test_a_box_outside_the_picture_is_an_issue_not_a_clip(box: Box, kind: str | None) -> None:
+    sample = make_sample(entities=(make_entity(),))
+    (answered,), _ = run(
+        "ground", (Region(box),), [sample], config=PictureConfig(), gated=False
+    )
+    assert [issue.kind for issue in answered.issues] == ([kind] if kind else [])
+    assert answered.entities is not None
+    assert answered.entities[0].regions == (None if kind else (Region(box),))
+
+
+def test_a_mask_of_another_size_is_an_issue() -> None:
+    sample = make_sample(entities=(make_entity(regions=(Region(Box(0, 0, 9, 9)),)),))
+    (answered,), _ = run("segment", (Mask(9, 9, "a"),), [sample], config=PictureConfig())
+    assert [issue.kind for issue in answered.issues] == ["mask-size"]
+
+
+def test_one_item_that_kills_the_backend_does_not_spoil_its_batch() -> None:
+    def answer(sample: Sample) -> str:
+        if sample.id == "2":
+            raise ZeroDivisionError("of this one")
+        return "fine"
+
+    samples = [make_sample(str(number)) for number in range(4)]
+    answered, _ = run("caption", answer, samples)
+    assert [sample.caption for sample in answered] == ["fine", "fine", None, "fine"]
+    (issue,) = answered[2].issues
+    assert issue == Issue("caption", None, "backend-error", "ZeroDivisionError: of this one")
+
+
+@pytest.mark.parametrize("error", [UserError("mend me"), MemoryError(), KeyboardInterrupt()])
+def test_what_is_no_fault_of_the_row_ends_the_run(error: BaseException) -> None:
+    def answer(sample: Sample) -> str:
+        raise error
+
+    with pytest.raises(type(error)):
+        run("caption", answer, [make_sample()])
+
+
+def test_a_backend_that_loses_an_answer_is_caught() -> None:
+    class Loses:
+        def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...]]:
+            return [()] * (len(samples) - 1)
+
+    runner = StageRunner(
+        Step(STAGE["tag"], PlainConfig()), Loses(), Pictures(), batch_size=4, gated=True
+    )
+    with pytest.raises(RivegError, match="1 answers to 2 questions"):
+        list(runner([make_sample("a"), make_sample("b")]))
+
+
+def test_entities_must_have_ids_of_their_own_and_lie_in_the_text() -> None:
+    with pytest.raises(RivegError, match="not unique"):
+        run("tag", (make_entity(), make_entity()), [make_sample()])
+    far = Entity("e0", "x", "PER", Span(2, 9))
+    (answered,), _ = run("tag", (far,), [make_sample()])
+    assert [issue.kind for issue in answered.issues] == ["span-outside-text"]
+
+
+def test_answers_are_joined_by_id() -> None:
+    entities = (make_entity("e1"), make_entity("e0"))
+    sample = make_sample(entities=entities)
+
+    def answer(mention: Mention) -> Entailment:
+        return Entailment(0.1 if mention.entity.id == "e0" else 0.9, True)
+
+    (answered,), _ = run("entail", answer, [sample])
+    assert answered.entities is not None
+    found = {entity.id: entity.entailment for entity in answered.entities}
+    assert found == {"e0": Entailment(0.1, True), "e1": Entailment(0.9, True)}
+
+
+def test_a_missing_extra_is_one_line_with_the_command() -> None:
+    class NeedsConfig(PlainConfig):
+        extra: ClassVar[str | None] = "models"
+        packages: ClassVar[tuple[str, ...]] = ("no_such_package_anywhere",)
+
+    with pytest.raises(UserError, match=r'pip install "riveg\[models\]"'):
+        require_packages(Step(STAGE["tag"], NeedsConfig()))
+
+
+def test_an_observation_is_data() -> None:
+    seen = (Observation("face", Box(0, 0, 5, 5), 0.9),)
+    (answered,), _ = run("observe", seen, [make_sample()], config=PictureConfig())
+    assert answered.observations == seen
