@@ -1,0 +1,160 @@
+"""``riveg data``: what a dataset holds, what is wrong with it, and copies of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from riveg.datasets.check import Report
+
+app = typer.Typer(no_args_is_help=True, help="Check and convert datasets.")
+
+_DATA = typer.Argument(help="A shipped dataset, a dataset YAML, or a .jsonl/.csv/.parquet file.")
+
+
+@app.command()
+def check(
+    data: str = _DATA,
+    split: str | None = typer.Option(None, help="Only this split [default: all]."),
+    images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
+    as_json: bool = typer.Option(False, "--json", help="Print everything as JSON."),
+) -> None:
+    """Count what a dataset holds and find what is wrong with it: exit code 1 if anything is."""
+    import json
+    from dataclasses import asdict
+
+    from riveg.cli.tables import stdout
+    from riveg.datasets import open_dataset
+    from riveg.datasets.check import check as check_dataset
+
+    report = check_dataset(open_dataset(data, split=split, images=images))
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=1))
+    else:
+        _print_report(stdout(), report)
+    if report.defects:
+        raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    data: str = _DATA,
+    to: str = typer.Option(help="jsonl or parquet."),
+    out: Path = typer.Option(help="The file to write."),
+    split: str | None = typer.Option(None, help="Only this split [default: all]."),
+) -> None:
+    """Write a dataset, gold included, as one file: exit code 1 if rows had to be left out."""
+    from riveg.cli.tables import plain, stdout
+    from riveg.datasets import open_dataset
+    from riveg.datasets.convert import convert as convert_dataset
+    from riveg.datasets.convert import kind_of
+
+    dataset = open_dataset(data, split=split)
+    done = convert_dataset(dataset, out, kind_of(to))
+    console = stdout()
+    console.print(plain(f"{done.rows} posts written to {out}"), soft_wrap=True)
+    if dataset.image_roots:
+        roots = ", ".join(map(str, dataset.image_roots))
+        console.print(plain(f"pictures stay in {roots}; give it as --images"), soft_wrap=True)
+    for issue in done.left_out:
+        console.print(plain(f"left out: {issue.kind}: {issue.message}"), soft_wrap=True)
+    if done.left_out:
+        raise typer.Exit(1)
+
+
+def _print_report(console: Console, report: Report) -> None:
+    from riveg.cli.tables import plain
+
+    version = f" {report.version}" if report.version else ""
+    console.print(plain(f"{report.dataset}{version}"), style="bold")
+    console.print(_count_table(report))
+    if report.has_gold:
+        console.print()
+        console.print(_type_table(report))
+    for form, number in _forms(report).items():
+        console.print(plain(f"{number} masks as {form}"))
+    for note in report.notes:
+        console.print(plain(f"note: {note}"), soft_wrap=True)
+    console.print()
+    if not report.defects:
+        console.print("no defects")
+        return
+    console.print(_defect_table(report))
+    console.print(f"{len(report.defects)} defects; all of them: --json")
+
+
+def _count_table(report: Report) -> Table:
+    counts = report.splits.values()
+    rows = {"samples": [f"{item.samples}" for item in counts]}
+    if report.has_gold:
+        rows["without entity"] = [f"{item.without_entity}" for item in counts]
+        rows["entities"] = [f"{item.entities}" for item in counts]
+    if report.has_boxes:
+        rows["groundable mentions"] = [f"{item.groundable}" for item in counts]
+        rows["boxes, by mention"] = [f"{item.boxes}" for item in counts]
+        rows["most of one mention"] = [
+            f"{max(item.boxes_per_mention, default=0)}" for item in counts
+        ]
+        rows["boxes in files"] = [f"{item.boxes_in_files}" for item in counts]
+        rows["samples with file"] = [f"{item.with_file}" for item in counts]
+    return _table("", list(report.splits), rows)
+
+
+def _type_table(report: Report) -> Table:
+    labels = {label for counts in report.splits.values() for label in counts.by_type}
+    rows = {}
+    for label in sorted(labels):
+        found = [counts.by_type.get(label) for counts in report.splits.values()]
+        rows[label] = [
+            ("-" if item is None else f"{item.entities} ({item.groundable})")
+            if report.has_boxes
+            else str(item.entities if item else "-")
+            for item in found
+        ]
+    return _table("type (groundable)" if report.has_boxes else "type", list(report.splits), rows)
+
+
+def _table(corner: str, columns: list[str], rows: dict[str, list[str]]) -> Table:
+    from rich.table import Table
+
+    from riveg.cli.tables import plain
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(corner)
+    for column in columns:
+        table.add_column(plain(column), justify="right")
+    for name, cells in rows.items():
+        table.add_row(plain(name), *cells)
+    return table
+
+
+def _defect_table(report: Report) -> Table:
+    from collections import Counter
+
+    from rich.table import Table
+
+    from riveg.cli.tables import plain
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("defect", no_wrap=True)
+    table.add_column("number", justify="right", no_wrap=True)
+    table.add_column("first", overflow="fold")
+    first = {defect.kind: defect for defect in reversed(report.defects)}
+    for kind, number in Counter(defect.kind for defect in report.defects).most_common():
+        defect = first[kind]
+        table.add_row(kind, str(number), plain(f"{defect.where}: {defect.message}"))
+    return table
+
+
+def _forms(report: Report) -> dict[str, int]:
+    forms: dict[str, int] = {}
+    for counts in report.splits.values():
+        for form, number in counts.forms.items():
+            forms[form] = forms.get(form, 0) + number
+    return forms

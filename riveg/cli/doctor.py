@@ -1,0 +1,44 @@
+"""``riveg doctor``: what is here, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+
+def doctor() -> None:
+    """Say what is installed, which backends therefore work, and how to get the rest."""
+    import platform
+
+    from riveg import __version__
+    from riveg.cli.tables import stdout
+    from riveg.inventory import EXTRAS, backend_states, install_command, missing_of_extra
+
+    console = stdout()
+    console.print(f"riveg {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    console.print(f"GPU: {_gpu()}")
+    console.print("extras", style="bold")
+    for extra in EXTRAS:
+        missing = missing_of_extra(extra)
+        if missing:
+            needed = f"lacks {', '.join(missing)}: {install_command(extra)}"
+            console.print(f"  {extra:<14} {needed}", markup=False)
+        else:
+            console.print(f"  {extra:<14} there", markup=False)
+    console.print("backends", style="bold")
+    for state in backend_states():
+        works = "works" if state.missing is None else f"lacks {state.missing}: {state.command}"
+        console.print(f"  {state.stage:<8} {state.name:<18} {works}", markup=False)
+
+
+def _gpu() -> str:
+    """Asks the driver's own tool: importing torch for it would cost seconds."""
+    import shutil
+    import subprocess
+
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return "none found (no nvidia-smi)"
+    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"nvidia-smi does not answer ({error})"
+    return "; ".join(answer.stdout.strip().splitlines()) or "none"

@@ -1,0 +1,101 @@
+"""``riveg run``: a system over a dataset, into a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from riveg.execution import RunReport
+    from riveg.types import Sample
+
+_SHOWN = 40
+"""Entities listed after a run; the rest is in the folder."""
+
+
+def run(
+    system: str = typer.Argument(help="A shipped system (`riveg show systems`) or a YAML file."),
+    data: str | None = typer.Option(
+        None, help="A shipped dataset, a dataset YAML, or a .jsonl/.csv/.parquet file."
+    ),
+    out: Path | None = typer.Option(None, help="Run folder [default: runs/SYSTEM-DATA]."),
+    split: str | None = typer.Option(None, help="Split of the dataset."),
+    images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
+    limit: int | None = typer.Option(None, min=1, help="Only the first N samples."),
+    until: str | None = typer.Option(None, help="Stop after this stage."),
+    overrides: list[str] = typer.Option(
+        [], "--set", metavar="STAGE.KEY=VALUE", help="Change the system; may be repeated."
+    ),
+    retry_failed: bool = typer.Option(False, help="Ask again about records with an Issue."),
+    max_error_rate: float | None = typer.Option(
+        None, min=0.0, max=1.0, help="Exit with 1 above this share of samples with an Issue."
+    ),
+    overlays: bool | None = typer.Option(
+        None, "--overlays/--no-overlays", help="Draw the answers over the pictures."
+    ),
+) -> None:
+    """Run a system over a dataset. Interrupted, the same command goes on where it stopped."""
+    from riveg.cli.progress import RichProgress
+    from riveg.datasets import open_dataset
+    from riveg.errors import UserError
+    from riveg.system import load_system
+
+    loaded = load_system(system, *overrides)
+    config = loaded.config
+    data = data or config.data
+    if data is None:
+        raise UserError(f"{config.file}: names no data; say which with --data")
+    source = open_dataset(data, split=split, images=images)
+    for note in source.notes:
+        typer.echo(f"riveg: {source.name}: {note}", err=True)
+    folder = out or Path("runs") / f"{config.name}-{source.name}"
+    with RichProgress() as progress:
+        report = loaded.run(
+            source,
+            out=folder,
+            limit=limit,
+            until=until,
+            retry_failed=retry_failed,
+            progress=progress,
+        )
+    allowed = config.run.max_error_rate if max_error_rate is None else max_error_rate
+    drawn = config.run.overlays if overlays is None else overlays
+    located = {"ground", "extract"} & {stage.stage for stage in report.stages}
+    _print_report(report, until, limit, draw=drawn and bool(located))
+    if report.error_rate > allowed:
+        raise typer.Exit(1)
+
+
+def _print_report(report: RunReport, until: str | None, limit: int | None, *, draw: bool) -> None:
+    from riveg.cli.tables import entity_table, stage_table, stdout
+    from riveg.results import read_records, write_overlays
+
+    console = stdout()
+    samples: list[Sample] = []
+    total = 0
+    for sample in read_records(report.folder):
+        total += len(sample.entities or ())
+        if len(samples) < _SHOWN:
+            samples.append(sample)
+    if report.samples <= _SHOWN:
+        console.print(entity_table(samples))
+    console.print(stage_table(report.stages))
+    partial = []
+    if limit:
+        partial.append(f"partial: --limit {limit}")
+    if until:
+        partial.append(f"partial: --until {until}")
+    note = f" ({'; '.join(partial)})" if partial else ""
+    console.print(f"{report.samples} samples, {total} entities{note}")
+    console.print(f"records   {report.folder / 'records.jsonl'}", soft_wrap=True)
+    if draw:
+        folder = write_overlays(report.folder)
+        console.print(f"pictures  {folder}", soft_wrap=True)
+    if report.failed:
+        console.print(
+            f"issues    {report.failed} samples ({100 * report.error_rate:.1f} %), reasons in "
+            f"{report.folder / 'failed.jsonl'}; mend them, then --retry-failed",
+            soft_wrap=True,
+        )

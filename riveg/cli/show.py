@@ -1,0 +1,127 @@
+"""``riveg show``: what there is to choose from, and what a run holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from riveg.results import StageAnswer
+
+app = typer.Typer(no_args_is_help=True, help="What exists, and what a run holds.")
+
+
+@app.command()
+def systems() -> None:
+    """The systems that come with riveg."""
+    from riveg.cli.tables import stdout
+    from riveg.config import load_config, shipped_systems
+
+    table = _table("system", "stages", "what it is")
+    for name in shipped_systems():
+        config = load_config(name)
+        stages = ", ".join(f"{step.stage.name}: {step.config.name}" for step in config.steps)
+        table.add_row(name, stages, config.description)
+    stdout().print(table)
+
+
+@app.command()
+def datasets() -> None:
+    """The datasets that riveg knows by name."""
+    from riveg.cli.tables import stdout
+    from riveg.datasets import shipped_datasets
+
+    table = _table("dataset", "version", "splits", "what it is")
+    for name, description in shipped_datasets().items():
+        table.add_row(
+            name, str(description.version or ""), ", ".join(description.text), description.description
+        )
+    stdout().print(table)
+
+
+@app.command()
+def backends() -> None:
+    """Every backend of every stage, and whether its packages are here."""
+    from riveg.cli.tables import stdout
+    from riveg.inventory import backend_states
+
+    table = _table("stage", "backend", "works", "what it is")
+    last = ""
+    for state in backend_states():
+        works = "yes" if state.missing is None else f"no: {state.command}"
+        table.add_row(state.stage if state.stage != last else "", state.name, works, state.summary)
+        last = state.stage
+    stdout().print(table)
+
+
+@app.command()
+def prompts() -> None:
+    """The prompts that come with riveg."""
+    from riveg.cli.tables import stdout
+    from riveg.prompts import load_prompt, shipped_prompts
+
+    table = _table("prompt", "variables", "fingerprint")
+    for name in shipped_prompts():
+        prompt = load_prompt(name)
+        table.add_row(name, ", ".join(sorted(prompt.variables)), prompt.fingerprint[:12])
+    stdout().print(table)
+
+
+@app.command("run")
+def show_run(
+    folder: Path = typer.Argument(help="A run folder."),
+    id: str | None = typer.Option(None, "--id", help="Every stage's answer about this sample."),
+    limit: int = typer.Option(40, min=1, help="At most so many samples."),
+) -> None:
+    """A run's answers; with --id, what every stage said of one sample."""
+    from itertools import islice
+
+    from riveg.cli.tables import entity_table, stdout
+    from riveg.results import read_records, stage_answers
+
+    console = stdout()
+    if id is not None:
+        _print_answers(console, stage_answers(folder, id))
+        return
+    records = read_records(folder)
+    console.print(entity_table(islice(records, limit)))
+    rest = sum(1 for _ in records)
+    if rest:
+        console.print(f"and {rest} more samples (partial: --limit {limit})")
+
+
+def _print_answers(console: Console, answers: tuple[StageAnswer, ...]) -> None:
+    from riveg.cli.answers import stage_lines
+    from riveg.cli.tables import plain
+
+    sample = answers[0].sample
+    console.print(plain(sample.text))
+    if sample.image is not None:
+        last = answers[-1].sample.image
+        sides = f" {last.width}x{last.height}" if last and last.width else ""
+        console.print(plain(f"{sample.image.path}{sides}"), style="dim")
+    seen = 0
+    for answer in answers:
+        title = f"{answer.stage} ({answer.backend})" if answer.backend else answer.stage
+        console.print(title, style="bold")
+        for line in stage_lines(answer):
+            console.print("  ", plain(line), sep="")
+        for issue in answer.sample.issues[seen:]:
+            where = f" {issue.entity_id}" if issue.entity_id else ""
+            text = f"  issue{where}: {issue.kind}: {issue.message}"
+            console.print(plain(text), style="red")
+        seen = len(answer.sample.issues)
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,42 @@
+"""``riveg train``: make a stage's model from annotated posts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Train a stage of the embedded systems.")
+
+_CONFIG = typer.Argument(help="A YAML file, for example one of configs/train/.")
+_OVERRIDES = typer.Option([], "--set", metavar="KEY=VALUE", help="Change the configuration.")
+
+
+@app.command()
+def tagger(config: Path = _CONFIG, overrides: list[str] = _OVERRIDES) -> None:
+    """Fine-tune the embedded tagger, keep the best epoch, export it as int8 ONNX."""
+    from riveg.training.settings import read_settings
+    from riveg.training.tagger import TaggerTrainingConfig, train_tagger
+
+    folder = train_tagger(read_settings(config, TaggerTrainingConfig, overrides), report=typer.echo)
+    typer.echo(f"written {folder}")
+
+
+@app.command()
+def entailer(config: Path = _CONFIG, overrides: list[str] = _OVERRIDES) -> None:
+    """Train and calibrate the embedded entailment classifier."""
+    from riveg.training.entailer import EntailerTrainingConfig, train_entailer
+    from riveg.training.settings import read_settings
+
+    folder = train_entailer(read_settings(config, EntailerTrainingConfig, overrides))
+    typer.echo(f"written {folder}")
+
+
+@app.command("box-prior")
+def box_prior(config: Path = _CONFIG, overrides: list[str] = _OVERRIDES) -> None:
+    """Learn where entities of each type lie in a picture."""
+    from riveg.training.box_prior import BoxPriorTrainingConfig, train_box_prior
+    from riveg.training.settings import read_settings
+
+    folder = train_box_prior(read_settings(config, BoxPriorTrainingConfig, overrides))
+    typer.echo(f"written {folder}")

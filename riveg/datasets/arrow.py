@@ -1,0 +1,154 @@
+"""Parquet files and folders saved by Hugging Face ``datasets``, a batch of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from riveg.datasets.columns import COLUMNS, ColumnRules, row_of_columns
+from riveg.datasets.dataset import Row
+from riveg.errors import MissingExtra, UserError
+
+_BATCH = 32
+"""Rows in memory at a time; each may hold a picture's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetReader:
+    """Reads ``.parquet`` files; ``image`` holds paths, bytes, or structs of both."""
+
+    files: Mapping[str, Path]
+    rules: ColumnRules = field(default_factory=ColumnRules)
+
+    def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
+        """Rows of a split; the first is ``row-1``.
+
+        Raises:
+            UserError: If the file cannot be read.
+            MissingExtra: If pyarrow is not installed.
+        """
+        path = self.files[split]
+        return _rows(_parquet_batches(path), path.name, self.rules, annotated=annotated)
+
+    def columns(self, split: str) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(_parquet(self.files[split]).schema_arrow.names)
+
+    def holds_pictures(self, split: str) -> bool:
+        """Whether the column ``image`` holds more than paths."""
+        return _holds_pictures(_parquet(self.files[split]).schema_arrow)
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceReader:
+    """Reads folders that ``Dataset.save_to_disk`` wrote; pictures are not decoded."""
+
+    files: Mapping[str, Path]
+    rules: ColumnRules = field(default_factory=ColumnRules)
+
+    def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
+        """Rows of a split; the first is ``row-1``.
+
+        Raises:
+            UserError: If the folder cannot be read.
+            MissingExtra: If datasets is not installed.
+        """
+        path = self.files[split]
+        return _rows(_folder_batches(path), path.name, self.rules, annotated=annotated)
+
+    def columns(self, split: str) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(_saved(self.files[split]).column_names)
+
+    def holds_pictures(self, split: str) -> bool:
+        """Whether the column ``image`` holds more than paths."""
+        return _holds_pictures(_saved(self.files[split]).features.arrow_schema)
+
+
+def saved_splits(folder: Path) -> tuple[str, ...]:
+    """Names of the splits in a saved ``DatasetDict``; ``()`` for a single saved ``Dataset``."""
+    import json
+
+    listing = folder / "dataset_dict.json"
+    if not listing.is_file():
+        return ()
+    try:
+        return tuple(str(name) for name in json.loads(listing.read_bytes())["splits"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{listing}: cannot be read as a list of splits ({error!r})") from error
+
+
+def is_saved_folder(path: Path) -> bool:
+    """Whether ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` wrote this folder."""
+    return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
+
+
+def _rows(
+    batches: Iterator[Sequence[Mapping[str, Any]]],
+    name: str,
+    rules: ColumnRules,
+    *,
+    annotated: bool,
+) -> Iterator[Row]:
+    number = 0
+    for batch in batches:
+        for columns in batch:
+            number += 1
+            place = f"{name}: row {number}"
+            yield row_of_columns(columns, place, f"row-{number}", rules, annotated=annotated)
+
+
+def _holds_pictures(schema: Any) -> bool:
+    import pyarrow as pa
+
+    if "image" not in schema.names:
+        return False
+    kind = schema.field("image").type
+    return bool(
+        pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    )
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtra(f"reading {path.name}", "pyarrow", "data") from error
+    try:
+        return parquet.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({error})") from error
+
+
+def _parquet_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    import pyarrow as pa
+
+    with _parquet(path) as file:
+        wanted = [name for name in file.schema_arrow.names if name in COLUMNS]
+        try:
+            for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+                yield batch.to_pylist()
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+            raise UserError(f"{path}: damaged Parquet ({error})") from error
+
+
+def _saved(path: Path) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtra(f"reading {path.name}", "datasets", "data") from error
+    try:
+        return datasets.load_from_disk(str(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read as a saved dataset ({error})") from error
+
+
+def _folder_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    saved = _saved(path)
+    wanted = [name for name in saved.column_names if name in COLUMNS]
+    # As Arrow, so that pictures stay the bytes and paths they are stored as.
+    for table in saved.select_columns(wanted).with_format("arrow").iter(batch_size=_BATCH):
+        yield table.to_pylist()

@@ -1,0 +1,203 @@
+"""The columns ``text`` or ``tokens``, ``image``, ``id``, ``caption``, ``entities`` to a row.
+
+A field that cannot be used never ends the reading: it becomes an Issue of its sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from riveg.datasets.dataset import Defect, Row, quoted
+from riveg.datasets.entities_column import decode_entities
+from riveg.text import Offsets, join_tokens, tokenise
+from riveg.types import Gold, ImageRef, Issue, Sample
+
+COLUMNS = ("id", "text", "tokens", "offsets", "image", "caption", "entities")
+"""Every column that is read; others may stand beside them and are passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a field, or a whole row, cannot be used."""
+
+    kind: str
+    message: str
+
+
+class PictureStore(Protocol):
+    """Where pictures that come as bytes are put."""
+
+    def store(self, content: bytes) -> str:
+        """Puts a picture down and gives its path below the store's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRules:
+    """How columns are to be read.
+
+    ``pictures`` takes pictures that come as bytes; without it, only paths are allowed.
+    """
+
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    pictures: PictureStore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    text: str
+    tokens: tuple[str, ...] = ()
+    offsets: Offsets = ()
+
+
+def row_of_columns(
+    columns: Mapping[str, object] | Fault,
+    place: str,
+    fallback_id: str,
+    rules: ColumnRules,
+    *,
+    annotated: bool,
+) -> Row:
+    """The row of one line; its id is ``fallback_id`` where the line has none.
+
+    Args:
+        columns: Value by column name, or why the line cannot be read at all.
+        place: File and line.
+        fallback_id: For example ``line-12``.
+        rules: How to read them.
+        annotated: Whether gold is asked for.
+    """
+    if isinstance(columns, Fault):
+        return Row(place, Sample(fallback_id, "", (), (), issues=_issues([columns], place)))
+    identity = _identity(columns)
+    wording = _wording(columns)
+    image = _image(columns.get("image"), rules.pictures)
+    caption = _string(columns, "caption")
+    faults = [part for part in (identity, wording, image, caption) if isinstance(part, Fault)]
+    words = _Wording("") if isinstance(wording, Fault) else wording
+    if not isinstance(wording, Fault) and not words.tokens:
+        faults.append(Fault("empty-text", "the post has no text"))
+    sample = Sample(
+        id=identity if isinstance(identity, str) else fallback_id,
+        text=words.text,
+        tokens=words.tokens,
+        offsets=words.offsets,
+        image=ImageRef(image) if isinstance(image, str) else None,
+        caption=caption if isinstance(caption, str) else None,
+        issues=_issues(faults, place),
+    )
+    value = columns.get("entities")
+    if not annotated or value is None or isinstance(wording, Fault):
+        return Row(place, sample)
+    return _with_gold(value, sample, place, rules.label_map)
+
+
+def _with_gold(value: object, sample: Sample, place: str, label_map: Mapping[str, str]) -> Row:
+    try:
+        entities = decode_entities(value, sample.text, sample.offsets, label_map)
+    except ValueError as error:
+        return Row(place, sample, defects=(Defect("bad-entities", place, str(error)),))
+    return Row(place, sample, Gold(sample.id, entities))
+
+
+def _issues(faults: Sequence[Fault], place: str) -> tuple[Issue, ...]:
+    return tuple(Issue("input", None, fault.kind, f"{place}: {fault.message}") for fault in faults)
+
+
+def _identity(columns: Mapping[str, object]) -> str | Fault | None:
+    value = columns.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _string(columns, "id")
+
+
+def _string(columns: Mapping[str, object], name: str) -> str | Fault | None:
+    """The string in a column, ``None`` where it is absent or empty."""
+    value = columns.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        return Fault(f"bad-{name}", f"expected a string in {name!r}, found {_shown(value)}")
+    if not _is_unicode(value):
+        return Fault(f"bad-{name}", f"what is in {name!r} is not valid Unicode")
+    return value
+
+
+def _wording(columns: Mapping[str, object]) -> _Wording | Fault:
+    text = columns.get("text")
+    tokens = columns.get("tokens")
+    if text is None and tokens is None:
+        return Fault("missing-text", "neither 'text' nor 'tokens' is given")
+    if text is not None and not (isinstance(text, str) and _is_unicode(text)):
+        problem = "not valid Unicode" if isinstance(text, str) else f"found {_shown(text)}"
+        return Fault("bad-text", f"expected a string in 'text', {problem}")
+    if tokens is None:
+        return _Wording(str(text), *tokenise(str(text)))
+    if not isinstance(tokens, list | tuple) or not all(map(_is_token, tokens)):
+        return Fault("bad-tokens", f"expected a list of strings in 'tokens', {_shown(tokens)}")
+    if text is None:
+        joined, ranges = join_tokens(tokens)
+        return _Wording(joined, tuple(tokens), ranges)
+    return _aligned(str(text), tuple(tokens), columns.get("offsets"))
+
+
+def _aligned(text: str, tokens: tuple[str, ...], offsets: object) -> _Wording | Fault:
+    """Tokens with the ranges given for them, or else where they come next in the text."""
+    if offsets is None:
+        ranges = _found(text, tokens)
+        if ranges is None:
+            return Fault("bad-tokens", "the tokens do not stand in the text in this order")
+        return _Wording(text, tokens, ranges)
+    if not isinstance(offsets, list | tuple) or not all(map(_is_range, offsets)):
+        return Fault("bad-offsets", f"expected [start, end] pairs, found {_shown(offsets)}")
+    ranges = tuple((int(start), int(end)) for start, end in offsets)
+    edges = [edge for pair in ranges for edge in pair]
+    in_order = edges == sorted(edges) and all(edge >= 0 for edge in edges)
+    if not in_order or [text[start:end] for start, end in ranges] != list(tokens):
+        return Fault("bad-offsets", "the offsets do not cut the tokens out of the text")
+    return _Wording(text, tokens, ranges)
+
+
+def _found(text: str, tokens: Sequence[str]) -> Offsets | None:
+    ranges: list[tuple[int, int]] = []
+    position = 0
+    for token in tokens:
+        start = text.find(token, position)
+        if start < 0:
+            return None
+        position = start + len(token)
+        ranges.append((start, position))
+    return tuple(ranges)
+
+
+def _image(value: object, pictures: PictureStore | None) -> str | Fault | None:
+    """The picture's path; the bytes of one that has none go to the store."""
+    if isinstance(value, Mapping) and pictures is not None:
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, bytes) and pictures is not None:
+        return pictures.store(value)
+    return _string({"image": value}, "image")
+
+
+def _is_token(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and _is_unicode(value)
+
+
+def _is_range(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple) and len(value) == 2 and all(type(n) is int for n in value)
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON may hold halves of surrogate pairs."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    return f"{type(value).__name__} {quoted(str(value)[:100])}"

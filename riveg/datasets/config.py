@@ -1,0 +1,160 @@
+"""A dataset's YAML file: where its parts lie and how they are to be read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from riveg.config import Document, InvalidConfig, Problem
+from riveg.errors import UserError
+from riveg.resources import shipped
+
+Format = Literal[
+    "twitter-gmner",
+    "twitter-fmnerg",
+    "twitter-mner",
+    "twitter-smner",
+    "jsonl",
+    "csv",
+    "parquet",
+    "hugging-face",
+]
+
+_FOLDERS: Mapping[str, str | None] = {
+    "twitter-gmner": "xml",
+    "twitter-fmnerg": "xml",
+    "twitter-mner": None,
+    "twitter-smner": "masks",
+}
+"""The annotation folder that each format of the Twitter sets has."""
+
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
+
+
+class DatasetConfig(BaseModel):
+    """A dataset on disk. Paths start from ``root``.
+
+    Args:
+        name: What it is called.
+        description: One line for lists.
+        format: How its files are to be read.
+        version: The publisher's version.
+        root: Its folder; ``${VARIABLE:-default}`` is taken from the environment. With a variable
+            in it, a relative path starts from the working folder, otherwise from the YAML file.
+        text: The file of each split (or a folder for ``hugging-face``).
+        xml: Folder of VOC boxes, ``<id>.xml``.
+        masks: Folder of masks, ``<id>.json``.
+        images: Picture folders, looked up in order.
+        suffixes: Endings of picture names, tried in order.
+        captions: Caption files.
+        labels: The types that may occur, as riveg names them.
+        label_map: Type in the file -> type in riveg; others stay as they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    format: Format
+    version: str | None = None
+    root: str = "."
+    text: dict[str, str] = Field(min_length=1)
+    xml: str | None = None
+    masks: str | None = None
+    images: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = Field(default=(".jpg",), min_length=1)
+    captions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    label_map: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("suffixes")
+    @classmethod
+    def _begin_with_a_dot(cls, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(suffix.startswith(".") for suffix in suffixes):
+            raise ValueError("every suffix begins with a dot, for example .jpg")
+        return suffixes
+
+
+def load_dataset_config(path: Path) -> DatasetConfig:
+    """Reads and checks a dataset's YAML file.
+
+    Raises:
+        InvalidConfig: With every problem that was found.
+        UserError: If the file cannot be read or is no YAML.
+    """
+    document = Document.read(path)
+    problems = list(document.problems)
+    try:
+        config = DatasetConfig(**document.values)
+    except ValidationError as error:
+        problems += document.validation_problems(error, DatasetConfig)
+        raise InvalidConfig(problems) from error
+    problems += _mismatches(document, config)
+    if problems:
+        raise InvalidConfig(problems)
+    return config
+
+
+def shipped_datasets() -> dict[str, DatasetConfig]:
+    """Name and configuration of every dataset that riveg knows by name."""
+    return {name: load_dataset_config(path) for name, path in shipped_dataset_files().items()}
+
+
+def shipped_dataset_files() -> dict[str, Path]:
+    """Name and file of every dataset that riveg knows by name."""
+    return {path.stem: path for path in sorted(shipped("configs", "datasets").glob("*.yaml"))}
+
+
+def dataset_root(config: DatasetConfig, base: Path) -> Path:
+    """The dataset's folder.
+
+    Args:
+        config: The dataset.
+        base: The folder of its YAML file.
+
+    Raises:
+        UserError: If a variable without default is not set, or the folder is not there.
+    """
+    text = _VARIABLE.sub(_variable(config), config.root)
+    root = Path(text).expanduser()
+    if text == config.root:
+        root = base / root
+    root = Path(os.path.normpath(root.absolute()))
+    if not root.is_dir():
+        parts = [*config.text.values(), config.xml, config.masks, *config.images]
+        inside = ", ".join(part for part in parts if part)
+        variables = [match["name"] for match in _VARIABLE.finditer(config.root)]
+        other = f", or set {variables[0]} to another place" if variables else ""
+        raise UserError(
+            f"{config.name}: no folder {root}; put {inside} there (data/README.md says where to "
+            f"get them){other}"
+        )
+    return root
+
+
+def _variable(config: DatasetConfig) -> Any:
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match["name"]) or match["default"]
+        if found is None:
+            raise UserError(
+                f"{config.name}: its root is {config.root}: set the environment variable "
+                f"{match['name']} to the folder that holds it"
+            )
+        return found
+
+    return value
+
+
+def _mismatches(document: Document, config: DatasetConfig) -> Iterator[Problem]:
+    """Annotation folders that the format does not have, or lacks."""
+    needed = _FOLDERS.get(config.format)
+    for key, value in (("xml", config.xml), ("masks", config.masks)):
+        if key == needed and value is None:
+            yield document.problem(key, "nothing", f"the format {config.format} needs this folder")
+        if key != needed and value is not None:
+            yield document.problem(key, value, f"the format {config.format} has no such folder")

@@ -1,0 +1,144 @@
+"""A dataset as the rest of riveg sees it: a stream of samples and, apart, a stream of gold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from riveg.datasets.first_seen import FirstSeen
+from riveg.errors import UserError
+from riveg.types import Gold, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """Something wrong with the data: its kind, the file and line, and what it is."""
+
+    kind: str
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a reader found at one place.
+
+    Args:
+        place: File and line, for messages.
+        sample: The post, perhaps with an Issue of the stage ``input``.
+        gold: ``None`` where nothing is annotated, or where ``defects`` say why it is unusable.
+        defects: What is wrong with the annotation.
+        size: Width and height that the annotation declares for the picture.
+        objects: Annotated objects in the picture's own file; ``None`` where it has no file.
+        forms: In which way each of them was written down, for sets whose format is not published.
+    """
+
+    place: str
+    sample: Sample
+    gold: Gold | None = None
+    defects: tuple[Defect, ...] = ()
+    size: tuple[int, int] | None = None
+    objects: int | None = None
+    forms: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """Reads one format; a value, so that it travels to other processes."""
+
+    def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
+        """Rows in file order, one in memory at a time; gold only where ``annotated``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Posts and their annotation on disk; nothing is read before it is asked for.
+
+    Args:
+        name: Its name, or the file's for a bare file.
+        version: The publisher's version, if any.
+        splits: What is read, in this order.
+        image_roots: Picture folders, looked up in order.
+        labels: The types that may occur, ``()`` where they are not declared.
+        has_gold: Whether there is an annotation.
+        has_boxes: Whether the annotation tells boxes.
+        notes: What a user should know, for example a file that is not there.
+        reader: What reads the files.
+    """
+
+    name: str
+    version: str | None
+    splits: tuple[str, ...]
+    image_roots: tuple[Path, ...]
+    labels: tuple[str, ...]
+    has_gold: bool
+    has_boxes: bool
+    notes: tuple[str, ...]
+    reader: Reader
+
+    @property
+    def split(self) -> str | None:
+        """The split, or ``None`` where several are read one after the other."""
+        return self.splits[0] if len(self.splits) == 1 else None
+
+    def by_split(self) -> tuple[Dataset, ...]:
+        """The same dataset cut into its splits."""
+        return tuple(replace(self, splits=(split,)) for split in self.splits)
+
+    def rows(self, *, annotated: bool = True) -> Iterator[Row]:
+        """Samples with their gold and with what is wrong at their place, for checks and copies."""
+        for split in self.splits:
+            yield from self.reader.rows(split, annotated=annotated)
+
+    def unique_rows(self, *, annotated: bool) -> Iterator[Row]:
+        """Rows, as long as no id comes twice.
+
+        Raises:
+            UserError: If two samples have one id, or a file cannot be read.
+        """
+        with FirstSeen() as seen:
+            for row in self.rows(annotated=annotated):
+                first = seen.place_of(row.sample.id, row.place)
+                if first is not None:
+                    raise UserError(
+                        f"{self.name}: the id {quoted(row.sample.id)} stands in {first} and again "
+                        f"in {row.place}; give each post an id of its own"
+                    )
+                yield row
+
+    def samples(self) -> Iterator[Sample]:
+        """Samples in file order, one in memory at a time; no picture is opened.
+
+        Raises:
+            UserError: If two samples have one id, or a file cannot be read.
+        """
+        return (row.sample for row in self.unique_rows(annotated=False))
+
+    def gold(self) -> Iterator[Gold]:
+        """The annotation of every annotated sample, in file order.
+
+        Raises:
+            UserError: If the annotation of a sample cannot be used.
+        """
+        for row in self.rows():
+            gold = usable_gold(row)
+            if gold is not None:
+                yield gold
+
+
+def usable_gold(row: Row) -> Gold | None:
+    """A row's gold; ``None`` where it has none.
+
+    Raises:
+        UserError: If there is an annotation that cannot be used.
+    """
+    if row.gold is None and row.defects:
+        defect = row.defects[0]
+        raise UserError(f"{defect.where}: {defect.message}; riveg data check lists all of these")
+    return row.gold
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """Text from a row, fit for a message: in quotes, control characters escaped, not endless."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}..."

@@ -1,0 +1,45 @@
+"""Which keys have been seen and where first, in memory that does not grow with their number."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from types import TracebackType
+
+
+class FirstSeen:
+    """Remembers the first place of each key, in a temporary file once there are many."""
+
+    def __init__(self) -> None:
+        # An empty name makes SQLite keep a private database that spills to disk and goes away
+        # with the connection.
+        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE seen (key BLOB PRIMARY KEY, place BLOB) WITHOUT ROWID",
+        ):
+            self._connection.execute(statement)
+
+    def __enter__(self) -> FirstSeen:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def place_of(self, key: str, place: str) -> str | None:
+        """Where the key was seen before; ``None``, and ``place`` remembered, if nowhere."""
+        digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        value = place.encode("utf-8", "surrogatepass")
+        with closing(self._connection.cursor()) as cursor:
+            cursor.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (digest, value))
+            if cursor.rowcount:
+                return None
+            found = cursor.execute("SELECT place FROM seen WHERE key = ?", (digest,)).fetchone()
+        return bytes(found[0]).decode("utf-8", "surrogatepass")

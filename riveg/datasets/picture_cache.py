@@ -1,0 +1,70 @@
+"""Pictures that come as bytes, written once to a folder so that they can be opened by path."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from riveg.errors import UserError
+from riveg.resources import text_digest
+
+_SUFFIXES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG", ".png"),
+    (b"GIF8", ".gif"),
+    (b"RIFF", ".webp"),
+    (b"BM", ".bmp"),
+    (b"II*\0", ".tiff"),
+    (b"MM\0*", ".tiff"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCache:
+    """Keeps pictures in ``folder`` under the digest of their bytes."""
+
+    folder: Path
+
+    def store(self, content: bytes) -> str:
+        """Writes a picture unless it is there; gives its name in the folder.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        suffix = next((end for start, end in _SUFFIXES if content.startswith(start)), ".bin")
+        path = self.folder / f"{digest}{suffix}"
+        if not path.exists():
+            try:
+                _write(path, content)
+            except OSError as error:
+                raise UserError(
+                    f"{path}: the picture cannot be written ({error.strerror}); set RIVEG_CACHE to "
+                    "a folder with room"
+                ) from error
+        return path.name
+
+
+def cache_folder(source: Path) -> Path:
+    """Where the pictures of a file go: ``$RIVEG_CACHE``, else ``riveg`` in the user's cache."""
+    chosen = os.environ.get("RIVEG_CACHE")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "riveg"
+    return (Path(chosen) if chosen else home) / "pictures" / text_digest(str(source.resolve()))
+
+
+def _write(path: Path, content: bytes) -> None:
+    # A name of its own for every writer: two runs may meet at the same picture.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

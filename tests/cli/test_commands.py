@@ -1,0 +1,156 @@
+"""Commands as a person gives them: output, exit codes, one line for a mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ASTRONAUT = ROOT / "data" / "quickstart" / "images" / "qs01-astronaut.jpg"
+
+
+def riveg(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "riveg", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+    )
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    done = riveg("run", "quickstart", "--out", folder, "--limit", "2")
+    assert done.returncode == 0, done.stderr
+    assert "partial: --limit 2" in done.stdout
+    assert "Eileen Collins" in done.stdout
+    assert "samples/s" in done.stdout
+    return folder
+
+
+def test_run_draws_pictures_and_writes_records(run_folder: Path) -> None:
+    names = sorted(path.name for path in (run_folder / "overlays").iterdir())
+    assert names == ["00000-qs01-astronaut.png", "00001-qs02-rocket.png"]
+    lines = (run_folder / "records.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["qs01-astronaut", "qs02-rocket"]
+
+
+def test_show_run_tells_what_every_stage_said(run_folder: Path) -> None:
+    done = riveg("show", "run", run_folder, "--id", "qs01-astronaut")
+    assert done.returncode == 0, done.stderr
+    for word in ("tag (mini)", "observe (evidence)", "face", "entail (mini)", "in the picture"):
+        assert word in done.stdout
+    assert "(by template)" in done.stdout  # never passed off as a language model
+    assert "evidence:face" in done.stdout
+    assert "mask by grabcut" in done.stdout
+
+
+def test_show_run_of_an_unknown_sample(run_folder: Path) -> None:
+    done = riveg("show", "run", run_folder, "--id", "nobody")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds no sample 'nobody'" in done.stderr
+
+
+@pytest.mark.parametrize("what", ["systems", "datasets", "backends", "prompts"])
+def test_show_lists(what: str) -> None:
+    done = riveg("show", what)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    known = {
+        "systems": "quickstart",
+        "datasets": "twitter-gmner",
+        "backends": "grabcut",
+        "prompts": "template.v1",
+    }
+    assert known[what] in done.stdout
+
+
+def test_predict_prints_draws_and_records(tmp_path: Path) -> None:
+    arguments = ("--text", "Eileen Collins before her flight", "--image", ASTRONAUT)
+    done = riveg("predict", *arguments, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "Eileen Collins" in done.stdout
+    assert "evidence:face" in done.stdout
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["entities"][0]["regions"][0]["mask"]["counts"]
+    assert (tmp_path / "out" / "overlay.png").stat().st_size > 10_000
+
+
+def test_predict_prints_the_record_alone(tmp_path: Path) -> None:
+    done = riveg("predict", "--text", "Eileen Collins", "--image", ASTRONAUT, "--json")
+    assert json.loads(done.stdout)["entities"][0]["label"] == "PER"
+
+
+def test_predict_without_a_picture_grounds_nothing() -> None:
+    done = riveg("predict", "--text", "Eileen Collins of NASA", "--json")
+    entities = json.loads(done.stdout)["entities"]
+    assert {len(entity["regions"]) for entity in entities} == {0}
+
+
+def test_doctor_says_what_is_here_and_what_is_not() -> None:
+    done = riveg("doctor")
+    assert done.returncode == 0, done.stderr
+    for word in ("Python 3", "GPU", 'pip install "riveg[', "grabcut"):
+        assert word in done.stdout
+
+
+def test_validate_says_that_all_is_well() -> None:
+    done = riveg("validate", "quickstart", "--set", "entail.threshold=0.4")
+    assert done.returncode == 0
+    assert "quickstart is right" in done.stdout
+
+
+def test_validate_tells_every_problem(tmp_path: Path) -> None:
+    system = tmp_path / "mine.yaml"
+    system.write_text("tag: {backend: mini, thread: 2}\nsegmnt: grabcut\n")
+    done = riveg("validate", system)
+    assert done.returncode == 2
+    assert "tag.thread" in done.stderr
+    assert "did you mean segment?" in done.stderr
+    assert "2 problems" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("run", "quickstrat"), "did you mean quickstart"),
+        (("run", "quickstart", "--data", "quickstrat"), "quickstart"),
+        (("run", "quickstart", "--data", "gone.jsonl"), "gone.jsonl"),
+        (("run", "quickstart", "--until", "segmnt"), "did you mean segment"),
+        (("run", "quickstart", "--set", "entail.treshold=1"), "did you mean threshold"),
+        (("run", "quickstart", "--set", "nonsense"), "expected STAGE.KEY=VALUE"),
+        (("run", "quickstart", "--split", "trian"), "test"),
+        (("predict", "--text", " "), "empty-text"),
+        (("predict", "--text", "Ada", "--image", "gone.jpg"), "missing-image"),
+        (("predict", "--text", "Ada", "--system", "gone.yaml"), "no such file"),
+        (("show", "run", "nowhere"), "is nowhere a run folder"),
+        (("data", "check", "nowhere"), "nowhere"),
+        (("train", "tagger", "gone.yaml"), "cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], word: str, tmp_path: Path
+) -> None:
+    done = riveg(*arguments, *(("--out", str(tmp_path)) if arguments[0] == "run" else ()))
+    assert done.returncode == 2, done.stdout
+    assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = riveg("--debug", "run", "quickstrat")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_help_of_every_command_fits_the_terminal() -> None:
+    for command in ("run", "predict", "validate", "doctor", "show", "data", "train"):
+        done = riveg(command, "--help")
+        assert done.returncode == 0
+        assert max(map(len, done.stdout.splitlines())) <= 80

@@ -1,0 +1,68 @@
+"""``riveg data check`` and ``riveg data convert``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from riveg.cli.data import app
+from riveg.datasets import open_dataset
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    path = tmp_path / "posts.jsonl"
+    entity = {"label": "PER", "start": 0, "end": 1, "boxes": [[1, 2, 3, 4]]}
+    rows = [{"id": "a", "text": "Tom [red]!", "entities": [entity]}, {"id": "b", "text": "no"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_sound_dataset_exits_with_zero(posts: Path) -> None:
+    result = RUNNER.invoke(app, ["check", str(posts)])
+    assert result.exit_code == 0, result.output
+    assert "no defects" in result.output
+    assert "PER" in result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_defects_exit_with_one_and_are_grouped(posts: Path) -> None:
+    bad = {"id": "\x1b[2J[bold]", "text": ""}
+    posts.write_text(posts.read_text() + (json.dumps(bad) + "\n") * 3)
+    result = RUNNER.invoke(app, ["check", str(posts)])
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+    words = result.output.split()
+    assert words[words.index("empty-text") + 1] == "3"
+    assert words[words.index("duplicate-id") + 1] == "2"
+    assert "5 defects" in result.output
+
+
+def test_json_has_everything(posts: Path) -> None:
+    posts.write_text(posts.read_text() + "{\n")
+    result = RUNNER.invoke(app, ["check", str(posts), "--json"])
+    report = json.loads(result.output)
+    assert result.exit_code == 1
+    assert report["splits"]["posts"]["by_type"]["PER"] == {"entities": 1, "groundable": 1}
+    assert [defect["where"] for defect in report["defects"]] == ["posts.jsonl:3"]
+
+
+def test_convert_writes_a_copy(posts: Path) -> None:
+    copy = posts.with_name("copy.jsonl")
+    result = RUNNER.invoke(app, ["convert", str(posts), "--to", "jsonl", "--out", str(copy)])
+    assert result.exit_code == 0, result.output
+    assert "2 posts" in result.output
+    assert list(open_dataset(str(copy)).gold()) == list(open_dataset(str(posts)).gold())
+
+
+def test_convert_tells_what_it_left_out(posts: Path) -> None:
+    posts.write_text(posts.read_text() + "{\n")
+    copy = posts.with_name("copy.jsonl")
+    result = RUNNER.invoke(app, ["convert", str(posts), "--to", "jsonl", "--out", str(copy)])
+    assert result.exit_code == 1
+    assert "left out: bad-json" in result.output
