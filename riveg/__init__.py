@@ -1,4 +1,4 @@
-"""riveg: named entities in posts, their types, and where and which pixels they are in the picture."""
+"""Named entities in posts: their types, where they are in the picture, and which pixels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""A system: a YAML file that names a backend for each stage, checked wholly before anything loads."""
+"""A system: a YAML file that names a backend for each stage, checked before anything loads."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,9 @@ class SystemConfig:
         if stage is None:
             return self.steps
         if stage not in names:
-            raise UserError(f"--until {stage}: {self.name} has no such stage; {suggest(stage, names)}")
+            raise UserError(
+                f"--until {stage}: {self.name} has no such stage; {suggest(stage, names)}"
+            )
         return self.steps[: names.index(stage) + 1]
 
     def resolved(self) -> dict[str, Any]:
@@ -199,6 +202,23 @@ class Document:
         text = found if isinstance(found, str) else repr(found)
         return Problem(self.file, line, key, text, allowed)
 
+    def validation_problems(
+        self, error: ValidationError, kind: type[BaseModel], *prefix: str
+    ) -> Iterator[Problem]:
+        """Every problem that pydantic found with a ``kind`` read from below ``prefix``."""
+        for item in error.errors(include_url=False):
+            key = ".".join([*prefix, *map(str, item["loc"])])
+            if item["type"] == "extra_forbidden":
+                advice = suggest(str(item["loc"][-1]), kind.model_fields)
+                yield self.problem(key, "an unknown key", advice)
+            elif item["type"] == "missing":
+                yield self.problem(key, "nothing", "this key is required")
+            elif item["type"] == "literal_error":
+                allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
+                yield self.problem(key, item["input"], suggest(str(item["input"]), allowed))
+            else:
+                yield self.problem(key or "the file", item["input"], item["msg"])
+
 
 def _key_lines(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:
     if not isinstance(node, yaml.MappingNode):
@@ -212,7 +232,7 @@ def _key_lines(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]
 def _override(
     values: Mapping[str, Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+    result = dict(values)
     problems: list[Problem] = []
     # Backends first: naming one drops the file's keys, never those of another override.
     for item in sorted(overrides, key=lambda item: ".backend=" not in item):
@@ -316,14 +336,7 @@ class _SystemReader:
             return None
 
     def _note_all(self, prefix: str, error: ValidationError, kind: type[BaseModel]) -> None:
-        for item in error.errors(include_url=False):
-            key = ".".join([prefix, *map(str, item["loc"])])
-            if item["type"] == "extra_forbidden":
-                self._note(key, "an unknown key", suggest(str(item["loc"][-1]), kind.model_fields))
-            elif item["type"] == "missing":
-                self._note(key, "nothing", "this key is required")
-            else:
-                self._note(key, item["input"], item["msg"])
+        self.problems += self._document.validation_problems(error, kind, prefix)
 
     def _check_order(self, steps: Sequence[Step]) -> None:
         names = [step.stage.name for step in steps]
@@ -334,8 +347,7 @@ class _SystemReader:
         for step in steps:
             needed = step.config.needs_stage
             if needed and needed not in names:
-                self._note(
-                    step.stage.name, f"{step.config.name} without {needed}", f"add the stage {needed}"
-                )
+                found = f"{step.config.name} without {needed}"
+                self._note(step.stage.name, found, f"add the stage {needed}")
             if step.stage.asks_about == "entity" and not {"tag", "extract"} & {*names}:
                 self._note(step.stage.name, "no stage that finds entities", "add tag or extract")

@@ -1,4 +1,4 @@
-"""A run: the input written in parts, then stage after stage over all parts, then the ends tied up."""
+"""A run: the input in parts, then stage after stage over all parts, then the ends tied up."""
 
 from __future__ import annotations
 
@@ -47,26 +47,26 @@ class DataSource(Protocol):
 class Progress(Protocol):
     """Told how a run gets on; the command line draws bars from it."""
 
-    def begin(self, stage: str, total: int | None) -> None:
+    def begin(self, stage: str, total: int | None, /) -> None:
         """A stage starts; ``total`` samples, where it is known."""
 
-    def advance(self, samples: int, issues: int) -> None:
+    def advance(self, samples: int, issues: int, /) -> None:
         """So many more samples have an answer of the stage, so many of them an Issue."""
 
-    def end(self, seconds: float) -> None:
+    def end(self, seconds: float, /) -> None:
         """The stage is through."""
 
 
 class Silence:
     """Progress that nobody wants to see."""
 
-    def begin(self, stage: str, total: int | None) -> None:
+    def begin(self, _stage: str, _total: int | None, /) -> None:
         return None
 
-    def advance(self, samples: int, issues: int) -> None:
+    def advance(self, _samples: int, _issues: int, /) -> None:
         return None
 
-    def end(self, seconds: float) -> None:
+    def end(self, _seconds: float, /) -> None:
         return None
 
 
@@ -139,9 +139,7 @@ class StageTask:
         ]
         self.progress.advance(len(kept), 0)
         made = self._made(todo)
-        lines = tuple(
-            kept[digest] if digest in kept else next(made) for digest in inputs
-        )
+        lines = tuple(kept[digest] if digest in kept else next(made) for digest in inputs)
         header = PartHeader(SCHEMA_VERSION, self.step.stage.name, self.fingerprint, inputs)
         if present is None or present.header != header or present.lines != lines:
             self.folder.write(index, Part(header, lines))

@@ -69,8 +69,7 @@ class StageRunner:
     def _answer_samples(self, batch: Sequence[Sample]) -> Iterator[Sample]:
         asked = [sample for sample in batch if self._asks_sample(sample)]
         answers = {
-            sample.id: answer
-            for sample, answer in zip(asked, self._answers(asked), strict=True)
+            sample.id: answer for sample, answer in zip(asked, self._answers(asked), strict=True)
         }
         for sample in batch:
             answer = answers.get(sample.id)
@@ -169,9 +168,7 @@ class StageRunner:
 
 def is_picture_broken(sample: Sample) -> bool:
     """Whether a stage has found that the sample's picture cannot be used."""
-    return any(
-        issue.entity_id is None and issue.kind in PICTURE_FAULTS for issue in sample.issues
-    )
+    return any(issue.entity_id is None and issue.kind in PICTURE_FAULTS for issue in sample.issues)
 
 
 def _with_issue(sample: Sample, issue: Issue) -> Sample:

@@ -84,51 +84,71 @@ class PictureSource(Protocol):
 
 
 class Captioner(Protocol):
+    """Puts a picture into words."""
+
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """One sentence or more about each picture."""
 
 
 class Augmenter(Protocol):
+    """Adds what the world knows about a post."""
+
     def augment(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """Knowledge text about each sample."""
 
 
 class Tagger(Protocol):
+    """Finds the entities of a text."""
+
     def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
         """The entities of each text, by position; ids are unique within a sample."""
 
 
 class Extractor(Protocol):
+    """Finds and grounds entities at once."""
+
     def extract(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
         """The entities of each post with their regions."""
 
 
 class Reranker(Protocol):
+    """Looks again at types that the tagger was unsure of."""
+
     def rerank(self, mentions: Sequence[Mention]) -> Sequence[Ranking | Issue]:
         """The label of each mention after a second look."""
 
 
 class Rewriter(Protocol):
+    """Says what an entity looks like."""
+
     def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
         """A referring expression for each mention."""
 
 
 class Observer(Protocol):
+    """Looks at a picture before anybody asks for an entity."""
+
     def observe(self, samples: Sequence[Sample]) -> Sequence[tuple[Observation, ...] | Issue]:
         """What plain vision finds in each picture; ``()`` where it finds nothing."""
 
 
 class Entailer(Protocol):
+    """Decides what a picture shows."""
+
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
         """Whether each mention is to be seen in its picture."""
 
 
 class Grounder(Protocol):
+    """Finds where entities are."""
+
     def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
         """Each mention's regions, best first; only groundable mentions are asked about."""
 
 
 class Segmenter(Protocol):
+    """Finds which pixels a region is."""
+
     def segment(self, mentions: Sequence[Mention]) -> Sequence[tuple[Mask, ...] | Issue]:
         """One mask for each region of each mention, in the regions' order."""
 
@@ -150,9 +170,9 @@ class BackendConfig(BaseModel):
     """A backend's configuration: data only, importing it imports nothing heavy.
 
     Class attributes say what the backend needs: ``extra`` is the extra that brings ``packages``
-    (import names); ``needs_picture`` that it opens the picture; ``needs_stage`` that another stage must
-    be in the system; ``oracle`` that it looks at gold. ``revision`` is raised when the code changes
-    the answers, so that parts made before are made anew.
+    (import names); ``needs_picture`` that it opens the picture; ``needs_stage`` that another stage
+    must be in the system; ``oracle`` that it looks at gold. ``revision`` is raised when the code
+    changes the answers, so that parts made before are made anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -171,7 +191,7 @@ class BackendConfig(BaseModel):
         """The live backend; heavy packages are imported here."""
         raise NotImplementedError
 
-    def contents(self, base: Path) -> Mapping[str, str]:
+    def contents(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002
         """Digests of what shapes the answers and lies outside the configuration: prompts, weights.
 
         Args:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from riveg.errors import ImageFault, UserError
 from riveg.images import ImageLoader
 from riveg.overlay import draw_overlay
 from riveg.records import decode, encode
-from riveg.runs import RunFolder, StageFolder
+from riveg.runs import RunFolder, StageFolder, write_atomically
 from riveg.types import Sample
 
 
@@ -61,7 +62,9 @@ def stage_answers(folder: Path, sample_id: str) -> tuple[StageAnswer, ...]:
         if sample is not None:
             answers.append(StageAnswer(stage_folder.stage, backend, sample))
     if not answers:
-        raise UserError(f"{folder}: holds no sample {sample_id!r}; `riveg show run {folder}` lists them")
+        raise UserError(
+            f"{folder}: holds no sample {sample_id!r}; `riveg show run {folder}` lists them"
+        )
     return tuple(answers)
 
 
@@ -87,8 +90,9 @@ def write_overlays(folder: Path) -> Path:
             picture = images.load(sample.image)
         except ImageFault:
             continue  # failed.jsonl has said why
-        name = overlay_name(number, sample.id)
-        draw_overlay(picture, sample).save(target / name)
+        content = BytesIO()
+        draw_overlay(picture, sample).save(content, "PNG")
+        write_atomically(target / overlay_name(number, sample.id), [content.getvalue()])
     return target
 
 
@@ -98,5 +102,6 @@ def overlay_name(number: int, sample_id: str) -> str:
     >>> overlay_name(3, "../../etc/passwd")
     '00003-etc-passwd.png'
     """
-    words = re.findall(r"[\w]+", sample_id)
-    return f"{number:05d}-{'-'.join(words)[:80]}.png"
+    words = "-".join(re.findall(r"\w+", sample_id))
+    # A file system counts bytes, not characters: 255 at most.
+    return f"{number:05d}-{words.encode()[:80].decode(errors='ignore')}.png"

@@ -137,7 +137,9 @@ def _header(line: bytes, path: Path) -> PartHeader:
         values = json.loads(line)
         return PartHeader(**{**values, "inputs": tuple(values["inputs"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}:1: no part header; remove the file to have it made anew") from error
+        raise UserError(
+            f"{path}:1: no part header; remove the file to have it made anew"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class RunFolder:
 
 
 def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:
-    """Record lines of an earlier part that still hold, by the digest of what they were made from."""
+    """Lines of an earlier part that still hold, by the digest of what they were made from."""
     if part is None or part.header.fingerprint != fingerprint:
         return {}
     wanted = set(inputs)

@@ -17,7 +17,7 @@ import yaml
 
 from riveg.config import Step, SystemConfig, load_config
 from riveg.errors import UserError
-from riveg.execution import DataSource, Progress, Run, RunReport, Silence, StageReport
+from riveg.execution import DataSource, Progress, Run, RunReport, Silence
 from riveg.images import ImageLoader
 from riveg.pipeline import StageRunner, require_packages
 from riveg.protocols import BuildContext, PictureSource
@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-_PACKAGES = ("riveg", "numpy", "pillow", "onnxruntime", "opencv-python-headless", "rapidocr", "torch")
+_PACKAGES = (
+    "riveg",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "opencv-python-headless",
+    "rapidocr",
+    "torch",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +59,29 @@ class Samples:
         return iter(self.annotation)
 
 
-def make_sample(text: str, *, id: str, image: str | None = None, caption: str | None = None) -> Sample:
-    """A sample from raw text, tokenised as the sets are; an empty text is an Issue of the input."""
+def make_sample(
+    text: str, *, id: str, image: str | None = None, caption: str | None = None
+) -> Sample:
+    """A sample from raw text, tokenised as the sets are; an empty text is an Issue of the input.
+
+    Raises:
+        UserError: If one of the strings is not valid Unicode, as a terminal or a file name may be.
+    """
+    for name, value in (("text", text), ("id", id), ("image", image), ("caption", caption)):
+        _require_unicode(name, value)
     tokens, offsets = tokenise(text)
     issues = () if tokens else (Issue("input", None, "empty-text", "there is no text to read"),)
     reference = None if image is None else ImageRef(image)
-    return Sample(
-        id, text, tokens, offsets, image=reference, caption=caption, issues=issues
-    )
+    return Sample(id, text, tokens, offsets, image=reference, caption=caption, issues=issues)
+
+
+def _require_unicode(name: str, value: str | None) -> None:
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{name}: not valid Unicode at character {error.start} of {value!a}; records are UTF-8"
+        ) from error
 
 
 class System:
@@ -285,10 +308,10 @@ def _require_pictures(steps: Sequence[Step], source: DataSource) -> None:
     if not needing or not source.image_roots or any(root.is_dir() for root in source.image_roots):
         return
     folders = ", ".join(map(str, source.image_roots))
-    text_only = "" if needing[0] == steps[0].stage.name else "; or stop before with --until"
+    text_only = "" if needing[0] == steps[0].stage.name else ", or stop before with --until"
     raise UserError(
         f"{source.name}: no picture folder at {folders}, which the stages {', '.join(needing)} "
-        f"need; put the pictures there{text_only}"
+        f"need; put them there, say where they are with --images{text_only}"
     )
 
 

@@ -149,7 +149,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Why an answer is missing: the stage, the entity (``None``: the whole sample), and the reason."""
+    """Why an answer is missing: the stage, the entity (``None``: all of the sample), the reason."""
 
     stage: str
     entity_id: str | None
@@ -178,7 +178,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class GoldEntity:
-    """An annotated entity; ``boxes`` is ``()`` for ungroundable, ``None`` where the set has no boxes."""
+    """An annotated entity; ``boxes``: ``()`` for ungroundable, ``None`` in sets without boxes."""
 
     text: str
     label: str

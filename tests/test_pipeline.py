@@ -191,9 +191,7 @@ def test_masks_join_their_regions() -> None:
 )
 def test_a_box_outside_the_picture_is_an_issue_not_a_clip(box: Box, kind: str | None) -> None:
     sample = make_sample(entities=(make_entity(),))
-    (answered,), _ = run(
-        "ground", (Region(box),), [sample], config=PictureConfig(), gated=False
-    )
+    (answered,), _ = run("ground", (Region(box),), [sample], config=PictureConfig(), gated=False)
     assert [issue.kind for issue in answered.issues] == ([kind] if kind else [])
     assert answered.entities is not None
     assert answered.entities[0].regions == (None if kind else (Region(box),))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -9,6 +11,7 @@ from types import FrameType
 import typer
 
 from riveg.cli import data, doctor, predict, run, show, train, validate
+from riveg.cli.visible import visible
 from riveg.errors import RivegError
 
 app = typer.Typer(
@@ -33,11 +36,14 @@ def options(
     debug: bool = typer.Option(False, "--debug", help="Show tracebacks and log what happens."),
 ) -> None:
     """Options of every command."""
+    import logging
+
     context.obj = debug
     if debug:
-        import logging
-
         logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    else:
+        # Without any handler, Python prints warnings and their tracebacks by itself.
+        logging.getLogger("riveg").addHandler(logging.NullHandler())
 
 
 def main() -> None:
@@ -46,23 +52,42 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         app()
-    except KeyboardInterrupt:
-        _say("interrupted; give the same command again and it goes on where it stopped")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # typer has turned the KeyboardInterrupt into it
+            _say("interrupted; give the same command again and it goes on where it stopped")
+        raise
     except RivegError as error:
         if debug:
             raise
         _say(str(error))
         sys.exit(2)
+    except OSError as error:
+        if debug:
+            raise
+        _say(_told(error))
+        _close_stdout()
+        sys.exit(2)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+_INTERRUPTED = 130
+
+
+def _told(error: OSError) -> str:
+    what = f"{error.filename}: " if error.filename else ""
+    return f"{what}{error.strerror or error}; mend that, then give the same command again"
+
+
+def _close_stdout() -> None:
+    # If it was the output that could not be written, Python would try again at its end.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def _say(message: str) -> None:
     # The loggers of libraries may hold the terminal's encoding back: never die of a character.
-    sys.stderr.write(f"riveg: {message}\n".encode("utf-8", "replace").decode("utf-8"))
+    line = f"riveg: {visible(message, keep=chr(10))}\n"
+    sys.stderr.write(line.encode("utf-8", "replace").decode("utf-8"))

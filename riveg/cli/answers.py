@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from riveg.cli.tables import region_text
+from riveg.cli.tables import box_text, region_text
 from riveg.results import StageAnswer
 from riveg.types import Entity, Sample
 
@@ -41,9 +41,7 @@ def _observe_lines(sample: Sample) -> Iterator[str]:
     if sample.observations == ():
         yield "nothing seen"
     for seen in sample.observations or ():
-        box = ",".join(
-            f"{edge:.0f}" for edge in (seen.box.x_min, seen.box.y_min, seen.box.x_max, seen.box.y_max)
-        )
+        box = box_text(seen.box)
         score = "" if seen.score is None else f" {seen.score:.2f}"
         read = f" {seen.text!r}" if seen.text else ""
         yield f"{seen.kind}{score} at {box}{read}"
@@ -67,10 +65,13 @@ def _entail_line(entity: Entity) -> str:
 def _ground_line(entity: Entity) -> str:
     if entity.regions is None:
         return "not answered"
-    return "; ".join(
-        region_text(region) + ("" if region.score is None else f" {region.score:.2f}")
-        for region in entity.regions
-    ) or "no region"
+    return (
+        "; ".join(
+            region_text(region) + ("" if region.score is None else f" {region.score:.2f}")
+            for region in entity.regions
+        )
+        or "no region"
+    )
 
 
 def _segment_line(entity: Entity) -> str:

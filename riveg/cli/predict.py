@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.visible import visible
+
 if TYPE_CHECKING:
     from riveg.types import Sample
 
@@ -54,4 +56,4 @@ def _write(sample: Sample, image: Path | None, out: Path, *, quiet: bool) -> Non
         draw_overlay(picture, sample).save(out / "overlay.png")
         written.append(out / "overlay.png")
     if not quiet:
-        typer.echo("written " + ", ".join(map(str, written)))
+        typer.echo(visible("written " + ", ".join(map(str, written))))

@@ -1,4 +1,4 @@
-"""A progress bar a stage on stderr: done, rate, time left, issues; plain lines without a terminal."""
+"""A bar a stage on stderr: done, rate, time left, issues; plain lines without a terminal."""
 
 from __future__ import annotations
 

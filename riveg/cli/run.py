@@ -69,7 +69,7 @@ def run(
 
 
 def _print_report(report: RunReport, until: str | None, limit: int | None, *, draw: bool) -> None:
-    from riveg.cli.tables import entity_table, stage_table, stdout
+    from riveg.cli.tables import entity_table, plain, stage_table, stdout
     from riveg.results import read_records, write_overlays
 
     console = stdout()
@@ -89,13 +89,15 @@ def _print_report(report: RunReport, until: str | None, limit: int | None, *, dr
         partial.append(f"partial: --until {until}")
     note = f" ({'; '.join(partial)})" if partial else ""
     console.print(f"{report.samples} samples, {total} entities{note}")
-    console.print(f"records   {report.folder / 'records.jsonl'}", soft_wrap=True)
+    console.print(plain(f"records   {report.folder / 'records.jsonl'}"), soft_wrap=True)
     if draw:
         folder = write_overlays(report.folder)
-        console.print(f"pictures  {folder}", soft_wrap=True)
+        console.print(plain(f"pictures  {folder}"), soft_wrap=True)
     if report.failed:
         console.print(
-            f"issues    {report.failed} samples ({100 * report.error_rate:.1f} %), reasons in "
-            f"{report.folder / 'failed.jsonl'}; mend them, then --retry-failed",
+            plain(
+                f"issues    {report.failed} samples ({100 * report.error_rate:.1f} %), reasons in "
+                f"{report.folder / 'failed.jsonl'}; mend them, then --retry-failed"
+            ),
             soft_wrap=True,
         )

@@ -38,9 +38,8 @@ def datasets() -> None:
 
     table = _table("dataset", "version", "splits", "what it is")
     for name, description in shipped_datasets().items():
-        table.add_row(
-            name, str(description.version or ""), ", ".join(description.text), description.description
-        )
+        splits = ", ".join(description.text)
+        table.add_row(name, description.version or "", splits, description.description)
     stdout().print(table)
 
 

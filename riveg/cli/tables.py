@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from riveg.cli.visible import visible
 from riveg.execution import StageReport
-from riveg.types import Entity, Region, Sample
+from riveg.types import Box, Entity, Region, Sample
+
+
+class _Results(Console):
+    def on_broken_pipe(self) -> None:
+        # A reader such as `head` has had enough: the work that is left is done all the same.
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def stdout() -> Console:
     """Where results go; ids and paths keep one colour."""
-    return Console(highlight=False)
+    return _Results(highlight=False)
 
 
 def plain(text: str) -> Text:
     """Text from a post: control characters made visible, so that it cannot steer a terminal."""
-    return Text("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text))
+    return Text(visible(text))
 
 
 def entity_table(samples: Iterable[Sample]) -> Table:
     """Every entity of the samples with type, score, groundable or not, box and what found it."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, justify in (("post", "left"), ("entity", "left"), ("type", "left"), ("score", "right")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("post", "entity", "type"):
+        table.add_column(name, overflow="fold")
+    table.add_column("score", justify="right")
     table.add_column("in picture", overflow="fold")
     table.add_column("box, evidence", overflow="fold")
     for sample in samples:
@@ -68,10 +79,13 @@ def _regions(entity: Entity) -> Text:
 
 
 def region_text(region: Region) -> str:
-    """``x_min,y_min,x_max,y_max source`` in whole pixels."""
-    box = region.box
-    corners = (box.x_min, box.y_min, box.x_max, box.y_max)
-    return f"{','.join(f'{edge:.0f}' for edge in corners)} {region.source or ''}".rstrip()
+    """The box and what found it."""
+    return f"{box_text(region.box)} {region.source or ''}".rstrip()
+
+
+def box_text(box: Box) -> str:
+    """``x_min,y_min,x_max,y_max`` in whole pixels."""
+    return ",".join(f"{edge:.0f}" for edge in (box.x_min, box.y_min, box.x_max, box.y_max))
 
 
 def stage_table(stages: Sequence[StageReport]) -> Table:

@@ -25,14 +25,18 @@ def read_conll(path: Path) -> Iterator[ConllSentence]:
     """Sentences in file order, one in memory at a time.
 
     Raises:
-        UserError: If the file is missing, or a line has another number of columns than the first.
+        UserError: If the file is missing or no UTF-8, or a line has another number of columns than
+            the first.
     """
     try:
         handle = path.open(encoding="utf-8", newline=None)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     with handle:
-        yield from _sentences(handle, path)
+        try:
+            yield from _sentences(handle, path)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: is not UTF-8 text ({error})") from error
 
 
 def _sentences(lines: Iterator[str], path: Path) -> Iterator[ConllSentence]:

@@ -88,9 +88,7 @@ def decode(logits: Floats, tags: Sequence[str]) -> tuple[DecodedSpan, ...]:
 def _decoded(
     span: Span, label: str, log_probabilities: Floats, tags: Sequence[str], labels: list[str]
 ) -> DecodedSpan:
-    by_label = {
-        name: _span_log_probability(span, name, log_probabilities, tags) for name in labels
-    }
+    by_label = {name: _span_log_probability(span, name, log_probabilities, tags) for name in labels}
     peak = max(by_label.values())
     weights = {name: float(np.exp(value - peak)) for name, value in by_label.items()}
     total = sum(weights.values())

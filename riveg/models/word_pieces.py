@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from riveg.errors import UserError
@@ -47,10 +48,7 @@ class WordPieceWindows:
         """Windows in text order; their ``owned`` ranges cover every word exactly once."""
         pieces = [self._pieces(token) for token in tokens]
         ranges = self._ranges([len(ids) for ids in pieces])
-        cuts = [
-            (left.stop + right.start + 1) // 2
-            for left, right in zip(ranges, ranges[1:], strict=False)
-        ]
+        cuts = [(left.stop + right.start + 1) // 2 for left, right in pairwise(ranges)]
         bounds = [0, *cuts, len(tokens)]
         return tuple(
             self._window(tokens, pieces, words, range(bounds[index], bounds[index + 1]))

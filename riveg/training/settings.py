@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 
 from riveg.config import Document, InvalidConfig
 from riveg.errors import UserError
-from riveg.registry import suggest
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -38,13 +37,7 @@ def read_settings(path: Path, kind: type[Settings], overrides: Sequence[str] = (
     try:
         settings = kind(**values)
     except ValidationError as error:
-        problems = []
-        for found in error.errors(include_url=False):
-            key = ".".join(map(str, found["loc"]))
-            unknown = found["type"] == "extra_forbidden"
-            allowed = suggest(key, kind.model_fields) if unknown else found["msg"]
-            what = "an unknown key" if unknown else found["input"]
-            problems.append(document.problem(key, what, allowed))
+        problems = document.validation_problems(error, kind)
         raise InvalidConfig([*document.problems, *problems]) from error
     if document.problems:
         raise InvalidConfig(document.problems)

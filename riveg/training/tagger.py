@@ -1,4 +1,4 @@
-"""``riveg train tagger``: seeds trained, averaged where that helps, exported, calibrated, described."""
+"""``riveg train tagger``: seeds trained, averaged where it helps, exported, calibrated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from riveg.models.bio_decoding import Floats
-
     from riveg.models.shape_tagger import ShapeTagger
     from riveg.models.word_pieces import WordPieceWindows
     from riveg.training.tagger_data import TaggedSentence
@@ -33,9 +32,10 @@ class TaggerTrainingConfig(BaseModel):
     ``data``: a dataset with the splits train and dev; fine types, where it has them, become a side
     task. ``base``: a folder with a BERT encoder, or ``package:NAME`` for a Python package with a
     function ``get_model_path``. ``out``: where the model goes; ``work``: where checkpoints do.
-    ``swap_rates``: for each seed, the chance to exchange a mention for another of its fine type (seeds
-    that differ average better); ``mask_rate``: the chance to mask a word piece. ``consistency_weight``: R-Drop (Liang et al. 2021), 0 for none. ``average_decay``: of
-    the moving average of the weights that is evaluated and kept.
+    ``swap_rates``: for each seed, the chance to exchange a mention for another of its fine type
+    (seeds that differ average better); ``mask_rate``: the chance to mask a word piece.
+    ``consistency_weight``: R-Drop (Liang et al. 2021), 0 for none. ``average_decay``: of the moving
+    average of the weights that is evaluated and kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -34,8 +34,7 @@ def measure(folder: Path, sentences: Sequence[TaggedSentence]) -> TaggerFigures:
     """Runs the files in ``folder`` over annotated sentences, exactly as ``tag: mini`` does."""
     tagger = MiniTagger(folder)
     samples = [
-        Sample(str(number), *_text(sentence.tokens))
-        for number, sentence in enumerate(sentences)
+        Sample(str(number), *_text(sentence.tokens)) for number, sentence in enumerate(sentences)
     ]
     keyed: list[tuple[str, bool, bool]] = []
     scores: list[float] = []

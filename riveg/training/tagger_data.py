@@ -102,7 +102,7 @@ class Batcher:
     ) -> Iterator[Batch]:
         """One epoch; rows of near lengths share a batch, batches come in random order."""
         rows = [row for sentence in sentences for row in self._rows(sentence, chance)]
-        rows.sort(key=lambda row: (len(row[0]) + chance.random() * 8))
+        rows.sort(key=lambda row: len(row[0]) + chance.random() * 8)
         chunks = [
             rows[start : start + self._batch_size]
             for start in range(0, len(rows), self._batch_size)

@@ -1,4 +1,4 @@
-"""The trained tagger as the files that ``tag: mini`` reads: ONNX with int8 weights, settings, card."""
+"""The trained tagger as the files that ``tag: mini`` reads: int8 ONNX and settings."""
 
 from __future__ import annotations
 
@@ -117,4 +117,3 @@ def average_weights(
         else value
         for name, value in states[0].items()
     }
-

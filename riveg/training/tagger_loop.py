@@ -221,7 +221,7 @@ def _symmetric_kl(left: Tensor, right: Tensor) -> Tensor:
 def word_logits(
     model: nn.Module, sentences: Sequence[TaggedSentence], windows: WordPieceWindows
 ) -> list[Floats]:
-    """Each sentence's tag logits, *shape* ``(words, tags)``, from the windows that own the words."""
+    """Each sentence's tag logits, *shape* ``(words, tags)``, by the windows that own the words."""
     model.eval()
     with torch.inference_mode():
         return [_sentence_logits(model, sentence, windows) for sentence in sentences]

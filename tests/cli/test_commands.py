@@ -16,6 +16,7 @@ def riveg(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProce
     return subprocess.run(
         [sys.executable, "-m", "riveg", *map(str, arguments)],
         capture_output=True,
+        check=False,
         text=True,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},

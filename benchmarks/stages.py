@@ -1,0 +1,163 @@
+"""How fast is each embedded stage, and which of them takes the time?
+
+Posts are made on the fly: pictures of 600 x 450 pixels with the quickstart's astronaut, with
+lettering that spells the name, with both, and with neither, in equal parts. Each picture differs in
+its pixels, so that no cache helps. Stages run one after the other over all posts, in batches, as in
+a run.
+
+    python benchmarks/stages.py [--posts 40] [--batch 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from riveg.images import ImageLoader
+from riveg.protocols import BuildContext, Mention
+from riveg.registry import backend_config
+from riveg.resources import asset, shipped
+from riveg.text import join_tokens
+from riveg.types import Entailment, Entity, ImageRef, Issue, Sample, Span
+
+SIZE = (600, 450)
+ENTITIES = (("Eileen Collins", "PER"), ("NASA", "ORG"), ("Houston", "LOC"))
+
+
+def draw(kind: int, number: int) -> Image.Image:
+    """Kinds: 0 a face, 1 lettering, 2 both, 3 neither; ``number`` tints the picture."""
+    picture = Image.new("RGB", SIZE, (40 + number % 50, 70, 120))
+    pen = ImageDraw.Draw(picture)
+    for step in range(0, SIZE[0], 40):
+        pen.line((step, 0, SIZE[0] - step, SIZE[1]), fill=(60, 90 + number % 40, 140), width=3)
+    if kind in (0, 2):
+        photo = Image.open(next(shipped("data", "quickstart", "images").glob("*astronaut*")))
+        picture.paste(photo.convert("RGB").resize((450, 450)), (number % 150, 0))
+    if kind in (1, 2):
+        pen.text((30, 300), "NASA", font=ImageFont.load_default(60), fill="white")
+        pen.text((30, 380), "Houston, we are back", font=ImageFont.load_default(24), fill="white")
+    return picture
+
+
+def make_posts(folder: Path, count: int) -> list[Sample]:
+    """Posts with three entities each, their pictures written to ``folder``."""
+    tokens = ("Eileen", "Collins", "of", "NASA", "lands", "in", "Houston", "!")
+    text, offsets = join_tokens(tokens)
+    spans = (Span(0, 2), Span(3, 4), Span(6, 7))
+    entities = tuple(
+        Entity(f"e{order}", name, label, span)
+        for order, ((name, label), span) in enumerate(zip(ENTITIES, spans, strict=True))
+    )
+    posts = []
+    for number in range(count):
+        name = f"{number}.jpg"
+        draw(number % 4, number).save(folder / name, quality=90)
+        image = ImageRef(name, *SIZE)
+        posts.append(Sample(str(number), text, tokens, offsets, image, entities=entities))
+    return posts
+
+
+def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """Items, ``size`` at a time."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds on the clock, and of processor time over all cores."""
+
+    clock: float
+    processor: float
+
+
+def timed(ask: Callable[[Any], Any], items: Sequence[Any], size: int) -> tuple[list[Any], Spent]:
+    """The answers, and what they cost."""
+    clock, processor = time.perf_counter(), time.process_time()
+    answers = [answer for batch in batches(items, size) for answer in ask(batch)]
+    return answers, Spent(time.perf_counter() - clock, time.process_time() - processor)
+
+
+def mentions(posts: Sequence[Sample]) -> list[Mention]:
+    """Every entity with its post."""
+    return [Mention(post, entity) for post in posts for entity in post.entities or ()]
+
+
+def joined(posts: Sequence[Sample], field: str, answers: Sequence[Any]) -> list[Sample]:
+    """Posts with one answer for each entity; an entity's Issue stops the benchmark."""
+    queue = iter(answers)
+    out = []
+    for post in posts:
+        entities = []
+        for entity in post.entities or ():
+            answer = next(queue)
+            if isinstance(answer, Issue):
+                raise SystemExit(f"{post.id}: {answer.stage}: {answer.message}")
+            entities.append(replace(entity, **{field: answer}))
+        out.append(replace(post, entities=tuple(entities)))
+    return out
+
+
+def measure(posts: list[Sample], folder: Path, batch: int) -> dict[str, Spent]:
+    """What each stage costs, in the order of a run; models are loaded before the clock starts."""
+    context = BuildContext(ImageLoader([folder]), folder)
+
+    def backend(stage: str, name: str) -> Any:
+        return backend_config(stage, name)().build(context)
+
+    seconds: dict[str, Spent] = {}
+    if find_spec("riveg.stages.taggers.mini") and asset("tagger").is_dir():
+        _, seconds["tag: mini"] = timed(backend("tag", "mini").tag, posts, batch)
+    observer = backend("observe", "evidence")
+    seen, seconds["observe: evidence"] = timed(observer.observe, posts, batch)
+    posts = [replace(post, observations=found) for post, found in zip(posts, seen, strict=True)]
+    if find_spec("riveg.stages.entailers.mini") and asset("entailer").is_dir():
+        entail = backend("entail", "mini").entail
+        answers, seconds["entail: mini"] = timed(entail, mentions(posts), batch)
+        posts = joined(posts, "entailment", answers)
+    # Two of three entities are groundable here; in Twitter-GMNER it is two of five.
+    shown = [one.entity.label != "LOC" for one in mentions(posts)]
+    posts = joined(posts, "entailment", [Entailment(None, is_shown) for is_shown in shown])
+    asked = [one for one, is_shown in zip(mentions(posts), shown, strict=True) if is_shown]
+    regions, seconds["ground: evidence"] = timed(backend("ground", "evidence").ground, asked, batch)
+    cut = [
+        Mention(one.sample, replace(one.entity, regions=found))
+        for one, found in zip(asked, regions, strict=True)
+    ]
+    _, seconds["segment: grabcut"] = timed(backend("segment", "grabcut").segment, cut, batch)
+    return seconds
+
+
+def main() -> None:
+    """Makes posts, runs the stages, prints the table."""
+    parser = argparse.ArgumentParser(description="Posts a second of each embedded stage.")
+    parser.add_argument("--posts", type=int, default=40)
+    parser.add_argument("--batch", type=int, default=8)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        posts = make_posts(folder, arguments.posts)
+        seconds = measure(posts, folder, arguments.batch)
+    count = len(posts)
+    clocks = [spent.clock for spent in seconds.values()]
+    total = Spent(sum(clocks), sum(spent.processor for spent in seconds.values()))
+    print(f"{count} posts of {SIZE[0]}x{SIZE[1]} pixels")
+    print(
+        f"{'stage':<20} {'ms a post':>10} {'posts/s':>8} {'share':>7} {'processor ms a post':>20}"
+    )
+    for stage, spent in (*seconds.items(), ("all", total)):
+        print(
+            f"{stage:<20} {1000 * spent.clock / count:>10.1f} {count / spent.clock:>8.1f} "
+            f"{spent.clock / total.clock:>7.1%} {1000 * spent.processor / count:>20.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

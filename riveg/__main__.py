@@ -1,0 +1,5 @@
+"""``python -m riveg`` is the ``riveg`` command."""
+
+from riveg.cli import main
+
+main()

@@ -1,0 +1,203 @@
+"""Where lettering in a picture spells a name: whole words, a few misread letters allowed.
+
+A name and a line of lettering are cut into words at blanks and punctuation, case folded. A run of
+whole words spells the name when, both written together, at most one letter in five differs (so none
+in a name of up to four letters). Writing them together makes
+``#RioDeJaneiro``, ``RIO DE JANEIRO`` and an OCR that lost a blank all the same; whole words keep
+``CITY`` out of ``CITYSTADIUM``. A run may go on in the line to the right or below.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from riveg.types import Box, Observation
+
+_WORD = re.compile(r"[^\W_]+")
+_SHORTEST_SURNAME = 4
+_SURNAME_WEIGHT = 0.8
+"""A surname alone says less than the full name."""
+
+_Follows = Callable[[Box, Box], bool]
+"""Whether the second box of lettering goes on where the first ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A place that spells the name: its box, and how sure in [0, 1] (likeness x reading score)."""
+
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    box: Box
+    line: int
+    score: float
+
+
+def find_spellings(
+    name: str, observations: Sequence[Observation], *, surname: bool = False
+) -> tuple[Spelling, ...]:
+    """Places that spell the name, best first, no two of them overlapping.
+
+    Args:
+        name: As it stands in the text; ``#`` and ``@`` do not count, nor need a leading "the".
+        observations: Of which those of kind ``text`` are looked at.
+        surname: Whether the last word alone will do, as on a jersey (people).
+    """
+    words = [word for word, _, _ in _split(name)]
+    lines = _lines(observations)
+    found = _search("".join(words), lines, 1.0)
+    if len(words) > 1 and words[0] == "the":
+        found += _search("".join(words[1:]), lines, 1.0)
+    if surname and len(words) > 1 and len(words[-1]) >= _SHORTEST_SURNAME:
+        found += _search(words[-1], lines, _SURNAME_WEIGHT)
+    return _apart(found)
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Levenshtein distance.
+
+    >>> edit_distance("durant", "dvrantt")
+    2
+    """
+    row = list(range(len(second) + 1))
+    for i, left in enumerate(first, start=1):
+        previous, row[0] = row[0], i
+        for j, right in enumerate(second, start=1):
+            cost = min(row[j] + 1, row[j - 1] + 1, previous + (left != right))
+            previous, row[j] = row[j], cost
+    return row[-1]
+
+
+def likeness(first: str, second: str) -> float:
+    """1 - edit distance / longer length; 0 where more than one letter in five differs."""
+    longest = max(len(first), len(second))
+    allowed = longest // 5
+    if not first or not second or abs(len(first) - len(second)) > allowed:
+        return 0.0
+    distance = edit_distance(first, second)
+    return 1 - distance / longest if distance <= allowed else 0.0
+
+
+def _split(text: str) -> list[tuple[str, int, int]]:
+    """Case-folded words with their character ranges in ``text``."""
+    return [
+        (unicodedata.normalize("NFKC", match.group()).casefold(), match.start(), match.end())
+        for match in _WORD.finditer(text)
+    ]
+
+
+def _lines(observations: Sequence[Observation]) -> list[list[_Word]]:
+    lines: list[list[_Word]] = []
+    for seen in observations:
+        if seen.kind != "text" or not seen.text:
+            continue
+        score = 1.0 if seen.score is None else seen.score
+        words = [
+            _Word(word, _part(seen.box, seen.text, start, end), len(lines), score)
+            for word, start, end in _split(seen.text)
+        ]
+        if words:
+            lines.append(words)
+    return lines
+
+
+def _part(box: Box, text: str, start: int, end: int) -> Box:
+    """The share of a line's box that some of its characters take; all of an upright column."""
+    if box.height > box.width:
+        return box
+    step = box.width / _breadth(text)
+    x_min = box.x_min + _breadth(text[:start]) * step
+    return Box(x_min, box.y_min, x_min + _breadth(text[start:end]) * step, box.y_max)
+
+
+def _breadth(text: str) -> float:
+    """Width of lettering in small letters, as common typefaces have it."""
+    narrow, wide = sum(text.count(one) for one in " iIjl.,:;'|!1"), sum(map(str.isupper, text))
+    return len(text) + 0.25 * (wide - text.count("I")) - 0.5 * narrow
+
+
+def _search(key: str, lines: list[list[_Word]], weight: float) -> list[Spelling]:
+    if len(key) < 2:
+        return []
+    found: list[Spelling] = []
+    for words in _sequences(lines):
+        for start in range(len(words)):
+            run = ""
+            for end in range(start, len(words)):
+                run += words[end].text
+                if len(run) > len(key) * 1.25 + 1:
+                    break
+                like = likeness(key, run)
+                if like:
+                    score = weight * like * min(word.score for word in words[start : end + 1])
+                    found.append(Spelling(_union(words[start : end + 1]), score))
+    return found
+
+
+def _sequences(lines: list[list[_Word]]) -> Iterator[list[_Word]]:
+    """Each line alone, and each line followed by up to two that it goes on in."""
+    for index, line in enumerate(lines):
+        yield line
+        for follows in (_right_of, _below):
+            words, last = list(line), index
+            for _ in range(2):
+                after = _next(lines, last, follows)
+                if after is None:
+                    break
+                words, last = words + lines[after], after
+                yield words
+
+
+def _next(lines: list[list[_Word]], index: int, follows: _Follows) -> int | None:
+    here = _union(lines[index])
+    boxes = {i: _union(words) for i, words in enumerate(lines) if i != index}
+    after = [i for i, box in boxes.items() if follows(here, box)]
+    return min(after, key=lambda i: (boxes[i].y_min, boxes[i].x_min), default=None)
+
+
+def _right_of(here: Box, there: Box) -> bool:
+    overlap = min(here.y_max, there.y_max) - max(here.y_min, there.y_min)
+    gap = there.x_min - here.x_max
+    lower = min(here.height, there.height)
+    return overlap > 0.5 * lower and -0.5 * lower < gap < 1.5 * lower
+
+
+def _below(here: Box, there: Box) -> bool:
+    overlap = min(here.x_max, there.x_max) - max(here.x_min, there.x_min)
+    gap = there.y_min - here.y_max
+    lower = min(here.height, there.height)
+    return overlap > 0 and -0.5 * lower < gap < lower
+
+
+def _union(words: Sequence[_Word]) -> Box:
+    boxes = [word.box for word in words]
+    return Box(
+        min(box.x_min for box in boxes),
+        min(box.y_min for box in boxes),
+        max(box.x_max for box in boxes),
+        max(box.y_max for box in boxes),
+    )
+
+
+def _apart(found: Sequence[Spelling]) -> tuple[Spelling, ...]:
+    """Best first (larger lettering first among equals), without those that touch a better one."""
+    kept: list[Spelling] = []
+    order = sorted(found, key=lambda one: (-one.score, -one.box.area, one.box.x_min, one.box.y_min))
+    for one in order:
+        if not any(_touch(one.box, other.box) for other in kept):
+            kept.append(one)
+    return tuple(kept)
+
+
+def _touch(first: Box, second: Box) -> bool:
+    wide = min(first.x_max, second.x_max) - max(first.x_min, second.x_min)
+    high = min(first.y_max, second.y_max) - max(first.y_min, second.y_min)
+    return wide > 0 and high > 0 and wide * high > 0.2 * min(first.area, second.area)

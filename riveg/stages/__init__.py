@@ -1,0 +1,1 @@
+"""Stages: one folder a step, one file a backend."""

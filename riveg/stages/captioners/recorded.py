@@ -1,0 +1,120 @@
+"""Captions from a file: records of a run, or the two forms in which captions were published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from riveg.errors import UserError
+from riveg.protocols import BackendConfig, BuildContext
+from riveg.stages.recordings import (
+    add_once,
+    not_recorded,
+    read_recorded,
+    recorded_digest,
+    recorded_file,
+)
+from riveg.types import Issue, Sample
+
+_ONE_LINE = re.compile(r"(?P<id>.+?)\.jpg :(?P<caption>.*)")
+_SEVERAL_LINES = re.compile(r"imgid:(?P<id>.+?)###(?P<caption>.*)")
+
+
+class RecordedCaptionerConfig(BackendConfig):
+    """``files``: records (``.jsonl`` or a run folder), or text files of published captions.
+
+    A text file holds ``ID.jpg :CAPTION`` lines, or captions of several lines that each begin
+    with ``imgid:ID###``.
+    """
+
+    stage: ClassVar[str] = "caption"
+    name: ClassVar[str] = "recorded"
+    summary: ClassVar[str] = "captions from a file: records of a run, or published captions"
+
+    files: tuple[Path, ...]
+
+    def build(self, context: BuildContext) -> RecordedCaptioner:
+        """Reads the files.
+
+        Raises:
+            UserError: If one is missing, is in no known form, or two captions contradict.
+        """
+        captions: dict[str, str | None] = {}
+        for file in self.files:
+            path = recorded_file(file, context.base)
+            for picture, caption in read_captions(path).items():
+                # The published BLIP-2 files share a picture, with the same caption in both.
+                if captions.get(picture) != caption:
+                    add_once(captions, picture, caption, str(path))
+        return RecordedCaptioner(captions)
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        return {
+            name: digest
+            for file in self.files
+            for name, digest in recorded_digest(file, base).items()
+        }
+
+
+class RecordedCaptioner:
+    """Looks captions up by sample id, else by the picture's file name without its ending."""
+
+    def __init__(self, captions: Mapping[str, str | None]) -> None:
+        self._captions = captions
+
+    def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+        """The recorded captions; the empty caption for a post that has no picture and no record."""
+        return [self._caption(sample) for sample in samples]
+
+    def _caption(self, sample: Sample) -> str | Issue:
+        keys = [sample.id]
+        if sample.image is not None:
+            keys.append(PurePosixPath(sample.image.path).stem)
+        for key in keys:
+            caption = self._captions.get(key)
+            if caption is not None:
+                return caption
+        if sample.image is None:
+            return ""
+        return not_recorded("caption", None, f"no caption for {' or '.join(map(repr, keys))}")
+
+
+def read_captions(path: Path) -> dict[str, str | None]:
+    """Captions by sample or picture id.
+
+    Raises:
+        UserError: If a line is in neither of the published forms, or an id comes twice.
+    """
+    if path.suffix == ".jsonl":
+        return read_recorded(path, lambda sample: sample.caption)
+    captions: dict[str, str | None] = {}
+    for number, picture, caption in _published(path):
+        add_once(captions, picture, caption, f"{path}:{number}")
+    return captions
+
+
+def _published(path: Path) -> Iterator[tuple[int, str, str]]:
+    first, picture, lines = 0, "", list[str]()
+    with path.open(encoding="utf-8") as handle:
+        for number, raw in enumerate(handle, start=1):
+            line = raw.rstrip("\r\n")
+            opening = _SEVERAL_LINES.match(line)
+            if opening or not picture:
+                if picture:
+                    yield first, picture, "\n".join(lines).strip()
+                match = opening or _ONE_LINE.fullmatch(line)
+                if match is None and line.strip():
+                    raise UserError(
+                        f"{path}:{number}: no caption: expected `ID.jpg :CAPTION` or "
+                        f"`imgid:ID###CAPTION`, found {line[:40]!r}"
+                    )
+                if match and not opening:
+                    yield number, match["id"], match["caption"].strip()
+                if opening:
+                    first, picture, lines = number, opening["id"], [opening["caption"]]
+            else:
+                lines.append(line)
+    if picture:
+        yield first, picture, "\n".join(lines).strip()

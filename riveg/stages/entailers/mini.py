@@ -1,0 +1,104 @@
+"""The shipped entailer: a calibrated logistic regression over text, caption and plain vision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from riveg.errors import UserError
+from riveg.models.entailment_classifier import EntailmentClassifier, read_classifier
+from riveg.models.picture_evidence import SHIFTS, evidence_shifts
+from riveg.protocols import BackendConfig, BuildContext, Mention
+from riveg.resources import asset, file_digest
+from riveg.types import Entailment, Issue
+
+SOURCE = "mini"
+
+CAPTIONED = "caption.json"
+"""The model for posts with a caption."""
+CAPTIONLESS = "captionless.json"
+"""The model for posts without one."""
+
+
+class MiniEntailerConfig(BackendConfig):
+    """``threshold``: groundable from this probability on, in [0, 1].
+
+    ``model``: a folder that ``riveg train entailer`` made, or nothing for the shipped one.
+    """
+
+    stage: ClassVar[str] = "entail"
+    name: ClassVar[str] = "mini"
+    summary: ClassVar[str] = "small calibrated classifier over text, caption, faces and lettering"
+
+    threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    model: Path | None = None
+
+    def build(self, context: BuildContext) -> MiniEntailer:
+        """Reads both models.
+
+        Raises:
+            UserError: If the folder is not an entailer's.
+        """
+        folder = _folder(self.model, context.base)
+        return MiniEntailer(
+            read_classifier(folder / CAPTIONED),
+            read_classifier(folder / CAPTIONLESS),
+            threshold=self.threshold,
+        )
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        """Digests of the two models."""
+        folder = _folder(self.model, base)
+        return {name: file_digest(folder / name) for name in (CAPTIONED, CAPTIONLESS)}
+
+
+class MiniEntailer:
+    """Asks the model for captioned posts where there is a caption, else the captionless one.
+
+    What was found in the picture (``Sample.observations``) shifts the odds where it is there.
+
+    Args:
+        captioned: The model that looks at the caption.
+        captionless: The model that does not.
+        threshold: Groundable from this probability on.
+    """
+
+    def __init__(
+        self,
+        captioned: EntailmentClassifier,
+        captionless: EntailmentClassifier,
+        *,
+        threshold: float = 0.5,
+    ) -> None:
+        self._captioned = captioned
+        self._captionless = captionless
+        self._threshold = threshold
+
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
+        """P(the picture shows it); 0 and never groundable for a post without a picture."""
+        return [self._entail(mention) for mention in mentions]
+
+    def _entail(self, mention: Mention) -> Entailment:
+        sample, entity = mention.sample, mention.entity
+        if sample.image is None:
+            return Entailment(0.0, False, SOURCE)
+        has_caption = bool((sample.caption or "").strip())
+        classifier = self._captioned if has_caption else self._captionless
+        log_odds = {name: classifier.shifts[name].log_odds for name in SHIFTS}
+        shifts = evidence_shifts(sample, entity, log_odds)
+        probability = round(classifier.probability(sample, entity, shifts), 4)
+        return Entailment(probability, probability >= self._threshold, SOURCE)
+
+
+def _folder(model: Path | None, base: Path) -> Path:
+    folder = asset("entailer") if model is None else base / model
+    missing = [name for name in (CAPTIONED, CAPTIONLESS) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"entail.model: {folder} lacks {', '.join(missing)}; make it with "
+            "`riveg train entailer`"
+        )
+    return folder

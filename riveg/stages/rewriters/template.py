@@ -1,0 +1,70 @@
+"""Referring expressions from rules in a prompt file: the same words for the same entity, no LLM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from riveg.prompts import Prompt, load_prompt
+from riveg.protocols import BackendConfig, BuildContext, Mention
+from riveg.types import Expression, Issue
+
+SOURCE = "template"
+
+_BLOCK = "expression"
+_VALUES = ("mention", "label", "caption_words")
+_WORD = re.compile(r"\w+")
+
+
+class TemplateRewriterConfig(BackendConfig):
+    """``prompt`` is a prompt's name or a ``.jinja`` file with a block ``expression``."""
+
+    stage: ClassVar[str] = "rewrite"
+    name: ClassVar[str] = "template"
+    summary: ClassVar[str] = "a phrase from the type and the caption's words, by rules; not an LLM"
+
+    prompt: str = "rewrite/template.v1"
+
+    def build(self, context: BuildContext) -> TemplateRewriter:
+        """Reads the prompt.
+
+        Raises:
+            UserError: If there is no such prompt, or it wants what no mention has.
+        """
+        return TemplateRewriter(load_prompt(self.prompt, folder=context.base))
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        return {"prompt": load_prompt(self.prompt, folder=base).fingerprint}
+
+
+class TemplateRewriter:
+    """Renders the prompt's block ``expression`` for each mention.
+
+    Raises:
+        UserError: If the prompt has no such block, or wants what no mention has.
+    """
+
+    def __init__(self, prompt: Prompt) -> None:
+        prompt.require(_BLOCK, _VALUES)
+        self._prompt = prompt
+
+    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
+        """One line of text each, marked as the template's."""
+        return [self._rewrite(mention) for mention in mentions]
+
+    def _rewrite(self, mention: Mention) -> Expression | Issue:
+        entity = mention.entity
+        caption = mention.sample.caption or ""
+        text = self._prompt.render(
+            _BLOCK,
+            mention=entity.text,
+            label=entity.label,
+            caption_words=tuple(_WORD.findall(caption.lower())),
+        )
+        line = " ".join(text.split())
+        if not line:
+            message = f"{self._prompt.name} renders to nothing for {entity.text!r}"
+            return Issue("rewrite", entity.id, "empty-expression", message)
+        return Expression(line, source=SOURCE)

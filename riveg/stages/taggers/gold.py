@@ -1,0 +1,42 @@
+"""The oracle tagger: the annotated entities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from riveg.protocols import BackendConfig, BuildContext
+from riveg.stages.oracle import no_gold
+from riveg.types import Entity, Gold, Issue, Sample
+
+
+class GoldTaggerConfig(BackendConfig):
+    """No settings."""
+
+    stage: ClassVar[str] = "tag"
+    name: ClassVar[str] = "gold"
+    summary: ClassVar[str] = "oracle: the annotated entities"
+    oracle: ClassVar[bool] = True
+
+    def build(self, context: BuildContext) -> GoldTagger:
+        return GoldTagger(context.gold)
+
+
+class GoldTagger:
+    """Answers with gold spans and labels; scores stay ``None``, nobody estimated anything."""
+
+    def __init__(self, gold: Mapping[str, Gold]) -> None:
+        self._gold = gold
+
+    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+        """The annotated entities of each sample."""
+        return [self._tag(sample) for sample in samples]
+
+    def _tag(self, sample: Sample) -> tuple[Entity, ...] | Issue:
+        annotation = self._gold.get(sample.id)
+        if annotation is None:
+            return no_gold("tag", None, sample.id)
+        return tuple(
+            Entity(f"e{number}", entity.text, entity.label, entity.span)
+            for number, entity in enumerate(annotation.entities)
+        )

@@ -1,0 +1,126 @@
+"""Entities that something else has tagged: CoNLL predictions, or the records of another run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from riveg.errors import UserError
+from riveg.formats.bio import bio_to_spans
+from riveg.formats.conll import ConllSentence, read_conll
+from riveg.protocols import BackendConfig, BuildContext
+from riveg.stages.recordings import (
+    add_once,
+    not_recorded,
+    read_recorded,
+    recorded_digest,
+    recorded_file,
+)
+from riveg.types import Entity, Issue, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """Tokens and the entities tagged in them, ``None`` where the run had no answer."""
+
+    tokens: tuple[str, ...]
+    entities: tuple[Entity, ...] | None
+
+
+class RecordedTaggerConfig(BackendConfig):
+    """``file``: records (``.jsonl`` or a run folder), else CoNLL with an ``IMGID:`` line each.
+
+    ``column``: which column of BIO tags, counted from 0 behind the tokens; -1 is the last, where
+    most taggers write their predictions.
+    """
+
+    stage: ClassVar[str] = "tag"
+    name: ClassVar[str] = "recorded"
+    summary: ClassVar[str] = "entities from CoNLL predictions or the records of another run"
+
+    file: Path
+    column: int = -1
+
+    def build(self, context: BuildContext) -> RecordedTagger:
+        """Reads the file.
+
+        Raises:
+            UserError: If it is missing or malformed, a sentence has no id, or an id comes twice.
+        """
+        path = recorded_file(self.file, context.base)
+        if path.suffix == ".jsonl":
+            taggings = read_recorded(path, _from_record)
+        else:
+            taggings = _read_conll(path, self.column)
+        return RecordedTagger(taggings)
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        return recorded_digest(self.file, base)
+
+
+class RecordedTagger:
+    """Looks entities up by sample id; the tokens must be the sample's."""
+
+    def __init__(self, taggings: Mapping[str, Tagging]) -> None:
+        self._taggings = taggings
+
+    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+        """The recorded entities."""
+        return [self._tag(sample) for sample in samples]
+
+    def _tag(self, sample: Sample) -> tuple[Entity, ...] | Issue:
+        tagging = self._taggings.get(sample.id)
+        if tagging is None or tagging.entities is None:
+            return not_recorded("tag", None, f"no entities for sample {sample.id!r}")
+        if tagging.tokens != sample.tokens:
+            message = f"the file has other tokens for {sample.id!r}: {_difference(tagging, sample)}"
+            return Issue("tag", None, "token-mismatch", message)
+        return tagging.entities
+
+
+def _from_record(sample: Sample) -> Tagging:
+    if sample.entities is None:
+        return Tagging(sample.tokens, None)
+    entities = tuple(
+        Entity(one.id, one.text, one.label, one.span, one.score, one.label_scores)
+        for one in sample.entities
+    )
+    return Tagging(sample.tokens, entities)
+
+
+def _read_conll(path: Path, column: int) -> dict[str, Tagging]:
+    taggings: dict[str, Tagging] = {}
+    for sentence in read_conll(path):
+        if sentence.image_id is None:
+            raise UserError(
+                f"{path}:{sentence.line}: a sentence without its `IMGID:` line; predictions are "
+                "joined by id, never by position"
+            )
+        where = f"{path}:{sentence.line}"
+        add_once(taggings, sentence.image_id, _from_sentence(sentence, column, where), where)
+    return taggings
+
+
+def _from_sentence(sentence: ConllSentence, column: int, where: str) -> Tagging:
+    tokens = sentence.tokens
+    if not tokens:
+        return Tagging((), ())
+    try:
+        tags = sentence.columns[column]
+    except IndexError as error:
+        found = len(sentence.columns)
+        raise UserError(f"{where}: no tag column {column}, there are {found}") from error
+    entities = tuple(
+        Entity(f"e{number}", " ".join(tokens[span.start : span.end]), label, span)
+        for number, (span, label) in enumerate(bio_to_spans(tags))
+    )
+    return Tagging(tokens, entities)
+
+
+def _difference(tagging: Tagging, sample: Sample) -> str:
+    for position, (theirs, ours) in enumerate(zip(tagging.tokens, sample.tokens, strict=False)):
+        if theirs != ours:
+            return f"token {position} is {theirs!r} there and {ours!r} here"
+    return f"{len(tagging.tokens)} there and {len(sample.tokens)} here"

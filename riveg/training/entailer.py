@@ -1,0 +1,220 @@
+"""``riveg train entailer``: two logistic regressions, pruned, calibrated on dev, described."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from riveg.errors import MissingExtra, UserError
+from riveg.models.entailment_classifier import EntailmentClassifier, Shift
+from riveg.models.entailment_features import known_label
+from riveg.stages.entailers.mini import CAPTIONED, CAPTIONLESS
+from riveg.training.entailer_card import ModelFigures, write_card
+from riveg.training.entailer_data import (
+    FameCounter,
+    JudgedSample,
+    Row,
+    read_all_captions,
+    read_judged,
+    training_rows,
+)
+from riveg.training.entailer_evidence import EvidenceTrust, shifts_from_captions
+from riveg.training.logistic import (
+    Calibration,
+    Floats,
+    SparseRows,
+    cross_fitted,
+    fit_calibration,
+    fit_logistic,
+)
+from riveg.training.reliability import measure_reliability
+
+_WORDY = frozenset(
+    {
+        *("mention", "own", "text", "caption", "caption2"),
+        *("left", "right", "left2", "right2", "near", "around"),
+    }
+)
+"""Groups of words: many features, each seldom, so each has the larger penalty."""
+
+
+class EntailerTrainingConfig(BaseModel):
+    """What to train on and how.
+
+    ``train``, ``dev``: CoNLL files with ``IMGID:`` lines; ``boxes``: the folder of VOC files;
+    ``captions``: files in a form that ``caption: recorded`` reads, the first that has a picture
+    counts. ``out``: where the models and the card go. ``penalty``, ``word_penalty``: L2 of the
+    weights of groups and of single words. ``least_uses``: features and names that train has less
+    often are dropped; ``most_features``: so many are kept, by weight times square root of uses.
+    ``trust``: what picture evidence is worth.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: Path
+    dev: Path
+    boxes: Path
+    captions: tuple[Path, ...]
+    out: Path
+    penalty: float = Field(default=12.0, gt=0)
+    word_penalty: float = Field(default=48.0, gt=0)
+    least_uses: int = Field(default=3, ge=1)
+    most_features: int = Field(default=14_000, ge=1)
+    iterations: int = Field(default=150, ge=1)
+    folds: int = Field(default=5, ge=2)
+    seed: int = 0
+    trust: EvidenceTrust = EvidenceTrust()
+
+
+def train_entailer(config: EntailerTrainingConfig) -> Path:
+    """Trains both models on train, calibrates them on dev, and writes them with their card.
+
+    Returns:
+        The folder with ``caption.json``, ``captionless.json`` and ``CARD.md``.
+
+    Raises:
+        UserError: If the extra ``train`` or a file is missing, or dev lacks one of the two answers.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra("riveg train entailer", "torch", "train")
+    captions = read_all_captions(config.captions)
+    train = read_judged(config.train, config.boxes, captions)
+    dev = read_judged(config.dev, config.boxes, captions)
+    _require_both_answers(train, config.train)
+    _require_both_answers(dev, config.dev)
+    config.out.mkdir(parents=True, exist_ok=True)
+    figures = []
+    for name, captioned in ((CAPTIONED, True), (CAPTIONLESS, False)):
+        model = _fit(config, train, captioned=captioned)
+        model, found = _calibrate(config, model, dev)
+        model.write(config.out / name)
+        figures.append(replace(found, name=name, size_kb=(config.out / name).stat().st_size / 1e3))
+    write_card(config.out / "CARD.md", config.model_dump(mode="json"), figures, train, dev)
+    return config.out
+
+
+def _require_both_answers(judged: Sequence[JudgedSample], path: Path) -> None:
+    answers = {shown for one in judged for shown in one.shown}
+    if answers != {True, False}:
+        raise UserError(
+            f"{path}: training needs entities with boxes and entities without; are the VOC files "
+            "in the folder `boxes`?"
+        )
+
+
+def _fit(
+    config: EntailerTrainingConfig, train: Sequence[JudgedSample], *, captioned: bool
+) -> EntailmentClassifier:
+    counter = FameCounter(train, least_uses=config.least_uses)
+    rows = tuple(training_rows(train, counter, captioned=captioned))
+    if not rows:
+        raise UserError(f"{config.train}: no post has a caption; check `captions`")
+    uses = Counter(name for row in rows for name in row.features)
+    names = sorted(name for name, number in uses.items() if number >= config.least_uses)
+    weights = _weights(config, rows, names)
+    if len(names) > config.most_features:
+        worth = {name: abs(weights[name]) * uses[name] ** 0.5 for name in names}
+        names = sorted(sorted(names, key=lambda name: (-worth[name], name))[: config.most_features])
+        weights = _weights(config, rows, names)
+    return EntailmentClassifier(
+        captioned=captioned,
+        weights=_grouped(weights),
+        fame=counter.fame(),
+        slope=1.0,
+        intercept=0.0,
+        shifts=_shifts(config, train, captioned=captioned),
+    )
+
+
+def _shifts(
+    config: EntailerTrainingConfig, train: Sequence[JudgedSample], *, captioned: bool
+) -> Mapping[str, Shift]:
+    return shifts_from_captions(train, config.trust, captioned=captioned)
+
+
+def _weights(
+    config: EntailerTrainingConfig, rows: Sequence[Row], names: Sequence[str]
+) -> dict[str, float]:
+    targets = np.array([row.shown for row in rows], dtype=np.float64)
+    penalties = np.array([config.word_penalty if _is_wordy(n) else config.penalty for n in names])
+    fitted = fit_logistic(_sparse(rows, names), targets, penalties, iterations=config.iterations)
+    return {name: round(float(weight), 3) for name, weight in zip(names, fitted, strict=True)}
+
+
+def _is_wordy(name: str) -> bool:
+    return name.partition(":")[0].rpartition("/")[2] in _WORDY
+
+
+def _sparse(rows: Sequence[Row], names: Sequence[str]) -> SparseRows:
+    columns = {name: number for number, name in enumerate(names)}
+    cells = [
+        (number, columns[name], value)
+        for number, row in enumerate(rows)
+        for name, value in row.features.items()
+        if name in columns
+    ]
+    numbers, places, values = zip(*cells, strict=True)
+    return SparseRows(
+        np.array(numbers, dtype=np.int64),
+        np.array(places, dtype=np.int64),
+        np.array(values, dtype=np.float64),
+        (len(rows), len(names)),
+    )
+
+
+def _grouped(weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    grouped: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for name, weight in weights.items():
+        if weight:
+            group, _, detail = name.partition(":")
+            grouped[group][detail] = weight
+    return dict(grouped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Uncalibrated log-odds, answers and post numbers of dev's mentions."""
+
+    scores: Floats
+    shown: Floats
+    samples: tuple[int, ...]
+
+
+def _calibrate(
+    config: EntailerTrainingConfig, model: EntailmentClassifier, dev: Sequence[JudgedSample]
+) -> tuple[EntailmentClassifier, ModelFigures]:
+    found = _score(model, dev)
+    held_out = cross_fitted(
+        found.scores, found.shown, found.samples, folds=config.folds, seed=config.seed
+    )
+    calibration = fit_calibration(found.scores, found.shown)
+    figures = ModelFigures(
+        name="",
+        size_kb=0.0,
+        held_out=measure_reliability(held_out, found.shown),
+        shipped=measure_reliability(calibration(found.scores), found.shown),
+        uncalibrated=measure_reliability(Calibration(1.0, 0.0)(found.scores), found.shown),
+    )
+    rounded = replace(
+        model,
+        slope=round(calibration.slope, 4),
+        intercept=round(calibration.intercept, 4),
+    )
+    return rounded, figures
+
+
+def _score(model: EntailmentClassifier, judged: Sequence[JudgedSample]) -> _Scores:
+    scored = [
+        (model.score(one.sample, entity, known_label(entity.label)), shown, number)
+        for number, one in enumerate(judged)
+        if one.sample.caption or not model.captioned
+        for entity, shown in zip(one.sample.entities or (), one.shown, strict=True)
+    ]
+    scores, shown, samples = zip(*scored, strict=True)
+    return _Scores(np.array(scores), np.array(shown, dtype=np.float64), samples)

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from contracts import check_backend
+from factories import make_context, make_sample, mentions_of
+
+from riveg.registry import backend_config
+from riveg.stages.entailers.always import AlwaysEntailerConfig
+from riveg.types import Entailment
+
+
+def test_contract() -> None:
+    assert backend_config("entail", "always") is AlwaysEntailerConfig
+    mentions = mentions_of(
+        make_sample("Ann", [(0, 1, "PER")]), make_sample("Ann", [(0, 1, "PER")], picture=False)
+    )
+    assert check_backend("entail", AlwaysEntailerConfig().build(make_context()), mentions) == [
+        Entailment(None, True, "always"),
+        Entailment(None, False, "always"),
+    ]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts import check_backend
+from factories import make_context, make_sample, mentions_of, write_records
+
+from riveg.errors import UserError
+from riveg.registry import backend_config
+from riveg.stages.entailers.recorded import RecordedEntailerConfig
+from riveg.types import Entailment, Issue
+
+NOW = [
+    make_sample("Eileen Collins at NASA", [(0, 2, "PER"), (3, 4, "ORG")], id="1"),
+    make_sample("Hello Texas", [(1, 2, "LOC")], id="2"),
+    make_sample("Jaws", [(0, 1, "OTHER")], id="3"),
+]
+"""The posts as the other stages see them today."""
+
+
+def build(base: Path) -> Any:
+    return RecordedEntailerConfig(file=Path("r.jsonl")).build(make_context(base))
+
+
+def test_contract_and_join(tmp_path: Path) -> None:
+    first, second = NOW[0].entities or ()
+    other = make_sample("Hello Texas", [(0, 1, "LOC")], id="2")
+    recorded = replace(
+        NOW[0], entities=(replace(first, entailment=Entailment(0.25, False, "other")), second)
+    )
+    write_records(tmp_path / "r.jsonl", [other, recorded])
+    backend = build(tmp_path)
+    answers = check_backend("entail", backend, mentions_of(*NOW))
+    assert answers[0] == Entailment(0.25, False, "other")
+    issues = answers[1:]
+    assert all(isinstance(issue, Issue) and issue.kind == "not-recorded" for issue in issues)
+    assert [issue.entity_id for issue in issues] == ["e1", "e0", "e0"]
+    assert "the recorded entity has no" in issues[0].message
+    assert "tokens [1, 2) here and [0, 1) in the record" in issues[1].message
+    assert "no record of sample '3'" in issues[2].message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not json\n", r"r.jsonl:1: not a Sample"),
+        (b'{"id":"1","text":"","tokens":[],"offsets":[],"colour":1}\n', r"r.jsonl:1: .*colour"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "r.jsonl").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        build(tmp_path)
+
+
+def test_one_id_twice_is_refused(tmp_path: Path) -> None:
+    write_records(tmp_path / "r.jsonl", [NOW[0], NOW[0]])
+    with pytest.raises(UserError, match=r"r.jsonl:2: a second answer for '1'"):
+        build(tmp_path)
+
+
+def test_registered_with_contents(tmp_path: Path) -> None:
+    assert backend_config("entail", "recorded") is RecordedEntailerConfig
+    config = RecordedEntailerConfig(file=Path("r.jsonl"))
+    write_records(tmp_path / "r.jsonl", NOW)
+    before = config.contents(tmp_path)
+    write_records(tmp_path / "r.jsonl", NOW[:1])
+    assert config.contents(tmp_path) != before

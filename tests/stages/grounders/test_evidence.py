@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from riveg.errors import UserError
+from riveg.images import ImageLoader
+from riveg.models.box_prior import BoxPriors, PriorBox, read_box_priors
+from riveg.protocols import BuildContext, Mention
+from riveg.stages.grounders.evidence import EvidenceGrounder, EvidenceGrounderConfig
+from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Observation, Region, Sample, Span
+
+WHOLE = PriorBox(edges=(0.2, 0.1, 0.8, 1.0), share=0.45)
+LEFT = PriorBox(edges=(0.0, 0.1, 0.5, 1.0), share=0.2)
+RIGHT = PriorBox(edges=(0.5, 0.1, 1.0, 1.0), share=0.2)
+LOGO = PriorBox(edges=(0.4, 0.4, 0.6, 0.6), share=0.1)
+PRIORS = BoxPriors(
+    boxes={"PER": (WHOLE, LEFT, RIGHT), "ORG": (LOGO,), "*": (WHOLE,)}, reaches=(2.5, 2.5, 1.6)
+)
+GROUNDER = EvidenceGrounder(PRIORS)
+
+
+def entity(number: int, text: str, label: str = "PER", shown: bool = True) -> Entity:
+    return Entity(
+        f"e{number}",
+        text,
+        label,
+        Span(number, number + 1),
+        entailment=Entailment(0.7, shown, "test"),
+    )
+
+
+def face(x: float, side: float = 60, y: float = 100, score: float = 0.8) -> Observation:
+    return Observation("face", Box(x, y, x + side, y + side), score)
+
+
+def person(x: float, width: float = 80) -> Observation:
+    return Observation("person", Box(x, 50, x + width, 250), 0.6)
+
+
+def lettering(text: str, x: float, y: float, width: float = 120, height: float = 24) -> Observation:
+    return Observation("text", Box(x, y, x + width, y + height), 0.95, text)
+
+
+def sample(entities: list[Entity], observations: list[Observation]) -> Sample:
+    return Sample(
+        "s",
+        "",
+        (),
+        (),
+        ImageRef("p.jpg", 600, 450),
+        observations=tuple(observations),
+        entities=tuple(entities),
+    )
+
+
+def ground(entities: list[Entity], *observations: Observation) -> dict[str, tuple[Region, ...]]:
+    post = sample(entities, list(observations))
+    asked = [one for one in entities if one.entailment is None or one.entailment.groundable]
+    answers = GROUNDER.ground([Mention(post, one) for one in asked])
+    assert all(isinstance(answer, tuple) for answer in answers), answers
+    return {one.text: answer for one, answer in zip(asked, answers, strict=True)}  # type: ignore[misc]
+
+
+def center(regions: tuple[Region, ...]) -> float:
+    return (regions[0].box.x_min + regions[0].box.x_max) / 2
+
+
+def test_one_face_one_person_gets_a_body():
+    (region,) = ground([entity(0, "Ann")], face(270))["Ann"]
+    assert region.source == "evidence:face"
+    assert region.score == 0.8
+    assert region.box == Box(210, 73, 390, 450)
+
+
+def test_the_larger_of_several_faces_wins():
+    assert center(ground([entity(0, "Ann")], face(120, 40), face(380, 90))["Ann"]) > 350
+
+
+def test_the_more_central_of_like_faces_wins():
+    assert center(ground([entity(0, "Ann")], face(30), face(270), face(520))["Ann"]) == 300
+
+
+def test_several_people_go_from_left_to_right_in_text_order():
+    found = ground([entity(0, "Ann"), entity(1, "Bob")], face(400), face(100))
+    assert center(found["Ann"]) < 300 < center(found["Bob"])
+
+
+def test_two_people_of_three_faces_get_the_prominent_ones():
+    found = ground([entity(0, "Ann"), entity(1, "Bob")], face(20, 25), face(200), face(340))
+    assert [round(center(found[name])) for name in ("Ann", "Bob")] == pytest.approx(
+        [230, 370], abs=25
+    )
+
+
+def test_of_more_names_than_faces_the_first_is_served_and_the_other_stands_aside():
+    found = ground([entity(0, "Ann"), entity(1, "Bob")], face(120))
+    assert found["Ann"][0].source == "evidence:face"
+    assert found["Bob"][0].source == "evidence:prior"
+    assert found["Bob"][0].box == RIGHT.in_pixels(600, 450)
+
+
+def test_an_ungroundable_person_takes_no_face():
+    found = ground([entity(0, "Ann", shown=False), entity(1, "Bob")], face(120))
+    assert found["Bob"][0].source == "evidence:face"
+
+
+def test_the_same_name_twice_gets_the_same_body():
+    entities = [entity(0, "Ann"), entity(1, "ann"), entity(2, "Bob")]
+    found = ground(entities, face(100), face(400))
+    assert found["Ann"] == found["ann"] != found["Bob"]
+
+
+def test_a_jersey_name_tells_who_is_who():
+    found = ground(
+        [entity(0, "Lionel Messi"), entity(1, "Luis Suarez")],
+        face(100),
+        face(400),
+        lettering("MESSI", 380, 300),
+    )
+    assert center(found["Luis Suarez"]) < 300 < center(found["Lionel Messi"])
+    assert {found[name][0].source for name in found} == {"evidence:face"}
+
+
+def test_a_face_wins_over_the_name_in_print():
+    found = ground([entity(0, "Mary Shelley")], face(400), lettering("MARY SHELLEY", 20, 20))
+    assert found["Mary Shelley"][0].source == "evidence:face"
+
+
+def test_print_wins_where_there_is_no_face():
+    found = ground([entity(0, "Mary Shelley")], lettering("MARY SHELLEY", 20, 20))
+    assert found["Mary Shelley"][0].source == "evidence:lettering"
+    assert found["Mary Shelley"][0].score == pytest.approx(0.95)
+
+
+def test_a_person_without_a_face_is_a_body_as_it_is():
+    (region,) = ground([entity(0, "Ann")], person(300))["Ann"]
+    assert (region.source, region.box) == ("evidence:person", person(300).box)
+
+
+def test_a_person_found_twice_is_one_body():
+    found = ground([entity(0, "Ann"), entity(1, "Bob")], face(310, 40), person(290))
+    assert found["Bob"][0].source == "evidence:prior"
+
+
+def test_two_people_and_nothing_seen_do_not_share_a_box():
+    found = ground([entity(0, "Ann"), entity(1, "Bob")])
+    assert found["Ann"][0].box == WHOLE.in_pixels(600, 450)
+    assert found["Bob"][0].box != found["Ann"][0].box
+    assert found["Ann"][0].score == WHOLE.share
+
+
+def test_lettering_gives_every_place_that_spells_a_name():
+    regions = ground(
+        [entity(0, "Apollo 11", "OTHER")],
+        face(270),
+        lettering("the lander of Apollo 11", 300, 400, 200, 15),
+        lettering("APOLLO 11", 50, 50, 300, 60),
+    )["Apollo 11"]
+    assert [region.source for region in regions] == ["evidence:lettering"] * 2
+    assert regions[0].box.height == 60
+
+
+def test_part_of_a_word_is_no_spelling():
+    (region,) = ground([entity(0, "CITY", "ORG")], lettering("CITYSTADIUM", 50, 50))["CITY"]
+    assert region.source == "evidence:prior"
+    assert region.box == LOGO.in_pixels(600, 450)
+
+
+def test_an_unknown_type_has_the_prior_of_all():
+    (region,) = ground([entity(0, "Rex", "animal")])["Rex"]
+    assert region.box == WHOLE.in_pixels(600, 450)
+
+
+def test_a_mention_is_answered_alone_as_in_a_batch():
+    entities = [entity(0, "Ann"), entity(1, "Bob"), entity(2, "NASA", "ORG"), entity(3, "Cy")]
+    post = sample(entities, [face(100), face(400), lettering("NASA", 50, 400)])
+    other = replace(post, id="t", observations=(face(250),))
+    mentions = [Mention(one, who) for one in (post, other) for who in entities]
+    together = GROUNDER.ground(mentions)
+    assert together == [GROUNDER.ground([mention])[0] for mention in mentions]
+    assert together == GROUNDER.ground(mentions)
+    assert list(GROUNDER.ground([])) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"observations": None}, "no-observations"),
+        ({"image": ImageRef("p.jpg")}, "no-picture-size"),
+    ],
+)
+def test_what_is_lacking_is_an_issue(change, kind):
+    post = replace(sample([entity(0, "Ann")], []), **change)
+    (issue,) = GROUNDER.ground([Mention(post, entity(0, "Ann"))])
+    assert isinstance(issue, Issue)
+    assert (issue.stage, issue.entity_id, issue.kind) == ("ground", "e0", kind)
+
+
+def test_every_box_lies_in_the_picture():
+    found = ground(
+        [entity(0, "Ann"), entity(1, "Bob"), entity(2, "NASA", "ORG")],
+        face(0, 90, 380),
+        face(580, 20, 0),
+        lettering("NASA", 540, 430, 60, 20),
+    )
+    for regions in found.values():
+        for region in regions:
+            assert 0 <= region.box.x_min < region.box.x_max <= 600
+            assert 0 <= region.box.y_min < region.box.y_max <= 450
+            assert region.score is not None
+            assert 0 <= region.score <= 1
+
+
+def test_the_shipped_prior_serves(tmp_path):
+    config = EvidenceGrounderConfig()
+    grounder = config.build(BuildContext(ImageLoader([tmp_path]), tmp_path))
+    post = sample([entity(0, "Ann")], [])
+    (regions,) = grounder.ground([Mention(post, post.entities[0])])
+    assert regions[0].source == "evidence:prior"
+    assert config.contents(tmp_path)["prior"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("{}", "boxes"),
+        ('{"boxes": {}, "reaches": [2.5]}', "needs boxes for"),
+        ('{"boxes": {"*": []}, "reaches": [2.5]}', "no empty list"),
+        ("nonsense", "not a box prior file"),
+    ],
+)
+def test_a_bad_prior_file_is_one_clear_line(tmp_path: Path, text, message):
+    if text is not None:
+        (tmp_path / "prior.json").write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_box_priors(tmp_path / "prior.json")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from riveg.images import ImageLoader
+from riveg.protocols import BuildContext
+from riveg.stages.observers.evidence import EvidenceObserver, EvidenceObserverConfig
+from riveg.types import Entity, ImageRef, Issue, Observation, Sample, Span
+
+POSTS = Path(__file__).parents[3] / "data" / "quickstart" / "images"
+
+
+def sample(name: str, *labels: str, known: bool = True) -> Sample:
+    entities = tuple(
+        Entity(str(number), f"name{number}", label, Span(number, number + 1))
+        for number, label in enumerate(labels)
+    )
+    return Sample(name, "", (), (), ImageRef(name), entities=entities if known else None)
+
+
+def kinds(observations: object) -> set[str]:
+    assert isinstance(observations, tuple)
+    return {one.kind for one in observations}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    poster = Image.new("RGB", (600, 450), (30, 60, 120))
+    draw = ImageDraw.Draw(poster)
+    draw.text((60, 60), "SUMMER FEST", font=ImageFont.load_default(64), fill="white")
+    draw.text((60, 160), "Manchester City v Real Madrid", font=ImageFont.load_default(28))
+    draw.text((60, 300), "#RioDeJaneiro 2016", font=ImageFont.load_default(16))
+    poster.save(path / "poster.png")
+    astronaut = Image.open(next(POSTS.glob("*astronaut*"))).convert("RGB")
+    astronaut.save(path / "astronaut.png")
+    both = Image.new("RGB", (1024, 512))
+    both.paste(astronaut)
+    both.paste(astronaut.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (512, 0))
+    both.save(path / "two.png")
+    with_name = astronaut.copy()
+    ImageDraw.Draw(with_name).text((180, 400), "COLLINS", font=ImageFont.load_default(40))
+    with_name.save(path / "named.png")
+    Image.open(next(POSTS.glob("*camera*"))).save(path / "profile.png")
+    Image.new("RGB", (300, 200), "grey").save(path / "plain.png")
+    Image.new("RGB", (300, 2), "grey").save(path / "flat.png")
+    Image.new("RGB", (2, 300), "grey").save(path / "thin.png")
+    (path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(folder: Path) -> ImageLoader:
+    return ImageLoader([folder])
+
+
+@pytest.fixture(scope="module")
+def observer(images: ImageLoader) -> EvidenceObserver:
+    return EvidenceObserver(images)
+
+
+def answer(observer: EvidenceObserver, one: Sample) -> tuple[Observation, ...]:
+    (found,) = observer.observe([one])
+    assert isinstance(found, tuple), found
+    return found
+
+
+def test_a_face_lies_where_it_is(observer):
+    (face,) = answer(observer, sample("astronaut.png", "PER"))
+    assert face.kind == "face"
+    assert 0 < face.score <= 1
+    assert 165 < face.box.x_min < 190
+    assert 260 < face.box.x_max < 285
+    assert 55 < face.box.y_min < 80
+
+
+def test_both_faces_of_two(observer):
+    faces = [one for one in answer(observer, sample("two.png", "PER", "PER")) if one.kind == "face"]
+    centers = sorted((one.box.x_min + one.box.x_max) / 2 for one in faces)
+    assert centers == pytest.approx([224, 1024 - 224], abs=15)
+
+
+def test_a_profile_is_found_where_there_is_no_frontal_face(observer):
+    faces = [one for one in answer(observer, sample("profile.png", "PER")) if one.kind == "face"]
+    assert len(faces) == 1
+    assert faces[0].box.x_min < 220 < faces[0].box.x_max
+    assert faces[0].box.y_min < 150 < faces[0].box.y_max
+
+
+def test_lettering_is_read_where_it_is(observer):
+    lines = answer(observer, sample("poster.png", "ORG"))
+    assert [one.text for one in lines] == [
+        "SUMMER FEST",
+        "Manchester City v Real Madrid",
+        "#RioDeJaneiro 2016",
+    ]
+    assert all(one.kind == "text" and one.score > 0.8 for one in lines)
+    assert lines[0].box.x_min == pytest.approx(60, abs=12)
+    assert lines[0].box.y_min < 80 < 115 < lines[0].box.y_max
+
+
+def test_large_letters_are_no_people(observer):
+    assert kinds(answer(observer, sample("poster.png", "PER"))) == {"text"}
+
+
+@pytest.mark.parametrize(
+    ("picture", "labels", "reads"),
+    [
+        ("poster.png", (), False),  # no entity: nothing to spell
+        ("poster.png", ("ORG",), True),
+        ("poster.png", ("PER",), True),  # a person without a face
+        ("named.png", ("PER",), False),  # one person, one face: lettering changes nothing
+        ("named.png", ("person",), False),
+        ("named.png", ("PER", "ORG"), True),  # the other may be spelt
+        ("named.png", ("PER", "PER"), True),  # whose face it is may be spelt
+    ],
+)
+def test_reads_where_it_can_matter(observer, picture, labels, reads):
+    assert ("text" in kinds(answer(observer, sample(picture, *labels)))) is reads
+
+
+def test_reads_when_no_stage_has_named_entities_yet(observer):
+    assert "text" in kinds(answer(observer, sample("poster.png", known=False)))
+
+
+@pytest.mark.parametrize(("lettering", "reads"), [("always", True), ("never", False)])
+def test_reading_can_be_forced_and_forbidden(images, lettering, reads):
+    observer = EvidenceObserver(images, lettering=lettering, threads=1)
+    assert ("text" in kinds(answer(observer, sample("poster.png")))) is reads
+
+
+def test_reading_is_bounded_and_takes_the_tallest(images):
+    observer = EvidenceObserver(images, lettering="always", lettering_lines=1, threads=1)
+    assert [one.text for one in answer(observer, sample("poster.png"))] == ["SUMMER FEST"]
+
+
+@pytest.mark.parametrize("picture", ["plain.png", "flat.png", "thin.png"])
+def test_nothing_is_seen_in_nothing(observer, picture):
+    assert answer(observer, sample(picture, "PER", "ORG")) == ()
+
+
+def test_a_picture_that_cannot_be_used_is_an_issue(observer):
+    broken, missing, none = observer.observe(
+        [sample("broken.jpg", "PER"), sample("gone.jpg", "PER"), Sample("s", "", (), ())]
+    )
+    assert isinstance(broken, Issue)
+    assert isinstance(missing, Issue)
+    assert missing.kind == "missing-image"
+    assert "gone.jpg" in missing.message
+    assert isinstance(none, Issue)
+
+
+def test_a_batch_is_answered_like_each_alone(observer, images):
+    batch = [
+        sample(name, "PER", "ORG")
+        for name in ("poster.png", "astronaut.png", "broken.jpg", "named.png", "two.png") * 2
+    ]
+    together = tuple(observer.observe(batch))
+    assert together == tuple(observer.observe([one])[0] for one in batch)
+    assert together == tuple(EvidenceObserver(images, threads=1).observe(batch))
+    assert observer.observe([]) == ()
+
+
+def test_boxes_lie_in_the_picture(observer, images):
+    for name in ("poster.png", "named.png", "two.png", "profile.png"):
+        height, width = images.load(ImageRef(name)).shape[:2]
+        for one in answer(observer, sample(name, "PER", "ORG")):
+            assert one.box.x_min >= 0
+            assert one.box.y_min >= 0
+            assert one.box.x_max <= width
+            assert one.box.y_max <= height
+
+
+def test_the_picture_is_left_as_it_was(observer, images):
+    before = np.array(images.load(ImageRef("named.png")))
+    answer(observer, sample("named.png", "PER", "ORG"))
+    assert (images.load(ImageRef("named.png")) == before).all()
+
+
+def test_says_nothing(images, capfd, caplog):
+    with caplog.at_level(logging.DEBUG):
+        EvidenceObserver(images, threads=1).observe([sample("poster.png", "ORG")])
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+def test_config_builds_and_names_its_models(images, tmp_path):
+    config = EvidenceObserverConfig(lettering="never", threads=1)
+    assert isinstance(config.build(BuildContext(images)), EvidenceObserver)
+    contents = config.contents(tmp_path)
+    assert {name.split("_")[0] for name in contents} >= {"haarcascade"}
+    assert sum(name.endswith(".onnx") for name in contents) == 2

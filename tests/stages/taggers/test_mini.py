@@ -1,0 +1,120 @@
+"""The shipped tagger."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from contracts import check_backend
+
+from riveg.errors import UserError
+from riveg.formats.bio import bio_to_spans
+from riveg.formats.conll import read_conll
+from riveg.protocols import BuildContext
+from riveg.resources import asset
+from riveg.stages.taggers.mini import MiniTagger, MiniTaggerConfig, calibrated
+from riveg.system import make_sample
+from riveg.text import join_tokens
+from riveg.types import Entity, Sample
+
+COARSE = {"person": "PER", "organization": "ORG", "location": "LOC", "building": "LOC"}
+
+
+@pytest.fixture(scope="module")
+def tagger() -> MiniTagger:
+    return MiniTagger(asset("tagger"))
+
+
+def tagged(tagger: MiniTagger, text: str) -> tuple[Entity, ...]:
+    (answer,) = tagger.tag([make_sample(text, id="a")])
+    assert isinstance(answer, tuple)
+    return answer
+
+
+TEXTS = (
+    "RT @NASA: Eileen Collins was the first woman to command a Space Shuttle",
+    "Messi scored for Barcelona against Real Madrid last night!",
+    "nothing to see here",
+    "{{ 7 * 7 }} <script>alert('Barack Obama')</script>",
+    "\u202eمرحبا لندن 😀 \x00",
+)
+
+
+def test_it_keeps_the_contract(tagger: MiniTagger) -> None:
+    samples = [make_sample(text, id=str(number)) for number, text in enumerate(TEXTS)]
+    check_backend("tag", tagger, samples)
+
+
+def test_names_get_types_scores_and_places_in_the_raw_text(tagger: MiniTagger) -> None:
+    text = "Messi scored for  Barcelona, says @FIFAcom"
+    found = {entity.text: entity for entity in tagged(tagger, text)}
+    assert found["Messi"].label == "PER"
+    assert "Barcelona" in found
+    for entity in found.values():
+        assert entity.text in text
+        assert entity.score is not None
+        assert 0 < entity.score < 1
+        assert entity.label_scores is not None
+        assert sum(entity.label_scores.values()) == pytest.approx(1, abs=1e-3)
+        assert (
+            max(entity.label_scores, key=lambda label: entity.label_scores[label]) == entity.label
+        )  # type: ignore[index]
+
+
+def test_a_name_at_the_end_of_a_very_long_text_is_found(tagger: MiniTagger) -> None:
+    text = "it was a long day . " * 300 + "Then Barack Obama spoke in Chicago ."
+    found = [entity.text for entity in tagged(tagger, text)]
+    assert "Barack Obama" in found
+    assert "Chicago" in found
+
+
+def test_a_megabyte_of_text_is_answered(tagger: MiniTagger) -> None:
+    assert isinstance(tagged(tagger, "x" * 1_000_000), tuple)
+
+
+def test_threads_do_not_change_answers() -> None:
+    samples = [make_sample(text, id=str(number)) for number, text in enumerate(TEXTS)]
+    one, four = (MiniTagger(asset("tagger"), threads=threads).tag(samples) for threads in (1, 4))
+    assert list(one) == list(four)
+
+
+def test_a_folder_that_is_no_tagger_is_named(tmp_path: Path) -> None:
+    config = MiniTaggerConfig(model=tmp_path)
+    with pytest.raises(UserError, match=r"lacks model\.onnx.*riveg train tagger"):
+        config.build(BuildContext(images=None))  # type: ignore[arg-type]
+
+
+def test_calibration_is_monotone_and_bounded() -> None:
+    scores = [calibrated(confidence, 1.4, -1.2) for confidence in (0.0, 0.2, 0.5, 0.9, 1.0)]
+    assert scores == sorted(scores)
+    assert 0 <= scores[0] < scores[-1] <= 1
+
+
+def test_the_shipped_files_are_small_and_say_where_they_come_from() -> None:
+    folder = asset("tagger")
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 25_000_000
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    assert "riveg train tagger configs/train/tagger-mini.yaml" in card
+    assert json.loads((folder / "tagger.json").read_text())["calibration"]["slope"] > 0
+
+
+@pytest.mark.slow
+def test_dev_f1_of_the_shipped_files(tagger: MiniTagger) -> None:
+    root = os.environ.get("RIVEG_TEST_DATA")
+    if root is None:
+        pytest.skip("RIVEG_TEST_DATA is not set")
+    samples, gold = [], []
+    path = Path(root) / "twitter-gmner-v2" / "txt_fine" / "dev.txt"
+    for number, sentence in enumerate(read_conll(path)):
+        text, offsets = join_tokens(sentence.tokens)
+        samples.append(Sample(str(number), text, sentence.tokens, offsets))
+        spans = bio_to_spans(sentence.columns[0])
+        gold.append({(span, COARSE.get(label, "OTHER")) for span, label in spans})
+    hits = predicted = 0
+    for answer, truth in zip(tagger.tag(samples), gold, strict=True):
+        assert isinstance(answer, tuple)
+        hits += len({(entity.span, entity.label) for entity in answer} & truth)
+        predicted += len(answer)
+    total = sum(map(len, gold))
+    assert total == 2450
+    assert 2 * hits / (predicted + total) >= 0.77

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from riveg.errors import UserError
+from riveg.models.box_prior import read_box_priors
+from riveg.resources import asset
+from riveg.training.box_prior import (
+    BoxedEntity,
+    BoxPriorTrainingConfig,
+    fit_body_reaches,
+    fit_box_priors,
+    hit_rates,
+    iou,
+    read_boxed_entities,
+    train_box_prior,
+)
+from riveg.types import Box
+
+CONFIG = Path(__file__).parents[2] / "configs" / "train" / "box-prior.yaml"
+
+
+def entity(*boxes: tuple[float, float, float, float], label: str = "PER") -> BoxedEntity:
+    return BoxedEntity(label, tuple(Box(*box) for box in boxes), 200, 100)
+
+
+def test_iou_of_boxes_by_hand():
+    first = np.array([[0.0, 0.0, 1.0, 1.0]])
+    second = np.array([[0.0, 0.0, 1.0, 0.5], [0.5, 0.0, 1.5, 1.0], [2.0, 2.0, 3.0, 3.0]])
+    assert iou(first, second).tolist() == [[0.5, pytest.approx(1 / 3), 0.0]]
+
+
+def test_first_box_hits_most_and_the_next_what_is_missed():
+    left, right = entity((0, 0, 80, 100)), entity((100, 0, 200, 100))
+    priors = fit_box_priors([[left], [left], [left], [right], [right]], 2)
+    assert [prior.edges for prior in priors["PER"]] == [(0, 0, 0.4, 1), (0.5, 0, 1, 1)]
+    assert [prior.share for prior in priors["PER"]] == [0.6, 0.4]
+    assert priors["PER"][0].in_pixels(600, 450) == Box(0, 0, 240, 450)
+
+
+def test_no_box_is_kept_that_hits_nothing_new():
+    priors = fit_box_priors([[entity((0, 0, 80, 100))]], 5)
+    assert len(priors["PER"]) == 1
+
+
+def test_an_entity_of_several_boxes_counts_once():
+    both = entity((0, 0, 80, 100), (100, 0, 200, 100))
+    priors = fit_box_priors([[both], [both], [entity((100, 0, 200, 100))]], 2)
+    assert priors["PER"][0].edges == (0.5, 0, 1, 1)
+    assert priors["PER"][0].share == 1
+
+
+def test_types_are_apart_and_all_are_in_the_star():
+    pictures = [[entity((0, 0, 80, 100)), entity((100, 0, 200, 100), label="ORG")]]
+    priors = fit_box_priors(pictures, 5)
+    assert set(priors) == {"PER", "ORG", "*"}
+    assert len(priors["*"]) == 2
+    assert hit_rates(priors, pictures)["ORG"] == (1, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("box", "low", "high"),
+    [
+        ((80, 0, 100, 100), 4.0, 4.0),  # five widths long, to the edge: as long as allowed
+        ((60, 0, 140, 80), 0.9, 1.5),  # one width long, with picture below: stops there
+    ],
+)
+def test_reach_follows_the_bodies(box, low, high):
+    (reach,) = fit_body_reaches([[entity(box)]], "PER")
+    assert low <= reach <= high
+
+
+def test_reach_goes_by_the_number_of_people():
+    tall, short = (80, 0, 100, 100), (10, 0, 50, 40)
+    pictures = [[entity(tall)], [entity(short), entity((60, 0, 100, 40))]]
+    alone, two = fit_body_reaches(pictures, "PER")
+    assert alone > two
+
+
+def write(folder: Path, size: str = "<size><width>200</width><height>100</height></size>") -> None:
+    (folder / "txt").mkdir()
+    (folder / "xml").mkdir()
+    text = "IMGID:1\nAnn\tB-PER\nLee\tI-PER\nis\tO\nhere\tO\n\nIMGID:2\nBob\tB-PER\n\n"
+    for split in ("train", "dev"):
+        (folder / "txt" / f"{split}.txt").write_text(text)
+    box = "<bndbox><xmin>20</xmin><ymin>10</ymin><xmax>120</xmax><ymax>100</ymax></bndbox>"
+    (folder / "xml" / "1.xml").write_text(
+        f"<annotation>{size}<object><name>Ann Lee</name>{box}</object></annotation>"
+    )
+
+
+def test_trains_from_files_to_files(tmp_path):
+    write(tmp_path)
+    out = train_box_prior(BoxPriorTrainingConfig(data=tmp_path, out=tmp_path / "out"))
+    priors = read_box_priors(out / "prior.json")
+    assert priors.for_label("PER")[0].edges == (0.1, 0.1, 0.6, 1.0)
+    assert priors.for_label("unheard-of") == priors.boxes["*"]
+    assert priors.reach(1) == priors.reach(9) == priors.reaches[0]
+    card = (out / "CARD.md").read_text()
+    assert "| PER | 1 | 100.0% | 100.0% | 1 | 100.0% | 100.0% |" in card
+
+
+@pytest.mark.parametrize(
+    ("split", "size", "message"),
+    [
+        ("test", None, "test.txt"),  # a split that is not there
+        ("train", "", "1.xml.*size"),  # boxes without a picture size
+    ],
+)
+def test_bad_data_is_one_clear_line(tmp_path, split, size, message):
+    write(tmp_path) if size is None else write(tmp_path, size)
+    with pytest.raises(UserError, match=message):
+        read_boxed_entities(tmp_path, split)
+
+
+def test_data_without_boxes_is_refused(tmp_path):
+    write(tmp_path)
+    (tmp_path / "xml" / "1.xml").unlink()
+    with pytest.raises(UserError, match="no entity of train has a box"):
+        read_boxed_entities(tmp_path, "train")
+
+
+def test_the_shipped_configuration_is_valid():
+    assert BoxPriorTrainingConfig(**yaml.safe_load(CONFIG.read_text())).boxes == 5
+
+
+def test_the_shipped_prior_is_what_the_command_makes(tmp_path):
+    data = os.environ.get("RIVEG_TEST_DATA")
+    if not data:
+        pytest.skip("RIVEG_TEST_DATA is not set")
+    values = yaml.safe_load(CONFIG.read_text())
+    values |= {"data": Path(data) / "twitter-gmner-v2", "out": tmp_path}
+    train_box_prior(BoxPriorTrainingConfig(**values))
+    for name in ("prior.json", "CARD.md"):
+        assert (tmp_path / name).read_text() == asset("box-prior", name).read_text()
+    priors = read_box_priors(tmp_path / "prior.json")
+    dev = read_boxed_entities(Path(values["data"]), "dev")
+    count, first, several = hit_rates(priors.boxes, dev)["PER"]
+    assert count == 698
+    assert first > 0.43
+    assert several > 0.7
