@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -32,20 +33,31 @@ def plain(text: str) -> Text:
     return Text(visible(text))
 
 
-def entity_table(samples: Iterable[Sample]) -> Table:
-    """Every entity of the samples with type, score, groundable or not, box and what found it."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("post", "entity", "type"):
-        table.add_column(name, overflow="fold")
-    table.add_column("score", justify="right")
-    table.add_column("in picture", overflow="fold")
-    table.add_column("box, evidence", overflow="fold")
+_WIDTHS = {"entity": 21, "type": 7, "score": 5, "shown": 8, "box": 19, "found by": 12}
+"""Columns of an answer: 80 in all, two for the indent and one between each two."""
+
+
+def entity_table(samples: Iterable[Sample]) -> Group:
+    """Every post with its entities: type, score, shown or not, best box and what found it."""
+    parts: list[RenderableType] = [_columns(list(map(Text, _WIDTHS)), style="bold")]
     for sample in samples:
-        for number, entity in enumerate(sample.entities or ()):
-            table.add_row(plain(sample.id) if number == 0 else Text(""), *entity_cells(entity))
+        heading = plain(f"{sample.id}  {sample.text[:200]}")
+        heading.stylize("bold", 0, len(visible(sample.id)))
+        heading.no_wrap, heading.overflow = True, "ellipsis"
+        parts.append(heading)
+        parts += [_columns(entity_cells(entity)) for entity in sample.entities or ()]
         if not sample.entities:
-            table.add_row(plain(sample.id), _nothing(sample))
-    return table
+            parts.append(Padding(_nothing(sample), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def _columns(cells: Sequence[Text], style: str = "") -> Padding:
+    # One table a row: the widths are fixed, and headings between rows may run across all columns.
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for width in _WIDTHS.values():
+        table.add_column(width=width, overflow="fold", style=style)
+    table.add_row(*cells)
+    return Padding(table, (0, 0, 0, 2))
 
 
 def _nothing(sample: Sample) -> Text:
@@ -55,9 +67,10 @@ def _nothing(sample: Sample) -> Text:
 
 
 def entity_cells(entity: Entity) -> tuple[Text, ...]:
-    """Name, type, score, groundable or not, and the regions."""
+    """Name, type, score, shown or not, the best region's box, and what found it."""
     score = "" if entity.score is None else f"{entity.score:.2f}"
-    return plain(entity.text), plain(entity.label), Text(score), _shown(entity), _regions(entity)
+    said = (plain(entity.text), plain(entity.label), Text(score), _shown(entity))
+    return *said, *_best_region(entity)
 
 
 def _shown(entity: Entity) -> Text:
@@ -68,14 +81,14 @@ def _shown(entity: Entity) -> Text:
     return Text(said if probability is None else f"{said} {probability:.2f}")
 
 
-def _regions(entity: Entity) -> Text:
+def _best_region(entity: Entity) -> tuple[Text, Text]:
     if entity.regions is None:
-        return Text("?")
+        return Text("?"), Text("")
     if not entity.regions:
-        return Text("-", style="dim")
-    first = region_text(entity.regions[0])
-    more = len(entity.regions) - 1
-    return Text(first if not more else f"{first} +{more}")
+        return Text("-", style="dim"), Text("")
+    first, *others = entity.regions
+    source = (first.source or "").rpartition(":")[2]
+    return Text(box_text(first.box)), Text(f"{source} +{len(others)}" if others else source)
 
 
 def region_text(region: Region) -> str:
