@@ -25,7 +25,7 @@ class RunSettings(BaseModel):
 
     ``part_size``: samples a part file; ``batch_size``: samples a call of a backend;
     ``max_error_rate``: share of samples with an Issue above which the exit code is 1, in [0, 1];
-    ``overlays``: whether a run draws its answers over the pictures.
+    ``overlays``: over so many pictures, from the first, a run draws its answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,7 +33,7 @@ class RunSettings(BaseModel):
     part_size: int = Field(default=64, ge=1)
     batch_size: int = Field(default=16, ge=1)
     max_error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
-    overlays: bool = False
+    overlays: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,8 @@ class Document:
                 allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
                 yield self.problem(key, item["input"], suggest(str(item["input"]), allowed))
             else:
-                yield self.problem(key or "the file", item["input"], item["msg"])
+                advice = item["msg"].removeprefix("Value error, ")
+                yield self.problem(key or "the file", item["input"], advice)
 
 
 def _key_lines(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:

@@ -15,6 +15,9 @@ from riveg.records import decode, encode
 from riveg.runs import RunFolder, StageFolder, write_atomically
 from riveg.types import Sample
 
+OVERLAYS = "overlays"
+"""Folder of a run with the pictures that its answers are drawn over."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageAnswer:
@@ -77,13 +80,16 @@ def _find(folder: StageFolder, sample_id: str) -> Sample | None:
     return None
 
 
-def write_overlays(folder: Path) -> Path:
-    """Draws every answered picture into ``overlays/`` of the run folder; returns that folder."""
+def write_overlays(folder: Path, most: int) -> int:
+    """Draws at most so many answered pictures into ``overlays/``; how many were drawn."""
     roots = RunFolder(folder).read_manifest().get("image_roots", [])
     images = ImageLoader([Path(root) for root in roots])
-    target = folder / "overlays"
+    target = folder / OVERLAYS
     target.mkdir(exist_ok=True)
+    drawn = 0
     for number, sample in enumerate(read_records(folder)):
+        if drawn == most:
+            break
         if sample.image is None:
             continue
         try:
@@ -93,7 +99,8 @@ def write_overlays(folder: Path) -> Path:
         content = BytesIO()
         draw_overlay(picture, sample).save(content, "PNG")
         write_atomically(target / overlay_name(number, sample.id), [content.getvalue()])
-    return target
+        drawn += 1
+    return drawn
 
 
 def overlay_name(number: int, sample_id: str) -> str:

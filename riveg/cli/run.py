@@ -32,8 +32,8 @@ def run(
     max_error_rate: float | None = typer.Option(
         None, min=0.0, max=1.0, help="Exit with 1 above this share of samples with an Issue."
     ),
-    overlays: bool | None = typer.Option(
-        None, "--overlays/--no-overlays", help="Draw the answers over the pictures."
+    overlays: int | None = typer.Option(
+        None, min=0, help="Draw the answers over the first N pictures."
     ),
 ) -> None:
     """Run a system over a dataset. Interrupted, the same command goes on where it stopped."""
@@ -63,14 +63,16 @@ def run(
     allowed = config.run.max_error_rate if max_error_rate is None else max_error_rate
     drawn = config.run.overlays if overlays is None else overlays
     located = {"ground", "extract"} & {stage.stage for stage in report.stages}
-    _print_report(report, until, limit, draw=drawn and bool(located))
+    _print_report(report, until, limit, overlays=drawn if located else 0)
     if report.error_rate > allowed:
         raise typer.Exit(1)
 
 
-def _print_report(report: RunReport, until: str | None, limit: int | None, *, draw: bool) -> None:
+def _print_report(
+    report: RunReport, until: str | None, limit: int | None, *, overlays: int
+) -> None:
     from riveg.cli.tables import entity_table, plain, stage_table, stdout
-    from riveg.results import read_records, write_overlays
+    from riveg.results import OVERLAYS, read_records, write_overlays
 
     console = stdout()
     samples: list[Sample] = []
@@ -90,9 +92,11 @@ def _print_report(report: RunReport, until: str | None, limit: int | None, *, dr
     note = f" ({'; '.join(partial)})" if partial else ""
     console.print(f"{report.samples} samples, {total} entities{note}")
     console.print(plain(f"records   {report.folder / 'records.jsonl'}"), soft_wrap=True)
-    if draw:
-        folder = write_overlays(report.folder)
-        console.print(plain(f"pictures  {folder}"), soft_wrap=True)
+    if overlays:
+        drawn = write_overlays(report.folder, overlays)
+        first = "" if drawn < overlays else "the first "
+        text = f"pictures  {first}{drawn} in {report.folder / OVERLAYS}"
+        console.print(plain(text), soft_wrap=True)
     if report.failed:
         console.print(
             plain(

@@ -79,12 +79,16 @@ def _unknown(path: Path, shipped: Mapping[str, Path]) -> UserError:
     return UserError(f"no dataset {str(path)!r}; {suggest(str(path), shipped)}")
 
 
+_ABSENT = " is not there"
+
+
 def _only(dataset: Dataset, split: str) -> Dataset:
     if split not in dataset.splits:
         missing = [note for note in dataset.notes if note.startswith(f"{split}: ")]
         reason = missing[0] if missing else suggest(split, dataset.splits)
         raise UserError(f"{dataset.name}: no split {split!r}; {reason}")
-    return replace(dataset, splits=(split,))
+    about_this = tuple(note for note in dataset.notes if not note.endswith(_ABSENT))
+    return replace(dataset, splits=(split,), notes=about_this)
 
 
 def _roots(dataset: Dataset, images: Path) -> tuple[Path, ...]:
@@ -100,7 +104,7 @@ def _configured(path: Path) -> Dataset:
     root = dataset_root(config, path.parent)
     files = {split: root / name for split, name in config.text.items()}
     there = {split: file for split, file in files.items() if file.exists()}
-    notes = [f"{split}: {file} is not there" for split, file in files.items() if split not in there]
+    notes = [f"{split}: {file}{_ABSENT}" for split, file in files.items() if split not in there]
     if not there:
         raise UserError(
             f"{config.name}: none of its texts is in {root}: {', '.join(config.text.values())} "
