@@ -126,6 +126,17 @@ class Dataset:
             if gold is not None:
                 yield gold
 
+    def annotated_samples(self) -> Iterator[tuple[Sample, Gold]]:
+        """Every annotated sample with its gold, in file order.
+
+        Raises:
+            UserError: If two samples have one id, or an annotation cannot be used.
+        """
+        for row in self.unique_rows(annotated=True):
+            gold = usable_gold(row)
+            if gold is not None:
+                yield row.sample, gold
+
 
 def usable_gold(row: Row) -> Gold | None:
     """A row's gold; ``None`` where it has none.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from riveg.errors import UserError
 from riveg.models.entailment_features import LABELS, Fame, known_label, mention_features
+from riveg.models.picture_evidence import SHIFTS
 from riveg.types import Entity, Sample
 
 FORMAT = 1
@@ -107,7 +108,7 @@ def read_classifier(path: Path) -> EntailmentClassifier:
             fame=Fame(_counts(fame["mentions"]), _counts(fame["words"]), fame["rates"]),
             slope=content["calibration"]["slope"],
             intercept=content["calibration"]["intercept"],
-            shifts={name: Shift(**shift) for name, shift in content["shifts"].items()},
+            shifts={name: Shift(**content["shifts"][name]) for name in SHIFTS},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

@@ -4,7 +4,9 @@ A name and a line of lettering are cut into words at blanks and punctuation, cas
 whole words spells the name when, both written together, at most one letter in five differs (so none
 in a name of up to four letters). Writing them together makes
 ``#RioDeJaneiro``, ``RIO DE JANEIRO`` and an OCR that lost a blank all the same; whole words keep
-``CITY`` out of ``CITYSTADIUM``. A run may go on in the line to the right or below.
+``CITY`` out of ``CITYSTADIUM``. A run may go on in the line to the right or below. Of several
+places the one most like the name is best, and among those the one of the largest lettering: a
+headline comes before a caption.
 """
 
 from __future__ import annotations
@@ -27,10 +29,19 @@ _Follows = Callable[[Box, Box], bool]
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A place that spells the name: its box, and how sure in [0, 1] (likeness x reading score)."""
+    """A place that spells the name.
+
+    Args:
+        box: Where it stands.
+        likeness: To the name, in [0, 1]; less where only the surname is there.
+        score: How sure, in [0, 1]: likeness times the reading score.
+        alone: Whether nothing else stands in its lines.
+    """
 
     box: Box
+    likeness: float
     score: float
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +88,20 @@ def edit_distance(first: str, second: str) -> int:
 
 
 def likeness(first: str, second: str) -> float:
-    """1 - edit distance / longer length; 0 where more than one letter in five differs."""
-    longest = max(len(first), len(second))
-    allowed = longest // 5
-    if not first or not second or abs(len(first) - len(second)) > allowed:
+    """1 - edit distance / longer length; 0 where more than one letter in five differs.
+
+    The five are counted in the shorter word: ``nasa`` is not ``nasal``.
+    """
+    shortest, longest = sorted((len(first), len(second)))
+    allowed = _allowance(shortest)
+    if not shortest or longest - shortest > allowed:
         return 0.0
     distance = edit_distance(first, second)
     return 1 - distance / longest if distance <= allowed else 0.0
+
+
+def _allowance(letters: int) -> int:
+    return letters // 5
 
 
 def _split(text: str) -> list[tuple[str, int, int]]:
@@ -133,12 +151,13 @@ def _search(key: str, lines: list[list[_Word]], weight: float) -> list[Spelling]
             run = ""
             for end in range(start, len(words)):
                 run += words[end].text
-                if len(run) > len(key) * 1.25 + 1:
+                if len(run) > len(key) + _allowance(len(key)):
                     break
-                like = likeness(key, run)
+                like = weight * likeness(key, run)
                 if like:
-                    score = weight * like * min(word.score for word in words[start : end + 1])
-                    found.append(Spelling(_union(words[start : end + 1]), score))
+                    used = words[start : end + 1]
+                    score = like * min(word.score for word in used)
+                    found.append(Spelling(_union(used), like, score, len(used) == len(words)))
     return found
 
 
@@ -188,13 +207,18 @@ def _union(words: Sequence[_Word]) -> Box:
 
 
 def _apart(found: Sequence[Spelling]) -> tuple[Spelling, ...]:
-    """Best first (larger lettering first among equals), without those that touch a better one."""
+    """Most alike first, then the largest lettering, without those that touch a better one."""
     kept: list[Spelling] = []
-    order = sorted(found, key=lambda one: (-one.score, -one.box.area, one.box.x_min, one.box.y_min))
-    for one in order:
+    for one in sorted(found, key=_rank):
         if not any(_touch(one.box, other.box) for other in kept):
             kept.append(one)
     return tuple(kept)
+
+
+def _rank(spelling: Spelling) -> tuple[float, ...]:
+    # A line's reading score differs from another's by chance: it does not rank places.
+    box = spelling.box
+    return -spelling.likeness, -box.area, -spelling.score, box.x_min, box.y_min
 
 
 def _touch(first: Box, second: Box) -> bool:

@@ -1,27 +1,31 @@
 """What faces, people and lettering in a picture say about who and what it shows, in log-odds.
 
-Twitter-GMNER's pictures are no part of the training data, so these shifts of the prior odds are not
-fitted to pictures: their size comes from captions of the same pictures (see the model's card), and
-their direction is all that is claimed.
+The shifts of the prior odds are not fitted, since training had no pictures: their size is declared
+in the training configuration, set by judgement (see the model's card).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from riveg.models.entailment_features import LABELS, known_label
 from riveg.models.name_spelling import find_spellings
-from riveg.types import Entity, Sample
+from riveg.types import Entity, Observation, Sample
 
 FACE = "face"
 """Shift of a person for whom there is a face in the picture."""
 PERSON = "person"
 """Shift of a person for whom there is a body, but no face."""
 NOBODY = "nobody"
-"""Shift of a person where neither face nor body was found."""
+"""Shift of a person where neither face nor body was found, nor their name read."""
 LETTERING = "lettering"
-"""Shift of anything whose name is to be read in the picture."""
-SHIFTS = (FACE, PERSON, NOBODY, LETTERING)
+"""Shift of anything but a person whose name is to be read in the picture."""
+PERSON_LETTERING = "person-lettering"
+"""Shift of a person whose name is to be read in the picture."""
+SHIFTS = (FACE, PERSON, NOBODY, LETTERING, PERSON_LETTERING)
+
+_SHORT = 3
+"""Names of up to so many letters stand in many lines that do not mean them."""
 
 
 def evidence_shifts(
@@ -39,24 +43,44 @@ def evidence_shifts(
     """
     if sample.observations is None:
         return {}
-    is_person = known_label(entity.label) == "PER"
-    is_spelled = find_spellings(entity.text, sample.observations, surname=is_person)
-    shifts = dict.fromkeys(LABELS, log_odds[LETTERING] if is_spelled else 0.0)
+    spelled = _spelled(entity, sample.observations)
+    shifts = dict.fromkeys(LABELS, spelled * log_odds[LETTERING])
+    shifts["PER"] = spelled * log_odds[PERSON_LETTERING]
     finding = _finding(sample, entity)
-    if finding is not None:
+    if finding is not None and not (finding == NOBODY and spelled):
         shifts["PER"] += log_odds[finding]
     return shifts
+
+
+def _spelled(entity: Entity, observations: Sequence[Observation]) -> float:
+    """How much of the shift for lettering the entity gets, in [0, 1]."""
+    is_person = known_label(entity.label) == "PER"
+    spellings = find_spellings(entity.text, observations, surname=is_person)
+    if not spellings:
+        return 0.0
+    is_short = sum(map(str.isalnum, entity.text)) <= _SHORT
+    return 0.5 if is_short and not any(one.alone for one in spellings) else 1.0
 
 
 def _finding(sample: Sample, entity: Entity) -> str | None:
     kinds = [found.kind for found in sample.observations or ()]
     faces, people = kinds.count("face"), kinds.count("person")
-    rank = sum(
-        known_label(one.label) == "PER" and one.span.start < entity.span.start
-        for one in sample.entities or ()
-    )
     if not faces and not people:
         return NOBODY
+    rank = _rank(sample, entity)
     if rank < faces:
         return FACE
     return PERSON if rank < people else None
+
+
+def _rank(sample: Sample, entity: Entity) -> int:
+    """How many other persons the text names before this one; a name counts once."""
+    name = _folded(entity)
+    persons = [one for one in sample.entities or () if known_label(one.label) == "PER"]
+    start = min([one.span.start for one in persons if _folded(one) == name] or [entity.span.start])
+    before = {_folded(one) for one in persons if one.span.start < start}
+    return len(before)
+
+
+def _folded(entity: Entity) -> str:
+    return " ".join(entity.text.casefold().split())

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from riveg.datasets.voc import VocFolder
+from riveg.datasets import open_dataset
+from riveg.datasets.dataset import Row, usable_gold
 from riveg.errors import UserError
-from riveg.formats.bio import bio_to_spans
-from riveg.formats.conll import read_conll
 from riveg.models.box_prior import BoxPriors, PriorBox
 from riveg.types import Box
 
@@ -30,17 +29,16 @@ _REACHES = tuple(step / 10 for step in range(10, 41))
 class BoxPriorTrainingConfig(BaseModel):
     """What to learn from, and how finely.
 
-    ``data``: a folder in the format of Twitter-GMNER (``txt/``, ``xml/``). ``out``: where
-    ``prior.json`` and ``CARD.md`` go. ``boxes``: how many a type. ``grid``: candidate boxes have
-    their edges on multiples of 1 / grid. ``person_label``: the type whose boxes are bodies.
+    ``data``: a dataset's name or YAML, with boxes, declared picture sizes, and the splits train
+    and dev. ``out``: where ``prior.json`` and ``CARD.md`` go. ``boxes``: how many a type.
+    ``grid``: candidate boxes have their edges on multiples of 1 / grid. ``person_label``: the type
+    whose boxes are bodies.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: Path
+    data: str
     out: Path
-    train: str = "train"
-    dev: str = "dev"
     boxes: int = Field(default=5, ge=1)
     grid: int = Field(default=40, ge=4)
     person_label: str = "PER"
@@ -77,8 +75,8 @@ def train_box_prior(config: BoxPriorTrainingConfig) -> Path:
     Raises:
         UserError: If the data cannot be read or has no boxes.
     """
-    train = read_boxed_entities(config.data, config.train)
-    dev = read_boxed_entities(config.data, config.dev)
+    train = read_boxed_entities(config.data, "train")
+    dev = read_boxed_entities(config.data, "dev")
     priors = BoxPriors(
         boxes=fit_box_priors(train, config.boxes, grid=config.grid),
         reaches=fit_body_reaches(train, config.person_label),
@@ -89,38 +87,29 @@ def train_box_prior(config: BoxPriorTrainingConfig) -> Path:
     return config.out
 
 
-def read_boxed_entities(data: Path, split: str) -> tuple[tuple[BoxedEntity, ...], ...]:
-    """The groundable entities of every picture of a split that has any.
+def read_boxed_entities(data: str, split: str) -> tuple[tuple[BoxedEntity, ...], ...]:
+    """The groundable entities of every picture of a dataset's split that has any.
 
     Raises:
-        UserError: If a file is missing or malformed, or no entity has a box.
+        UserError: If the data cannot be read, declares no picture sizes, or no entity has a box.
     """
-    annotations = VocFolder(data / "xml")
-    pictures: list[tuple[BoxedEntity, ...]] = []
-    for sentence in read_conll(data / "txt" / f"{split}.txt"):
-        seen = annotations.read(sentence.image_id or "")
-        if seen is None:
-            continue
-        if seen.size is None or seen.defects:
-            reason = seen.defects[0].message if seen.defects else "no picture size"
-            raise UserError(f"{data / 'xml' / seen.file}: {reason}")
-        by_name: dict[str, list[Box]] = defaultdict(list)
-        for item in seen.objects:
-            by_name[item.name].append(item.box)
-        named = [
-            (" ".join(sentence.tokens[span.start : span.end]), label)
-            for span, label in bio_to_spans(sentence.columns[0])
-        ]
-        pictures.append(
-            tuple(
-                BoxedEntity(label, tuple(by_name[name]), *seen.size)
-                for name, label in named
-                if name in by_name
-            )
+    rows = open_dataset(data, split=split).rows()
+    pictures = tuple(found for found in map(_boxed_entities, rows) if found)
+    if not pictures:
+        raise UserError(f"{data} {split}: no entity has a box")
+    return pictures
+
+
+def _boxed_entities(row: Row) -> tuple[BoxedEntity, ...]:
+    gold = usable_gold(row)
+    boxed = [entity for entity in gold.entities if entity.boxes] if gold else []
+    if not boxed:
+        return ()
+    if row.size is None:
+        raise UserError(
+            f"{row.place}: {row.sample.id} has boxes, but its annotation declares no picture size"
         )
-    if not any(pictures):
-        raise UserError(f"{data}: no entity of {split} has a box")
-    return tuple(pictures)
+    return tuple(BoxedEntity(entity.label, entity.boxes or (), *row.size) for entity in boxed)
 
 
 def fit_box_priors(
@@ -283,13 +272,15 @@ def _card(config: BoxPriorTrainingConfig, priors: BoxPriors, train: Pictures, de
 
 
 def _introduction(config: BoxPriorTrainingConfig) -> tuple[str, ...]:
+    dataset = open_dataset(config.data)
     return (
         "# Box prior",
         "",
         "Where entities of each type lie, for `ground: evidence` where it sees nothing.",
         "Learnt from boxes and declared picture sizes alone; no picture and no text is in it.",
         "",
-        f"- Data: Twitter-GMNER v2.0, boxes of `{config.train}`; measured on `{config.dev}`.",
+        f"- Data: {dataset.name} {dataset.version or ''}".rstrip()
+        + ", boxes of train; measured on dev.",
         f"- Method: greedy maximum coverage, {config.boxes} boxes a type, edges on a grid of "
         f"1/{config.grid}.",
         "- Metric: share of groundable entities with IoU >= 0.5 to one of their boxes.",

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from riveg.datasets import open_dataset
 from riveg.errors import MissingExtra, UserError
-from riveg.models.entailment_classifier import EntailmentClassifier, Shift
+from riveg.models.entailment_classifier import EntailmentClassifier
 from riveg.models.entailment_features import known_label
 from riveg.stages.entailers.mini import CAPTIONED, CAPTIONLESS
 from riveg.training.entailer_card import ModelFigures, write_card
@@ -20,11 +21,10 @@ from riveg.training.entailer_data import (
     FameCounter,
     JudgedSample,
     Row,
-    read_all_captions,
     read_judged,
     training_rows,
 )
-from riveg.training.entailer_evidence import EvidenceTrust, shifts_from_captions
+from riveg.training.entailer_evidence import EvidenceConfig
 from riveg.training.logistic import (
     Calibration,
     Floats,
@@ -47,21 +47,18 @@ _WORDY = frozenset(
 class EntailerTrainingConfig(BaseModel):
     """What to train on and how.
 
-    ``train``, ``dev``: CoNLL files with ``IMGID:`` lines; ``boxes``: the folder of VOC files;
-    ``captions``: files in a form that ``caption: recorded`` reads, the first that has a picture
-    counts. ``out``: where the models and the card go. ``penalty``, ``word_penalty``: L2 of the
-    weights of groups and of single words. ``least_uses``: features and names that train has less
-    often are dropped; ``most_features``: so many are kept, by weight times square root of uses.
-    ``trust``: what picture evidence is worth.
+    ``data``: a dataset's name or YAML, with boxes and captions and the splits train and dev.
+    ``out``: where the models and the card go. ``evidence``: what findings in the picture add to the
+    log-odds. ``penalty``, ``word_penalty``: L2 of the weights of groups and of single words.
+    ``least_uses``: features and names that train has less often are dropped; ``most_features``: so
+    many are kept, by weight times square root of uses.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: Path
-    dev: Path
-    boxes: Path
-    captions: tuple[Path, ...]
+    data: str
     out: Path
+    evidence: EvidenceConfig
     penalty: float = Field(default=12.0, gt=0)
     word_penalty: float = Field(default=48.0, gt=0)
     least_uses: int = Field(default=3, ge=1)
@@ -69,7 +66,6 @@ class EntailerTrainingConfig(BaseModel):
     iterations: int = Field(default=150, ge=1)
     folds: int = Field(default=5, ge=2)
     seed: int = 0
-    trust: EvidenceTrust = EvidenceTrust()
 
 
 def train_entailer(config: EntailerTrainingConfig) -> Path:
@@ -79,15 +75,12 @@ def train_entailer(config: EntailerTrainingConfig) -> Path:
         The folder with ``caption.json``, ``captionless.json`` and ``CARD.md``.
 
     Raises:
-        UserError: If the extra ``train`` or a file is missing, or dev lacks one of the two answers.
+        UserError: If the extra ``train`` or a file is missing, or a split lacks captions or one of
+            the two answers.
     """
     if importlib.util.find_spec("torch") is None:
         raise MissingExtra("riveg train entailer", "torch", "train")
-    captions = read_all_captions(config.captions)
-    train = read_judged(config.train, config.boxes, captions)
-    dev = read_judged(config.dev, config.boxes, captions)
-    _require_both_answers(train, config.train)
-    _require_both_answers(dev, config.dev)
+    train, dev = _read(config.data, "train"), _read(config.data, "dev")
     config.out.mkdir(parents=True, exist_ok=True)
     figures = []
     for name, captioned in ((CAPTIONED, True), (CAPTIONLESS, False)):
@@ -95,17 +88,23 @@ def train_entailer(config: EntailerTrainingConfig) -> Path:
         model, found = _calibrate(config, model, dev)
         model.write(config.out / name)
         figures.append(replace(found, name=name, size_kb=(config.out / name).stat().st_size / 1e3))
-    write_card(config.out / "CARD.md", config.model_dump(mode="json"), figures, train, dev)
+    _describe(config, figures, train, dev)
     return config.out
 
 
-def _require_both_answers(judged: Sequence[JudgedSample], path: Path) -> None:
-    answers = {shown for one in judged for shown in one.shown}
-    if answers != {True, False}:
+def _read(data: str, split: str) -> tuple[JudgedSample, ...]:
+    judged = read_judged(data, split)
+    if {shown for one in judged for shown in one.shown} != {True, False}:
         raise UserError(
-            f"{path}: training needs entities with boxes and entities without; are the VOC files "
-            "in the folder `boxes`?"
+            f"{data} {split}: training needs entities with boxes and entities without; "
+            "`riveg data check` tells what is there"
         )
+    if not any(one.sample.caption and one.shown for one in judged):
+        raise UserError(
+            f"{data} {split}: no post with entities has a caption; are the files under `captions` "
+            "of the dataset's YAML there?"
+        )
+    return judged
 
 
 def _fit(
@@ -113,8 +112,6 @@ def _fit(
 ) -> EntailmentClassifier:
     counter = FameCounter(train, least_uses=config.least_uses)
     rows = tuple(training_rows(train, counter, captioned=captioned))
-    if not rows:
-        raise UserError(f"{config.train}: no post has a caption; check `captions`")
     uses = Counter(name for row in rows for name in row.features)
     names = sorted(name for name, number in uses.items() if number >= config.least_uses)
     weights = _weights(config, rows, names)
@@ -128,14 +125,8 @@ def _fit(
         fame=counter.fame(),
         slope=1.0,
         intercept=0.0,
-        shifts=_shifts(config, train, captioned=captioned),
+        shifts=config.evidence.shifts(captioned=captioned),
     )
-
-
-def _shifts(
-    config: EntailerTrainingConfig, train: Sequence[JudgedSample], *, captioned: bool
-) -> Mapping[str, Shift]:
-    return shifts_from_captions(train, config.trust, captioned=captioned)
 
 
 def _weights(
@@ -200,6 +191,7 @@ def _calibrate(
         held_out=measure_reliability(held_out, found.shown),
         shipped=measure_reliability(calibration(found.scores), found.shown),
         uncalibrated=measure_reliability(Calibration(1.0, 0.0)(found.scores), found.shown),
+        shifts=model.shifts,
     )
     rounded = replace(
         model,
@@ -207,6 +199,23 @@ def _calibrate(
         intercept=round(calibration.intercept, 4),
     )
     return rounded, figures
+
+
+def _describe(
+    config: EntailerTrainingConfig,
+    figures: Sequence[ModelFigures],
+    train: Sequence[JudgedSample],
+    dev: Sequence[JudgedSample],
+) -> None:
+    dataset = open_dataset(config.data)
+    write_card(
+        config.out / "CARD.md",
+        data=f"{dataset.name} {dataset.version or ''}".strip(),
+        settings=config.model_dump(mode="json", exclude={"data", "out", "evidence"}),
+        figures=figures,
+        train=train,
+        dev=dev,
+    )
 
 
 def _score(model: EntailmentClassifier, judged: Sequence[JudgedSample]) -> _Scores:

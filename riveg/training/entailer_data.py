@@ -1,18 +1,12 @@
-"""Twitter-GMNER as the entailer's trainer wants it: posts, and which entities have a box."""
+"""A dataset as the entailer's trainer wants it: posts, and which entities have a box."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from xml.etree.ElementTree import ParseError
+from dataclasses import dataclass, replace
 
-from defusedxml import DefusedXmlException, ElementTree
-
-from riveg.errors import UserError
-from riveg.formats.bio import bio_to_spans
-from riveg.formats.conll import ConllSentence, read_conll
+from riveg.datasets import open_dataset
 from riveg.models.entailment_features import (
     LABELS,
     Fame,
@@ -20,9 +14,7 @@ from riveg.models.entailment_features import (
     mention_features,
     mention_words,
 )
-from riveg.stages.captioners.recorded import read_captions
-from riveg.text import join_tokens
-from riveg.types import Entity, ImageRef, Sample
+from riveg.types import Entity, Gold, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,67 +34,27 @@ class Row:
     sample: int
 
 
-def read_judged(text: Path, boxes: Path, captions: Mapping[str, str]) -> tuple[JudgedSample, ...]:
-    """Posts of a CoNLL file with the groundability of their entities.
+def read_judged(data: str, split: str) -> tuple[JudgedSample, ...]:
+    """Annotated posts of a dataset's split with the groundability of their entities.
 
     Args:
-        text: ``IMGID:`` lines, tokens and BIO tags.
-        boxes: Folder of VOC files; an object's name is an entity's surface form. No file: no box.
-        captions: By picture id.
+        data: A dataset's name or YAML.
+        split: One of its splits.
 
     Raises:
-        UserError: If a file is missing or malformed.
+        UserError: If there is no such split, or its annotation cannot be used.
     """
-    if not boxes.is_dir():
-        raise UserError(f"{boxes}: no such folder of VOC files")
-    return tuple(_judged(sentence, text, boxes, captions) for sentence in read_conll(text))
+    pairs = open_dataset(data, split=split).annotated_samples()
+    return tuple(_judged(sample, gold) for sample, gold in pairs)
 
 
-def _judged(
-    sentence: ConllSentence, text: Path, boxes: Path, captions: Mapping[str, str]
-) -> JudgedSample:
-    picture = sentence.image_id
-    if picture is None:
-        raise UserError(f"{text}:{sentence.line}: a sentence without its `IMGID:` line")
-    names = _boxed_names(boxes / f"{picture}.xml")
-    joined, offsets = join_tokens(sentence.tokens)
-    spans = bio_to_spans(sentence.columns[0]) if sentence.columns else ()
+def _judged(sample: Sample, gold: Gold) -> JudgedSample:
     entities = tuple(
-        Entity(f"e{number}", " ".join(sentence.tokens[span.start : span.end]), label, span)
-        for number, (span, label) in enumerate(spans)
+        Entity(f"e{number}", entity.text, entity.label, entity.span)
+        for number, entity in enumerate(gold.entities)
     )
-    sample = Sample(
-        picture,
-        joined,
-        sentence.tokens,
-        offsets,
-        image=ImageRef(f"{picture}.jpg"),
-        caption=captions.get(picture),
-        entities=entities,
-    )
-    return JudgedSample(sample, tuple(entity.text in names for entity in entities))
-
-
-def _boxed_names(path: Path) -> frozenset[str]:
-    if not path.is_file():
-        return frozenset()
-    try:
-        root = ElementTree.fromstring(path.read_bytes())
-    except (ParseError, DefusedXmlException) as error:
-        raise UserError(f"{path}: not a VOC file ({error})") from error
-    return frozenset(found.findtext("name", "") for found in root.iter("object"))
-
-
-def read_all_captions(paths: Iterable[Path]) -> dict[str, str]:
-    """Captions of several files by picture id; the first file that has one counts."""
-    captions: dict[str, str] = {}
-    for path in paths:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file of captions")
-        for picture, caption in read_captions(path).items():
-            if caption is not None:
-                captions.setdefault(picture, caption)
-    return captions
+    shown = tuple(bool(entity.boxes) for entity in gold.entities)
+    return JudgedSample(replace(sample, entities=entities), shown)
 
 
 class FameCounter:

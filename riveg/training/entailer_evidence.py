@@ -1,86 +1,57 @@
-"""How much faces, people and lettering shift the odds, judged from captions of the pictures."""
+"""How much faces, people and lettering shift the odds: declared by hand, not fitted."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.models.entailment_classifier import Shift
-from riveg.models.entailment_features import (
-    caption_words,
-    count_people,
-    known_label,
-    mention_words,
-)
-from riveg.models.picture_evidence import FACE, LETTERING, NOBODY, PERSON
-from riveg.training.entailer_data import JudgedSample
+from riveg.models.picture_evidence import FACE, LETTERING, NOBODY, PERSON, PERSON_LETTERING
+
+_FINDINGS = {
+    FACE: "a face is found for a person",
+    PERSON: "a body without a face is found for a person",
+    NOBODY: "neither a face nor a body is found, nor a person's name read,",
+    LETTERING: "the name of a place, an organization or a thing is read",
+    PERSON_LETTERING: "a person's name is read",
+}
+_JUDGED = "set by judgement from plausible detection rates, not measured: no pictures were at hand"
 
 
-class EvidenceTrust(BaseModel):
-    """How much of a caption's log-likelihood ratio a finding of plain vision is worth, in [0, 1].
+class EvidenceConfig(BaseModel):
+    """Log-odds that findings of plain vision add where no caption is read.
 
-    ``captioned`` scales all of them where the model reads the caption: the caption has told a part
-    of it already.
+    ``face``, ``person``: a face, a body without one, for a person; ``nobody``: neither, nor the
+    name; ``lettering``, ``person_lettering``: the name is to be read, of anything but a person, and
+    of a person. ``captioned``, in [0, 1], scales the first three where the model reads the caption:
+    captions tell of people, but seldom what is written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    face: float = Field(default=0.8, ge=0, le=1)
-    person: float = Field(default=0.5, ge=0, le=1)
-    nobody: float = Field(default=0.5, ge=0, le=1)
-    lettering: float = Field(default=0.8, ge=0, le=1)
-    captioned: float = Field(default=0.5, ge=0, le=1)
+    face: float = Field(ge=0)
+    person: float = Field(ge=0)
+    nobody: float = Field(le=0)
+    lettering: float = Field(ge=0)
+    person_lettering: float = Field(ge=0)
+    captioned: float = Field(ge=0, le=1)
+
+    def shifts(self, *, captioned: bool) -> dict[str, Shift]:
+        """The shifts of the model that reads captions, or of the one that does not."""
+        scale = self.captioned if captioned else 1.0
+        return {
+            FACE: _shift(FACE, self.face, scale),
+            PERSON: _shift(PERSON, self.person, scale),
+            NOBODY: _shift(NOBODY, self.nobody, scale),
+            LETTERING: _shift(LETTERING, self.lettering),
+            PERSON_LETTERING: _shift(PERSON_LETTERING, self.person_lettering),
+        }
 
 
-def shifts_from_captions(
-    judged: Sequence[JudgedSample], trust: EvidenceTrust, *, captioned: bool
-) -> Mapping[str, Shift]:
-    """Shifts of the log-odds by kind of evidence, each with its reason.
-
-    A caption that speaks of people or names one stands in for faces, one that holds the whole name
-    for lettering.
-    """
-    people: Counter[tuple[bool, bool]] = Counter()
-    named: Counter[tuple[bool, bool]] = Counter()
-    for one in judged:
-        words = caption_words(one.sample.caption or "")
-        if not words:
-            continue
-        entities = one.sample.entities or ()
-        own = [set(mention_words(one.sample, entity)) for entity in entities]
-        persons = [known_label(entity.label) == "PER" for entity in entities]
-        has_people = count_people(words) > 0 or any(
-            is_person and name & set(words) for is_person, name in zip(persons, own, strict=True)
-        )
-        for name, is_person, shown in zip(own, persons, one.shown, strict=True):
-            named[name <= set(words), shown] += 1
-            if is_person:
-                people[has_people, shown] += 1
-    scale = trust.captioned if captioned else 1.0
-    seen, unseen = _log_ratio(people, True), _log_ratio(people, False)
-    spelt = _log_ratio(named, True)
-    return {
-        FACE: _shift(seen, trust.face, scale, "captions of a person's picture speak of people"),
-        PERSON: _shift(seen, trust.person, scale, "as face; the people detector errs more often"),
-        NOBODY: _shift(
-            unseen, trust.nobody, scale, "captions speak of nobody; detectors miss many"
-        ),
-        LETTERING: _shift(spelt, trust.lettering, scale, "captions hold the entity's whole name"),
-    }
-
-
-def _log_ratio(counts: Mapping[tuple[bool, bool], int], finding: bool) -> float:
-    """Log of P(finding | shown) / P(finding | not shown), each count raised by one."""
-    shares = []
-    for shown in (True, False):
-        with_finding = counts.get((finding, shown), 0) + 1
-        shares.append(with_finding / (with_finding + counts.get((not finding, shown), 0) + 1))
-    return math.log(shares[0] / shares[1])
-
-
-def _shift(log_ratio: float, trust: float, scale: float, reason: str) -> Shift:
-    note = f"{reason}: log-likelihood ratio {log_ratio:.2f} in train, trusted {trust * scale:.2f}"
-    return Shift(round(log_ratio * trust * scale, 3), note)
+def _shift(name: str, log_odds: float, scale: float = 1.0) -> Shift:
+    times = f"{math.exp(log_odds):.2g}"
+    reason = f"{_FINDINGS[name]} {times} times as often where the picture shows it; {_JUDGED}"
+    if scale != 1:
+        reason += f"; of {log_odds:+g} a share of {scale:g}, since the caption tells the rest"
+    return Shift(round(log_odds * scale, 3), reason)

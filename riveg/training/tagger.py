@@ -279,10 +279,9 @@ def read_sentences(data: str, split: str, labels: Iterable[str]) -> list[TaggedS
     from riveg.datasets import open_dataset
     from riveg.training.tagger_data import TaggedSentence
 
-    dataset = open_dataset(data, split=split)
     allowed = set(labels)
     sentences = []
-    for sample, gold in zip(dataset.samples(), dataset.gold(), strict=True):
+    for sample, gold in open_dataset(data, split=split).annotated_samples():
         fine = [OUTSIDE] * len(sample.tokens)
         for entity in gold.entities:
             if entity.label not in allowed:

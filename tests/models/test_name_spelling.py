@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,8 @@ def line(text: str, x: float = 100, y: float = 100, width: float = 300, height: 
         ("Woodstock", "WOODSTOCK", False, True),  # case folded
         ("Woodstock", "WO0DSTOCK", False, True),  # one letter in nine misread
         ("NASA", "NASB", False, False),  # short names must be exact
+        ("NASA", "NASAL", False, False),  # nor may they have a letter more
+        ("Boston", "BOSTONS", False, True),  # one letter in six more
         ("CITY", "CITYSTADIUM", False, False),  # part of a word
         ("CITY", "OLD CITY STADIUM", False, True),  # a whole word of a line
         ("# RioDeJaneiro", "RIO DE JANEIRO", False, True),  # a hashtag written together
@@ -71,6 +75,41 @@ def test_every_place_is_found_best_first():
     assert found[0].score > found[1].score
 
 
+@pytest.mark.parametrize(
+    ("headline", "caption", "first", "why"),
+    [
+        ("APOLLO 11", "The lander of Apollo 11", 10, "the larger of like spellings"),
+        ("AP0LLO 11", "The lander of Apollo 11", 400, "likeness comes before size"),
+    ],
+)
+def test_a_headline_comes_before_a_caption(
+    headline: str, caption: str, first: float, why: str
+) -> None:
+    observations = [
+        replace(line(caption, y=400, height=12), score=0.99),  # read more surely than the headline
+        line(headline, y=10, height=60),
+    ]
+    found = find_spellings("Apollo 11", observations)
+    assert len(found) == 2
+    assert found[0].box.y_min == first, why
+
+
+@pytest.mark.parametrize(
+    ("second", "alone", "why"),
+    [
+        (None, True, "nothing else in the line"),
+        (line("TOUR", x=405, width=60), True, "another line is another line"),
+        (line("TOUR 1969", y=300), True, "far away"),
+    ],
+)
+def test_a_name_alone_in_its_line(second: Observation | None, alone: bool, why: str) -> None:
+    observations = [line("WOODSTOCK"), *([second] if second else [])]
+    (found,) = find_spellings("Woodstock", observations)
+    assert found.alone is alone, why
+    (among,) = find_spellings("Woodstock", [line("WOODSTOCK 1969")])
+    assert not among.alone
+
+
 def test_full_name_beats_surname_in_the_same_place():
     (found,) = find_spellings("Neil Armstrong", [line("NEIL ARMSTRONG")], surname=True)
     assert found.box.x_min == pytest.approx(100)
@@ -79,6 +118,21 @@ def test_full_name_beats_surname_in_the_same_place():
 def test_only_lettering_is_read():
     face = Observation("face", Box(0, 0, 10, 10), 0.9, "NASA")
     assert find_spellings("NASA", [face]) == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "like"),
+    [
+        ("nasa", "nasa", 1.0),
+        ("nasa", "nasal", 0.0),  # the shorter has four letters: none may differ
+        ("apple", "apples", 5 / 6),  # of five one may
+        ("apple", "apply", 4 / 5),
+        ("apple", "ample1", 0.0),
+        ("", "", 0.0),
+    ],
+)
+def test_likeness_by_hand(first: str, second: str, like: float) -> None:
+    assert likeness(first, second) == pytest.approx(like)
 
 
 words = st.text("abcde", max_size=8)

@@ -9,7 +9,7 @@ import yaml
 
 from riveg.errors import UserError
 from riveg.models.box_prior import read_box_priors
-from riveg.resources import asset
+from riveg.resources import asset, shipped
 from riveg.training.box_prior import (
     BoxedEntity,
     BoxPriorTrainingConfig,
@@ -20,9 +20,10 @@ from riveg.training.box_prior import (
     read_boxed_entities,
     train_box_prior,
 )
+from riveg.training.settings import read_settings
 from riveg.types import Box
 
-CONFIG = Path(__file__).parents[2] / "configs" / "train" / "box-prior.yaml"
+CONFIG = shipped("configs", "train", "box-prior.yaml")
 
 
 def entity(*boxes: tuple[float, float, float, float], label: str = "PER") -> BoxedEntity:
@@ -82,7 +83,8 @@ def test_reach_goes_by_the_number_of_people():
     assert alone > two
 
 
-def write(folder: Path, size: str = "<size><width>200</width><height>100</height></size>") -> None:
+def write(folder: Path, size: str = "<size><width>200</width><height>100</height></size>") -> str:
+    """Two posts, one with a box, as train and as dev; gives the dataset's YAML."""
     (folder / "txt").mkdir()
     (folder / "xml").mkdir()
     text = "IMGID:1\nAnn\tB-PER\nLee\tI-PER\nis\tO\nhere\tO\n\nIMGID:2\nBob\tB-PER\n\n"
@@ -92,54 +94,65 @@ def write(folder: Path, size: str = "<size><width>200</width><height>100</height
     (folder / "xml" / "1.xml").write_text(
         f"<annotation>{size}<object><name>Ann Lee</name>{box}</object></annotation>"
     )
+    (folder / "dataset.yaml").write_text(
+        "name: small\nformat: twitter-gmner\nxml: xml\n"
+        "text: {train: txt/train.txt, dev: txt/dev.txt}\n"
+    )
+    return str(folder / "dataset.yaml")
 
 
 def test_trains_from_files_to_files(tmp_path):
-    write(tmp_path)
-    out = train_box_prior(BoxPriorTrainingConfig(data=tmp_path, out=tmp_path / "out"))
+    out = train_box_prior(BoxPriorTrainingConfig(data=write(tmp_path), out=tmp_path / "out"))
     priors = read_box_priors(out / "prior.json")
     assert priors.for_label("PER")[0].edges == (0.1, 0.1, 0.6, 1.0)
     assert priors.for_label("unheard-of") == priors.boxes["*"]
     assert priors.reach(1) == priors.reach(9) == priors.reaches[0]
     card = (out / "CARD.md").read_text()
+    assert "- Data: small, boxes of train; measured on dev." in card
     assert "| PER | 1 | 100.0% | 100.0% | 1 | 100.0% | 100.0% |" in card
 
 
 @pytest.mark.parametrize(
     ("split", "size", "message"),
     [
-        ("test", None, "test.txt"),  # a split that is not there
-        ("train", "", "1.xml.*size"),  # boxes without a picture size
+        ("test", None, "no split 'test'"),
+        ("train", "", "train.txt:1: 1 has boxes, but .* no picture size"),
+        ("train", "<", "1.xml: cannot be read as XML"),
     ],
 )
 def test_bad_data_is_one_clear_line(tmp_path, split, size, message):
-    write(tmp_path) if size is None else write(tmp_path, size)
+    data = write(tmp_path) if size is None else write(tmp_path, size)
     with pytest.raises(UserError, match=message):
-        read_boxed_entities(tmp_path, split)
+        read_boxed_entities(data, split)
 
 
 def test_data_without_boxes_is_refused(tmp_path):
-    write(tmp_path)
+    data = write(tmp_path)
     (tmp_path / "xml" / "1.xml").unlink()
-    with pytest.raises(UserError, match="no entity of train has a box"):
-        read_boxed_entities(tmp_path, "train")
+    with pytest.raises(UserError, match="train: no entity has a box"):
+        read_boxed_entities(data, "train")
 
 
 def test_the_shipped_configuration_is_valid():
-    assert BoxPriorTrainingConfig(**yaml.safe_load(CONFIG.read_text())).boxes == 5
+    config = read_settings(CONFIG, BoxPriorTrainingConfig)
+    assert config.boxes == 5
+    assert config.out.parts[0] == "out", "a user's training leaves the shipped prior alone"
 
 
 def test_the_shipped_prior_is_what_the_command_makes(tmp_path):
     data = os.environ.get("RIVEG_TEST_DATA")
     if not data:
         pytest.skip("RIVEG_TEST_DATA is not set")
-    values = yaml.safe_load(CONFIG.read_text())
-    values |= {"data": Path(data) / "twitter-gmner-v2", "out": tmp_path}
-    train_box_prior(BoxPriorTrainingConfig(**values))
+    dataset = yaml.safe_load(shipped("configs", "datasets", "twitter-gmner.yaml").read_text())
+    dataset["root"] = str(Path(data) / "twitter-gmner-v2")
+    (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(dataset))
+    source = str(tmp_path / "dataset.yaml")
+    config = read_settings(CONFIG, BoxPriorTrainingConfig)
+    train_box_prior(config.model_copy(update={"data": source, "out": tmp_path}))
     for name in ("prior.json", "CARD.md"):
         assert (tmp_path / name).read_text() == asset("box-prior", name).read_text()
     priors = read_box_priors(tmp_path / "prior.json")
-    dev = read_boxed_entities(Path(values["data"]), "dev")
+    dev = read_boxed_entities(source, "dev")
     count, first, several = hit_rates(priors.boxes, dev)["PER"]
     assert count == 698
     assert first > 0.43

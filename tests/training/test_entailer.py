@@ -6,25 +6,28 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from factories import make_context, mentions_of
 
 from riveg.errors import UserError
+from riveg.models.entailment_classifier import read_classifier
 from riveg.protocols import Mention
 from riveg.resources import asset, shipped
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
 from riveg.training.entailer import EntailerTrainingConfig, train_entailer
-from riveg.training.entailer_data import (
-    FameCounter,
-    JudgedSample,
-    read_all_captions,
-    read_judged,
-)
+from riveg.training.entailer_data import FameCounter, JudgedSample, read_judged
+from riveg.training.entailer_evidence import EvidenceConfig
 from riveg.training.reliability import measure_reliability
 from riveg.training.settings import read_settings
 from riveg.types import Entailment
 
 pytest.importorskip("torch", reason='needs the extra: pip install "riveg[train]"')
 
+CONFIG = shipped("configs", "train", "entailer.yaml")
+BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+EVIDENCE = EvidenceConfig(
+    face=1.0, person=0.5, nobody=-0.5, lettering=2.0, person_lettering=1.5, captioned=0.5
+)
 NAMES = {"PER": ["Ann", "Bob", "Cy Dee"], "LOC": ["Rome", "Texas"], "ORG": ["NASA"]}
 
 
@@ -43,11 +46,27 @@ def write_posts(folder: Path, split: str, count: int, seed: int) -> None:
         captions.append(f"{picture}.jpg :{name.lower() if named else 'a cat'} on a wall")
         if label == "PER" and (looks or named):
             (folder / "xml" / f"{picture}.xml").write_text(
-                f"<annotation><object><name>{name}</name></object></annotation>"
+                f"<annotation><object><name>{name}</name>{BOX}</object></annotation>"
             )
     (folder / f"{split}.txt").write_text("\n".join(lines))
     with (folder / "captions.txt").open("a") as handle:
         handle.write("\n".join([*captions, ""]))
+
+
+def write_dataset(folder: Path, **changes: object) -> str:
+    """A dataset's YAML beside the posts, some of its keys changed; ``None`` leaves one out."""
+    values = {
+        "name": "small",
+        "version": "7",
+        "format": "twitter-gmner",
+        "text": {"train": "train.txt", "dev": "dev.txt"},
+        "xml": "xml",
+        "captions": ["captions.txt"],
+        **changes,
+    }
+    path = folder / f"{'-'.join(changes) or 'whole'}.yaml"
+    path.write_text(yaml.safe_dump({key: one for key, one in values.items() if one is not None}))
+    return str(path)
 
 
 @pytest.fixture
@@ -56,11 +75,9 @@ def settings_of_a_small_set(tmp_path: Path) -> EntailerTrainingConfig:
     write_posts(tmp_path, "train", 300, seed=1)
     write_posts(tmp_path, "dev", 120, seed=2)
     return EntailerTrainingConfig(
-        train=tmp_path / "train.txt",
-        dev=tmp_path / "dev.txt",
-        boxes=tmp_path / "xml",
-        captions=(tmp_path / "captions.txt",),
+        data=write_dataset(tmp_path),
         out=tmp_path / "model",
+        evidence=EVIDENCE,
         penalty=0.5,
         word_penalty=0.5,
         most_features=150,
@@ -78,17 +95,23 @@ def probabilities(backend: MiniEntailer, mentions: list[Mention]) -> list[float]
     return [answer.probability or 0.0 for answer in answers if isinstance(answer, Entailment)]
 
 
-def test_trains_end_to_end(settings_of_a_small_set: EntailerTrainingConfig) -> None:
+def test_trains_end_to_end(settings_of_a_small_set: EntailerTrainingConfig, tmp_path: Path) -> None:
     config = settings_of_a_small_set
     folder = train_entailer(config)
     backend = MiniEntailerConfig(model=folder).build(make_context())
-    dev = read_judged(config.dev, config.boxes, read_all_captions(config.captions))
-    bare = read_judged(config.dev, config.boxes, {})
+    dev = read_judged(config.data, "dev")
+    bare = read_judged(write_dataset(tmp_path, captions=None), "dev")
     assert accuracy(backend, dev) == 1.0, "the caption tells the rest"
     assert 0.75 < accuracy(backend, bare) < 1.0, "the text alone does not"
     card = (folder / "CARD.md").read_text()
-    assert "| train | 300 | 300 |" in card
+    assert "Data: small 7." in card
+    assert "| train | 300 | 300 | 300 |" in card
     assert "most_features 150" in card
+    for name, captioned in (("caption.json", True), ("captionless.json", False)):
+        shifts = read_classifier(folder / name).shifts
+        assert shifts == EVIDENCE.shifts(captioned=captioned)
+        for finding, shift in shifts.items():
+            assert f"| {name} | {finding} | {shift.log_odds:+g} | {shift.reason} |" in card
 
 
 def test_the_same_settings_give_the_same_bytes(
@@ -104,7 +127,7 @@ def test_a_post_has_no_say_in_its_own_names_fame(
     settings_of_a_small_set: EntailerTrainingConfig,
 ) -> None:
     config = settings_of_a_small_set
-    train = read_judged(config.train, config.boxes, {})
+    train = read_judged(config.data, "train")
     counter = FameCounter(train, least_uses=3)
     everything = counter.fame()
     for one in train:
@@ -117,11 +140,12 @@ def test_a_post_has_no_say_in_its_own_names_fame(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"boxes": "absent"}, "no such folder of VOC files"),
-        ({"captions": ["absent"]}, "no such file of captions"),
-        ({"train": "absent"}, "cannot be read"),
-        ({"boxes": "empty"}, "entities with boxes and entities without"),
-        ({"captions": []}, "no post has a caption"),
+        ({"xml": "absent"}, "absent: no such folder"),
+        ({"xml": "empty"}, "entities with boxes and entities without"),
+        ({"captions": ["absent.txt"]}, "no post with entities has a caption"),
+        ({"text": {"dev": "dev.txt"}}, "no split 'train'"),
+        ({"text": {"train": "train.txt"}}, "no split 'dev'"),
+        ({"format": "twitter-mner", "xml": None}, "entities with boxes and entities without"),
     ],
 )
 def test_what_is_missing_is_named(
@@ -131,26 +155,63 @@ def test_what_is_missing_is_named(
     message: str,
 ) -> None:
     (tmp_path / "empty").mkdir()
-    values = settings_of_a_small_set.model_dump()
-    for key, value in change.items():
-        values[key] = tmp_path / value if isinstance(value, str) else value
+    data = write_dataset(tmp_path, **change)
     with pytest.raises(UserError, match=message):
-        train_entailer(EntailerTrainingConfig(**values))
+        train_entailer(settings_of_a_small_set.model_copy(update={"data": data}))
+    assert not settings_of_a_small_set.out.exists(), "nothing is left of a training that failed"
 
 
-def test_malformed_boxes_and_lost_ids_are_named(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text("IMGID:1\nAnn\tB-PER\n")
-    (tmp_path / "1.xml").write_text("<annotation>")
-    with pytest.raises(UserError, match=r"1\.xml: not a VOC file"):
-        read_judged(tmp_path / "text.txt", tmp_path, {})
-    (tmp_path / "text.txt").write_text("Ann\tB-PER\n")
-    with pytest.raises(UserError, match=r"text.txt:1: a sentence without"):
-        read_judged(tmp_path / "text.txt", tmp_path, {})
+def test_malformed_boxes_are_named(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("IMGID:1\nAnn\tB-PER\n")
+    (tmp_path / "xml").mkdir()
+    (tmp_path / "xml" / "1.xml").write_text("<annotation>")
+    with pytest.raises(UserError, match=r"1\.xml: cannot be read as XML"):
+        read_judged(write_dataset(tmp_path), "train")
 
 
-def test_the_shipped_configuration_loads() -> None:
-    config = read_settings(shipped("configs", "train", "entailer.yaml"), EntailerTrainingConfig)
-    assert len(config.captions) == 2
+@pytest.mark.parametrize(
+    ("captioned", "log_odds"),
+    [
+        (
+            False,
+            {"face": 1, "person": 0.5, "nobody": -0.5, "lettering": 2, "person-lettering": 1.5},
+        ),
+        # A caption tells of people, but not what is written.
+        (
+            True,
+            {"face": 0.5, "person": 0.25, "nobody": -0.25, "lettering": 2, "person-lettering": 1.5},
+        ),
+    ],
+)
+def test_evidence_is_what_is_declared(captioned: bool, log_odds: dict[str, float]) -> None:
+    shifts = EVIDENCE.shifts(captioned=captioned)
+    assert {name: shift.log_odds for name, shift in shifts.items()} == log_odds
+    assert all("not measured" in shift.reason for shift in shifts.values())
+    assert "2.7 times as often" in shifts["face"].reason, "e to the declared log-odds"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"nobody": 0.5}, "nobody"),  # nobody there speaks against a person
+        ({"face": -1.0}, "face"),
+        ({"captioned": 1.5}, "captioned"),
+        ({"hands": 1.0}, "hands"),
+    ],
+)
+def test_evidence_that_points_the_wrong_way_is_refused(
+    change: dict[str, float], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        EvidenceConfig(**{**EVIDENCE.model_dump(), **change})
+
+
+def test_the_shipped_models_have_the_evidence_of_the_shipped_configuration() -> None:
+    config = read_settings(CONFIG, EntailerTrainingConfig)
+    assert config.out.parts[0] == "out", "a user's training leaves the shipped models alone"
+    for name, captioned in (("caption.json", True), ("captionless.json", False)):
+        shifts = read_classifier(asset("entailer", name)).shifts
+        assert shifts == config.evidence.shifts(captioned=captioned)
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +227,20 @@ def twitter_gmner() -> Path:
     [("caption.json", True, 0.79), ("captionless.json", False, 0.75)],
 )
 def test_the_shipped_model_scores_what_its_card_says(
-    twitter_gmner: Path, name: str, captioned: bool, least: float
+    twitter_gmner: Path, tmp_path: Path, name: str, captioned: bool, least: float
 ) -> None:
     card = asset("entailer", "CARD.md").read_text(encoding="utf-8")
     row = re.search(rf"\| {name} \| shipped \| 2450 \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", card)
     assert row is not None
-    files = [twitter_gmner / "captions" / f"BLIP2_{year}.txt" for year in (15, 17)]
-    captions = read_all_captions(files) if captioned else {}
-    dev = read_judged(twitter_gmner / "txt" / "dev.txt", twitter_gmner / "xml", captions)
+    shipped_set = yaml.safe_load(
+        shipped("configs", "datasets", "twitter-gmner.yaml").read_text(encoding="utf-8")
+    )
+    captions = shipped_set["captions"] if captioned else None
+    data = write_dataset(
+        tmp_path, **{**shipped_set, "root": str(twitter_gmner), "captions": captions}
+    )
+    dev = read_judged(data, "dev")
+    assert any(one.sample.caption for one in dev) is captioned
     backend = MiniEntailerConfig().build(make_context())
     said = probabilities(backend, [mention for one in dev for mention in mentions_of(one.sample)])
     found = measure_reliability(said, [shown for one in dev for shown in one.shown])

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from riveg.errors import UserError
 from riveg.models.entailment_classifier import EntailmentClassifier, read_classifier
-from riveg.models.picture_evidence import SHIFTS, evidence_shifts
+from riveg.models.picture_evidence import evidence_shifts
 from riveg.protocols import BackendConfig, BuildContext, Mention
 from riveg.resources import asset, file_digest
 from riveg.types import Entailment, Issue
@@ -87,7 +87,7 @@ class MiniEntailer:
             return Entailment(0.0, False, SOURCE)
         has_caption = bool((sample.caption or "").strip())
         classifier = self._captioned if has_caption else self._captionless
-        log_odds = {name: classifier.shifts[name].log_odds for name in SHIFTS}
+        log_odds = {name: shift.log_odds for name, shift in classifier.shifts.items()}
         shifts = evidence_shifts(sample, entity, log_odds)
         probability = round(classifier.probability(sample, entity, shifts), 4)
         return Entailment(probability, probability >= self._threshold, SOURCE)

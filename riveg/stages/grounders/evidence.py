@@ -19,8 +19,9 @@ People (labels in ``person_labels``). A *body* is a box grown from a face
    body; else the prior box that covers least of the boxes given out. (Of two people that train
    shows, that box hits the second in 52 %, the best box in 26 %; dev: 55 % and 26 %.)
 
-Everything else: every place where lettering spells the name, best first; else the best prior box of
-its type. (That covers a person where there is one, but a box aside from them hits less in train.)
+Everything else: every place where lettering spells the name, the most alike first, and the largest
+of those (so a region may score more than the one before it); else the best prior box of its type.
+(That covers a person where there is one, but a box aside from them hits less in train.)
 
 A region's ``source`` says which evidence gave it, its score how sure: of a face, the detector's; of
 lettering, likeness times the reader's; of a prior box, the share of train's entities that it hits.

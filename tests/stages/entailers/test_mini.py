@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from riveg.errors import UserError
 from riveg.protocols import Mention
 from riveg.registry import backend_config
-from riveg.resources import asset
+from riveg.resources import asset, shipped
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
+from riveg.system import System, load_system
 from riveg.types import Box, Entailment, Observation, Sample
 
 BACKEND = MiniEntailerConfig().build(make_context())
@@ -146,6 +147,62 @@ def test_a_long_text_costs_no_more_a_mention_than_its_surroundings() -> None:
     long = make_sample(f"{filler} Texas {filler}", [(300, 301, "LOC")])
     longer = make_sample(f"{filler} {long.text} {filler}", [(600, 601, "LOC")])
     assert probability(long, 0) == probability(longer, 0)
+
+
+@pytest.fixture(scope="module")
+def system() -> System:
+    return load_system("quickstart")
+
+
+def picture(name: str) -> Path:
+    return shipped("data", "quickstart", "images", f"{name}.jpg")
+
+
+def test_a_person_with_a_clear_face_is_in_the_picture(system: System) -> None:
+    """Plain sentences, no caption, one face: the tagger's and the detector's misses count too."""
+    missed = []
+    for text in (
+        "Ada Lovelace at work this morning",
+        "with my friend John Smith",
+        "Maria Garcia speaking at the conference",
+        "Happy birthday to my brother David Miller !",
+        "Anna Kowalski on stage tonight",
+        "Meet Priya Patel , our new engineer",
+        "Great talk by Linda Brown today",
+        "coffee with Fatima this afternoon",
+        "Eileen Collins smiles before her flight",
+        "A picture of Marie Curie",
+    ):
+        found = system.predict(text=text, image=picture("qs01-astronaut")).entities or ()
+        persons = [one.entailment for one in found if one.label == "PER"]
+        if not any(one is not None and one.groundable for one in persons):
+            missed.append(text)
+    assert len(missed) <= 1, missed
+
+
+@pytest.mark.parametrize("caption", [None, "a poster on a wall"])
+@pytest.mark.parametrize(
+    ("image", "text", "name", "why"),
+    [
+        ("qs06-poster", "Jimi Hendrix plays tonight", "Jimi Hendrix", "a person on a poster"),
+        ("qs08-jersey", "My Messi shirt is here", "Messi", "a surname on a jersey"),
+        ("qs08-jersey", "Wearing it when Barcelona play", "Barcelona", "a club on a jersey"),
+        ("qs07-slide", "Great talk from Yale today", "Yale", "four letters in a long line"),
+        ("qs11-scoreboard", "Liverpool win it again", "Liverpool", "a club on a scoreboard"),
+    ],
+)
+def test_a_name_that_is_read_is_in_the_picture(
+    system: System, image: str, text: str, name: str, why: str, caption: str | None
+) -> None:
+    found = system.predict(text=text, image=picture(image), caption=caption).entities or ()
+    (entity,) = [one for one in found if one.text == name]
+    assert entity.entailment is not None
+    assert entity.entailment.groundable, why
+    (other,) = (
+        system.predict(text=text, image=picture("qs02-rocket"), caption=caption).entities or ()
+    )
+    assert other.entailment is not None
+    assert (other.entailment.probability or 0) < (entity.entailment.probability or 0)
 
 
 def test_registered_with_contents() -> None:

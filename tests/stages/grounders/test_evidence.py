@@ -9,7 +9,9 @@ from riveg.errors import UserError
 from riveg.images import ImageLoader
 from riveg.models.box_prior import BoxPriors, PriorBox, read_box_priors
 from riveg.protocols import BuildContext, Mention
+from riveg.resources import shipped
 from riveg.stages.grounders.evidence import EvidenceGrounder, EvidenceGrounderConfig
+from riveg.system import load_system
 from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Observation, Region, Sample, Span
 
 WHOLE = PriorBox(edges=(0.2, 0.1, 0.8, 1.0), share=0.45)
@@ -161,6 +163,17 @@ def test_lettering_gives_every_place_that_spells_a_name():
     )["Apollo 11"]
     assert [region.source for region in regions] == ["evidence:lettering"] * 2
     assert regions[0].box.height == 60
+
+
+def test_the_headline_of_the_newspaper_comes_first():
+    newspaper = shipped("data", "quickstart", "images", "qs12-newspaper.jpg")
+    system = load_system("quickstart", "entail.threshold=0.0")
+    entities = system.predict(text="Kept this page , Apollo 11 !", image=newspaper).entities
+    (regions,) = [one.regions for one in entities if one.text == "Apollo 11"]
+    assert [region.source for region in regions] == ["evidence:lettering"] * 2
+    headline, caption = (region.box for region in regions)
+    assert headline.height > 2 * caption.height
+    assert headline.y_max < caption.y_min
 
 
 def test_part_of_a_word_is_no_spelling():
