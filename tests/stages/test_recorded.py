@@ -1,3 +1,5 @@
+"""Answers of entity-wise stages from another run's records, joined by sample, entity and span."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -10,8 +12,7 @@ from factories import make_context, make_sample, mentions_of, write_records
 
 from riveg.errors import UserError
 from riveg.registry import backend_config
-from riveg.stages.grounders.recorded import RecordedGrounderConfig
-from riveg.types import Box, Issue, Mask, Region
+from riveg.types import Box, Entailment, Expression, Issue, Mask, Region
 
 NOW = [
     make_sample("Eileen Collins at NASA", [(0, 2, "PER"), (3, 4, "ORG")], id="1"),
@@ -20,25 +21,40 @@ NOW = [
 ]
 """The posts as the other stages see them today."""
 
-
 REGIONS = (
     Region(Box(1, 2, 3, 4), 0.5, Mask(9, 8, "abc", "other"), "other"),
     Region(Box(0, 0, 3, 4)),
 )
 
+CASES: list[tuple[str, dict[str, Any], Any]] = [
+    ("entail", {"entailment": Entailment(0.25, False, "other")}, Entailment(0.25, False, "other")),
+    (
+        "rewrite",
+        {"expression": "an astronaut", "description": "d", "expression_source": "other"},
+        Expression("an astronaut", "d", "other"),
+    ),
+    ("ground", {"regions": REGIONS}, REGIONS),
+    ("ground", {"regions": ()}, ()),  # nothing there was an answer too
+]
+"""Stage, the fields in which a record holds its answer, the answer."""
 
-def build(base: Path) -> Any:
-    return RecordedGrounderConfig(file=Path("r.jsonl")).build(make_context(base))
+STAGES = pytest.mark.parametrize("stage", ["entail", "rewrite", "ground"])
 
 
-def test_contract_and_join(tmp_path: Path) -> None:
+def build(stage: str, base: Path) -> Any:
+    return backend_config(stage, "recorded")(file=Path("r.jsonl")).build(make_context(base))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(("stage", "fields", "answer"), CASES)
+def test_contract_and_join(
+    tmp_path: Path, stage: str, fields: dict[str, Any], answer: object
+) -> None:
     first, second = NOW[0].entities or ()
     other = make_sample("Hello Texas", [(0, 1, "LOC")], id="2")
-    recorded = replace(NOW[0], entities=(replace(first, regions=REGIONS), second))
+    recorded = replace(NOW[0], entities=(replace(first, **fields), second))
     write_records(tmp_path / "r.jsonl", [other, recorded])
-    backend = build(tmp_path)
-    answers = check_backend("ground", backend, mentions_of(*NOW))
-    assert answers[0] == REGIONS
+    answers = check_backend(stage, build(stage, tmp_path), mentions_of(*NOW))
+    assert answers[0] == answer
     issues = answers[1:]
     assert all(isinstance(issue, Issue) and issue.kind == "not-recorded" for issue in issues)
     assert [issue.entity_id for issue in issues] == ["e1", "e0", "e0"]
@@ -47,6 +63,7 @@ def test_contract_and_join(tmp_path: Path) -> None:
     assert "no record of sample '3'" in issues[2].message
 
 
+@STAGES
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -54,28 +71,25 @@ def test_contract_and_join(tmp_path: Path) -> None:
         (b'{"id":"1","text":"","tokens":[],"offsets":[],"colour":1}\n', r"r.jsonl:1: .*colour"),
     ],
 )
-def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_of_something_else_is_refused(
+    tmp_path: Path, stage: str, content: bytes, message: str
+) -> None:
     (tmp_path / "r.jsonl").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        build(tmp_path)
+        build(stage, tmp_path)
 
 
-def test_one_id_twice_is_refused(tmp_path: Path) -> None:
+@STAGES
+def test_one_id_twice_is_refused(tmp_path: Path, stage: str) -> None:
     write_records(tmp_path / "r.jsonl", [NOW[0], NOW[0]])
     with pytest.raises(UserError, match=r"r.jsonl:2: a second answer for '1'"):
-        build(tmp_path)
+        build(stage, tmp_path)
 
 
-def test_registered_with_contents(tmp_path: Path) -> None:
-    assert backend_config("ground", "recorded") is RecordedGrounderConfig
-    config = RecordedGrounderConfig(file=Path("r.jsonl"))
+@STAGES
+def test_the_file_is_part_of_the_fingerprint(tmp_path: Path, stage: str) -> None:
+    config = backend_config(stage, "recorded")(file=Path("r.jsonl"))  # type: ignore[call-arg]
     write_records(tmp_path / "r.jsonl", NOW)
     before = config.contents(tmp_path)
     write_records(tmp_path / "r.jsonl", NOW[:1])
     assert config.contents(tmp_path) != before
-
-
-def test_nothing_there_was_an_answer_too(tmp_path: Path) -> None:
-    (entity,) = NOW[1].entities or ()
-    write_records(tmp_path / "r.jsonl", [replace(NOW[1], entities=(replace(entity, regions=()),))])
-    assert build(tmp_path).ground(mentions_of(NOW[1])) == [()]
