@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
+PictureFault = Literal[
+    "missing-image",
+    "outside-root",
+    "not-an-image",
+    "unsupported-format",
+    "too-large",
+    "too-small",
+    "truncated-image",
+]
+"""Why a picture cannot be used."""
+
+PICTURE_FAULTS: frozenset[str] = frozenset(get_args(PictureFault))
+"""Kinds of Issues that mean: this sample's picture cannot be used by any stage."""
+
 
 class RivegError(Exception):
     """Root of riveg's own errors."""
@@ -22,24 +38,10 @@ class ImageFault(RivegError):
     """A picture that cannot be used; becomes an Issue on its sample.
 
     Args:
-        kind: One of the loader's kinds, for example ``missing-image`` or ``truncated-image``.
+        kind: Why.
         message: What is wrong with which picture.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: PictureFault, message: str) -> None:
         super().__init__(message)
         self.kind = kind
-
-
-PICTURE_FAULTS = frozenset(
-    {
-        "missing-image",
-        "outside-root",
-        "not-an-image",
-        "unsupported-format",
-        "too-large",
-        "too-small",
-        "truncated-image",
-    }
-)
-"""Every ``kind`` of an :class:`ImageFault`."""

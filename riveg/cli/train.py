@@ -18,8 +18,9 @@ def tagger(config: Path = _CONFIG, overrides: list[str] = _OVERRIDES) -> None:
     from riveg.training.settings import read_settings
     from riveg.training.tagger import TaggerTrainingConfig, train_tagger
 
-    folder = train_tagger(read_settings(config, TaggerTrainingConfig, overrides), report=typer.echo)
-    typer.echo(f"written {folder}")
+    _print_card(
+        train_tagger(read_settings(config, TaggerTrainingConfig, overrides), report=typer.echo)
+    )
 
 
 @app.command()
@@ -28,8 +29,7 @@ def entailer(config: Path = _CONFIG, overrides: list[str] = _OVERRIDES) -> None:
     from riveg.training.entailer import EntailerTrainingConfig, train_entailer
     from riveg.training.settings import read_settings
 
-    folder = train_entailer(read_settings(config, EntailerTrainingConfig, overrides))
-    typer.echo(f"written {folder}")
+    _print_card(train_entailer(read_settings(config, EntailerTrainingConfig, overrides)))
 
 
 @app.command("box-prior")
@@ -38,5 +38,10 @@ def box_prior(config: Path = _CONFIG, overrides: list[str] = _OVERRIDES) -> None
     from riveg.training.box_prior import BoxPriorTrainingConfig, train_box_prior
     from riveg.training.settings import read_settings
 
-    folder = train_box_prior(read_settings(config, BoxPriorTrainingConfig, overrides))
+    _print_card(train_box_prior(read_settings(config, BoxPriorTrainingConfig, overrides)))
+
+
+def _print_card(folder: Path) -> None:
+    """The model's card holds the figures that a person wants to see after training."""
+    typer.echo((folder / "CARD.md").read_text(encoding="utf-8"))
     typer.echo(f"written {folder}")
