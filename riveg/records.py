@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from riveg import types
 from riveg.errors import UserError
@@ -15,8 +16,15 @@ Record = TypeVar("Record")
 
 
 def encode(record: object) -> bytes:
-    """One JSON line without its newline; fields that hold their default are left out."""
-    return _adapter(type(record)).dump_json(record, exclude_defaults=True)
+    """One JSON line without its newline; fields that hold their default are left out.
+
+    Raises:
+        UserError: If a text holds half of a surrogate pair, which UTF-8 cannot.
+    """
+    try:
+        return _adapter(type(record)).dump_json(record, exclude_defaults=True)
+    except PydanticSerializationError as error:
+        raise UserError(f"a {type(record).__name__} cannot be written: {error}") from error
 
 
 def decode(kind: type[Record], line: bytes | str, *, where: str = "record") -> Record:

@@ -13,9 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [
-    line for block in SHELL for line in block.splitlines() if line.startswith("riveg ")
-]
+COMMANDS = [line for block in SHELL for line in block.splitlines() if line.startswith("riveg ")]
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,11 @@ def test_a_record_comes_back_as_it_was(sample: Sample) -> None:
     assert decode(Sample, line) == sample
 
 
+def test_what_utf8_cannot_hold_is_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match="a Sample cannot be written"):
+        encode(Sample("a", "\ud800", ("\ud800",), ((0, 1),)))
+
+
 def test_not_answered_and_nothing_there_stay_apart() -> None:
     one = Sample("a", "x", ("x",), ((0, 1),), entities=None)
     other = Sample("a", "x", ("x",), ((0, 1),), entities=())

@@ -19,56 +19,52 @@ app = typer.Typer(no_args_is_help=True, help="What exists, and what a run holds.
 @app.command()
 def systems() -> None:
     """The systems that come with riveg."""
-    from riveg.cli.tables import stdout
     from riveg.config import load_config, shipped_systems
 
-    table = _table("system", "stages", "what it is")
+    table = Rows("system", "stages", "what it is")
     for name in shipped_systems():
         config = load_config(name)
         stages = ", ".join(f"{step.stage.name}: {step.config.name}" for step in config.steps)
-        table.add_row(name, stages, config.description)
-    stdout().print(table)
+        table.add(name, stages, config.description)
+    table.print()
 
 
 @app.command()
 def datasets() -> None:
     """The datasets that riveg knows by name."""
-    from riveg.cli.tables import stdout
     from riveg.datasets import shipped_datasets
 
-    table = _table("dataset", "version", "splits", "what it is")
+    table = Rows("dataset", "version", "splits", "what it is")
     for name, description in shipped_datasets().items():
         splits = ", ".join(description.text)
-        table.add_row(name, description.version or "", splits, description.description)
-    stdout().print(table)
+        table.add(name, description.version or "", splits, description.description)
+    table.print()
 
 
 @app.command()
 def backends() -> None:
     """Every backend of every stage, and whether its packages are here."""
-    from riveg.cli.tables import stdout
     from riveg.inventory import backend_states
 
-    table = _table("stage", "backend", "works", "what it is")
+    table = Rows("stage", "backend", "works", "what it is")
     last = ""
     for state in backend_states():
         works = "yes" if state.missing is None else f"no: {state.command}"
-        table.add_row(state.stage if state.stage != last else "", state.name, works, state.summary)
+        table.add(state.stage if state.stage != last else "", state.name, works, state.summary)
         last = state.stage
-    stdout().print(table)
+    table.print()
 
 
 @app.command()
 def prompts() -> None:
     """The prompts that come with riveg."""
-    from riveg.cli.tables import stdout
     from riveg.prompts import load_prompt, shipped_prompts
 
-    table = _table("prompt", "variables", "fingerprint")
+    table = Rows("prompt", "variables", "fingerprint")
     for name in shipped_prompts():
         prompt = load_prompt(name)
-        table.add_row(name, ", ".join(sorted(prompt.variables)), prompt.fingerprint[:12])
-    stdout().print(table)
+        table.add(name, ", ".join(sorted(prompt.variables)), prompt.fingerprint[:12])
+    table.print()
 
 
 @app.command("run")
@@ -117,10 +113,24 @@ def _print_answers(console: Console, answers: tuple[StageAnswer, ...]) -> None:
         seen = len(answer.sample.issues)
 
 
-def _table(*columns: str) -> Table:
-    from rich.table import Table
+class Rows:
+    """A table that is printed when it is whole; cells are plain text, never markup."""
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+    def __init__(self, *columns: str) -> None:
+        from rich.table import Table
+
+        self._table: Table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            self._table.add_column(column, overflow="fold")
+
+    def add(self, *cells: str) -> None:
+        """Adds a row."""
+        from riveg.cli.tables import plain
+
+        self._table.add_row(*map(plain, cells))
+
+    def print(self) -> None:
+        """Prints the table on stdout."""
+        from riveg.cli.tables import stdout
+
+        stdout().print(self._table)

@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from types import TracebackType
 
+from riveg.errors import UserError
+
 
 class FirstSeen:
     """Remembers the first place of each key, in a temporary file once there are many."""
@@ -37,9 +39,21 @@ class FirstSeen:
         """Where the key was seen before; ``None``, and ``place`` remembered, if nowhere."""
         digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         value = place.encode("utf-8", "surrogatepass")
+        try:
+            found = self._insert_or_find(digest, value)
+        except sqlite3.Error as error:
+            raise UserError(
+                f"ids cannot be compared, their temporary file has no room ({error}); make room, "
+                "or set TMPDIR to another place"
+            ) from error
+        if found is None:
+            return None
+        return found.decode("utf-8", "surrogatepass")
+
+    def _insert_or_find(self, digest: bytes, value: bytes) -> bytes | None:
         with closing(self._connection.cursor()) as cursor:
             cursor.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (digest, value))
             if cursor.rowcount:
                 return None
-            found = cursor.execute("SELECT place FROM seen WHERE key = ?", (digest,)).fetchone()
-        return bytes(found[0]).decode("utf-8", "surrogatepass")
+            cursor.execute("SELECT place FROM seen WHERE key = ?", (digest,))
+            return bytes(cursor.fetchone()[0])

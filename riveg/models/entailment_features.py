@@ -8,6 +8,7 @@ said otherwise.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -109,7 +110,6 @@ def mention_features(
         fame: What train knows of its name.
         captioned: Whether the caption is looked at; it must then be there.
     """
-    sample, entity = _window(sample, entity)
     values = {"bias:all": 1.0, f"{label}/bias:all": 1.0}
     plain = [
         *_own_words(sample, entity),
@@ -127,27 +127,37 @@ def mention_features(
     return values
 
 
-def _lower(tokens: Sequence[str]) -> list[str]:
-    return [token.lower() for token in tokens]
+class NearbyContext:
+    """One post as each of its mentions sees it: in a long text only what is near counts.
 
+    Posts of train have 40 tokens at most, and a mention must not cost as much as the whole text.
+    """
 
-def _window(sample: Sample, entity: Entity) -> tuple[Sample, Entity]:
-    # Posts of train have 40 tokens at most; in a long text only what is near the mention counts,
-    # or each mention would cost as much as the whole text.
-    if len(sample.tokens) <= 2 * _REACH:
-        return sample, entity
-    first = max(entity.span.start - _REACH, 0)
-    last = min(entity.span.end + _REACH, len(sample.tokens))
-    near = tuple(
-        _moved(one, first)
-        for one in sample.entities or ()
-        if one.span.start >= first and one.span.end <= last
-    )
-    return replace(sample, tokens=sample.tokens[first:last], entities=near), _moved(entity, first)
+    def __init__(self, sample: Sample) -> None:
+        self._sample = sample
+        self._entities = sorted(sample.entities or (), key=lambda one: one.span.start)
+        self._starts = [one.span.start for one in self._entities]
+
+    def of(self, entity: Entity) -> tuple[Sample, Entity]:
+        """The tokens and entities near a mention as a sample of their own, with the mention."""
+        sample = self._sample
+        if len(sample.tokens) <= 2 * _REACH:
+            return sample, entity
+        first = max(entity.span.start - _REACH, 0)
+        last = min(entity.span.end + _REACH, len(sample.tokens))
+        inside = self._entities[bisect_left(self._starts, first) : bisect_left(self._starts, last)]
+        near = tuple(_moved(one, first) for one in inside if one.span.end <= last)
+        return replace(sample, tokens=sample.tokens[first:last], entities=near), _moved(
+            entity, first
+        )
 
 
 def _moved(entity: Entity, first: int) -> Entity:
     return replace(entity, span=Span(entity.span.start - first, entity.span.end - first))
+
+
+def _lower(tokens: Sequence[str]) -> list[str]:
+    return [token.lower() for token in tokens]
 
 
 def mention_words(sample: Sample, entity: Entity) -> list[str]:

@@ -139,13 +139,15 @@ class _Training:
 
     def _model(self) -> ShapeTagger:
         import torch
-        from transformers import BertModel
+        import transformers
 
         from riveg.models.shape_tagger import ShapeTagger
 
+        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
         # The same start for every seed: only then may their weights be averaged.
         torch.manual_seed(0)
-        encoder = BertModel.from_pretrained(
+        encoder = transformers.BertModel.from_pretrained(
             self._base, add_pooling_layer=False, attn_implementation="sdpa"
         )
         return ShapeTagger(

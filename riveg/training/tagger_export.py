@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,12 @@ def export_int8(model: ShapeTagger, target: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
-        quantize_dynamic(full, target, per_channel=True, weight_type=QuantType.QInt8)
+        # It advises a preparation that changes nothing for this graph, on the root logger.
+        logging.disable(logging.WARNING)
+        try:
+            quantize_dynamic(full, target, per_channel=True, weight_type=QuantType.QInt8)
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def fit_calibration(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,10 +11,11 @@ from pydantic import Field
 
 from riveg.errors import UserError
 from riveg.models.entailment_classifier import EntailmentClassifier, read_classifier
+from riveg.models.entailment_features import NearbyContext
 from riveg.models.picture_evidence import evidence_shifts
 from riveg.protocols import BackendConfig, BuildContext, Mention
 from riveg.resources import asset, file_digest
-from riveg.types import Entailment, Issue
+from riveg.types import Entailment, Entity, Issue, Sample
 
 SOURCE = "mini"
 
@@ -79,10 +81,14 @@ class MiniEntailer:
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
         """P(the picture shows it); 0 and never groundable for a post without a picture."""
-        return [self._entail(mention) for mention in mentions]
+        answers: list[Entailment] = []
+        for _, group in groupby(mentions, key=lambda mention: id(mention.sample)):
+            together = list(group)
+            context = NearbyContext(together[0].sample)
+            answers += [self._entail(*context.of(mention.entity)) for mention in together]
+        return answers
 
-    def _entail(self, mention: Mention) -> Entailment:
-        sample, entity = mention.sample, mention.entity
+    def _entail(self, sample: Sample, entity: Entity) -> Entailment:
         if sample.image is None:
             return Entailment(0.0, False, SOURCE)
         has_caption = bool((sample.caption or "").strip())

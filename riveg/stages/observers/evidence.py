@@ -148,7 +148,8 @@ class EvidenceObserver:
         self._images = images
         self._lettering = lettering
         self._person_labels = frozenset(person_labels)
-        self._threads = threads
+        # One pool for the observer's life: threads that come and go leave their memory behind.
+        self._pool = ThreadPoolExecutor(threads)
         # Neither cascades nor rapidocr may be shared by threads: each thread takes a pair.
         self._free: SimpleQueue[tuple[_Figures, _Reader | None]] = SimpleQueue()
         for _ in range(threads):
@@ -159,10 +160,7 @@ class EvidenceObserver:
 
     def observe(self, samples: Sequence[Sample]) -> Sequence[tuple[Observation, ...] | Issue]:
         """Faces, people and lettering of each picture, each kind from top to bottom."""
-        if len(samples) < 2:
-            return tuple(map(self._observe, samples))
-        with ThreadPoolExecutor(self._threads) as pool:
-            return tuple(pool.map(self._observe, samples))
+        return tuple(self._pool.map(self._observe, samples))
 
     def _observe(self, sample: Sample) -> tuple[Observation, ...] | Issue:
         if sample.image is None:

@@ -82,14 +82,12 @@ class MiniTagger:
             Tokenizer.from_file(str(folder / "tokenizer.json")), max_pieces=settings["max_pieces"]
         )
         self._session = _session(folder / "model.onnx")
-        self._threads = threads
+        # One pool for the tagger's life: threads that come and go leave their memory behind.
+        self._pool = ThreadPoolExecutor(threads)
 
     def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
         """Entities by position; ``score`` is the calibrated P(span and label are right)."""
-        if self._threads == 1 or len(samples) == 1:
-            return [self._tag_one(sample) for sample in samples]
-        with ThreadPoolExecutor(self._threads) as pool:
-            return list(pool.map(self._tag_one, samples))
+        return list(self._pool.map(self._tag_one, samples))
 
     def _tag_one(self, sample: Sample) -> tuple[Entity, ...]:
         logits = self.word_logits(sample.tokens)
