@@ -204,6 +204,7 @@ def write_csv(path: Path, posts: Sequence[Mapping[str, str]]) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_hostile_text_and_names_come_back_unchanged_and_do_nothing(
     tmp_path: Path, kind: str

@@ -180,6 +180,7 @@ def test_a_process_killed_while_it_writes_leaves_the_old_file(tmp_path: Path) ->
     assert path.read_bytes() == b"old"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_one_line_and_goes_on_later(
     work: Work, tmp_path: Path, number: signal.Signals
@@ -195,6 +196,7 @@ def test_an_interrupted_run_says_one_line_and_goes_on_later(
     assert outcome(tmp_path) == outcome(work.unbroken)
 
 
+@pytest.mark.slow
 def test_a_second_process_on_a_run_folder_is_refused_and_the_first_goes_on(
     work: Work, tmp_path: Path
 ) -> None:
@@ -213,6 +215,7 @@ def test_a_second_process_on_a_run_folder_is_refused_and_the_first_goes_on(
     assert outcome(tmp_path) == outcome(work.unbroken)
 
 
+@pytest.mark.slow
 def test_a_changed_threshold_makes_its_stage_and_the_later_ones_anew(
     work: Work, tmp_path: Path
 ) -> None:
@@ -242,6 +245,7 @@ def limit_file_size(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
+@pytest.mark.slow
 def test_without_room_for_a_part_the_run_ends_clearly_and_goes_on_later(
     work: Work, tmp_path: Path
 ) -> None:
@@ -258,6 +262,7 @@ def test_without_room_for_a_part_the_run_ends_clearly_and_goes_on_later(
     assert outcome(tmp_path) == outcome(work.unbroken)
 
 
+@pytest.mark.slow
 def test_without_room_for_an_overlay_the_run_ends_clearly(work: Work, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(work.unbroken, out)
@@ -270,6 +275,7 @@ def test_without_room_for_an_overlay_the_run_ends_clearly(work: Work, tmp_path: 
     assert not list(out.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_clearly_and_the_run_goes_on_with_more_room(
     work: Work, tmp_path: Path
 ) -> None:
@@ -301,6 +307,7 @@ def test_a_full_disk_ends_clearly_and_the_run_goes_on_with_more_room(
     assert outcome(copy) == outcome(work.unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_output_that_cannot_be_written_is_one_line(work: Work) -> None:
     with Path("/dev/full").open("w") as full:
@@ -317,6 +324,7 @@ def test_output_that_cannot_be_written_is_one_line(work: Work) -> None:
     assert "No space left on device" in line
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_reading_stops_nothing(work: Work, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(work.unbroken, out)
