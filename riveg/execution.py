@@ -15,12 +15,11 @@ from riveg.config import Step, SystemConfig
 from riveg.errors import UserError
 from riveg.executors.local import LocalExecutor
 from riveg.pipeline import StageRunner
-from riveg.protocols import BuildContext
+from riveg.protocols import BuildContext, PictureSource
 from riveg.records import decode, encode
 from riveg.resources import text_digest
 from riveg.runs import (
     Part,
-    PartHeader,
     RunFolder,
     StageFolder,
     line_digest,
@@ -35,6 +34,9 @@ class DataSource(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def origin(self) -> tuple[str, ...]: ...
 
     @property
     def image_roots(self) -> tuple[Path, ...]: ...
@@ -117,6 +119,7 @@ class StageTask:
     upstream: StageFolder
     folder: StageFolder
     fingerprint: str
+    images: PictureSource
     build: Callable[[], StageRunner]
     retry_failed: bool
     progress: Progress = field(default_factory=Silence)
@@ -129,7 +132,7 @@ class StageTask:
         source = self.upstream.read(index)
         if source is None:
             raise UserError(f"{self.upstream.part_path(index)}: is gone; give the command again")
-        inputs = tuple(line_digest(line) for line in source.lines)
+        inputs = tuple(self._input_digest(line) for line in source.lines)
         present = self.folder.read(index)
         kept = self._kept(present, inputs)
         todo = [
@@ -140,10 +143,18 @@ class StageTask:
         self.progress.advance(len(kept), 0)
         made = self._made(todo)
         lines = tuple(kept[digest] if digest in kept else next(made) for digest in inputs)
-        header = PartHeader(SCHEMA_VERSION, self.step.stage.name, self.fingerprint, inputs)
-        if present is None or present.header != header or present.lines != lines:
-            self.folder.write(index, Part(header, lines))
+        part = Part.of(self.step.stage.name, self.fingerprint, inputs, lines)
+        if present != part:
+            self.folder.write(index, part)
         return PartReport(len(lines), len(todo), sum(map(self._has_own_issue, lines)))
+
+    def _input_digest(self, line: bytes) -> str:
+        """Of the record upstream and, for a stage that opens it, of the picture as it is now."""
+        if not self.step.config.needs_picture or b'"image":' not in line:
+            return line_digest(line)
+        image = decode(Sample, line).image
+        stamp = "" if image is None else self.images.stamp(image)
+        return line_digest(line + stamp.encode())
 
     def _kept(self, present: Part | None, inputs: tuple[str, ...]) -> dict[str, bytes]:
         kept = reusable(present, self.fingerprint, inputs)
@@ -206,20 +217,14 @@ class Run:
         started = time.monotonic()
         before = self._folder.read_manifest().get("samples", 0)
         if limit is not None and limit < before:
-            raise UserError(
-                f"{self._folder.path}: holds a run over {before} samples, --limit {limit} would "
-                "throw answers away; choose another --out"
-            )
+            raise self._shrunk(before, f"--limit {limit}")
         count = parts = 0
         size = self._config.run.part_size
         for chunk in _chunks(self._data.samples(), size, limit):
             part = _input_part(chunk)
             present = self._folder.input.read(parts)
             if present is not None and len(present.lines) > len(part.lines):
-                raise UserError(
-                    f"{self._folder.path}: {self._data.name} has fewer samples than this run was "
-                    "made from, or another part_size; choose another --out"
-                )
+                raise self._shrunk(before, f"{self._data.name} with fewer")
             if present != part:
                 self._folder.input.write(parts, part)
             count += len(part.lines)
@@ -227,8 +232,17 @@ class Run:
             self._progress.advance(len(part.lines), sum(bool(issues_of(x)) for x in part.lines))
         if not count:
             raise UserError(f"{self._data.name}: no samples in it")
+        if count < before:
+            raise self._shrunk(before, f"{self._data.name} with {count}")
         self._progress.end(time.monotonic() - started)
         return count, parts
+
+    def _shrunk(self, before: int, now: str) -> UserError:
+        held = f"a run over {before} samples" if before else "more samples"
+        return UserError(
+            f"{self._folder.path}: holds {held}, {now} would throw answers away; choose another "
+            "--out"
+        )
 
     def run_stages(self, samples: int, parts: int) -> Iterator[StageReport]:
         """Stage after stage over all parts; each stage's backend is let go before the next."""
@@ -240,6 +254,7 @@ class Run:
                 upstream=upstream,
                 folder=folder,
                 fingerprint=self.fingerprint(step),
+                images=self._context.images,
                 build=lambda step=step: self._build(step),  # type: ignore[misc]
                 retry_failed=self._retry_failed,
                 progress=self._progress,
@@ -335,8 +350,7 @@ def _chunks(samples: Iterable[Sample], size: int, limit: int | None) -> Iterator
 
 def _input_part(samples: list[Sample]) -> Part:
     lines = tuple(encode(sample) for sample in samples)
-    header = PartHeader(SCHEMA_VERSION, "input", "", tuple(line_digest(line) for line in lines))
-    return Part(header, lines)
+    return Part.of("input", "", tuple(line_digest(line) for line in lines), lines)
 
 
 def _gold_digest(gold: Mapping[str, Gold]) -> str:

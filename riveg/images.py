@@ -99,6 +99,14 @@ class ImageLoader:
         height, width = self.load(image).shape[:2]
         return ImageRef(image.path, width=width, height=height)
 
+    def stamp(self, image: ImageRef) -> str:
+        """Size and time of change of the file; empty where there is none to be used."""
+        try:
+            status = self._locate(image.path).stat()
+        except (ImageFault, OSError):
+            return ""
+        return f"{status.st_size}-{status.st_mtime_ns}"
+
     def _locate(self, name: str) -> Path:
         """The regular file that ``name`` means, links resolved; nothing is opened."""
         if not name or "\0" in name:

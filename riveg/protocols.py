@@ -74,13 +74,16 @@ class Ranking:
 
 
 class PictureSource(Protocol):
-    """Where stages get pictures from; both methods raise :class:`~riveg.errors.ImageFault`."""
+    """Where stages get pictures from; load and probe raise :class:`~riveg.errors.ImageFault`."""
 
     def load(self, image: ImageRef) -> NDArray[np.uint8]:
         """The upright picture, RGB, *shape* ``(height, width, 3)``, values in [0, 255]."""
 
     def probe(self, image: ImageRef) -> ImageRef:
         """The same reference with the upright picture's width and height filled in."""
+
+    def stamp(self, image: ImageRef) -> str:
+        """A short text that changes when the picture does; opens nothing, raises nothing."""
 
 
 class Captioner(Protocol):

@@ -86,6 +86,8 @@ def write_overlays(folder: Path, most: int) -> int:
     images = ImageLoader([Path(root) for root in roots])
     target = folder / OVERLAYS
     target.mkdir(exist_ok=True)
+    for old in target.glob("[0-9][0-9][0-9][0-9][0-9]-*.png"):
+        old.unlink()
     drawn = 0
     for number, sample in enumerate(read_records(folder)):
         if drawn == most:

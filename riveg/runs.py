@@ -1,8 +1,8 @@
 """The run folder: parts written whole or not at all, a lock, a manifest.
 
 A part file is a header line (:class:`PartHeader`) and one complete record a line. The header holds,
-for every record, a digest of the upstream record that it was made from; a record is made anew when
-that digest, or the stage's fingerprint, is no longer the same.
+for every record, a digest of what it was made from and one of the record itself; a record is made
+anew when either, or the stage's fingerprint, is no longer the same.
 """
 
 from __future__ import annotations
@@ -23,16 +23,21 @@ from riveg.types import SCHEMA_VERSION
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TEMPORARY = ".partial"
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
 class PartHeader:
-    """First line of a part; ``inputs`` are digests of the upstream records, in order."""
+    """First line of a part.
+
+    ``inputs`` are digests of what the records were made from, ``outputs`` of the records, in order.
+    """
 
     schema: int
     stage: str
     fingerprint: str
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,14 @@ class Part:
 
     header: PartHeader
     lines: tuple[bytes, ...]
+
+    @classmethod
+    def of(
+        cls, stage: str, fingerprint: str, inputs: tuple[str, ...], lines: tuple[bytes, ...]
+    ) -> Part:
+        """A part with its header."""
+        outputs = tuple(line_digest(line) for line in lines)
+        return cls(PartHeader(SCHEMA_VERSION, stage, fingerprint, inputs, outputs), lines)
 
 
 def line_digest(line: bytes) -> str:
@@ -99,10 +112,10 @@ class StageFolder:
         return index
 
     def read(self, index: int) -> Part | None:
-        """A part, or ``None`` where it is not there.
+        """A part, or ``None`` where there is none or its header is damaged: it is made anew.
 
         Raises:
-            UserError: If the file is no part of this stage or of another schema version.
+            UserError: If the file is a part of another stage or schema version.
         """
         path = self.part_path(index)
         try:
@@ -110,7 +123,9 @@ class StageFolder:
         except FileNotFoundError:
             return None
         first, _, rest = raw.partition(b"\n")
-        header = _header(first, path)
+        header = _header(first)
+        if header is None:
+            return None
         if header.stage != self.stage or header.schema != SCHEMA_VERSION:
             raise UserError(
                 f"{path}:1: holds stage {header.stage!r} of schema {header.schema}, expected "
@@ -132,14 +147,13 @@ class StageFolder:
             yield from part.lines if part else ()
 
 
-def _header(line: bytes, path: Path) -> PartHeader:
+def _header(line: bytes) -> PartHeader | None:
     try:
         values = json.loads(line)
-        return PartHeader(**{**values, "inputs": tuple(values["inputs"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{path}:1: no part header; remove the file to have it made anew"
-        ) from error
+        digests = {name: tuple(values[name]) for name in ("inputs", "outputs")}
+        return PartHeader(**{**values, **digests})
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +186,12 @@ class RunFolder:
         """Keeps every other run out until the block ends; the kernel frees it if riveg dies.
 
         Raises:
-            UserError: If another run holds the folder, or it cannot be made.
+            UserError: If another run holds the folder, it cannot be made, or it holds other files.
         """
+        self._require_own()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = (self.path / ".lock").open("a+")
+            handle = (self.path / _LOCK).open("a+")
         except OSError as error:
             raise UserError(f"{self.path}: cannot be used as a run folder ({error})") from error
         with handle:
@@ -193,15 +208,30 @@ class RunFolder:
             handle.flush()
             yield
 
+    def _require_own(self) -> None:
+        """Refuses a folder with files that no run has made: they might be overwritten."""
+        if not self.path.is_dir() or self.input.path.is_dir():
+            return
+        if any(found.name != _LOCK for found in self.path.iterdir()):
+            raise UserError(f"{self.path}: holds files and is no run folder; choose another --out")
+
     def read_manifest(self) -> dict[str, Any]:
-        """The manifest, empty where there is none yet."""
+        """The manifest, empty where there is none yet.
+
+        Raises:
+            UserError: If the file is no manifest.
+        """
         path = self.path / "manifest.json"
         try:
-            values: dict[str, Any] = json.loads(path.read_bytes())
+            values = json.loads(path.read_bytes())
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise UserError(f"{path}: not JSON ({error})") from error
+            raise UserError(
+                f"{path}: not JSON ({error}); remove it, the run makes it anew"
+            ) from error
+        if not isinstance(values, dict) or not isinstance(values.get("samples"), int):
+            raise UserError(f"{path}: is no manifest of a run; remove it, the run makes it anew")
         return values
 
     def write_manifest(self, values: Mapping[str, Any]) -> None:
@@ -211,12 +241,17 @@ class RunFolder:
 
 
 def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:
-    """Lines of an earlier part that still hold, by the digest of what they were made from."""
+    """Lines of an earlier part that still hold, by the digest of what they were made from.
+
+    A line that is not what was written (cut off, edited, moved) does not hold.
+    """
     if part is None or part.header.fingerprint != fingerprint:
         return {}
     wanted = set(inputs)
+    # A file that was cut off has fewer lines than its header says.
+    rows = zip(part.header.inputs, part.header.outputs, part.lines, strict=False)
     return {
         digest: line
-        for digest, line in zip(part.header.inputs, part.lines, strict=True)
-        if digest in wanted
+        for digest, written, line in rows
+        if digest in wanted and line_digest(line) == written
     }

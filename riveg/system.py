@@ -49,6 +49,7 @@ class Samples:
     image_roots: tuple[Path, ...]
     make: Callable[[], Iterable[Sample]]
     annotation: Sequence[Gold] = ()
+    origin: tuple[str, ...] = ()
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in order."""
@@ -60,24 +61,28 @@ class Samples:
 
 
 def make_sample(
-    text: str, *, id: str, image: str | None = None, caption: str | None = None
+    text: str, *, id: str, image: str | Path | None = None, caption: str | None = None
 ) -> Sample:
     """A sample from raw text, tokenised as the sets are; an empty text is an Issue of the input.
 
     Raises:
-        UserError: If one of the strings is not valid Unicode, as a terminal or a file name may be.
+        UserError: If one of them is no string, or not valid Unicode, as a file name may be.
     """
+    image = str(image) if isinstance(image, Path) else image
     for name, value in (("text", text), ("id", id), ("image", image), ("caption", caption)):
-        _require_unicode(name, value)
+        if value is not None or name in {"text", "id"}:
+            _require_text(name, value)
     tokens, offsets = tokenise(text)
     issues = () if tokens else (Issue("input", None, "empty-text", "there is no text to read"),)
     reference = None if image is None else ImageRef(image)
     return Sample(id, text, tokens, offsets, image=reference, caption=caption, issues=issues)
 
 
-def _require_unicode(name: str, value: str | None) -> None:
+def _require_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise UserError(f"{name}: expected a text, found {type(value).__name__}")
     try:
-        (value or "").encode()
+        value.encode()
     except UnicodeEncodeError as error:
         raise UserError(
             f"{name}: not valid Unicode at character {error.start} of {value!a}; records are UTF-8"
@@ -99,7 +104,7 @@ class System:
         self,
         *,
         text: str,
-        image: str | Path | Image.Image | None = None,
+        image: str | Path | Image.Image | NDArray[np.uint8] | None = None,
         caption: str | None = None,
         id: str = "post",
     ) -> Sample:
@@ -107,7 +112,8 @@ class System:
 
         Args:
             text: The post's raw text.
-            image: Its picture: a path, or a decoded picture (taken as upright).
+            image: Its picture: a path, or a decoded picture, taken as upright. An array is RGB,
+                *shape* ``(height, width, 3)``, values in [0, 255].
             caption: What the picture shows, for stages that can use it.
             id: The id of the record.
 
@@ -125,7 +131,7 @@ class System:
 
     def run(
         self,
-        data: DataSource | Iterable[Sample],
+        data: DataSource | Iterable[Sample] | str | Path,
         *,
         out: str | Path,
         images: str | Path = ".",
@@ -137,7 +143,8 @@ class System:
         """Every sample through the stages, into a run folder; given again, it goes on.
 
         Args:
-            data: A dataset, or samples (then ``images`` is the folder of their pictures).
+            data: A dataset, its name or path, or samples with ids of their own (then ``images`` is
+                the folder of their pictures).
             out: The run folder.
             images: Where relative paths of bare samples' pictures start.
             limit: Only the first so many samples.
@@ -212,6 +219,8 @@ class System:
             "schema": SCHEMA_VERSION,
             "system": self.config.name,
             "data": source.name,
+            "origin": list(source.origin),
+            "part_size": self.config.run.part_size,
             "data_version": getattr(source, "version", None),
             "split": getattr(source, "split", None),
             "image_roots": [str(root) for root in source.image_roots],
@@ -260,6 +269,9 @@ class _OnePicture:
     def probe(self, image: ImageRef) -> ImageRef:
         return ImageLoader([self.folder]).probe(image)
 
+    def stamp(self, image: ImageRef) -> str:
+        return ImageLoader([self.folder]).stamp(image)
+
 
 def load_system(system: str | Path, *overrides: str) -> System:
     """A shipped system by name, or one from a YAML file.
@@ -275,7 +287,9 @@ def load_system(system: str | Path, *overrides: str) -> System:
 
 
 @contextmanager
-def _picture_on_disk(image: str | Path | Image.Image | None) -> Iterator[Path | None]:
+def _picture_on_disk(
+    image: str | Path | Image.Image | NDArray[np.uint8] | None,
+) -> Iterator[Path | None]:
     if image is None:
         yield None
     elif isinstance(image, str | Path):
@@ -283,14 +297,41 @@ def _picture_on_disk(image: str | Path | Image.Image | None) -> Iterator[Path | 
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "picture.png"
-            image.convert("RGB").save(path)
+            _decoded(image).convert("RGB").save(path)
             yield path
 
 
-def _as_source(data: DataSource | Iterable[Sample], root: Path) -> DataSource:
+def _decoded(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return image
+    try:
+        return Image.fromarray(image)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"image: expected a path, a PIL picture or an RGB array of bytes, found "
+            f"{type(image).__name__} ({error})"
+        ) from error
+
+
+def _as_source(data: DataSource | Iterable[Sample] | str | Path, root: Path) -> DataSource:
+    if isinstance(data, str | Path):
+        from riveg.datasets import open_dataset
+
+        return open_dataset(str(data))
     if not isinstance(data, Iterable):
         return data
     held = tuple(data)
+    ids: set[str] = set()
+    for sample in held:
+        if not isinstance(sample, Sample):
+            raise UserError(
+                f"run: expected samples, found {type(sample).__name__}; make them with make_sample"
+            )
+        if sample.id in ids:
+            raise UserError(f"run: two samples have the id {sample.id!r}; give each its own")
+        ids.add(sample.id)
     return Samples("samples", (root,), lambda: held)
 
 
@@ -317,13 +358,22 @@ def _require_pictures(steps: Sequence[Step], source: DataSource) -> None:
 
 def _require_same_origin(folder: RunFolder, config: SystemConfig, source: DataSource) -> None:
     manifest = folder.read_manifest()
-    for key, now in (("system", config.name), ("data", source.name)):
+    for key, now in (
+        ("system", config.name),
+        ("data", source.name),
+        ("origin", list(source.origin)),
+        ("part_size", config.run.part_size),
+    ):
         before = manifest.get(key, now)
         if before != now:
             raise UserError(
-                f"{folder.path}: holds a run of {key} {before!r}, this one is of {now!r}; choose "
-                "another --out"
+                f"{folder.path}: holds a run of {key} {_listed(before)}, this one is of "
+                f"{_listed(now)}; choose another --out"
             )
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _versions() -> dict[str, str]:

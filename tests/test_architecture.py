@@ -20,7 +20,7 @@ PACKAGE = ROOT / "riveg"
 
 LAYERS = (
     ("types", "errors"),
-    ("formats", "text", "records", "resources"),
+    ("formats", "text", "records", "resources", "offline"),
     ("protocols",),
     ("registry",),
     ("config", "inventory"),

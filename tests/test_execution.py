@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 
 from riveg.config import RunSettings, Step, SystemConfig
 from riveg.errors import UserError
@@ -73,11 +75,15 @@ def system(
     return System(SystemConfig("toy", "", steps, run, None, Path(), "toy.yaml"))
 
 
-def posts(count: int, text: Callable[[int], str] = lambda number: f"post {number}") -> Samples:
+def posts(
+    count: int,
+    text: Callable[[int], str] = lambda number: f"post {number}",
+    origin: tuple[str, ...] = ("/a",),
+) -> Samples:
     def make() -> Iterator[Sample]:
         return (make_sample(text(number), id=str(number)) for number in range(count))
 
-    return Samples("posts", (), make)
+    return Samples("posts", (), make, origin=origin)
 
 
 @pytest.fixture(autouse=True)
@@ -257,8 +263,10 @@ def run_again(tmp_path: Path, **changes: Any) -> RunReport:
     ("changes", "word"),
     [
         ({"limit": 2}, "--limit 2 would throw answers away"),
-        ({"data": posts(2)}, "fewer samples than this run"),
-        ({"data": Samples("others", (), posts(6).make)}, "holds a run of data 'posts'"),
+        ({"data": posts(2)}, "posts with fewer would throw answers away"),
+        ({"data": posts(3)}, "posts with 3 would throw answers away"),  # at a part's edge
+        ({"data": Samples("others", (), posts(6).make, (), ("/a",))}, "holds a run of data posts"),
+        ({"data": posts(6, origin=("/b",))}, "run of origin /a"),
         ({"data": posts(0)}, "no samples in it"),
     ],
 )
@@ -277,12 +285,109 @@ def test_a_limit_can_be_lifted(tmp_path: Path) -> None:
     assert run_again(tmp_path).samples == 6
 
 
-@pytest.mark.parametrize("first", [b"", b"{}\n", b"not json\n", b'{"id":"a"}\n'])
-def test_a_part_that_is_none_says_so(tmp_path: Path, first: bytes) -> None:
+def _swap(content: bytes) -> bytes:
+    header, first, second, *rest = content.split(b"\n")
+    return b"\n".join([header, second, first, *rest])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"{}\n",
+        lambda content: b"\0" * len(content),
+        lambda content: content[: len(content) // 2],  # cut off
+        lambda content: content[:-1],  # without its last newline
+        lambda content: content.partition(b"\n")[0] + b"\n",  # the header alone
+        lambda content: content.replace(b"one ", b"two "),  # edited answers
+        _swap,
+    ],
+)
+@pytest.mark.parametrize("stage", ["0-input", "1-caption", "2-augment"])
+def test_a_damaged_part_is_made_anew(
+    tmp_path: Path, stage: str, damage: Callable[[bytes], bytes]
+) -> None:
+    system().run(posts(7), out=tmp_path)
+    before = contents(tmp_path)
+    path = tmp_path / stage / "part-00000.jsonl"
+    path.write_bytes(damage(path.read_bytes()))
+    system().run(posts(7), out=tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("lost", ["1-caption", "1-caption/part-00001.jsonl", "manifest.json"])
+def test_what_was_deleted_is_made_anew(tmp_path: Path, lost: str) -> None:
+    system().run(posts(7), out=tmp_path)
+    before = contents(tmp_path)
+    path = tmp_path / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    system().run(posts(7), out=tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"samples": "x"}', "{", ""])
+def test_a_manifest_that_is_none_says_so(tmp_path: Path, content: str) -> None:
     system().run(posts(2), out=tmp_path)
-    (tmp_path / "1-caption" / "part-00000.jsonl").write_bytes(first)
-    with pytest.raises(UserError, match=r"part-00000\.jsonl:1: no part header"):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(UserError, match=r"manifest\.json: .*remove it"):
         system().run(posts(2), out=tmp_path)
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("mine")
+    with pytest.raises(UserError, match="holds files and is no run folder"):
+        system().run(posts(2), out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_parts_are_not_cut_anew(tmp_path: Path) -> None:
+    system(part_size=3).run(posts(7), out=tmp_path)
+    with pytest.raises(UserError, match="run of part_size 3, this one is of 4"):
+        system(part_size=4).run(posts(7), out=tmp_path)
+
+
+def test_a_picture_that_was_exchanged_is_looked_at_again(tmp_path: Path) -> None:
+    class PictureConfig(ToyConfig):
+        needs_picture: ClassVar[bool] = True
+
+    picture = tmp_path / "a.png"
+    samples = [make_sample("a", id="0", image="a.png"), make_sample("b", id="1", image="b.png")]
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (20, 20)).save(tmp_path / name)
+    looks = system(augment=PictureConfig())
+    looks.run(samples, out=tmp_path / "run", images=tmp_path)
+    asked.clear()
+    looks.run(samples, out=tmp_path / "run", images=tmp_path)
+    assert not asked
+    Image.new("RGB", (40, 30)).save(picture)
+    looks.run(samples, out=tmp_path / "run", images=tmp_path)
+    assert asked == ["augment:0"]
+    record = json.loads((tmp_path / "run" / "records.jsonl").read_text().splitlines()[0])
+    assert record["image"] == {"path": "a.png", "width": 40, "height": 30}
+
+
+def test_samples_in_a_program_are_checked(tmp_path: Path) -> None:
+    twice = [make_sample("a", id="1"), make_sample("b", id="1")]
+    with pytest.raises(UserError, match="two samples have the id '1'"):
+        system().run(twice, out=tmp_path)
+    with pytest.raises(UserError, match="expected samples, found str; make them with make_sample"):
+        system().run(["a", "b"], out=tmp_path)  # type: ignore[list-item]
+    with pytest.raises(UserError, match=r"gone\.jsonl"):
+        system().run("gone.jsonl", out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"id": 1}, "id: expected a text, found int"),
+        ({"text": None}, "text: expected a text, found NoneType"),
+        ({"caption": 3}, "caption: expected a text"),
+        ({"text": "\ud800"}, "not valid Unicode"),
+    ],
+)
+def test_a_sample_is_made_of_texts(values: dict[str, Any], word: str) -> None:
+    with pytest.raises(UserError, match=word):
+        make_sample(**{"text": "a", "id": "1", **values})
 
 
 def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
@@ -297,7 +402,7 @@ def test_oracles_need_gold_and_are_marked(tmp_path: Path) -> None:
     oracle = system(augment=OracleConfig())
     with pytest.raises(UserError, match="has no gold"):
         oracle.run(posts(2), out=tmp_path)
-    data = Samples("posts", (), posts(2).make, annotation=(Gold("0", ()),))
+    data = Samples("posts", (), posts(2).make, annotation=(Gold("0", ()),), origin=("/a",))
     oracle.run(data, out=tmp_path)
     assert RunFolder(tmp_path).read_manifest()["oracle_stages"] == ["augment"]
     with pytest.raises(UserError, match="augment: reads gold"):

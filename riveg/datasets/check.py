@@ -96,7 +96,7 @@ def _unused_files(dataset: Dataset, splits: Mapping[str, SplitCounts]) -> Iterat
     reader = dataset.reader
     if not isinstance(reader, ConllReader) or reader.annotations is None:
         return
-    if set(splits) != set(reader.texts):
+    if set(splits) != set(reader.files):
         return
     folder, suffix = reader.annotations.folder, reader.annotations.suffix
     files = sum(1 for path in folder.iterdir() if path.suffix == suffix)

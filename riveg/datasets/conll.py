@@ -29,7 +29,7 @@ class ConllReader:
     """Reads ``IMGID:`` CoNLL files.
 
     Args:
-        texts: The file of each split.
+        files: The file of each split.
         fine: Whether a second tag column tells fine types.
         label_map: Label in the file -> label in riveg; others stay as they are.
         annotations: The annotation files; ``None`` for sets without boxes.
@@ -38,7 +38,7 @@ class ConllReader:
         suffixes: File name endings of pictures, tried in this order.
     """
 
-    texts: Mapping[str, Path]
+    files: Mapping[str, Path]
     fine: bool = False
     label_map: Mapping[str, str] = field(default_factory=dict)
     annotations: AnnotationFolder | None = None
@@ -52,7 +52,7 @@ class ConllReader:
         Raises:
             UserError: If a file is missing, is no UTF-8, or has another number of columns.
         """
-        path = self.texts[split]
+        path = self.files[split]
         if annotated and self.annotations is not None and not self.annotations.folder.is_dir():
             raise UserError(
                 f"{self.annotations.folder}: no such folder; it should hold one "

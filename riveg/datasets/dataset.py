@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +47,10 @@ class Row:
 class Reader(Protocol):
     """Reads one format; a value, so that it travels to other processes."""
 
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The file, or folder, of each split."""
+
     def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
         """Rows in file order, one in memory at a time; gold only where ``annotated``."""
 
@@ -76,6 +80,11 @@ class Dataset:
     has_boxes: bool
     notes: tuple[str, ...]
     reader: Reader
+
+    @property
+    def origin(self) -> tuple[str, ...]:
+        """The files that are read, by their full paths: which data this is."""
+        return tuple(str(self.reader.files[split].resolve()) for split in self.splits)
 
     @property
     def split(self) -> str | None:

@@ -149,7 +149,7 @@ def _twitter(
         f"no captions from {file}: it is not there" for file in captions if not file.is_file()
     ]
     reader = ConllReader(
-        texts=texts,
+        files=texts,
         fine=config.format == "twitter-fmnerg",
         label_map=config.label_map,
         annotations=annotations,

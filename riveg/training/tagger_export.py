@@ -15,6 +15,7 @@ import torch
 from riveg.formats.bio import bio_to_spans
 from riveg.models.bio_decoding import Floats, decode
 from riveg.models.shape_tagger import ShapeTagger
+from riveg.offline import silence_telemetry
 from riveg.training.tagger_data import TaggedSentence
 
 INPUTS = ("input_ids", "attention_mask", "shape_ids")
@@ -26,6 +27,7 @@ def export_int8(model: ShapeTagger, target: Path) -> None:
     Raises:
         ImportError: If the extra ``train`` is not there.
     """
+    silence_telemetry()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model.eval()

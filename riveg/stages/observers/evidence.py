@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from riveg.errors import ImageFault, UserError
+from riveg.offline import silence_telemetry
 from riveg.protocols import BackendConfig, BuildContext, PictureSource
 from riveg.resources import file_digest
 from riveg.types import Box, Issue, Observation, Sample
@@ -251,6 +252,7 @@ class _Reader:
     def __init__(self, side: int, lines: int, least_score: float) -> None:
         # rapidocr sets its logger up when it is imported and speaks of every model that it loads.
         logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
+        silence_telemetry()
         from rapidocr import RapidOCR
 
         locator, reader = _reading_models()

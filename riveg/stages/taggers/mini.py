@@ -14,6 +14,7 @@ from pydantic import Field
 from riveg.errors import UserError
 from riveg.models.bio_decoding import DecodedSpan, Floats, decode
 from riveg.models.word_pieces import Window, WordPieceWindows
+from riveg.offline import silence_telemetry
 from riveg.protocols import BackendConfig, BuildContext
 from riveg.resources import asset, file_digest
 from riveg.types import Entity, Issue, Sample
@@ -135,6 +136,7 @@ def calibrated(confidence: float, slope: float, intercept: float) -> float:
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
+    silence_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
