@@ -20,7 +20,7 @@ def run(
     data: str | None = typer.Option(
         None, help="A shipped dataset, a dataset YAML, or a .jsonl/.csv/.parquet file."
     ),
-    out: Path | None = typer.Option(None, help="Run folder [default: runs/SYSTEM-DATA]."),
+    out: Path | None = typer.Option(None, help="Run folder (default: runs/SYSTEM-DATA)."),
     split: str | None = typer.Option(None, help="Split of the dataset."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
     limit: int | None = typer.Option(None, min=1, help="Only the first N samples."),
@@ -28,7 +28,9 @@ def run(
     overrides: list[str] = typer.Option(
         [], "--set", metavar="STAGE.KEY=VALUE", help="Change the system; may be repeated."
     ),
-    retry_failed: bool = typer.Option(False, help="Ask again about records with an Issue."),
+    retry_failed: bool = typer.Option(
+        False, "--retry-failed", help="Ask again about records with an Issue."
+    ),
     max_error_rate: float | None = typer.Option(
         None, min=0.0, max=1.0, help="Exit with 1 above this share of samples with an Issue."
     ),
@@ -50,7 +52,8 @@ def run(
     source = open_dataset(data, split=split, images=images)
     for note in source.notes:
         typer.echo(f"riveg: {source.name}: {note}", err=True)
-    folder = out or Path("runs") / f"{config.name}-{source.name}"
+    name = f"{config.name}-{source.name}" + (f"-{split}" if split else "")
+    folder = out or Path("runs") / name
     with RichProgress() as progress:
         report = loaded.run(
             source,
@@ -64,6 +67,8 @@ def run(
     drawn = config.run.overlays if overlays is None else overlays
     located = {"ground", "extract"} & {stage.stage for stage in report.stages}
     _print_report(report, until, limit, overlays=drawn if located else 0)
+    for note in source.notes:
+        typer.echo(f"note      {note}")
     if report.error_rate > allowed:
         raise typer.Exit(1)
 
@@ -72,6 +77,7 @@ def _print_report(
     report: RunReport, until: str | None, limit: int | None, *, overlays: int
 ) -> None:
     from riveg.cli.tables import entity_table, plain, stage_table, stdout
+    from riveg.cli.visible import counted
     from riveg.results import OVERLAYS, read_records, write_overlays
 
     console = stdout()
@@ -90,7 +96,8 @@ def _print_report(
     if until:
         partial.append(f"partial: --until {until}")
     note = f" ({'; '.join(partial)})" if partial else ""
-    console.print(f"{report.samples} samples, {total} entities{note}")
+    counts = f"{counted(report.samples, 'sample')}, {counted(total, 'entity', 'entities')}"
+    console.print(f"{counts}{note}")
     console.print(plain(f"records   {report.folder / 'records.jsonl'}"), soft_wrap=True)
     if overlays:
         drawn = write_overlays(report.folder, overlays)
@@ -100,8 +107,8 @@ def _print_report(
     if report.failed:
         console.print(
             plain(
-                f"issues    {report.failed} samples ({100 * report.error_rate:.1f} %), reasons in "
-                f"{report.folder / 'failed.jsonl'}; mend them, then --retry-failed"
+                f"issues    {counted(report.failed, 'sample')} ({100 * report.error_rate:.1f} %), "
+                f"reasons in {report.folder / 'failed.jsonl'}; mend them, then --retry-failed"
             ),
             soft_wrap=True,
         )

@@ -13,3 +13,12 @@ def visible(text: str, keep: str = "") -> str:
         character if character.isprintable() or character in keep else f"\\x{ord(character):02x}"
         for character in text
     )
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "entity", "entities"), counted(2, "sample")
+    ('1 entity', '2 samples')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -157,8 +157,7 @@ def test_a_picture_that_cannot_be_used_is_an_issue(observer):
 
 def test_a_batch_is_answered_like_each_alone(observer, images):
     batch = [
-        sample(name, "PER", "ORG")
-        for name in ("poster.png", "broken.jpg", "named.png", "two.png")
+        sample(name, "PER", "ORG") for name in ("poster.png", "broken.jpg", "named.png", "two.png")
     ]
     together = tuple(observer.observe(batch))
     assert together == tuple(observer.observe([one])[0] for one in batch)
