@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ class DecodedSpan:
     label_scores: dict[str, float]
 
 
-def allowed_transitions(tags: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+@cache
+def allowed_transitions(tags: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which tag may start a sentence, ``(tags,)``, and which may follow which, ``(tags, tags)``.
 
     ``I-X`` follows only ``B-X`` or ``I-X``.
@@ -45,7 +47,7 @@ def viterbi(log_probabilities: Floats, tags: Sequence[str]) -> list[int]:
 
     *Shape:* ``log_probabilities (words, tags)``.
     """
-    starts, follows = allowed_transitions(tags)
+    starts, follows = allowed_transitions(tuple(tags))
     penalty = np.where(follows, 0.0, -np.inf)
     best = np.where(starts, log_probabilities[0], -np.inf)
     back: list[NDArray[np.intp]] = []
