@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from riveg.documents import Document, InvalidConfig, Problem, parse_override
 from riveg.errors import UserError
 from riveg.protocols import STAGES, BackendConfig, Stage
 from riveg.registry import backend_config, backend_table, suggest
 from riveg.resources import shipped
 
+__all__ = [
+    "Document",
+    "InvalidConfig",
+    "Problem",
+    "RunSettings",
+    "Step",
+    "SystemConfig",
+    "load_config",
+    "shipped_systems",
+]
+
 LEFT_OUT = "none"
 """As a backend's name: the stage is not run."""
+
+_TEXTS = ("name", "description", "data")
+_LONGEST = 100
+"""Bytes of a name: it becomes a part of the name of a run's folder."""
+_FILES = frozenset({".jinja", ".jsonl", ".yaml", ".yml", ".json", ".txt"})
+"""Endings by which a text given with ``--set`` is a path, where its key does not tell."""
+_FORM = "STAGE.KEY=VALUE"
 
 
 class RunSettings(BaseModel):
@@ -37,29 +55,6 @@ class RunSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with a file: where, what was found, what is allowed."""
-
-    file: str
-    line: int | None
-    key: str
-    found: str
-    allowed: str
-
-    def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.key}: found {self.found}; {self.allowed}"
-
-
-class InvalidConfig(UserError):
-    """A configuration with all its problems."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """A stage of a system together with its backend's configuration."""
 
@@ -69,7 +64,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SystemConfig:
-    """A checked system; ``base`` is where its relative paths start."""
+    """A checked system; ``base`` is where its relative paths start, but for that of ``data``.
+
+    ``data`` is a dataset's name, or a path that needs nothing before it.
+    """
 
     name: str
     description: str
@@ -120,16 +118,15 @@ def load_config(system: str | Path, overrides: Sequence[str] = ()) -> SystemConf
     Args:
         system: A shipped name or the path of a YAML file.
         overrides: ``stage.key=value`` items; naming another backend drops the file's keys for the
-            old one.
+            old one. Their relative paths start at the working folder, the file's at the file's.
 
     Raises:
         InvalidConfig: With every problem that was found.
         UserError: If there is no such system or the file is no YAML.
     """
     path = _find(system)
-    document = Document.read(path)
-    values, misplaced = _override(document.values, overrides)
-    reader = _SystemReader(document, values)
+    document, misplaced = _override(Document.read(path), overrides)
+    reader = _SystemReader(document)
     config = reader.read()
     problems = [*document.problems, *misplaced, *reader.problems]
     if problems or config is None:
@@ -150,139 +147,69 @@ def _find(system: str | Path) -> Path:
     raise UserError(f"no system {system!r}; {suggest(str(system), known)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A YAML mapping with the line of every key (``a.b`` -> line), and keys given twice."""
-
-    file: str
-    base: Path
-    values: dict[str, Any]
-    lines: Mapping[str, int]
-    problems: tuple[Problem, ...]
-
-    @classmethod
-    def read(cls, path: Path) -> Document:
-        """Parses a file.
-
-        Raises:
-            UserError: If it cannot be read, is no YAML, or is not a mapping.
-        """
-        try:
-            text = path.read_text(encoding="utf-8")
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.safe_load(text)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read ({error})") from error
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            place = path if mark is None else f"{path}:{mark.line + 1}"
-            raise UserError(
-                f"{place}: not YAML: {getattr(error, 'problem', None) or error}"
-            ) from error
-        if not isinstance(values, dict):
-            raise UserError(f"{path}: expected keys and values, found {type(values).__name__}")
-        lines: dict[str, int] = {}
-        problems: list[Problem] = []
-        for key, line in _key_lines(node, ""):
-            if key in lines:
-                problems.append(
-                    Problem(str(path), line, key, "a second time", f"first in line {lines[key]}")
-                )
-            lines[key] = line
-        values = {str(key): value for key, value in values.items()}
-        return cls(str(path), path.parent, values, lines, tuple(problems))
-
-    def problem(self, key: str, found: object, allowed: str) -> Problem:
-        """A problem at a key; of an absent key, at its nearest parent's line."""
-        line: int | None = None
-        parent = key
-        while line is None and parent:
-            line = self.lines.get(parent)
-            parent = parent.rpartition(".")[0]
-        text = found if isinstance(found, str) else repr(found)
-        return Problem(self.file, line, key, text, allowed)
-
-    def validation_problems(
-        self, error: ValidationError, kind: type[BaseModel], *prefix: str
-    ) -> Iterator[Problem]:
-        """Every problem that pydantic found with a ``kind`` read from below ``prefix``."""
-        for item in error.errors(include_url=False):
-            key = ".".join([*prefix, *map(str, item["loc"])])
-            if item["type"] == "extra_forbidden":
-                advice = suggest(str(item["loc"][-1]), kind.model_fields)
-                yield self.problem(key, "an unknown key", advice)
-            elif item["type"] == "missing":
-                yield self.problem(key, "nothing", "this key is required")
-            elif item["type"] == "literal_error":
-                allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
-                yield self.problem(key, item["input"], suggest(str(item["input"]), allowed))
-            else:
-                advice = item["msg"].removeprefix("Value error, ")
-                yield self.problem(key or "the file", item["input"], advice)
-
-
-def _key_lines(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        name = f"{prefix}{key.value}"
-        yield name, key.start_mark.line + 1
-        yield from _key_lines(value, f"{name}.")
-
-
-def _override(
-    values: Mapping[str, Any], overrides: Sequence[str]
-) -> tuple[dict[str, Any], list[Problem]]:
-    result = dict(values)
+def _override(document: Document, overrides: Sequence[str]) -> tuple[Document, list[Problem]]:
+    result = dict(document.values)
+    keys: list[str] = []
     problems: list[Problem] = []
-    # Backends first: naming one drops the file's keys, never those of another override.
-    for item in sorted(overrides, key=lambda item: ".backend=" not in item):
-        key, separator, text = item.partition("=")
-        parts = key.split(".")
-        if not separator or not 1 <= len(parts) <= 2 or not all(parts):
-            problems.append(Problem("--set", None, key, repr(item), "expected STAGE.KEY=VALUE"))
+    # Whole stages and backends first: they drop the file's keys, never those of another override.
+    for item in sorted(overrides, key=_rank):
+        parts = item.partition("=")[0].split(".")
+        if "=" not in item or not 1 <= len(parts) <= 2 or not all(parts):
+            problems.append(Problem("--set", None, parts[0], repr(item), f"expected {_FORM}"))
             continue
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
+        key, value = parse_override(item, _FORM)
+        if len(parts) == 2 and parts[0] in _TEXTS:
+            advice = f"{parts[0]} has no keys of its own"
+            problems.append(Problem(f"--set {key}", None, key, "an unknown key", advice))
+            continue
+        keys.append(key)
         if len(parts) == 1:
             result[key] = value
         elif parts[1] == "backend":
             result[parts[0]] = {"backend": value}
         else:
-            block = result.get(parts[0])
-            block = {"backend": block} if isinstance(block, str) else block or {}
-            result[parts[0]] = {**block, parts[1]: value}
-    return result, problems
+            result[parts[0]] = _with_key(result.get(parts[0]), parts[1], value)
+    return document.override(result, keys), problems
+
+
+def _rank(item: str) -> int:
+    key = item.partition("=")[0]
+    return 0 if "." not in key else 1 if key.endswith(".backend") else 2
+
+
+def _with_key(block: Any, key: str, value: Any) -> Any:
+    if isinstance(block, str):
+        block = {"backend": block}
+    elif block is not None and not isinstance(block, dict):
+        return block  # which is a problem by itself
+    return {**(block or {}), key: value}
 
 
 class _SystemReader:
     """Turns a document's values into a system and notes every problem on the way."""
 
-    _KEYS = ("name", "description", "data", "run")
-
-    def __init__(self, document: Document, values: Mapping[str, Any]) -> None:
+    def __init__(self, document: Document) -> None:
         self._document = document
-        self._values = values
+        self._values = document.values
         self.problems: list[Problem] = []
 
     def read(self) -> SystemConfig | None:
-        known = [*self._KEYS, *(stage.name for stage in STAGES)]
+        known = [*_TEXTS, "run", *(stage.name for stage in STAGES)]
         for key in self._values:
             if key not in known:
                 self._note(key, "an unknown key", suggest(key, known))
         steps = tuple(filter(None, (self._step(stage) for stage in STAGES)))
         run = self._run_settings()
         self._check_order(steps)
+        name, description, data = self._name(), self._text("description"), self._data()
         if self.problems or run is None:
             return None
         return SystemConfig(
-            name=self._text("name") or Path(self._document.file).stem,
-            description=self._text("description") or "",
+            name=name,
+            description=description or "",
             steps=steps,
             run=run,
-            data=self._text("data"),
+            data=data,
             base=self._document.base,
             file=self._document.file,
         )
@@ -292,7 +219,31 @@ class _SystemReader:
 
     def _text(self, key: str) -> str | None:
         value = self._values.get(key)
-        return None if value is None else str(value).strip()
+        if value is None or isinstance(value, str):
+            return None if value is None else value.strip()
+        self._note(key, value, "expected a text; put it in quotes")
+        return None
+
+    def _name(self) -> str:
+        given = self._text("name")
+        if given is None and self._values.get("name") is not None:
+            return ""  # which has been noted
+        name = Path(self._document.file).stem if given is None else given
+        if not _names_a_folder(name):
+            advice = (
+                f"expected a name for folders: no / or control character, up to {_LONGEST} bytes"
+            )
+            self._note("name", repr(name), advice)
+        return name
+
+    def _data(self) -> str | None:
+        data = self._text("data")
+        if data == "":
+            self._note("data", "an empty text", "name a dataset or a file, or leave the key out")
+        if data is None or not (Path(data).suffix or "/" in data):
+            return data
+        from_file = self._document.override_of("data") is None
+        return str(self._document.base / data if from_file else Path(data))
 
     def _run_settings(self) -> RunSettings | None:
         values = self._values.get("run") or {}
@@ -300,14 +251,14 @@ class _SystemReader:
             self._note("run", values, "expected keys and values")
             return None
         try:
-            return RunSettings(**values)
+            return RunSettings(**{str(key): value for key, value in values.items()})
         except ValidationError as error:
             self._note_all("run", error, RunSettings)
             return None
 
     def _step(self, stage: Stage) -> Step | None:
         block = self._values.get(stage.name)
-        if block is None or block == LEFT_OUT:
+        if _is_left_out(block):
             return None
         if isinstance(block, str):
             block = {"backend": block}
@@ -316,8 +267,6 @@ class _SystemReader:
             self._note(f"{stage.name}.backend", block, f"name a backend. {suggest('', names)}")
             return None
         name = block["backend"]
-        if name == LEFT_OUT:
-            return None
         if name not in names:
             self._note(f"{stage.name}.backend", name, suggest(name, names))
             return None
@@ -329,26 +278,78 @@ class _SystemReader:
         except UserError as error:
             self._note(f"{stage.name}.backend", name, str(error))
             return None
+        options = {
+            str(key): self._from_here(f"{stage.name}.{key}", kind, value)
+            for key, value in block.items()
+            if key != "backend"
+        }
         try:
-            options = {str(key): value for key, value in block.items() if key != "backend"}
             return Step(stage, kind(**options))
         except ValidationError as error:
             self._note_all(stage.name, error, kind)
             return None
 
+    def _from_here(self, key: str, kind: type[BackendConfig], value: Any) -> Any:
+        """Paths of an override start at the working folder, not at the file's."""
+        if self._document.override_of(key) is None:
+            return value
+        field = kind.model_fields.get(key.partition(".")[2])
+        is_path = field is not None and _holds_path(field.annotation)
+        if isinstance(value, list):
+            return [_absolute(item, is_path=is_path) for item in value]
+        return _absolute(value, is_path=is_path)
+
     def _note_all(self, prefix: str, error: ValidationError, kind: type[BaseModel]) -> None:
         self.problems += self._document.validation_problems(error, kind, prefix)
 
     def _check_order(self, steps: Sequence[Step]) -> None:
-        names = [step.stage.name for step in steps]
-        if not steps and not self.problems:
+        # By what was asked for: a stage that cannot be made is one problem, not one more for each
+        # stage that needs it; nor is a misspelt stage a missing one.
+        asked = [stage for stage in STAGES if not _is_left_out(self._values.get(stage.name))]
+        names = [stage.name for stage in asked]
+        meant = {*names, *self._misspelt()}
+        if not asked and not self.problems:
             self._note("stages", "none", suggest("", [stage.name for stage in STAGES]))
         if "tag" in names and "extract" in names:
             self._note("extract", "tag and extract", "one of them finds the entities, not both")
         for step in steps:
             needed = step.config.needs_stage
-            if needed and needed not in names:
+            if needed and needed not in meant:
                 found = f"{step.config.name} without {needed}"
                 self._note(step.stage.name, found, f"add the stage {needed}")
-            if step.stage.asks_about == "entity" and not {"tag", "extract"} & {*names}:
-                self._note(step.stage.name, "no stage that finds entities", "add tag or extract")
+        for stage in asked:
+            if stage.asks_about == "entity" and not {"tag", "extract"} & meant:
+                self._note(stage.name, "no stage that finds entities", "add tag or extract")
+
+    def _misspelt(self) -> Iterator[str]:
+        names = [stage.name for stage in STAGES]
+        for key in self._values:
+            if key not in names:
+                yield from get_close_matches(key, names, n=1)
+
+
+def _is_left_out(block: Any) -> bool:
+    named = block.get("backend") if isinstance(block, dict) else block
+    return block is None or named == LEFT_OUT
+
+
+def _names_a_folder(name: str) -> bool:
+    return (
+        name.isprintable()
+        and name.strip(". ") != ""
+        and not {"/", "\\"} & {*name}
+        and len(name.encode()) <= _LONGEST
+    )
+
+
+def _holds_path(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, Path):
+        return True
+    return any(map(_holds_path, get_args(annotation)))
+
+
+def _absolute(value: Any, *, is_path: bool) -> Any:
+    if not isinstance(value, str) or not value:
+        return value
+    path = Path(value)
+    return str(path.absolute()) if is_path or path.suffix in _FILES else value

@@ -24,7 +24,10 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class BackendState:
-    """A backend and, where it cannot work here, the package it lacks and the command to get it."""
+    """A backend and, where it cannot work here, the package it lacks and the command to get it.
+
+    Of a broken one, ``command`` says why it is.
+    """
 
     stage: str
     name: str
@@ -41,7 +44,7 @@ def install_command(extra: str) -> str:
 def missing_package(config: type[BackendConfig]) -> tuple[str | None, str | None]:
     """The first package that a backend lacks and the command that brings it, or twice ``None``."""
     for package in config.packages:
-        if find_spec(package) is None:
+        if not _is_installed(package):
             extra = config.extra
             return package, install_command(extra) if extra else f"pip install {package}"
     return None, None
@@ -54,7 +57,7 @@ def backend_states() -> Iterator[BackendState]:
             try:
                 config = backend_config(stage, name)
             except UserError as error:
-                yield BackendState(stage, name, str(error), "its module", None)
+                yield BackendState(stage, name, "", "a module that loads", str(error))
                 continue
             missing, command = missing_package(config)
             yield BackendState(stage, name, config.summary, missing, command)
@@ -62,4 +65,11 @@ def backend_states() -> Iterator[BackendState]:
 
 def missing_of_extra(extra: str) -> tuple[str, ...]:
     """Packages of an extra that are not installed."""
-    return tuple(package for package in EXTRAS[extra] if find_spec(package) is None)
+    return tuple(package for package in EXTRAS[extra] if not _is_installed(package))
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):  # of a parent that is not there, or a package half loaded
+        return False

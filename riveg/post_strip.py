@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 from PIL import Image, ImageDraw
 
@@ -155,13 +155,16 @@ def _paint_line(
 ) -> None:
     """One line; an entity's words stand on a tint of its colour, underlined with the colour."""
     x, y = corner
-    for entity_id, group in groupby(line, key=lambda placed: placed[1].entity_id):
-        words = list(group)
+    groups = [list(group) for _, group in groupby(line, key=lambda placed: placed[1].entity_id)]
+    for words, after in zip_longest(groups, groups[1:]):
         colour = words[0][1].colour
-        if entity_id is None or colour is None:
+        if words[0][1].entity_id is None or colour is None:
             continue
         end = words[-1][0] + face.getlength(words[-1][1].text)
-        ground = (x + words[0][0] - 1, y + 1, x + end + 1, y + step - 3)
+        # A pixel to spare, but none of a mark that touches the name.
+        left = x + words[0][0] - (not words[0][1].joined)
+        right = x + end + 1 - 2 * bool(after and after[0][1].joined)
+        ground = (round(left), y + 1, round(right), y + step - 3)
         pen.rectangle(ground, fill=_tint(colour))
         pen.rectangle((ground[0], ground[3] - 1, ground[2], ground[3]), fill=colour)
     for left, word in line:

@@ -2,7 +2,8 @@
 
 A prompt file opens with a comment (what it is for, its variables, its source) and holds blocks and
 nothing else: ``system``, ``user``, ``examples``, or whatever its backend asks for. Text of a post
-enters as a value only, so ``{{ }}`` in a post stays text.
+enters as a value only, so ``{{ }}`` in a post stays text. Jinja's own functions are not there: with
+``range`` a prompt could loop for ever.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, meta, nodes
+from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from riveg.errors import UserError
@@ -79,8 +81,9 @@ class Prompt:
             raise UserError(f"{self.path}: no block {block!r}; {suggest(block, self.blocks)}")
         given = frozenset(values)
         for missing in sorted(self.blocks[block] - given):
+            what = ", which is a function of Jinja" if missing in DEFAULT_NAMESPACE else ""
             raise UserError(
-                f"{self.path}: block {block!r} needs a value for {missing!r}; "
+                f"{self.path}: block {block!r} needs a value for {missing!r}{what}; "
                 f"{suggest(missing, given)}"
             )
 
@@ -109,7 +112,7 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
     path = _find(name, folder)
     try:
         source = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a ValueError: no path at all, or no UTF-8
         raise UserError(f"{path}: prompt cannot be read ({error})") from error
     environment = _environment()
     try:
@@ -118,6 +121,10 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
         code = environment.compile(source, name, str(path))
     except TemplateSyntaxError as error:
         raise UserError(f"{path}:{error.lineno}: not a prompt: {error.message}") from error
+    except (SyntaxError, ValueError, RecursionError) as error:
+        # Jinja leaves some mistakes to Python, which knows no line of the prompt.
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a prompt: Python says: {reason}") from error
     if not blocks:
         raise UserError(f"{path}:1: not a prompt: it has no {{% block %}}")
     template = Template.from_code(environment, code, {})
@@ -151,7 +158,7 @@ def _environment() -> Environment:
         autoescape=False,  # a prompt is no HTML
         extensions=(),
     )
-    environment.globals = {"range": environment.globals["range"]}
+    environment.globals = {}
     return environment
 
 
@@ -166,8 +173,7 @@ def _blocks(
         if isinstance(node, nodes.Block):
             body = nodes.Template(node.body, lineno=node.lineno)
             body.set_environment(environment)
-            names = meta.find_undeclared_variables(body)
-            yield node.name, frozenset(names - environment.globals.keys())
+            yield node.name, frozenset(meta.find_undeclared_variables(body))
         elif not _is_blank(node):
             raise UserError(f"{path}:{node.lineno}: text outside a block would never be rendered")
 

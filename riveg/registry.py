@@ -9,8 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from riveg.errors import UserError
 from riveg.protocols import STAGES, BackendConfig
@@ -83,18 +82,35 @@ def backend_config(stage: str, name: str) -> type[BackendConfig]:
     """The configuration class of a backend.
 
     Raises:
-        UserError: If the stage or the name is unknown, or a third party's module does not import.
+        UserError: If the stage or the name is unknown, or a third party's is broken; one line.
     """
     table = backend_table()
     if stage not in table:
         raise UserError(f"{stage}: no such stage; {suggest(stage, table)}")
     if name not in table[stage]:
         raise UserError(f"{stage}: no backend {name!r}; {suggest(name, [*table[stage], 'none'])}")
-    module, _, attribute = table[stage][name].partition(":")
+    value = table[stage][name]
     try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{stage}: backend {name!r} cannot be loaded ({error})") from error
+        found = EntryPoint(name=name, value=value, group=ENTRY_POINT_GROUP).load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module of a third party may raise anything, or exit
+        raise _broken(stage, name, _told(error), value) from error
     if not (isinstance(found, type) and issubclass(found, BackendConfig)):
-        raise UserError(f"{stage}: backend {name!r} ({module}:{attribute}) is no BackendConfig")
+        raise _broken(stage, name, "it is no BackendConfig", value)
+    for attribute in ("stage", "name", "summary"):
+        if not isinstance(getattr(found, attribute, None), str):
+            raise _broken(stage, name, f"it has no {attribute}", value)
     return found
+
+
+def _broken(stage: str, name: str, why: str, value: str) -> UserError:
+    return UserError(f"{stage}: backend {name!r} is broken: {why} ({value})")
+
+
+def _told(error: BaseException) -> str:
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

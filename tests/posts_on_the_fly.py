@@ -138,7 +138,7 @@ def bad_pictures(folder: Path) -> list[BadPost]:
         _with_picture("link-nowhere.jpg", "missing-image", "no such file"),
         _with_picture("link-loop.jpg", "missing-image", "cannot be reached"),
         _with_picture("../../etc/passwd", "outside-root", "below the picture folder"),
-        _with_picture(str(folder / "good-0.jpg"), "outside-root", "below the picture folder"),
+        _with_picture(str(outside), "outside-root", "below the picture folder"),
         _with_picture("good-0.jpg\0.png", "missing-image", "names no file"),
         _with_picture("x" * 300 + ".jpg", "missing-image", "cannot be reached"),
         _with_picture("\x1b[31m\n.jpg", "missing-image", "\\x1b[31m\\n.jpg"),

@@ -23,6 +23,7 @@ LAYERS = (
     ("formats", "text", "records", "resources", "offline"),
     ("protocols",),
     ("registry",),
+    ("documents",),
     ("config", "inventory"),
     ("prompts", "runs", "images", "lettering"),
     ("models",),

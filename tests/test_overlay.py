@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
 from riveg.formats.masks import mask_from_array
-from riveg.lettering import break_word, font, shorten, showable
+from riveg.lettering import Sizes, break_word, font, shorten, showable
 from riveg.overlay import PALETTE, draw_overlay
+from riveg.text import tokenise
 from riveg.types import Box, Entailment, Entity, ImageRef, Region, Sample, Span
 
 GREY = (128, 128, 128)
@@ -198,6 +199,26 @@ def test_any_text_can_be_drawn(text: str) -> None:
     assert 480 < drawn.height < 1000
     absent = draw_overlay(picture(), sample(text, entity(0, first, ())))
     assert absent.height < 1000
+
+
+@pytest.mark.parametrize("picture_width", [640, 1000, 1600])
+@pytest.mark.parametrize("text", ["Meyer!", "Berlin,", "(USA)", "#NASA."])
+def test_marks_beside_a_name_are_not_underlined(text: str, picture_width: int) -> None:
+    """With or without its marks, a name's ground is as wide; it ends where they begin."""
+    tokens, offsets = tokenise(text)
+    position = next(at for at, token in enumerate(tokens) if token.isalpha())
+    found = entity(position, tokens[position], [(10, 10, 90, 90)])
+    image = ImageRef("a.jpg")
+    post = Sample("s", text, tokens, offsets, image, entities=(found,))
+    strip = pixels(draw_overlay(picture(picture_width), post), PALETTE[0])[480:]
+    (columns,) = np.nonzero(strip.any(axis=0))
+    sizes = Sizes.of_picture(picture_width)
+    face = font(sizes.text)
+    before, name = "".join(tokens[:position]), tokens[position]
+    left = 2 * sizes.gap + face.getlength(before)
+    right = left + face.getlength(name)
+    assert columns[0] >= round(left) - (not before)
+    assert columns[-1] < round(right) + (len(tokens) == position + 1)
 
 
 def test_empty_text() -> None:

@@ -128,6 +128,26 @@ def test_text_of_a_post_stays_text(tmp_path: Path, hostile: str) -> None:
         pytest.param(
             "{% block a %}{% endblock %}{% block a %}{% endblock %}", ":1: not", id="twice"
         ),
+        pytest.param(
+            "{% block a %}{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}{% endblock %}",
+            "not a prompt: ",
+            id="nested too deeply",
+        ),
+        pytest.param(
+            "{% block a %}" + "{% for i in x %}" * 30 + "{% endfor %}" * 30 + "{% endblock %}",
+            "not a prompt: ",
+            id="more loops than Python takes",
+        ),
+        pytest.param(
+            "{% block a %}{% macro f(b, b) %}{% endmacro %}{% endblock %}",
+            "not a prompt: ",
+            id="one argument twice",
+        ),
+        pytest.param(
+            f"{{% block a %}}{{{{ {'9' * 5000} }}}}{{% endblock %}}",
+            "not a prompt: ",
+            id="a number beyond what Python reads",
+        ),
     ],
 )
 def test_a_malformed_prompt_is_refused_with_its_line(
@@ -183,3 +203,19 @@ def test_line_ends_do_not_change_the_fingerprint(tmp_path: Path) -> None:
     assert load_prompt(str(tmp_path / "windows.jinja")).fingerprint == unix.fingerprint
     changed = load_prompt(str(write(tmp_path, CHAT + " ", "changed.jinja")))
     assert changed.fingerprint != unix.fingerprint
+
+
+@pytest.mark.parametrize("name", ["range", "namespace", "lipsum", "dict"])
+def test_a_function_of_jinja_is_an_unknown_variable(tmp_path: Path, name: str) -> None:
+    source = f"{{% block a %}}{{% for i in {name}(2) %}}{{{{ x }}}}{{% endfor %}}{{% endblock %}}"
+    prompt = load_prompt(str(write(tmp_path, source)))
+    assert prompt.variables == {"x", name}
+    with pytest.raises(UserError, match=f"'{name}'.* is a function of Jinja") as caught:
+        prompt.require("a", ["x"])
+    assert "Known: x" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a\0b.jinja", "\ud800.jinja"])
+def test_a_path_that_can_be_none_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_prompt(name, folder=tmp_path)

@@ -62,3 +62,52 @@ def test_one_that_does_not_import_is_one_line(package: Path) -> None:
     assert done.returncode == 2
     assert "entail.backend: found broken" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+BROKEN = {
+    "raises": "raise RuntimeError('no driver,\\nnot here')",
+    "exits": "import sys; sys.exit(3)",
+    "misspelt": "def f(:",
+    "interrupts": "class Odd(BaseException): ...\nraise Odd('odd')",
+    "mute": "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute",
+    "other": "Config = 3",
+    "nameless": (
+        "from riveg.protocols import BackendConfig\nclass Config(BackendConfig):\n    pass"
+    ),
+}
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A folder on the path with packages whose backends cannot be loaded."""
+    folder = tmp_path / "site"
+    metadata = folder / "broken-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    for name, code in BROKEN.items():
+        (folder / f"broken_{name}.py").write_text(code + "\n", encoding="utf-8")
+    points = "\n".join(f"tag.{name} = broken_{name}:Config" for name in BROKEN)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        f"[riveg.backends]\n{points}\ntag.nowhere = nowhere:Config\ntag.shapeless = broken_raises\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("name", [*BROKEN, "nowhere"])
+def test_whatever_a_module_raises_it_is_one_line(broken: Path, name: str) -> None:
+    done = riveg(broken, "validate", "quickstart", "--set", f"tag.backend={name}")
+    assert done.returncode == 2, done.stdout
+    assert f"found {name}; tag: backend {name!r}" in done.stderr
+    assert len(done.stderr.splitlines()) == 2  # the problem, and that it is one
+    assert "1 problem" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("show", "backends")])
+def test_broken_backends_are_listed_as_such(broken: Path, command: tuple[str, ...]) -> None:
+    done = riveg(broken, *command)
+    assert done.returncode == 0, done.stderr
+    assert "grabcut" in done.stdout  # what comes after them
+    assert "SystemExit: 3" in done.stdout
+    for name in (*BROKEN, "nowhere", "shapeless"):
+        assert name in done.stdout
+    assert done.stdout.count("is broken") >= len(BROKEN) + 2

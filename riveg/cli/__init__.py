@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
 from types import FrameType
 
 import typer
@@ -30,10 +32,21 @@ app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 
 
+def _print_version(asked: bool) -> None:
+    from riveg import __version__
+
+    if asked:
+        typer.echo(f"riveg {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
     debug: bool = typer.Option(False, "--debug", help="Show tracebacks and log what happens."),
+    _version: bool = typer.Option(
+        False, "--version", help="Show the version.", is_eager=True, callback=_print_version
+    ),
 ) -> None:
     """Options of every command."""
     import logging
@@ -49,12 +62,13 @@ def options(
 def main() -> None:
     """Entry point of the ``riveg`` command: a user's mistake is one line and exit code 2."""
     signal.signal(signal.SIGTERM, _interrupt)
+    _escape_what_cannot_be_shown()
     debug = "--debug" in sys.argv
     try:
         app()
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # typer has turned the KeyboardInterrupt into it
-            _say("interrupted; give the same command again and it goes on where it stopped")
+            _say("interrupted" + (_GOES_ON if goes_on(sys.argv[1:]) else ""))
         raise
     except RivegError as error:
         if debug:
@@ -70,6 +84,19 @@ def main() -> None:
 
 
 _INTERRUPTED = 130
+_GOES_ON = "; give the same command again and it goes on where it stopped"
+
+
+def goes_on(arguments: Sequence[str]) -> bool:
+    """Whether an interrupted command of these arguments keeps what it has done."""
+    words = [word for word in arguments if not word.startswith("-")]
+    return words[:1] == ["run"] or words[:2] == ["train", "tagger"]
+
+
+def _escape_what_cannot_be_shown() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _told(error: OSError) -> str:

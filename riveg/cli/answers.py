@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from riveg.cli.tables import box_text, region_text
+from riveg.cli.visible import counted
 from riveg.results import StageAnswer
 from riveg.types import Entity, Sample
 
@@ -21,7 +22,7 @@ def stage_lines(answer: StageAnswer) -> Iterator[str]:
 
 
 def _input_lines(sample: Sample) -> Iterator[str]:
-    yield f"{len(sample.tokens)} tokens"
+    yield counted(len(sample.tokens), "token")
     if sample.caption:
         yield f"caption: {sample.caption}"
 

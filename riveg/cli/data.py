@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.visible import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -21,7 +23,7 @@ _DATA = typer.Argument(help="A shipped dataset, a dataset YAML, or a .jsonl/.csv
 @app.command()
 def check(
     data: str = _DATA,
-    split: str | None = typer.Option(None, help="Only this split [default: all]."),
+    split: str | None = typer.Option(None, help="Only this split (default: all)."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
     as_json: bool = typer.Option(False, "--json", help="Print everything as JSON."),
 ) -> None:
@@ -47,7 +49,7 @@ def convert(
     data: str = _DATA,
     to: str = typer.Option(help="jsonl or parquet."),
     out: Path = typer.Option(help="The file to write."),
-    split: str | None = typer.Option(None, help="Only this split [default: all]."),
+    split: str | None = typer.Option(None, help="Only this split (default: all)."),
 ) -> None:
     """Write a dataset, gold included, as one file: exit code 1 if rows had to be left out."""
     from riveg.cli.tables import plain, stdout
@@ -58,7 +60,7 @@ def convert(
     dataset = open_dataset(data, split=split)
     done = convert_dataset(dataset, out, kind_of(to))
     console = stdout()
-    console.print(plain(f"{done.rows} posts written to {out}"), soft_wrap=True)
+    console.print(plain(f"{counted(done.rows, 'post')} written to {out}"), soft_wrap=True)
     if dataset.image_roots:
         roots = ", ".join(map(str, dataset.image_roots))
         console.print(plain(f"pictures stay in {roots}; give it as --images"), soft_wrap=True)
@@ -78,7 +80,7 @@ def _print_report(console: Console, report: Report) -> None:
         console.print()
         console.print(_type_table(report))
     for form, number in _forms(report).items():
-        console.print(plain(f"{number} masks as {form}"))
+        console.print(plain(f"{counted(number, 'mask')} as {form}"))
     for note in report.notes:
         console.print(plain(f"note: {note}"), soft_wrap=True)
     console.print()
@@ -86,7 +88,7 @@ def _print_report(console: Console, report: Report) -> None:
         console.print("no defects")
         return
     console.print(_defect_table(report))
-    console.print(f"{len(report.defects)} defects; all of them: --json")
+    console.print(f"{counted(len(report.defects), 'defect')}; all of them: --json")
 
 
 def _count_table(report: Report) -> Table:

@@ -12,20 +12,21 @@ def doctor() -> None:
     from riveg.inventory import EXTRAS, backend_states, install_command, missing_of_extra
 
     console = stdout()
-    console.print(f"riveg {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    console.print(f"GPU: {_gpu()}")
+    python, machine = platform.python_version(), platform.platform()
+    console.print(f"riveg {__version__}, Python {python}, {machine}", soft_wrap=True)
+    console.print(f"GPU: {_gpu()}", markup=False, soft_wrap=True)
     console.print("extras", style="bold")
     for extra in EXTRAS:
         missing = missing_of_extra(extra)
         if missing:
             needed = f"lacks {', '.join(missing)}: {install_command(extra)}"
-            console.print(f"  {extra:<14} {needed}", markup=False)
+            console.print(f"  {extra:<14} {needed}", markup=False, soft_wrap=True)
         else:
-            console.print(f"  {extra:<14} there", markup=False)
+            console.print(f"  {extra:<14} there", markup=False, soft_wrap=True)
     console.print("backends", style="bold")
     for state in backend_states():
         works = "works" if state.missing is None else f"lacks {state.missing}: {state.command}"
-        console.print(f"  {state.stage:<8} {state.name:<18} {works}", markup=False)
+        console.print(f"  {state.stage:<8} {state.name:<18} {works}", markup=False, soft_wrap=True)
 
 
 def _gpu() -> str:

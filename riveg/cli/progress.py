@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from riveg.cli.visible import counted
+
 
 class RichProgress:
     """Implements :class:`riveg.execution.Progress`."""
@@ -62,7 +64,7 @@ class RichProgress:
             return
         elapsed = self._bars.tasks[self._task].elapsed or 0.0
         rate = f"{self._samples / elapsed:.1f}/s" if elapsed > 0.2 else ""
-        noted = f"{self._issues} issues" if self._issues else ""
+        noted = counted(self._issues, "issue") if self._issues else ""
         self._bars.update(self._task, advance=samples, rate=rate, issues=noted)
 
     def end(self, seconds: float) -> None:
@@ -70,8 +72,8 @@ class RichProgress:
         if self._task is not None:
             self._bars.update(self._task, total=self._samples, completed=self._samples)
         if not self._console.is_terminal:
-            noted = f", {self._issues} issues" if self._issues else ""
+            noted = f", {counted(self._issues, 'issue')}" if self._issues else ""
             self._console.print(
-                f"{self._stage:<9} {self._samples} samples in {seconds:.1f} s{noted}",
+                f"{self._stage:<9} {counted(self._samples, 'sample')} in {seconds:.1f} s{noted}",
                 highlight=False,
             )

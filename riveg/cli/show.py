@@ -77,6 +77,7 @@ def show_run(
     from itertools import islice
 
     from riveg.cli.tables import entity_table, stdout
+    from riveg.cli.visible import counted
     from riveg.results import read_records, stage_answers
 
     console = stdout()
@@ -87,7 +88,7 @@ def show_run(
     console.print(entity_table(islice(records, limit)))
     rest = sum(1 for _ in records)
     if rest:
-        console.print(f"and {rest} more samples (partial: --limit {limit})")
+        console.print(f"and {counted(rest, 'more sample')} (partial: --limit {limit})")
 
 
 def _print_answers(console: Console, answers: tuple[StageAnswer, ...]) -> None:

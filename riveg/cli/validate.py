@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import typer
 
 from riveg.cli.visible import visible
+
+if TYPE_CHECKING:
+    from riveg.config import SystemConfig
 
 
 def validate(
@@ -13,7 +19,7 @@ def validate(
         [], "--set", metavar="STAGE.KEY=VALUE", help="Change the system; may be repeated."
     ),
 ) -> None:
-    """Check a configuration: files, keys, values, and what its backends need. Loads nothing."""
+    """Check a configuration: keys, values, the files it names. No model is loaded."""
     from riveg.cli.tables import plain, stdout
     from riveg.config import InvalidConfig, load_config
     from riveg.inventory import missing_package
@@ -21,11 +27,8 @@ def validate(
     try:
         config = load_config(system, overrides)
     except InvalidConfig as error:
-        for problem in error.problems:
-            typer.echo(visible(str(problem)), err=True)
-        count = len(error.problems)
-        typer.echo(f"{count} problem{'s' if count > 1 else ''}", err=True)
-        raise typer.Exit(2) from error
+        _refuse(list(map(str, error.problems)))
+    _refuse(list(_absent(config)))
     console = stdout()
     stages = ", ".join(f"{step.stage.name}: {step.config.name}" for step in config.steps)
     console.print(plain(f"{config.file}: {config.name} is right ({stages})"))
@@ -34,3 +37,32 @@ def validate(
         if package:
             name = f"{step.stage.name}: {step.config.name}"
             console.print(f"to run it, {name} needs {package}: {command}", markup=False)
+
+
+def _absent(config: SystemConfig) -> Iterator[str]:
+    """Prompts, weights and data that a run would not find."""
+    from riveg.datasets import open_dataset
+    from riveg.errors import RivegError
+    from riveg.inventory import missing_package
+
+    for step in config.steps:
+        if missing_package(type(step.config))[0]:
+            continue  # what it needs is told apart, and its files may lie in that package
+        try:
+            step.config.contents(config.base)
+        except (RivegError, OSError, ValueError) as error:
+            yield f"{step.stage.name}: {error}"
+    if config.data is not None:
+        try:
+            open_dataset(config.data)
+        except (RivegError, OSError) as error:
+            yield f"data: {error}"
+
+
+def _refuse(problems: list[str]) -> None:
+    if not problems:
+        return
+    for problem in problems:
+        typer.echo(visible(problem), err=True)
+    typer.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", err=True)
+    raise typer.Exit(2)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from riveg.datasets.columns import COLUMNS, ColumnRules, row_of_columns
+from riveg.datasets.column_names import known_columns
+from riveg.datasets.columns import ColumnRules, row_of_columns
 from riveg.datasets.dataset import Row
 from riveg.errors import MissingExtra, UserError
 
@@ -103,9 +104,10 @@ def _rows(
 def _holds_pictures(schema: Any) -> bool:
     import pyarrow as pa
 
-    if "image" not in schema.names:
+    own = [name for name, known in known_columns(schema.names).items() if known == "image"]
+    if not own:
         return False
-    kind = schema.field("image").type
+    kind = schema.field(own[0]).type
     return bool(
         pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
     )
@@ -127,7 +129,7 @@ def _parquet_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
     import pyarrow as pa
 
     with _parquet(path) as file:
-        wanted = [name for name in file.schema_arrow.names if name in COLUMNS]
+        wanted = [*known_columns(file.schema_arrow.names)]
         try:
             for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
                 yield batch.to_pylist()
@@ -148,7 +150,7 @@ def _saved(path: Path) -> Any:
 
 def _folder_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
     saved = _saved(path)
-    wanted = [name for name in saved.column_names if name in COLUMNS]
+    wanted = [*known_columns(saved.column_names)]
     # As Arrow, so that pictures stay the bytes and paths they are stored as.
     for table in saved.select_columns(wanted).with_format("arrow").iter(batch_size=_BATCH):
         yield table.to_pylist()

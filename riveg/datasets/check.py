@@ -80,6 +80,9 @@ def check(dataset: Dataset) -> Report:
                 else:
                     defects += _boxes_outside(row, row.size, "declared")
             splits[split] = tally.counts()
+            if not splits[split].samples:
+                place = dataset.reader.files[split].name
+                defects.append(Defect("no-samples", place, "holds no sample"))
     return Report(
         dataset=dataset.name,
         version=dataset.version,

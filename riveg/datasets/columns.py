@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from riveg.datasets.column_names import known_columns
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.datasets.entities_column import decode_entities
 from riveg.text import Offsets, join_tokens, tokenise
 from riveg.types import Gold, ImageRef, Issue, Sample
-
-COLUMNS = ("id", "text", "tokens", "offsets", "image", "caption", "entities")
-"""Every column that is read; others may stand beside them and are passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,8 @@ def row_of_columns(
     """The row of one line; its id is ``fallback_id`` where the line has none.
 
     Args:
-        columns: Value by column name, or why the line cannot be read at all.
+        columns: Value by the column's own name, or why the line cannot be read at all; a value
+            that cannot be read is a :class:`Fault` itself.
         place: File and line.
         fallback_id: For example ``line-12``.
         rules: How to read them.
@@ -70,6 +69,7 @@ def row_of_columns(
     """
     if isinstance(columns, Fault):
         return Row(place, Sample(fallback_id, "", (), (), issues=_issues([columns], place)))
+    columns = {name: columns[own] for own, name in known_columns(columns).items()}
     identity = _identity(columns)
     wording = _wording(columns)
     image = _image(columns.get("image"), rules.pictures)
@@ -90,6 +90,9 @@ def row_of_columns(
     value = columns.get("entities")
     if not annotated or value is None or isinstance(wording, Fault):
         return Row(place, sample)
+    if isinstance(value, Fault):
+        message = f"what is in 'entities' {value.message}"
+        return Row(place, sample, defects=(Defect("bad-entities", place, message),))
     return _with_gold(value, sample, place, rules.label_map)
 
 
@@ -117,6 +120,8 @@ def _string(columns: Mapping[str, object], name: str) -> str | Fault | None:
     value = columns.get(name)
     if value is None or value == "":
         return None
+    if isinstance(value, Fault):
+        return Fault(f"bad-{name}", f"what is in {name!r} {value.message}")
     if not isinstance(value, str):
         return Fault(f"bad-{name}", f"expected a string in {name!r}, found {_shown(value)}")
     if not _is_unicode(value):
@@ -127,11 +132,15 @@ def _string(columns: Mapping[str, object], name: str) -> str | Fault | None:
 def _wording(columns: Mapping[str, object]) -> _Wording | Fault:
     text = columns.get("text")
     tokens = columns.get("tokens")
+    for name, value in (("text", text), ("tokens", tokens)):
+        if isinstance(value, Fault):
+            return Fault(f"bad-{name}", f"what is in {name!r} {value.message}")
     if text is None and tokens is None:
         return Fault("missing-text", "neither 'text' nor 'tokens' is given")
-    if text is not None and not (isinstance(text, str) and _is_unicode(text)):
-        problem = "not valid Unicode" if isinstance(text, str) else f"found {_shown(text)}"
-        return Fault("bad-text", f"expected a string in 'text', {problem}")
+    if text is not None and not isinstance(text, str):
+        return Fault("bad-text", f"expected a string in 'text', found {_shown(text)}")
+    if text is not None and not _is_unicode(text):
+        return Fault("bad-text", "what is in 'text' is not valid Unicode")
     if tokens is None:
         return _Wording(str(text), *tokenise(str(text)))
     if not isinstance(tokens, list | tuple) or not all(map(_is_token, tokens)):

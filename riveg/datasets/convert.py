@@ -33,14 +33,16 @@ class Conversion:
 def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
     """Writes a dataset's samples, with their gold in the column ``entities``.
 
-    The file appears when it is whole. Rows without usable text have nothing to be written and are
-    returned. Pictures are not copied: their paths stay as they are.
+    The file appears when it is whole, and never in place of another. Rows without usable text have
+    nothing to be written and are returned. Pictures are not copied: their paths stay as they are.
 
     Raises:
-        UserError: If two rows have one id, the gold of one is unusable, or ``target`` cannot be
-            written.
+        UserError: If ``target`` exists or cannot be written, two rows have one id, or the gold of
+            one is unusable.
         MissingExtra: If Parquet is asked for and pyarrow is not installed.
     """
+    if os.path.lexists(target):
+        raise UserError(f"{target}: is there already; choose another --out, or remove it")
     left_out: list[Issue] = []
     columns = _written_rows(dataset, left_out)
     try:

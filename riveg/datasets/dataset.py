@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -96,9 +96,14 @@ class Dataset:
         return tuple(replace(self, splits=(split,)) for split in self.splits)
 
     def rows(self, *, annotated: bool = True) -> Iterator[Row]:
-        """Samples with their gold and with what is wrong at their place, for checks and copies."""
+        """Samples with their gold and with what is wrong at their place, for checks and copies.
+
+        A picture's absolute path that lies below one of the roots becomes the relative one.
+        """
+        roots = [_Root.of(root) for root in self.image_roots]
         for split in self.splits:
-            yield from self.reader.rows(split, annotated=annotated)
+            for row in self.reader.rows(split, annotated=annotated):
+                yield _with_relative_picture(row, roots)
 
     def unique_rows(self, *, annotated: bool) -> Iterator[Row]:
         """Rows, as long as no id comes twice.
@@ -145,6 +150,46 @@ class Dataset:
             gold = usable_gold(row)
             if gold is not None:
                 yield row.sample, gold
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A picture folder under its absolute names: as it was given, and with links followed."""
+
+    given: Path
+    real: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> _Root:
+        return cls(folder.absolute(), folder.resolve())
+
+    def relative(self, path: Path) -> Path | None:
+        for folder in (self.given, self.real):
+            if path != folder and path.is_relative_to(folder):
+                return path.relative_to(folder)
+        return None
+
+
+def _with_relative_picture(row: Row, roots: Sequence[_Root]) -> Row:
+    image = row.sample.image
+    if image is None or not Path(image.path).is_absolute() or ".." in Path(image.path).parts:
+        return row
+    for position, root in enumerate(roots):
+        relative = root.relative(Path(image.path))
+        if relative is None:
+            continue
+        # The first root that has the file wins, and it must be the one that was meant.
+        if any(_exists(earlier.given / relative) for earlier in roots[:position]):
+            return row
+        return replace(row, sample=replace(row.sample, image=replace(image, path=str(relative))))
+    return row
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # for example a name that is too long
+        return False
 
 
 def usable_gold(row: Row) -> Gold | None:

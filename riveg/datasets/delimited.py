@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from riveg.datasets.column_names import known_columns, separation
 from riveg.datasets.columns import ColumnRules, Fault, row_of_columns
 from riveg.datasets.dataset import Row
+from riveg.datasets.encoding import open_utf_8
 from riveg.errors import UserError
 
 _LONGEST_CELL = 16 * 1024 * 1024
@@ -50,7 +53,9 @@ def _lines(path: Path) -> Iterator[tuple[int, Sequence[str] | Fault]]:
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     try:
         # What is no UTF-8 must spoil its own row only: it comes as lone surrogates.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
+        with io.TextIOWrapper(
+            open_utf_8(path), encoding="utf-8-sig", errors="surrogateescape", newline=""
+        ) as handle:
             # Strict, since otherwise a quote that is never closed swallows all rows after it.
             reader = csv.reader(handle, strict=True)
             while True:
@@ -72,9 +77,14 @@ def _lines(path: Path) -> Iterator[tuple[int, Sequence[str] | Fault]]:
 def _header(first: tuple[int, Sequence[str] | Fault], path: Path) -> Sequence[str]:
     number, cells = first
     if isinstance(cells, Fault):
-        raise UserError(f"{path}:{number}: {cells.message}")
+        # Quoted names that are not separated by commas are no CSV at all.
+        with path.open(encoding="utf-8-sig", errors="replace") as handle:
+            problem = separation(handle.readline())
+        raise UserError(f"{path}:{number}: {problem or cells.message}")
     if not cells:
         raise UserError(f"{path}: is empty; expected a header line")
+    if not all(map(_is_utf_8, cells)):
+        raise UserError(f"{path}:{number}: is not UTF-8; save it as UTF-8")
     twice = [name for name in cells if cells.count(name) > 1]
     if twice:
         raise UserError(f"{path}:{number}: the column {twice[0]!r} stands twice in the header")
@@ -85,10 +95,18 @@ def _columns(header: Sequence[str], cells: Sequence[str]) -> Mapping[str, object
     if len(cells) != len(header):
         return Fault("bad-csv", f"expected {len(header)} cells, found {len(cells)}")
     columns: dict[str, object] = dict(zip(header, cells, strict=True))
-    for name in _JSON_COLUMNS:
-        if name in columns:
-            columns[name] = _json(str(columns[name]))
+    for own, name in known_columns(header).items():
+        cell = str(columns[own])
+        if not _is_utf_8(cell):
+            columns[own] = Fault("bad-encoding", "is not UTF-8; save the file as UTF-8")
+        elif name in _JSON_COLUMNS:
+            columns[own] = _json(cell)
     return columns
+
+
+def _is_utf_8(cell: str) -> bool:
+    """Whether no byte of it had to be read as a lone surrogate."""
+    return cell.isascii() or not any("\udc80" <= character <= "\udcff" for character in cell)
 
 
 def _json(cell: str) -> object:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from riveg.datasets.columns import ColumnRules, Fault, row_of_columns
 from riveg.datasets.dataset import Row, quoted
+from riveg.datasets.encoding import open_utf_8
 from riveg.errors import UserError
 
 _LOOKED_AT = 100
@@ -44,7 +45,7 @@ class JsonlReader:
 
 def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, object] | Fault]]:
     try:
-        with path.open("rb") as handle:
+        with open_utf_8(path) as handle:
             for number, raw in enumerate(handle, start=1):
                 line = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
                 if line.strip():
@@ -57,7 +58,9 @@ def _parsed(line: bytes) -> Mapping[str, object] | Fault:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Fault("bad-encoding", f"not UTF-8 at byte {error.start} of the line")
+        return Fault(
+            "bad-encoding", f"not UTF-8 at byte {error.start} of the line; save the file as UTF-8"
+        )
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

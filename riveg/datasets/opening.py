@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from riveg.datasets.arrow import HuggingFaceReader, ParquetReader, is_saved_folder, saved_splits
+from riveg.datasets.column_names import header_problem, known_columns, missing_picture_note
 from riveg.datasets.columns import ColumnRules
 from riveg.datasets.config import (
     DatasetConfig,
@@ -190,11 +191,12 @@ def _tabular(
         image_roots = (*image_roots, folder)
     columns = {split: reader.columns(split) for split in files}
     for split, names in columns.items():
-        if names and not {"text", "tokens"} & {*names}:
-            near = suggest("text", names)
-            raise UserError(f"{files[split]}: has neither a column text nor tokens; {near}")
-    has_gold = any("entities" in names for names in columns.values())
-    no_picture = [split for split, names in columns.items() if "image" not in names]
+        problem = header_problem(names) if names else None
+        if problem is not None:
+            raise UserError(f"{files[split]}: {problem}")
+    known = {split: {*known_columns(names).values()} for split, names in columns.items()}
+    has_gold = any("entities" in names for names in known.values())
+    no_picture = [split for split, names in known.items() if "image" not in names]
     return Dataset(
         name=name,
         version=None,
@@ -203,7 +205,9 @@ def _tabular(
         labels=(),
         has_gold=has_gold,
         has_boxes=has_gold and _tells_boxes(reader, files),
-        notes=tuple(f"{files[split].name} has no column image" for split in no_picture),
+        notes=tuple(
+            f"{files[split].name} {missing_picture_note(columns[split])}" for split in no_picture
+        ),
         reader=reader,
     )
 

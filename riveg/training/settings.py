@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from riveg.config import Document, InvalidConfig
-from riveg.errors import UserError
+from riveg.documents import Document, InvalidConfig, parse_override
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -28,14 +26,10 @@ def read_settings(path: Path, kind: type[Settings], overrides: Sequence[str] = (
         UserError: If the file or an override cannot be read.
     """
     document = Document.read(path)
-    values = dict(document.values)
-    for item in overrides:
-        key, separator, text = item.partition("=")
-        if not separator:
-            raise UserError(f"--set {item}: expected KEY=VALUE")
-        values[key] = yaml.safe_load(text)
+    replaced = dict(parse_override(item, "KEY=VALUE") for item in overrides)
+    document = document.override({**document.values, **replaced}, replaced)
     try:
-        settings = kind(**values)
+        settings = kind(**document.values)
     except ValidationError as error:
         problems = document.validation_problems(error, kind)
         raise InvalidConfig([*document.problems, *problems]) from error

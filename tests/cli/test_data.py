@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from riveg.cli.data import app
 from riveg.datasets import open_dataset
+from riveg.errors import UserError
 
 RUNNER = CliRunner()
 
@@ -66,3 +67,33 @@ def test_convert_tells_what_it_left_out(posts: Path) -> None:
     result = RUNNER.invoke(app, ["convert", str(posts), "--to", "jsonl", "--out", str(copy)])
     assert result.exit_code == 1
     assert "left out: bad-json" in result.output
+
+
+@pytest.mark.parametrize("target", ["posts.jsonl", "other.txt", "folder", "link"])
+def test_convert_overwrites_nothing(posts: Path, target: str) -> None:
+    (posts.parent / "folder").mkdir()
+    (posts.parent / "other.txt").write_text("mine")
+    (posts.parent / "link").symlink_to("nowhere")
+    before = {path: path.read_bytes() for path in posts.parent.iterdir() if path.is_file()}
+    out = posts.with_name(target)
+    result = RUNNER.invoke(app, ["convert", str(posts), "--to", "jsonl", "--out", str(out)])
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception) == (f"{out}: is there already; choose another --out, or remove it")
+    after = {path: path.read_bytes() for path in posts.parent.iterdir() if path.is_file()}
+    assert after == before
+
+
+def test_a_header_alone_is_a_defect(tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    path.write_text("text,image\n")
+    result = RUNNER.invoke(app, ["check", str(path)])
+    assert result.exit_code == 1
+    assert "no-samples" in result.output
+    assert "1 defect; all of them" in result.output
+
+
+def test_one_post_is_one_post(tmp_path: Path) -> None:
+    path, copy = tmp_path / "posts.csv", tmp_path / "copy.jsonl"
+    path.write_text("text,image\na,\n")
+    result = RUNNER.invoke(app, ["convert", str(path), "--to", "jsonl", "--out", str(copy)])
+    assert "1 post written" in result.output

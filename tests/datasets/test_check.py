@@ -87,6 +87,13 @@ def test_identical_bytes_under_two_names(tmp_path: Path) -> None:
     assert "'b.png' has the same bytes as 'a.png' of test.jsonl:1" in report.defects[0].message
 
 
+def test_a_split_without_samples_is_a_defect(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    report = posts(tmp_path, train=[{"id": "a"}], dev=[])
+    (defect,) = report.defects
+    assert (defect.kind, defect.where) == ("no-samples", "dev.jsonl")
+
+
 def test_two_posts_may_share_one_file(tmp_path: Path) -> None:
     png(tmp_path / "images" / "a.png")
     rows = [{"id": n, "image": "a.png"} for n in "ab"]

@@ -260,7 +260,7 @@ def test_a_file_without_annotation_has_no_gold(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"texts,image\na,b\n", "did you mean text"),
+        (b"texts,image\na,b\n", "found column 'texts', expected 'text'"),
         (b"text,text\na,b\n", "'text' stands twice"),
         (b'"text\n', "not CSV"),
     ],

@@ -122,17 +122,20 @@ def test_rows_without_usable_text_are_left_out_and_told(tmp_path: Path) -> None:
     ],
     ids=["duplicate", "bad gold", "late gold"],
 )
-def test_a_failed_copy_leaves_nothing_and_the_old_file_whole(
-    tmp_path: Path, lines: str, message: str
-) -> None:
+def test_a_failed_copy_leaves_nothing(tmp_path: Path, lines: str, message: str) -> None:
     (tmp_path / "posts.jsonl").write_text(lines)
     target = tmp_path / "copies" / "copy.jsonl"
-    target.parent.mkdir()
-    target.write_text("what was there")
     with pytest.raises(UserError, match=message):
         convert(open_dataset(str(tmp_path / "posts.jsonl")), target, "jsonl")
-    assert target.read_text() == "what was there"
-    assert len(list(target.parent.iterdir())) == 1
+    assert list(target.parent.iterdir()) == []
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    source = tmp_path / "posts.jsonl"
+    source.write_text('{"text": "a"}\n')
+    with pytest.raises(UserError, match="is there already; choose another --out, or remove it"):
+        convert(open_dataset(source), source, "jsonl")
+    assert source.read_text() == '{"text": "a"}\n'
 
 
 def test_targets_that_cannot_be(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from riveg.errors import UserError
 from riveg.prompts import Prompt, load_prompt
 from riveg.protocols import BackendConfig, BuildContext, Mention
 from riveg.types import Expression, Issue
@@ -36,7 +37,14 @@ class TemplateRewriterConfig(BackendConfig):
         return TemplateRewriter(load_prompt(self.prompt, folder=context.base))
 
     def contents(self, base: Path) -> Mapping[str, str]:
-        return {"prompt": load_prompt(self.prompt, folder=base).fingerprint}
+        """Digest of the prompt.
+
+        Raises:
+            UserError: As in building: a prompt that fits no mention is found before the run.
+        """
+        prompt = load_prompt(self.prompt, folder=base)
+        prompt.require(_BLOCK, _VALUES)
+        return {"prompt": prompt.fingerprint}
 
 
 class TemplateRewriter:
@@ -51,18 +59,21 @@ class TemplateRewriter:
         self._prompt = prompt
 
     def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
-        """One line of text each, marked as the template's."""
+        """One line of text each, marked as the template's; an Issue where the prompt fails."""
         return [self._rewrite(mention) for mention in mentions]
 
     def _rewrite(self, mention: Mention) -> Expression | Issue:
         entity = mention.entity
         caption = mention.sample.caption or ""
-        text = self._prompt.render(
-            _BLOCK,
-            mention=entity.text,
-            label=entity.label,
-            caption_words=tuple(_WORD.findall(caption.lower())),
-        )
+        try:
+            text = self._prompt.render(
+                _BLOCK,
+                mention=entity.text,
+                label=entity.label,
+                caption_words=tuple(_WORD.findall(caption.lower())),
+            )
+        except UserError as error:
+            return Issue("rewrite", entity.id, "prompt-failed", str(error))
         line = " ".join(text.split())
         if not line:
             message = f"{self._prompt.name} renders to nothing for {entity.text!r}"

@@ -96,3 +96,26 @@ def test_a_prompt_that_renders_to_nothing_is_an_issue(tmp_path: Path) -> None:
     (answer,) = build("mine.jinja", tmp_path).rewrite([mention("Ann", "PER")])
     assert isinstance(answer, Issue)
     assert (answer.kind, answer.entity_id) == ("empty-expression", "e0")
+
+
+@pytest.mark.parametrize("body", ["{{ caption_words[0].upper() }}", "{{ mention[5].upper() }}"])
+def test_a_prompt_that_fails_at_one_mention_is_an_issue_there(tmp_path: Path, body: str) -> None:
+    (tmp_path / "mine.jinja").write_text(f"{{% block expression %}}\n{body}\n{{% endblock %}}")
+    mentions = [mention("Houston", "LOC", "a city"), mention("Ann", "PER")]
+    good, bad = build("mine.jinja", tmp_path).rewrite(mentions)
+    assert isinstance(good, Expression)
+    assert isinstance(bad, Issue)
+    assert (bad.stage, bad.kind, bad.entity_id) == ("rewrite", "prompt-failed", "e0")
+    assert "mine.jinja:2" in bad.message
+
+
+@pytest.mark.parametrize("name", ["range", "mentoin"])
+def test_what_no_mention_has_is_found_before_the_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.jinja").write_text(
+        f"{{% block expression %}}{{{{ {name} }}}}{{% endblock %}}"
+    )
+    config = TemplateRewriterConfig(prompt="mine.jinja")
+    with pytest.raises(UserError, match=f"needs a value for '{name}'"):
+        config.contents(tmp_path)
+    with pytest.raises(UserError, match=f"needs a value for '{name}'"):
+        config.build(make_context(tmp_path))

@@ -1,0 +1,129 @@
+"""What holds for every command: encodings, the version, interrupts, numbers in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from riveg import __version__
+from riveg.cli import goes_on
+from riveg.cli.visible import counted
+
+ROOT = Path(__file__).resolve().parents[2]
+ASTRONAUT = ROOT / "data" / "quickstart" / "images" / "qs01-astronaut.jpg"
+
+
+def riveg(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "riveg", *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **environment},
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_output_that_the_terminal_cannot_show_is_escaped(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "posts.jsonl"
+    rows = [{"id": "東京", "text": "東京 ☕ café …" * 30}, {"id": "東京", "text": "ok"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = riveg("data", "check", path, PYTHONIOENCODING=encoding)
+    assert done.returncode == 1, done.stderr
+    assert "duplicate-id" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert r"\u6771" in done.stdout
+    missing = riveg("data", "check", tmp_path / "東京.csv", PYTHONIOENCODING=encoding)
+    assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_runs_survive_narrow_encodings(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_text(json.dumps({"id": "東京", "text": "Tom Hanks in 東京 ☕ " * 12}) + "\n")
+    folder = tmp_path / "run"
+    run = ("run", "quickstart", "--data", path, "--out", folder)
+    for command in (run, ("show", "run", folder), ("show", "run", folder, "--id", "東京")):
+        done = riveg(*command, PYTHONIOENCODING=encoding, PYTHONUTF8="1")
+        assert done.returncode == 0, done.stderr
+        assert "Tom Hanks" in done.stdout
+
+
+def test_version() -> None:
+    done = riveg("--version")
+    assert (done.returncode, done.stdout) == (0, f"riveg {__version__}\n")
+
+
+def test_doctor_never_breaks_a_command() -> None:
+    done = riveg("doctor", COLUMNS="40")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "pip install" in line]
+    assert lines
+    assert all(line.endswith(('"', "riveg")) or "pip install " in line for line in lines)
+    assert not any(line.strip().startswith("install") for line in done.stdout.splitlines())
+    assert all(line.count('"') % 2 == 0 for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", ["check", "convert"])
+def test_help_tells_the_default_split(command: str) -> None:
+    done = riveg("data", command, "--help")
+    assert "(default: all)" in " ".join(done.stdout.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "quickstart"], True),
+        (["--debug", "run", "quickstart"], True),
+        (["train", "tagger", "x.yaml"], True),
+        (["train", "entailer", "x.yaml"], False),
+        (["predict", "--text", "run"], False),
+        (["show", "run", "folder"], False),
+        (["data", "convert", "run"], False),
+        ([], False),
+    ],
+)
+def test_only_what_goes_on_may_say_so(arguments: list[str], expected: bool) -> None:
+    assert goes_on(arguments) is expected
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_an_interrupted_command_promises_nothing(tmp_path: Path) -> None:
+    pipe = tmp_path / "entailer.yaml"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "riveg", "train", "entailer", str(pipe)],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    with pipe.open("w"):  # opens when the command has begun to read
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip() == "riveg: interrupted"
+
+
+def test_a_picture_of_a_former_post_does_not_stay(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = riveg("predict", "--text", "Eileen Collins", "--image", ASTRONAUT, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert (out / "overlay.png").is_file()
+    done = riveg("predict", "--text", "Ada Lovelace", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in out.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, "0 samples"), (1, "1 sample"), (2, "2 samples")]
+)
+def test_numbers_and_their_words_agree(number: int, expected: str) -> None:
+    assert counted(number, "sample") == expected

@@ -1,0 +1,47 @@
+"""Training configurations: a mistake is told with its place."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from riveg.config import InvalidConfig
+from riveg.errors import UserError
+from riveg.training.settings import read_settings
+
+
+class Small(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    data: str
+    rounds: int = Field(default=1, ge=1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text("data: quickstart\nrounds: 2\n")
+    return path
+
+
+def test_overrides_are_read_as_yaml(file: Path) -> None:
+    assert read_settings(file, Small, ["rounds=3"]) == Small(data="quickstart", rounds=3)
+
+
+@pytest.mark.parametrize("text", ["2020-13-45", "[", "[" * 5000 + "]" * 5000, "&a [*a]", "@x"])
+def test_an_override_that_is_no_yaml_is_text(file: Path, text: str) -> None:
+    assert read_settings(file, Small, [f"data={text}"]).data == text
+
+
+def test_a_problem_of_an_override_is_not_the_files(file: Path) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        read_settings(file, Small, ["rounds=0"])
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.key) == ("--set rounds", None, "rounds")
+
+
+@pytest.mark.parametrize("text", ["data: 2020-13-45\n", "data: &a [*a]\n", "data: " + "[" * 5000])
+def test_what_is_no_yaml_is_refused(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(UserError, match="not YAML"):
+        read_settings(file, Small)
