@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -264,8 +263,8 @@ class Run:
             reports = list(LocalExecutor().map(task, range(parts)))
             seconds = time.monotonic() - started
             self._progress.end(seconds)
+            # The backend goes with its task: its memory is free before the next stage.
             del task
-            gc.collect()
             yield StageReport(
                 stage=step.stage.name,
                 backend=step.config.name,

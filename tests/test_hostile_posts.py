@@ -251,6 +251,7 @@ def test_predict_gives_hostile_text_back(name: str) -> None:
 SYSTEM = load_system("quickstart")
 
 
+@pytest.mark.slow
 def test_predict_prints_hostile_text_harmlessly(tmp_path: Path) -> None:
     text = " ".join(value.replace("\0", "") for name, value in TEXTS.items() if name != "long")
     picture = tmp_path / "[x] \x1b[31m.jpg"

@@ -17,6 +17,7 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_home_folder_empty(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -45,6 +45,7 @@ def test_every_riveg_command_runs_in_the_order_of_the_page(folder: Path) -> None
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.slow
 def test_the_python_block_runs(folder: Path) -> None:
     done = call([sys.executable, "-c", PYTHON[0]], folder)
     assert done.returncode == 0, done.stderr

@@ -82,6 +82,7 @@ def test_predict_prints_draws_and_records(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "overlay.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_predict_prints_the_record_alone(tmp_path: Path) -> None:
     done = riveg("predict", "--text", "Eileen Collins", "--image", ASTRONAUT, "--json")
     assert json.loads(done.stdout)["entities"][0]["label"] == "PER"
@@ -150,6 +151,7 @@ def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.slow
 def test_help_of_every_command_fits_the_terminal() -> None:
     for command in ("run", "predict", "validate", "doctor", "show", "data", "train"):
         done = riveg(command, "--help")

@@ -158,6 +158,7 @@ def picture(name: str) -> Path:
     return shipped("data", "quickstart", "images", f"{name}.jpg")
 
 
+@pytest.mark.slow
 def test_a_person_with_a_clear_face_is_in_the_picture(system: System) -> None:
     """Plain sentences, no caption, one face: the tagger's and the detector's misses count too."""
     missed = []
