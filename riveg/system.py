@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +17,10 @@ from riveg.errors import UserError
 from riveg.execution import DataSource, Progress, Run, RunReport, Silence
 from riveg.images import ImageLoader
 from riveg.pipeline import StageRunner, require_packages
+from riveg.posts import as_source, make_sample, picture_on_disk
 from riveg.protocols import BuildContext, PictureSource
 from riveg.runs import RunFolder, write_atomically
-from riveg.text import tokenise
-from riveg.types import SCHEMA_VERSION, Gold, ImageRef, Issue, Sample
+from riveg.types import SCHEMA_VERSION, Gold, ImageRef, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,54 +36,6 @@ _PACKAGES = (
     "rapidocr",
     "torch",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Samples made in a program, as a source of data; they are read once for each run."""
-
-    name: str
-    image_roots: tuple[Path, ...]
-    make: Callable[[], Iterable[Sample]]
-    annotation: Sequence[Gold] = ()
-    origin: tuple[str, ...] = ()
-
-    def samples(self) -> Iterator[Sample]:
-        """The samples, in order."""
-        return iter(self.make())
-
-    def gold(self) -> Iterator[Gold]:
-        """Their gold, for oracle backends."""
-        return iter(self.annotation)
-
-
-def make_sample(
-    text: str, *, id: str, image: str | Path | None = None, caption: str | None = None
-) -> Sample:
-    """A sample from raw text, tokenised as the sets are; an empty text is an Issue of the input.
-
-    Raises:
-        UserError: If one of them is no string, or not valid Unicode, as a file name may be.
-    """
-    image = str(image) if isinstance(image, Path) else image
-    for name, value in (("text", text), ("id", id), ("image", image), ("caption", caption)):
-        if value is not None or name in {"text", "id"}:
-            _require_text(name, value)
-    tokens, offsets = tokenise(text)
-    issues = () if tokens else (Issue("input", None, "empty-text", "there is no text to read"),)
-    reference = None if image is None else ImageRef(image)
-    return Sample(id, text, tokens, offsets, image=reference, caption=caption, issues=issues)
-
-
-def _require_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise UserError(f"{name}: expected a text, found {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"{name}: not valid Unicode at character {error.start} of {value!a}; records are UTF-8"
-        ) from error
 
 
 class System:
@@ -120,7 +69,7 @@ class System:
         Raises:
             UserError: If the system reads gold, or a backend's extra is missing.
         """
-        with _picture_on_disk(image) as path:
+        with picture_on_disk(image) as path:
             name = None if path is None else path.name
             sample = make_sample(text, id=id, image=name, caption=caption)
             if path is not None:
@@ -155,7 +104,7 @@ class System:
         Raises:
             UserError: For everything the user can mend, before work begins where possible.
         """
-        source = _as_source(data, Path(images))
+        source = as_source(data, Path(images))
         steps = self.config.until(until)
         folder = RunFolder(Path(out))
         for step in steps:
@@ -284,55 +233,6 @@ def load_system(system: str | Path, *overrides: str) -> System:
         InvalidConfig: With every problem of the configuration.
     """
     return System(load_config(system, overrides))
-
-
-@contextmanager
-def _picture_on_disk(
-    image: str | Path | Image.Image | NDArray[np.uint8] | None,
-) -> Iterator[Path | None]:
-    if image is None:
-        yield None
-    elif isinstance(image, str | Path):
-        yield Path(image)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "picture.png"
-            _decoded(image).convert("RGB").save(path)
-            yield path
-
-
-def _decoded(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
-    from PIL import Image
-
-    if isinstance(image, Image.Image):
-        return image
-    try:
-        return Image.fromarray(image)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"image: expected a path, a PIL picture or an RGB array of bytes, found "
-            f"{type(image).__name__} ({error})"
-        ) from error
-
-
-def _as_source(data: DataSource | Iterable[Sample] | str | Path, root: Path) -> DataSource:
-    if isinstance(data, str | Path):
-        from riveg.datasets import open_dataset
-
-        return open_dataset(str(data))
-    if not isinstance(data, Iterable):
-        return data
-    held = tuple(data)
-    ids: set[str] = set()
-    for sample in held:
-        if not isinstance(sample, Sample):
-            raise UserError(
-                f"run: expected samples, found {type(sample).__name__}; make them with make_sample"
-            )
-        if sample.id in ids:
-            raise UserError(f"run: two samples have the id {sample.id!r}; give each its own")
-        ids.add(sample.id)
-    return Samples("samples", (root,), lambda: held)
 
 
 def _gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:

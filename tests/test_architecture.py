@@ -32,7 +32,7 @@ LAYERS = (
     ("datasets",),
     ("pipeline",),
     ("executors",),
-    ("execution",),
+    ("execution", "posts"),
     ("system", "results"),
     ("training",),
     ("cli",),

@@ -17,9 +17,10 @@ from PIL import Image
 from riveg.config import RunSettings, Step, SystemConfig
 from riveg.errors import UserError
 from riveg.execution import RunReport
+from riveg.posts import Samples, make_sample
 from riveg.protocols import STAGES, BackendConfig, BuildContext
 from riveg.runs import RunFolder, write_atomically
-from riveg.system import Samples, System, make_sample
+from riveg.system import System
 from riveg.types import Gold, Issue, Sample
 
 STAGE = {stage.name: stage for stage in STAGES}

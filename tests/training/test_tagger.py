@@ -15,8 +15,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer  # noqa: E402
 
 from riveg.errors import UserError  # noqa: E402
 from riveg.formats.bio import bio_to_spans  # noqa: E402
+from riveg.posts import make_sample  # noqa: E402
 from riveg.stages.taggers.mini import MiniTagger  # noqa: E402
-from riveg.system import make_sample  # noqa: E402
 from riveg.training.settings import read_settings  # noqa: E402
 from riveg.training.tagger import TaggerTrainingConfig, read_sentences, train_tagger  # noqa: E402
 from riveg.training.tagger_data import MentionSwapper, TaggedSentence  # noqa: E402

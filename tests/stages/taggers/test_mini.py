@@ -10,10 +10,10 @@ from contracts import check_backend
 from riveg.errors import UserError
 from riveg.formats.bio import bio_to_spans
 from riveg.formats.conll import read_conll
+from riveg.posts import make_sample
 from riveg.protocols import BuildContext
 from riveg.resources import asset
 from riveg.stages.taggers.mini import MiniTagger, MiniTaggerConfig, calibrated
-from riveg.system import make_sample
 from riveg.text import join_tokens
 from riveg.types import Entity, Sample
 
