@@ -15,6 +15,8 @@ from riveg import __version__
 from riveg.cli import goes_on
 from riveg.cli.visible import counted
 
+pytestmark = pytest.mark.slow  # every test starts processes
+
 ROOT = Path(__file__).resolve().parents[2]
 ASTRONAUT = ROOT / "data" / "quickstart" / "images" / "qs01-astronaut.jpg"
 
@@ -45,7 +47,6 @@ def test_output_that_the_terminal_cannot_show_is_escaped(tmp_path: Path, encodin
     assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_runs_survive_narrow_encodings(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "posts.jsonl"
@@ -113,7 +114,6 @@ def test_an_interrupted_command_promises_nothing(tmp_path: Path) -> None:
     assert said.strip() == "riveg: interrupted"
 
 
-@pytest.mark.slow
 def test_a_picture_of_a_former_post_does_not_stay(tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = riveg("predict", "--text", "Eileen Collins", "--image", ASTRONAUT, "--out", out)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # every test starts processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -52,7 +54,6 @@ def test_all_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     assert "2 problems" in done.stderr
 
 
-@pytest.mark.slow
 def test_paths_start_at_the_file_or_the_working_folder(tmp_path: Path) -> None:
     folder = tmp_path / "configs"
     folder.mkdir()
