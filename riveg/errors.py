@@ -27,11 +27,16 @@ class UserError(RivegError):
     """Something the user can mend: a path, a configuration, a missing extra. Exit code 2."""
 
 
+def install_command(extra: str) -> str:
+    """The line that installs an extra."""
+    return f'pip install "riveg[{extra}]"'
+
+
 class MissingExtra(UserError):
     """A backend needs packages that an extra brings."""
 
     def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(f'{what} needs the package {package}: pip install "riveg[{extra}]"')
+        super().__init__(f"{what} needs the package {package}: {install_command(extra)}")
 
 
 class ImageFault(RivegError):

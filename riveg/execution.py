@@ -13,7 +13,7 @@ from typing import Protocol
 from riveg.config import Step, SystemConfig
 from riveg.errors import UserError
 from riveg.executors.local import LocalExecutor
-from riveg.pipeline import StageRunner
+from riveg.pipeline import StageRunner, build_runner
 from riveg.protocols import BuildContext, PictureSource
 from riveg.records import decode, encode
 from riveg.resources import text_digest
@@ -202,6 +202,7 @@ class Run:
         self._retry_failed = retry_failed
         self._progress = progress
         self._context = context
+        self._contents: dict[str, dict[str, str]] = {}
 
     def write_input(self, limit: int | None) -> tuple[int, int]:
         """Writes the samples in parts; how many samples and parts there are.
@@ -276,13 +277,14 @@ class Run:
             upstream = folder
 
     def _build(self, step: Step) -> StageRunner:
-        return StageRunner(
-            step,
-            step.config.build(self._context),
-            self._context.images,
-            batch_size=self._config.run.batch_size,
-            gated=any(other.stage.name == "entail" for other in self._config.steps),
-        )
+        size = self._config.run.batch_size
+        return build_runner(self._config, step, self._context, batch_size=size)
+
+    def contents(self, step: Step) -> dict[str, str]:
+        """Digests of the prompts and weights of a step, read once a run: models are large."""
+        if step.stage.name not in self._contents:
+            self._contents[step.stage.name] = dict(step.config.contents(self._context.base))
+        return self._contents[step.stage.name]
 
     def fingerprint(self, step: Step) -> str:
         """Digest of all that shapes a stage's answers, but for the record it is asked about."""
@@ -294,7 +296,7 @@ class Run:
                     "backend": step.config.name,
                     "revision": step.config.revision,
                     "config": step.config.model_dump(mode="json"),
-                    "contents": dict(step.config.contents(self._context.base)),
+                    "contents": self.contents(step),
                     "gold": _gold_digest(self._context.gold) if step.config.oracle else None,
                 },
                 sort_keys=True,

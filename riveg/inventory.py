@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from riveg.errors import UserError
+from riveg.errors import UserError, install_command
 from riveg.protocols import BackendConfig
 from riveg.registry import backend_config, backend_table
 
@@ -34,11 +34,6 @@ class BackendState:
     summary: str
     missing: str | None
     command: str | None
-
-
-def install_command(extra: str) -> str:
-    """The line that installs an extra."""
-    return f'pip install "riveg[{extra}]"'
 
 
 def missing_package(config: type[BackendConfig]) -> tuple[str | None, str | None]:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from riveg.config import Step
+from riveg.config import Step, SystemConfig
 from riveg.errors import PICTURE_FAULTS, ImageFault, RivegError, UserError
-from riveg.protocols import Mention, PictureSource
+from riveg.inventory import missing_package
+from riveg.protocols import BuildContext, Mention, PictureSource
 from riveg.types import Box, Entailment, Entity, Issue, Mask, Region, Sample
 
 log = logging.getLogger(__name__)
@@ -255,13 +256,20 @@ def require_packages(step: Step) -> None:
     Raises:
         UserError: Naming the backend, the package and the command that installs it.
     """
-    from importlib.util import find_spec
+    package, command = missing_package(type(step.config))
+    if package is not None:
+        what = f"{step.stage.name}: {step.config.name}"
+        raise UserError(f"{what} needs the package {package}: {command}")
 
-    from riveg.errors import MissingExtra
 
-    for package in step.config.packages:
-        if find_spec(package) is None:
-            what = f"{step.stage.name}: {step.config.name}"
-            if step.config.extra is None:
-                raise UserError(f"{what} needs the package {package}: pip install {package}")
-            raise MissingExtra(what, package, step.config.extra)
+def build_runner(
+    config: SystemConfig, step: Step, context: BuildContext, *, batch_size: int
+) -> StageRunner:
+    """The live backend of one step of a system, ready to be asked."""
+    return StageRunner(
+        step,
+        step.config.build(context),
+        context.images,
+        batch_size=batch_size,
+        gated=any(other.stage.name == "entail" for other in config.steps),
+    )

@@ -16,7 +16,7 @@ from riveg.config import Step, SystemConfig, load_config
 from riveg.errors import UserError
 from riveg.execution import DataSource, Progress, Run, RunReport, Silence
 from riveg.images import ImageLoader
-from riveg.pipeline import StageRunner, require_packages
+from riveg.pipeline import StageRunner, build_runner, require_packages
 from riveg.posts import as_source, make_sample, picture_on_disk
 from riveg.protocols import BuildContext, PictureSource
 from riveg.runs import RunFolder, write_atomically
@@ -180,7 +180,7 @@ class System:
                 step.stage.name: {
                     "backend": step.config.name,
                     "fingerprint": run.fingerprint(step),
-                    "contents": dict(step.config.contents(self.config.base)),
+                    "contents": run.contents(step),
                 }
                 for step in steps
             },
@@ -199,11 +199,9 @@ class System:
 
     def _runners_for(self, images: PictureSource) -> Iterator[StageRunner]:
         context = BuildContext(images=images, base=self.config.base)
-        gated = any(step.stage.name == "entail" for step in self.config.steps)
         for step in self.config.steps:
             require_packages(step)
-            backend = step.config.build(context)
-            yield StageRunner(step, backend, images, batch_size=1, gated=gated)
+            yield build_runner(self.config, step, context, batch_size=1)
 
 
 class _OnePicture:

@@ -20,7 +20,9 @@ def run(
     data: str | None = typer.Option(
         None, help="A shipped dataset, a dataset YAML, or a .jsonl/.csv/.parquet file."
     ),
-    out: Path | None = typer.Option(None, help="Run folder (default: runs/SYSTEM-DATA)."),
+    out: Path | None = typer.Option(
+        None, help="Run folder (default: runs/SYSTEM-DATA, or -DATA-SPLIT)."
+    ),
     split: str | None = typer.Option(None, help="Split of the dataset."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
     limit: int | None = typer.Option(None, min=1, help="Only the first N samples."),
