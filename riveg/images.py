@@ -75,7 +75,7 @@ class ImageLoader:
             ImageFault: With kind ``missing-image``, ``outside-root``, ``not-an-image``,
                 ``unsupported-format``, ``too-large``, ``too-small`` or ``truncated-image``.
         """
-        path = self._locate(image.path)
+        path = self.locate(image.path)
         status = path.stat()
         if status.st_size > self._limits.max_bytes:
             raise ImageFault(
@@ -102,13 +102,17 @@ class ImageLoader:
     def stamp(self, image: ImageRef) -> str:
         """Size and time of change of the file; empty where there is none to be used."""
         try:
-            status = self._locate(image.path).stat()
+            status = self.locate(image.path).stat()
         except (ImageFault, OSError):
             return ""
         return f"{status.st_size}-{status.st_mtime_ns}"
 
-    def _locate(self, name: str) -> Path:
-        """The regular file that ``name`` means, links resolved; nothing is opened."""
+    def locate(self, name: str) -> Path:
+        """The regular file that a picture's path means, links resolved; nothing is opened.
+
+        Raises:
+            ImageFault: ``missing-image`` or ``outside-root``.
+        """
         if not name or "\0" in name:
             raise ImageFault("missing-image", f"{_shown(name)} names no file")
         relative = Path(name)

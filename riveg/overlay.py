@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from riveg.formats.masks import mask_to_array
-from riveg.lettering import INK, PAPER, Sizes, font, shorten, showable
+from riveg.lettering import PAPER, Sizes, font, shorten, showable
+from riveg.palette import INK, ink_on, type_colours
 from riveg.post_strip import draw_strip
 from riveg.types import Entity, Mask, Region, Sample
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
-"""Colours that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
 
 _SIDES = (640, 1600)
 """The overlay's longer side lies between these, so that labels are legible."""
@@ -35,20 +33,28 @@ class _Marked:
     frame: Rectangle
 
 
-def draw_overlay(picture: NDArray[np.uint8], sample: Sample) -> Image.Image:
+def draw_overlay(
+    picture: NDArray[np.uint8], sample: Sample, colours: Mapping[str, str] | None = None
+) -> Image.Image:
     """The picture with every region of the sample's entities, and a strip with the post below.
+
+    A region has the colour of its entity's type, and so have the entity's words in the strip.
 
     Args:
         picture: The upright picture, RGB, *shape* ``(height, width, 3)``; it is not changed.
         sample: A sample whose boxes and masks are in that picture's pixels.
+        colours: The colour of each label; ``None`` for those of ``type_colours`` of this sample's
+            labels, which agree from sample to sample where the labels are the usual ones.
 
     Returns:
         An RGB image. Small pictures are enlarged and huge ones reduced, labels stay legible.
     """
     canvas, scale = _canvas(picture)
     sizes = Sizes.of_picture(max(canvas.size))
-    colours = _colours(sample.entities or ())
-    marked = list(_marked(sample.entities or (), colours, scale, canvas.size))
+    entities = sample.entities or ()
+    if colours is None:
+        colours = type_colours(entity.label for entity in entities)
+    marked = list(_marked(entities, colours, scale, canvas.size))
     marked.sort(key=lambda mark: -_area(mark.frame))
     for mark in marked:
         if mark.region.mask is not None:
@@ -70,26 +76,21 @@ def _canvas(picture: NDArray[np.uint8]) -> tuple[Image.Image, float]:
     return image.resize(sides, Image.Resampling.LANCZOS), scale
 
 
-def _colours(entities: Iterable[Entity]) -> dict[tuple[str, str], str]:
-    """One colour for each distinct entity that has a region; a repeated name keeps its colour."""
-    keys = dict.fromkeys((entity.text, entity.label) for entity in entities if entity.regions)
-    return {key: PALETTE[index % len(PALETTE)] for index, key in enumerate(keys)}
-
-
 def _marked(
     entities: Iterable[Entity],
-    colours: dict[tuple[str, str], str],
+    colours: Mapping[str, str],
     scale: float,
     canvas: tuple[int, int],
 ) -> Iterator[_Marked]:
     seen = set()
     for entity in entities:
         for rank, region in enumerate(entity.regions or ()):
-            key = (entity.text, entity.label)
-            if (key, region.box) in seen:  # the same name twice in the post, one place in it
+            key = (entity.text, entity.label, region.box)
+            if key in seen:  # the same name twice in the post, one place in it
                 continue
-            seen.add((key, region.box))
-            yield _Marked(entity, region, rank, colours[key], _frame(region, scale, canvas))
+            seen.add(key)
+            colour = colours[entity.label]
+            yield _Marked(entity, region, rank, colour, _frame(region, scale, canvas))
 
 
 def _frame(region: Region, scale: float, canvas: tuple[int, int]) -> Rectangle:
@@ -208,19 +209,15 @@ def _overlap(one: Rectangle, other: Rectangle) -> int:
 def _paint_chip(
     pen: ImageDraw.ImageDraw, place: Rectangle, name: str, note: str, colour: str, sizes: Sizes
 ) -> None:
-    ink = INK if _is_light(colour) else "white"
+    ink = ink_on(colour)
     left, top, _, bottom = place
     middle = (top + bottom) / 2
-    pen.rounded_rectangle(place, radius=sizes.gap, fill=colour)
+    # The rim keeps chips of one colour apart where they touch.
+    pen.rounded_rectangle(place, radius=sizes.gap, fill=colour, outline=PAPER)
     face = font(sizes.text)
     pen.text((left + sizes.gap, middle), name, fill=ink, font=face, anchor="lm")
     start = left + 2 * sizes.gap + face.getlength(name)
     pen.text((start, middle + 0.5), note, fill=ink, font=font(sizes.small), anchor="lm")
-
-
-def _is_light(colour: str) -> bool:
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue > 130
 
 
 def _above(upper: Image.Image, lower: Image.Image) -> Image.Image:

@@ -9,7 +9,8 @@ from itertools import groupby, zip_longest
 
 from PIL import Image, ImageDraw
 
-from riveg.lettering import INK, PAPER, Font, Sizes, break_word, font, shorten, showable
+from riveg.lettering import PAPER, Font, Sizes, break_word, font, shorten, showable
+from riveg.palette import INK
 from riveg.types import Entity, Sample
 
 _GREY = "#6f757c"
@@ -28,14 +29,12 @@ class _Word:
     joined: bool = False
 
 
-def draw_strip(
-    sample: Sample, colours: Mapping[tuple[str, str], str], width: int, sizes: Sizes
-) -> Image.Image:
+def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Sizes) -> Image.Image:
     """The post's text with its entities marked, then those that have no place in the picture.
 
     Args:
         sample: The post.
-        colours: The colour of each (text, label) that has a place in the picture.
+        colours: The colour of each label; entities without a place in the picture are grey.
         width: Of the strip, in pixels.
         sizes: Of the lettering.
     """
@@ -64,7 +63,7 @@ def draw_strip(
     return strip
 
 
-def _post_words(sample: Sample, colours: Mapping[tuple[str, str], str]) -> Iterator[_Word]:
+def _post_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]:
     """The text's words in order; those of entities have a colour, grey where it has no place."""
     text = sample.text[:_LONGEST_TEXT]
     done = 0
@@ -75,7 +74,7 @@ def _post_words(sample: Sample, colours: Mapping[tuple[str, str], str]) -> Itera
         if start < done or end > len(text):
             continue
         yield from _words(text, done, start)
-        colour = colours.get((entity.text, entity.label), _GREY)
+        colour = colours[entity.label] if entity.regions else _GREY
         yield from _words(text, start, end, entity.id, colour)
         done = end
     yield from _words(text, done, len(text))

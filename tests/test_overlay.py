@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
 from riveg.formats.masks import mask_from_array
-from riveg.lettering import Sizes, break_word, font, shorten, showable
-from riveg.overlay import PALETTE, draw_overlay
+from riveg.lettering import PAPER, Sizes, break_word, font, shorten, showable
+from riveg.overlay import draw_overlay
+from riveg.palette import PALETTE, type_colours
 from riveg.text import tokenise
 from riveg.types import Box, Entailment, Entity, ImageRef, Region, Sample, Span
 
@@ -28,11 +29,12 @@ def entity(
     position: int,
     text: str,
     boxes: Sequence[tuple[float, float, float, float]] | None = (),
+    label: str = "PER",
     **fields: object,
 ) -> Entity:
     regions = None if boxes is None else tuple(Region(Box(*box), 0.8) for box in boxes)
     span = Span(position, position + len(text.split()))
-    return Entity(f"e{position}", text, "PER", span, 0.9, regions=regions, **fields)
+    return Entity(f"e{position}", text, label, span, 0.9, regions=regions, **fields)
 
 
 def sample(text: str, *entities: Entity, tagged: bool = True) -> Sample:
@@ -62,19 +64,41 @@ def test_boxes_lie_where_they_should() -> None:
     assert np.array_equal(np.asarray(drawn)[260, 200], GREY)
 
 
-def test_one_colour_for_each_entity_and_a_repeated_name_keeps_its_own() -> None:
-    drawn = draw_overlay(
-        picture(),
-        sample(
-            "Ann and Bob and Ann",
-            entity(0, "Ann", [(10, 100, 100, 300)]),
-            entity(2, "Bob", [(300, 100, 400, 300)]),
-            entity(4, "Ann", [(10, 100, 100, 300)]),
-        ),
+def test_boxes_and_words_have_the_colour_of_the_type() -> None:
+    post = sample(
+        "Ann and Bob at NASA in Paris",
+        entity(0, "Ann", [(10, 100, 100, 300)]),
+        entity(2, "Bob", [(300, 100, 400, 300)]),
+        entity(4, "NASA", [(500, 100, 600, 300)], label="ORG"),
+        entity(6, "Paris", label="LOC"),
     )
-    assert pixels(drawn, PALETTE[0]).any()
-    assert pixels(drawn, PALETTE[1]).any()
-    assert not pixels(drawn, PALETTE[2]).any()
+    drawn = draw_overlay(picture(), post)
+    colours = type_colours(["PER", "ORG", "LOC"])
+    person, organization = (pixels(drawn, colours[label]) for label in ("PER", "ORG"))
+    assert person[200, 10]
+    assert person[200, 300]
+    assert organization[200, 500]
+    assert person[480:].any()
+    assert organization[480:].any()
+    assert not pixels(drawn, colours["LOC"]).any()  # it has no place in the picture: grey
+
+
+def test_the_colours_of_a_whole_run_may_be_given() -> None:
+    post = sample("Aurora", entity(0, "Aurora", [(10, 100, 100, 300)], label="SHIP"))
+    whole = type_colours(["PLANE", "SHIP"])
+    assert whole["SHIP"] != type_colours(["SHIP"])["SHIP"]
+    assert pixels(draw_overlay(picture(), post, whole), whole["SHIP"])[200, 10]
+
+
+def test_chips_have_a_rim_that_keeps_two_of_a_type_apart() -> None:
+    box = (200, 200, 420, 330)
+    people = [entity(position, name, [box]) for position, name in enumerate(["Ann", "Bob"])]
+    drawn = draw_overlay(picture(), sample("Ann Bob", *people))
+    rim = pixels(drawn, PAPER)[:480]
+    above, below = rim[:200].sum(), rim[200:].sum()
+    one = pixels(draw_overlay(picture(), sample("Ann", people[0])), PAPER)[:480].sum()
+    assert one > 100
+    assert above + below > 1.8 * one
 
 
 def test_mask_is_translucent_and_stays_within_its_pixels() -> None:
@@ -92,13 +116,17 @@ def test_mask_is_translucent_and_stays_within_its_pixels() -> None:
 def test_labels_of_one_place_do_not_cover_one_another(count: int) -> None:
     names = ["Ann", "Bob", "Cid", "Dan", "Eve", "Fay", "Gus"][:count]
     box = (200, 200, 420, 330)
-    text = " ".join(names)
-    everyone = [entity(position, name, [box]) for position, name in enumerate(names)]
-    drawn = draw_overlay(picture(), sample(text, *everyone))
-    alone = draw_overlay(picture(), sample("Ann", entity(0, "Ann", [box])))
-    chip = int(pixels(alone, PALETTE[0])[:199].sum())  # it stands on its frame
+    labels = [f"TYPE {position}" for position in range(count)]
+    everyone = [
+        entity(position, name, [box], label=label)
+        for position, (name, label) in enumerate(zip(names, labels, strict=True))
+    ]
+    drawn = draw_overlay(picture(), sample(" ".join(names), *everyone))
+    alone = draw_overlay(picture(), sample("Ann", entity(0, "Ann", [box], label=labels[0])))
+    colours = type_colours(labels)
+    chip = int(pixels(alone, colours[labels[0]])[:199].sum())  # it stands on its frame
     assert chip > 800
-    for colour in PALETTE[:count]:
+    for colour in colours.values():
         assert pixels(drawn, colour)[:480].sum() > 0.8 * chip
 
 

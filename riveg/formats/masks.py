@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,20 @@ def mask_iou(one: Mask, other: Mask) -> float:
     if not mask_area(one) and not mask_area(other):
         return 0.0
     return float(coco.iou([_coco(one)], [_coco(other)], [0])[0, 0])
+
+
+def mask_union(masks: Sequence[Mask]) -> Mask:
+    """All pixels that one of the masks has.
+
+    Raises:
+        ValueError: If the masks are of different sizes, or one is damaged.
+    """
+    sizes = {(mask.height, mask.width) for mask in masks}
+    if len(sizes) != 1:
+        raise ValueError(f"masks of different sizes: {sorted(sizes)}")
+    if len(masks) == 1:
+        return masks[0]
+    return mask_from_array(np.logical_or.reduce([mask_to_array(mask) for mask in masks]))
 
 
 def _coco(mask: Mask) -> dict[str, Any]:
