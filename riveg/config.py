@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from riveg.artifacts import ArtifactValue, find_artifact, is_reference
 from riveg.documents import Document, InvalidConfig, Problem, parse_override
 from riveg.errors import UserError
 from riveg.protocols import STAGES, BackendConfig, Stage
@@ -66,7 +67,8 @@ class Step:
 class SystemConfig:
     """A checked system; ``base`` is where its relative paths start, but for that of ``data``.
 
-    ``data`` is a dataset's name, or a path that needs nothing before it.
+    ``data`` is a dataset's name, or a path that needs nothing before it. ``artifacts`` are the
+    numbers that were given as ``@NAME``; in ``steps`` they are numbers.
     """
 
     name: str
@@ -76,6 +78,7 @@ class SystemConfig:
     data: str | None
     base: Path
     file: str
+    artifacts: tuple[ArtifactValue, ...] = ()
 
     def until(self, stage: str | None) -> tuple[Step, ...]:
         """The steps up to and with ``stage``; all for ``None``.
@@ -191,6 +194,7 @@ class _SystemReader:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._values = document.values
+        self._artifacts: list[ArtifactValue] = []
         self.problems: list[Problem] = []
 
     def read(self) -> SystemConfig | None:
@@ -212,6 +216,7 @@ class _SystemReader:
             data=data,
             base=self._document.base,
             file=self._document.file,
+            artifacts=tuple(self._artifacts),
         )
 
     def _note(self, key: str, found: object, allowed: str) -> None:
@@ -278,16 +283,38 @@ class _SystemReader:
         except UserError as error:
             self._note(f"{stage.name}.backend", name, str(error))
             return None
+        noted = len(self.problems)
         options = {
-            str(key): self._from_here(f"{stage.name}.{key}", kind, value)
+            str(key): self._from_here(
+                f"{stage.name}.{key}", kind, self._looked_up(f"{stage.name}.{key}", kind, value)
+            )
             for key, value in block.items()
             if key != "backend"
         }
+        if len(self.problems) > noted:
+            return None
         try:
             return Step(stage, kind(**options))
         except ValidationError as error:
             self._note_all(stage.name, error, kind)
             return None
+
+    def _looked_up(self, key: str, kind: type[BackendConfig], value: Any) -> Any:
+        """The number that an artifact has for a key, where the value names one."""
+        field = kind.model_fields.get(key.partition(".")[2])
+        if not is_reference(value) or field is None or not _holds_number(field.annotation):
+            return value
+        here, base = Path(), self._document.base
+        overridden = self._document.override_of(key) is not None
+        try:
+            artifact = find_artifact(value, (here, base) if overridden else (base, here))
+            number = artifact.value(key, kind.name)
+        except UserError as error:
+            self._note(key, value, str(error))
+            return value
+        place = str(artifact.path.absolute())
+        self._artifacts.append(ArtifactValue(key, artifact.name, place, artifact.digest, number))
+        return number
 
     def _from_here(self, key: str, kind: type[BackendConfig], value: Any) -> Any:
         """Paths of an override start at the working folder, not at the file's."""
@@ -346,6 +373,10 @@ def _holds_path(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, Path):
         return True
     return any(map(_holds_path, get_args(annotation)))
+
+
+def _holds_number(annotation: Any) -> bool:
+    return annotation in {int, float} or any(map(_holds_number, get_args(annotation)))
 
 
 def _absolute(value: Any, *, is_path: bool) -> Any:

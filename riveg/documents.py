@@ -69,9 +69,9 @@ class Document:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = path if mark is None else f"{path}:{mark.line + 1}"
-            raise UserError(
-                f"{place}: not YAML: {getattr(error, 'problem', None) or error}"
-            ) from error
+            why = str(getattr(error, "problem", None) or error)
+            hint = '; write "@NAME" in quotes' if "'@'" in why else ""
+            raise UserError(f"{place}: not YAML: {why}{hint}") from error
         if not isinstance(values, dict):
             raise UserError(f"{path}: expected keys and values, found {type(values).__name__}")
         lines: dict[str, int] = {}

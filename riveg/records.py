@@ -44,6 +44,11 @@ def decode(kind: type[Record], line: bytes | str, *, where: str = "record") -> R
         ) from error
 
 
+def json_schema(kind: type[Any]) -> dict[str, Any]:
+    """The JSON schema of a dataclass as it is written."""
+    return _adapter(kind).json_schema(mode="serialization")
+
+
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from PIL.Image import Image
+
 from riveg.errors import ImageFault, UserError
 from riveg.images import ImageLoader
 from riveg.overlay import draw_overlay
+from riveg.palette import is_usual, type_colours
 from riveg.records import decode, encode
 from riveg.runs import RunFolder, StageFolder, write_atomically
 from riveg.types import Sample
@@ -35,12 +38,23 @@ def read_records(folder: Path) -> Iterator[Sample]:
         UserError: If the folder holds no finished run.
     """
     path = RunFolder(folder).records_path
-    try:
-        handle = path.open("rb")
-    except FileNotFoundError as error:
+    if not path.is_file():
         raise UserError(
             f"{path}: not there; is {folder} a run folder, and has the run come to its end?"
-        ) from error
+        )
+    return read_record_lines(path)
+
+
+def read_record_lines(path: Path) -> Iterator[Sample]:
+    """The records of a file, one JSON line each.
+
+    Raises:
+        UserError: If the file cannot be read, or a line is no record.
+    """
+    try:
+        handle = path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     with handle:
         for number, line in enumerate(handle, start=1):
             yield decode(Sample, line.rstrip(b"\n"), where=f"{path}:{number}")
@@ -65,10 +79,14 @@ def stage_answers(folder: Path, sample_id: str) -> tuple[StageAnswer, ...]:
         if sample is not None:
             answers.append(StageAnswer(stage_folder.stage, backend, sample))
     if not answers:
-        raise UserError(
-            f"{folder}: holds no sample {sample_id!r}; `riveg show run {folder}` lists them"
-        )
+        raise _no_such_sample(folder, sample_id)
     return tuple(answers)
+
+
+def _no_such_sample(folder: Path, sample_id: str) -> UserError:
+    return UserError(
+        f"{folder}: holds no sample {sample_id!r}; `riveg show run {folder}` lists them"
+    )
 
 
 def _find(folder: StageFolder, sample_id: str) -> Sample | None:
@@ -82,12 +100,12 @@ def _find(folder: StageFolder, sample_id: str) -> Sample | None:
 
 def write_overlays(folder: Path, most: int) -> int:
     """Draws at most so many answered pictures into ``overlays/``; how many were drawn."""
-    roots = RunFolder(folder).read_manifest().get("image_roots", [])
-    images = ImageLoader([Path(root) for root in roots])
+    images = _pictures_of(folder)
     target = folder / OVERLAYS
     target.mkdir(exist_ok=True)
     for old in target.glob("[0-9][0-9][0-9][0-9][0-9]-*.png"):
         old.unlink()
+    colours: dict[str, str] | None = None
     drawn = 0
     for number, sample in enumerate(read_records(folder)):
         if drawn == most:
@@ -98,11 +116,77 @@ def write_overlays(folder: Path, most: int) -> int:
             picture = images.load(sample.image)
         except ImageFault:
             continue  # failed.jsonl has said why
-        content = BytesIO()
-        draw_overlay(picture, sample).save(content, "PNG")
-        write_atomically(target / overlay_name(number, sample.id), [content.getvalue()])
+        if colours is None and _has_unusual_labels(sample):
+            colours = _colours_of(folder)
+        overlay = draw_overlay(picture, sample, colours)
+        write_atomically(target / overlay_name(number, sample.id), [_png(overlay)])
         drawn += 1
     return drawn
+
+
+def write_overlay(folder: Path, sample_id: str, path: Path) -> None:
+    """Draws one answered picture, as ``overlays/`` and the report do, into a PNG file.
+
+    Raises:
+        UserError: If the run holds no such sample, it has no picture or one that cannot be read, or
+            ``path`` is not to be written: its name is not a PNG file's, or it is something else.
+    """
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{path}: the picture is written as PNG; give a name that ends in .png")
+    if path.exists() and not _is_png(path):
+        raise UserError(f"{path}: is there and is no PNG file; choose another name")
+    write_atomically(path, [_png(draw_sample(folder, sample_id))])
+
+
+def draw_sample(folder: Path, sample_id: str) -> Image:
+    """One sample's picture with what the run answered, RGB, in the colours of the whole run.
+
+    Raises:
+        UserError: If the run holds no such sample, or it has no picture or one that cannot be read.
+    """
+    sample = next((each for each in read_records(folder) if each.id == sample_id), None)
+    if sample is None:
+        raise _no_such_sample(folder, sample_id)
+    if sample.image is None:
+        raise UserError(f"{folder}: sample {sample_id!r} has no picture to draw on")
+    try:
+        picture = _pictures_of(folder).load(sample.image)
+    except ImageFault as error:
+        raise UserError(
+            f"{folder}: the picture of sample {sample_id!r} cannot be used: {error}"
+        ) from error
+    colours = _colours_of(folder) if _has_unusual_labels(sample) else None
+    return draw_overlay(picture, sample, colours)
+
+
+def _pictures_of(folder: Path) -> ImageLoader:
+    roots = RunFolder(folder).read_manifest().get("image_roots", [])
+    return ImageLoader([Path(root) for root in roots])
+
+
+def _has_unusual_labels(sample: Sample) -> bool:
+    return not all(is_usual(entity.label) for entity in sample.entities or ())
+
+
+def _colours_of(folder: Path) -> dict[str, str]:
+    """The colour of every label of the run: all records are read."""
+    return type_colours(
+        entity.label for sample in read_records(folder) for entity in sample.entities or ()
+    )
+
+
+def _png(image: Image) -> bytes:
+    content = BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
+
+
+def _is_png(path: Path) -> bool:
+    try:
+        with path.open("rb") as handle:
+            return handle.read(8) == b"\x89PNG\r\n\x1a\n"
+    except OSError:
+        return False
 
 
 def overlay_name(number: int, sample_id: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,8 +143,7 @@ class System:
         samples, parts = run.write_input(limit)
         manifest = self._manifest(run, source, steps, samples, limit)
         folder.write_manifest({**manifest, "started": started, "finished": None})
-        text = yaml.safe_dump(self.config.resolved(), sort_keys=False, allow_unicode=True)
-        write_atomically(folder.path / "config.yaml", [text.encode()])
+        write_atomically(folder.path / "config.yaml", [resolved_text(self.config).encode()])
         stages = tuple(run.run_stages(samples, parts))
         failed = run.write_ends(parts)
         folder.write_manifest(
@@ -175,6 +176,7 @@ class System:
             "image_roots": [str(root) for root in source.image_roots],
             "samples": samples,
             "limit": limit,
+            "artifacts": {item.key: asdict(item) for item in self.config.artifacts},
             "oracle_stages": [step.stage.name for step in steps if step.config.oracle],
             "stages": {
                 step.stage.name: {
@@ -231,6 +233,18 @@ def load_system(system: str | Path, *overrides: str) -> System:
         InvalidConfig: With every problem of the configuration.
     """
     return System(load_config(system, overrides))
+
+
+def resolved_text(config: SystemConfig) -> str:
+    """The system with every default filled in, as YAML that is a system again.
+
+    Where a number came from an artifact, a comment at the end says which.
+    """
+    text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
+    for item in config.artifacts:
+        source = json.dumps({"name": item.name, "path": item.path, "digest": item.digest})
+        text += f"# {item.key}: {item.value} from the artifact {source}\n"
+    return text
 
 
 def _gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:

@@ -52,7 +52,8 @@ _PLACES = 10
 class EvidenceGrounderConfig(BackendConfig):
     """``prior``: a file that ``riveg train box-prior`` made, or nothing for the shipped one.
 
-    ``least_score``: lettering that spells a name less surely is not used.
+    ``least_score``: lettering that spells a name less surely is not used. ``threshold``: regions
+    scored less are dropped, in [0, 1]; an entity left with none is not grounded.
     """
 
     stage: ClassVar[str] = "ground"
@@ -62,6 +63,7 @@ class EvidenceGrounderConfig(BackendConfig):
 
     prior: Path | None = None
     least_score: float = Field(default=0.5, ge=0, le=1)
+    threshold: float = Field(default=0.0, ge=0, le=1)
     person_labels: tuple[str, ...] = ("PER", "person")
 
     def build(self, context: BuildContext) -> EvidenceGrounder:
@@ -73,6 +75,7 @@ class EvidenceGrounderConfig(BackendConfig):
         return EvidenceGrounder(
             read_box_priors(_prior_file(self.prior, context.base)),
             least_score=self.least_score,
+            threshold=self.threshold,
             person_labels=self.person_labels,
         )
 
@@ -104,6 +107,7 @@ class EvidenceGrounder:
     Args:
         priors: Where entities of each type usually lie.
         least_score: Bound on the likeness of lettering times its reading score, in [0, 1].
+        threshold: Regions scored less are dropped, in [0, 1]; dropping frees no body for others.
         person_labels: Entity labels that are people.
     """
 
@@ -112,14 +116,16 @@ class EvidenceGrounder:
         priors: BoxPriors,
         *,
         least_score: float = 0.5,
+        threshold: float = 0.0,
         person_labels: Sequence[str] = ("PER", "person"),
     ) -> None:
         self._priors = priors
         self._least_score = least_score
+        self._threshold = threshold
         self._person_labels = frozenset(person_labels)
 
     def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
-        """Regions of each mention, best first, never none."""
+        """Regions of each mention, best first; never none but where all score too little."""
         answers: list[tuple[Region, ...] | Issue] = []
         people: dict[int, _Regions] = {}
         for mention in mentions:
@@ -131,10 +137,13 @@ class EvidenceGrounder:
                 if key not in people:
                     people[key] = self._people(mention.sample)
                 known = people[key].get(_folded(mention.entity))
-                answers.append(known or self._alone(mention.sample, mention.entity))
+                answers.append(self._sure(known or self._alone(mention.sample, mention.entity)))
             else:
-                answers.append(self._alone(mention.sample, mention.entity))
+                answers.append(self._sure(self._alone(mention.sample, mention.entity)))
         return answers
+
+    def _sure(self, regions: tuple[Region, ...]) -> tuple[Region, ...]:
+        return tuple(one for one in regions if one.score is None or one.score >= self._threshold)
 
     def _alone(self, sample: Sample, entity: Entity) -> tuple[Region, ...]:
         """Lettering, else the prior."""

@@ -252,3 +252,30 @@ def test_a_bad_prior_file_is_one_clear_line(tmp_path: Path, text, message):
     with pytest.raises(UserError, match=message) as caught:
         read_box_priors(tmp_path / "prior.json")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "kept"),
+    [
+        (0.0, {"Ann": 1, "Acme": 1}),
+        (0.1, {"Ann": 1, "Acme": 1}),  # the prior of ORG scores just that
+        (0.11, {"Ann": 1, "Acme": 0}),
+        (0.8, {"Ann": 1, "Acme": 0}),
+        (0.81, {"Ann": 0, "Acme": 0}),
+    ],
+)
+def test_regions_below_the_threshold_are_dropped(threshold: float, kept: dict[str, int]) -> None:
+    entities = [entity(0, "Ann"), entity(1, "Acme", "ORG")]
+    post = sample(entities, [face(270, score=0.8)])
+    grounder = EvidenceGrounder(PRIORS, threshold=threshold)
+    answers = grounder.ground([Mention(post, one) for one in entities])
+    found = {one.text: len(answer) for one, answer in zip(entities, answers, strict=True)}  # type: ignore[arg-type]
+    assert found == kept
+
+
+def test_a_dropped_region_frees_no_body_for_others() -> None:
+    entities = [entity(0, "Ann"), entity(1, "Bea")]
+    post = sample(entities, [face(100, score=0.3), face(400, score=0.9)])
+    mentions = [Mention(post, one) for one in entities]
+    everything = EvidenceGrounder(PRIORS).ground(mentions)
+    assert list(EvidenceGrounder(PRIORS, threshold=0.5).ground(mentions)) == [(), everything[1]]

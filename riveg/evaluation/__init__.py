@@ -1,0 +1,1 @@
+"""Scores that can be trusted: one canonical scorer, and the released ones to the last count."""

@@ -1,0 +1,171 @@
+"""Average precision and recall of regions, as COCO counts them (pycocotools)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.formats.masks import mask_area
+from riveg.types import Box, Mask, Region
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePrecision:
+    """COCO's figures, 0 to 100: sizes ``all``, at most 100 regions of a label in a picture.
+
+    Args:
+        ap: Mean over the IoU thresholds 0.5, 0.55 ... 0.95 and over labels.
+        ap50: At IoU 0.5.
+        ap75: At IoU 0.75.
+        ar: Recall, mean over the same thresholds and labels.
+        predicted: Regions compared.
+        gold: Gold boxes or masks compared with.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ar: float
+    predicted: int
+    gold: int
+
+
+def region_score(region: Region, entity: Predicted) -> float:
+    """How sure a region is, in [0, 1]: its own score, else its entity's, else 1."""
+    if region.score is not None:
+        return region.score
+    return 1.0 if entity.score is None else entity.score
+
+
+def average_precision(
+    cases: Iterable[Case], coarse_of: Mapping[str, str] | None = None
+) -> dict[str, AveragePrecision | None]:
+    """Box and mask AP and AR on the predictions that are scored otherwise by entity.
+
+    Pictures are samples, categories are labels; words play no part. Every region of every entity
+    counts, surest first (:func:`region_score`), and every gold box or mask of every gold entity: of
+    two entities with one box, each wants a region of its own. A predicted label that the gold
+    never has is in no category, as COCO has it.
+
+    Args:
+        cases: The samples.
+        coarse_of: Fine label -> label, for predicted labels.
+
+    Returns:
+        ``box`` and ``mask``; ``None`` where the gold has none.
+    """
+    coarse_of = coarse_of or {}
+    kept = list(cases)
+    return {
+        "box": _figures(kept, coarse_of, "bbox", _gold_boxes, _box_of),
+        "mask": _figures(kept, coarse_of, "segm", _gold_masks, _mask_of),
+    }
+
+
+_Object = dict[str, Any]
+"""What COCO asks of a place: box or segmentation, and area."""
+
+
+def _figures(
+    cases: Sequence[Case],
+    coarse_of: Mapping[str, str],
+    kind: str,
+    gold_of: Callable[[Annotated], Iterator[_Object]],
+    found_of: Callable[[Region], _Object | None],
+) -> AveragePrecision | None:
+    numbers: dict[str, int] = {}
+    for case in cases:
+        for entity in case.gold:
+            numbers.setdefault(entity.label, len(numbers) + 1)
+    gold = [
+        {**place, "image_id": image, "category_id": numbers[entity.label], "iscrowd": 0}
+        for image, case in enumerate(cases, start=1)
+        for entity in case.gold
+        for place in gold_of(entity)
+    ]
+    if not gold:
+        return None
+    found = [
+        {**place, "image_id": image, "category_id": numbers[label], "score": score}
+        for image, case in enumerate(cases, start=1)
+        for label, score, place in _found(case, coarse_of, found_of)
+        if label in numbers
+    ]
+    if not found:
+        return AveragePrecision(0.0, 0.0, 0.0, 0.0, 0, len(gold))
+    ap, ap50, ap75, ar = _evaluated(len(cases), numbers, gold, found, kind)
+    return AveragePrecision(ap, ap50, ap75, ar, len(found), len(gold))
+
+
+def _found(
+    case: Case, coarse_of: Mapping[str, str], found_of: Callable[[Region], _Object | None]
+) -> Iterator[tuple[str, float, _Object]]:
+    for entity in case.predicted:
+        label = coarse_of.get(entity.label, entity.label)
+        for region in entity.regions or ():
+            place = found_of(region)
+            if place is not None:
+                yield label, region_score(region, entity), place
+
+
+def _gold_boxes(entity: Annotated) -> Iterator[_Object]:
+    return map(_box, entity.boxes or ())
+
+
+def _gold_masks(entity: Annotated) -> Iterator[_Object]:
+    return map(_mask, entity.masks or ())
+
+
+def _box_of(region: Region) -> _Object:
+    return _box(region.box)
+
+
+def _mask_of(region: Region) -> _Object | None:
+    return None if region.mask is None else _mask(region.mask)
+
+
+def _box(box: Box) -> _Object:
+    return {"bbox": [box.x_min, box.y_min, box.width, box.height], "area": box.area}
+
+
+def _mask(mask: Mask) -> _Object:
+    runs = {"size": [mask.height, mask.width], "counts": mask.counts.encode("ascii")}
+    return {"segmentation": runs, "area": mask_area(mask)}
+
+
+def _evaluated(
+    images: int,
+    numbers: Mapping[str, int],
+    gold: list[_Object],
+    found: list[_Object],
+    kind: str,
+) -> tuple[float, float, float, float]:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    # COCO tells its progress on stdout, where results go.
+    with redirect_stdout(StringIO()):
+        wanted, answers = (_indexed(COCO(), images, numbers, places) for places in (gold, found))
+        evaluation = COCOeval(wanted, answers, kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    stats = evaluation.stats
+    # 8: recall with at most 100 regions.
+    return tuple(100 * max(0.0, float(stats[index])) for index in (0, 1, 2, 8))  # type: ignore[return-value]
+
+
+def _indexed(coco: Any, images: int, numbers: Mapping[str, int], places: list[_Object]) -> Any:
+    coco.dataset = {
+        # The sides are asked for and not used: run lengths know their own.
+        "images": [{"id": number, "height": 0, "width": 0} for number in range(1, images + 1)],
+        "categories": [{"id": number, "name": label} for label, number in numbers.items()],
+        # From 1: an id of 0 reads as "no match" in COCOeval.
+        "annotations": [{**place, "id": number} for number, place in enumerate(places, start=1)],
+    }
+    coco.createIndex()
+    return coco

@@ -1,0 +1,187 @@
+"""The picture of a calibration: F1 against the thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riveg.errors import MissingExtra
+from riveg.evaluation.bootstrap import SEED, percentages, resampled
+from riveg.evaluation.calibration import ENTAIL, GROUND, Calibration
+from riveg.evaluation.threshold_search import Axis
+from riveg.runs import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_POINTS = 60
+_SIDE = 240
+_RESAMPLES = 500
+_NAMES = {ENTAIL: "entailment threshold", GROUND: "detector threshold"}
+_LINE, _CHOSEN, _OWN = "#1f5fa8", "#c8381e", "#555555"
+
+Floats = NDArray[np.float64]
+
+
+def require_plot() -> None:
+    """Makes sure that the curve can be drawn.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("the curve (--no-plot does without it)", "matplotlib", "plot")
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The 95 % interval of F1 at some thresholds, over resampled samples."""
+
+    thresholds: Floats
+    low: Floats
+    high: Floats
+
+
+def step_curve(calibration: Calibration, key: str, other: float) -> tuple[Axis, Floats]:
+    """F1 in every cell of one threshold, with the other one at a value."""
+    surface = calibration.outcomes.surface
+    if key == ENTAIL:
+        hits = surface.along_entail(surface.ground.cell_of(other))
+        return surface.entail, _f1(calibration, hits)
+    return surface.ground, _f1(calibration, surface.along_ground(surface.entail.cell_of(other)))
+
+
+def band(calibration: Calibration, key: str) -> Band:
+    """The interval along one threshold, the other as it was chosen."""
+    outcomes = calibration.outcomes
+    axis = outcomes.surface.entail if key == ENTAIL else outcomes.surface.ground
+    thresholds = np.linspace(axis.floor, 1.0, _POINTS + 1)
+    thresholds[0] = np.nextafter(axis.floor, 1.0)
+    entail, ground = calibration.chosen
+    pairs = [(one, ground) if key == ENTAIL else (entail, one) for one in thresholds]
+    samples = len(outcomes.posts)
+    columns = [outcomes.surface.hits_by_sample(x, y, samples) for x, y in pairs]
+    totals = np.hstack([np.column_stack([hits, outcomes.sizes]) for hits in columns])
+    rows, often = np.unique(totals, axis=0, return_counts=True)
+    drawn = resampled([tuple(row) for row in rows], often.tolist(), _RESAMPLES, SEED)
+    ends = np.quantile(percentages(drawn)[2], [0.025, 0.975], axis=0)
+    return Band(thresholds, ends[0], ends[1])
+
+
+def plane(calibration: Calibration) -> tuple[Floats, Floats, Floats]:
+    """F1 on a grid of both thresholds: entailment, detector, F1 of *shape* ``(detector, entail)``.
+
+    The grid is for the eye; the search was over every cell.
+    """
+    surface = calibration.outcomes.surface
+    axes = surface.entail, surface.ground
+    entail, ground = (np.linspace(axis.floor, 1.0, _SIDE + 1) for axis in axes)
+    middles = [(grid[1:] + grid[:-1]) / 2 for grid in (entail, ground)]
+    rows, columns = (
+        np.array([axis.cell_of(one) for one in middle])
+        for axis, middle in zip(axes, middles, strict=True)
+    )
+    hits = np.zeros((_SIDE, _SIDE), dtype=np.int64)
+    for start, block in surface.blocks():
+        mine = (start <= rows) & (rows < start + len(block))
+        hits[:, mine] = block[rows[mine] - start][:, columns].T
+    return entail, ground, _f1(calibration, hits)
+
+
+def _f1(calibration: Calibration, hits: NDArray[np.int64]) -> Floats:
+    count = calibration.before.count
+    return 200.0 * hits / max(1, count.predicted + count.gold)
+
+
+def draw(path: Path, calibration: Calibration, title: str) -> None:
+    """Writes the curve as PNG; with two thresholds, also their plane.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    keys = list(calibration.thresholds)
+    figure: Figure = Figure(figsize=(6.4 * len(keys), 4.6), dpi=120, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(keys), squeeze=False)[0]
+    _draw_curve(panels[0], calibration, keys[0])
+    if len(keys) == 2:
+        _draw_plane(figure, panels[1], calibration)
+    # A title is text, not a formula.
+    figure.suptitle(title, fontsize=12, parse_math=False)
+    content = BytesIO()
+    canvas.print_figure(content, format="png")
+    write_atomically(path, [content.getvalue()])
+
+
+def _draw_curve(panel: Axes, calibration: Calibration, key: str) -> None:
+    tuned = calibration.thresholds[key]
+    place = 0 if key == ENTAIL else 1
+    own, chosen = (pair[1 - place] for pair in (calibration.outcomes.own, calibration.chosen))
+    axis, f1 = step_curve(calibration, key, chosen)
+    around = band(calibration, key)
+    panel.fill_between(
+        around.thresholds, around.low, around.high, color=_LINE, alpha=0.18, lw=0, label="95 %"
+    )
+    others = [_NAMES[name] for name in calibration.thresholds if name != key]
+    edges = np.maximum(axis.edges, axis.floor)
+    label = f"{others[0]} {chosen:.6g}" if others else None
+    panel.stairs(f1, edges, baseline=None, color=_LINE, lw=1.6, label=label)
+    before = step_curve(calibration, key, own)[1]
+    if others and own != chosen:
+        label = f"{others[0]} {own:.6g}"
+        panel.stairs(before, edges, baseline=None, color=_OWN, lw=0.9, label=label)
+    if tuned.floor > 0:
+        _shade(panel, tuned.floor)
+    _mark(panel, tuned.own, before[axis.cell_of(tuned.own)], _OWN, "s", f"run's {tuned.own:.6g}")
+    value = tuned.chosen.value
+    _mark(panel, value, f1[axis.cell_of(value)], _CHOSEN, "o", f"chosen {value:.6g}")
+    panel.set(xlim=(0, 1), xlabel=_NAMES[key], ylabel="GMNER F1")
+    panel.grid(alpha=0.25)
+    panel.legend(fontsize=8, frameon=True)
+
+
+def _shade(panel: Axes, until: float) -> None:
+    panel.axvspan(0, until, color="#dddddd", lw=0)
+    panel.text(
+        until / 2,
+        0.5,
+        "not in\nthe records",
+        ha="center",
+        va="center",
+        transform=panel.get_xaxis_transform(),
+        color=_OWN,
+        fontsize=9,
+    )
+
+
+def _mark(panel: Axes, x: float, y: float, color: str, marker: str, label: str) -> None:
+    # A point at the edge is not cut in half.
+    panel.plot([x], [y], marker, color=color, ms=8, label=label, clip_on=False, zorder=5)
+    panel.axvline(x, color=color, lw=0.9, ls=":")
+
+
+def _draw_plane(figure: Figure, panel: Axes, calibration: Calibration) -> None:
+    entail, ground, f1 = plane(calibration)
+    mesh = panel.pcolormesh(entail, ground, f1, cmap="viridis", rasterized=True)
+    figure.colorbar(mesh, ax=panel, label="GMNER F1")
+    for (x, y), marker, color, name in (
+        (calibration.outcomes.own, "s", "white", "run's"),
+        (calibration.chosen, "o", _CHOSEN, "chosen"),
+    ):
+        label = f"{name} {x:.6g}, {y:.6g}"
+        panel.plot(
+            [x], [y], marker, color=color, ms=8, mec="black", label=label, clip_on=False, zorder=5
+        )
+    panel.set(xlim=(0, 1), ylim=(0, 1), xlabel=_NAMES[ENTAIL], ylabel=_NAMES[GROUND])
+    panel.set_facecolor("#dddddd")
+    panel.legend(fontsize=8, loc="upper left")

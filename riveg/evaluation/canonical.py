@@ -1,0 +1,248 @@
+"""The canonical scorer: offsets, original pixels, the best region only, an optimal matching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from riveg.errors import UserError
+from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.counts import Count
+from riveg.evaluation.matching import maximum_matching
+from riveg.formats.boxes import box_iou
+from riveg.formats.masks import mask_iou, mask_union
+from riveg.types import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What counts as the right place.
+
+    Args:
+        iou: Least intersection over union of boxes, in [0, 1].
+        strict: Whether it must be exceeded and not only reached.
+        mask_iou: The same for masks.
+        masks: ``any``: one of the gold masks suffices; ``union``: all of them together.
+        coarse_of: Fine label -> label, where labels are fine.
+    """
+
+    iou: float = 0.5
+    strict: bool = False
+    mask_iou: float = 0.5
+    masks: Literal["any", "union"] = "any"
+    coarse_of: Mapping[str, str] = field(default_factory=dict)
+
+    def box_enough(self, iou: float) -> bool:
+        """Whether boxes of that overlap count as the same place."""
+        return iou > self.iou if self.strict else iou >= self.iou
+
+    def mask_enough(self, iou: float) -> bool:
+        """Whether masks of that overlap count as the same pixels."""
+        return iou > self.mask_iou if self.strict else iou >= self.mask_iou
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A predicted and a gold entity with the same words, and in what they agree besides.
+
+    ``iou``: of the best region with the gold box nearest to it; ``None`` where one has no box.
+    """
+
+    predicted: int
+    gold: int
+    label: bool
+    fine: bool
+    groundable: bool
+    region: bool
+    shown: bool
+    iou: float | None
+
+
+def related(case: Case, rules: Rules) -> Iterator[Relation]:
+    """Every pair with the same words: the same tokens where both tell them, else the same text."""
+    by_span: dict[Span | None, list[int]] = {}
+    by_text: dict[str, list[int]] = {}
+    for index, annotated in enumerate(case.gold):
+        by_span.setdefault(annotated.span, []).append(index)
+        by_text.setdefault(annotated.text, []).append(index)
+    unplaced = by_span.get(None, ())
+    for index, predicted in enumerate(case.predicted):
+        same_text = by_text.get(predicted.text, ())
+        if predicted.span is None:
+            found: Sequence[int] = same_text
+        else:
+            found = by_span.get(predicted.span, ())
+            if unplaced:
+                found = [*found, *(gold for gold in same_text if gold in unplaced)]
+        for gold in found:
+            yield _relation(index, predicted, gold, case.gold[gold], rules)
+
+
+def _relation(
+    index: int, predicted: Predicted, number: int, gold: Annotated, rules: Rules
+) -> Relation:
+    iou = region_iou(predicted, gold)
+    if predicted.regions is None:
+        region = False
+    elif predicted.regions and gold.boxes:
+        region = iou is not None and rules.box_enough(iou)
+    else:
+        region = not predicted.regions and not gold.boxes
+    return Relation(
+        index,
+        number,
+        label=rules.coarse_of.get(predicted.label, predicted.label) == gold.label,
+        fine=predicted.label == gold.fine_label,
+        groundable=predicted.groundable is is_shown(gold),
+        region=region,
+        shown=is_shown(gold),
+        iou=iou,
+    )
+
+
+def is_shown(gold: Annotated) -> bool:
+    """Whether the gold says that the picture shows the entity."""
+    return bool(gold.boxes or gold.masks)
+
+
+def region_iou(predicted: Predicted, gold: Annotated) -> float | None:
+    """Overlap of the best region's box with the gold box nearest to it, in [0, 1]."""
+    if not predicted.regions or not gold.boxes:
+        return None
+    return max(box_iou(predicted.regions[0].box, box) for box in gold.boxes)
+
+
+def mask_overlap(predicted: Predicted, gold: Annotated, rules: Rules) -> float | None:
+    """Overlap of the best region's mask with gold's, in [0, 1]; ``None`` where one has none.
+
+    Raises:
+        UserError: If the masks are not of one picture.
+    """
+    mask = predicted.regions[0].mask if predicted.regions else None
+    if mask is None or not gold.masks:
+        return None
+    wanted = gold.masks if rules.masks == "any" else (mask_union(gold.masks),)
+    try:
+        return max(mask_iou(mask, other) for other in wanted)
+    except ValueError as error:
+        raise UserError(f"{predicted.text!r}: {error}; score masks of the same pictures") from error
+
+
+def is_mask_right(predicted: Predicted, gold: Annotated, rules: Rules) -> bool:
+    """SMNER's rule: the right pixels, or rightly none; an unanswered mask is never right."""
+    if predicted.regions is None:
+        return False
+    if not predicted.regions or not gold.masks:
+        return not predicted.regions and not gold.masks
+    overlap = mask_overlap(predicted, gold, rules)
+    return overlap is not None and rules.mask_enough(overlap)
+
+
+Agreement = Callable[[Relation], bool]
+
+AGREEMENTS: Mapping[str, Agreement] = {
+    "span": lambda _: True,
+    "mner": lambda pair: pair.label,
+    "eeg": lambda pair: pair.region,
+    "gmner": lambda pair: pair.label and pair.region,
+    "grounded": lambda pair: pair.label and pair.region and pair.shown,
+    "never_ground": lambda pair: pair.label and not pair.shown,
+    "perfect_boxes": lambda pair: pair.label and pair.groundable,
+    "fmner": lambda pair: pair.fine,
+    "fmnerg": lambda pair: pair.fine and pair.region,
+}
+"""What has to agree, beside the words, for a hit.
+
+``grounded`` is GMNER among what is and what is said to be in the picture; ``never_ground`` what the
+same tags would score if nothing were ever grounded; ``perfect_boxes`` if every box were right where
+the system rightly said that there is one.
+"""
+
+TEXT_METRICS = ("span", "mner")
+REGION_METRICS = ("eeg", "gmner", "grounded", "never_ground", "perfect_boxes")
+
+
+def canonical(
+    rules: Rules | None = None, *, boxes: bool = True, masks: bool = False
+) -> CanonicalScorer:
+    """The canonical scorer.
+
+    Args:
+        rules: What counts as the right place. With ``coarse_of``, fine labels are scored as they
+            are (``fmner``, ``fmnerg``) and as their coarse ones (everything else).
+        boxes: Whether the gold tells boxes.
+        masks: Whether the gold tells masks.
+    """
+    rules = rules or Rules()
+    metrics = [*TEXT_METRICS, *(REGION_METRICS if boxes else ())]
+    if rules.coarse_of:
+        metrics += ["fmner", *(["fmnerg"] if boxes else [])]
+    return CanonicalScorer(rules, {name: AGREEMENTS[name] for name in metrics}, masks)
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalScorer:
+    """Counts the hits of a sample, metric by metric; made by :func:`canonical`."""
+
+    rules: Rules
+    agreements: Mapping[str, Agreement]
+    masks: bool
+
+    def __call__(self, case: Case) -> Mapping[str, Count]:
+        """Counts by metric; they add up over samples."""
+        return self.counts(case, list(related(case, self.rules)))
+
+    def counts(self, case: Case, pairs: Sequence[Relation]) -> Mapping[str, Count]:
+        """The same, from pairs that :func:`related` has found."""
+        sizes = len(case.predicted), len(case.gold)
+        # Mostly no entity is in two pairs, and then each pair that agrees is a hit.
+        is_plain = is_one_to_one(pairs)
+        counts = {
+            name: Count(
+                sum(map(agrees, pairs)) if is_plain else _hits(pairs, agrees, sizes[0]), *sizes
+            )
+            for name, agrees in self.agreements.items()
+        }
+        if "grounded" in counts:
+            said = sum(1 for entity in case.predicted if entity.groundable)
+            shown = sum(map(is_shown, case.gold))
+            counts["grounded"] = Count(counts["grounded"].hits, said, shown)
+        if self.masks:
+            agrees = partial(_is_smner, case, self.rules)
+            counts["smner"] = Count(_hits(pairs, agrees, sizes[0]), *sizes)
+        return counts
+
+
+def _is_smner(case: Case, rules: Rules, pair: Relation) -> bool:
+    return pair.label and is_mask_right(case.predicted[pair.predicted], case.gold[pair.gold], rules)
+
+
+def _hits(pairs: Sequence[Relation], agrees: Agreement, predicted: int) -> int:
+    return len(matched([pair for pair in pairs if agrees(pair)], predicted))
+
+
+def matched(pairs: Sequence[Relation], predicted: int) -> Sequence[Relation]:
+    """As many of these pairs as can be had with each entity in one of them at most."""
+    if is_one_to_one(pairs):
+        return pairs
+    partners = pair_up(pairs, predicted)
+    return [pair for pair in pairs if partners[pair.predicted] == pair.gold]
+
+
+def is_one_to_one(pairs: Sequence[Relation]) -> bool:
+    """Whether no entity is in two of the pairs."""
+    number = len(pairs)
+    return number < 2 or (
+        len({pair.gold for pair in pairs}) == number
+        and len({pair.predicted for pair in pairs}) == number
+    )
+
+
+def pair_up(pairs: Sequence[Relation], predicted: int) -> list[int | None]:
+    """A maximum matching over these pairs: for each of the predicted entities its gold entity."""
+    edges: list[list[int]] = [[] for _ in range(predicted)]
+    for pair in pairs:
+        edges[pair.predicted].append(pair.gold)
+    return maximum_matching(edges)

@@ -1,0 +1,104 @@
+"""What every scorer is given: one sample's predicted entities beside its annotated ones.
+
+Predictions of other systems lack things that riveg's records have (offsets, boxes, ids), so a
+scorer never sees a :class:`~riveg.types.Sample`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riveg.types import Box, Mask, Region, Sample, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """An entity that a system found.
+
+    Args:
+        text: Its words.
+        label: Its type.
+        span: Its tokens; ``None`` where the system only tells the words.
+        groundable: Whether the system says that the picture shows it; ``None``: it does not say.
+        regions: Where, best first; ``()``: nowhere; ``None``: not answered, or not known.
+        score: How sure the system is, in [0, 1].
+        id: The entity's id within its sample.
+        entailed: What the entailment stage said, where there was one.
+    """
+
+    text: str
+    label: str
+    span: Span | None = None
+    groundable: bool | None = None
+    regions: tuple[Region, ...] | None = None
+    score: float | None = None
+    id: str | None = None
+    entailed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """An entity of the gold; as :class:`~riveg.types.GoldEntity`, but the span may be unknown."""
+
+    text: str
+    label: str
+    span: Span | None = None
+    fine_label: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    masks: tuple[Mask, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One sample as a scorer sees it.
+
+    Args:
+        id: The sample's id.
+        predicted: What the system found, in its order.
+        gold: What is annotated, in the text's order.
+        answered: Whether the system answered at all; if not, ``predicted`` is ``()``.
+        size: Width and height of the picture, where known.
+        proposals: The candidate boxes of the detector under the system, for protocols that score
+            by candidate; ``None``: the predicted boxes are the candidates.
+    """
+
+    id: str
+    predicted: tuple[Predicted, ...]
+    gold: tuple[Annotated, ...]
+    answered: bool = True
+    size: tuple[int, int] | None = None
+    proposals: tuple[Box, ...] | None = None
+
+
+def predicted_of(sample: Sample) -> tuple[Predicted, ...]:
+    """The entities of a record; ``()`` where it was not answered.
+
+    The regions decide what is groundable; where no stage has looked for them, the entailment does.
+    """
+    found = []
+    for entity in sample.entities or ():
+        if entity.regions is not None:
+            groundable: bool | None = bool(entity.regions)
+        else:
+            groundable = None if entity.entailment is None else entity.entailment.groundable
+        found.append(
+            Predicted(
+                entity.text,
+                entity.label,
+                entity.span,
+                groundable,
+                entity.regions,
+                entity.score,
+                entity.id,
+                None if entity.entailment is None else entity.entailment.groundable,
+            )
+        )
+    return tuple(found)
+
+
+def picture_size(sample: Sample) -> tuple[int, int] | None:
+    """Width and height of a record's picture, where a stage has opened it."""
+    image = sample.image
+    if image is None or image.width is None or image.height is None:
+        return None
+    return image.width, image.height

@@ -1,0 +1,45 @@
+"""Readers of other systems' outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from riveg.errors import UserError
+from riveg.evaluation.foreign.conll import read_predicted_conll
+from riveg.evaluation.foreign.e2e import read_e2e
+from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
+from riveg.evaluation.foreign.riveg_text import read_riveg, read_riveg_gold
+from riveg.evaluation.foreign.sniff import FORMATS, is_riveg_gold, sniff
+from riveg.evaluation.foreign.tiger import read_tiger
+
+__all__ = [
+    "FORMATS",
+    "READERS",
+    "ForeignFile",
+    "ForeignPredictions",
+    "is_riveg_gold",
+    "read_foreign",
+    "read_riveg_gold",
+    "sniff",
+]
+
+READERS = {"e2e": read_e2e, "tiger": read_tiger, "conll": read_predicted_conll}
+"""Readers of one file, by format; RiVEG's may have a second one."""
+
+
+def read_foreign(path: Path, kind: str, boxes: Path | None = None) -> ForeignFile:
+    """Another system's output.
+
+    Args:
+        path: Its file.
+        kind: ``riveg``, ``e2e``, ``tiger`` or ``conll``.
+        boxes: RiVEG's boxes.
+
+    Raises:
+        UserError: If the file is not what was said, or boxes are given for another format.
+    """
+    if kind == "riveg":
+        return read_riveg(path, boxes)
+    if boxes is not None:
+        raise UserError(f"{boxes}: boxes come apart in the format riveg only, {path} is {kind}")
+    return READERS[kind](path)

@@ -1,0 +1,138 @@
+"""E2E-GMNER's predictions: JSON lines with the answer's text."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from riveg.datasets.dataset import quoted
+from riveg.errors import UserError
+from riveg.evaluation.cases import Predicted
+from riveg.evaluation.foreign.e2e_answer import Corners, Triple, answer_text, parse_answer
+from riveg.evaluation.foreign.lines import numbered_lines, picture_stem
+from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
+from riveg.types import Box, Region
+
+ANSWER_KEYS = (
+    "prediction",
+    "pred",
+    "prediction_text",
+    "pred_text",
+    "output",
+    "response",
+    "generated",
+    "generated_text",
+    "answer",
+)
+"""Where the answer may stand: the schema of these files is not published."""
+
+ID_KEYS = ("image_id", "img_id", "image", "image_path", "id")
+"""Where the sample's id may stand; the first that is there counts."""
+
+_DROPPED = "pieces of answers without mention, type and region"
+_DEGENERATE = "boxes that enclose nothing"
+
+
+def read_e2e(path: Path) -> ForeignFile:
+    """One sample a line; boxes are taken as absolute pixels of the original picture.
+
+    Samples are matched by order, unless every line tells an id or a picture.
+
+    Raises:
+        UserError: If a line is no object with one answer, or only some lines tell an id.
+    """
+    lost: Counter[str] = Counter()
+    samples: list[ForeignPredictions] = []
+    places: dict[str, int] = {}
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        sample = _sample(_object(line, where), where, number, lost)
+        _require_like_first(sample, samples, places, where)
+        samples.append(sample)
+    by_order = any(sample.sample_id is None for sample in samples)
+    notes = [f"left out: {what} ({count})" for what, count in lost.items()]
+    if by_order:
+        notes.append("its lines have no ids: they are matched to the samples by order")
+    return ForeignFile("e2e", tuple(samples), "regions", by_order, notes=tuple(notes))
+
+
+def answer_keys(values: dict[str, Any]) -> list[str]:
+    """The keys of an object that may hold an answer."""
+    return [key for key in ANSWER_KEYS if key in values]
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: is not JSON ({error}); expected one object a line") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: expected an object, found {quoted(line)}")
+    return values
+
+
+def _sample(
+    values: dict[str, Any], where: str, number: int, lost: Counter[str]
+) -> ForeignPredictions:
+    answer = parse_answer(answer_text(_answer(values, where)))
+    predicted = tuple(_predicted(triple, lost) for triple in answer.triples)
+    if answer.dropped:
+        lost[_DROPPED] += answer.dropped
+    return ForeignPredictions(_sample_id(values, where), predicted, number)
+
+
+def _answer(values: dict[str, Any], where: str) -> str:
+    keys = answer_keys(values)
+    if len(keys) != 1:
+        found = ", ".join(keys) or f"none (its keys are {quoted(', '.join(values))})"
+        raise UserError(
+            f"{where}: the answer must stand under exactly one of {', '.join(ANSWER_KEYS)}; "
+            f"found {found}"
+        )
+    answer = values[keys[0]]
+    if not isinstance(answer, str):
+        raise UserError(f"{where}: {keys[0]} must be a text, found {quoted(json.dumps(answer))}")
+    return answer
+
+
+def _sample_id(values: dict[str, Any], where: str) -> str | None:
+    key = next((key for key in ID_KEYS if values.get(key) is not None), None)
+    if key is None:
+        return None
+    value = values[key]
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+        raise UserError(f"{where}: {key} must be an id, found {quoted(json.dumps(value))}")
+    text = str(value).strip()
+    return text if key == "id" else picture_stem(text)
+
+
+def _require_like_first(
+    sample: ForeignPredictions, before: list[ForeignPredictions], places: dict[str, int], where: str
+) -> None:
+    if before and (sample.sample_id is None) != (before[0].sample_id is None):
+        raise UserError(f"{where}: either every line tells an id ({', '.join(ID_KEYS)}) or none")
+    if sample.sample_id is None:
+        return
+    first = places.setdefault(sample.sample_id, sample.line)
+    if first != sample.line:
+        raise UserError(f"{where}: the id {quoted(sample.sample_id)} stands in line {first} too")
+
+
+def _predicted(triple: Triple, lost: Counter[str]) -> Predicted:
+    if triple.boxes == ():
+        return Predicted(triple.mention, triple.label, groundable=False, regions=())
+    boxes = [_box(corners) for corners in triple.boxes or ()]
+    regions = tuple(Region(box) for box in boxes if box is not None)
+    if len(regions) < len(boxes):
+        lost[_DEGENERATE] += len(boxes) - len(regions)
+    # A place that cannot be read says that there is one, but not where.
+    return Predicted(triple.mention, triple.label, groundable=True, regions=regions or None)
+
+
+def _box(corners: Corners) -> Box | None:
+    x_min, y_min, x_max, y_max = corners
+    return Box(x_min, y_min, x_max, y_max) if x_min < x_max and y_min < y_max else None

@@ -1,0 +1,46 @@
+"""What a reader of another system's output gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from riveg.evaluation.cases import Predicted
+
+Tells = Literal["tags", "groundability", "regions"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignPredictions:
+    """What a system found in one sample.
+
+    Args:
+        sample_id: The sample's id, or ``None`` where samples are told apart by their order only.
+        predicted: What it found, in the file's order.
+        line: Where in the file, from 1.
+    """
+
+    sample_id: str | None
+    predicted: tuple[Predicted, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFile:
+    """A whole output file.
+
+    Args:
+        format: Which format it was read as.
+        samples: In file order.
+        tells: How far it goes: words and types; also whether the picture shows it; also where.
+        by_order: Whether the n-th is the n-th sample of the split; else each has an id.
+        absent_is_empty: Whether a sample that the file does not hold was answered with nothing.
+        notes: What a user should know beside the scores, one line each.
+    """
+
+    format: str
+    samples: tuple[ForeignPredictions, ...]
+    tells: Tells
+    by_order: bool
+    absent_is_empty: bool = False
+    notes: tuple[str, ...] = ()

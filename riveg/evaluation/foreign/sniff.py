@@ -1,0 +1,103 @@
+"""Which format a file of predictions has."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from riveg.errors import UserError
+from riveg.evaluation.foreign.conll import TAG
+from riveg.evaluation.foreign.e2e import answer_keys
+from riveg.evaluation.foreign.lines import numbered_lines
+from riveg.evaluation.foreign.tiger import PLACES, TAIL
+from riveg.formats.conll import HEADER
+from riveg.records import decode
+from riveg.types import Sample
+
+FORMATS = ("run", "jsonl", "smner", "riveg", "e2e", "tiger", "conll")
+"""What can be told apart."""
+
+_MOST_LINES = 200
+_RIVEG = re.compile(r"Imageid:.*###.*###.*###[02]")
+_RIVEG_GOLD = re.compile(r"(?!Imageid:).*###.*###.*###[02]###&\[.*\]")
+_TIGER = tuple(f"{TAIL} {place}" for place in PLACES)
+
+
+def sniff(path: Path) -> str:
+    """One of :data:`FORMATS`, from the look of the first lines.
+
+    Raises:
+        UserError: If it is none of them, or cannot be read.
+    """
+    found = _folder(path) if path.is_dir() else _file(path)
+    if found is None:
+        raise UserError(
+            f"{path}: is in none of the formats {', '.join(FORMATS)}; name the right one "
+            "with --format"
+        )
+    return found
+
+
+def is_riveg_gold(path: Path) -> bool:
+    """Whether a path is RiVEG's label file and not a dataset of another kind."""
+    if not path.is_file():
+        return False
+    try:
+        lines = _first_lines(path)
+    except UserError:
+        return False
+    return bool(lines) and _RIVEG_GOLD.fullmatch(lines[0]) is not None
+
+
+def _folder(path: Path) -> str | None:
+    if (path / "manifest.json").is_file():
+        return "run"
+    return "smner" if (path / "index.json").is_file() else None
+
+
+def _first_lines(path: Path) -> list[str]:
+    filled = (line for _, line in numbered_lines(path) if line.strip())
+    return list(islice(filled, _MOST_LINES))
+
+
+def _file(path: Path) -> str | None:
+    lines = _first_lines(path)
+    if not lines:
+        raise UserError(f"{path}: is empty")
+    first = lines[0]
+    if first.lstrip().startswith("{"):
+        return _json_line(first)
+    if _RIVEG.fullmatch(first):
+        return "riveg"
+    if any(sentence in line for line in lines for sentence in _TIGER):
+        return "tiger"
+    if first.startswith(HEADER) or _is_tagged(first):
+        return "conll"
+    return None
+
+
+def _is_tagged(line: str) -> bool:
+    columns = line.split("\t")
+    return len(columns) > 1 and TAG.fullmatch(columns[-1]) is not None
+
+
+def _json_line(line: str) -> str | None:
+    try:
+        decode(Sample, line)
+    except UserError:
+        values = _values(line)
+        if "tokens" in values:  # a record, though a damaged one: its reader says what is wrong
+            return "jsonl"
+        return "e2e" if answer_keys(values) else None
+    return "jsonl"
+
+
+def _values(line: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,130 @@
+"""The annotation of a dataset, by sample id, for scorers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from riveg.datasets.dataset import Dataset, Row, usable_gold
+from riveg.errors import UserError
+from riveg.evaluation.cases import Annotated, Case, Predicted, picture_size, predicted_of
+from riveg.types import Box, GoldEntity, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class GoldSample:
+    """What is known of one sample.
+
+    Args:
+        entities: Its annotated entities, in the text's order.
+        size: The picture's width and height.
+        proposals: A detector's boxes, for protocols that score by candidate.
+    """
+
+    entities: tuple[Annotated, ...]
+    size: tuple[int, int] | None = None
+    proposals: tuple[Box, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoldSet:
+    """All annotation of a dataset or of some of its splits.
+
+    Args:
+        name: The dataset's name.
+        version: The publisher's version, if any.
+        split: The split, or ``None`` where several were read.
+        samples: What is annotated, by sample id, in file order.
+        has_boxes: Whether boxes are told.
+        has_masks: Whether masks are told.
+        coarse_of: Fine label -> label; empty where labels are not fine.
+        lists_entities_only: Whether samples without an entity are not named: a predicted sample
+            that is not here has an empty gold then, and otherwise none.
+    """
+
+    name: str
+    version: str | None
+    split: str | None
+    samples: Mapping[str, GoldSample]
+    has_boxes: bool
+    has_masks: bool
+    coarse_of: Mapping[str, str]
+    lists_entities_only: bool = False
+
+    def case_of(self, sample: Sample) -> Case | None:
+        """A record beside its gold; ``None`` where it has none."""
+        if sample.id not in self.samples:
+            return None
+        answered = sample.entities is not None
+        return self.case(
+            sample.id, predicted_of(sample), answered=answered, size=picture_size(sample)
+        )
+
+    def case(
+        self,
+        sample_id: str,
+        predicted: tuple[Predicted, ...],
+        *,
+        answered: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> Case:
+        """Predictions beside the gold of their sample."""
+        gold = self.samples[sample_id]
+        return Case(
+            sample_id, predicted, gold.entities, answered, size or gold.size, gold.proposals
+        )
+
+    def entities(self) -> Iterator[Annotated]:
+        """Every annotated entity, in file order."""
+        for sample in self.samples.values():
+            yield from sample.entities
+
+
+def read_gold(dataset: Dataset) -> GoldSet:
+    """Reads the annotation of a dataset.
+
+    Raises:
+        UserError: If the dataset has none, two samples have one id, or an annotation is unusable.
+    """
+    samples: dict[str, GoldSample] = {}
+    for row in dataset.unique_rows(annotated=True):
+        gold = usable_gold(row)
+        if gold is not None:
+            samples[row.sample.id] = _gold_sample(row, gold.entities)
+    return gold_set(dataset.name, samples, version=dataset.version, split=dataset.split)
+
+
+def gold_set(
+    name: str,
+    samples: Mapping[str, GoldSample],
+    *,
+    version: str | None = None,
+    split: str | None = None,
+) -> GoldSet:
+    """A gold set of these samples; what it tells is found out from its entities.
+
+    Raises:
+        UserError: If there is no annotated sample.
+    """
+    if not samples:
+        raise UserError(f"{name}: has no gold, which scores are counted against")
+    entities = [entity for sample in samples.values() for entity in sample.entities]
+    return GoldSet(
+        name,
+        version,
+        split,
+        samples,
+        has_boxes=any(entity.boxes is not None for entity in entities),
+        has_masks=any(entity.masks is not None for entity in entities),
+        coarse_of={entity.fine_label: entity.label for entity in entities if entity.fine_label},
+    )
+
+
+def _gold_sample(row: Row, entities: tuple[GoldEntity, ...]) -> GoldSample:
+    annotated = tuple(
+        Annotated(
+            entity.text, entity.label, entity.span, entity.fine_label, entity.boxes, entity.masks
+        )
+        for entity in entities
+    )
+    return GoldSample(annotated, row.size)

@@ -1,0 +1,50 @@
+"""Regions as the candidate-based programs see them: numbers of a detector's boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.formats.boxes import box_iou
+from riveg.types import Box
+
+COVERING_IOU = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The boxes that an answer may point at."""
+
+    boxes: tuple[Box, ...]
+
+    @classmethod
+    def of(cls, case: Case, most: int) -> Candidates:
+        """The first ``most`` proposals; where none are told, every box that was predicted."""
+        if case.proposals is not None:
+            return cls(case.proposals[:most])
+        answers = (entity.regions or () for entity in case.predicted)
+        return cls(tuple(region.box for regions in answers for region in regions))
+
+    def pointed_at(self, predicted: Predicted) -> int | None:
+        """The candidate that the best region is, or overlaps most; the first of equals.
+
+        ``None`` where there is no region, or it touches no candidate: nothing can then be hit.
+        """
+        if not predicted.regions or not self.boxes:
+            return None
+        box = predicted.regions[0].box
+        if box in self.boxes:
+            return self.boxes.index(box)
+        overlaps = [box_iou(box, candidate) for candidate in self.boxes]
+        best = max(overlaps)
+        return overlaps.index(best) if best > 0 else None
+
+    def overlaps(self, annotated: Annotated) -> list[float]:
+        """For each candidate its largest IoU with one of the entity's gold boxes."""
+        gold = annotated.boxes or ()
+        return [max((box_iou(box, other) for other in gold), default=0.0) for box in self.boxes]
+
+    def covering(self, annotated: Annotated) -> frozenset[int]:
+        """The candidates that overlap a gold box by more than half."""
+        overlaps = enumerate(self.overlaps(annotated))
+        return frozenset(index for index, overlap in overlaps if overlap > COVERING_IOU)

@@ -1,0 +1,150 @@
+"""E2E-GMNER's counting: answers as text, an optimal matching, all boxes, integer pixels."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.counts import NOTHING, Count
+from riveg.evaluation.foreign.e2e_answer import Corners, Triple, format_answer, parse_answer
+from riveg.evaluation.matching import maximum_matching
+from riveg.evaluation.protocols.protocol import Protocol
+from riveg.types import Box
+
+FACTOR = 28
+MIN_PIXELS = 256 * FACTOR * FACTOR
+MAX_PIXELS = 1024 * FACTOR * FACTOR
+MOST_ASPECT = 200
+LEAST_IOU = 0.5
+METRICS = ("mner", "eeg", "gmner")
+
+
+def leaves_out(case: Case) -> bool:
+    """Whether the sample counts on neither side: something is annotated, but the picture is odd."""
+    return bool(case.gold) and case.size is not None and not _is_usable(case.size)
+
+
+def score(case: Case) -> Mapping[str, Count]:
+    """Counts as E2E-GMNER's ``metrics.py`` does, after both sides went through its text format."""
+    if leaves_out(case):
+        return dict.fromkeys(METRICS, NOTHING)
+    to_frame = _frame(case.size)
+    predicted, gold = (_round_trip(side, to_frame) for side in (case.predicted, case.gold))
+    hits = {
+        "mner": (_kinds(predicted) & _kinds(gold)).total(),
+        "eeg": _most_pairs(predicted, gold, typed=False),
+        "gmner": _most_pairs(predicted, gold, typed=True),
+    }
+    return {name: Count(hits[name], len(predicted), len(gold)) for name in METRICS}
+
+
+def smart_resize(width: int, height: int) -> tuple[int, int]:
+    """Width and height of the model's input: multiples of 28, neither too small nor too large.
+
+    After Qwen2.5-VL's function of this name, with the limits of E2E-GMNER.
+
+    >>> smart_resize(600, 450)
+    (588, 448)
+    """
+    sides = [max(FACTOR, round(side / FACTOR) * FACTOR) for side in (width, height)]
+    area = sides[0] * sides[1]
+    if area > MAX_PIXELS:
+        shrink = math.sqrt(width * height / MAX_PIXELS)
+        sides = [
+            max(FACTOR, math.floor(side / shrink / FACTOR) * FACTOR) for side in (width, height)
+        ]
+    elif area < MIN_PIXELS:
+        grow = math.sqrt(MIN_PIXELS / (width * height))
+        sides = [math.ceil(side * grow / FACTOR) * FACTOR for side in (width, height)]
+    return sides[0], sides[1]
+
+
+def _is_usable(size: tuple[int, int]) -> bool:
+    return min(size) >= FACTOR and max(size) / min(size) <= MOST_ASPECT
+
+
+def _frame(size: tuple[int, int] | None) -> Callable[[Box], Corners]:
+    if size is None or not _is_usable(size):
+        return lambda box: (box.x_min, box.y_min, box.x_max, box.y_max)
+    width, height = smart_resize(*size)
+
+    def to_frame(box: Box) -> Corners:
+        return (
+            _scaled(box.x_min, width / size[0], width),
+            _scaled(box.y_min, height / size[1], height),
+            _scaled(box.x_max, width / size[0], width),
+            _scaled(box.y_max, height / size[1], height),
+        )
+
+    return to_frame
+
+
+def _scaled(edge: float, scale: float, side: int) -> int:
+    return min(max(round(edge * scale), 0), side)
+
+
+def _round_trip(
+    entities: Sequence[Predicted | Annotated], to_frame: Callable[[Box], Corners]
+) -> tuple[Triple, ...]:
+    triples = (Triple(entity.text, entity.label, _corners(entity, to_frame)) for entity in entities)
+    return parse_answer(format_answer(triples)).triples
+
+
+def _corners(
+    entity: Predicted | Annotated, to_frame: Callable[[Box], Corners]
+) -> tuple[Corners, ...] | None:
+    if isinstance(entity, Annotated):
+        return None if entity.boxes is None else tuple(map(to_frame, entity.boxes))
+    if entity.regions is None:
+        return None
+    return tuple(to_frame(region.box) for region in entity.regions)
+
+
+def _kinds(triples: Sequence[Triple]) -> Counter[tuple[str, str]]:
+    return Counter((triple.mention, triple.label) for triple in triples)
+
+
+def _most_pairs(predicted: Sequence[Triple], gold: Sequence[Triple], *, typed: bool) -> int:
+    edges = [
+        [index for index, wanted in enumerate(gold) if _fits(triple, wanted, typed=typed)]
+        for triple in predicted
+    ]
+    return sum(partner is not None for partner in maximum_matching(edges))
+
+
+def _fits(triple: Triple, wanted: Triple, *, typed: bool) -> bool:
+    if triple.mention != wanted.mention or (typed and triple.label != wanted.label):
+        return False
+    if triple.boxes is None or wanted.boxes is None:
+        return False
+    if not triple.boxes or not wanted.boxes:
+        return not triple.boxes and not wanted.boxes
+    return any(_iou(one, other) >= LEAST_IOU for one in triple.boxes for other in wanted.boxes)
+
+
+def _iou(one: Corners, other: Corners) -> float:
+    # Not of Box: rounding may leave nothing of a box, which Box refuses.
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return width * height / (areas - width * height)
+
+
+E2E = Protocol(
+    name="e2e",
+    summary="strings, optimal matching, any of several boxes, IoU >= 0.5 in resized pixels",
+    metrics=METRICS,
+    build=lambda: score,
+    leaves_out=leaves_out,
+    notes=(
+        "entities are compared as strings: the right words at the wrong place count",
+        "of several predicted boxes the best counts: a list of guesses costs nothing",
+        "boxes are rounded to whole pixels of the resized picture",
+        "a semicolon in a name cuts it, in gold too: its tail remains",
+        "annotated samples under 28 pixels on a side, or longer than 200 to 1, are left out",
+    ),
+)

@@ -1,0 +1,61 @@
+"""What is said of a way of counting, beside its arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from riveg.evaluation.cases import Annotated, Case
+from riveg.evaluation.counts import CaseScorer, Count
+
+
+def keeps_every_sample(_case: Case) -> bool:
+    """Leaves nothing out."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A named way of counting hits, predicted and gold entities.
+
+    Args:
+        name: How it is asked for.
+        summary: One line for tables.
+        metrics: What it counts, in the order of the tables.
+        build: Makes the scorer; the counts of samples add up.
+        needs_offsets: Whether both sides have to tell which tokens an entity is.
+        swapped: Whether the released program prints precision and recall under each other's name.
+        decimals: To how many the released program rounds its percentages; ``None``: it does not.
+        leaves_out: Which samples count on neither side.
+        notes: Its faults and peculiarities, one line each.
+    """
+
+    name: str
+    summary: str
+    metrics: tuple[str, ...]
+    build: Callable[[], CaseScorer]
+    needs_offsets: bool = False
+    swapped: bool = False
+    decimals: int | None = None
+    leaves_out: Callable[[Case], bool] = keeps_every_sample
+    notes: tuple[str, ...] = ()
+
+    def scorer(self, *, fine: bool = False) -> CaseScorer:
+        """The scorer.
+
+        Args:
+            fine: Whether predicted labels are to be compared with the gold's fine labels. Each of
+                the released programs compares whatever one label its files hold.
+        """
+        return _on_fine_labels(self.build()) if fine else self.build()
+
+
+def _on_fine_labels(score: CaseScorer) -> CaseScorer:
+    def scored(case: Case) -> Mapping[str, Count]:
+        return score(replace(case, gold=tuple(map(_with_fine_label, case.gold))))
+
+    return scored
+
+
+def _with_fine_label(annotated: Annotated) -> Annotated:
+    return replace(annotated, label=annotated.fine_label or annotated.label)

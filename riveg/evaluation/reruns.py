@@ -1,0 +1,67 @@
+"""The command that gives a run again with something changed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from riveg.config import load_config, shipped_systems
+from riveg.errors import UserError
+from riveg.runs import RunFolder
+
+
+def run_settings(folder: Path) -> Mapping[str, Any]:
+    """The resolved system of a run: its ``config.yaml``.
+
+    Raises:
+        UserError: If there is none.
+    """
+    path = folder / "config.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read; is {folder} a run folder?") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: is no system; give the run again")
+    return values
+
+
+def rerun_command(folder: Path, *overrides: str, suffix: str) -> str:
+    """``riveg run`` with the run's own system and data, and with ``--set`` for each override.
+
+    Args:
+        folder: The run folder.
+        overrides: ``stage.key=value`` items.
+        suffix: What the new run folder's name has more than the old one's.
+    """
+    manifest = RunFolder(folder).read_manifest()
+    bare = _bare_file(manifest)
+    words = ["riveg", "run", _system(folder), "--data", bare or str(manifest.get("data"))]
+    if manifest.get("split") and not bare:
+        words += ["--split", str(manifest["split"])]
+    if manifest.get("limit"):
+        words += ["--limit", str(manifest["limit"])]
+    for override in overrides:
+        words += ["--set", override]
+    words += ["--out", f"{folder}-{suffix}"]
+    return shlex.join(words)
+
+
+def _system(folder: Path) -> str:
+    """The shipped system's name where the run is of it as it ships, else the run's own file."""
+    settings = dict(run_settings(folder))
+    name = settings.get("name")
+    if name in shipped_systems() and load_config(str(name)).resolved() == settings:
+        return str(name)
+    return str(folder / "config.yaml")
+
+
+def _bare_file(manifest: Mapping[str, Any]) -> str | None:
+    """The one file that was run, where it was no dataset with a name."""
+    origin = manifest.get("origin") or []
+    is_bare = len(origin) == 1 and Path(origin[0]).suffix in {".jsonl", ".csv", ".parquet"}
+    return str(origin[0]) if is_bare and Path(origin[0]).stem == manifest.get("data") else None

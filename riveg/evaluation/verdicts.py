@@ -1,0 +1,180 @@
+"""What became of each entity, and which stage is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from riveg.evaluation.canonical import Relation, Rules, matched, region_iou, related
+from riveg.evaluation.cases import Annotated, Case, Predicted
+
+VERDICTS = (
+    "right",
+    "wrong-type",
+    "wrongly-grounded",
+    "wrongly-ungrounded",
+    "box-off",
+    "wrong-span",
+    "spurious",
+    "missed",
+    "unanswered",
+)
+"""All verdicts.
+
+``wrong-span``: overlaps a gold entity or has its words elsewhere; ``spurious``: no gold entity is
+near; ``missed``: a gold entity that nothing was predicted for; ``unanswered``: words and type are
+right and no stage has said where, or the post was not answered at all.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one entity.
+
+    Args:
+        kind: One of :data:`VERDICTS`.
+        predicted: Its place in ``Case.predicted``; ``None`` where nothing was predicted.
+        gold: Its place in ``Case.gold``; ``None`` where there is none.
+        stage: The first stage that went wrong; ``None`` where nothing did.
+        iou: Overlap of the best region with the nearest gold box, in [0, 1], where both are there.
+    """
+
+    kind: str
+    predicted: int | None
+    gold: int | None
+    stage: str | None
+    iou: float | None = None
+
+
+def verdicts(
+    case: Case, rules: Rules | None = None, stages: Sequence[str] = ("tag", "entail", "ground")
+) -> tuple[Verdict, ...]:
+    """One verdict for each predicted entity, in their order, then for each one that was missed.
+
+    As many are ``right`` as the canonical scorer counts GMNER hits.
+
+    Args:
+        case: The sample.
+        rules: What counts as the right place.
+        stages: The stages that the system ran: blame falls on one of them.
+    """
+    rules = rules or Rules()
+    pairs = list(related(case, rules))
+    partners = align(case, pairs)
+    by_pair = {(pair.predicted, pair.gold): pair for pair in pairs}
+    found = [
+        _verdict(case, index, gold, by_pair.get((index, -1 if gold is None else gold)), stages)
+        for index, gold in enumerate(partners)
+    ]
+    taken = set(partners)
+    missed = [gold for gold in range(len(case.gold)) if gold not in taken]
+    kind = "missed" if case.answered else "unanswered"
+    return (*found, *(Verdict(kind, None, gold, _finder(stages)) for gold in missed))
+
+
+_CLOSENESS: tuple[Callable[[Relation], bool], ...] = (
+    lambda pair: pair.label and pair.region,
+    lambda pair: pair.label,
+    lambda pair: pair.region,
+    lambda _: True,
+)
+"""Pairs that agree in more come first; in the first round as many as can be are paired."""
+
+
+def align(case: Case, pairs: Sequence[Relation]) -> list[int | None]:
+    """For each predicted entity the gold entity that it is compared with, each once.
+
+    GMNER hits come first, as many as there can be; then the same words and type, the same words and
+    place, the same words; then words that overlap, or the same words elsewhere.
+    """
+    partners: list[int | None] = [None] * len(case.predicted)
+    taken: set[int] = set()
+    waiting = list(pairs)
+    for is_close in _CLOSENESS:
+        for pair in matched([pair for pair in waiting if is_close(pair)], len(partners)):
+            partners[pair.predicted] = pair.gold
+            taken.add(pair.gold)
+        waiting = [
+            pair for pair in waiting if partners[pair.predicted] is None and pair.gold not in taken
+        ]
+        if not waiting:
+            break
+    _align_near(case, partners)
+    return partners
+
+
+def _align_near(case: Case, partners: list[int | None]) -> None:
+    taken = set(partners)
+    free = [gold for gold in range(len(case.gold)) if gold not in taken]
+    if not free:
+        return
+    for index, predicted in enumerate(case.predicted):
+        if partners[index] is not None:
+            continue
+        near = [gold for gold in free if _is_near(predicted, case.gold[gold])]
+        if near:
+            best = max(near, key=lambda gold: _shared_tokens(predicted, case.gold[gold]))
+            partners[index] = best
+            free.remove(best)
+
+
+def _is_near(predicted: Predicted, gold: Annotated) -> bool:
+    return predicted.text == gold.text or _shared_tokens(predicted, gold) > 0
+
+
+def _shared_tokens(predicted: Predicted, gold: Annotated) -> int:
+    if predicted.span is None or gold.span is None:
+        return 0
+    return min(predicted.span.end, gold.span.end) - max(predicted.span.start, gold.span.start)
+
+
+def _verdict(
+    case: Case, index: int, gold: int | None, pair: Relation | None, stages: Sequence[str]
+) -> Verdict:
+    predicted = case.predicted[index]
+    if gold is None:
+        return Verdict("spurious", index, None, _finder(stages))
+    if pair is None:
+        iou = region_iou(predicted, case.gold[gold])
+        return Verdict("wrong-span", index, gold, _finder(stages), iou)
+    kind, stage = next(_faults(pair, predicted, stages), ("right", None))
+    return Verdict(kind, index, gold, stage, pair.iou)
+
+
+def _faults(
+    pair: Relation, predicted: Predicted, stages: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with an entity whose words are right, in the order of the stages."""
+    if not pair.label:
+        yield "wrong-type", _first(("rerank", "tag", "extract"), stages)
+    if predicted.regions is None:
+        # Some systems only say whether there is a place: that may be wrong already.
+        if predicted.groundable is None or pair.groundable:
+            yield "unanswered", _first(("ground", "extract", "entail", "tag"), stages)
+        elif pair.shown:
+            yield "wrongly-ungrounded", _gate(stages)
+        else:
+            yield "wrongly-grounded", _gate(stages)
+    elif predicted.regions and not pair.shown:
+        yield "wrongly-grounded", _gate(stages)
+    elif not predicted.regions and pair.shown:
+        gate_passed = predicted.entailed is True
+        yield "wrongly-ungrounded", _place(stages) if gate_passed else _gate(stages)
+    elif not pair.region:
+        yield "box-off", _place(stages)
+
+
+def _finder(stages: Sequence[str]) -> str:
+    return _first(("tag", "extract"), stages)
+
+
+def _gate(stages: Sequence[str]) -> str:
+    return _first(("entail", "ground", "extract"), stages)
+
+
+def _place(stages: Sequence[str]) -> str:
+    return _first(("ground", "extract"), stages)
+
+
+def _first(wanted: Sequence[str], stages: Sequence[str]) -> str:
+    return next((stage for stage in wanted if stage in stages), wanted[0])

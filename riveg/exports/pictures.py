@@ -1,0 +1,204 @@
+"""What the formats about pictures share: which posts, which masks, and where pictures lie."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from riveg.errors import ImageFault
+from riveg.exports.source import ExportSource
+from riveg.formats.masks import mask_area
+from riveg.images import ImageLoader
+from riveg.types import Entity, ImageRef, Mask, Region, Sample
+
+LeftOut = Counter[str]
+"""Reasons, counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """An answered post whose upright picture's sides, in pixels, are known.
+
+    ``position`` counts the run's posts from 0, ``path`` starts at a picture folder.
+    """
+
+    position: int
+    sample: Sample
+    path: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A region of an entity.
+
+    ``number`` counts the post's entities from 0, ``rank`` the entity's regions, best first.
+    """
+
+    number: int
+    entity: Entity
+    region: Region
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A region's pixels: a mask of the picture's size with ``area`` pixels, at least one."""
+
+    placed: Placed
+    mask: Mask
+    area: int
+
+
+def pictured(source: ExportSource, left_out: LeftOut) -> Iterator[Pictured]:
+    """The answered posts that have a picture, in input order; why others do not come is counted."""
+    loader = ImageLoader(source.image_roots, cache_bytes=0)
+    for position, sample in enumerate(source.records()):
+        if sample.entities is None:
+            left_out["post not answered"] += 1
+        elif sample.image is None:
+            left_out["post without a picture"] += 1
+        elif not is_confined(sample.image.path):
+            left_out["post whose picture's path leads out of the picture folder"] += 1
+        elif (sides := _sides(sample.image, loader)) is None:
+            left_out["post whose picture's size is not known"] += 1
+        else:
+            yield Pictured(position, sample, sample.image.path, *sides)
+
+
+def placed_regions(sample: Sample, left_out: LeftOut) -> Iterator[Placed]:
+    """Every region of every entity; entities without one are counted."""
+    for number, entity in enumerate(sample.entities or ()):
+        if entity.regions is None:
+            left_out["entity not looked for in the picture"] += 1
+        elif not entity.regions:
+            left_out["entity that the picture does not show"] += 1
+        for rank, region in enumerate(entity.regions or ()):
+            yield Placed(number, entity, region, rank)
+
+
+def masked_regions(picture: Pictured, left_out: LeftOut) -> Iterator[Masked]:
+    """Every region with pixels; others are counted."""
+    for placed in placed_regions(picture.sample, left_out):
+        mask = placed.region.mask
+        if mask is None:
+            left_out["region without a mask"] += 1
+            continue
+        if (mask.width, mask.height) != (picture.width, picture.height):
+            left_out["mask of another size than its picture"] += 1
+            continue
+        try:
+            area = mask_area(mask)
+        except ValueError:
+            left_out["damaged mask"] += 1
+            continue
+        if area:
+            yield Masked(placed, mask, area)
+        else:
+            left_out["mask with no pixel"] += 1
+
+
+def is_confined(path: str) -> bool:
+    r"""Whether a path stays below the folder that it starts from, on any system.
+
+    >>> is_confined("a/b.jpg"), is_confined("../b.jpg"), is_confined("C:\\b.jpg")
+    (True, False, False)
+    """
+    if not path or "\0" in path:
+        return False
+    ways = (PurePosixPath(path), PureWindowsPath(path))
+    return not any(way.anchor or ".." in way.parts for way in ways)
+
+
+def labels_of(source: ExportSource) -> tuple[str, ...]:
+    """Every label that the run gave, sorted; one pass over the records."""
+    found = {entity.label for sample in source.records() for entity in sample.entities or ()}
+    return tuple(sorted(found))
+
+
+def _sides(image: ImageRef, loader: ImageLoader) -> tuple[int, int] | None:
+    if image.width is None or image.height is None:
+        try:
+            image = loader.probe(image)
+        except ImageFault:
+            return None
+    return (image.width, image.height) if image.width and image.height else None
+
+
+def digest(text: str) -> int:
+    """64 bits that stand for a text, where many texts must be told apart in little memory."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+
+@dataclass(slots=True)
+class PictureFolder:
+    """A flat folder of pictures, links to the originals or copies.
+
+    Holds some hundred bytes a picture, to keep names apart.
+
+    Args:
+        folder: Made if it is not there.
+        roots: Where pictures' paths start, looked up in order.
+        copy: Whether to copy; links break when either end moves.
+    """
+
+    folder: Path
+    roots: tuple[Path, ...]
+    copy: bool = False
+    _owners: dict[str, int] = field(default_factory=dict)
+
+    def name(self, path: str) -> str:
+        """A file name whose stem no other picture has.
+
+        A plain name keeps its stem; folders are joined into it; what would collide gets a digest.
+        """
+        suffix = PurePosixPath(path).suffix if is_plain(PurePosixPath(path).suffix[1:]) else ""
+        stem = path.removesuffix(suffix)
+        if not is_plain(stem):
+            stem = "-".join(re.findall(r"\w+", stem)).encode()[:80].decode(errors="ignore")
+        own = digest(path)
+        if not stem or self._owners.setdefault(stem.casefold(), own) != own:
+            stem = f"{stem}-{own:016x}"
+        return stem + suffix
+
+    def place(self, path: str) -> bool:
+        """Puts the picture into the folder; false where it is not found."""
+        original = find_picture(path, self.roots)
+        if original is None:
+            return False
+        place_picture(original, self.folder / self.name(path), copy=self.copy)
+        return True
+
+
+def is_plain(name: str) -> bool:
+    """Whether a text is fit for a file name as it is, on any system."""
+    return (
+        len(name.encode()) <= 200 and re.fullmatch(r"\w[\w .()+=@~-]*(?<![ .])", name) is not None
+    )
+
+
+def place_picture(original: Path, target: Path, *, copy: bool) -> None:
+    """Links or copies a picture; one that is there already stays."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return
+    if copy:
+        shutil.copyfile(original, target)
+    else:
+        target.symlink_to(original)
+
+
+def find_picture(path: str, roots: tuple[Path, ...]) -> Path | None:
+    """The regular file below the first root that has it, links resolved; ``None``: nowhere."""
+    if not is_confined(path):
+        return None
+    try:
+        return ImageLoader(roots, cache_bytes=0).locate(path)
+    except ImageFault:
+        return None

@@ -1,0 +1,255 @@
+"""The batch that an SMNER evaluation reads: a JSON a post, a CoNLL file, an index."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from riveg.errors import UserError
+from riveg.exports.jsonl import box_edges
+from riveg.exports.mentions import character_range
+from riveg.exports.pictures import LeftOut
+from riveg.exports.source import ExportReport, ExportSource
+from riveg.formats.bio import spans_to_bio
+from riveg.formats.conll import HEADER
+from riveg.formats.masks import mask_area
+from riveg.formats.polygons import flat, mask_to_polygons
+from riveg.records import decode, encode
+from riveg.results import overlay_name
+from riveg.runs import write_atomically
+from riveg.types import Entity, Mask, Sample
+
+SCHEMA = "riveg-smner"
+VERSION = 1
+INDEX = "index.json"
+CONLL = "predicted.conll"
+SAMPLES = "samples"
+
+_BREAKS = re.compile(r"[\t\n\r]")
+_EDGES = ("x_min", "y_min", "x_max", "y_max")
+
+_TOLD = (
+    "system", "data", "data_version", "split", "samples", "limit", "failed", "oracle_stages",
+)  # fmt: skip
+
+
+def export_smner(source: ExportSource, out: Path, /) -> ExportReport:
+    """Writes ``samples/``, ``predicted.conll`` and, at the end, ``index.json``.
+
+    Args:
+        source: The run.
+        out: An empty folder.
+    """
+    counts = Counter({"posts": 0, "entities": 0, "regions": 0, "masks": 0})
+    left_out = LeftOut()
+    (out / SAMPLES).mkdir()
+    write_atomically(out / CONLL, _sentences(source, out / SAMPLES, counts, left_out))
+    write_atomically(out / INDEX, _index(source, counts, left_out))
+    files = tuple(out / name for name in (INDEX, SAMPLES, CONLL))
+    return ExportReport(files, dict(counts), dict(left_out))
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What the batch says of itself: ``system``, ``data``, ``split``, ``counts``, ``files`` ...
+
+    Raises:
+        UserError: If the folder holds no such batch, or one of another version.
+    """
+    path = folder / INDEX
+    try:
+        index = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); `riveg export RUN --format smner` writes it"
+        ) from error
+    if not isinstance(index, dict) or index.get("schema") != SCHEMA:
+        raise UserError(f"{path}: is no index of an SMNER batch")
+    if index.get("version") != VERSION:
+        raise UserError(
+            f"{path}: is of version {index.get('version')!r}, this riveg reads {VERSION}; "
+            "export the run again"
+        )
+    return index
+
+
+def read_smner(folder: Path) -> Iterator[Sample]:
+    """The records that were exported, equal to the run's own, in the run's order.
+
+    Raises:
+        UserError: If the folder holds no such batch or a file in it is missing or damaged.
+    """
+    for number, entry in enumerate(read_index(folder).get("files", [])):
+        path = folder / SAMPLES / _file(number, str(entry["id"]))
+        try:
+            values = json.loads(path.read_bytes())
+            line = json.dumps(_record(values))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"{path}: is no sample of an SMNER batch ({error!r})") from error
+        yield decode(Sample, line, where=str(path))
+
+
+def _sentences(
+    source: ExportSource, folder: Path, counts: Counter[str], left_out: LeftOut
+) -> Iterator[bytes]:
+    """Writes the samples' files, and gives the CoNLL file's pieces."""
+    for number, sample in enumerate(source.records()):
+        document = _document(sample, counts, left_out)
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        (folder / _file(number, sample.id)).write_bytes(text.encode() + b"\n")
+        counts["posts"] += 1
+        yield _sentence(sample, left_out).encode()
+
+
+def _file(number: int, sample_id: str) -> str:
+    return overlay_name(number, sample_id).removesuffix("png") + "json"
+
+
+def _index(
+    source: ExportSource, counts: Mapping[str, int], left_out: Mapping[str, int]
+) -> Iterator[bytes]:
+    head = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        **{key: source.manifest.get(key) for key in _TOLD},
+        "stages": {
+            name: {"backend": stage.get("backend")}
+            for name, stage in source.manifest.get("stages", {}).items()
+        },
+        "counts": counts,
+        "left_out": left_out,
+        "conll": CONLL,
+    }
+    yield json.dumps(head, ensure_ascii=False, indent=1).encode()[:-2] + b',\n "files": ['
+    for number, sample in enumerate(source.records()):
+        entry = {"id": sample.id, "file": f"{SAMPLES}/{_file(number, sample.id)}"}
+        separator = b",\n  " if number else b"\n  "
+        yield separator + json.dumps(entry, ensure_ascii=False).encode()
+    yield b"\n ]\n}\n"
+
+
+def _document(sample: Sample, counts: Counter[str], left_out: LeftOut) -> dict[str, Any]:
+    """The record with every key, in plainer forms, and with what follows from it."""
+    values = json.loads(encode(sample))
+    entities = None
+    if sample.entities is not None:
+        entities = [
+            {
+                **_entity(entity, counts, left_out),
+                "characters": character_range(sample, entity.span),
+                "groundable": _is_groundable(entity),
+            }
+            for entity in sample.entities
+        ]
+        counts["entities"] += len(entities)
+    return {**values, "image": values.get("image"), "entities": entities}
+
+
+def _is_groundable(entity: Entity) -> bool | None:
+    """As scorers take it: the regions decide, where no stage has looked for them, the gate."""
+    if entity.regions is not None:
+        return bool(entity.regions)
+    return None if entity.entailment is None else entity.entailment.groundable
+
+
+def _entity(entity: Entity, counts: Counter[str], left_out: LeftOut) -> dict[str, Any]:
+    values = json.loads(encode(entity))
+    regions = None
+    if entity.regions is not None:
+        counts["regions"] += len(entity.regions)
+        regions = [
+            {
+                **told,
+                "box": box_edges(region.box),
+                "mask": None if region.mask is None else _mask(region.mask, counts, left_out),
+            }
+            for told, region in zip(values.get("regions", ()), entity.regions, strict=True)
+        ]
+    span = [entity.span.start, entity.span.end]
+    told = {key: values.get(key) for key in ("score", "entailment")}
+    return {**values, **told, "span": span, "regions": regions}
+
+
+def _mask(mask: Mask, counts: Counter[str], left_out: LeftOut) -> dict[str, Any]:
+    """Run lengths as COCO has them, and the same pixels as polygons."""
+    counts["masks"] += 1
+    told = {"size": [mask.height, mask.width], "counts": mask.counts, "source": mask.source}
+    try:
+        polygons = mask_to_polygons(mask)
+    except ValueError:
+        left_out["polygons of a damaged mask (its run lengths are written as they are)"] += 1
+        return {**told, "area": None, "polygons": []}
+    rings = [
+        {"exterior": flat(part.exterior), "holes": [flat(hole) for hole in part.holes]}
+        for part in polygons
+    ]
+    return {**told, "area": mask_area(mask), "polygons": rings}
+
+
+def _record(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document as riveg's own record; what follows from the record is dropped."""
+    values = dict(document)
+    entities = values.pop("entities")
+    if values["image"] is None:
+        del values["image"]
+    if entities is not None:
+        values["entities"] = [_entity_record(entity) for entity in entities]
+    return values
+
+
+def _entity_record(document: Mapping[str, Any]) -> dict[str, Any]:
+    values = {
+        key: value for key, value in document.items() if key not in ("characters", "groundable")
+    }
+    start, end = values["span"]
+    values["span"] = {"start": start, "end": end}
+    if values["regions"] is not None:
+        values["regions"] = [_region_record(region) for region in values["regions"]]
+    return values
+
+
+def _region_record(document: Mapping[str, Any]) -> dict[str, Any]:
+    edges = dict(zip(_EDGES, document["box"], strict=True))
+    mask = document["mask"]
+    if mask is not None:
+        height, width = mask["size"]
+        told = {"height": height, "width": width}
+        mask = {**told, "counts": mask["counts"], "source": mask["source"]}
+    return {**document, "box": edges, "mask": mask}
+
+
+def _sentence(sample: Sample, left_out: LeftOut) -> str:
+    """A sentence with its picture id and one BIO column."""
+    if sample.entities is None:
+        left_out["post not answered (CoNLL only: all of its tags are O)"] += 1
+    spans = [(entity.span, entity.label) for entity in _apart(sample, left_out)]
+    tags = spans_to_bio(spans, len(sample.tokens))
+    rows = zip(sample.tokens, tags, strict=True)
+    lines = [f"{_one_field(token, left_out)}\t{_one_field(tag, left_out)}" for token, tag in rows]
+    return "\n".join([HEADER + _one_field(sample.id, left_out), *lines, "", ""])
+
+
+def _apart(sample: Sample, left_out: LeftOut) -> Iterable[Entity]:
+    """Entities that do not overlap, the surest first."""
+    taken: set[int] = set()
+    for entity in sorted(sample.entities or (), key=lambda entity: -(entity.score or 0.0)):
+        tokens = set(range(entity.span.start, entity.span.end))
+        if entity.span.end > len(sample.tokens):
+            left_out["entity whose span leaves its post (CoNLL only)"] += 1
+        elif tokens & taken:
+            left_out["entity that overlaps a surer one (CoNLL only)"] += 1
+        else:
+            taken |= tokens
+            yield entity
+
+
+def _one_field(text: str, left_out: LeftOut) -> str:
+    found = _BREAKS.sub(" ", text)
+    if found != text:
+        left_out["tab or line break in a word, an id or a type (CoNLL only: a space)"] += 1
+    return found

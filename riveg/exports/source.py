@@ -1,0 +1,68 @@
+"""What an export reads, and what it says it has written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from riveg.results import read_records
+from riveg.runs import RunFolder
+from riveg.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSource:
+    """A finished run: its records can be read any number of times, one in memory at a time.
+
+    Args:
+        folder: The run folder.
+        manifest: What the run says of itself.
+        image_roots: Where pictures' paths start, looked up in order.
+        on_record: Called for every record that is read, for a progress bar.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    image_roots: tuple[Path, ...]
+    on_record: Callable[[], object] | None = None
+
+    @classmethod
+    def of_run(cls, folder: Path) -> ExportSource:
+        """A run folder as a source; nothing is read but its manifest."""
+        manifest = RunFolder(folder).read_manifest()
+        roots = tuple(Path(root) for root in manifest.get("image_roots", []))
+        return cls(folder, manifest, roots)
+
+    def records(self) -> Iterator[Sample]:
+        """The records in input order.
+
+        Raises:
+            UserError: If the folder holds no finished run.
+        """
+        for sample in read_records(self.folder):
+            yield sample
+            if self.on_record is not None:
+                self.on_record()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was written.
+
+    Args:
+        files: The files a user opens first; a folder for many of a kind.
+        counts: What how many were written of, for example ``{"images": 12, "masks": 20}``.
+        left_out: Why what was not written, counted: ``{"mask with no pixel": 1}``.
+    """
+
+    files: tuple[Path, ...]
+    counts: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+class Exporter(Protocol):
+    """Writes a run in one format into an empty folder; memory does not grow with the run."""
+
+    def __call__(self, source: ExportSource, out: Path, /) -> ExportReport: ...

@@ -1,0 +1,98 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riveg.errors import UserError
+from riveg.evaluation.cases import Predicted
+from riveg.evaluation.foreign import read_foreign
+from riveg.evaluation.foreign.e2e import ANSWER_KEYS
+from riveg.evaluation.foreign.e2e_answer import Triple, format_answer
+from riveg.types import Box, Region
+
+SIDE = st.integers(0, 400)
+BOX = st.builds(lambda x, y, w, h: (x, y, x + w + 1, y + h + 1), SIDE, SIDE, SIDE, SIDE)
+NAME = st.text(st.characters(categories=["L", "N"]), min_size=1)
+PREDICTED = st.tuples(NAME, st.sampled_from(["PER", "LOC"]), st.lists(BOX, max_size=3))
+
+
+def write(folder: Path, *lines: object) -> Path:
+    path = folder / "pred.jsonl"
+    text = "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@given(
+    answers=st.lists(st.lists(PREDICTED), min_size=1),
+    key=st.sampled_from(ANSWER_KEYS),
+    ids=st.booleans(),
+)
+def test_a_written_file_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, answers: list, key: str, ids: bool
+) -> None:
+    lines = []
+    for number, answer in enumerate(answers):
+        text = format_answer(Triple(name, label, tuple(boxes)) for name, label, boxes in answer)
+        lines.append({key: f"<think>[1,2,3,4];</think><answer>{text}</answer>"})
+        if ids:
+            lines[-1]["image_path"] = f"twitter2017_images/O_{number}.jpg"
+    file = read_foreign(write(tmp_path_factory.mktemp("e2e"), *lines), "e2e")
+    assert [sample.predicted for sample in file.samples] == [
+        tuple(
+            Predicted(
+                name,
+                label,
+                groundable=bool(boxes),
+                regions=tuple(Region(Box(*box)) for box in boxes),
+            )
+            for name, label, boxes in answer
+        )
+        for answer in answers
+    ]
+    assert file.by_order is not ids
+    if ids:
+        assert [sample.sample_id for sample in file.samples] == [
+            f"O_{number}" for number in range(len(answers))
+        ]
+        assert not file.notes
+    else:
+        assert ["by order" in note for note in file.notes] == [True]
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, {"id": "1", "pred": "A|PER; B|LOC|[5,5,5,9]; C|LOC|[9,9,1,1],[1,1,9,9]"})
+    file = read_foreign(path, "e2e")
+    assert file.samples[0].predicted == (
+        Predicted("B", "LOC", groundable=True, regions=None),
+        Predicted("C", "LOC", groundable=True, regions=(Region(Box(1, 1, 9, 9)),)),
+    )
+    assert {*file.notes} == {
+        "left out: boxes that enclose nothing (2)",
+        "left out: pieces of answers without mention, type and region (1)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "message", "reason"),
+    [
+        (["{"], r"pred\.jsonl:1: is not JSON", "cut off"),
+        (["[]"], r"pred\.jsonl:1: expected an object", "a list"),
+        (["[" * 100_000], r"pred\.jsonl:1: is not JSON", "too deep"),
+        ([{"text": "A"}], r"exactly one of .*found none \(its keys are 'text'\)", "no answer"),
+        ([{"pred": "A", "output": "B"}], r"found pred, output", "two answers"),
+        ([{"pred": ["A"]}], r"pred must be a text, found '\[\"A\"\]'", "not a text"),
+        ([{"pred": "", "id": "1"}, {"pred": ""}], r":2: either every line", "an id is missing"),
+        (
+            [{"pred": "", "id": 1}, {"pred": "", "id": "1"}],
+            r":2: the id '1' stands in line 1",
+            "twice",
+        ),
+        ([{"pred": "", "image": ["a.jpg"]}], r"image must be an id", "a list of pictures"),
+    ],
+)
+def test_malformed_lines(tmp_path: Path, lines: list, message: str, reason: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_foreign(write(tmp_path, *lines), "e2e")

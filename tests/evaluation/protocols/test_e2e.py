@@ -1,0 +1,129 @@
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.counts import Count
+from riveg.evaluation.protocols.e2e import MAX_PIXELS, MIN_PIXELS, score, smart_resize
+from riveg.formats.boxes import box_iou
+from riveg.types import Box, Region
+
+BOXES = (Box(0, 0, 10, 10), Box(0, 0, 10, 6), Box(30, 30, 50, 50), Box(30, 34, 50, 50))
+PLACES = st.lists(st.sampled_from(BOXES), max_size=2, unique=True).map(tuple)
+WORDS = st.sampled_from(["J", "K"])
+TYPES = st.sampled_from(["PER", "ORG"])
+
+
+@st.composite
+def small_cases(draw: st.DrawFn) -> Case:
+    predicted = draw(st.lists(st.tuples(WORDS, TYPES, st.none() | PLACES), max_size=5))
+    gold = draw(st.lists(st.tuples(WORDS, TYPES, PLACES), max_size=5))
+    return Case(
+        "1",
+        tuple(
+            Predicted(
+                text,
+                label,
+                groundable=None if boxes is None else bool(boxes),
+                regions=None if boxes is None else tuple(map(Region, boxes)),
+            )
+            for text, label, boxes in predicted
+        ),
+        tuple(Annotated(text, label, boxes=boxes) for text, label, boxes in gold),
+    )
+
+
+def is_pair(predicted: Predicted, gold: Annotated, *, typed: bool) -> bool:
+    if predicted.text != gold.text or (typed and predicted.label != gold.label):
+        return False
+    if predicted.regions is None:
+        return False
+    if not predicted.regions or not gold.boxes:
+        return not predicted.regions and not gold.boxes
+    return max(box_iou(r.box, b) for r in predicted.regions for b in gold.boxes) >= 0.5
+
+
+def most_pairs(case: Case, *, typed: bool) -> int:
+    few, many = sorted((case.predicted, case.gold), key=len)
+    swapped = few is case.gold
+    return max(
+        sum(
+            is_pair(*((b, a) if swapped else (a, b)), typed=typed)
+            for a, b in zip(few, order, strict=False)
+        )
+        for order in permutations(many)
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(small_cases())
+def test_the_matching_is_the_best_of_all_orders(case: Case) -> None:
+    counts = score(case)
+    assert counts["eeg"].hits == most_pairs(case, typed=False)
+    assert counts["gmner"].hits == most_pairs(case, typed=True)
+    assert {*counts.values()} <= {
+        Count(hits, len(case.predicted), len(case.gold)) for hits in range(6)
+    }
+
+
+@settings(max_examples=100, deadline=None)
+@given(small_cases(), st.randoms(use_true_random=False))
+def test_the_order_changes_nothing(case: Case, random: object) -> None:
+    shuffled = [list(case.predicted), list(case.gold)]
+    for side in shuffled:
+        random.shuffle(side)  # type: ignore[attr-defined]
+    other = replace(case, predicted=tuple(shuffled[0]), gold=tuple(shuffled[1]))
+    assert score(case) == score(other)
+
+
+@given(st.integers(28, 5000), st.integers(28, 5000))
+def test_the_resized_picture_has_sides_of_28_and_the_right_area(width: int, height: int) -> None:
+    if max(width, height) / min(width, height) > 200:
+        return
+    sides = smart_resize(width, height)
+    assert not any(side % 28 for side in sides)
+    assert sides[0] * sides[1] <= MAX_PIXELS + 28 * max(sides)
+    assert sides[0] * sides[1] >= MIN_PIXELS - 28 * max(sides)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected", "reason"),
+    [
+        ((600, 450), (588, 448), "neither too small nor too large: rounded to the nearest"),
+        ((28, 28), (448, 448), "too small: grown to the least area"),
+        ((4000, 3000), (1008, 756), "too large: shrunk under the greatest area"),
+        ((1204, 1204), (896, 896), "square at the limit"),
+    ],
+)
+def test_sizes(size: tuple[int, int], expected: tuple[int, int], reason: str) -> None:
+    assert smart_resize(*size) == expected, reason
+
+
+def test_a_box_that_rounding_leaves_nothing_of_is_never_right() -> None:
+    box = Box(100, 100, 100.3, 100.3)
+    case = Case(
+        "1",
+        (Predicted("X", "PER", groundable=True, regions=(Region(box),)),),
+        (Annotated("X", "PER", boxes=(box,)),),
+        size=(600, 450),
+    )
+    assert score(case)["gmner"] == Count(0, 1, 1)
+    assert score(replace(case, size=None))["gmner"] == Count(1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "predicted", "reason"),
+    [
+        ("None", 1, "an entity called None is not an empty answer"),
+        ("a\nb", 1, "a line end cuts like a semicolon"),
+        ("a\uff1bb", 1, "and so does a full-width one"),
+        ("a|b|c;d", 2, "a name with bars and a semicolon becomes two entities"),
+        ("a;", 1, "a name that ends in a semicolon leaves an entity without words"),
+    ],
+)
+def test_names_that_the_text_format_cannot_hold(name: str, predicted: int, reason: str) -> None:
+    case = Case("1", (Predicted(name, "PER", groundable=False, regions=()),), ())
+    assert score(case)["mner"] == Count(0, predicted, 0), reason

@@ -1,0 +1,79 @@
+"""Every worked case under every protocol, to the last count."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from evaluation.worked_cases import WorkedCase, worked_cases
+
+from riveg.errors import UserError
+from riveg.evaluation.protocols import PROTOCOLS
+
+CASES = worked_cases()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("worked", CASES, ids=lambda worked: worked.case.id)
+def test_the_counts_are_those_worked_by_hand(worked: WorkedCase, name: str) -> None:
+    expected = worked.expected[name]
+    score = PROTOCOLS[name].scorer()
+    if isinstance(expected, str):
+        with pytest.raises(UserError, match=expected):
+            score(worked.case)
+        return
+    counts = score(worked.case)
+    assert {metric: counts[metric] for metric in expected} == expected, worked.reason
+    assert name == "canonical" or expected.keys() == counts.keys()
+
+
+def test_all_ten_examples_of_the_reference_are_there() -> None:
+    numbers = {worked.case.id.rstrip("ab" + "c") for worked in CASES}
+    assert {str(number) for number in range(1, 11)} <= numbers
+    assert len({worked.case.id for worked in CASES}) == len(CASES)
+
+
+def test_no_two_protocols_agree_on_all_of_them() -> None:
+    for one, other in product(PROTOCOLS, repeat=2):
+        if one == other:
+            continue
+        shared = {*PROTOCOLS[one].metrics} & {*PROTOCOLS[other].metrics}
+        assert any(
+            worked.expected[one][metric] != worked.expected[other][metric]
+            for worked in CASES
+            for metric in shared
+            if isinstance(worked.expected[one], dict) and isinstance(worked.expected[other], dict)
+        ), (one, other)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_what_is_said_of_a_protocol_is_what_it_counts(name: str) -> None:
+    protocol = PROTOCOLS[name]
+    counts = protocol.scorer()(CASES[0].case)
+    assert (*counts,) == protocol.metrics
+    assert protocol.name == name
+    assert protocol.summary
+    assert "\n" not in protocol.summary + "".join(protocol.notes)
+
+
+@pytest.mark.parametrize("worked", CASES, ids=lambda worked: worked.case.id)
+def test_what_is_left_out_counts_nowhere(worked: WorkedCase) -> None:
+    for name, protocol in PROTOCOLS.items():
+        left_out = protocol.leaves_out(worked.case)
+        assert left_out == (
+            name == "e2e" and worked.case.id in {"e2e-small-picture", "e2e-long-picture"}
+        )
+        if left_out:
+            assert {*protocol.scorer()(worked.case).values()} == {
+                replace(next(iter(worked.expected[name].values())))
+            }
+
+
+def test_fine_labels_are_compared_where_asked_for() -> None:
+    case = CASES[0].case
+    gold = tuple(replace(entity, fine_label="park") for entity in case.gold)
+    predicted = tuple(replace(entity, label="park") for entity in case.predicted)
+    fine = replace(case, gold=gold, predicted=predicted)
+    for name in ("riveg", "h-index", "tiger", "tiger-inloop", "e2e"):
+        protocol = PROTOCOLS[name]
+        assert protocol.scorer(fine=True)(fine) == protocol.scorer()(case)
+        assert protocol.scorer()(fine)["gmner"].hits == 0

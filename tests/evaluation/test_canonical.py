@@ -1,0 +1,199 @@
+"""The canonical scorer: against every matching there is, and by hand."""
+
+from itertools import permutations
+
+import pytest
+from evaluation.evaluation_strategies import cases
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riveg.errors import UserError
+from riveg.evaluation.canonical import Rules, canonical
+from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.counts import Count
+from riveg.formats.boxes import box_iou
+from riveg.formats.masks import mask_from_array
+from riveg.types import Box, Mask, Region, Span
+
+A, B = Box(0, 0, 100, 100), Box(200, 200, 300, 300)
+
+
+def same_words(predicted: Predicted, gold: Annotated) -> bool:
+    if predicted.span is not None and gold.span is not None:
+        return predicted.span == gold.span
+    return predicted.text == gold.text
+
+
+def same_place(predicted: Predicted, gold: Annotated) -> bool:
+    if predicted.regions is None:
+        return False
+    if not predicted.regions or not gold.boxes:
+        return not predicted.regions and not gold.boxes
+    return max(box_iou(predicted.regions[0].box, box) for box in gold.boxes) >= 0.5
+
+
+AGREE = {
+    "span": same_words,
+    "mner": lambda p, g: same_words(p, g) and p.label == g.label,
+    "eeg": lambda p, g: same_words(p, g) and same_place(p, g),
+    "gmner": lambda p, g: same_words(p, g) and p.label == g.label and same_place(p, g),
+}
+
+
+def best_of_all_assignments(case: Case, agree) -> int:
+    gold = [*case.gold, *[None] * len(case.predicted)]
+    return max(
+        sum(g is not None and agree(p, g) for p, g in zip(case.predicted, order, strict=False))
+        for order in permutations(gold, len(case.predicted))
+    )
+
+
+@given(cases)
+@pytest.mark.parametrize("metric", AGREE)
+def test_hits_are_those_of_the_best_of_all_assignments(metric: str, case: Case) -> None:
+    small = Case("s", case.predicted[:4], case.gold[:4])
+    count = canonical()(small)[metric]
+    assert count == Count(
+        best_of_all_assignments(small, AGREE[metric]), len(small.predicted), len(small.gold)
+    )
+
+
+@given(cases, st.randoms(use_true_random=False))
+def test_order_changes_nothing(case: Case, random) -> None:
+    predicted, gold = list(case.predicted), list(case.gold)
+    random.shuffle(predicted)
+    random.shuffle(gold)
+    assert canonical()(Case("s", tuple(predicted), tuple(gold))) == canonical()(case)
+
+
+@given(cases)
+def test_an_unanswered_entity_is_never_right(case: Case) -> None:
+    unanswered = tuple(
+        Predicted(item.text, item.label, item.span, item.groundable, None)
+        for item in case.predicted
+    )
+    counts = canonical()(Case("s", unanswered, case.gold))
+    assert counts["gmner"].hits == counts["eeg"].hits == counts["grounded"].hits == 0
+
+
+@given(cases)
+def test_metrics_that_ask_for_more_never_count_more(case: Case) -> None:
+    counts = {name: count.hits for name, count in canonical()(case).items()}
+    assert counts["gmner"] <= counts["mner"] <= counts["span"]
+    assert counts["gmner"] <= counts["eeg"] <= counts["span"]
+    assert counts["grounded"] <= counts["gmner"]
+    assert counts["never_ground"] <= counts["mner"]
+
+
+def test_gold_scored_against_itself_is_all_right() -> None:
+    gold = (Annotated("J", "PER", Span(0, 1), boxes=(A, B)), Annotated("K", "ORG", boxes=()))
+    predicted = tuple(
+        Predicted(
+            item.text,
+            item.label,
+            item.span,
+            bool(item.boxes),
+            tuple(map(Region, item.boxes or ())),
+        )
+        for item in gold
+    )
+    counts = canonical()(Case("s", predicted, gold))
+    assert {count.f1 for name, count in counts.items() if name != "never_ground"} == {100.0}
+
+
+CASES = [
+    # predicted box, gold boxes, rules, hit, why
+    (Box(0, 0, 100, 50), (A,), Rules(), True, "exactly one half reaches the bound"),
+    (Box(0, 0, 100, 50), (A,), Rules(strict=True), False, "and does not exceed it"),
+    (Box(0, 0, 100, 49), (A,), Rules(), False, "less than one half"),
+    (B, (A, B), Rules(), True, "any gold box will do"),
+    (A, (), Rules(), False, "nothing to be seen"),
+    (Box(0, 0, 100, 70), (A,), Rules(iou=0.75), False, "a stricter bound"),
+]
+
+
+@pytest.mark.parametrize(("box", "boxes", "rules", "hit", "why"), CASES)
+def test_the_place_of_an_entity(box, boxes, rules, hit, why) -> None:
+    case = Case(
+        "s",
+        (Predicted("J", "PER", Span(0, 1), True, (Region(box), Region(B))),),
+        (Annotated("J", "PER", Span(0, 1), boxes=boxes),),
+    )
+    assert canonical(rules)(case)["gmner"].hits == hit, why
+
+
+def test_only_the_best_region_counts() -> None:
+    case = Case(
+        "s",
+        (Predicted("J", "PER", Span(0, 1), True, (Region(A), Region(B))),),
+        (Annotated("J", "PER", Span(0, 1), boxes=(B,)),),
+    )
+    assert canonical()(case)["gmner"].hits == 0
+
+
+def test_fine_labels_are_scored_fine_and_coarse() -> None:
+    rules = Rules(coarse_of={"musician": "PER", "actor": "PER"})
+    case = Case(
+        "s",
+        (Predicted("J", "actor", Span(0, 1), False, ()),),
+        (Annotated("J", "PER", Span(0, 1), "musician", boxes=()),),
+    )
+    counts = canonical(rules)(case)
+    assert counts["mner"].hits == counts["gmner"].hits == 1
+    assert counts["fmner"].hits == counts["fmnerg"].hits == 0
+
+
+def mask(columns: range, width: int = 10) -> Mask:
+    import numpy as np
+
+    pixels = np.zeros((10, width), dtype=bool)
+    pixels[:, columns.start : columns.stop] = True
+    return mask_from_array(pixels)
+
+
+MASKS = [
+    # predicted, gold masks, rules, hit, why
+    (mask(range(0, 5)), (mask(range(0, 10)),), Rules(), True, "one half"),
+    (mask(range(0, 5)), (mask(range(0, 10)),), Rules(strict=True), False, "not more than half"),
+    (mask(range(0, 4)), (mask(range(0, 10)),), Rules(), False, "two fifths"),
+    (mask(range(0, 4)), (mask(range(0, 10)),), Rules(mask_iou=0.4), True, "enough if asked so"),
+    (mask(range(0, 4)), (mask(range(0, 4)), mask(range(4, 10))), Rules(), True, "any of them"),
+    (
+        mask(range(0, 4)),
+        (mask(range(0, 4)), mask(range(4, 10))),
+        Rules(masks="union"),
+        False,
+        "four of ten columns of all of them",
+    ),
+    (None, (mask(range(0, 4)),), Rules(), False, "a region without its pixels is no answer"),
+    (mask(range(0, 4)), (), Rules(), False, "nothing to be seen"),
+]
+
+
+@pytest.mark.parametrize(("predicted", "gold", "rules", "hit", "why"), MASKS)
+def test_the_pixels_of_an_entity(predicted, gold, rules, hit, why) -> None:
+    case = Case(
+        "s",
+        (Predicted("J", "PER", Span(0, 1), True, (Region(A, mask=predicted),)),),
+        (Annotated("J", "PER", Span(0, 1), boxes=(), masks=gold),),
+    )
+    assert canonical(rules, masks=True)(case)["smner"].hits == hit, why
+
+
+def test_rightly_no_mask_is_a_hit() -> None:
+    case = Case(
+        "s",
+        (Predicted("J", "PER", Span(0, 1), False, ()),),
+        (Annotated("J", "PER", Span(0, 1), boxes=(), masks=()),),
+    )
+    assert canonical(masks=True)(case)["smner"].hits == 1
+
+
+def test_masks_of_different_pictures_are_refused() -> None:
+    case = Case(
+        "s",
+        (Predicted("J", "PER", Span(0, 1), True, (Region(A, mask=mask(range(0, 4))),)),),
+        (Annotated("J", "PER", Span(0, 1), boxes=(), masks=(mask(range(0, 4), width=20),)),),
+    )
+    with pytest.raises(UserError, match="different sizes"):
+        canonical(masks=True)(case)

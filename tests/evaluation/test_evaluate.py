@@ -1,0 +1,192 @@
+"""The whole evaluation: totals, what is left out, and what is said about it."""
+
+import json
+
+import pytest
+from pydantic import TypeAdapter
+
+from riveg.errors import UserError
+from riveg.evaluation.cases import Annotated, Predicted
+from riveg.evaluation.evaluate import Evaluation, Wanted, evaluate, explain
+from riveg.evaluation.gold import GoldSample, gold_set
+from riveg.evaluation.predictions import Answer, Predictions
+from riveg.types import Box, Region, Span
+
+A, B = Box(0, 0, 100, 100), Box(200, 200, 300, 300)
+
+
+def named(text: str, label: str, start: int, *boxes: Box) -> Annotated:
+    return Annotated(text, label, Span(start, start + 1), boxes=boxes)
+
+
+def said(text: str, label: str, start: int, *boxes: Box) -> Predicted:
+    regions = tuple(map(Region, boxes))
+    return Predicted(text, label, Span(start, start + 1), bool(boxes), regions)
+
+
+GOLD = gold_set(
+    "posts",
+    {
+        "1": GoldSample((named("Ann", "PER", 0, A), named("Acme", "ORG", 1)), (1000, 1000)),
+        "2": GoldSample((named("Bob", "PER", 0, A, B),), (1000, 1000)),
+        "3": GoldSample(()),
+    },
+    version="7",
+    split="dev",
+)
+
+ANSWERS = (
+    Answer("1", (said("Ann", "PER", 0, A), said("Acme", "PER", 1))),
+    Answer("2", (said("Bob", "PER", 0, Box(0, 0, 100, 60)),)),
+    Answer("3", (said("Eve", "PER", 0, A),)),
+)
+
+
+def predictions(*answers: Answer, **more) -> Predictions:
+    return Predictions("said", "jsonl", lambda: iter(answers or ANSWERS), **more)
+
+
+def counts(evaluation: Evaluation, metric: str) -> tuple[int, int, int]:
+    score = evaluation.scores["canonical"][metric]
+    return score.hits, score.predicted, score.gold
+
+
+def test_the_counts_by_hand() -> None:
+    found = evaluate(predictions(), GOLD)
+    assert counts(found, "span") == (3, 4, 3)
+    assert counts(found, "mner") == (2, 4, 3)
+    assert counts(found, "eeg") == (3, 4, 3)
+    assert counts(found, "gmner") == (2, 4, 3)
+    assert counts(found, "grounded") == (2, 3, 2)
+    assert counts(found, "never_ground") == (0, 4, 3)
+    assert counts(found, "perfect_boxes") == (2, 4, 3)
+    assert found.scores["canonical"]["gmner"].f1 == pytest.approx(100 * 4 / 7, abs=1e-3)
+    low, high = found.scores["canonical"]["gmner"].interval
+    assert low <= found.scores["canonical"]["gmner"].f1 <= high
+    assert (found.samples, found.data_version, found.split) == (3, "7", "dev")
+
+
+def test_the_tables_by_hand() -> None:
+    found = evaluate(predictions(), GOLD)
+    assert found.by_type["PER"]["mner"].hits == 2
+    assert found.by_type["PER"]["gmner"].predicted == 4
+    assert found.by_type["ORG"]["gmner"].f1 == 0.0
+    assert found.confusion == {"shown": {"shown": 2}}
+    assert found.boxes is not None
+    assert (found.boxes.gold, found.boxes.compared, found.boxes.accuracy_75) == (2, 2, 50.0)
+    assert found.boxes.mean_iou == pytest.approx(0.8)
+    assert {name: fit.gold for name, fit in found.boxes_by_size.items()} == {"small": 2}
+    assert {name: fit.gold for name, fit in found.boxes_by_number.items()} == {
+        "1 box": 1,
+        "2 boxes": 1,
+    }
+
+
+def test_types_add_up_to_the_whole() -> None:
+    found = evaluate(predictions(), GOLD)
+    for metric in ("mner", "gmner"):
+        parts = [scores[metric] for scores in found.by_type.values()]
+        assert counts(found, metric) == (
+            sum(part.hits for part in parts),
+            sum(part.predicted for part in parts),
+            sum(part.gold for part in parts),
+        )
+
+
+def test_gold_samples_without_a_prediction_count_as_missed() -> None:
+    found = evaluate(predictions(ANSWERS[0]), GOLD)
+    assert counts(found, "mner") == (1, 2, 3)
+    assert (found.samples, found.without_prediction) == (3, 2)
+
+
+def test_of_a_partial_run_only_what_it_holds_is_scored() -> None:
+    found = evaluate(predictions(ANSWERS[0], manifest={"limit": 1}), GOLD)
+    assert counts(found, "mner") == (1, 2, 2)
+    assert found.partial
+    assert found.without_prediction == 0
+
+
+def test_predictions_without_gold_are_counted_and_not_scored() -> None:
+    found = evaluate(predictions(*ANSWERS, Answer("9", (said("Zoe", "PER", 0),))), GOLD)
+    assert found.without_gold == 1
+    assert counts(found, "mner") == (2, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ((Answer("1", ()), Answer("1", ())), "the sample '1' comes twice"),
+        ((Answer("8", ()),), "none of its 1 samples is in posts dev, for example '8'"),
+        ((Answer(None, ()),), "1 predictions without ids for the 3 samples"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(answers, message) -> None:
+    with pytest.raises(UserError, match=message):
+        evaluate(predictions(*answers), GOLD)
+
+
+def test_answers_without_ids_are_matched_by_order() -> None:
+    by_order = [Answer(None, answer.predicted) for answer in ANSWERS]
+    assert evaluate(predictions(*by_order), GOLD).scores == evaluate(predictions(), GOLD).scores
+
+
+def test_an_unanswered_sample_is_said_and_counts_as_missed() -> None:
+    found = evaluate(predictions(Answer("1", (), answered=False), *ANSWERS[1:]), GOLD)
+    assert found.unanswered == 1
+    assert counts(found, "mner") == (1, 2, 3)
+
+
+def test_tags_alone_are_scored_as_tags_alone() -> None:
+    found = evaluate(predictions(*ANSWERS, tells="tags"), GOLD)
+    assert {*found.scores["canonical"]} == {"span", "mner", "never_ground"}
+    assert found.boxes is None
+    assert not found.confusion
+    assert any("tags only" in note for note in found.notes)
+
+
+def test_fine_types_are_scored_fine_and_coarse() -> None:
+    gold = gold_set(
+        "fine",
+        {"1": GoldSample((Annotated("Ann", "PER", Span(0, 1), "musician", boxes=()),))},
+    )
+    fine = evaluate(predictions(Answer("1", (said("Ann", "musician", 0),))), gold)
+    assert counts(fine, "fmnerg") == counts(fine, "gmner") == (1, 1, 1)
+    coarse = evaluate(predictions(Answer("1", (said("Ann", "PER", 0),))), gold)
+    assert "fmnerg" not in coarse.scores["canonical"]
+    assert counts(coarse, "gmner") == (1, 1, 1)
+    assert any("coarse ones are scored" in note for note in coarse.notes)
+
+
+def test_every_protocol_is_scored_when_asked_for() -> None:
+    wanted = Wanted(protocols=("canonical", "riveg", "h-index", "tiger", "tiger-inloop", "e2e"))
+    found = evaluate(predictions(), GOLD, wanted)
+    assert {*found.scores} == {*wanted.protocols}
+    assert found.scores["riveg"]["gmner"].hits == 2
+    assert found.scores["tiger-inloop"]["gmner"].gold == 3
+
+
+def test_the_document_is_json_and_comes_back() -> None:
+    found = evaluate(predictions(), GOLD, Wanted(budget=True, average_precision=True))
+    adapter = TypeAdapter(Evaluation)
+    text = adapter.dump_json(found)
+    assert json.loads(text)["scores"]["canonical"]["gmner"]["hits"] == 2
+    assert adapter.validate_json(text) == found
+
+
+def test_one_sample_is_explained_under_every_protocol() -> None:
+    account = explain(predictions(), GOLD, "1", ("canonical", "riveg", "tiger"))
+    first, second = account.entities
+    assert first.verdict.kind == "right"
+    assert first.marks == {"canonical": "hit", "riveg": "hit", "tiger": "hit"}
+    assert second.verdict.kind == "wrong-type"
+    assert {*second.marks.values()} == {"miss"}
+    with pytest.raises(UserError, match="no such sample"):
+        explain(predictions(), GOLD, "77", ("canonical",))
+
+
+def test_a_merged_repeat_is_marked_as_not_counted() -> None:
+    gold = gold_set("g", {"1": GoldSample((named("Ann", "PER", 0), named("Ann", "PER", 3)))})
+    answer = Answer("1", (said("Ann", "PER", 0), said("Ann", "PER", 3)))
+    account = explain(predictions(answer), gold, "1", ("canonical", "tiger"))
+    assert [entity.marks["canonical"] for entity in account.entities] == ["hit", "hit"]
+    assert [entity.marks["tiger"] for entity in account.entities] == ["hit", "not counted"]
