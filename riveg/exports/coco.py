@@ -1,0 +1,154 @@
+"""COCO instances: every mask of every entity, its label as the category."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from riveg.exports.pictures import (
+    LeftOut,
+    Masked,
+    Pictured,
+    digest,
+    find_picture,
+    labels_of,
+    masked_regions,
+    pictured,
+    place_picture,
+)
+from riveg.exports.source import ExportReport, ExportSource
+from riveg.formats.polygons import flat, joined_ring, mask_to_polygons
+from riveg.runs import write_atomically
+from riveg.types import Mask
+
+FILE = "instances.json"
+MaskForm = Literal["rle", "polygon"]
+
+
+def export_coco(
+    source: ExportSource,
+    out: Path,
+    /,
+    *,
+    mask: MaskForm = "rle",
+    tolerance: float = 0.0,
+    copy_images: bool = False,
+) -> ExportReport:
+    """Writes ``instances.json``.
+
+    Args:
+        source: The run.
+        out: An empty folder.
+        mask: Run lengths, or polygons (holes are kept by bridges of no area).
+        tolerance: How far, in pixels, polygons may lie from the exact boundary.
+        copy_images: Whether to copy the pictures into ``images/``.
+    """
+    writer = _Writer(source, out, mask, tolerance, copy_images)
+    write_atomically(out / FILE, writer.pieces())
+    files = (out / FILE, out / "images") if copy_images else (out / FILE,)
+    return ExportReport(files, dict(writer.counts), dict(writer.left_out))
+
+
+@dataclass(slots=True)
+class _Writer:
+    source: ExportSource
+    out: Path
+    mask: MaskForm
+    tolerance: float
+    copy_images: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=Counter)
+    _image_ids: dict[int, int] = field(default_factory=dict)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The document in pieces; the records are read three times rather than kept."""
+        labels = labels_of(self.source)
+        ids = {label: number for number, label in enumerate(labels, start=1)}
+        categories = [{"id": number, "name": label} for label, number in ids.items()]
+        self.counts.update({"images": 0, "masks": 0, "categories": len(ids)})
+        yield b'{"info":' + _json(_info(self.source))
+        yield b',"licenses":[],"categories":' + _json(categories) + b',"images":['
+        yield from _separated(self._images())
+        yield b'],"annotations":['
+        yield from _separated(self._annotations(ids))
+        yield b"]}\n"
+
+    def _images(self) -> Iterator[bytes]:
+        for picture in pictured(self.source, self.left_out):
+            own = picture.position + 1
+            if self._image_ids.setdefault(digest(picture.path), own) != own:
+                continue  # two posts with the same picture
+            self.counts["images"] += 1
+            if self.copy_images:
+                self._copy(picture.path)
+            yield _json(
+                {
+                    "id": own,
+                    "file_name": picture.path,
+                    "width": picture.width,
+                    "height": picture.height,
+                    "sample_id": picture.sample.id,
+                }
+            )
+
+    def _copy(self, path: str) -> None:
+        original = find_picture(path, self.source.image_roots)
+        if original is None:
+            self.left_out["picture that is not there any more"] += 1
+        else:
+            place_picture(original, self.out / "images" / path, copy=True)
+
+    def _annotations(self, categories: dict[str, int]) -> Iterator[bytes]:
+        for picture in pictured(self.source, Counter()):
+            for masked in masked_regions(picture, self.left_out):
+                self.counts["masks"] += 1
+                values = {
+                    "id": self.counts["masks"],
+                    "image_id": self._image_ids[digest(picture.path)],
+                    "category_id": categories[masked.placed.entity.label],
+                    "segmentation": self._segmentation(masked.mask),
+                    **_about(picture, masked),
+                }
+                yield _json(values)
+
+    def _segmentation(self, mask: Mask) -> object:
+        if self.mask == "rle":
+            return {"size": [mask.height, mask.width], "counts": mask.counts}
+        polygons = mask_to_polygons(mask, self.tolerance)
+        return [flat(joined_ring([part.exterior, *part.holes])) for part in polygons]
+
+
+def _about(picture: Pictured, masked: Masked) -> dict[str, object]:
+    entity, region = masked.placed.entity, masked.placed.region
+    box = region.box
+    return {
+        "area": masked.area,
+        "bbox": [box.x_min, box.y_min, box.width, box.height],
+        "iscrowd": 0,
+        "score": region.score,
+        "sample_id": picture.sample.id,
+        "entity_id": entity.id,
+        "entity": entity.text,
+        "rank": masked.placed.rank,
+    }
+
+
+def _info(source: ExportSource) -> dict[str, Any]:
+    told = {key: source.manifest.get(key) for key in ("system", "data", "data_version", "split")}
+    return {
+        "description": "Entities predicted by riveg; boxes and masks in upright pictures",
+        **told,
+    }
+
+
+def _separated(items: Iterator[bytes]) -> Iterator[bytes]:
+    for number, item in enumerate(items):
+        yield (b",\n" if number else b"\n") + item
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

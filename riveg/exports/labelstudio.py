@@ -1,0 +1,296 @@
+"""Tasks for Label Studio: text spans and picture regions of one post, joined by relations."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+from riveg.errors import ImageFault
+from riveg.exports.mask_faults import mask_fault
+from riveg.exports.mentions import character_range, distinct_ids
+from riveg.exports.source import ExportReport, ExportSource
+from riveg.formats.brush import mask_to_brush
+from riveg.images import ImageLoader
+from riveg.palette import type_colours
+from riveg.runs import write_atomically
+from riveg.types import Box, Entity, ImageRef, Region, Sample
+
+NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+"""An empty pixel: Label Studio wants a picture in every task."""
+
+_USUAL_LABELS = ("LOC", "ORG", "OTHER", "PER")
+_Result = dict[str, Any]
+
+
+def export_labelstudio(source: ExportSource, out: Path) -> ExportReport:
+    """Writes ``tasks.json`` to import, ``config.xml`` to label with, and ``README.txt``.
+
+    Args:
+        source: The run.
+        out: An empty folder.
+
+    Returns:
+        How many tasks, spans, boxes, masks and relations; what could not be told in this format.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    writer = _TaskWriter(source)
+    tasks, config, readme = out / "tasks.json", out / "config.xml", out / "README.txt"
+    write_atomically(tasks, _json_list(map(writer.task, source.records())))
+    write_atomically(config, [labeling_config(writer.labels or _USUAL_LABELS).encode()])
+    write_atomically(readme, [_README.format(root=shlex.quote(str(writer.document_root))).encode()])
+    return ExportReport((tasks, config, readme), dict(writer.counts), +writer.left_out)
+
+
+def labeling_config(labels: Iterable[str]) -> str:
+    """The labeling interface: a post and its picture, with the same labels for both."""
+    colours = type_colours(labels)
+    tags = "\n".join(
+        f"    <Label value={quoteattr(label)} background={quoteattr(colour)}/>"
+        for label, colour in colours.items()
+    )
+    return _CONFIG.format(labels=tags)
+
+
+_CONFIG = """<View>
+  <Labels name="label" toName="text">
+{labels}
+  </Labels>
+  <Text name="text" value="$text"/>
+  <RectangleLabels name="box" toName="image">
+{labels}
+  </RectangleLabels>
+  <BrushLabels name="mask" toName="image">
+{labels}
+  </BrushLabels>
+  <Image name="image" value="$image" zoom="true"/>
+</View>
+"""
+
+_README = """Label Studio: new project, Settings > Labeling Interface > Code: paste config.xml.
+Then Import: tasks.json. The entities come as predictions, to be accepted or corrected.
+
+Pictures are not copied. Start Label Studio where they lie:
+
+  LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true \\
+  LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root} \\
+  label-studio start
+
+and add the picture folder, which lies below that one, to the project as a source storage:
+Settings > Cloud Storage > Add Source Storage > Local files (it need not be synchronised).
+"""
+
+
+class _TaskWriter:
+    """Makes tasks of samples and counts what it has made and left out."""
+
+    def __init__(self, source: ExportSource) -> None:
+        self.labels: set[str] = set()
+        self.counts = Counter({"tasks": 0, "spans": 0, "boxes": 0, "masks": 0, "relations": 0})
+        self.left_out: Counter[str] = Counter()
+        self.document_root = _document_root(source.image_roots)
+        self._roots = source.image_roots
+        self._images = ImageLoader(source.image_roots)
+        self._version = f"riveg {source.manifest.get('system', '')}".strip()
+
+    def task(self, sample: Sample) -> dict[str, Any]:
+        self.counts["tasks"] += 1
+        data = {"id": sample.id, "text": sample.text, "image": self._picture(sample.image)}
+        # PostgreSQL, under a Label Studio of more than one user, takes no NUL in a text.
+        data = {name: _without_nul(value) for name, value in data.items()}
+        return {"data": data, "predictions": self._predictions(sample)}
+
+    def _predictions(self, sample: Sample) -> list[dict[str, Any]]:
+        if sample.entities is None:
+            self.left_out["sample that was not tagged"] += 1
+            return []
+        result: list[_Result] = []
+        for entity, name in zip(sample.entities, distinct_ids(sample.entities), strict=True):
+            result += self._entity(sample, entity, _without_nul(name))
+        prediction: dict[str, Any] = {"model_version": self._version, "result": result}
+        scores = [entity.score for entity in sample.entities if entity.score is not None]
+        if scores:
+            prediction["score"] = sum(scores) / len(scores)
+        return [prediction]
+
+    def _entity(self, sample: Sample, entity: Entity, name: str) -> Iterator[_Result]:
+        place = character_range(sample, entity.span)
+        label = fit_for_xml(entity.label)
+        self.labels.add(label)
+        text_id = f"{name}:text"
+        if place is None:
+            self.left_out["span beyond the post's tokens"] += 1
+        else:
+            self.counts["spans"] += 1
+            yield _span(text_id, _without_nul(sample.text), place, label, entity)
+        for rank, region, sides in self._placed(sample, entity):
+            for control, kind, value in self._shapes(region, sides):
+                result = {
+                    "id": f"{name}:{control}:{rank}",
+                    "from_name": control,
+                    "to_name": "image",
+                    "type": kind,
+                    "original_width": sides[0],
+                    "original_height": sides[1],
+                    "image_rotation": 0,
+                    "value": {**value, kind: [label]},
+                }
+                yield result if region.score is None else {**result, "score": region.score}
+                if place is not None:
+                    self.counts["relations"] += 1
+                    yield _relation(text_id, f"{name}:{control}:{rank}")
+
+    def _placed(
+        self, sample: Sample, entity: Entity
+    ) -> Iterator[tuple[int, Region, tuple[int, int]]]:
+        """The entity's regions by rank, with the picture's width and height."""
+        if entity.regions is None:
+            self.left_out["that an entity's place was not answered"] += 1
+        if not entity.regions:
+            return
+        sides = self._sides(sample.image)
+        if sides is None:
+            self.left_out["region in a picture that cannot be read"] += len(entity.regions)
+            return
+        for rank, region in enumerate(entity.regions):
+            yield rank, region, sides
+
+    def _shapes(
+        self, region: Region, sides: tuple[int, int]
+    ) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """The box and the mask: the control's name, the type, the value without its label."""
+        value: dict[str, Any] | None = box_in_percent(region.box, *sides)
+        if value is None:
+            self.left_out["box outside its picture"] += 1
+        else:
+            self.counts["boxes"] += 1
+            self.left_out["part of a box beyond its picture"] += _reaches_out(region.box, *sides)
+            yield "box", "rectanglelabels", value
+        if region.mask is None:
+            return
+        if fault := mask_fault(region.mask, sides):
+            self.left_out[fault] += 1
+            return
+        self.counts["masks"] += 1
+        yield "mask", "brushlabels", {"format": "rle", "rle": mask_to_brush(region.mask)}
+
+    def _sides(self, image: ImageRef | None) -> tuple[int, int] | None:
+        """Width and height of the upright picture; ``None`` where they are not to be had."""
+        if image is None:
+            return None
+        if image.width is None or image.height is None:
+            try:
+                image = self._images.probe(image)
+            except ImageFault:
+                return None
+        return (image.width, image.height) if image.width and image.height else None
+
+    def _picture(self, image: ImageRef | None) -> str:
+        if image is None:
+            return NO_PICTURE
+        relative = PurePosixPath(image.path)
+        if relative.is_absolute() or ".." in relative.parts or "\0" in image.path:
+            self.left_out["picture outside its folder"] += 1
+            return NO_PICTURE
+        holding = (root for root in self._roots if _is_there(root / relative))
+        root = next(holding, self._roots[0] if self._roots else Path())
+        return picture_address(root, image.path, self.document_root)
+
+
+def picture_address(root: Path, name: str, document_root: Path) -> str:
+    """Where Label Studio serves a picture, when it may serve what lies below ``document_root``.
+
+    >>> picture_address(Path("/posts/images"), "a b.jpg", Path("/posts"))
+    '/data/local-files/?d=images/a%20b.jpg'
+    """
+    folder = PurePosixPath(os.path.relpath(root, document_root))
+    return f"/data/local-files/?d={quote(str(folder / name))}"
+
+
+def box_in_percent(box: Box, width: int, height: int) -> dict[str, float] | None:
+    """``x``, ``y``, ``width``, ``height`` in [0, 100] of the picture's sides, cut at its edges.
+
+    ``None`` where the box lies outside.
+
+    >>> box_in_percent(Box(10, 20, 60, 120), 200, 100)
+    {'x': 5.0, 'y': 20.0, 'width': 25.0, 'height': 80.0, 'rotation': 0}
+    """
+    left, right = max(0.0, box.x_min), min(float(width), box.x_max)
+    top, bottom = max(0.0, box.y_min), min(float(height), box.y_max)
+    if left >= right or top >= bottom:
+        return None
+    return {
+        "x": 100 * left / width,
+        "y": 100 * top / height,
+        "width": 100 * (right - left) / width,
+        "height": 100 * (bottom - top) / height,
+        "rotation": 0,
+    }
+
+
+def _reaches_out(box: Box, width: int, height: int) -> bool:
+    return min(box.x_min, box.y_min) < 0 or box.x_max > width or box.y_max > height
+
+
+def _span(name: str, text: str, place: tuple[int, int], label: str, entity: Entity) -> _Result:
+    start, end = place
+    result: _Result = {
+        "id": name,
+        "from_name": "label",
+        "to_name": "text",
+        "type": "labels",
+        "value": {"start": start, "end": end, "text": text[start:end], "labels": [label]},
+    }
+    if entity.score is not None:
+        result["score"] = entity.score
+    if entity.expression is not None:
+        result["meta"] = {"text": [_without_nul(entity.expression)]}
+    return result
+
+
+def _relation(from_id: str, to_id: str) -> _Result:
+    return {"type": "relation", "from_id": from_id, "to_id": to_id, "direction": "right"}
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the disk, for one
+        return False
+
+
+def _document_root(roots: Sequence[Path]) -> Path:
+    """The folder that holds every picture folder: Label Studio serves only what is below it."""
+    absolute = [root.absolute().parent for root in roots]
+    return Path(os.path.commonpath(absolute)) if absolute else Path("/")
+
+
+def _json_list(values: Iterable[object]) -> Iterator[bytes]:
+    before = b"[\n"
+    for value in values:
+        yield before + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        before = b",\n"
+    yield b"[]\n" if before == b"[\n" else b"\n]\n"
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\ufffd")
+
+
+def fit_for_xml(text: str) -> str:
+    """The text with what no XML can hold replaced, one character for one.
+
+    >>> fit_for_xml("SHIP" + chr(0))
+    'SHIP�'
+    """
+    return "".join(character if _fits_xml(character) else "\ufffd" for character in text)
+
+
+def _fits_xml(character: str) -> bool:
+    return character in "\t\n\r" or (character >= " " and character not in "\ufffe\uffff")

@@ -1,0 +1,146 @@
+"""Indexed masks: a palette PNG a picture, and a legend that says whose index is whose."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from riveg.exports.pictures import LeftOut, Pictured, masked_regions, pictured
+from riveg.exports.source import ExportReport, ExportSource
+from riveg.formats.masks import mask_to_array
+from riveg.palette import PALETTE
+from riveg.results import overlay_name
+from riveg.runs import write_atomically
+from riveg.types import Entity
+
+LEGEND = "legend.json"
+MASKS = "masks"
+ENTITIES = "entities"
+_MOST = 255
+"""Indices of an eight-bit palette beside the background."""
+
+
+def export_png(source: ExportSource, out: Path, /, *, per_entity: bool = False) -> ExportReport:
+    """Writes ``masks/`` and ``legend.json``.
+
+    Args:
+        source: The run.
+        out: An empty folder.
+        per_entity: Whether each entity gets a two-colour PNG of its own in ``entities/`` as well.
+    """
+    writer = _Writer(source, out, per_entity)
+    for folder in writer.folders:
+        folder.mkdir()
+    write_atomically(out / LEGEND, writer.pieces())
+    files = (out / LEGEND, *writer.folders)
+    return ExportReport(files, dict(writer.counts), dict(writer.left_out))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """An entity's pixels, all its places together."""
+
+    entity: Entity
+    pixels: NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class _Writer:
+    source: ExportSource
+    out: Path
+    per_entity: bool
+    counts: Counter[str] = field(default_factory=lambda: Counter({"images": 0, "entities": 0}))
+    left_out: LeftOut = field(default_factory=Counter)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        names = (MASKS, ENTITIES) if self.per_entity else (MASKS,)
+        return tuple(self.out / name for name in names)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The legend; each picture is written before its part of the legend."""
+        yield b'{"background":0,"pictures":['
+        for number, picture in enumerate(pictured(self.source, self.left_out)):
+            line = json.dumps(self._picture(picture), ensure_ascii=False, separators=(",", ":"))
+            yield (b",\n" if number else b"\n") + line.encode()
+        yield b"]}\n"
+
+    def _picture(self, picture: Pictured) -> dict[str, Any]:
+        layers = self._layers(picture)
+        indices = np.zeros((picture.height, picture.width), dtype=np.uint8)
+        order = sorted(range(len(layers)), key=lambda index: -int(layers[index].pixels.sum()))
+        for index in order:  # the smaller ones on top
+            indices[layers[index].pixels] = index + 1
+        name = overlay_name(picture.position, picture.sample.id)
+        image = Image.fromarray(indices)
+        image.putpalette(_palette())
+        image.save(self.out / MASKS / name)
+        self.counts["images"] += 1
+        self.counts["entities"] += len(layers)
+        return {
+            "file": f"{MASKS}/{name}",
+            "sample_id": picture.sample.id,
+            "image": picture.path,
+            "width": picture.width,
+            "height": picture.height,
+            "entities": [
+                self._entry(name, index, layer, int((indices == index).sum()))
+                for index, layer in enumerate(layers, start=1)
+            ],
+        }
+
+    def _layers(self, picture: Pictured) -> list[_Layer]:
+        """Entities with pixels, in the record's order."""
+        found: dict[int, _Layer] = {}
+        for masked in masked_regions(picture, self.left_out):
+            number = masked.placed.number
+            pixels = mask_to_array(masked.mask)
+            if number in found:
+                found[number].pixels[pixels] = True
+            elif len(found) == _MOST:
+                self.left_out[f"region of an entity after the {_MOST}th of its picture"] += 1
+            else:
+                found[number] = _Layer(masked.placed.entity, pixels)
+        return [*found.values()]
+
+    def _entry(self, name: str, index: int, layer: _Layer, visible: int) -> dict[str, Any]:
+        entity = layer.entity
+        entry: dict[str, Any] = {
+            "index": index,
+            "entity_id": entity.id,
+            "entity": entity.text,
+            "label": entity.label,
+            "span": [entity.span.start, entity.span.end],
+            "score": entity.score,
+            "pixels": int(layer.pixels.sum()),
+            "visible_pixels": visible,
+            "colour": "#{:02x}{:02x}{:02x}".format(*_colour(index)),
+        }
+        if self.per_entity:
+            file = f"{ENTITIES}/{name.removesuffix('.png')}-{index:03d}.png"
+            Image.fromarray(layer.pixels).save(self.out / file)
+            entry["file"] = file
+        return entry
+
+
+def _colour(index: int) -> tuple[int, int, int]:
+    """Black for the background, then the overlay's colours, each round of them darker."""
+    if index == 0:
+        return 0, 0, 0
+    turn, place = divmod(index - 1, len(PALETTE))
+    shade = 1 - 0.6 * turn / (_MOST // len(PALETTE))
+    code = PALETTE[place]
+    red, green, blue = (round(int(code[at : at + 2], 16) * shade) for at in (1, 3, 5))
+    return red, green, blue
+
+
+def _palette() -> bytes:
+    return bytes(part for index in range(_MOST + 1) for part in _colour(index))

@@ -1,0 +1,303 @@
+"""JSON-LD for knowledge graphs: entities, their mentions in posts, their places in pictures.
+
+The words are schema.org's, the W3C's Web Annotation (``oa``), PROV (``prov``) and ITS 2.0
+(``itsrdf:taConfidence``, the confidence of a tool), and FOAF's ``depiction``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from riveg.exports.mask_faults import mask_fault
+from riveg.exports.mentions import character_range, distinct_ids
+from riveg.exports.source import ExportReport, ExportSource
+from riveg.formats.polygons import Ring, mask_to_polygons
+from riveg.runs import write_atomically
+from riveg.types import Box, Entity, ImageRef, Mask, Region, Sample
+
+_Node = dict[str, Any]
+
+CONTEXT: Mapping[str, object] = {
+    "foaf": "http://xmlns.com/foaf/0.1/",
+    "itsrdf": "http://www.w3.org/2005/11/its/rdf#",
+    "oa": "http://www.w3.org/ns/oa#",
+    "prov": "http://www.w3.org/ns/prov#",
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "schema": "https://schema.org/",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+    "id": "@id",
+    "type": "@type",
+    "name": "schema:name",
+    "identifier": "schema:identifier",
+    "text": "schema:text",
+    "label": "schema:additionalType",
+    "expression": "schema:description",
+    "picture": {"@id": "schema:image", "@type": "@id"},
+    "mentions": {"@id": "schema:mentions", "@type": "@id"},
+    "path": "schema:contentUrl",
+    "width": {"@id": "schema:width", "@type": "xsd:integer"},
+    "height": {"@id": "schema:height", "@type": "xsd:integer"},
+    "depiction": {"@id": "foaf:depiction", "@type": "@id"},
+    "body": {"@id": "oa:hasBody", "@type": "@id"},
+    "target": {"@id": "oa:hasTarget", "@type": "@id"},
+    "motivation": {"@id": "oa:motivatedBy", "@type": "@id"},
+    "source": {"@id": "oa:hasSource", "@type": "@id"},
+    "selector": {"@id": "oa:hasSelector", "@type": "@id"},
+    "start": {"@id": "oa:start", "@type": "xsd:nonNegativeInteger"},
+    "end": {"@id": "oa:end", "@type": "xsd:nonNegativeInteger"},
+    "exact": "oa:exact",
+    "value": "rdf:value",
+    "standard": {"@id": "http://purl.org/dc/terms/conformsTo", "@type": "@id"},
+    "confidence": {"@id": "itsrdf:taConfidence", "@type": "xsd:double"},
+    "run": {"@id": "prov:wasGeneratedBy", "@type": "@id"},
+    "by": {"@id": "prov:wasAttributedTo", "@type": "@id"},
+    "agent": {"@id": "prov:wasAssociatedWith", "@type": "@id"},
+}
+"""What the short words of the file mean; it is in the file, nothing is fetched."""
+
+_CLASSES = {
+    "PER": "schema:Person",
+    "PERSON": "schema:Person",
+    "LOC": "schema:Place",
+    "LOCATION": "schema:Place",
+    "ORG": "schema:Organization",
+    "ORGANIZATION": "schema:Organization",
+}
+"""Every other label is a ``schema:Thing``; the label itself is always told beside it."""
+
+_MEDIA_FRAGMENTS = "http://www.w3.org/TR/media-frags/"
+
+
+def export_triples(source: ExportSource, out: Path) -> ExportReport:
+    """Writes ``graph.jsonld``: one document, a post a line.
+
+    Args:
+        source: The run.
+        out: An empty folder.
+
+    Returns:
+        How many posts, pictures, entities and regions; what the format has no word for.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "graph.jsonld"
+    writer = _NodeWriter(source.manifest)
+    nodes = (node for sample in source.records() for node in writer.post(sample))
+    write_atomically(path, _document([writer.run_node()], nodes))
+    return ExportReport((path,), dict(writer.counts), +writer.left_out)
+
+
+class _NodeWriter:
+    """Makes nodes of samples and counts what it has made and left out."""
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        self.counts = Counter({"posts": 0, "entities": 0, "regions": 0})
+        self.left_out: Counter[str] = Counter()
+        self._manifest = manifest
+        data = Path(str(manifest.get("data") or "data")).name
+        self._base = iri("urn:riveg", data, str(manifest.get("split") or "all"))
+        told = json.dumps(manifest, sort_keys=True).encode()
+        self._run = iri("urn:riveg:run", hashlib.blake2b(told, digest_size=16).hexdigest())
+
+    def run_node(self) -> _Node:
+        """The run, and the system that made it."""
+        name = str(self._manifest.get("system", ""))
+        system = {"id": iri("urn:riveg:system", name), "type": "prov:SoftwareAgent", "name": name}
+        return {"id": self._run, "type": "prov:Activity", "agent": system}
+
+    def post(self, sample: Sample) -> Iterator[_Node]:
+        """The post with its picture and entities, then an annotation for each mention and place."""
+        self.counts["posts"] += 1
+        if sample.entities is None:
+            self.left_out["sample that was not tagged"] += 1
+        post = iri(self._base, "post", sample.id)
+        entities = sample.entities or ()
+        names = [iri(post, "entity", name) for name in distinct_ids(entities)]
+        node: _Node = {
+            "id": post,
+            "type": "schema:SocialMediaPosting",
+            "identifier": sample.id,
+            "text": sample.text,
+        }
+        if sample.image is not None:
+            node["picture"] = self._picture(sample.image)
+        if names:
+            node["mentions"] = names
+        yield node
+        for name, entity in zip(names, entities, strict=True):
+            yield from self._entity(sample, post, name, entity)
+
+    def _picture(self, image: ImageRef) -> _Node:
+        node: _Node = {"id": self._picture_iri(image), "type": "schema:ImageObject"}
+        sides = {"width": image.width, "height": image.height}
+        told = {name: side for name, side in sides.items() if side is not None}
+        return {**node, "path": image.path, **told}
+
+    def _picture_iri(self, image: ImageRef) -> str:
+        return iri(self._base, "picture", image.path)
+
+    def _entity(self, sample: Sample, post: str, name: str, entity: Entity) -> Iterator[_Node]:
+        self.counts["entities"] += 1
+        regions = self._regions(sample, entity)
+        places = [iri(name, "region", str(rank)) for rank in range(len(regions))]
+        node: _Node = {
+            "id": name,
+            "type": _CLASSES.get(entity.label.upper(), "schema:Thing"),
+            "name": entity.text,
+            "label": entity.label,
+        }
+        if entity.expression is not None:
+            node["expression"] = entity.expression
+        if places:
+            node["depiction"] = places
+        yield node
+        yield from self._mention(sample, post, name, entity)
+        for place, region in zip(places, regions, strict=True):
+            yield self._place(sample, name, place, region)
+
+    def _regions(self, sample: Sample, entity: Entity) -> list[Region]:
+        """The regions that can be pointed at in the post's picture."""
+        if entity.regions is None:
+            self.left_out["that an entity's place was not answered"] += 1
+        regions = entity.regions or ()
+        if sample.image is None:
+            self.left_out["region of a post without a picture"] += len(regions)
+            return []
+        sides = _sides(sample.image)
+        inside = [region for region in regions if pixels_of_box(region.box, sides)]
+        self.left_out["box outside its picture"] += len(regions) - len(inside)
+        return inside
+
+    def _mention(self, sample: Sample, post: str, name: str, entity: Entity) -> Iterator[_Node]:
+        place = character_range(sample, entity.span)
+        if place is None:
+            self.left_out["span beyond the post's tokens"] += 1
+            return
+        start, end = place
+        selectors = [
+            {"type": "oa:TextPositionSelector", "start": start, "end": end},
+            {"type": "oa:TextQuoteSelector", "exact": sample.text[start:end]},
+        ]
+        target = {
+            "id": iri(name, "span"),
+            "type": "oa:SpecificResource",
+            "source": post,
+            "selector": selectors,
+        }
+        yield self._annotation(iri(name, "mention"), name, target, entity.score)
+
+    def _place(self, sample: Sample, name: str, place: str, region: Region) -> _Node:
+        self.counts["regions"] += 1
+        sides = _sides(sample.image)
+        numbers = ",".join(map(str, pixels_of_box(region.box, sides) or ()))
+        selectors: list[_Node] = [
+            {
+                "type": "oa:FragmentSelector",
+                "standard": _MEDIA_FRAGMENTS,
+                "value": f"xywh=pixel:{numbers}",
+            }
+        ]
+        if region.mask is not None:
+            fault = mask_fault(region.mask, sides)
+            if fault is None:
+                selectors.append(_mask_selector(region.mask))
+            else:
+                self.left_out[fault] += 1
+        target: _Node = {"id": place, "type": "oa:SpecificResource", "selector": selectors}
+        if sample.image is not None:
+            target["source"] = self._picture_iri(sample.image)
+        node = self._annotation(iri(place, "annotation"), name, target, region.score)
+        if region.source is not None:
+            agent = {"id": iri("urn:riveg:backend", region.source), "type": "prov:SoftwareAgent"}
+            node["by"] = {**agent, "name": region.source}
+        return node
+
+    def _annotation(self, name: str, body: str, target: _Node, score: float | None) -> _Node:
+        node: _Node = {
+            "id": name,
+            "type": "oa:Annotation",
+            "motivation": "oa:identifying",
+            "body": body,
+            "target": target,
+            "run": self._run,
+        }
+        return node if score is None else {**node, "confidence": score}
+
+
+def iri(base: str, *parts: str) -> str:
+    """A name below another; what is not a letter or digit of ASCII, or ``-._~``, is escaped.
+
+    >>> iri("urn:riveg", "post", "a:b é")
+    'urn:riveg:post:a%3Ab%20%C3%A9'
+    """
+    return ":".join([base, *(quote(part, safe="") for part in parts)])
+
+
+def svg_of_mask(mask: Mask) -> str:
+    """The mask as an SVG of the picture's size, exact to the pixel, holes by the even-odd rule."""
+    rings = [
+        ring for polygon in mask_to_polygons(mask) for ring in (polygon.exterior, *polygon.holes)
+    ]
+    drawn = "".join(map(_closed, rings))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {mask.width} {mask.height}">'
+        f'<path fill-rule="evenodd" d="{drawn}"/></svg>'
+    )
+
+
+def _closed(ring: Ring) -> str:
+    """The ring's sides run along pixels: each is told by the one number that changes."""
+    (left, top), *_ = ring
+    sides = (f"H{x:g}" if y == v else f"V{v:g}" for (_, y), (x, v) in pairwise(ring))
+    return f"M{left:g},{top:g}{''.join(sides)}Z"
+
+
+def pixels_of_box(
+    box: Box, sides: tuple[int, int] | None = None
+) -> tuple[int, int, int, int] | None:
+    """Left, top, width, height of the whole pixels that the box touches, inside the picture.
+
+    Media fragments know neither parts of pixels nor negative numbers. ``None`` where the box lies
+    outside; ``sides`` are the picture's width and height, where they are known.
+
+    >>> pixels_of_box(Box(-3.5, 10.2, 20.1, 30), (64, 48))
+    (0, 10, 21, 20)
+    """
+    width, height = sides or (math.inf, math.inf)
+    left, top = math.floor(max(0, box.x_min)), math.floor(max(0, box.y_min))
+    right, bottom = math.ceil(min(width, box.x_max)), math.ceil(min(height, box.y_max))
+    if left >= right or top >= bottom:
+        return None
+    return left, top, right - left, bottom - top
+
+
+def _sides(image: ImageRef | None) -> tuple[int, int] | None:
+    if image is None or image.width is None or image.height is None:
+        return None
+    return image.width, image.height
+
+
+def _mask_selector(mask: Mask) -> _Node:
+    return {"type": "oa:SvgSelector", "value": svg_of_mask(mask)}
+
+
+def _document(first: Iterable[_Node], nodes: Iterator[_Node]) -> Iterator[bytes]:
+    """A document of one node a line; the context comes first, for readers that stream."""
+    yield b'{"@context":' + _json(CONTEXT) + b',\n"@graph":['
+    separator = b"\n"
+    for source in (first, nodes):
+        for node in source:
+            yield separator + _json(node)
+            separator = b",\n"
+    yield b"\n]}\n"
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

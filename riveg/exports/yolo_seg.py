@@ -1,0 +1,78 @@
+"""YOLO segmentation labels: a text file a picture, an outline a line, and ``data.yaml``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from riveg.exports.pictures import (
+    LeftOut,
+    Masked,
+    Pictured,
+    PictureFolder,
+    labels_of,
+    masked_regions,
+    pictured,
+)
+from riveg.exports.source import ExportReport, ExportSource
+from riveg.formats.polygons import joined_ring, mask_to_polygons
+from riveg.runs import write_atomically
+
+
+def export_yolo_seg(
+    source: ExportSource,
+    out: Path,
+    /,
+    *,
+    tolerance: float = 0.0,
+    copy_images: bool = False,
+) -> ExportReport:
+    """Writes ``data.yaml``, ``labels/`` and ``images/``.
+
+    Args:
+        source: The run.
+        out: An empty folder.
+        tolerance: How far, in pixels, outlines may lie from the exact boundary.
+        copy_images: Whether ``images/`` gets copies and not links.
+    """
+    labels = labels_of(source)
+    indices = {label: number for number, label in enumerate(labels)}
+    images = PictureFolder(out / "images", source.image_roots, copy_images)
+    counts, left_out = Counter({"images": 0, "outlines": 0, "classes": len(labels)}), LeftOut()
+    for folder in ("images", "labels"):
+        (out / folder).mkdir()
+    for picture in pictured(source, left_out):
+        path = out / "labels" / f"{_stem(images.name(picture.path))}.txt"
+        counts["images"] += not path.exists()
+        lines = [
+            _line(indices[masked.placed.entity.label], masked, picture, tolerance)
+            for masked in masked_regions(picture, left_out)
+        ]
+        counts["outlines"] += len(lines)
+        with path.open("a", encoding="ascii") as handle:  # another post may have the same picture
+            handle.writelines(lines)
+        if not images.place(picture.path):
+            left_out["picture that is not there any more"] += 1
+    _write_data(out / "data.yaml", labels)
+    files = tuple(out / name for name in ("data.yaml", "labels", "images"))
+    return ExportReport(files, dict(counts), dict(left_out))
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem
+
+
+def _line(index: int, masked: Masked, picture: Pictured, tolerance: float) -> str:
+    polygons = mask_to_polygons(masked.mask, tolerance)
+    ring = joined_ring([ring for part in polygons for ring in (part.exterior, *part.holes)])
+    edges = (f"{x / picture.width:.6f} {y / picture.height:.6f}" for x, y in ring)
+    return f"{index} {' '.join(edges)}\n"
+
+
+def _write_data(path: Path, labels: tuple[str, ...]) -> None:
+    # Loaders insist on train and val; there is one set of pictures, so both are that.
+    values = {"train": "images", "val": "images", "nc": len(labels), "names": [*labels]}
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    write_atomically(path, [text.encode()])

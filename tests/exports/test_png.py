@@ -1,0 +1,100 @@
+"""Indexed masks, checked by Pillow: an index a pixel, and a legend that agrees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from exports.any_samples import runs
+from exports.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from hypothesis import given, settings
+from PIL import Image
+
+from riveg.exports.png import export_png
+from riveg.exports.source import ExportReport
+from riveg.formats.masks import mask_from_array, mask_to_array
+from riveg.types import Mask, Sample
+
+
+def exported(
+    folder: Path, samples: list[Sample], *, per_entity: bool = False
+) -> tuple[list[Any], ExportReport]:
+    out = folder / "out"
+    out.mkdir()
+    report = export_png(write_run(folder, samples), out, per_entity=per_entity)
+    return json.loads((out / "legend.json").read_text())["pictures"], report
+
+
+def rectangle(left: int, top: int, right: int, bottom: int) -> Mask:
+    array = np.zeros(SIDES[::-1], dtype=bool)
+    array[top:bottom, left:right] = True
+    return mask_from_array(array)
+
+
+def test_an_index_for_each_entity_and_the_smaller_on_top(tmp_path: Path) -> None:
+    small, large = rectangle(10, 10, 20, 20), rectangle(0, 0, 64, 48)
+    entities = [
+        named("Ann", 0, region(mask=small)),
+        named("Bob", 1, region(mask=large), id="e1"),
+        named("Eve", 2, region(), id="e2"),
+    ]
+    (picture,), report = exported(tmp_path, [post("Ann Bob Eve", *entities)])
+    image = Image.open(tmp_path / "out" / picture["file"])
+    assert (image.mode, image.size) == ("P", SIDES)
+    pixels = np.asarray(image)
+    assert (pixels[10:20, 10:20] == 1).all()
+    assert (pixels == 2).sum() == 64 * 48 - 100
+    legend = [(each["index"], each["entity"], each["pixels"]) for each in picture["entities"]]
+    assert legend == [(1, "Ann", 100), (2, "Bob", 64 * 48)]
+    assert report.left_out == {"region without a mask": 1}
+    palette = image.getpalette() or []
+    colours = ["#{:02x}{:02x}{:02x}".format(*palette[at : at + 3]) for at in (0, 3, 6)]
+    assert colours == ["#000000", *(each["colour"] for each in picture["entities"])]
+
+
+@settings(max_examples=20, deadline=None)
+@given(runs())
+def test_the_legend_agrees_with_the_pictures(samples: list[Sample]) -> None:
+    with TemporaryDirectory() as folder:
+        pictures, report = exported(Path(folder), samples)
+        assert report.counts["images"] == len(pictures)
+        for picture in pictures:
+            pixels = np.asarray(Image.open(Path(folder) / "out" / picture["file"]))
+            assert pixels.shape == (picture["height"], picture["width"])
+            entities = picture["entities"]
+            assert {*np.unique(pixels)} <= {0, *(each["index"] for each in entities)}
+            for each in entities:
+                assert each["visible_pixels"] == (pixels == each["index"]).sum()
+                assert each["visible_pixels"] <= each["pixels"]
+
+
+def test_a_picture_of_each_entity_on_request(tmp_path: Path) -> None:
+    mask = ring()
+    first = named("Ann", 0, region(mask=mask), region(mask=rectangle(40, 0, 64, 9)))
+    posts = [post("Ann", first, id="../é"), *trap_posts()]
+    pictures, report = exported(tmp_path, posts, per_entity=True)
+    out = tmp_path / "out"
+    (entry,) = pictures[0]["entities"]
+    image = Image.open(out / entry["file"])
+    assert image.mode == "1"
+    expected = mask_to_array(mask) | mask_to_array(rectangle(40, 0, 64, 9))
+    assert (np.asarray(image) == expected).all()
+    assert report.counts["entities"] == len([*(out / "entities").iterdir()]) == 3
+    assert {path.parent for path in out.rglob("*.png")} == {out / "masks", out / "entities"}
+
+
+def test_entities_beyond_the_palette_are_counted(tmp_path: Path) -> None:
+    mask = rectangle(0, 0, 2, 2)
+    entities = [named("x", 0, region(mask=mask), id=f"e{number}") for number in range(257)]
+    (picture,), report = exported(tmp_path, [post("x", *entities)])
+    assert len(picture["entities"]) == 255
+    assert report.left_out == {"region of an entity after the 255th of its picture": 2}
+    assert len({each["colour"] for each in picture["entities"]}) == 255
+
+
+def test_an_answered_picture_without_masks_is_all_background(tmp_path: Path) -> None:
+    (picture,), _ = exported(tmp_path, [post("nothing")])
+    assert not np.asarray(Image.open(tmp_path / "out" / picture["file"])).any()

@@ -1,0 +1,118 @@
+"""Formats by name, folders that are kept safe, and memory that does not grow."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from exports.small_runs import named, post, region, ring, trap_posts, write_run
+
+from riveg.errors import UserError
+from riveg.exports.registry import FORMATS, export_run, exporter, options_of
+from riveg.exports.source import ExportSource
+from riveg.types import Sample
+
+OWN = ("smner", "coco", "png", "voc", "yolo-seg", "jsonl")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_there_and_writes_what_it_says(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("datasets") if name == "parquet" else None
+    out = tmp_path / "deep" / "out"
+    report = export_run(write_run(tmp_path, trap_posts()), name, out)
+    assert report.files
+    assert all(path.exists() and path.is_relative_to(out) for path in report.files)
+    assert all(number > 0 for number in report.left_out.values())
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_same_run_gives_the_same_files(name: str, tmp_path: Path) -> None:
+    source = write_run(tmp_path, trap_posts())
+    both = []
+    for place in ("one", "two"):
+        out = tmp_path / place
+        export_run(source, name, out)
+        both.append({path.relative_to(out): path.read_bytes() for path in files_below(out)})
+    assert both[0] == both[1]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_an_unknown_format_has_a_suggestion() -> None:
+    with pytest.raises(UserError, match="no format 'yolo'; did you mean yolo-seg"):
+        exporter("yolo")
+
+
+def test_options_of_other_formats_are_refused(tmp_path: Path) -> None:
+    assert options_of("coco") == {"mask", "tolerance", "copy_images"}
+    with pytest.raises(UserError, match="format png: has no option --copy-images"):
+        export_run(write_run(tmp_path, []), "png", tmp_path / "out", {"copy_images": True})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
+    source = write_run(tmp_path, [])
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("precious")
+    with pytest.raises(UserError, match="holds files; give --out a new or an empty folder"):
+        export_run(source, "jsonl", out)
+    with pytest.raises(UserError, match="is no folder"):
+        export_run(source, "jsonl", out / "mine.txt")
+    assert (out / "mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_failed_export_leaves_nothing(name: str, is_there: bool, tmp_path: Path) -> None:
+    source = write_run(tmp_path, trap_posts())
+    records = source.folder / "records.jsonl"
+    records.write_bytes(records.read_bytes() + b'{"id":1}\n')
+    out = tmp_path / "out"
+    if is_there:
+        out.mkdir()
+    with pytest.raises(UserError, match=r"records\.jsonl:7: not a Sample"):
+        export_run(source, name, out)
+    assert out.exists() == is_there
+    assert not is_there or not [*out.iterdir()]
+
+
+def test_a_run_that_has_not_ended_is_said(tmp_path: Path) -> None:
+    source = ExportSource.of_run(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="has the run come to its end"):
+        export_run(source, "coco", tmp_path / "out")
+
+
+def many_posts(count: int) -> Iterator[Sample]:
+    """Posts of 20 kB each with a mask and a picture of their own."""
+    filler = " x" * 10_000
+    for number in range(count):
+        sample = post("Ann", named("Ann", 0, region(mask=ring())), id=str(number))
+        yield Sample(
+            sample.id,
+            sample.text + filler,
+            sample.tokens,
+            sample.offsets,
+            post("x", picture=f"{number}.jpg").image,
+            entities=sample.entities,
+        )
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_memory_does_not_grow_with_the_run(name: str, tmp_path: Path) -> None:
+    peaks = []
+    for turn, count in enumerate((1, 10, 110)):  # the first one is for what is loaded on use
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        source = write_run(folder, many_posts(count))
+        tracemalloc.start()
+        export_run(source, name, folder / "out")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # 100 posts more are 2 MB; a name or a number a picture may be kept.
+    assert peaks[2] - peaks[1] < 200_000, json.dumps(peaks)

@@ -1,0 +1,102 @@
+"""YOLO outlines: rasterised again, they are the masks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import yaml
+from exports.any_samples import masks, runs
+from exports.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from hypothesis import given, settings
+from pycocotools import mask as coco
+
+from riveg.exports.source import ExportReport
+from riveg.exports.yolo_seg import export_yolo_seg
+from riveg.formats.masks import mask_area
+from riveg.types import Mask, Sample
+
+
+def exported(folder: Path, samples: list[Sample], **options: Any) -> ExportReport:
+    out = folder / "out"
+    out.mkdir()
+    return export_yolo_seg(write_run(folder, samples), out, **options)
+
+
+def counts_of(line: str) -> tuple[int, str]:
+    """Class and run lengths of a line's outline."""
+    index, *edges = line.split()
+    width, height = SIDES
+    sides = (width, height) * (len(edges) // 2)
+    polygon = [float(edge) * side for edge, side in zip(edges, sides, strict=True)]
+    (runs,) = coco.frPyObjects([polygon], height, width)
+    return int(index), runs["counts"].decode()
+
+
+@settings(max_examples=20, deadline=None)
+@given(masks())
+def test_outlines_keep_parts_and_holes(mask: Mask) -> None:
+    with TemporaryDirectory() as folder:
+        exported(Path(folder), [post("Ann", named("Ann", 0, region(mask=mask)))])
+        lines = (Path(folder) / "out" / "labels" / "a.txt").read_text().splitlines()
+    assert [counts_of(line) for line in lines] == ([(0, mask.counts)] if mask_area(mask) else [])
+
+
+@settings(max_examples=20, deadline=None)
+@given(runs())
+def test_lines_are_well_formed_and_counted(samples: list[Sample]) -> None:
+    with TemporaryDirectory() as folder:
+        report = exported(Path(folder), samples)
+        out = Path(folder) / "out"
+        data = yaml.safe_load((out / "data.yaml").read_text(encoding="utf-8"))
+        files = [*(out / "labels").iterdir()]
+        lines = [line for path in files for line in path.read_text().splitlines()]
+    assert report.counts == {"images": len(files), "outlines": len(lines), "classes": data["nc"]}
+    for line in lines:
+        assert re.fullmatch(r"\d+( [01]\.\d{6} [01]\.\d{6}){4,}", line)
+        index, *edges = line.split()
+        assert int(index) < len(data["names"])
+        assert all(0 <= float(edge) <= 1 for edge in edges)
+
+
+def test_every_label_has_its_picture_and_its_class(tmp_path: Path) -> None:
+    report = exported(tmp_path, [*trap_posts(), post("NO", named("NO", 0, region(), label="no"))])
+    out = tmp_path / "out"
+    labels = {path.stem for path in (out / "labels").iterdir()}
+    images = {path.stem for path in (out / "images").iterdir()}
+    assert (labels, images) == ({"a", "sub-b-ü", "missing"}, {"a", "sub-b-ü"})
+    assert (out / "labels" / "a.txt").read_text() == ""  # answered: nothing there
+    assert report.left_out["picture that is not there any more"] == 1
+    data = yaml.safe_load((out / "data.yaml").read_text())
+    assert data["names"] == ["LOC", "PER", "SHIP & CO", "no"]
+    assert (out / data["train"]).is_dir()
+    assert (out / data["val"]).is_dir()
+
+
+def test_pictures_of_one_stem_have_names_of_their_own(tmp_path: Path) -> None:
+    posts = [
+        post("Ann", named("Ann", 0, region(mask=ring())), id=path, picture=path)
+        for path in ("x.jpg", "x.png", "a/x.jpg", "a-x.jpg", "X.jpg", "..jpg")
+    ]
+    report = exported(tmp_path, posts)
+    assert report.counts["images"] == len(posts)
+    assert len([*(tmp_path / "out" / "labels").iterdir()]) == len(posts)
+
+
+def test_copies_on_request(tmp_path: Path) -> None:
+    exported(tmp_path, trap_posts(), copy_images=True)
+    assert not any(path.is_symlink() for path in (tmp_path / "out" / "images").iterdir())
+
+
+def test_supervision_loads_it(tmp_path: Path) -> None:
+    supervision = pytest.importorskip("supervision", reason="supervision is not installed")
+    exported(tmp_path, [post("Ann", named("Ann", 0, region(mask=ring())))])
+    out = tmp_path / "out"
+    found = supervision.DetectionDataset.from_yolo(
+        str(out / "images"), str(out / "labels"), str(out / "data.yaml"), force_masks=True
+    )
+    ((_, _, detections),) = found
+    assert (found.classes, detections.mask.shape) == (["PER"], (1, SIDES[1], SIDES[0]))
