@@ -95,6 +95,7 @@ class Comparison:
         only_a: Samples with gold that only the first has.
         only_b: Samples with gold that only the second has.
         without_gold: Samples without gold, of the first and of the second.
+        oracle_stages: Stages that looked at gold, of the first and of the second.
         resamples: Bootstrap resamples.
         rules: What counts as the right place.
         metrics: By name.
@@ -114,6 +115,7 @@ class Comparison:
     only_a: int
     only_b: int
     without_gold: tuple[int, int]
+    oracle_stages: tuple[tuple[str, ...], tuple[str, ...]]
     resamples: int
     rules: Rules
     metrics: Mapping[str, Difference]
@@ -169,6 +171,7 @@ def compare(
         only_a=len(of_a) - len(shared),
         only_b=len(of_b) - len(shared),
         without_gold=(met_a.without_gold, met_b.without_gold),
+        oracle_stages=(_oracles(a), _oracles(b)),
         resamples=resamples,
         rules=rules,
         metrics=_differences(pairs, names, gold, rules, resamples),
@@ -180,6 +183,10 @@ def compare(
 
 
 _RIGHT = "right under both"
+
+
+def _oracles(predictions: Predictions) -> tuple[str, ...]:
+    return tuple(predictions.manifest.get("oracle_stages", ()))
 
 
 def _cases(predictions: Predictions, gold: GoldSet) -> tuple[dict[str, Case], Joined]:

@@ -51,7 +51,8 @@ def verdicts(
 ) -> tuple[Verdict, ...]:
     """One verdict for each predicted entity, in their order, then for each one that was missed.
 
-    As many are ``right`` as the canonical scorer counts GMNER hits.
+    As many are ``right`` as the canonical scorer counts GMNER hits, or MNER hits where the gold
+    tells no places.
 
     Args:
         case: The sample.
@@ -137,16 +138,20 @@ def _verdict(
     if pair is None:
         iou = region_iou(predicted, case.gold[gold])
         return Verdict("wrong-span", index, gold, _finder(stages), iou)
-    kind, stage = next(_faults(pair, predicted, stages), ("right", None))
+    is_placed = case.gold[gold].boxes is not None or case.gold[gold].masks is not None
+    faults = _faults(pair, predicted, stages, is_placed=is_placed)
+    kind, stage = next(faults, ("right", None))
     return Verdict(kind, index, gold, stage, pair.iou)
 
 
 def _faults(
-    pair: Relation, predicted: Predicted, stages: Sequence[str]
+    pair: Relation, predicted: Predicted, stages: Sequence[str], *, is_placed: bool
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with an entity whose words are right, in the order of the stages."""
     if not pair.label:
         yield "wrong-type", _first(("rerank", "tag", "extract"), stages)
+    if not is_placed:  # gold of words and types alone
+        return
     if predicted.regions is None:
         # Some systems only say whether there is a place: that may be wrong already.
         if predicted.groundable is None or pair.groundable:

@@ -68,6 +68,12 @@ def test_the_verdict_on_one_entity(found, gold, kind, stage, why) -> None:
     assert (verdict.kind, verdict.stage) == (kind, stage), why
 
 
+def test_gold_without_places_judges_words_and_types_alone() -> None:
+    gold = Annotated("J K", "PER", HERE)
+    (verdict,) = verdicts(Case("s", (predicted(regions=(Region(A),)),), (gold,)))
+    assert verdict.kind == "right"
+
+
 def test_what_has_no_partner() -> None:
     other = Predicted("Z", "PER", Span(7, 8), False, ())
     spurious, missed = verdicts(Case("s", (other,), (SHOWN,)))
