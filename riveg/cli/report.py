@@ -1,0 +1,64 @@
+"""``riveg report``: a run as one page to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from riveg.report.builder import WrittenPage
+
+_MOST = 2000
+"""Samples on a page, if nobody says otherwise: some 60 MB, which a browser opens at once."""
+
+NAMES = {"gmner": "GMNER", "eeg": "EEG", "mner": "MNER", "smner": "SMNER", "fmnerg": "FMNERG"}
+
+
+def report(
+    run: Path = typer.Argument(help="A run folder.", metavar="RUN"),
+    gold: str | None = typer.Option(None, help="Dataset whose gold the run is judged by."),
+    split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
+    compare: Path | None = typer.Option(
+        None, metavar="RUN_B", help="A second run of the same samples, shown beside the first."
+    ),
+    out: Path | None = typer.Option(None, help="The page (default: RUN/report.html)."),
+    max_samples: int = typer.Option(
+        _MOST, min=1, help="Show the first N samples; totals are of all."
+    ),
+) -> None:
+    """Write one HTML page with pictures, boxes, masks, and what became of each entity."""
+    from riveg.evaluation.predictions import predictions_of_run
+    from riveg.evaluation.reading import open_gold
+    from riveg.report.builder import write_page
+
+    annotation = None
+    if gold is not None:
+        annotation = open_gold(gold, predictions_of_run(run), split=split)
+    page = out or run / "report.html"
+    _print(write_page(run, page, gold=annotation, other=compare, most=max_samples))
+
+
+def _print(written: WrittenPage) -> None:
+    from riveg.cli.tables import plain, stdout
+    from riveg.cli.visible import counted
+
+    console = stdout()
+    lines = [f"{written.path}  {written.size / 1e6:.1f} MB, {counted(written.shown, 'sample')}"]
+    if written.shown < written.samples:
+        lines.append(
+            f"partial: the first {written.shown} of {written.samples} samples; totals are of all "
+            "(--max-samples)"
+        )
+    for evaluation in written.evaluations:
+        scores = evaluation.scores["canonical"].items()
+        shown = ", ".join(f"{NAMES[name]} {one.f1:.2f}" for name, one in scores if name in NAMES)
+        lines.append(f"{evaluation.predictions}: F1 {shown}")
+        if evaluation.without_gold:
+            lines.append(f"{counted(evaluation.without_gold, 'sample')} without gold: not judged")
+        lines += evaluation.notes
+    if written.only_in_second:
+        lines.append(f"{counted(written.only_in_second, 'sample')} only in the second run")
+    for line in lines:
+        console.print(plain(line), soft_wrap=True)

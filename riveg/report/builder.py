@@ -1,0 +1,249 @@
+"""Writes the page: one HTML file with its style, script, records and small pictures inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from riveg.evaluation.evaluate import CANONICAL, Evaluation
+from riveg.evaluation.gold import GoldSet
+from riveg.evaluation.predictions import predictions_of_run
+from riveg.evaluation.verdicts import VERDICTS
+from riveg.palette import ink_on, type_colours
+from riveg.report.judging import Judge, Judgement
+from riveg.report.pairing import AGREEMENTS, OUTCOMES
+from riveg.report.pictures import SmallCopies
+from riveg.report.rows import row
+from riveg.report.runs import ReportedRun, SampleLookup
+from riveg.report.scripts import content_hash, inert_json
+from riveg.runs import write_atomically
+from riveg.types import Sample
+
+_FOLDER = Path(__file__).with_name("page")
+
+_SCRIPTS = (
+    "model.js",
+    "state.js",
+    "filter.js",
+    "list.js",
+    "picture.js",
+    "words.js",
+    "cards.js",
+    "panels.js",
+    "page.js",
+)
+"""In the order in which they stand in the page, as one script."""
+
+_ROWS_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPage:
+    """What was written.
+
+    Args:
+        path: The page.
+        samples: How many samples the run has.
+        shown: How many of them are on the page.
+        only_in_second: How many samples only the second run has.
+        size: The page's size in bytes.
+        evaluations: For each run its scores; ``()`` without gold.
+    """
+
+    path: Path
+    samples: int
+    shown: int
+    only_in_second: int
+    size: int
+    evaluations: tuple[Evaluation, ...]
+
+
+def write_page(
+    folder: Path,
+    out: Path,
+    *,
+    gold: GoldSet | None = None,
+    other: Path | None = None,
+    most: int | None = None,
+) -> WrittenPage:
+    """Writes the report of a run; memory does not grow with the run.
+
+    Args:
+        folder: A finished run.
+        out: The page; pictures are linked relatively to its folder.
+        gold: Annotation to judge the run by; without it there are no verdicts.
+        other: A second run of the same samples, shown beside the first.
+        most: At most so many samples are on the page; totals are always those of the whole run.
+
+    Raises:
+        UserError: If a folder holds no finished run, or the page cannot be written.
+    """
+    builder = PageBuilder(folder, out, gold=gold, other=other, most=most)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, builder.pieces())
+    return builder.written()
+
+
+class PageBuilder:
+    """The page piece by piece; arguments as those of :func:`write_page`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        out: Path,
+        *,
+        gold: GoldSet | None = None,
+        other: Path | None = None,
+        most: int | None = None,
+    ) -> None:
+        self._out, self._gold, self._most = out, gold, most
+        folders = [path for path in (folder, other) if path is not None]
+        self._runs = [ReportedRun.of(path) for path in folders]
+        self._judges = [Judge(predictions_of_run(path), gold) for path in folders]
+        self._lookup = SampleLookup(other) if other is not None else None
+        self._roots = tuple(
+            dict.fromkeys(root for run in self._runs for root in run.source.image_roots)
+        )
+        self._labels: set[str] = set()
+        self._samples = 0
+        self._not_in_second = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        """The page from its first byte to its last."""
+        style, script = page_style(), page_script()
+        before, _, rest = _read("page.html").partition("<!--records-->")
+        between, _, after = rest.partition("<!--pictures-->")
+        before = before.replace("/*style*/", style).replace("{{policy}}", policy(style, script))
+        yield before.encode()
+        for rows in _batches(self._rows(), _ROWS_AT_ONCE):
+            yield _data(rows, 'class="rows"')
+        yield _data(self._summary(), 'id="summary"')
+        yield between.replace("/*script*/", script).encode()
+        images = (sample.image for sample in islice(self._records(), self._shown))
+        for number, picture in enumerate(SmallCopies(self._roots).of(images)):
+            yield _data(picture, f'id="picture-{number}"')
+        yield after.encode()
+
+    def written(self) -> WrittenPage:
+        """What was written, once :meth:`pieces` has come to its end."""
+        return WrittenPage(
+            self._out,
+            self._samples,
+            self._shown,
+            self._lookup.never_asked if self._lookup else 0,
+            self._out.stat().st_size,
+            tuple(self._evaluations),
+        )
+
+    @property
+    def _evaluations(self) -> list[Evaluation]:
+        return [judge.evaluation for judge in self._judges if judge.evaluation is not None]
+
+    @property
+    def _shown(self) -> int:
+        return self._samples if self._most is None else min(self._most, self._samples)
+
+    def _records(self) -> Iterator[Sample]:
+        return self._runs[0].source.records()
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        """Rows of the samples that are shown; the others are judged all the same."""
+        for number, sample in enumerate(self._records()):
+            samples = self._both(sample)
+            judgements = self._judged(samples)
+            self._samples = number + 1
+            self._note_labels(samples, judgements)
+            if self._most is None or number < self._most:
+                yield row(samples, judgements, self._roots, self._out)
+
+    def _both(self, sample: Sample) -> list[Sample | None]:
+        if self._lookup is None:
+            return [sample]
+        second = self._lookup.get(sample.id)
+        self._not_in_second += second is None
+        return [sample, second]
+
+    def _judged(self, samples: Sequence[Sample | None]) -> list[Judgement]:
+        return [
+            Judgement() if sample is None else judge.judge(sample)
+            for judge, sample in zip(self._judges, samples, strict=True)
+        ]
+
+    def _note_labels(
+        self, samples: Sequence[Sample | None], judgements: Sequence[Judgement]
+    ) -> None:
+        for sample in samples:
+            for entity in (sample.entities if sample else None) or ():
+                self._labels |= {entity.label, *(entity.label_scores or ())}
+        for judgement in judgements:
+            self._labels |= {entity.label for entity in judgement.gold or ()}
+
+    def _summary(self) -> dict[str, Any]:
+        gold = self._gold
+        colours = type_colours(self._labels)
+        return {
+            "runs": [run.summary() for run in self._runs],
+            "gold": gold and {"name": gold.name, "version": gold.version, "split": gold.split},
+            "protocol": "canonical" if gold else None,
+            "metrics": _metrics(self._evaluations),
+            "notes": [list(one.notes) for one in self._evaluations],
+            "withoutGold": [one.without_gold for one in self._evaluations],
+            "withoutPrediction": [one.without_prediction for one in self._evaluations],
+            "scored": [one.samples for one in self._evaluations],
+            "verdicts": [dict(judge.kinds) for judge in self._judges] if gold else None,
+            "verdictOrder": list(VERDICTS),
+            "outcomeOrder": [*(OUTCOMES if gold else AGREEMENTS)] if self._lookup else [],
+            "colours": {label: [hue, ink_on(hue)] for label, hue in colours.items()},
+            "samples": self._samples,
+            "shown": self._shown,
+            "notInSecond": self._not_in_second,
+            "onlyInSecond": self._lookup.never_asked if self._lookup else 0,
+        }
+
+
+def _metrics(evaluations: Sequence[Evaluation]) -> dict[str, list[dict[str, Any] | None]]:
+    """By metric, the scores of each run; ``None`` where a run says nothing of it."""
+    scores = [one.scores[CANONICAL] for one in evaluations]
+    names = dict.fromkeys(chain.from_iterable(scores))
+    return {
+        name: [asdict(each[name]) if name in each else None for each in scores] for name in names
+    }
+
+
+def _batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    waiting = iter(values)
+    while batch := list(islice(waiting, size)):
+        yield batch
+
+
+def _data(value: object, attribute: str) -> bytes:
+    return f'<script type="application/json" {attribute}>{inert_json(value)}</script>\n'.encode()
+
+
+def policy(style: str, script: str) -> str:
+    """What the page may do: run its own script and style, show pictures, and nothing else."""
+    return (
+        f"default-src 'none'; script-src {content_hash(script)}; style-src {content_hash(style)}; "
+        "img-src data: 'self' file:; connect-src 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def page_style() -> str:
+    """The page's style sheet."""
+    return _read("page.css")
+
+
+@cache
+def page_script() -> str:
+    """The page's scripts as one."""
+    parts = "\n".join(_read(name) for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")

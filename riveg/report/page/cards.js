@@ -1,0 +1,144 @@
+// One card for each entity: what every stage said of it, and what became of it.
+
+function cardView(row, item) {
+  const card = make("section", {
+    "class": "card", "data-item": item.index, "tabindex": "0", "hue": colourOf(item.label),
+    "aria-label": `${item.text}, ${item.label}`,
+  }, cardHead(item));
+  if (choosesItems() && !itemMatches(item)) card.classList.add("unmatched");
+  const body = make("div", { class: isComparison ? "card-sides" : "card-body" });
+  item.sides.forEach((side, number) => body.append(sideView(row, item, side, number)));
+  if (item.goldEntity) body.append(goldLine(item.goldEntity));
+  card.append(body);
+  return card;
+}
+
+function cardHead(item) {
+  const head = make("header", {}, typeBadge(item.label), make("h3", {}, item.text));
+  if (item.outcome) head.append(badge(item.outcome));
+  else if (item.sides[0] && item.sides[0].verdict) head.append(verdictView(item.sides[0]));
+  return head;
+}
+
+const typeBadge = (label) =>
+  make("span", { class: "type", hue: colourOf(label), ink: inkOf(label) }, label);
+
+const badge = (kind) =>
+  make("span", { class: "verdict", title: MEANINGS[kind] }, make("i", { class: `mark ${kind}` }), worded(kind));
+
+function verdictView(side) {
+  const holder = make("span", { class: "verdict-line" }, badge(side.verdict));
+  if (side.stage) holder.append(make("span", { class: "at-fault", title: "the first stage that went wrong" }, `at ${side.stage}`));
+  return holder;
+}
+
+function sideView(row, item, side, number) {
+  const holder = make("div", { class: "side-view" });
+  if (isComparison) {
+    holder.append(make("div", { class: "side-line" }, make("b", { class: "side" }, SIDES[number]),
+      side && side.entity ? typeBadge(side.entity.label) : null,
+      side && side.verdict ? verdictView(side) : null));
+  }
+  if (!side || !side.entity) {
+    holder.append(make("p", { class: "absent" }, row.answers[number] ? "not predicted" : "the run lacks this sample"));
+    return holder;
+  }
+  const entity = side.entity;
+  if (isComparison && entity.text !== item.text) holder.append(make("p", { class: "own-words" }, entity.text));
+  fill(holder, {}, [facts(entity, side, number), issuesOf(row.answers[number], entity)]);
+  return holder;
+}
+
+function facts(entity, side, number) {
+  const terms = make("dl");
+  const add = (term, ...content) => {
+    if (content.some(Boolean)) terms.append(make("dt", {}, term), make("dd", {}, ...content));
+  };
+  add("type", distribution(entity));
+  add("expression", entity.expression && make("span", { class: "said" }, entity.expression),
+    entity.description && make("span", { class: "described" }, entity.description),
+    entity.expressionSource && make("span", { class: "source" }, entity.expressionSource));
+  add("entailed", entailmentView(entity.entailment, summary.runs[number].gate));
+  add("where", regionsView(entity.regions, side.iou));
+  return terms;
+}
+
+/** The score, and the likeliest types: the first always, four more where they are not nearly 0. */
+function distribution(entity) {
+  const scores = Object.entries(entity.labelScores || {}).sort((one, other) => other[1] - one[1]);
+  const holder = make("div", { class: "bars" });
+  if (entity.score !== null) holder.append(make("span", { class: "sure", title: "how sure the tagger is of the words and the type" }, `score ${decimal(entity.score)}`));
+  const seen = scores.filter(([, score], rank) => rank === 0 || (score >= 0.005 && rank < 5));
+  for (const [label, score] of seen) holder.append(bar(label, score));
+  return holder.children.length ? holder : null;
+}
+
+function bar(label, score) {
+  const fill = make("i", { hue: colourOf(label) });
+  fill.style.width = `${100 * Math.min(1, Math.max(0, score))}%`;
+  return make("span", { class: "bar" }, make("span", { class: "bar-name" }, label),
+    make("span", { class: "track" }, fill), make("span", { class: "number" }, decimal(score)));
+}
+
+function entailmentView(entailment, gate) {
+  if (!entailment) return null;
+  const words = entailment.groundable ? "shown" : "not shown";
+  const holder = make("div", { class: "meter-line" });
+  if (entailment.probability !== null) holder.append(meter(entailment.probability, gate));
+  holder.append(make("span", { class: entailment.groundable ? "yes" : "no" }, words),
+    make("span", { class: "source" }, entailment.source || ""));
+  return holder;
+}
+
+function meter(probability, gate) {
+  const fill = make("i");
+  fill.style.width = `${100 * probability}%`;
+  const track = make("span", { class: "track meter" }, fill);
+  if (gate !== null) {
+    const tick = make("b", { title: `the gate: ${decimal(gate)}` });
+    tick.style.left = `${100 * gate}%`;
+    track.append(tick);
+  }
+  const words = gate === null ? decimal(probability) : `${decimal(probability)} of ${decimal(gate)}`;
+  return make("span", { class: "bar", title: "probability that the picture shows it, and the gate" },
+    track, make("span", { class: "number" }, words));
+}
+
+function regionsView(regions, iou) {
+  if (regions === null) return make("span", { class: "no" }, "not answered");
+  if (!regions.length) return make("span", { class: "no" }, "nowhere in the picture");
+  const lines = make("ul");
+  regions.forEach((region, rank) => lines.append(regionLine(region, rank === 0 ? iou : null)));
+  return lines;
+}
+
+function regionLine(region, iou) {
+  const [left, top, right, bottom] = region.box;
+  const words = [
+    region.source, region.score === null ? null : decimal(region.score),
+    `${Math.round(right - left)} × ${Math.round(bottom - top)} at ${Math.round(left)}, ${Math.round(top)}`,
+    region.mask ? `mask ${region.maskSource || ""}`.trim() : null,
+  ];
+  const line = make("li", {}, words.filter(Boolean).join(" · "));
+  if (iou !== null && iou !== undefined) line.append(make("span", { class: "iou", title: "overlap with the nearest gold box" }, `IoU ${decimal(iou)}`));
+  return line;
+}
+
+function goldLine(gold) {
+  const boxes = gold.boxes;
+  const where = boxes === null ? "no boxes in this gold"
+    : boxes.length ? counted(boxes.length, "box", "boxes") : "not in the picture";
+  return make("p", { class: "gold-line" }, make("span", { class: "gold-name" }, "gold"), typeBadge(gold.label),
+    make("span", { class: "gold-words", hue: colourOf(gold.label) }, gold.text),
+    make("span", { class: "source" }, [gold.fine, where].filter(Boolean).join(" · ")));
+}
+
+function issuesOf(answer, entity) {
+  const own = answer.issues.filter((issue) => issue.entity === (entity ? entity.id : null));
+  if (!own.length) return null;
+  const holder = make("ul", { class: "issues" });
+  for (const issue of own) {
+    holder.append(make("li", {}, make("b", {}, `${issue.stage}: ${issue.kind}`), ` ${issue.message}`));
+  }
+  return holder;
+}

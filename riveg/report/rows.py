@@ -1,0 +1,186 @@
+"""A sample as the page's script reads it: plain values, positions counted as JavaScript counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from riveg.evaluation.cases import Annotated
+from riveg.evaluation.verdicts import Verdict
+from riveg.formats.polygons import Ring, mask_to_polygons
+from riveg.report.judging import Judgement
+from riveg.report.pairing import Item, items
+from riveg.report.pictures import SIDE, original_address
+from riveg.report.scripts import utf16_positions
+from riveg.types import Box, Entity, Issue, Mask, Observation, Region, Sample, Span
+
+Values = dict[str, Any]
+
+
+def row(
+    samples: Sequence[Sample | None],
+    judgements: Sequence[Judgement],
+    roots: Sequence[Path],
+    page: Path,
+) -> Values:
+    """One sample with what one run, or each of two, says of it.
+
+    Args:
+        samples: The runs' records of the sample, the first never ``None``.
+        judgements: What became of the entities of each.
+        roots: Picture folders.
+        page: Where the page will lie.
+    """
+    sample = samples[0]
+    if sample is None:
+        raise ValueError("the first run has every sample")
+    image = sample.image
+    known = image is not None and image.width is not None and image.height is not None
+    places = _Places(sample)
+    gold = next((each.gold for each in judgements if each.gold is not None), None)
+    return {
+        "id": sample.id,
+        "text": sample.text,
+        "path": image.path if image else None,
+        "size": [image.width, image.height] if known and image else None,
+        "original": original_address(image, roots, page),
+        "gold": None if gold is None else [_gold_values(one, places) for one in gold],
+        "answers": [None if one is None else _answer(one, places) for one in samples],
+        "items": [_item_values(item) for item in items(samples, judgements)],
+    }
+
+
+class _Places:
+    """From token spans to character ranges."""
+
+    def __init__(self, sample: Sample) -> None:
+        self._offsets = sample.offsets
+        self._positions = utf16_positions(sample.text)
+
+    def of(self, span: Span | None) -> list[int] | None:
+        if span is None or span.end > len(self._offsets):
+            return None
+        start, end = self._offsets[span.start][0], self._offsets[span.end - 1][1]
+        return [self._positions[start], self._positions[end]]
+
+
+def _answer(sample: Sample, places: _Places) -> Values:
+    entities = sample.entities
+    return {
+        "caption": sample.caption,
+        "knowledge": sample.knowledge,
+        "observations": [_observation_values(one) for one in sample.observations or ()],
+        "issues": [_issue_values(one) for one in sample.issues],
+        "entities": None if entities is None else [_entity_values(e, places) for e in entities],
+    }
+
+
+def _entity_values(entity: Entity, places: _Places) -> Values:
+    entailment = entity.entailment
+    regions = entity.regions
+    return {
+        "id": entity.id,
+        "text": entity.text,
+        "label": entity.label,
+        "place": places.of(entity.span),
+        "score": entity.score,
+        "labelScores": dict(entity.label_scores) if entity.label_scores else None,
+        "expression": entity.expression,
+        "description": entity.description,
+        "expressionSource": entity.expression_source,
+        "entailment": entailment
+        and {
+            "probability": entailment.probability,
+            "groundable": entailment.groundable,
+            "source": entailment.source,
+        },
+        "regions": None if regions is None else [_region_values(one) for one in regions],
+    }
+
+
+def _region_values(region: Region) -> Values:
+    return {
+        "box": _edges(region.box),
+        "score": region.score,
+        "source": region.source,
+        "mask": mask_path(region.mask) if region.mask else None,
+        "maskSource": region.mask.source if region.mask else None,
+    }
+
+
+def _gold_values(entity: Annotated, places: _Places) -> Values:
+    return {
+        "text": entity.text,
+        "label": entity.label,
+        "fine": entity.fine_label,
+        "place": places.of(entity.span),
+        "boxes": None if entity.boxes is None else [_edges(box) for box in entity.boxes],
+        "masks": None if entity.masks is None else [mask_path(mask) for mask in entity.masks],
+    }
+
+
+def _item_values(item: Item) -> Values:
+    return {
+        "gold": item.gold,
+        "outcome": item.outcome,
+        "answers": [verdict and _verdict_values(verdict) for verdict in item.verdicts],
+    }
+
+
+def _verdict_values(verdict: Verdict) -> Values:
+    return {
+        "entity": verdict.predicted,
+        "verdict": verdict.kind or None,
+        "stage": verdict.stage,
+        "iou": None if verdict.iou is None else round(verdict.iou, 4),
+    }
+
+
+def _issue_values(issue: Issue) -> Values:
+    return {
+        "stage": issue.stage,
+        "entity": issue.entity_id,
+        "kind": issue.kind,
+        "message": issue.message,
+    }
+
+
+def _observation_values(found: Observation) -> Values:
+    return {
+        "kind": found.kind,
+        "box": _edges(found.box),
+        "score": found.score,
+        "text": found.text,
+    }
+
+
+def _edges(box: Box) -> list[float]:
+    return [round(edge, 2) for edge in (box.x_min, box.y_min, box.x_max, box.y_max)]
+
+
+def mask_path(mask: Mask) -> str | None:
+    """The mask as an SVG path for the even-odd rule, in pixels of the picture.
+
+    Corners are whole numbers and every step is relative. What is cut off by simplifying is less
+    than a pixel of the small copy. ``None`` where the run lengths are damaged or nothing is inside.
+    """
+    tolerance = max(0.75, 0.75 * max(mask.height, mask.width) / SIDE)
+    try:
+        polygons = mask_to_polygons(mask, tolerance)
+    except ValueError:
+        return None
+    rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.holes)]
+    return "".join(map(_ring_path, rings)) or None
+
+
+def _ring_path(ring: Ring) -> str:
+    corners = [(round(x), round(y)) for x, y in ring]
+    steps = [
+        f"{x - before_x} {y - before_y}"
+        for (before_x, before_y), (x, y) in pairwise(corners)
+        if (x, y) != (before_x, before_y)
+    ]
+    start = f"M{corners[0][0]} {corners[0][1]}"
+    return f"{start}l{' '.join(steps)}z" if steps else ""

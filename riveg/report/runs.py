@@ -1,0 +1,103 @@
+"""A run as the report reads it: its records one at a time, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from riveg.errors import UserError
+from riveg.exports.source import ExportSource
+from riveg.records import decode
+from riveg.runs import RunFolder
+from riveg.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRun:
+    """A finished run.
+
+    Args:
+        source: Its folder, manifest and picture folders.
+        gate: From which probability on the entailment stage calls an entity groundable, in [0, 1];
+            ``None`` where the configuration tells no number.
+    """
+
+    source: ExportSource
+    gate: float | None
+
+    @classmethod
+    def of(cls, folder: Path) -> ReportedRun:
+        """Opens a run folder; its records are not read yet.
+
+        Raises:
+            UserError: If it holds no finished run.
+        """
+        source = ExportSource.of_run(folder)
+        if not RunFolder(folder).records_path.is_file():
+            raise UserError(
+                f"{RunFolder(folder).records_path}: not there; is {folder} a run folder, and has "
+                "the run come to its end?"
+            )
+        return cls(source, _gate(folder))
+
+    def summary(self) -> dict[str, Any]:
+        """What the page says about the run."""
+        manifest: Mapping[str, Any] = self.source.manifest
+        kept = ("system", "data", "split", "samples", "limit", "failed", "python")
+        return {
+            "name": self.source.folder.absolute().name,
+            "version": manifest.get("data_version"),
+            "oracle": list(manifest.get("oracle_stages", [])),
+            "stages": {
+                name: values.get("backend") for name, values in manifest.get("stages", {}).items()
+            },
+            "packages": dict(manifest.get("packages", {})),
+            "seconds": dict(manifest.get("seconds", {})),
+            "finished": manifest.get("finished"),
+            "gate": self.gate,
+            **{name: manifest.get(name) for name in kept},
+        }
+
+
+def _gate(folder: Path) -> float | None:
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    stage = config.get("entail") if isinstance(config, dict) else None
+    threshold = stage.get("threshold") if isinstance(stage, dict) else None
+    return float(threshold) if isinstance(threshold, int | float) else None
+
+
+class SampleLookup:
+    """Records of a run by sample id; only their positions in the file are kept in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = RunFolder(folder).records_path
+        self._positions = dict(self._find())
+        self._found: set[str] = set()
+
+    def _find(self) -> Iterator[tuple[str, int]]:
+        position = 0
+        with self._path.open("rb") as handle:
+            for number, line in enumerate(handle, start=1):
+                yield decode(Sample, line, where=f"{self._path}:{number}").id, position
+                position += len(line)
+
+    def get(self, sample_id: str) -> Sample | None:
+        """The record, or ``None`` where the run has none of that id."""
+        if sample_id not in self._positions:
+            return None
+        self._found.add(sample_id)
+        with self._path.open("rb") as handle:
+            handle.seek(self._positions[sample_id])
+            return decode(Sample, handle.readline(), where=str(self._path))
+
+    @property
+    def never_asked(self) -> int:
+        """How many records nobody has asked for yet."""
+        return len(self._positions) - len(self._found)
