@@ -12,7 +12,20 @@ from types import FrameType
 
 import typer
 
-from riveg.cli import data, doctor, predict, run, show, train, validate
+from riveg.cli import (
+    calibrate,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    predict,
+    report,
+    run,
+    show,
+    train,
+    validate,
+)
 from riveg.cli.visible import visible
 from riveg.errors import RivegError
 
@@ -25,6 +38,11 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("predict")(predict.predict)
+app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("calibrate")(calibrate.calibrate)
+app.command("export")(export.export)
+app.command("report")(report.report)
 app.command("validate")(validate.validate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(show.app, name="show")

@@ -67,10 +67,23 @@ def prompts() -> None:
     table.print()
 
 
+@app.command()
+def schema(name: str = typer.Argument(help="record, evaluation, comparison, export ...")) -> None:
+    """The JSON schema of what a command writes with --json."""
+    import json
+
+    from riveg.cli.documents import schema_of
+
+    typer.echo(json.dumps(schema_of(name), indent=1, ensure_ascii=False))
+
+
 @app.command("run")
 def show_run(
     folder: Path = typer.Argument(help="A run folder."),
     id: str | None = typer.Option(None, "--id", help="Every stage's answer about this sample."),
+    image: Path | None = typer.Option(
+        None, "--image", help="With --id: draws the answer over the picture, into this PNG file."
+    ),
     limit: int = typer.Option(40, min=1, help="At most so many samples."),
 ) -> None:
     """A run's answers; with --id, what every stage said of one sample."""
@@ -78,12 +91,18 @@ def show_run(
 
     from riveg.cli.tables import entity_table, stdout
     from riveg.cli.visible import counted
-    from riveg.results import read_records, stage_answers
+    from riveg.errors import UserError
+    from riveg.results import read_records, stage_answers, write_overlay
 
     console = stdout()
     if id is not None:
-        _print_answers(console, stage_answers(folder, id))
+        answers = stage_answers(folder, id)
+        if image is not None:
+            write_overlay(folder, id, image)
+        _print_answers(console, answers)
         return
+    if image is not None:
+        raise UserError("--image draws one sample: say which with --id")
     records = read_records(folder)
     console.print(entity_table(islice(records, limit)))
     rest = sum(1 for _ in records)

@@ -1,0 +1,157 @@
+"""``riveg calibrate``: thresholds tuned on dev, as a file that a run loads by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from riveg.cli.visible import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from riveg.evaluation.calibration import Calibration, Estimate
+
+
+def calibrate(
+    folder: Path = typer.Argument(metavar="RUN", help="A finished run over dev."),
+    gold: str = typer.Option(metavar="DEV", help="The dataset that was run, with its gold."),
+    split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
+    out: Path | None = typer.Option(None, help="The file (default: artifacts/NAME.json)."),
+    name: str | None = typer.Option(
+        None, help="Name to load it by (default: SYSTEM-DATA-SPLIT, or that of --out)."
+    ),
+    plot: bool = typer.Option(True, help="Draw F1 against the thresholds, beside the file."),
+    as_json: bool = typer.Option(False, "--json", help="Print what the file holds."),
+) -> None:
+    """Tune thresholds for GMNER F1 on dev; `--set entail.threshold=@NAME` loads them."""
+    import json
+
+    from riveg.datasets import open_dataset
+    from riveg.errors import UserError
+    from riveg.evaluation.calibration import (
+        artifact_content,
+        refuse_test,
+        rerun_advice,
+        write_artifact,
+    )
+    from riveg.evaluation.calibration import calibrate as calibrate_run
+    from riveg.evaluation.calibration_plot import draw, require_plot
+    from riveg.evaluation.gold import read_gold
+    from riveg.runs import RunFolder
+
+    if plot:
+        require_plot()
+    manifest = RunFolder(folder).read_manifest()
+    if not manifest:
+        raise UserError(f"{folder}: holds no manifest.json; is it a run folder?")
+    dataset = open_dataset(gold, split=split)
+    if split is None and manifest.get("split") in dataset.splits:
+        dataset = open_dataset(gold, split=manifest["split"])
+    refuse_test(folder, dataset)
+    if name is None:
+        words = dict.fromkeys((manifest["system"], dataset.name, dataset.split))
+        name = out.stem if out else "-".join(word for word in words if word)
+    if Path(name).name != name or not name.isprintable():
+        raise UserError(f"--name {name!r}: expected a name for a file, without a slash")
+    if out is not None and out.suffix != ".json":
+        raise UserError(f"--out {out}: expected the name of a .json file")
+    path = out or Path("artifacts") / f"{name}.json"
+    annotation = read_gold(dataset)
+    found = calibrate_run(folder, annotation)
+    content = artifact_content(folder, name, annotation, found)
+    write_artifact(path, content)
+    picture = path.with_suffix(".png") if plot else None
+    if picture:
+        data = dict.fromkeys(word for word in (dataset.name, dataset.split) if word)
+        draw(picture, found, f"{manifest['system']} on {' '.join(data)}")
+    if as_json:
+        typer.echo(json.dumps(content, indent=1))
+        return
+    _print_report(found, manifest.get("limit"), rerun_advice(folder, found))
+    _print_files(found, path, picture, name if path == Path("artifacts") / f"{name}.json" else None)
+
+
+def _print_report(found: Calibration, limit: int | None, advice: str | None) -> None:
+    from riveg.cli.tables import plain, stdout
+
+    console = stdout()
+    partial = f" (partial: --limit {limit})" if limit else ""
+    outcomes = found.outcomes
+    console.print(f"canonical GMNER over {counted(len(outcomes.posts), 'sample')}{partial}")
+    console.print(_threshold_table(found))
+    console.print(_score_table(found))
+    gain = found.after.count.f1 - found.before.count.f1
+    ends = f"{found.gain.low:+.2f} to {found.gain.high:+.2f}"
+    console.print(f"gain {gain:+.2f} on what it was tuned on ({ends})")
+    for line in _notes(found):
+        console.print(plain(f"note: {line}"), soft_wrap=True)
+    if advice:
+        console.print("note: lower thresholds are not in the records; this run tells them:")
+        console.print(plain(f"  {advice}"), soft_wrap=True)
+
+
+def _threshold_table(found: Calibration) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("threshold")
+    for name in ("run's own", "chosen", "as good from", "to", "searched from"):
+        table.add_column(name, justify="right")
+    for key, tuned in found.thresholds.items():
+        values = (tuned.own, tuned.chosen.value, tuned.chosen.low, tuned.chosen.high, tuned.floor)
+        table.add_row(key, *(f"{value:.6g}" for value in values))
+    return table
+
+
+def _score_table(found: Calibration) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("GMNER")
+    for name in ("P", "R", "F1", "95 %", "hits"):
+        table.add_column(name, justify="right")
+    rows: list[tuple[str, Estimate | None]] = [
+        ("run's own", found.before),
+        ("chosen", found.after),
+        (f"chosen, {found.folds}-fold", found.cross_validated),
+    ]
+    for name, estimate in rows:
+        if estimate is not None:
+            count = estimate.count
+            cells = (f"{count.precision:.2f}", f"{count.recall:.2f}", f"{count.f1:.2f}")
+            ends = f"{estimate.f1.low:.2f} to {estimate.f1.high:.2f}"
+            table.add_row(name, *cells, ends, str(count.hits))
+    return table
+
+
+def _notes(found: Calibration) -> list[str]:
+    outcomes = found.outcomes
+    lines = []
+    if found.rearranged:
+        lines.append(
+            f"in {counted(found.rearranged, 'post')} other entities pass the gate than in the run; "
+            "a grounder that shares regions out among them may place the rest elsewhere: run it"
+        )
+    for number, what in (
+        (outcomes.without_gold, "sample of the run without gold was left out"),
+        (outcomes.without_probability, "entity without a probability stays as it is"),
+        (outcomes.without_score, "region without a score is never dropped"),
+    ):
+        if number:
+            lines.append(f"{number} times: {what}")
+    return lines
+
+
+def _print_files(found: Calibration, path: Path, picture: Path | None, name: str | None) -> None:
+    from riveg.cli.tables import plain, stdout
+
+    console: Console = stdout()
+    console.print(plain(f"written  {path}"), soft_wrap=True)
+    if picture:
+        console.print(plain(f"curve    {picture}"), soft_wrap=True)
+    sets = " ".join(f"--set {key}=@{name or path}" for key in found.thresholds)
+    console.print(plain(f"use it   {sets}"), soft_wrap=True)

@@ -1,0 +1,134 @@
+"""``riveg eval``: scores of a run, or of another system's output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from riveg.evaluation.canonical import Rules
+    from riveg.evaluation.evaluate import Evaluation
+    from riveg.evaluation.gold import GoldSet
+    from riveg.evaluation.predictions import Predictions
+
+PREDICTIONS = typer.Argument(
+    help="A run folder, a records file, an smner export, or another system's output."
+)
+
+
+def evaluate(
+    predictions: Path = PREDICTIONS,
+    gold: str | None = typer.Option(
+        None, help="A dataset, or RiVEG's label file (default: the run's own data)."
+    ),
+    split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
+    format: str = typer.Option("auto", help="auto, run, jsonl, smner, riveg, e2e, tiger or conll."),
+    boxes: Path | None = typer.Option(None, help="Boxes beside RiVEG's text file (its json)."),
+    proposals: Path | None = typer.Option(
+        None, help="Folder of VinVL features, for protocols that score by candidate box."
+    ),
+    protocol: list[str] = typer.Option(
+        [], help="canonical, riveg, h-index, tiger, tiger-inloop, e2e, or all; may be repeated."
+    ),
+    iou: float = typer.Option(0.5, min=0.0, max=1.0, help="Least overlap of boxes."),
+    mask_iou: float = typer.Option(0.5, min=0.0, max=1.0, help="Least overlap of masks."),
+    strict: bool = typer.Option(False, help="Overlap must exceed the bound, not only reach it."),
+    masks: str = typer.Option("any", help="any of the gold masks, or their union."),
+    budget: bool = typer.Option(False, "--budget", help="Say where the points were lost."),
+    average_precision: bool = typer.Option(
+        False, "--average-precision", help="Add COCO's AP and AR of boxes and masks."
+    ),
+    why: str | None = typer.Option(None, metavar="ID", help="Explain this sample's verdicts."),
+    resamples: int = typer.Option(1000, min=10, help="Bootstrap resamples."),
+    json_file: str | None = typer.Option(
+        None, "--json", metavar="FILE", help="Write everything as JSON; - prints it instead."
+    ),
+    markdown: Path | None = typer.Option(None, help="Write the tables as Markdown."),
+) -> None:
+    """Score predictions: MNER, EEG, GMNER, SMNER, under one protocol or several."""
+    from riveg.evaluation.canonical import Rules
+    from riveg.evaluation.evaluate import Wanted
+    from riveg.evaluation.evaluate import evaluate as score
+    from riveg.evaluation.reading import open_gold, open_predictions, protocols_named
+
+    opened = open_predictions(predictions, format=format, boxes=boxes)
+    annotation = open_gold(gold, opened, split=split, proposals=proposals)
+    protocols = protocols_named(protocol)
+    rules = Rules(iou, strict, mask_iou, _masks(masks))
+    if why is not None:
+        _explain(opened, annotation, why, protocols, rules)
+        return
+    wanted = Wanted(protocols, rules, budget, average_precision, resamples)
+    evaluation = score(opened, annotation, wanted)
+    if json_file is not None:
+        _write_json(evaluation, json_file)
+    if markdown is not None:
+        _write_markdown(evaluation, markdown)
+    if json_file != "-":
+        _print(evaluation)
+        if budget and opened.format == "run":
+            _print_reruns(predictions)
+
+
+def _masks(choice: str) -> Literal["any", "union"]:
+    from riveg.errors import UserError
+
+    if choice == "any":
+        return "any"
+    if choice == "union":
+        return "union"
+    raise UserError(f"--masks {choice}: expected any or union")
+
+
+def _write_json(evaluation: Evaluation, target: str) -> None:
+    from riveg.cli.json_output import write_json
+
+    write_json(evaluation, target)
+
+
+def _write_markdown(evaluation: Evaluation, target: Path) -> None:
+    from riveg.cli.evaluation_sheets import head_lines, sheets
+    from riveg.cli.visible import visible
+    from riveg.runs import write_atomically
+
+    head = "".join(f"    {visible(line)}\n" for line in head_lines(evaluation))
+    tables = "\n".join(sheet.markdown() for sheet in sheets(evaluation))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, [f"{head}\n{tables}".encode()])
+
+
+def _print(evaluation: Evaluation) -> None:
+    from riveg.cli.evaluation_sheets import head_lines, sheets
+    from riveg.cli.tables import plain, stdout
+
+    console = stdout()
+    for line in head_lines(evaluation):
+        # A path stays in one piece, to be copied.
+        console.print(plain(line), soft_wrap=line.startswith("from"))
+    for sheet in sheets(evaluation):
+        sheet.print()
+
+
+def _print_reruns(folder: Path) -> None:
+    from riveg.cli.tables import plain, stdout
+    from riveg.evaluation.budget import gold_reruns
+
+    console = stdout()
+    console.print("\nwhat the later stages make of a perfect earlier one, only a run can tell:")
+    for command in gold_reruns(folder):
+        console.print(plain(f"  {command}"), soft_wrap=True)
+
+
+def _explain(
+    predictions: Predictions,
+    gold: GoldSet,
+    sample_id: str,
+    protocols: tuple[str, ...],
+    rules: Rules,
+) -> None:
+    from riveg.cli.account import print_account
+    from riveg.evaluation.evaluate import explain
+
+    print_account(explain(predictions, gold, sample_id, protocols, rules))

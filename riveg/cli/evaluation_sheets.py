@@ -1,0 +1,217 @@
+"""An evaluation in tables of at most 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from riveg.cli.sheets import Sheet, number, with_interval
+from riveg.cli.visible import counted
+from riveg.evaluation.evaluate import CANONICAL, BoxFit, Evaluation, MetricScore
+from riveg.evaluation.protocols import PROTOCOLS
+
+_NAMES = {
+    "mner": "MNER",
+    "fmner": "FMNER fine",
+    "eeg": "EEG",
+    "gmner": "GMNER",
+    "fmnerg": "FMNERG fine",
+    "smner": "SMNER",
+    "span": "span only",
+    "grounded": "grounded only",
+    "never_ground": "never ground",
+    "perfect_boxes": "perfect boxes",
+}
+"""Metrics in the order in which they are shown."""
+
+
+def head_lines(evaluation: Evaluation) -> Iterator[str]:
+    """What was scored and how, to stand above every number."""
+    version = f", version {evaluation.data_version}" if evaluation.data_version else ""
+    split = f", split {evaluation.split}" if evaluation.split else ""
+    yield f"data      {evaluation.data}{version}{split}"
+    yield (
+        f"scored    {counted(evaluation.samples, 'sample')}"
+        f"{' (partial: --limit)' if evaluation.partial else ''}, "
+        f"{counted(evaluation.predicted, 'entity', 'entities')} predicted, "
+        f"{evaluation.gold} in the gold"
+    )
+    yield f"from      {evaluation.predictions}" + (
+        f" (system {evaluation.system})" if evaluation.system else f" ({evaluation.format})"
+    )
+    yield f"protocol  {_protocol_text(evaluation)}"
+    yield f"excluded  {_excluded(evaluation)}"
+    yield f"oracle    {', '.join(evaluation.oracle_stages) or 'none'}"
+    for note in evaluation.notes:
+        yield f"note      {note}"
+
+
+def _protocol_text(evaluation: Evaluation) -> str:
+    rules = evaluation.rules
+    sign = ">" if rules.strict else ">="
+    return f"canonical: same tokens, best region, IoU {sign} {rules.iou:g} in original pixels"
+
+
+def _excluded(evaluation: Evaluation) -> str:
+    parts = []
+    if evaluation.without_gold:
+        parts.append(f"{counted(evaluation.without_gold, 'predicted sample')} without gold")
+    if evaluation.without_prediction:
+        missing = counted(evaluation.without_prediction, "gold sample")
+        parts.append(f"nothing, but {missing} without prediction count as missed")
+    if evaluation.unanswered:
+        parts.append(f"{counted(evaluation.unanswered, 'sample')} unanswered, counted as missed")
+    return "; ".join(parts) or "none"
+
+
+def sheets(evaluation: Evaluation) -> Iterator[Sheet]:
+    """All its tables."""
+    yield _score_sheet(evaluation)
+    for name, scores in evaluation.scores.items():
+        if name != CANONICAL:
+            yield _protocol_sheet(name, scores)
+    yield _type_sheet(evaluation)
+    if evaluation.confusion:
+        yield _confusion_sheet(evaluation)
+    if evaluation.boxes is not None and evaluation.boxes.gold:
+        yield _box_sheet(evaluation)
+    if evaluation.budget is not None:
+        yield _budget_sheet(evaluation)
+    if evaluation.average_precision is not None:
+        yield _average_precision_sheet(evaluation)
+
+
+def _score_sheet(evaluation: Evaluation) -> Sheet:
+    scores = evaluation.scores[CANONICAL]
+    rows = [
+        (
+            _shown_name(metric, scores),
+            with_interval(scores[metric].precision, scores[metric].precision_interval),
+            with_interval(scores[metric].recall, scores[metric].recall_interval),
+            with_interval(scores[metric].f1, scores[metric].interval),
+            str(scores[metric].hits),
+        )
+        for metric in _NAMES
+        if metric in scores
+    ]
+    return Sheet("scores, with 95 % intervals", ("", "P", "R", "F1", "hits"), tuple(rows))
+
+
+def _shown_name(metric: str, scores: Mapping[str, MetricScore]) -> str:
+    coarse = " coarse" if "fmner" in scores and metric in {"mner", "gmner"} else ""
+    return _NAMES[metric] + coarse
+
+
+def _protocol_sheet(name: str, scores: Mapping[str, MetricScore]) -> Sheet:
+    rows = [
+        (
+            _NAMES.get(metric, metric),
+            str(score.hits),
+            str(score.predicted),
+            str(score.gold),
+            number(score.precision),
+            number(score.recall),
+            with_interval(score.f1, score.interval),
+        )
+        for metric, score in scores.items()
+    ]
+    swapped = "; prints P and R swapped, as here" if PROTOCOLS[name].swapped else ""
+    return Sheet(
+        f"protocol {name}: {PROTOCOLS[name].summary}{swapped}",
+        ("", "hits", "predicted", "gold", "P", "R", "F1"),
+        tuple(rows),
+    )
+
+
+def _type_sheet(evaluation: Evaluation) -> Sheet:
+    metrics = [
+        metric
+        for metric in ("mner", "gmner", "fmner", "fmnerg")
+        if any(metric in scores for scores in evaluation.by_type.values())
+    ]
+    pairs = [metrics[at : at + 2] for at in range(0, len(metrics), 2)]
+    rows = []
+    for label, scores in evaluation.by_type.items():
+        own = next((pair for pair in reversed(pairs) if pair[0] in scores), ())
+        first = scores[own[0]] if own else None
+        cells = [label, str(first.gold if first else 0), str(first.predicted if first else 0)]
+        for metric in own:
+            score = scores[metric]
+            cells += [number(score.precision), number(score.recall), number(score.f1)]
+        rows.append(tuple(cells))
+    width = max((len(row) for row in rows), default=3)
+    headings = ["MNER P", "R", "F1", "GMNER P", "R", "F1"][: width - 3]
+    return Sheet("by type", ("", "gold", "predicted", *headings), tuple(rows))
+
+
+def _confusion_sheet(evaluation: Evaluation) -> Sheet:
+    said = ("shown", "not shown", "not answered")
+    rows = [
+        (shown, *(str(evaluation.confusion.get(shown, {}).get(column, 0)) for column in said))
+        for shown in ("shown", "not shown")
+    ]
+    return Sheet(
+        "in the picture or not, of entities with the right words and type",
+        ("gold", *(f"said {column}" for column in said[:2]), said[2]),
+        tuple(rows),
+    )
+
+
+def _box_sheet(evaluation: Evaluation) -> Sheet:
+    fits: dict[str, BoxFit] = {}
+    if evaluation.boxes is not None:
+        fits["all"] = evaluation.boxes
+    fits |= {
+        "small, below 1/50" if name == "small" else name: fit
+        for name, fit in evaluation.boxes_by_size.items()
+    }
+    fits |= evaluation.boxes_by_number
+    rows = [
+        (
+            name,
+            str(fit.gold),
+            number(fit.found),
+            str(fit.compared),
+            number(fit.accuracy_50),
+            number(fit.accuracy_75),
+            number(fit.mean_iou, 3),
+        )
+        for name, fit in fits.items()
+    ]
+    columns = ("", "gold", "found %", "fit", "IoU>=.5 %", "IoU>=.75 %", "mean IoU")
+    return Sheet(
+        "boxes of groundable entities; fit: of those with the right words and type",
+        columns,
+        tuple(rows),
+    )
+
+
+def _budget_sheet(evaluation: Evaluation) -> Sheet:
+    rows = [
+        (
+            line.metric.upper(),
+            line.mistake,
+            str(line.entities),
+            str(line.spurious) if line.spurious else "",
+            number(line.points),
+            number(line.f1),
+        )
+        for line in evaluation.budget or ()
+    ]
+    columns = ("", "mistake", "entities", "spurious", "points lost", "F1 without it")
+    return Sheet("where the points go, from the last stage backwards", columns, tuple(rows), 2)
+
+
+def _average_precision_sheet(evaluation: Evaluation) -> Sheet:
+    found = (evaluation.average_precision or {}).items()
+    rows = [
+        (
+            kind,
+            *(number(value) for value in (each.ap, each.ap50, each.ap75, each.ar)),
+            str(each.predicted),
+            str(each.gold),
+        )
+        for kind, each in found
+        if each is not None
+    ]
+    columns = ("", "AP", "AP50", "AP75", "AR", "predicted", "gold")
+    return Sheet("COCO average precision and recall, %", columns, tuple(rows))

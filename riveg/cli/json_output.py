@@ -1,0 +1,24 @@
+"""What commands print with ``--json``: dataclasses as documents of a stable shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def write_json(document: object, target: str) -> None:
+    """Writes a dataclass as JSON to a file, or to stdout for ``-``.
+
+    Its shape is in ``docs/schemas``, its first key says which version.
+    """
+    import typer
+    from pydantic import TypeAdapter
+
+    text = TypeAdapter(type(document)).dump_json(document, indent=1)
+    if target == "-":
+        typer.echo(text)
+        return
+    from riveg.runs import write_atomically
+
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, [text, b"\n"])

@@ -1,0 +1,102 @@
+"""``riveg eval`` as a person gives it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def riveg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "riveg", *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+    )
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    done = riveg("run", "quickstart", "--out", folder, "--limit", "3")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_tables_fit_a_terminal_and_say_what_was_scored(run_folder: Path) -> None:
+    done = riveg("eval", run_folder, "--budget", "--protocol", "all", "--average-precision")
+    assert done.returncode == 0, done.stderr
+    tables = done.stdout.partition("only a run can tell")[0]
+    lines = [line for line in tables.splitlines() if not line.startswith("from")]
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in done.stdout
+    for said in (
+        "data      quickstart, version 1, split test",
+        "scored    3 samples (partial: --limit)",
+        "protocol  canonical: same tokens, best region, IoU >= 0.5",
+        "oracle    none",
+        "never ground",
+        "perfect boxes",
+        "boxes of groundable entities",
+        "protocol tiger:",
+        "--set tag.backend=gold",
+        "AP50",
+    ):
+        assert said in done.stdout, said
+
+
+def test_the_json_holds_what_the_table_shows(run_folder: Path, tmp_path: Path) -> None:
+    done = riveg("eval", run_folder, "--gold", "quickstart", "--json", "-", "--protocol", "riveg")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    score = document["scores"]["canonical"]["gmner"]
+    assert score["f1"] == pytest.approx(
+        200 * score["hits"] / (score["predicted"] + score["gold"]), abs=1e-3
+    )
+    assert score["interval"][0] <= score["f1"] <= score["interval"][1]
+    assert {"mner", "eeg", "gmner"} <= {*document["scores"]["canonical"]}
+    assert {*document["scores"]["riveg"]} == {"eeg", "gmner"}
+    target = tmp_path / "deep" / "scores.json"
+    markdown = tmp_path / "scores.md"
+    done = riveg("eval", run_folder, "--json", target, "--markdown", markdown)
+    assert json.loads(target.read_text())["scores"]["canonical"]["gmner"] == score
+    assert f"{score['f1']:.2f}" in done.stdout
+    assert "| GMNER | " in markdown.read_text()
+
+
+def test_one_sample_is_explained(run_folder: Path) -> None:
+    done = riveg("eval", run_folder, "--why", "qs01-astronaut", "--protocol", "all")
+    assert done.returncode == 0, done.stderr
+    assert "said  Eileen Collins PER" in done.stdout
+    assert "h-index: hit" in done.stdout
+    assert "counts of this sample" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gold", "twitter-gmnr"], "did you mean twitter-gmner"),
+        (["--why", "nobody"], "--why nobody: no such sample"),
+        (["--protocol", "tigger"], "did you mean tiger"),
+        (["--masks", "some"], "--masks some: expected any or union"),
+        (["--split", "dev"], "no split 'dev'"),
+    ],
+)
+def test_a_mistake_is_one_line(run_folder: Path, arguments: list[str], message: str) -> None:
+    done = riveg("eval", run_folder, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    done = riveg("eval", tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is in none of the formats" in done.stderr
