@@ -12,6 +12,7 @@ from riveg.registry import backend_config, backend_table
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "data": ("datasets", "pyarrow"),
+    "plot": ("matplotlib",),
     "models": ("torch", "transformers", "safetensors"),
     "train": ("torch", "transformers", "safetensors", "onnx"),
     "vllm": ("vllm",),
