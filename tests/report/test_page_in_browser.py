@@ -13,7 +13,7 @@ from report_runs import ELSEWHERE, FACE, HOSTILE, SIZE
 
 from riveg.types import Box
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def chip(page: Any, facet: str, value: str) -> Any:
