@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from riveg.conversation import Chat
+from riveg.endpoints import USUAL_LABELS, Label
 from riveg.types import (
     Entailment,
     Entity,
@@ -161,12 +163,15 @@ class BuildContext:
     """What a backend may need from the run it is built for.
 
     ``base`` is the folder that relative paths of the configuration start from; ``gold`` is filled
-    for oracle backends only.
+    for oracle backends only; ``chats`` holds the system's language models by name (nothing is
+    loaded or started before one is asked); ``labels`` are the system's types.
     """
 
     images: PictureSource
     base: Path = field(default_factory=Path)
     gold: Mapping[str, Gold] = field(default_factory=dict)
+    chats: Mapping[str, Chat] = field(default_factory=dict)
+    labels: tuple[Label, ...] = USUAL_LABELS
 
 
 class BackendConfig(BaseModel):
@@ -174,8 +179,11 @@ class BackendConfig(BaseModel):
 
     Class attributes say what the backend needs: ``extra`` is the extra that brings ``packages``
     (import names); ``needs_picture`` that it opens the picture; ``needs_stage`` that another stage
-    must be in the system; ``oracle`` that it looks at gold. ``revision`` is raised when the code
-    changes the answers, so that parts made before are made anew.
+    must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
+    shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
+    questions in flight are faster. A field ``llm`` names the language model that it asks.
+    ``revision`` is raised when the code changes the answers, so that parts made before are made
+    anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -188,6 +196,8 @@ class BackendConfig(BaseModel):
     needs_picture: ClassVar[bool] = False
     needs_stage: ClassVar[str | None] = None
     oracle: ClassVar[bool] = False
+    uses_labels: ClassVar[bool] = False
+    whole_parts: ClassVar[bool] = False
     revision: ClassVar[int] = 1
 
     def build(self, context: BuildContext) -> object:
