@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from riveg.artifacts import ArtifactValue, find_artifact, is_reference
 from riveg.documents import Document, InvalidConfig, Problem, parse_override
+from riveg.endpoints import Endpoint, Label
 from riveg.errors import UserError
+from riveg.language_models import (
+    LanguageModels,
+    no_language_models,
+    read_language_models,
+    resolved_blocks,
+)
 from riveg.protocols import STAGES, BackendConfig, Stage
 from riveg.registry import backend_config, backend_table, suggest
 from riveg.resources import shipped
@@ -27,6 +34,9 @@ __all__ = [
     "load_config",
     "shipped_systems",
 ]
+
+LLM_FIELD = "llm"
+"""The field by which a backend's configuration names a language model."""
 
 LEFT_OUT = "none"
 """As a backend's name: the stage is not run."""
@@ -68,7 +78,8 @@ class SystemConfig:
     """A checked system; ``base`` is where its relative paths start, but for that of ``data``.
 
     ``data`` is a dataset's name, or a path that needs nothing before it. ``artifacts`` are the
-    numbers that were given as ``@NAME``; in ``steps`` they are numbers.
+    numbers that were given as ``@NAME``; in ``steps`` they are numbers. ``models`` holds the
+    language models and the types.
     """
 
     name: str
@@ -79,6 +90,21 @@ class SystemConfig:
     base: Path
     file: str
     artifacts: tuple[ArtifactValue, ...] = ()
+    models: LanguageModels = field(default_factory=no_language_models)
+
+    @property
+    def llm(self) -> Mapping[str, Endpoint]:
+        """Language models by the name that stages ask for."""
+        return self.models.endpoints
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The types of entities."""
+        return self.models.labels
+
+    def endpoint_of(self, step: Step) -> Endpoint | None:
+        """The language model that a step asks; ``None`` where it asks none."""
+        return self.llm.get(str(getattr(step.config, LLM_FIELD, None)))
 
     def until(self, stage: str | None) -> tuple[Step, ...]:
         """The steps up to and with ``stage``; all for ``None``.
@@ -106,6 +132,7 @@ class SystemConfig:
             "description": self.description,
             "data": self.data,
             "run": self.run.model_dump(),
+            **dict(resolved_blocks(self.models)),
             **steps,
         }
 
@@ -157,7 +184,7 @@ def _override(document: Document, overrides: Sequence[str]) -> tuple[Document, l
     # Whole stages and backends first: they drop the file's keys, never those of another override.
     for item in sorted(overrides, key=_rank):
         parts = item.partition("=")[0].split(".")
-        if "=" not in item or not 1 <= len(parts) <= 2 or not all(parts):
+        if "=" not in item or not 1 <= len(parts) <= _depth(parts[0]) or not all(parts):
             problems.append(Problem("--set", None, parts[0], repr(item), f"expected {_FORM}"))
             continue
         key, value = parse_override(item, _FORM)
@@ -168,11 +195,20 @@ def _override(document: Document, overrides: Sequence[str]) -> tuple[Document, l
         keys.append(key)
         if len(parts) == 1:
             result[key] = value
+        elif len(parts) == 3:
+            models = result.get(parts[0])
+            inner = models.get(parts[1]) if isinstance(models, dict) else None
+            result[parts[0]] = _with_key(models, parts[1], _with_key(inner, parts[2], value))
         elif parts[1] == "backend":
             result[parts[0]] = {"backend": value}
         else:
             result[parts[0]] = _with_key(result.get(parts[0]), parts[1], value)
     return document.override(result, keys), problems
+
+
+def _depth(block: str) -> int:
+    """How many keys deep a value of a block may be set: ``llm.main.model``."""
+    return 3 if block == "llm" else 2
 
 
 def _rank(item: str) -> int:
@@ -198,12 +234,15 @@ class _SystemReader:
         self.problems: list[Problem] = []
 
     def read(self) -> SystemConfig | None:
-        known = [*_TEXTS, "run", *(stage.name for stage in STAGES)]
+        known = [*_TEXTS, "run", "llm", "labels", *(stage.name for stage in STAGES)]
         for key in self._values:
             if key not in known:
                 self._note(key, "an unknown key", suggest(key, known))
         steps = tuple(filter(None, (self._step(stage) for stage in STAGES)))
         run = self._run_settings()
+        models = read_language_models(self._document)
+        self.problems += models.problems
+        self._check_models(steps, models)
         self._check_order(steps)
         name, description, data = self._name(), self._text("description"), self._data()
         if self.problems or run is None:
@@ -217,6 +256,7 @@ class _SystemReader:
             base=self._document.base,
             file=self._document.file,
             artifacts=tuple(self._artifacts),
+            models=models,
         )
 
     def _note(self, key: str, found: object, allowed: str) -> None:
@@ -347,6 +387,14 @@ class _SystemReader:
         for stage in asked:
             if stage.asks_about == "entity" and not {"tag", "extract"} & meant:
                 self._note(stage.name, "no stage that finds entities", "add tag or extract")
+
+    def _check_models(self, steps: Sequence[Step], models: LanguageModels) -> None:
+        broken = {problem.key.split(".")[1] for problem in models.problems if "." in problem.key}
+        for step in steps:
+            name = getattr(step.config, LLM_FIELD, None)
+            if name is not None and name not in {*models.endpoints, *broken}:
+                advice = f"add it under llm:, or {suggest(name, models.endpoints)}"
+                self._note(f"{step.stage.name}.{LLM_FIELD}", name, f"no such model; {advice}")
 
     def _misspelt(self) -> Iterator[str]:
         names = [stage.name for stage in STAGES]

@@ -44,8 +44,8 @@ class Endpoint(BaseModel):
     ``model``: hub id, local folder, or the name that the server knows it by; ``revision``: pinned
     commit; ``licence``, ``gated``: shown by ``riveg show models``; ``base_urls``: OpenAI-compatible
     roots such as ``http://127.0.0.1:8000/v1``, shared out by load; ``api_key_variable``: name of
-    the environment variable with the key; ``structured``: whether the server is asked to keep to the
-    JSON schema; ``thinking``: whether the model may think aloud before it answers;
+    the environment variable with the key; ``structured``: whether the server is asked to keep to
+    the JSON schema; ``thinking``: whether the model may think aloud before it answers;
     ``concurrency``: requests in flight; ``requests_per_minute``, ``tokens_per_minute``: limits;
     ``timeout_s``: seconds for one request; ``tries``: for faults of the server; ``re_asks``: for
     answers that cannot be read; ``picture_side``: the longer side of pictures sent, in pixels;

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from riveg.config import Step, SystemConfig
+from riveg.config import LLM_FIELD, Step, SystemConfig
 from riveg.errors import UserError
 from riveg.executors.local import LocalExecutor
 from riveg.pipeline import StageRunner, build_runner
@@ -57,6 +57,9 @@ class Progress(Protocol):
     def end(self, seconds: float, /) -> None:
         """The stage is through."""
 
+    def note(self, text: str, /) -> None:
+        """What it waits for, for example a server that loads."""
+
 
 class Silence:
     """Progress that nobody wants to see."""
@@ -68,6 +71,9 @@ class Silence:
         return None
 
     def end(self, _seconds: float, /) -> None:
+        return None
+
+    def note(self, _text: str, /) -> None:
         return None
 
 
@@ -194,6 +200,7 @@ class Run:
         retry_failed: bool,
         progress: Progress,
         context: BuildContext,
+        release: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._data = data
@@ -202,6 +209,7 @@ class Run:
         self._retry_failed = retry_failed
         self._progress = progress
         self._context = context
+        self._release = release
         self._contents: dict[str, dict[str, str]] = {}
 
     def write_input(self, limit: int | None) -> tuple[int, int]:
@@ -264,8 +272,10 @@ class Run:
             reports = list(LocalExecutor().map(task, range(parts)))
             seconds = time.monotonic() - started
             self._progress.end(seconds)
-            # The backend goes with its task: its memory is free before the next stage.
+            # The backend goes with its task, and a server with the last stage that asks it: their
+            # memory is free before the next stage.
             del task
+            self._release_unused(position)
             yield StageReport(
                 stage=step.stage.name,
                 backend=step.config.name,
@@ -276,8 +286,16 @@ class Run:
             )
             upstream = folder
 
+    def _release_unused(self, done: int) -> None:
+        steps = self._config.steps
+        later = {getattr(step.config, LLM_FIELD, None) for step in self._steps[done:]}
+        asked = getattr(steps[done - 1].config, LLM_FIELD, None)
+        if asked is not None and asked not in later:
+            self._release(asked)
+
     def _build(self, step: Step) -> StageRunner:
-        size = self._config.run.batch_size
+        run = self._config.run
+        size = run.part_size if step.config.whole_parts else run.batch_size
         return build_runner(self._config, step, self._context, batch_size=size)
 
     def contents(self, step: Step) -> dict[str, str]:
@@ -285,6 +303,15 @@ class Run:
         if step.stage.name not in self._contents:
             self._contents[step.stage.name] = dict(step.config.contents(self._context.base))
         return self._contents[step.stage.name]
+
+    def _language(self, step: Step) -> dict[str, Any]:
+        """What shapes a language model's answers; nothing for stages that ask none."""
+        endpoint = self._config.endpoint_of(step)
+        labels = [label.model_dump() for label in self._config.labels]
+        return {
+            **({} if endpoint is None else {"llm": endpoint.shaping()}),
+            **({"labels": labels} if step.config.uses_labels else {}),
+        }
 
     def fingerprint(self, step: Step) -> str:
         """Digest of all that shapes a stage's answers, but for the record it is asked about."""
@@ -297,6 +324,7 @@ class Run:
                     "revision": step.config.revision,
                     "config": step.config.model_dump(mode="json"),
                     "contents": self.contents(step),
+                    **self._language(step),
                     "gold": _gold_digest(self._context.gold) if step.config.oracle else None,
                 },
                 sort_keys=True,

@@ -11,6 +11,7 @@ from riveg.protocols import BackendConfig
 from riveg.registry import backend_config, backend_table
 
 EXTRAS: dict[str, tuple[str, ...]] = {
+    "chat": ("openai",),
     "data": ("datasets", "pyarrow"),
     "plot": ("matplotlib",),
     "models": ("torch", "transformers", "safetensors"),

@@ -1,8 +1,9 @@
 """What a backend of each stage must be able to do, and how its configuration is declared.
 
 A protocol's method takes a batch and gives back a sequence of the same length and order; every
-item is an answer or an :class:`~riveg.types.Issue`. A backend answers a batch exactly as it would
-answer each item alone. Mentions of one sample arrive together, in the sample's order.
+item is an answer, an :class:`~riveg.types.Issue`, or what could be answered with Issues for the
+rest (:class:`Partly`). A backend answers a batch exactly as it would answer each item alone.
+Mentions of one sample arrive together, in the sample's order.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from riveg.conversation import Chat
-from riveg.endpoints import USUAL_LABELS, Label
+from riveg.endpoints import USUAL_LABELS, Endpoint, Label
 from riveg.types import (
     Entailment,
     Entity,
@@ -67,12 +68,23 @@ class Mention:
     entity: Entity
 
 
+Answer = TypeVar("Answer", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Partly(Generic[Answer]):
+    """An answer that is good as far as it goes; each Issue says what is missing from it."""
+
+    answer: Answer
+    issues: tuple[Issue, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A reranker's answer: the label, and the label distribution (sums to 1)."""
+    """A reranker's answer: the label, and the label distribution (sums to 1) where there is one."""
 
     label: str
-    label_scores: Mapping[str, float]
+    label_scores: Mapping[str, float] | None
 
 
 class PictureSource(Protocol):
@@ -105,7 +117,9 @@ class Augmenter(Protocol):
 class Tagger(Protocol):
     """Finds the entities of a text."""
 
-    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+    def tag(
+        self, samples: Sequence[Sample]
+    ) -> Sequence[tuple[Entity, ...] | Partly[tuple[Entity, ...]] | Issue]:
         """The entities of each text, by position; ids are unique within a sample."""
 
 
@@ -119,7 +133,7 @@ class Extractor(Protocol):
 class Reranker(Protocol):
     """Looks again at types that the tagger was unsure of."""
 
-    def rerank(self, mentions: Sequence[Mention]) -> Sequence[Ranking | Issue]:
+    def rerank(self, mentions: Sequence[Mention]) -> Sequence[Ranking | Partly[Ranking] | Issue]:
         """The label of each mention after a second look."""
 
 
@@ -164,13 +178,15 @@ class BuildContext:
 
     ``base`` is the folder that relative paths of the configuration start from; ``gold`` is filled
     for oracle backends only; ``chats`` holds the system's language models by name (nothing is
-    loaded or started before one is asked); ``labels`` are the system's types.
+    loaded or started before one is asked), ``endpoints`` how each is reached; ``labels`` are the
+    system's types.
     """
 
     images: PictureSource
     base: Path = field(default_factory=Path)
     gold: Mapping[str, Gold] = field(default_factory=dict)
     chats: Mapping[str, Chat] = field(default_factory=dict)
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     labels: tuple[Label, ...] = USUAL_LABELS
 
 

@@ -18,19 +18,25 @@ ENTRY_POINT_GROUP = "riveg.backends"
 
 BACKENDS: dict[str, dict[str, str]] = {
     "caption": {
+        "chat": "riveg.stages.captioners.chat:ChatCaptionerConfig",
         "recorded": "riveg.stages.captioners.recorded:RecordedCaptionerConfig",
     },
     "augment": {
+        "chat": "riveg.stages.augmenters.chat:ChatAugmenterConfig",
         "recorded": "riveg.stages.augmenters.recorded:RecordedAugmenterConfig",
     },
     "tag": {
+        "chat": "riveg.stages.taggers.chat:ChatTaggerConfig",
         "mini": "riveg.stages.taggers.mini:MiniTaggerConfig",
         "gold": "riveg.stages.taggers.gold:GoldTaggerConfig",
         "recorded": "riveg.stages.taggers.recorded:RecordedTaggerConfig",
     },
     "extract": {},
-    "rerank": {},
+    "rerank": {
+        "chat": "riveg.stages.rerankers.chat:ChatRerankerConfig",
+    },
     "rewrite": {
+        "chat": "riveg.stages.rewriters.chat:ChatRewriterConfig",
         "template": "riveg.stages.rewriters.template:TemplateRewriterConfig",
         "recorded": "riveg.stages.rewriters.recorded:RecordedRewriterConfig",
     },
@@ -38,12 +44,14 @@ BACKENDS: dict[str, dict[str, str]] = {
         "evidence": "riveg.stages.observers.evidence:EvidenceObserverConfig",
     },
     "entail": {
+        "chat": "riveg.stages.entailers.chat:ChatEntailerConfig",
         "mini": "riveg.stages.entailers.mini:MiniEntailerConfig",
         "always": "riveg.stages.entailers.always:AlwaysEntailerConfig",
         "gold": "riveg.stages.entailers.gold:GoldEntailerConfig",
         "recorded": "riveg.stages.entailers.recorded:RecordedEntailerConfig",
     },
     "ground": {
+        "chat": "riveg.stages.grounders.chat:ChatGrounderConfig",
         "evidence": "riveg.stages.grounders.evidence:EvidenceGrounderConfig",
         "gold": "riveg.stages.grounders.gold:GoldGrounderConfig",
         "recorded": "riveg.stages.grounders.recorded:RecordedGrounderConfig",

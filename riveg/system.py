@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from riveg.config import Step, SystemConfig, load_config
+from riveg.conversation import Chat
 from riveg.errors import UserError
 from riveg.execution import DataSource, Progress, Run, RunReport, Silence
 from riveg.images import ImageLoader
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+log = logging.getLogger(__name__)
+
+_TOLD_OF_MODELS = ("model", "revision", "licence", "gated", "engine")
+
 _PACKAGES = (
     "riveg",
     "numpy",
@@ -40,16 +47,35 @@ _PACKAGES = (
 )
 
 
+ANSWERS = "answers.sqlite"
+"""File of a run folder with every answer of a language model."""
+LOGS = "logs"
+"""Folder of a run folder with what servers said that riveg started."""
+
+
 class System:
     """The stages of a configuration; backends are built when they are first needed.
 
-    Not to be shared between threads.
+    Not to be shared between threads. A system that asks a language model holds on to it between
+    posts: use it in a ``with`` block, or call :meth:`close`.
     """
 
     def __init__(self, config: SystemConfig) -> None:
         self.config = config
         self._runners: tuple[StageRunner, ...] | None = None
         self._picture = _OnePicture()
+        self._held = ExitStack()
+
+    def __enter__(self) -> System:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops what was started for :meth:`predict`."""
+        self._runners = None
+        self._held.close()
 
     def predict(
         self,
@@ -125,20 +151,56 @@ class System:
         progress: Progress | None,
     ) -> RunReport:
         _require_same_origin(folder, self.config, source)
-        context = BuildContext(
-            images=ImageLoader(source.image_roots),
-            base=self.config.base,
-            gold=_gold_of(source, steps),
-        )
-        run = Run(
-            self.config,
-            source,
-            folder,
-            steps=steps,
-            retry_failed=retry_failed,
-            progress=progress or Silence(),
-            context=context,
-        )
+        progress = progress or Silence()
+        images = ImageLoader(source.image_roots)
+        gold = _gold_of(source, steps)
+        with self._models(folder.path, images, progress.note) as (models, release):
+            context = BuildContext(
+                images=images,
+                base=self.config.base,
+                gold=gold,
+                chats=models,
+                labels=self.config.labels,
+            )
+            run = Run(
+                self.config,
+                source,
+                folder,
+                steps=steps,
+                retry_failed=retry_failed,
+                progress=progress,
+                context=context,
+                release=release,
+            )
+            return self._done(run, source, folder, steps, limit)
+
+    @contextmanager
+    def _models(
+        self, folder: Path | None, images: PictureSource, say: Callable[[str], None]
+    ) -> Iterator[tuple[Mapping[str, Chat], Callable[[str], None]]]:
+        """The system's language models, and what lets one go; answers are kept in the folder."""
+        if not self.config.llm:
+            yield {}, lambda _: None
+            return
+        from riveg.answers import AnswerStore
+        from riveg.chat.models import Models
+
+        answers = None if folder is None else folder / ANSWERS
+        logs = None if folder is None else folder / LOGS
+        with (
+            AnswerStore(answers) as store,
+            Models(self.config.llm, store=store, images=images, say=say, logs=logs) as models,
+        ):
+            yield models, models.release
+
+    def _done(
+        self,
+        run: Run,
+        source: DataSource,
+        folder: RunFolder,
+        steps: tuple[Step, ...],
+        limit: int | None,
+    ) -> RunReport:
         started = time.time()
         samples, parts = run.write_input(limit)
         manifest = self._manifest(run, source, steps, samples, limit)
@@ -177,6 +239,10 @@ class System:
             "samples": samples,
             "limit": limit,
             "artifacts": {item.key: asdict(item) for item in self.config.artifacts},
+            "models": {
+                name: endpoint.model_dump(mode="json", include=set(_TOLD_OF_MODELS))
+                for name, endpoint in self.config.llm.items()
+            },
             "oracle_stages": [step.stage.name for step in steps if step.config.oracle],
             "stages": {
                 step.stage.name: {
@@ -200,7 +266,10 @@ class System:
         return self._runners
 
     def _runners_for(self, images: PictureSource) -> Iterator[StageRunner]:
-        context = BuildContext(images=images, base=self.config.base)
+        models, _ = self._held.enter_context(self._models(None, images, log.info))
+        context = BuildContext(
+            images=images, base=self.config.base, chats=models, labels=self.config.labels
+        )
         for step in self.config.steps:
             require_packages(step)
             yield build_runner(self.config, step, context, batch_size=1)

@@ -30,7 +30,8 @@ def predict(
     from riveg.records import encode
     from riveg.system import load_system
 
-    sample = load_system(system, *overrides).predict(text=text, image=image, caption=caption)
+    with load_system(system, *overrides) as loaded:
+        sample = loaded.predict(text=text, image=image, caption=caption)
     if sample.issues:
         issue = sample.issues[0]
         raise UserError(f"{issue.stage}: {issue.kind}: {issue.message}")

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from riveg.cli.tables import plain
 from riveg.cli.visible import counted
 
 
@@ -77,3 +78,7 @@ class RichProgress:
                 f"{self._stage:<9} {counted(self._samples, 'sample')} in {seconds:.1f} s{noted}",
                 highlight=False,
             )
+
+    def note(self, text: str) -> None:
+        """One dim line above the bars."""
+        self._console.print(plain(text), style="dim", highlight=False)
