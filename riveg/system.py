@@ -235,7 +235,7 @@ class System:
             "part_size": self.config.run.part_size,
             "data_version": getattr(source, "version", None),
             "split": getattr(source, "split", None),
-            "image_roots": [str(root) for root in source.image_roots],
+            "image_roots": [str(root.absolute()) for root in source.image_roots],
             "samples": samples,
             "limit": limit,
             "artifacts": {item.key: asdict(item) for item in self.config.artifacts},

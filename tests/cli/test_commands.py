@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,17 @@ def test_show_run_tells_what_every_stage_said(run_folder: Path) -> None:
     assert "(by template)" in done.stdout  # never passed off as a language model
     assert "evidence:face" in done.stdout
     assert "mask by grabcut" in done.stdout
+
+
+def test_a_run_finds_its_pictures_from_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    shutil.copy(ASTRONAUT, tmp_path / "pictures" / "a.jpg")
+    (tmp_path / "posts.jsonl").write_text('{"text": "Eileen Collins", "image": "a.jpg"}\n')
+    given = ("--data", "posts.jsonl", "--images", "pictures", "--until", "tag", "--out", "run")
+    done = riveg("run", "quickstart", *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["image_roots"] == [str(tmp_path / "pictures")]
 
 
 def test_show_run_of_an_unknown_sample(run_folder: Path) -> None:
