@@ -157,7 +157,10 @@ def compare(
         raise UserError(f"{a.name} and {b.name} share no sample that {gold.name} has gold for")
     pairs = [(of_a[sample_id], of_b[sample_id]) for sample_id in shared]
     names = _metrics((a, b), scorer_of(gold, rules)(pairs[0][0]), metric)
-    changes = [one for pair in pairs for one in _changes(pair, rules, (a.stages, b.stages))]
+    # Both are judged alike: by words and types where one of them says no more.
+    places = all(one.tells != "tags" for one in (a, b))
+    stages = a.stages, b.stages
+    changes = [one for pair in pairs for one in _changes(pair, rules, stages, places=places)]
     wrong = tuple(one for one in changes if one.outcome in OUTCOMES)
     tally = Counter(one.outcome for one in changes)
     return Comparison(
@@ -254,10 +257,16 @@ def _difference(a: Count, b: Count, drawn: NDArray[np.float64]) -> Difference:
 
 
 def _changes(
-    pair: tuple[Case, Case], rules: Rules, stages: tuple[Sequence[str], Sequence[str]]
+    pair: tuple[Case, Case],
+    rules: Rules,
+    stages: tuple[Sequence[str], Sequence[str]],
+    *,
+    places: bool,
 ) -> Iterator[Change]:
     """What became of each entity of one sample: of the gold ones, then of those without gold."""
-    found = [verdicts(case, rules, ran) for case, ran in zip(pair, stages, strict=True)]
+    found = [
+        verdicts(case, rules, ran, places=places) for case, ran in zip(pair, stages, strict=True)
+    ]
     by_gold = [{one.gold: one for one in side if one.gold is not None} for side in found]
     for number, gold in enumerate(pair[0].gold):
         before, after = by_gold[0][number], by_gold[1][number]

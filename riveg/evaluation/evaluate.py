@@ -180,7 +180,8 @@ def explain(
     scorers: dict[str, CaseScorer] = {CANONICAL: scorer_of(gold, rules)}
     scorers |= {name: PROTOCOLS[name].scorer(fine=fine) for name in protocols if name != CANONICAL}
     cases = join(predictions, gold, Joined())
-    return account_for(cases, sample_id, scorers, rules, predictions.stages)
+    places = predictions.tells != "tags"
+    return account_for(cases, sample_id, scorers, rules, predictions.stages, places=places)
 
 
 def is_fine(predictions: Predictions, gold: GoldSet) -> bool:

@@ -47,24 +47,37 @@ class Verdict:
 
 
 def verdicts(
-    case: Case, rules: Rules | None = None, stages: Sequence[str] = ("tag", "entail", "ground")
+    case: Case,
+    rules: Rules | None = None,
+    stages: Sequence[str] = ("tag", "entail", "ground"),
+    *,
+    places: bool = True,
 ) -> tuple[Verdict, ...]:
     """One verdict for each predicted entity, in their order, then for each one that was missed.
 
-    As many are ``right`` as the canonical scorer counts GMNER hits, or MNER hits where the gold
-    tells no places.
+    As many are ``right`` as the canonical scorer counts GMNER hits, or MNER hits where
+    places do not count or the gold tells none.
 
     Args:
         case: The sample.
         rules: What counts as the right place.
         stages: The stages that the system ran: blame falls on one of them.
+        places: Whether places count; false for a system that says nothing of them, which is judged
+            by words and types alone.
     """
     rules = rules or Rules()
     pairs = list(related(case, rules))
     partners = align(case, pairs)
     by_pair = {(pair.predicted, pair.gold): pair for pair in pairs}
     found = [
-        _verdict(case, index, gold, by_pair.get((index, -1 if gold is None else gold)), stages)
+        _verdict(
+            case,
+            index,
+            gold,
+            by_pair.get((index, -1 if gold is None else gold)),
+            stages,
+            places=places,
+        )
         for index, gold in enumerate(partners)
     ]
     taken = set(partners)
@@ -130,7 +143,13 @@ def _shared_tokens(predicted: Predicted, gold: Annotated) -> int:
 
 
 def _verdict(
-    case: Case, index: int, gold: int | None, pair: Relation | None, stages: Sequence[str]
+    case: Case,
+    index: int,
+    gold: int | None,
+    pair: Relation | None,
+    stages: Sequence[str],
+    *,
+    places: bool,
 ) -> Verdict:
     predicted = case.predicted[index]
     if gold is None:
@@ -139,7 +158,7 @@ def _verdict(
         iou = region_iou(predicted, case.gold[gold])
         return Verdict("wrong-span", index, gold, _finder(stages), iou)
     is_placed = case.gold[gold].boxes is not None or case.gold[gold].masks is not None
-    faults = _faults(pair, predicted, stages, is_placed=is_placed)
+    faults = _faults(pair, predicted, stages, is_placed=places and is_placed)
     kind, stage = next(faults, ("right", None))
     return Verdict(kind, index, gold, stage, pair.iou)
 
@@ -150,7 +169,7 @@ def _faults(
     """What is wrong with an entity whose words are right, in the order of the stages."""
     if not pair.label:
         yield "wrong-type", _first(("rerank", "tag", "extract"), stages)
-    if not is_placed:  # gold of words and types alone
+    if not is_placed:  # words and types alone
         return
     if predicted.regions is None:
         # Some systems only say whether there is a place: that may be wrong already.

@@ -45,6 +45,8 @@ def account_for(
     scorers: Mapping[str, CaseScorer],
     rules: Rules,
     stages: Sequence[str],
+    *,
+    places: bool = True,
 ) -> Account:
     """The account of one sample.
 
@@ -64,7 +66,7 @@ def account_for(
             if verdict.predicted is None
             else {name: given[verdict.predicted] for name, given in marks.items()},
         )
-        for verdict in verdicts(case, rules, stages)
+        for verdict in verdicts(case, rules, stages, places=places)
     )
     return Account(case, entities, {name: scorer(case) for name, scorer in scorers.items()})
 

@@ -103,7 +103,10 @@ class PageBuilder:
         self._out, self._gold, self._most = out, gold, most
         folders = [path for path in (folder, other) if path is not None]
         self._runs = [ReportedRun.of(path) for path in folders]
-        self._judges = [Judge(predictions_of_run(path), gold) for path in folders]
+        predictions = [predictions_of_run(path) for path in folders]
+        # Two runs are judged alike: by words and types where one of them says no more.
+        self._places = all(one.tells != "tags" for one in predictions)
+        self._judges = [Judge(one, gold, places=self._places) for one in predictions]
         self._lookup = SampleLookup(other) if other is not None else None
         self._roots = tuple(
             dict.fromkeys(root for run in self._runs for root in run.source.image_roots)
@@ -189,6 +192,7 @@ class PageBuilder:
             "runs": [run.summary() for run in self._runs],
             "gold": gold and {"name": gold.name, "version": gold.version, "split": gold.split},
             "protocol": "canonical" if gold else None,
+            "places": self._places and (gold is None or gold.has_boxes),
             "metrics": _metrics(self._evaluations),
             "notes": [list(one.notes) for one in self._evaluations],
             "withoutGold": [one.without_gold for one in self._evaluations],

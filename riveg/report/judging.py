@@ -34,14 +34,18 @@ class Judge:
     Args:
         predictions: The run, as it is scored.
         gold: The annotation, or ``None``: nothing is judged.
+        places: Whether places count; false: words and types alone.
 
     Raises:
         UserError: If the run and the gold do not belong together.
     """
 
-    def __init__(self, predictions: Predictions, gold: GoldSet | None) -> None:
+    def __init__(
+        self, predictions: Predictions, gold: GoldSet | None, *, places: bool = True
+    ) -> None:
         self._gold = gold
         self._stages = predictions.stages
+        self._places = places
         self._rules = Rules()
         self.evaluation: Evaluation | None = None
         self._kinds: Counter[str] = Counter()
@@ -59,6 +63,6 @@ class Judge:
         case = self._gold.case_of(sample) if self._gold else None
         if case is None or self._gold is None:
             return Judgement()
-        found = verdicts(case, self._rules, self._stages)
+        found = verdicts(case, self._rules, self._stages, places=self._places)
         self._kinds.update(verdict.kind for verdict in found)
         return Judgement(case.gold, found)

@@ -74,6 +74,13 @@ def test_gold_without_places_judges_words_and_types_alone() -> None:
     assert verdict.kind == "right"
 
 
+@pytest.mark.parametrize(("label", "kind"), [("PER", "right"), ("LOC", "wrong-type")])
+def test_a_system_of_tags_is_judged_by_words_and_types(label: str, kind: str) -> None:
+    found = Predicted("J K", label, HERE)
+    (verdict,) = verdicts(Case("s", (found,), (SHOWN,)), stages=("tag",), places=False)
+    assert verdict.kind == kind
+
+
 def test_what_has_no_partner() -> None:
     other = Predicted("Z", "PER", Span(7, 8), False, ())
     spurious, missed = verdicts(Case("s", (other,), (SHOWN,)))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from report_pages import Written
-from report_runs import HOSTILE, draw_picture, make_run, story
+from report_runs import HOSTILE, draw_picture, make_run, story, with_entities
 
 from riveg.errors import UserError
 from riveg.evaluation.canonical import canonical
@@ -114,6 +114,22 @@ def test_gold_without_boxes_blames_no_place(tmp_path: Path) -> None:
     (summary,) = data_of(tmp_path / "report.html", 'id="summary"')
     assert not {*summary["verdicts"][0]} & {"wrongly-grounded", "wrongly-ungrounded", "box-off"}
     assert summary["verdicts"][0]["right"] == summary["metrics"]["mner"][0]["hits"]
+
+
+@pytest.mark.parametrize("compared", [False, True])
+def test_a_run_of_tags_is_judged_by_words_and_types(tmp_path: Path, compared: bool) -> None:
+    samples, gold = story(tmp_path / "pictures")
+    bare = {"entailment": None, "regions": None}
+    tags = [with_entities(one, *([bare] * len(one.entities or ()))) for one in samples]
+    folder = make_run(tmp_path / "tags", tags, pictures=tmp_path / "pictures", stages=("tag",))
+    full = make_run(tmp_path / "full", samples, pictures=tmp_path / "pictures")
+    page = tmp_path / "report.html"
+    write_page(folder, page, gold=gold, other=full if compared else None)
+    (summary,) = data_of(page, 'id="summary"')
+    assert summary["places"] is False
+    assert len(summary["verdicts"]) == 1 + compared
+    for kinds, scores in zip(summary["verdicts"], summary["metrics"]["mner"], strict=True):
+        assert kinds["right"] == scores["hits"]
 
 
 def test_only_so_many_samples_are_shown_with_their_pictures(unjudged: Written) -> None:
