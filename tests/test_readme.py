@@ -39,7 +39,7 @@ def test_there_is_something_to_run() -> None:
 
 @pytest.mark.slow
 def test_every_riveg_command_runs_in_the_order_of_the_page(folder: Path) -> None:
-    for line in COMMANDS:
+    for line in ("riveg run quickstart", *COMMANDS):  # the first is what `make run` runs
         words = shlex.split(line)[1:]
         done = call([sys.executable, "-m", "riveg", *words], folder)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
