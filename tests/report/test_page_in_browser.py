@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from factories import make_sample
 from report_pages import Open, Opened, Written
-from report_runs import ELSEWHERE, FACE, HOSTILE, SIZE
+from report_runs import ELSEWHERE, FACE, HOSTILE, SIZE, make_run
 
+from riveg.report.builder import write_page
 from riveg.types import Box
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -90,6 +92,18 @@ def test_sorting_by_score_and_by_distance_from_the_gate(desk: Opened) -> None:
     assert desk.ids()[:3] == ["off", "right", "places"]
     desk.page.locator("#sort").select_option("margin")
     assert desk.ids()[:2] == ["off", "gone"]
+    desk.page.locator("#sort").select_option("sure")
+    assert desk.ids()[:2] == ["filler-0", "filler-1"]
+
+
+def test_sorting_asks_of_the_entities_that_the_filters_leave(desk: Opened) -> None:
+    chip(desk.page, "type", "LOC").click()
+    desk.page.locator("#sort").select_option("score")
+    assert desk.ids()[:2] == ["right", "places"], "Paris 0.7, Berlin 0.8"
+    chip(desk.page, "type", "LOC").click()
+    chip(desk.page, "type", "PER").click()
+    desk.page.locator("#sort").select_option("sure")
+    assert desk.ids()[:3] == ["right", "places", "off"], "0.9, 0.8, 0.4"
 
 
 def test_keys_go_on_and_back_and_switch_layers(desk: Opened) -> None:
@@ -214,6 +228,19 @@ def test_hostile_text_is_shown_and_does_nothing(desk: Opened) -> None:
     link = page.locator("figcaption a").evaluate("element => element.href")
     assert link.startswith("file:")
     assert page.locator(".photo").evaluate("element => element.naturalWidth") > 0
+
+
+def test_long_posts_leave_room_for_the_picture(tmp_path: Path, open_page: Open) -> None:
+    spans = [(3 * number, 3 * number + 1, "PER") for number in range(400)]
+    sample = make_sample("\u202eAda ran away " * 400, spans, id="long")
+    run = make_run(tmp_path / "run", [sample], pictures=tmp_path / "pictures")
+    page = open_page(write_page(run, tmp_path / "report.html").path).page
+    assert page.locator(".post").bounding_box()["height"] < 400
+    assert page.locator(".picture").bounding_box()["y"] < 800
+    assert page.locator(".marks .mark").count() == 8
+    assert page.locator(".more-marks").inner_text() == "+392"
+    small = page.locator(".words small").first
+    assert small.evaluate("(one) => getComputedStyle(one).unicodeBidi") == "isolate"
 
 
 def test_the_original_replaces_the_small_copy(desk: Opened) -> None:

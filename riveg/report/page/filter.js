@@ -49,12 +49,19 @@ function countRow(counts, row, hasItems) {
   }
 }
 
-const KEYS = { order: (row) => row.order, score: (row) => row.leastScore, margin: (row) => row.margin };
+// Of the entities that the filters have left: sorting is a question about those.
+const KEYS = {
+  score: (items) => least(items.flatMap(scoresOf)),
+  sure: (items) => least(items.flatMap(scoresOf).map((score) => (typeof score === "number" ? -score : null))),
+  margin: (items) => least(items.flatMap(marginsOf)),
+};
 
 function sorted(listed) {
   const key = KEYS[state.sort];
+  if (!key) return listed;
+  const keys = new Map(listed.map((row) => [row, key(row.items.filter((item) => itemMatches(item)))]));
   const compared = (one, other) => (one === other ? 0 : one < other ? -1 : 1);
-  return listed.sort((one, other) => compared(key(one), key(other)) || one.order - other.order);
+  return listed.sort((one, other) => compared(keys.get(one), keys.get(other)) || one.order - other.order);
 }
 
 /** Every value that occurs, in an order that does not move while one filters. */

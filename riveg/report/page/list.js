@@ -59,10 +59,13 @@ function thumbnail(row) {
   return frame;
 }
 
+const MOST_MARKS = 8;
+
 /** One small mark for each entity: its outcome, its verdict, or its type. */
 function marks(row) {
   const holder = make("span", { class: "marks" });
-  for (const item of row.items) holder.append(itemMark(item));
+  for (const item of row.items.slice(0, MOST_MARKS)) holder.append(itemMark(item));
+  if (row.items.length > MOST_MARKS) holder.append(make("span", { class: "more-marks" }, `+${row.items.length - MOST_MARKS}`));
   if (row.issueKinds.length) holder.append(make("span", { class: "issue-mark", title: row.issueKinds.join(", ") }, "!"));
   return holder;
 }

@@ -97,10 +97,7 @@ rows.forEach((row, order) => {
       outcome: distinct([item.outcome]),
     };
   });
-  const own = answers.flatMap((answer) => answer.entities || []);
-  row.leastScore = least(own.map((entity) => entity.score));
-  row.margin = least(row.answers.flatMap((answer, side) => (answer ? margins(answer, side) : [])));
-  row.haystack = haystack(row, own).toLowerCase();
+  row.haystack = haystack(row, answers.flatMap((answer) => answer.entities || [])).toLowerCase();
 });
 
 function least(numbers) {
@@ -108,13 +105,15 @@ function least(numbers) {
   return known.length ? Math.min(...known) : Infinity;
 }
 
-function margins(answer, side) {
-  const gate = summary.runs[side].gate;
-  if (gate === null) return [];
-  return (answer.entities || []).map((entity) =>
-    entity.entailment && entity.entailment.probability !== null
-      ? Math.abs(entity.entailment.probability - gate) : null);
-}
+const entitiesOf = (item) => item.sides.map((side) => side && side.entity);
+const scoresOf = (item) => entitiesOf(item).map((entity) => entity && entity.score);
+
+/** How far from the gate each run's entailment is. */
+const marginsOf = (item) => entitiesOf(item).map((entity, side) => {
+  const { gate } = summary.runs[side];
+  const probability = entity && entity.entailment ? entity.entailment.probability : null;
+  return gate === null || probability === null ? null : Math.abs(probability - gate);
+});
 
 function haystack(row, entities) {
   const said = entities.flatMap((entity) => [entity.text, entity.label, entity.expression, entity.description]);

@@ -151,7 +151,12 @@ document.addEventListener("keydown", (event) => {
 });
 
 byId("search").addEventListener("input", (event) => { state.query = event.target.value; update(); });
-byId("sort").addEventListener("change", (event) => { state.sort = event.target.value; list.scrollTop = 0; update(); });
+byId("sort").addEventListener("change", (event) => {
+  state.sort = event.target.value;
+  state.sample = null; // Whoever sorts wants to see what comes first.
+  list.scrollTop = 0;
+  update();
+});
 byId("open-about").addEventListener("click", openAbout);
 byId("open-help").addEventListener("click", openHelp);
 for (const id of ["clear", "clear-too"]) {

@@ -12,7 +12,7 @@ function showHeader() {
   const title = summary.runs.map((each) => each.name).join(" against ");
   document.title = `${title} · riveg report`;
   byId("title").textContent = title;
-  const data = [run.data, run.version && `v${run.version}`, run.split].filter(Boolean).join(" ");
+  const data = distinct([run.data, run.version && `v${run.version}`, run.split]).filter(Boolean).join(" ");
   const words = [run.system, data, counted(summary.samples, "sample")];
   byId("about-line").textContent = words.filter(Boolean).join(" · ");
   for (const metric of MAIN) {
@@ -23,13 +23,16 @@ function showHeader() {
 
 function scoreView(metric, counts) {
   const [first, second] = counts.length === 2 && counts.every(Boolean) ? counts : [counts.find(Boolean), null];
+  const only = isComparison && !second ? `${SIDES[counts.indexOf(first)]} alone  ` : "";
   const holder = make("div", { class: "score", title: scoreTitle(counts), "data-metric": metric }, make("span", { class: "score-name" }, named(metric)));
   holder.append(make("b", {}, decimal((second || first).f1)));
   if (second) {
     const change = second.f1 - first.f1;
-    holder.append(make("span", { class: `change ${change < 0 ? "worse" : "better"}` }, `${change < 0 ? "−" : "+"}${decimal(Math.abs(change))}`));
+    const size = decimal(Math.abs(change));
+    const [way, sign] = Number(size) === 0 ? ["level", "±"] : change < 0 ? ["worse", "−"] : ["better", "+"];
+    holder.append(make("span", { class: `change ${way}` }, sign + size));
   } else {
-    holder.append(make("span", { class: "score-parts" }, `P ${decimal(first.precision)}  R ${decimal(first.recall)}`));
+    holder.append(make("span", { class: "score-parts" }, `${only}P ${decimal(first.precision)}  R ${decimal(first.recall)}`));
   }
   return holder;
 }
@@ -51,6 +54,7 @@ function showNotice() {
     if (summary.withoutGold[side]) notes.push(`${name}${counted(summary.withoutGold[side], "sample")} without gold, not judged.`);
     if (summary.withoutPrediction[side]) notes.push(`${name}${counted(summary.withoutPrediction[side], "sample")} of the gold not in the run: missed in the scores, not shown.`);
   });
+  if (hasGold && !summary.places) notes.push("Nothing is said of places: verdicts are of words and types alone.");
   if (summary.notInSecond) notes.push(`${counted(summary.notInSecond, "sample")} only in A.`);
   if (summary.onlyInSecond) notes.push(`${counted(summary.onlyInSecond, "sample")} only in B, not shown.`);
   byId("notice").hidden = notes.length === 0;

@@ -11,6 +11,7 @@ const FACETS = [
 const SORTS = {
   order: "as in the run",
   score: "lowest score first",
+  sure: "highest score first",
   margin: "nearest to the gate first",
 };
 

@@ -1,7 +1,9 @@
 // The post's text: predicted entities on a tint of their type's colour, gold ones underlined.
 
+const LONG_TEXT = 1000;
+
 function textView(row) {
-  const holder = make("p", { class: "post", lang: "" });
+  const holder = make("p", { class: row.text.length > LONG_TEXT ? "post long" : "post", lang: "" });
   const marks = wordMarks(row);
   const cuts = distinct([0, row.text.length, ...marks.flatMap((mark) => mark.place)]).sort((one, other) => one - other);
   for (let index = 0; index + 1 < cuts.length; index += 1) {
