@@ -256,6 +256,11 @@ class _Pass:
                     for name, number in self._left_out.items()
                     if number
                 ),
+                *(
+                    f"to protocol {name} an entity without a place is no answer"
+                    for name in self._others
+                    if predictions.tells == "tags" and name in _PLACES_ONLY
+                ),
             ),
             rules=self._rules,
             scores={
@@ -283,6 +288,9 @@ def rules_for(gold: GoldSet, rules: Rules, *, fine: bool) -> Rules:
     return replace(rules, coarse_of=gold.coarse_of if fine else {})
 
 
+_PLACES_ONLY = frozenset({"h-index", "tiger", "tiger-inloop"})
+"""Protocols to which words and type alone are no answer."""
+
 _NEEDS_REGIONS = frozenset({"eeg", "gmner", "fmnerg", "smner", "grounded"})
 
 
@@ -299,7 +307,6 @@ def _notes(predictions: Predictions, gold: GoldSet, *, fine: bool) -> Iterable[s
     manifest = predictions.manifest
     if predictions.tells == "tags":
         yield "the predictions are tags only: nothing is said of places"
-        yield "to h-index, tiger and tiger-inloop an entity without a place is no answer"
     if predictions.tells == "groundability":
         yield "the predictions tell no boxes: groundability is scored in their place"
     if gold.coarse_of and not fine:

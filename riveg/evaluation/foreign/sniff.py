@@ -55,6 +55,11 @@ def is_riveg_gold(path: Path) -> bool:
 def _folder(path: Path) -> str | None:
     if (path / "manifest.json").is_file():
         return "run"
+    if not (path / "index.json").is_file() and (path / "samples").is_dir():
+        raise UserError(
+            f"{path}: an smner export that did not come to its end, it has no index.json; export "
+            "the run again"
+        )
     return "smner" if (path / "index.json").is_file() else None
 
 
