@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from riveg.cli.sheets import Sheet, number, with_interval
 from riveg.cli.visible import counted
-from riveg.evaluation.evaluate import CANONICAL, BoxFit, Evaluation, MetricScore
+from riveg.evaluation.evaluate import CANONICAL, BoxFit, Evaluation, MetricScore, TypeScore
 from riveg.evaluation.protocols import PROTOCOLS
 
 _NAMES = {
@@ -39,6 +39,8 @@ def head_lines(evaluation: Evaluation) -> Iterator[str]:
         f" (system {evaluation.system})" if evaluation.system else f" ({evaluation.format})"
     )
     yield f"protocol  {_protocol_text(evaluation)}"
+    if "smner" in evaluation.scores[CANONICAL]:
+        yield f"masks     {_mask_text(evaluation)}"
     yield f"excluded  {_excluded(evaluation)}"
     yield f"oracle    {', '.join(evaluation.oracle_stages) or 'none'}"
     for note in evaluation.notes:
@@ -51,25 +53,37 @@ def _protocol_text(evaluation: Evaluation) -> str:
     return f"canonical: same tokens, best region, IoU {sign} {rules.iou:g} in original pixels"
 
 
+def _mask_text(evaluation: Evaluation) -> str:
+    rules = evaluation.rules
+    which = "any of the gold masks" if rules.masks == "any" else "the union of the gold masks"
+    return f"IoU {'>' if rules.strict else '>='} {rules.mask_iou:g} with {which}"
+
+
 def _excluded(evaluation: Evaluation) -> str:
     parts = []
     if evaluation.without_gold:
         parts.append(f"{counted(evaluation.without_gold, 'predicted sample')} without gold")
     if evaluation.without_prediction:
         missing = counted(evaluation.without_prediction, "gold sample")
-        parts.append(f"nothing, but {missing} without prediction count as missed")
+        nothing = "" if parts else "nothing, but "
+        parts.append(f"{nothing}{missing} without prediction count as missed")
     if evaluation.unanswered:
         parts.append(f"{counted(evaluation.unanswered, 'sample')} unanswered, counted as missed")
     return "; ".join(parts) or "none"
 
 
 def sheets(evaluation: Evaluation) -> Iterator[Sheet]:
-    """All its tables."""
+    """All its tables that have something to tell."""
+    return (sheet for sheet in _sheets(evaluation) if sheet.rows)
+
+
+def _sheets(evaluation: Evaluation) -> Iterator[Sheet]:
     yield _score_sheet(evaluation)
     for name, scores in evaluation.scores.items():
         if name != CANONICAL:
             yield _protocol_sheet(name, scores)
     yield _type_sheet(evaluation)
+    yield _fine_type_sheet(evaluation)
     if evaluation.confusion:
         yield _confusion_sheet(evaluation)
     if evaluation.boxes is not None and evaluation.boxes.gold:
@@ -123,24 +137,39 @@ def _protocol_sheet(name: str, scores: Mapping[str, MetricScore]) -> Sheet:
 
 
 def _type_sheet(evaluation: Evaluation) -> Sheet:
-    metrics = [
-        metric
-        for metric in ("mner", "gmner", "fmner", "fmnerg")
-        if any(metric in scores for scores in evaluation.by_type.values())
+    types = {label: scores for label, scores in evaluation.by_type.items() if "mner" in scores}
+    rows = [
+        (
+            label,
+            str(scores["mner"].gold),
+            str(scores["mner"].predicted),
+            *_shares(scores, ("mner", "gmner")),
+        )
+        for label, scores in types.items()
     ]
-    pairs = [metrics[at : at + 2] for at in range(0, len(metrics), 2)]
-    rows = []
-    for label, scores in evaluation.by_type.items():
-        own = next((pair for pair in reversed(pairs) if pair[0] in scores), ())
-        first = scores[own[0]] if own else None
-        cells = [label, str(first.gold if first else 0), str(first.predicted if first else 0)]
-        for metric in own:
-            score = scores[metric]
-            cells += [number(score.precision), number(score.recall), number(score.f1)]
-        rows.append(tuple(cells))
-    width = max((len(row) for row in rows), default=3)
-    headings = ["MNER P", "R", "F1", "GMNER P", "R", "F1"][: width - 3]
+    width = max(map(len, rows), default=3)
+    headings = ("MNER P", "R", "F1", "GMNER P", "R", "F1")[: width - 3]
     return Sheet("by type", ("", "gold", "predicted", *headings), tuple(rows))
+
+
+def _fine_type_sheet(evaluation: Evaluation) -> Sheet:
+    types = {label: scores for label, scores in evaluation.by_type.items() if "fmner" in scores}
+    rows = [
+        (label, str(scores["fmner"].gold), *_shares(scores, ("fmner", "fmnerg")))
+        for label, scores in types.items()
+    ]
+    is_placed = any("fmnerg" in scores for scores in types.values())
+    title = "by fine type: FMNER, then FMNERG" if is_placed else "by fine type: FMNER"
+    # Fine types have long names: the headings are short so that they stay on one line.
+    return Sheet(title, ("", "gold", *("P", "R", "F1") * (1 + is_placed)), tuple(rows))
+
+
+def _shares(scores: Mapping[str, TypeScore], metrics: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        number(share)
+        for score in (scores[metric] for metric in metrics if metric in scores)
+        for share in (score.precision, score.recall, score.f1)
+    )
 
 
 def _confusion_sheet(evaluation: Evaluation) -> Sheet:

@@ -20,28 +20,32 @@ from riveg.evaluation.canonical import (
     related,
 )
 from riveg.evaluation.cases import Case
-from riveg.evaluation.counts import Count
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.reruns import rerun_command
 from riveg.runs import RunFolder
 
-GMNER, SMNER = "gmner", "smner"
+MNER, GMNER, SMNER = "mner", "gmner", "smner"
 
-_STEPS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    GMNER: (
-        ("box", ("gmner",)),
-        ("groundability", ("gmner", "perfect_boxes")),
-        ("type", ("mner",)),
-        ("span", ("span",)),
-    ),
-    SMNER: (
-        ("mask", ("smner",)),
-        ("box", ("smner", "gmner")),
-        ("groundability", ("smner", "gmner", "perfect_boxes")),
-        ("type", ("mner",)),
-        ("span", ("span",)),
-    ),
-}
+_Steps = tuple[tuple[str, tuple[str, ...]], ...]
 """For each kind of mistake, of which agreements one is enough for a hit while it is there."""
+
+_WORDS: _Steps = (("type", ("mner",)), ("span", ("span",)))
+_BOXES: _Steps = (
+    ("box", ("gmner",)),
+    ("groundability", ("gmner", "perfect_boxes")),
+    *_WORDS,
+)
+_MASKS: _Steps = (
+    ("mask", ("smner",)),
+    ("box", ("smner", "gmner")),
+    ("groundability", ("smner", "gmner", "perfect_boxes")),
+    *_WORDS,
+)
+_MASKS_ALONE: _Steps = (
+    ("mask", ("smner",)),
+    ("groundability", ("smner", "perfect_boxes")),
+    *_WORDS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class BudgetLine:
     """What one kind of mistake costs.
 
     Args:
-        metric: The score that is broken up: ``gmner`` or ``smner``.
+        metric: The score that is broken up: ``gmner`` or ``smner``, else ``mner``.
         mistake: ``mask``, ``box``, ``groundability``, ``type`` or ``span``.
         entities: Hits that there would be more without such mistakes; for ``span``, gold entities
             that no prediction has the words of.
@@ -66,35 +70,51 @@ class BudgetLine:
     f1: float
 
 
-def error_budget(cases: Iterable[Case], rules: Rules | None = None) -> tuple[BudgetLine, ...]:
+def error_budget(
+    cases: Iterable[Case], rules: Rules | None = None, *, boxes: bool = True, masks: bool = False
+) -> tuple[BudgetLine, ...]:
     """How many F1 points go at mask, box, groundability, type and span.
 
     From ``gmner``: its boxes made right where the system rightly said that there is one; then what
     it says of groundability (that is ``mner``); then its types (``span``); then its spans (100).
-    Where the gold has masks, the same from ``smner``, masks first. An entity of which
-    nobody has said whether the picture shows it is a mistake of groundability.
+    With masks, the same from ``smner``, masks first. An entity of which nobody has said whether
+    the picture shows it is a mistake of groundability.
+
+    Args:
+        cases: The samples.
+        rules: What counts as the right place.
+        boxes: Whether both sides tell boxes; without boxes and masks ``mner`` is broken up.
+        masks: Whether both sides tell masks.
 
     Returns:
         The lines of ``gmner``, then those of ``smner``; none where there is no entity at all.
     """
     rules = rules or Rules()
-    hits: dict[tuple[str, str], int] = {}
-    predicted = gold = 0
-    has_masks = False
+    budgets = _budgets(boxes=boxes, masks=masks)
+    counts = {
+        metric: dict.fromkeys((mistake for mistake, _ in steps), NOTHING)
+        for metric, steps in budgets.items()
+    }
+    is_empty = True
     for case in cases:
-        predicted += len(case.predicted)
-        gold += len(case.gold)
-        has_masks = has_masks or any(entity.masks is not None for entity in case.gold)
+        sizes = len(case.predicted), len(case.gold)
+        is_empty = is_empty and not any(sizes)
         pairs = list(related(case, rules))
-        for metric, steps in _STEPS.items():
+        for metric, steps in budgets.items():
             for mistake, enough in steps:
                 agreeing = [pair for pair in pairs if _agrees(case, pair, enough, rules)]
-                key = metric, mistake
-                hits[key] = hits.get(key, 0) + _matched(agreeing, len(case.predicted))
-    if not predicted and not gold:
+                counts[metric][mistake] += Count(_matched(agreeing, sizes[0]), *sizes)
+    if is_empty:
         return ()
-    metrics = (GMNER, SMNER) if has_masks else (GMNER,)
-    return tuple(line for metric in metrics for line in _lines(metric, hits, predicted, gold))
+    return tuple(line for metric in budgets for line in _lines(metric, counts[metric]))
+
+
+def _budgets(*, boxes: bool, masks: bool) -> Mapping[str, _Steps]:
+    """The scores that are broken up, each with its kinds of mistake, the last stage's first."""
+    budgets = {GMNER: _BOXES} if boxes else {}
+    if masks:
+        budgets[SMNER] = _MASKS if boxes else _MASKS_ALONE
+    return budgets or {MNER: _WORDS}
 
 
 def _agrees(case: Case, pair: Relation, enough: Sequence[str], rules: Rules) -> bool:
@@ -110,17 +130,13 @@ def _matched(pairs: Sequence[Relation], predicted: int) -> int:
     return sum(partner is not None for partner in pair_up(pairs, predicted)) if pairs else 0
 
 
-def _lines(
-    metric: str, hits: Mapping[tuple[str, str], int], predicted: int, gold: int
-) -> Iterable[BudgetLine]:
-    steps = [mistake for mistake, _ in _STEPS[metric]]
-    counts = [Count(hits[metric, mistake], predicted, gold) for mistake in steps]
-    for mistake, before, after in zip(steps, counts, counts[1:], strict=False):
+def _lines(metric: str, counts: Mapping[str, Count]) -> Iterable[BudgetLine]:
+    for (mistake, before), after in zip(counts.items(), [*counts.values()][1:], strict=False):
         gained = after.hits - before.hits
         yield BudgetLine(metric, mistake, gained, 0, after.f1 - before.f1, after.f1)
-    last = counts[-1]
-    missed, spurious = gold - last.hits, predicted - last.hits
-    yield BudgetLine(metric, steps[-1], missed, spurious, 100.0 - last.f1, 100.0)
+    mistake, last = [*counts.items()][-1]
+    missed, spurious = last.gold - last.hits, last.predicted - last.hits
+    yield BudgetLine(metric, mistake, missed, spurious, 100.0 - last.f1, 100.0)
 
 
 _ORACLES = ("tag", "entail", "ground")

@@ -9,7 +9,7 @@ from riveg.evaluation.average_precision import AveragePrecision, average_precisi
 from riveg.evaluation.bootstrap import RESAMPLES, Interval, Score, Tally
 from riveg.evaluation.breakdown import NUMBERS, SIZES, BoxAccuracy, Breakdown
 from riveg.evaluation.budget import BudgetLine, error_budget
-from riveg.evaluation.canonical import CanonicalScorer, Rules, canonical, related
+from riveg.evaluation.canonical import CanonicalScorer, Relation, Rules, canonical, related
 from riveg.evaluation.cases import Case
 from riveg.evaluation.counts import CaseScorer, Count
 from riveg.evaluation.gold import GoldSet
@@ -214,7 +214,7 @@ class _Pass:
         self._left_out = dict.fromkeys(self._others, 0)
         self._breakdown = Breakdown(self._rules)
         self._kept: list[Case] = []
-        self._predicted = self._annotated = 0
+        self._predicted = self._annotated = self._reworded = 0
 
     def add(self, case: Case) -> None:
         pairs = list(related(case, self._rules))
@@ -225,13 +225,23 @@ class _Pass:
         self._breakdown.add(case, pairs)
         self._predicted += len(case.predicted)
         self._annotated += len(case.gold)
+        self._reworded += sum(_is_reworded(case, pair) for pair in pairs)
         if self._wanted.budget or self._wanted.average_precision:
             self._kept.append(case)
 
     def evaluation(self, predictions: Predictions, met: Joined) -> Evaluation:
         manifest = predictions.manifest
         left_out = _left_out(predictions.tells, self._gold)
-        located = predictions.tells == "regions" and self._gold.has_boxes
+        is_placed = predictions.tells == "regions"
+        located = is_placed and self._gold.has_boxes
+        scores = {
+            name: {
+                metric: _score(score, PROTOCOLS[name])
+                for metric, score in tally.scores(self._wanted.resamples).items()
+                if metric not in left_out
+            }
+            for name, tally in self._tallies.items()
+        }
         return Evaluation(
             schema=SCHEMA,
             predictions=predictions.name,
@@ -251,6 +261,12 @@ class _Pass:
             notes=(
                 *predictions.notes,
                 *_notes(predictions, self._gold, fine=self._fine),
+                *_reworded_note(self._reworded),
+                *(
+                    f"protocol {name} counts nothing that both predictions and gold tell"
+                    for name, kept in scores.items()
+                    if not kept
+                ),
                 *(
                     f"protocol {name} leaves {number} of the samples out"
                     for name, number in self._left_out.items()
@@ -263,24 +279,28 @@ class _Pass:
                 ),
             ),
             rules=self._rules,
-            scores={
-                name: {
-                    metric: _score(score, PROTOCOLS[name])
-                    for metric, score in tally.scores(self._wanted.resamples).items()
-                    if metric not in left_out
-                }
-                for name, tally in self._tallies.items()
-            },
+            scores=scores,
             by_type=_types(self._breakdown, left_out),
-            confusion=_confusion(self._breakdown) if predictions.tells != "tags" else {},
+            confusion=_confusion(self._breakdown) if self._tells_shown(predictions) else {},
             boxes=_fit(self._breakdown.boxes) if located else None,
             boxes_by_size=_fits(self._breakdown.by_size, SIZES) if located else {},
             boxes_by_number=_fits(self._breakdown.by_boxes, NUMBERS) if located else {},
-            budget=error_budget(self._kept, self._rules) if self._wanted.budget else None,
+            budget=error_budget(
+                self._kept,
+                self._rules,
+                boxes=located,
+                masks=is_placed and self._gold.has_masks,
+            )
+            if self._wanted.budget
+            else None,
             average_precision=average_precision(self._kept, self._rules.coarse_of)
             if self._wanted.average_precision
             else None,
         )
+
+    def _tells_shown(self, predictions: Predictions) -> bool:
+        """Whether both sides say what is in the picture."""
+        return predictions.tells != "tags" and (self._gold.has_boxes or self._gold.has_masks)
 
 
 def rules_for(gold: GoldSet, rules: Rules, *, fine: bool) -> Rules:
@@ -315,6 +335,20 @@ def _notes(predictions: Predictions, gold: GoldSet, *, fine: bool) -> Iterable[s
         before = manifest.get(key)
         if before is not None and now is not None and before != now:
             yield f"the run was over {key.replace('_', ' ')} {before}, the gold is {now}"
+
+
+def _is_reworded(case: Case, pair: Relation) -> bool:
+    """Whether the same tokens are other words on the two sides, blanks aside."""
+    said, annotated = case.predicted[pair.predicted].text, case.gold[pair.gold].text
+    return said != annotated and "".join(said.split()) != "".join(annotated.split())
+
+
+def _reworded_note(number: int) -> Iterable[str]:
+    if number:
+        yield (
+            f"tokens of a gold entity that are other words in the predictions: {number}; "
+            "is the gold of the same text?"
+        )
 
 
 def _score(score: Score, protocol: Protocol) -> MetricScore:

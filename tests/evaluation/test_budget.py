@@ -63,14 +63,50 @@ def test_masks_are_paid_for_first() -> None:
         (predicted(0, SQUARE, mask=right), predicted(1, SQUARE, mask=wrong), predicted(2, SQUARE)),
         tuple(gold(start, SQUARE, masks=(right,)) for start in range(3)),
     )
-    lines = [line for line in error_budget([case]) if line.metric == "smner"]
-    assert [(line.mistake, line.entities) for line in lines] == [
+    lines = error_budget([case], masks=True)
+    assert [(line.mistake, line.entities) for line in lines if line.metric == "smner"] == [
         ("mask", 2),
         ("box", 0),
         ("groundability", 0),
         ("type", 0),
         ("span", 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("masks", "expected"),
+    [
+        (False, [("mner", "type", 1), ("mner", "span", 1)]),
+        (
+            True,
+            [
+                ("smner", "mask", 1),
+                ("smner", "groundability", 1),
+                ("smner", "type", 1),
+                ("smner", "span", 1),
+            ],
+        ),
+    ],
+)
+def test_without_boxes_only_what_is_scored_is_paid_for(
+    masks: bool, expected: list[tuple[str, str, int]]
+) -> None:
+    right, wrong = pixels(0), pixels(5)
+    case = Case(
+        "1",
+        (
+            predicted(0, SQUARE, mask=right),
+            predicted(1, SQUARE, mask=wrong),
+            predicted(2),
+            predicted(3, label="ORG"),
+        ),
+        tuple(
+            Annotated(f"e{start}", "PER", Span(start, start + 1), masks=found)
+            for start, found in enumerate([(right,), (right,), (right,), (), ()])
+        ),
+    )
+    lines = error_budget([case], boxes=False, masks=masks)
+    assert [(line.metric, line.mistake, line.entities) for line in lines] == expected
 
 
 def test_an_entity_without_an_answer_is_a_mistake_of_groundability() -> None:

@@ -144,6 +144,30 @@ def test_tags_alone_are_scored_as_tags_alone() -> None:
     assert any("tags only" in note for note in found.notes)
 
 
+def test_gold_without_places_says_nothing_of_places() -> None:
+    words = Annotated("Ann", "PER", Span(0, 1))
+    gold = gold_set("words", {"1": GoldSample((words,))})
+    wanted = Wanted(protocols=("canonical", "riveg"), budget=True)
+    found = evaluate(predictions(Answer("1", (said("Ann", "ORG", 0, A),))), gold, wanted)
+    assert not found.confusion
+    assert [(line.metric, line.mistake) for line in found.budget or ()] == [
+        ("mner", "type"),
+        ("mner", "span"),
+    ]
+    assert "protocol riveg counts nothing that both predictions and gold tell" in found.notes
+
+
+def test_other_words_at_the_same_tokens_are_said() -> None:
+    found = evaluate(
+        predictions(Answer("1", (said("Zoe", "PER", 0), said("A cme", "ORG", 1)))), GOLD
+    )
+    assert [note for note in found.notes if "other words" in note] == [
+        "tokens of a gold entity that are other words in the predictions: 1; "
+        "is the gold of the same text?"
+    ]
+    assert not [note for note in evaluate(predictions(), GOLD).notes if "other words" in note]
+
+
 def test_fine_types_are_scored_fine_and_coarse() -> None:
     gold = gold_set(
         "fine",
