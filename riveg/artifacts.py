@@ -85,7 +85,9 @@ def find_artifact(reference: str, folders: Sequence[Path]) -> Artifact:
     for place in places:
         if name and place.is_file():
             return read_artifact(place)
-    looked = " or ".join(map(str, places)) if name else "a name after the @"
+    if not name:
+        raise UserError("expected an artifact's name after the @; `riveg calibrate` makes them")
+    looked = " or ".join(map(str, places))
     raise UserError(f"no artifact {looked}; `riveg calibrate` makes them")
 
 

@@ -1,4 +1,4 @@
-"""Records to JSON lines and back: compact, in field order, strict on unknown keys."""
+"""Records to JSON lines and back: compact, in field order, strict on keys and numbers."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ def _forbid_unknown_keys() -> None:
     # Here and not in types.py, so that the records themselves need no pydantic.
     for kind in vars(types).values():
         if is_dataclass(kind) and isinstance(kind, type):
-            kind.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+            kind.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -46,7 +47,7 @@ def read_records(folder: Path) -> Iterator[Sample]:
 
 
 def read_record_lines(path: Path) -> Iterator[Sample]:
-    """The records of a file, one JSON line each.
+    """The records of a file, one JSON line each; a byte order mark and empty lines are left out.
 
     Raises:
         UserError: If the file cannot be read, or a line is no record.
@@ -57,7 +58,9 @@ def read_record_lines(path: Path) -> Iterator[Sample]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     with handle:
         for number, line in enumerate(handle, start=1):
-            yield decode(Sample, line.rstrip(b"\n"), where=f"{path}:{number}")
+            record = (line.removeprefix(BOM_UTF8) if number == 1 else line).strip()
+            if record:
+                yield decode(Sample, record, where=f"{path}:{number}")
 
 
 def stage_answers(folder: Path, sample_id: str) -> tuple[StageAnswer, ...]:

@@ -65,8 +65,10 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
     """Writes to a temporary name, syncs, renames: the file is whole or it is the old one.
 
     Raises:
-        UserError: If the disk is full, or a quota or file-size limit is met.
+        UserError: If the disk is full, or a quota or file-size limit is met, or no file is named.
     """
+    if not path.name:
+        raise UserError(f"{path}: expected the name of a file to write")
     temporary = path.with_name(path.name + _TEMPORARY)
     try:
         with temporary.open("wb") as handle:
@@ -224,7 +226,7 @@ class RunFolder:
         path = self.path / "manifest.json"
         try:
             values = json.loads(path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError as error:
             raise UserError(

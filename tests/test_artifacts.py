@@ -130,7 +130,7 @@ def problem(*overrides: str, system: str | Path = "quickstart") -> Problem:
     ("override", "word"),
     [
         ("entail.threshold=@gone", "no artifact artifacts/gone.json"),
-        ("entail.threshold=@", "a name after the @"),
+        ("entail.threshold=@", "an artifact's name after the @"),
         ("entail.threshold=@mine.yaml", "no artifact"),
         ("observe.least_score=@mine", "has no observe.least_score"),
         ("entail.threshold=@thesis", "found 'thesis'"),

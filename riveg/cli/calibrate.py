@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,5 +154,5 @@ def _print_files(found: Calibration, path: Path, picture: Path | None, name: str
     console.print(plain(f"written  {path}"), soft_wrap=True)
     if picture:
         console.print(plain(f"curve    {picture}"), soft_wrap=True)
-    sets = " ".join(f"--set {key}=@{name or path}" for key in found.thresholds)
+    sets = " ".join(f"--set {shlex.quote(f'{key}=@{name or path}')}" for key in found.thresholds)
     console.print(plain(f"use it   {sets}"), soft_wrap=True)

@@ -6,7 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from riveg.cli.evaluation_sheets import head_lines, sheets
+from riveg.evaluation.canonical import Rules
+from riveg.evaluation.cases import Annotated, Predicted
+from riveg.evaluation.evaluate import Wanted, evaluate
+from riveg.evaluation.gold import GoldSample, gold_set
+from riveg.evaluation.predictions import Answer, Predictions
+from riveg.formats.masks import mask_from_array
+from riveg.results import read_record_lines
+from riveg.types import Box, Region, Span
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +100,8 @@ def test_one_sample_is_explained(run_folder: Path) -> None:
         (["--protocol", "tigger"], "did you mean tiger"),
         (["--masks", "some"], "--masks some: expected any or union"),
         (["--split", "dev"], "no split 'dev'"),
+        (["--json", "."], ".: expected the name of a file to write"),
+        (["--markdown", "."], ".: expected the name of a file to write"),
     ],
 )
 def test_a_mistake_is_one_line(run_folder: Path, arguments: list[str], message: str) -> None:
@@ -102,3 +115,38 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     done = riveg("eval", tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "is in none of the formats" in done.stderr
+
+
+def test_a_file_is_no_run_folder(run_folder: Path) -> None:
+    for command in (["eval", "--format", "run"], ["report"]):
+        done = riveg(*command, run_folder / "records.jsonl", "--gold", "quickstart")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "a run folder" in done.stderr
+
+
+def test_records_that_went_through_an_editor_are_read(run_folder: Path, tmp_path: Path) -> None:
+    records = (run_folder / "records.jsonl").read_bytes()
+    edited = tmp_path / "edited.jsonl"
+    edited.write_bytes(b"\xef\xbb\xbf" + records.replace(b"\n", b"\r\n") + b"\n\n")
+    assert [*read_record_lines(edited)] == [*read_record_lines(run_folder / "records.jsonl")]
+    done = riveg("eval", edited, "--gold", "quickstart")
+    assert done.returncode == 0, done.stderr
+
+
+def test_fine_types_and_masks_are_told_apart_from_coarse_types_and_boxes() -> None:
+    mask = mask_from_array(np.ones((10, 10), dtype=bool))
+    name = "film_and_television_works"
+    words, span, box = "Mulan", Span(0, 1), Box(0, 0, 10, 10)
+    gold = gold_set(
+        "posts", {"1": GoldSample((Annotated(words, "OTHER", span, name, (box,), (mask,)),))}
+    )
+    said = Predicted(words, name, span, True, (Region(box, mask=mask),))
+    predictions = Predictions("said", "jsonl", lambda: iter([Answer("1", (said,))]))
+    found = evaluate(predictions, gold, Wanted(rules=Rules(mask_iou=0.7, masks="union")))
+    assert "masks     IoU >= 0.7 with the union of the gold masks" in [*head_lines(found)]
+    tables = {sheet.title: sheet for sheet in sheets(found)}
+    assert [row[0] for row in tables["by type"].rows] == ["OTHER"]
+    fine = tables["by fine type: FMNER, then FMNERG"]
+    assert fine.rows == ((name, "1", *["100.00"] * 6),)
+    widths = [max(map(len, cells)) for cells in zip(fine.columns, *fine.rows, strict=True)]
+    assert sum(widths) + 2 * (len(widths) - 1) <= 80
