@@ -162,7 +162,7 @@ def _aligned(text: str, tokens: tuple[str, ...], offsets: object) -> _Wording | 
         return Fault("bad-offsets", f"expected [start, end] pairs, found {_shown(offsets)}")
     ranges = tuple((int(start), int(end)) for start, end in offsets)
     edges = [edge for pair in ranges for edge in pair]
-    in_order = edges == sorted(edges) and all(edge >= 0 for edge in edges)
+    in_order = edges == sorted(edges) and (not edges or edges[0] >= 0)
     if not in_order or [text[start:end] for start, end in ranges] != list(tokens):
         return Fault("bad-offsets", "the offsets do not cut the tokens out of the text")
     return _Wording(text, tokens, ranges)
@@ -194,13 +194,15 @@ def _is_token(value: object) -> bool:
 
 
 def _is_range(value: object) -> bool:
-    return (
-        isinstance(value, list | tuple) and len(value) == 2 and all(type(n) is int for n in value)
-    )
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    return type(value[0]) is int and type(value[1]) is int
 
 
 def _is_unicode(text: str) -> bool:
     """Whether it can be written as UTF-8: JSON may hold halves of surrogate pairs."""
+    if text.isascii():
+        return True
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -11,6 +11,7 @@ import yaml
 
 from riveg.config import load_config, shipped_systems
 from riveg.errors import UserError
+from riveg.protocols import STAGES
 from riveg.runs import RunFolder
 
 
@@ -45,10 +46,20 @@ def rerun_command(folder: Path, *overrides: str, suffix: str) -> str:
         words += ["--split", str(manifest["split"])]
     if manifest.get("limit"):
         words += ["--limit", str(manifest["limit"])]
+    until = _last_stage(folder, manifest)
+    if until is not None:
+        words += ["--until", until]
     for override in overrides:
         words += ["--set", override]
     words += ["--out", f"{folder}-{suffix}"]
     return shlex.join(words)
+
+
+def _last_stage(folder: Path, manifest: Mapping[str, Any]) -> str | None:
+    """The stage that a run stopped after, where its system goes on."""
+    ran, settings = list(manifest.get("stages", {})), run_settings(folder)
+    named = [stage.name for stage in STAGES if stage.name in settings]
+    return ran[-1] if ran and named and ran[-1] != named[-1] else None
 
 
 def _system(folder: Path) -> str:
