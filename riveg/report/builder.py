@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from riveg.errors import UserError
 from riveg.evaluation.evaluate import CANONICAL, Evaluation
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run
@@ -162,6 +163,9 @@ class PageBuilder:
             self._note_labels(samples, judgements)
             if self._most is None or number < self._most:
                 yield row(samples, judgements, self._roots, self._out)
+        if self._lookup is not None and self._samples == self._not_in_second:
+            a, b = (run.source.folder for run in self._runs)
+            raise UserError(f"{a} and {b} share no sample; compare runs over the same data")
 
     def _both(self, sample: Sample) -> list[Sample | None]:
         if self._lookup is None:

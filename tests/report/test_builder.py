@@ -196,3 +196,13 @@ def test_pictures_come_in_order_and_faults_in_their_place(tmp_path: Path) -> Non
     sides = [one["size"][0] for one in found if "size" in one]
     assert sides == [20 + number for number in range(40)]
     assert [one["fault"]["kind"] for one in found[7:9]] == ["no-picture", "missing-image"]
+
+
+def test_runs_over_other_samples_are_not_compared(tmp_path: Path) -> None:
+    samples, _ = story(tmp_path / "pictures")
+    make_run(tmp_path / "a", samples, pictures=tmp_path / "pictures")
+    others = [replace(sample, id=f"other-{sample.id}") for sample in samples]
+    make_run(tmp_path / "b", others, pictures=tmp_path / "pictures")
+    with pytest.raises(UserError, match="share no sample"):
+        write_page(tmp_path / "a", tmp_path / "page.html", other=tmp_path / "b")
+    assert not (tmp_path / "page.html").exists()
