@@ -27,6 +27,10 @@ class UserError(RivegError):
     """Something the user can mend: a path, a configuration, a missing extra. Exit code 2."""
 
 
+class ServerGone(RivegError):
+    """A model's server cannot be reached or fails at everything; the same run can go on later."""
+
+
 def install_command(extra: str) -> str:
     """The line that installs an extra."""
     return f'pip install "riveg[{extra}]"'

@@ -14,7 +14,7 @@ from typing import Any
 from riveg.config import Step, SystemConfig
 from riveg.errors import PICTURE_FAULTS, ImageFault, RivegError, UserError
 from riveg.inventory import missing_package
-from riveg.protocols import BuildContext, Mention, PictureSource
+from riveg.protocols import BuildContext, Mention, Partly, PictureSource
 from riveg.types import Box, Entailment, Entity, Issue, Mask, Region, Sample
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class StageRunner:
         try:
             return replace(sample, image=self._images.probe(image))
         except ImageFault as fault:
-            return _with_issue(sample, Issue(self._stage.name, None, fault.kind, str(fault)))
+            return _with_issues(sample, [Issue(self._stage.name, None, fault.kind, str(fault))])
 
     def _answer_samples(self, batch: Sequence[Sample]) -> Iterator[Sample]:
         asked = [sample for sample in batch if self._asks_sample(sample)]
@@ -77,11 +77,13 @@ class StageRunner:
             if answer is None:
                 yield sample
                 continue
+            answer, issues = _parted(answer)
             answer = _checked_sample_answer(self._stage.name, sample, answer)
             if isinstance(answer, Issue):
-                yield _with_issue(sample, answer)
+                yield _with_issues(sample, (answer, *issues))
             else:
-                yield replace(sample, **{_SAMPLE_FIELDS[self._stage.name]: answer})
+                answered = replace(sample, **{_SAMPLE_FIELDS[self._stage.name]: answer})
+                yield _with_issues(answered, issues)
 
     def _asks_sample(self, sample: Sample) -> bool:
         if any(issue.stage == "input" for issue in sample.issues):
@@ -122,6 +124,8 @@ class StageRunner:
             if answer is None:
                 entities.append(self._unasked(sample, entity))
                 continue
+            answer, missing = _parted(answer)
+            issues += missing
             answer = _checked_entity_answer(sample, entity, answer)
             if isinstance(answer, Issue):
                 issues.append(answer)
@@ -172,8 +176,13 @@ def is_picture_broken(sample: Sample) -> bool:
     return any(issue.entity_id is None and issue.kind in PICTURE_FAULTS for issue in sample.issues)
 
 
-def _with_issue(sample: Sample, issue: Issue) -> Sample:
-    return replace(sample, issues=(*sample.issues, issue))
+def _with_issues(sample: Sample, issues: Sequence[Issue]) -> Sample:
+    return replace(sample, issues=(*sample.issues, *issues))
+
+
+def _parted(answer: Any) -> tuple[Any, tuple[Issue, ...]]:
+    """An answer, and Issues for what is missing from it."""
+    return (answer.answer, answer.issues) if isinstance(answer, Partly) else (answer, ())
 
 
 _SHOWN_STAGES = frozenset({"entail", "ground", "segment"})

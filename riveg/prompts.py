@@ -83,9 +83,15 @@ class Prompt:
         for missing in sorted(self.blocks[block] - given):
             what = ", which is a function of Jinja" if missing in DEFAULT_NAMESPACE else ""
             raise UserError(
-                f"{self.path}: block {block!r} needs a value for {missing!r}{what}; "
-                f"{suggest(missing, given)}"
+                f"{self.path}:{self._line_of(missing, block)}: block {block!r} needs a value for "
+                f"{missing!r}{what}; {suggest(missing, given)}"
             )
+
+    def _line_of(self, variable: str, block: str) -> int:
+        """Where a block first wants a variable."""
+        tree = _environment().parse(self.source, self.name, str(self.path))
+        own = next(node for node in tree.find_all(nodes.Block) if node.name == block)
+        return next(node.lineno for node in own.find_all(nodes.Name) if node.name == variable)
 
     def _fail(self, block: str) -> NoReturn:
         # A template may fail with whatever its values raise; Jinja turns the traceback of the

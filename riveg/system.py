@@ -160,6 +160,7 @@ class System:
                 base=self.config.base,
                 gold=gold,
                 chats=models,
+                endpoints=self.config.llm,
                 labels=self.config.labels,
             )
             run = Run(
@@ -268,7 +269,11 @@ class System:
     def _runners_for(self, images: PictureSource) -> Iterator[StageRunner]:
         models, _ = self._held.enter_context(self._models(None, images, log.info))
         context = BuildContext(
-            images=images, base=self.config.base, chats=models, labels=self.config.labels
+            images=images,
+            base=self.config.base,
+            chats=models,
+            endpoints=self.config.llm,
+            labels=self.config.labels,
         )
         for step in self.config.steps:
             require_packages(step)

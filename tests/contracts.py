@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from riveg.protocols import STAGES, Mention, Ranking
+from riveg.protocols import STAGES, Mention, Partly, Ranking
 from riveg.types import Entailment, Entity, Expression, Issue, Mask, Observation, Region, Sample
 
 _ANSWERS: dict[str, type | tuple[type, ...]] = {
@@ -53,7 +53,12 @@ def check_backend(stage: str, backend: object, items: Sequence[Sample | Mention]
 def check_answer(stage: str, item: Sample | Mention, answer: Any) -> None:
     """Asserts that one answer is of the stage's kind, in range, and in the picture's frame."""
     sample = item.sample if isinstance(item, Mention) else item
-    if isinstance(answer, Issue):
+    if isinstance(answer, Partly):
+        assert answer.issues, "a whole answer is no part"
+        for part in (answer.answer, *answer.issues):
+            assert not isinstance(part, Partly)
+            check_answer(stage, item, part)
+    elif isinstance(answer, Issue):
         assert answer.stage == stage
         assert answer.kind
         assert answer.message

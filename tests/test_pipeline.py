@@ -9,7 +9,7 @@ import pytest
 from riveg.config import Step
 from riveg.errors import ImageFault, RivegError, UserError
 from riveg.pipeline import NO_PICTURE, StageRunner, require_packages
-from riveg.protocols import STAGES, BackendConfig, Mention
+from riveg.protocols import STAGES, BackendConfig, Mention, Partly, Ranking
 from riveg.text import join_tokens
 from riveg.types import (
     Box,
@@ -243,6 +243,37 @@ def test_entities_must_have_ids_of_their_own_and_lie_in_the_text() -> None:
     far = Entity("e0", "x", "PER", Span(2, 9))
     (answered,), _ = run("tag", (far,), [make_sample()])
     assert [issue.kind for issue in answered.issues] == ["span-outside-text"]
+
+
+LEFT_OUT = Issue("tag", None, "unaligned-entity", "'Eve' does not stand in the text")
+
+
+def test_a_part_of_a_sample_answer_is_kept_beside_its_issues() -> None:
+    (answered,), _ = run("tag", Partly((make_entity(),), (LEFT_OUT, LEFT_OUT)), [make_sample()])
+    assert answered.entities == (make_entity(),)
+    assert answered.issues == (LEFT_OUT, LEFT_OUT)
+
+
+def test_a_part_is_checked_as_a_whole_answer_is() -> None:
+    far = Entity("e0", "x", "PER", Span(2, 9))
+    (answered,), _ = run("tag", Partly((far,), (LEFT_OUT,)), [make_sample()])
+    assert answered.entities is None
+    assert [issue.kind for issue in answered.issues] == ["span-outside-text", "unaligned-entity"]
+
+
+def test_a_part_of_an_entity_answer_is_kept_beside_its_issues() -> None:
+    sample = make_sample(entities=(make_entity("e0"), make_entity("e1")))
+
+    def answer(mention: Mention) -> Partly[Ranking] | Ranking:
+        ranking = Ranking("ORG", None)
+        unsure = Issue("rerank", "e1", "unmatched-label", "no candidate")
+        return Partly(ranking, (unsure,)) if mention.entity.id == "e1" else ranking
+
+    (answered,), _ = run("rerank", answer, [sample])
+    assert [entity.label for entity in answered.entities or ()] == ["ORG", "ORG"]
+    assert [(issue.entity_id, issue.kind) for issue in answered.issues] == [
+        ("e1", "unmatched-label")
+    ]
 
 
 def test_answers_are_joined_by_id() -> None:

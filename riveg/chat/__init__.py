@@ -1,0 +1,1 @@
+"""Language models behind every stage that asks one."""

@@ -1,0 +1,173 @@
+"""In which frame a model states its boxes, and the way back to the pixels of the picture.
+
+Each family of models was taught its own: pixels of the picture as its processor resized it, or
+numbers up to a fixed end whatever the picture's size. A box read in the wrong frame looks
+plausible, so the frame is declared, never guessed, and a number beyond its end is a fault, never
+clipped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from riveg.types import Box
+
+FrameName = Literal["pixels-sent", "norm1000", "norm1000-yx", "norm999", "norm1"]
+
+
+class Size(NamedTuple):
+    """Width and height, in whatever the text around it says."""
+
+    width: float
+    height: float
+
+
+class OutsideFrame(ValueError):
+    """Raised for a number that the frame does not reach: most likely it is the wrong one."""
+
+
+class InsideOut(ValueError):
+    """Raised for edges in the wrong order, or a box without area."""
+
+
+class Resize(BaseModel):
+    """How a model's processor resizes what it is sent; the defaults are those of Qwen2.5-VL.
+
+    ``multiple``: both sides become multiples of it (1: nothing is resized); ``min_pixels``,
+    ``max_pixels``: bounds of the area, where a server was started with others than the model's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    multiple: int = Field(default=28, ge=1)
+    min_pixels: int = Field(default=4 * 28 * 28, ge=1)
+    max_pixels: int = Field(default=16384 * 28 * 28, ge=1)
+
+    def __call__(self, sent: Size) -> Size:
+        """The sides after the resizing, in pixels (the rule of the Qwen2-VL image processor)."""
+        if self.multiple == 1:
+            return sent
+        width, height = (round(side / self.multiple) * self.multiple for side in sent)
+        area = sent.width * sent.height
+        if width * height > self.max_pixels:
+            shrink = math.sqrt(area / self.max_pixels)
+            width, height = (
+                max(self.multiple, math.floor(side / shrink / self.multiple) * self.multiple)
+                for side in sent
+            )
+        elif width * height < self.min_pixels:
+            grow = math.sqrt(self.min_pixels / area)
+            width, height = (
+                math.ceil(side * grow / self.multiple) * self.multiple for side in sent
+            )
+        return Size(width, height)
+
+
+Extent = Callable[[Size, Resize], Size]
+"""The numbers that stand for the right and the lower edge, from the size of the picture sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame; all begin with 0 at the left and the upper edge.
+
+    Args:
+        families: Models that state their boxes in it, for people.
+        extent: The numbers at the right and the lower edge.
+        is_sized: Whether the size of the picture that is sent matters.
+        rows_first: Whether a box is y, x, y, x.
+        is_whole: Whether its numbers are whole ones.
+    """
+
+    families: str
+    extent: Extent
+    is_sized: bool = False
+    rows_first: bool = False
+    is_whole: bool = True
+
+    def box(self, numbers: Sequence[float], extent: Size, picture: Size) -> Box:
+        """A stated box in pixels of the upright picture.
+
+        Args:
+            numbers: Four, in the frame's order.
+            extent: What :attr:`extent` gave for this picture.
+            picture: The upright picture's sides in pixels.
+
+        Raises:
+            OutsideFrame: If a number is none of the frame's.
+            InsideOut: If the right edge is not right of the left, or the lower not below the upper.
+        """
+        x_min, y_min, x_max, y_max = self.edges(numbers)
+        for number, end in zip((x_min, y_min, x_max, y_max), (*extent, *extent), strict=True):
+            if not 0 <= number <= end:
+                raise OutsideFrame(f"{_shown(numbers)}: {_brief(number)} is not in [0, {end:g}]")
+        self.check_order(numbers)
+        return Box(
+            x_min / extent.width * picture.width,
+            y_min / extent.height * picture.height,
+            x_max / extent.width * picture.width,
+            y_max / extent.height * picture.height,
+        )
+
+    @property
+    def order(self) -> str:
+        """In which order a box's numbers stand, for a prompt."""
+        names = ("x_min", "y_min", "x_max", "y_max")
+        return ", ".join(names[index] for index in ((1, 0, 3, 2) if self.rows_first else range(4)))
+
+    def check_order(self, numbers: Sequence[float]) -> None:
+        """Makes sure that a box has an inside, whatever the picture's size.
+
+        Raises:
+            InsideOut: If not.
+        """
+        x_min, y_min, x_max, y_max = self.edges(numbers)
+        if x_min >= x_max or y_min >= y_max:
+            raise InsideOut(f"{_shown(numbers)} is inside out or has no area")
+
+    def edges(self, numbers: Sequence[float]) -> tuple[float, float, float, float]:
+        """The four numbers as left, upper, right, lower edge."""
+        first, second, third, fourth = numbers
+        if self.rows_first:
+            return second, first, fourth, third
+        return first, second, third, fourth
+
+
+def _up_to(end: float) -> Extent:
+    return lambda _sent, _resize: Size(end, end)
+
+
+FRAMES: Mapping[FrameName, Frame] = MappingProxyType(
+    {
+        "pixels-sent": Frame(
+            "Qwen2.5-VL; with multiple: 1 models that see the picture as it is sent",
+            lambda sent, resize: resize(sent),
+            is_sized=True,
+        ),
+        "norm1000": Frame("Qwen2-VL, Qwen3-VL, Qwen3.5, GLM-4.xV, InternVL", _up_to(1000)),
+        "norm1000-yx": Frame("Gemini", _up_to(1000), rows_first=True),
+        "norm999": Frame("models with a thousand bins from 0 to 999, such as CogVLM", _up_to(999)),
+        "norm1": Frame(
+            "models that answer in shares of the width and height", _up_to(1), is_whole=False
+        ),
+    }
+)
+"""Every frame by name."""
+
+
+def _shown(numbers: Sequence[float]) -> str:
+    return f"[{', '.join(map(_brief, numbers))}]"
+
+
+def _brief(number: float) -> str:
+    # A whole number of JSON may be too large for a float.
+    return f"{number:g}" if -_SHOWABLE < number < _SHOWABLE else "a number out of all bounds"
+
+
+_SHOWABLE = 10**12

@@ -1,0 +1,121 @@
+"""Runs a command and sees to its end: nothing of it outlives the process that wanted it.
+
+    python -I guard.py GRACE_S COMMAND [ARGUMENT ...]
+
+Standard input is a pipe that the owner holds. When it closes, because the owner says so or because
+it was killed, the command's whole process group is asked to end, and killed after ``GRACE_S``
+seconds. When the command ends by itself, what is left of its group is ended the same way. The exit
+code is the command's, 128 + N where a signal N ended it, 127 where it could not be started.
+
+A process of its own, because nobody can clean up after a SIGKILL of himself; a file of the standard
+library alone, because it must be there at once. Where the platform can, the command is told to end
+when its guard does, and orphans of the group come to the guard.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+_TICK_S = 0.2
+_GRACE_OF_KILLED_S = 10.0
+"""How long the kernel may take to end what was killed, while it writes or frees memory."""
+_PARENT_DEATH_SIGNAL = 1
+_SUBREAPER = 36
+"""Numbers of ``prctl``, from Linux' headers."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command until it ends or the pipe closes; its exit code."""
+    grace_s, command = float(arguments[0]), arguments[1:]
+    _ignore_signals()
+    _prctl(_SUBREAPER, 1)
+    owner = os.getppid()
+    try:
+        # The guard has one thread, so that code between fork and exec is safe; and it is that
+        # thread's death, not the process's, that the kernel tells a child of.
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509
+        )
+    except OSError as error:
+        sys.stderr.write(f"{command[0]}: {error.strerror or error}\n")
+        return 127
+    code = None
+    while code is None and not _is_alone(owner):
+        code = child.poll()
+    _end_group(child, grace_s)
+    code = child.wait()
+    return 128 - code if code < 0 else code
+
+
+def _ignore_signals() -> None:
+    """What a terminal or a job system sends to all is the owner's to act on."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    _prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> None:
+    """Linux' ``prctl``; elsewhere nothing, the pipe alone does it."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _is_alone(owner: int) -> bool:
+    """Waits a moment; whether the owner has closed the pipe or is gone.
+
+    Its death is asked after as well: a process that it forked may hold the pipe open.
+    """
+    readable, _, _ = select.select([sys.stdin.fileno()], [], [], _TICK_S)
+    return (bool(readable) and not os.read(sys.stdin.fileno(), 64)) or os.getppid() != owner
+
+
+def _end_group(child: subprocess.Popen[bytes], grace_s: float) -> None:
+    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _GRACE_OF_KILLED_S)):
+        _send(child.pid, number)
+        deadline = time.monotonic() + patience_s
+        while _is_left(child):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_TICK_S / 4)
+        else:
+            return
+
+
+def _is_left(child: subprocess.Popen[bytes]) -> bool:
+    """Whether any process of the group is there, after burying those that have ended."""
+    child.poll()
+    try:
+        # Only where orphans come to the guard are there others than the child itself.
+        while child.returncode is not None and os.waitpid(-child.pid, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+    return _send(child.pid, 0)
+
+
+def _send(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # macOS says so of a group that has only ended processes
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

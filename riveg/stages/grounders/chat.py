@@ -1,0 +1,258 @@
+"""Boxes by a vision-language model, read in the frame that its family was taught."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from riveg.chat.frames import FRAMES, Frame, FrameName, InsideOut, OutsideFrame, Resize, Size
+from riveg.chat.parsing import parse_json
+from riveg.chat.pictures import sent_size
+from riveg.conversation import (
+    Chat,
+    Given,
+    NoReply,
+    Prepared,
+    Question,
+    RawAnswer,
+    Reply,
+    Unparsable,
+)
+from riveg.errors import UserError
+from riveg.prompts import Prompt
+from riveg.protocols import BackendConfig, BuildContext, Mention
+from riveg.stages.asking import ask_about, issue_of, messages_of, require_chat, source_of
+from riveg.stages.post_questions import entity_value, picture_of, post_values, read_prompt
+from riveg.types import Issue, Region, Sample
+
+OUTSIDE_FRAME = "box-outside-frame"
+"""Kind of the Issue for a box that the declared frame does not reach."""
+
+_CONSTANTS = ("order",)
+_VALUES = ("text", "caption", "entity", "coordinates")
+
+Stated = tuple[tuple[float, ...], ...]
+"""The boxes of an answer, four numbers each, in the model's own frame and order."""
+
+
+_SAID = {
+    "type": "object",
+    "properties": {
+        "boxes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "bbox_2d": {
+                        "type": "array",
+                        "items": {"type": "number"},
+                        "minItems": 4,
+                        "maxItems": 4,
+                    }
+                },
+                "required": ["bbox_2d"],
+            },
+        }
+    },
+    "required": ["boxes"],
+}
+"""What is read from any answer; what the server is asked for is narrower."""
+
+
+class ChatGrounderConfig(BackendConfig):
+    """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
+
+    ``frame``: what the model's numbers mean: ``norm1000`` (Qwen3-VL, GLM), ``pixels-sent``
+    (Qwen2.5-VL), ``norm1000-yx`` (Gemini), ``norm999``, ``norm1``; there is no default, because a
+    box read in the wrong frame looks right; ``resize``: how the model's processor resizes
+    pictures, for ``pixels-sent``; ``most_regions``: of one mention; ``max_tokens``: of the answer.
+    """
+
+    stage: ClassVar[str] = "ground"
+    name: ClassVar[str] = "chat"
+    summary: ClassVar[str] = "boxes by a vision-language model, in its family's frame"
+    extra: ClassVar[str | None] = "chat"
+    needs_picture: ClassVar[bool] = True
+    whole_parts: ClassVar[bool] = True
+
+    llm: str = "main"
+    prompt: str = "ground/boxes.v1"
+    frame: FrameName
+    resize: Resize = Resize()
+    most_regions: int = Field(default=8, ge=1)
+    max_tokens: int = Field(default=384, ge=1)
+
+    def build(self, context: BuildContext) -> ChatGrounder:
+        """Reads the prompt and finds the model; nothing is asked yet.
+
+        Raises:
+            UserError: If there is no such model or prompt, the prompt fits no mention, or the frame
+                depends on how the model is reached and that is not known.
+        """
+        return ChatGrounder(
+            require_chat(context, self.stage, self.llm),
+            read_prompt(self.prompt, context.base, constants=_CONSTANTS, values=_VALUES),
+            frame=FRAMES[self.frame],
+            resize=self.resize,
+            picture_side=self._picture_side(context),
+            most_regions=self.most_regions,
+            max_tokens=self.max_tokens,
+        )
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        """Digest of the prompt.
+
+        Raises:
+            UserError: As in building: found before the run.
+        """
+        prompt = read_prompt(self.prompt, base, constants=_CONSTANTS, values=_VALUES)
+        return {"prompt": prompt.fingerprint}
+
+    def _picture_side(self, context: BuildContext) -> int | None:
+        endpoint = context.endpoints.get(self.llm)
+        if endpoint is None and FRAMES[self.frame].is_sized:
+            raise UserError(
+                f"ground.frame: {self.frame} depends on picture_side of llm {self.llm!r}, which "
+                "is not known; use norm1000, if the model knows it"
+            )
+        return None if endpoint is None else endpoint.picture_side
+
+
+class ChatGrounder:
+    """Asks one question about each mention.
+
+    Args:
+        chat: The model.
+        prompt: With a block ``user``, and ``system`` where it has one.
+        frame: What the model's numbers mean.
+        resize: How its processor resizes pictures.
+        picture_side: The longer side of pictures as sent, in pixels; ``None``: as they are.
+        most_regions: Of one mention.
+        max_tokens: Of the answer.
+    """
+
+    def __init__(
+        self,
+        chat: Chat,
+        prompt: Prompt,
+        *,
+        frame: Frame,
+        resize: Resize,
+        picture_side: int | None = None,
+        most_regions: int = 8,
+        max_tokens: int = 384,
+    ) -> None:
+        self._chat = chat
+        self._prompt = prompt
+        self._frame = frame
+        self._resize = resize
+        self._picture_side = picture_side
+        self._schema = answer_schema(frame, most_regions)
+        self._most = most_regions
+        self._constants = {"order": Given(frame.order, "ground.frame")}
+        self._max_tokens = max_tokens
+
+    def prepare(self, mentions: Sequence[Mention]) -> Sequence[Prepared]:
+        """The questions that :meth:`ground` would ask.
+
+        Raises:
+            UserError: If the prompt fails on one of them, or nobody has opened its picture.
+        """
+        return [self._prepared(mention) for mention in mentions]
+
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
+        """The places of each mention in the model's order, without scores; ``()`` for none."""
+        replies = ask_about(self._chat, mentions, self._prepared)
+        return [
+            self._regions(mention, reply) for mention, reply in zip(mentions, replies, strict=True)
+        ]
+
+    def _prepared(self, mention: Mention) -> Prepared:
+        sample, entity = mention.sample, mention.entity
+        extent = self._extent(_sides(sample))
+        values = {
+            **post_values(sample),
+            "entity": entity_value(entity),
+            "coordinates": Given(_coordinates(extent, self._frame), "ground.frame, sample.image"),
+        }
+        question = Question(
+            messages_of(self._prompt, self._constants, values, picture_of(sample)),
+            partial(read_boxes, frame=self._frame),
+            schema=self._schema,
+            max_tokens=self._max_tokens,
+        )
+        given = {**self._constants, **values}
+        return Prepared((sample.id, (entity.id,)), question, self._prompt.name, given)
+
+    def _extent(self, picture: Size) -> Size:
+        width, height = int(picture.width), int(picture.height)
+        sent = sent_size(width, height, self._picture_side or max(width, height))
+        return self._frame.extent(Size(*sent), self._resize)
+
+    def _regions(self, mention: Mention, reply: Reply | NoReply) -> tuple[Region, ...] | Issue:
+        if isinstance(reply, NoReply):
+            return issue_of("ground", mention.entity.id, reply)
+        stated: Stated = reply.value
+        picture = _sides(mention.sample)
+        extent = self._extent(picture)
+        try:
+            boxes = [self._frame.box(numbers, extent, picture) for numbers in stated[: self._most]]
+        except OutsideFrame as error:
+            message = f"{error}; does ground.frame fit the model?"
+            return Issue("ground", mention.entity.id, OUTSIDE_FRAME, message)
+        return tuple(Region(box, source=source_of(reply)) for box in dict.fromkeys(boxes))
+
+
+def read_boxes(raw: RawAnswer, *, frame: Frame) -> Stated:
+    """The boxes of an answer, as stated.
+
+    Raises:
+        Unparsable: If it is no list of boxes, or one has its edges in the wrong order.
+    """
+    stated = tuple(tuple(item["bbox_2d"]) for item in parse_json(raw, _SAID)["boxes"])
+    try:
+        for numbers in stated:
+            frame.check_order(numbers)
+    except InsideOut as error:
+        raise Unparsable(f"{error}. A box is [{frame.order}].") from error
+    return stated
+
+
+def answer_schema(frame: Frame, most_regions: int) -> dict[str, Any]:
+    """What the server is asked for.
+
+    The numbers have no bounds: a server that kept to them would bend a box into the frame, and a
+    wrong frame would go unseen.
+    """
+    number = {"type": "integer" if frame.is_whole else "number"}
+    box = {
+        "type": "object",
+        "properties": {"bbox_2d": {"type": "array", "items": number, "minItems": 4, "maxItems": 4}},
+        "required": ["bbox_2d"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"boxes": {"type": "array", "items": box, "maxItems": most_regions}},
+        "required": ["boxes"],
+        "additionalProperties": False,
+    }
+
+
+def _sides(sample: Sample) -> Size:
+    image = sample.image
+    if image is None or image.width is None or image.height is None:
+        raise UserError(f"sample {sample.id}: nobody has opened its picture")
+    return Size(image.width, image.height)
+
+
+def _coordinates(extent: Size, frame: Frame) -> str:
+    kind = "whole numbers" if frame.is_whole else "decimal numbers"
+    return (
+        f"{kind}, x from 0 at the left edge of the picture to {extent.width:g} at the right edge, "
+        f"y from 0 at the upper edge to {extent.height:g} at the lower edge"
+    )

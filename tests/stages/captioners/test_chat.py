@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chat_cases import HOSTILE, asked_text, hostile_post, picture_post
+from contracts import check_backend
+from factories import make_context
+from scripted_chat import ScriptedChat
+
+from riveg.conversation import NoReply, Picture, Question
+from riveg.errors import UserError
+from riveg.stages.captioners.chat import ChatCaptioner, ChatCaptionerConfig
+from riveg.types import Issue
+
+POST = picture_post("Ann met Rex", id="a")
+OTHER = picture_post("Bob met Ann", id="b")
+
+
+def scripted(question: Question) -> str:
+    return f"A dog beside {question.messages[-1].pictures[0].image.path}."
+
+
+def captioner(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> ChatCaptioner:
+    return ChatCaptionerConfig(**fields).build(make_context(base, chats={"main": chat}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "requests"),
+    [(scripted, 2), (lambda _: " ", 6), (lambda _: NoReply("no-answer", "busy"), 2)],
+)
+def test_contract(answer: Callable[[Question], str], requests: int) -> None:
+    chat = ScriptedChat(answer)
+    check_backend("caption", captioner(chat), [POST, OTHER])
+    assert len(chat.asked) == requests
+
+
+@pytest.mark.parametrize(
+    ("answer", "caption"),
+    [
+        ("A dog runs.", "A dog runs."),
+        (' "A dog\n runs." ', "A dog runs."),
+        ('A sign says "stop"', 'A sign says "stop"'),
+        ("{{ 7*7 }}", "{{ 7*7 }}"),
+        ('""', None),
+        ("very " * 120, None),
+    ],
+)
+def test_a_caption_is_one_line(answer: str, caption: str | None) -> None:
+    (found,) = captioner(ScriptedChat(lambda _: answer)).caption([POST])
+    if caption is None:
+        assert isinstance(found, Issue)
+        assert (found.stage, found.entity_id, found.kind) == ("caption", None, "unparsable-answer")
+    else:
+        assert found == caption
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_the_model_never_reads_the_post(text: str) -> None:
+    chat = ScriptedChat(scripted)
+    assert captioner(chat).caption([hostile_post(text), POST])[1] == "A dog beside a.jpg."
+    first, second = ([one.text for one in asked.messages] for asked in chat.asked)
+    assert first == second
+
+
+def test_what_is_asked_and_where_it_came_from() -> None:
+    (asked,) = captioner(ScriptedChat(scripted)).prepare([POST])
+    assert asked_text(asked.question) == ("Describe the picture in one sentence.")
+    assert asked.subject == ("a", ())
+    assert POST.image is not None
+    assert asked.question.messages[-1].pictures == (Picture(POST.image),)
+
+
+def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text("{% block user %}{{ text }}{% endblock %}")
+    with pytest.raises(UserError, match="needs a value for 'text'"):
+        ChatCaptionerConfig(prompt="mine.jinja").contents(tmp_path)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post, picture_post
+from contracts import check_backend
+from factories import make_context, mentions_of
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted_chat import ScriptedChat
+
+from riveg.conversation import NoReply, Picture, Question, RawAnswer, Unparsable
+from riveg.errors import UserError
+from riveg.stages.entailers.chat import (
+    ChatEntailer,
+    ChatEntailerConfig,
+    Verdict,
+    read_verdict,
+)
+from riveg.types import Entailment, Issue
+
+POST = picture_post("Ever Given meets Rex", [(0, 2, "VESSEL"), (3, 4, "PER")], id="a")
+OTHER = picture_post("Ann met Bob", [(0, 1, "PER"), (2, 3, "PER")], id="b")
+
+YES_80 = (("Yes", math.log(0.5)), (" yes", math.log(0.1)), ("No", math.log(0.15)), ("It", -1.4))
+
+
+def scripted(question: Question) -> RawAnswer:
+    shown = "Does the picture show Rex?" not in asked_text(question)
+    return RawAnswer("Yes" if shown else "No.", "stop", YES_80 if shown else (("No", -0.1),))
+
+
+def entailer(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> ChatEntailer:
+    return ChatEntailerConfig(**fields).build(make_context(base, chats={"main": chat}))
+
+
+def entail(answer: str | RawAnswer, **fields: Any) -> Entailment | Issue:
+    return entailer(ScriptedChat(lambda _: answer), **fields).entail(mentions_of(OTHER))[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "requests"),
+    [
+        (scripted, 4),
+        (lambda _: "no", 4),
+        (lambda _: "perhaps", 12),
+        (lambda _: NoReply("no-answer", "busy"), 4),
+    ],
+)
+def test_contract(answer: Callable[[Question], str], requests: int) -> None:
+    chat = ScriptedChat(answer)
+    check_backend("entail", entailer(chat), mentions_of(POST, OTHER))
+    assert len(chat.asked) == requests
+
+
+def test_the_first_token_gives_the_probability_and_the_threshold_decides() -> None:
+    source = "chat:log-probability"
+    answer = RawAnswer("Yes", "stop", YES_80)
+    assert entail(answer) == Entailment(0.8, True, source)
+    assert entail(answer, threshold=0.8) == Entailment(0.8, True, source)
+    assert entail(answer, threshold=0.81) == Entailment(0.8, False, source)
+
+
+@pytest.mark.parametrize(
+    ("answer", "entailment"),
+    [
+        ("yes", Entailment(None, True, "chat:word")),
+        ("**No**, it does not.", Entailment(None, False, "chat:word")),
+    ],
+)
+def test_without_log_probabilities_the_word_decides(answer: str, entailment: Entailment) -> None:
+    assert entail(answer, threshold=0.99) == entailment
+
+
+@pytest.mark.parametrize(
+    ("text", "first_token", "verdict", "reason"),
+    [
+        ("Yes", YES_80, (True, 0.8), "the plain case"),
+        (" yes.", (("\u0120yes", -0.1), ("\u2581No", -40.0)), (True, 1.0), "byte-level marks"),
+        ("Yes, a man in", YES_80, (True, 0.8), "a talkative model that was stopped"),
+        ("", YES_80, (None, 0.8), "log-probabilities alone"),
+        ("The answer is no.", (("The", -0.1), (" Yes", -9.0)), (False, None), "another first word"),
+        ("Yes", (("Y", -0.1),), (True, None), "a word in two tokens"),
+        ('"YES"', (), (True, None), "quotation marks and case"),
+    ],
+)
+def test_what_an_answer_says(
+    text: str,
+    first_token: tuple[tuple[str, float], ...],
+    verdict: tuple[bool | None, float | None],
+    reason: str,
+) -> None:
+    found = read_verdict(RawAnswer(text, "stop", first_token))
+    assert found.says_yes == verdict[0], reason
+    assert found.probability == pytest.approx(verdict[1]), reason
+
+
+@pytest.mark.parametrize(
+    "text", ["perhaps", "Either yes or no.", "Nothing", "eyes", "{}", '{"e1": 1}']
+)
+def test_neither_or_both_is_no_answer(text: str) -> None:
+    with pytest.raises(Unparsable, match="one word and nothing else: yes or no"):
+        read_verdict(RawAnswer(text, "stop", YES_80))
+
+
+@given(st.text(max_size=20), st.lists(st.tuples(st.text(max_size=4), st.floats(max_value=1))))
+def test_any_answer_is_a_verdict_or_refused(
+    text: str, first_token: list[tuple[str, float]]
+) -> None:
+    try:
+        verdict = read_verdict(RawAnswer(text, "stop", tuple(first_token)))
+    except Unparsable:
+        return
+    assert isinstance(verdict, Verdict)
+    assert verdict.probability is None or 0 <= verdict.probability <= 1
+    assert verdict.says_yes is not None or verdict.probability is not None
+
+
+def test_a_re_ask_is_told() -> None:
+    def better_later(question: Question) -> str:
+        return "no" if len(question.messages) > 2 else "hard to say"
+
+    answer = entailer(ScriptedChat(better_later)).entail(mentions_of(OTHER))[0]
+    assert answer == Entailment(None, False, "chat:word:re-asked")
+
+
+def test_without_an_answer_it_is_an_issue_of_its_own() -> None:
+    answers = entailer(ScriptedChat(lambda _: "perhaps")).entail(mentions_of(OTHER))
+    assert [answer.entity_id for answer in answers if isinstance(answer, Issue)] == ["e0", "e1"]
+    assert answers[0].kind == "unparsable-answer"
+
+
+def test_picture_phrase_and_own_types_reach_the_model() -> None:
+    first, *rest = POST.entities or ()
+    told = replace(first, expression="container ship", description="Green hull, stacked boxes.")
+    chat = ScriptedChat(scripted)
+    context = make_context(chats={"main": chat}, labels=OWN_TYPES)
+    ChatEntailerConfig().build(context).entail(mentions_of(replace(POST, entities=(told, *rest))))
+    opening, asked = chat.asked[0].messages
+    assert "- VESSEL: a ship or boat by name (such as Titanic, Ever Given)" in opening.text
+    assert "- SPONSOR: who pays for an event" in opening.text
+    assert POST.image is not None
+    assert asked.pictures == (Picture(POST.image),)
+    assert "Name: Ever Given [VESSEL]\nWhat to look for: container ship\n" in asked.text
+    assert "How it looks: Green hull, stacked boxes." in asked.text
+    assert "What to look for" not in asked_text(chat.asked[1])
+    assert chat.asked[0].first_tokens == 20
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_post_changes_nothing_outside_its_own_row(text: str) -> None:
+    alone, beside = ScriptedChat(scripted), ScriptedChat(scripted)
+    expected = entailer(alone).entail(mentions_of(OTHER))
+    found = entailer(beside).entail(mentions_of(hostile_post(text), OTHER))
+    assert found[2:] == expected
+    assert [one.messages for one in beside.asked[-2:]] == [one.messages for one in alone.asked]
+    assert {one.messages[0] for one in beside.asked} == {alone.asked[0].messages[0]}
+
+
+def test_what_is_asked_and_where_it_came_from() -> None:
+    (entity, *_) = POST.entities or ()
+    told = replace(entity, expression="container ship", description="Green hull.")
+    sample = replace(POST, entities=(told,), caption="a ship in a canal")
+    (asked,) = entailer(ScriptedChat(scripted)).prepare(mentions_of(sample))
+    assert asked_text(asked.question) == (
+        "<post>\nText: Ever Given meets Rex\nCaption: a ship in a canal\n</post>\n"
+        "Name: Ever Given [VESSEL]\nWhat to look for: container ship\nHow it looks: Green hull.\n"
+        "Does the picture show Ever Given? Answer yes or no."
+    )
+    assert asked.subject == ("a", ("e0",))
+    assert asked.given["entity"].value["expression"] == "container ship"
+
+
+def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text("{% block user %}{{ entitty }}{% endblock %}")
+    with pytest.raises(UserError, match="did you mean entity"):
+        ChatEntailerConfig(prompt="mine.jinja").contents(tmp_path)
