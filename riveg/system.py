@@ -137,7 +137,7 @@ class System:
         folder = RunFolder(Path(out))
         for step in steps:
             require_packages(step)
-        _require_pictures(steps, source)
+        require_pictures(steps, source)
         with folder.lock():
             return self._run_locked(source, folder, steps, limit, retry_failed, progress)
 
@@ -150,10 +150,10 @@ class System:
         retry_failed: bool,
         progress: Progress | None,
     ) -> RunReport:
-        _require_same_origin(folder, self.config, source)
+        require_same_origin(folder, self.config, source)
         progress = progress or Silence()
         images = ImageLoader(source.image_roots)
-        gold = _gold_of(source, steps)
+        gold = gold_of(source, steps)
         with self._models(folder.path, images, progress.note) as (models, release):
             context = BuildContext(
                 images=images,
@@ -321,7 +321,12 @@ def resolved_text(config: SystemConfig) -> str:
     return text
 
 
-def _gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:
+def gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:
+    """The gold by sample id that oracle stages look at; nothing where there is no such stage.
+
+    Raises:
+        UserError: If they want gold and the data has none.
+    """
     if not any(step.config.oracle for step in steps):
         return {}
     gold = {item.sample_id: item for item in source.gold()}
@@ -330,7 +335,12 @@ def _gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:
     return gold
 
 
-def _require_pictures(steps: Sequence[Step], source: DataSource) -> None:
+def require_pictures(steps: Sequence[Step], source: DataSource) -> None:
+    """Makes sure, before a run, that one of the picture folders is there where stages need it.
+
+    Raises:
+        UserError: If none is.
+    """
     needing = [step.stage.name for step in steps if step.config.needs_picture]
     if not needing or not source.image_roots or any(root.is_dir() for root in source.image_roots):
         return
@@ -342,7 +352,12 @@ def _require_pictures(steps: Sequence[Step], source: DataSource) -> None:
     )
 
 
-def _require_same_origin(folder: RunFolder, config: SystemConfig, source: DataSource) -> None:
+def require_same_origin(folder: RunFolder, config: SystemConfig, source: DataSource) -> None:
+    """Makes sure that a run folder is of this system and these data, if it is of any.
+
+    Raises:
+        UserError: If it is of others.
+    """
     manifest = folder.read_manifest()
     for key, now in (
         ("system", config.name),

@@ -165,8 +165,8 @@ class Exchange:
         if self._given_up >= _GIVEN_UP_IN_A_ROW:
             count, self._given_up = self._given_up, 0
             raise ServerGone(
-                f"{self._addresses.shown} failed at {count} questions in a row: {fault}; see to the "
-                "server (answers so far are kept), then start the same command again"
+                f"{self._addresses.shown} failed at {count} questions in a row: {fault}; see to "
+                "the server (answers so far are kept), then start the same command again"
             )
         return NoReply("no-answer", f"{self._endpoint.tries} tries failed; the last: {fault}")
 

@@ -1,11 +1,15 @@
 """Runs a command and sees to its end: nothing of it outlives the process that wanted it.
 
     python -I guard.py GRACE_S COMMAND [ARGUMENT ...]
+    python -I guard.py GRACE_S --watch
 
 Standard input is a pipe that the owner holds. When it closes, because the owner says so or because
 it was killed, the command's whole process group is asked to end, and killed after ``GRACE_S``
 seconds. When the command ends by itself, what is left of its group is ended the same way. The exit
 code is the command's, 128 + N where a signal N ended it, 127 where it could not be started.
+
+With ``--watch`` it runs nothing: the owner writes the ids of processes that it has started, a line
+each, which are ended if the pipe closes before a line ``done``.
 
 A process of its own, because nobody can clean up after a SIGKILL of himself; a file of the standard
 library alone, because it must be there at once. Where the platform can, the command is told to end
@@ -14,6 +18,7 @@ when its guard does, and orphans of the group come to the guard.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -34,6 +39,8 @@ def main(arguments: list[str]) -> int:
     """Runs the command until it ends or the pipe closes; its exit code."""
     grace_s, command = float(arguments[0]), arguments[1:]
     _ignore_signals()
+    if command == ["--watch"]:
+        return _watch(grace_s)
     _prctl(_SUBREAPER, 1)
     owner = os.getppid()
     try:
@@ -54,6 +61,29 @@ def main(arguments: list[str]) -> int:
     _end_group(child, grace_s)
     code = child.wait()
     return 128 - code if code < 0 else code
+
+
+def _watch(grace_s: float) -> int:
+    """Waits for the owner's end, then ends what it has named; 0."""
+    words = sys.stdin.read().split()  # all that it writes until the pipe closes
+    if "done" in words:
+        return 0
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for word in words:
+            with contextlib.suppress(OSError):
+                os.kill(int(word), number)
+        deadline = time.monotonic() + grace_s
+        while time.monotonic() < deadline and any(_is_there(int(word)) for word in words):
+            time.sleep(_TICK_S)
+    return 0
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _ignore_signals() -> None:

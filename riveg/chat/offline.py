@@ -6,9 +6,12 @@ has put on file is not asked of the other.
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import logging
+import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from riveg.answers import AnswerStore, StoredAnswer
+from riveg.chat import guard
 from riveg.chat.interview import Interview
 from riveg.chat.parsing import spoken_token, whole_characters, without_thoughts
 from riveg.chat.pictures import EncodedPictures, PictureEncoder
@@ -25,8 +29,6 @@ from riveg.conversation import NoReply, Question, RawAnswer, Reply, TokenCount, 
 from riveg.endpoints import Endpoint
 from riveg.errors import ImageFault, MissingExtra, RivegError
 from riveg.protocols import PictureSource
-
-log = logging.getLogger(__name__)
 
 _BATCH = 512
 """Conversations given to vLLM at once; the answers are on file after each batch."""
@@ -67,6 +69,7 @@ class OfflineChat:
         self._tokens = TokenCounter(endpoint, self._pictures)
         self._lock = threading.Lock()
         self._engine: Any = None
+        self._watch: EngineWatch | None = None
 
     @property
     def model(self) -> str:
@@ -117,6 +120,9 @@ class OfflineChat:
                 engine.llm_engine.engine_core.shutdown()
                 del engine
                 gc.collect()
+            if self._watch is not None:
+                self._watch.dismiss()
+                self._watch = None
 
     def _on_file_or_open(self, question: Question) -> Reply | NoReply | _Open:
         try:
@@ -178,7 +184,7 @@ class OfflineChat:
 
     def _say(self, asked: Sequence[_Open]) -> Sequence[_Said | NoReply]:
         if self._engine is None:
-            self._engine = _load(self._endpoint)
+            self._engine, self._watch = _load(self._endpoint)
         started = time.monotonic()
         try:
             outputs = self._engine.chat(
@@ -222,6 +228,57 @@ class OfflineChat:
         return SamplingParams(**settings)
 
 
+class EngineWatch:
+    """Ends the processes that start in its ``with`` block, if this process is killed later.
+
+    vLLM's engine is a process that waits for its owner for ever.
+    """
+
+    def __init__(self) -> None:
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, "5", "--watch"],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._before = _children()
+        self._named: set[int] = set()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._name_children, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def dismiss(self) -> None:
+        """Nothing is left to be ended."""
+        self._write("done")
+        self._guard.communicate()
+
+    def _name_children(self) -> None:
+        # Loading takes minutes, in which this process may be killed too.
+        while not self._done.wait(0.1):
+            self._name()
+        self._name()
+
+    def _name(self) -> None:
+        for number in _children() - self._before - self._named:
+            self._named.add(number)
+            self._write(str(number))
+
+    def _write(self, word: str) -> None:
+        assert self._guard.stdin is not None
+        with contextlib.suppress(OSError):  # a guard that somebody has killed
+            self._guard.stdin.write(f"{word}\n".encode())
+            self._guard.stdin.flush()
+
+
+def _children() -> set[int]:
+    return {child.pid for child in multiprocessing.active_children() if child.pid is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class _Open:
     """A question that is not on file."""
@@ -233,8 +290,8 @@ class _Open:
     position: int = 0
 
 
-def _load(endpoint: Endpoint) -> Any:
-    """The engine with the model's weights.
+def _load(endpoint: Endpoint) -> tuple[Any, EngineWatch]:
+    """The engine with the model's weights, and what ends it if this process is killed.
 
     Raises:
         MissingExtra: If vLLM is not there.
@@ -246,13 +303,19 @@ def _load(endpoint: Endpoint) -> Any:
         from vllm import LLM
     except ImportError as error:
         raise MissingExtra(f"the model {endpoint.model}", "vllm", "vllm") from error
+    watch = EngineWatch()
     try:
-        return LLM(model=endpoint.model, revision=endpoint.revision, **endpoint.options)
-    except Exception as error:
+        with watch:
+            engine = LLM(model=endpoint.model, revision=endpoint.revision, **endpoint.options)
+    except BaseException as error:
+        watch.dismiss()
+        if not isinstance(error, Exception):
+            raise
         raise RivegError(
             f"vllm-offline: {endpoint.model} cannot be loaded: {_line(error)}; what vllm printed "
             "before says more"
         ) from error
+    return engine, watch
 
 
 def _said(output: Any, first_tokens: int, seconds: float) -> _Said:

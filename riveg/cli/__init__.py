@@ -20,6 +20,7 @@ from riveg.cli import (
     evaluate,
     export,
     predict,
+    prompt_debug,
     report,
     run,
     show,
@@ -43,6 +44,7 @@ app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)
 app.command("export")(export.export)
 app.command("report")(report.report)
+app.command("prompt-debug")(prompt_debug.prompt_debug)
 app.command("validate")(validate.validate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(show.app, name="show")

@@ -9,10 +9,12 @@ DOCUMENTS = {
     "record": "riveg.types:Sample",
     "evaluation": "riveg.evaluation.evaluate:Evaluation",
     "comparison": "riveg.evaluation.comparison:Comparison",
+    "prompt-debug": "riveg.prompt_debug.document:PromptDebug",
     "export": "riveg.exports.document:ExportDocument",
     "data-check": "riveg.datasets.check:Report",
 }
-"""Documents by name: ``predict --json``, ``eval``, ``compare``, ``export``, ``data check``."""
+"""Documents by name: ``predict --json``, ``eval``, ``compare``, ``prompt-debug``,
+``export``, ``data check``."""
 
 
 def schema_of(name: str) -> dict[str, Any]:

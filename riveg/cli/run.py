@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from riveg.config import SystemConfig
+    from riveg.datasets.dataset import Dataset
     from riveg.execution import RunReport
     from riveg.types import Sample
 
@@ -39,6 +41,9 @@ def run(
     overlays: int | None = typer.Option(
         None, min=0, help="Draw the answers over the first N pictures."
     ),
+    dry: bool = typer.Option(
+        False, "--dry-run", help="Ask no language model; count requests, tokens and cost."
+    ),
 ) -> None:
     """Run a system over a dataset. Interrupted, the same command goes on where it stopped."""
     from riveg.cli.progress import RichProgress
@@ -56,6 +61,9 @@ def run(
         typer.echo(f"riveg: {source.name}: {note}", err=True)
     name = f"{config.name}-{source.name}" + (f"-{split}" if split else "")
     folder = out or Path("runs") / name
+    if dry:
+        _count_requests(config, source, folder, limit, until, retry_failed=retry_failed)
+        return
     with RichProgress() as progress:
         report = loaded.run(
             source,
@@ -73,6 +81,32 @@ def run(
         typer.echo(f"note      {note}")
     if report.error_rate > allowed:
         raise typer.Exit(1)
+
+
+def _count_requests(
+    config: SystemConfig,
+    source: Dataset,
+    folder: Path,
+    limit: int | None,
+    until: str | None,
+    *,
+    retry_failed: bool,
+) -> None:
+    from riveg.cli.dry_run import print_dry_run
+    from riveg.cli.progress import RichProgress
+    from riveg.dry_run import dry_run
+
+    with RichProgress() as progress:
+        found = dry_run(
+            config,
+            source,
+            folder,
+            limit=limit,
+            until=until,
+            retry_failed=retry_failed,
+            progress=progress,
+        )
+    print_dry_run(found)
 
 
 def _print_report(

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from riveg.config import Step
+    from riveg.endpoints import Endpoint
+    from riveg.prompts import Prompt
     from riveg.results import StageAnswer
 
 app = typer.Typer(no_args_is_help=True, help="What exists, and what a run holds.")
@@ -56,15 +59,90 @@ def backends() -> None:
 
 
 @app.command()
-def prompts() -> None:
-    """The prompts that come with riveg."""
+def prompts(
+    name: str | None = typer.Argument(
+        None, help="A prompt, or a .jinja file: shows its variables and its text."
+    ),
+) -> None:
+    """The prompts that come with riveg; with a name, everything about one."""
     from riveg.prompts import load_prompt, shipped_prompts
 
+    if name is not None:
+        _print_prompt(load_prompt(name))
+        return
     table = Rows("prompt", "variables", "fingerprint")
-    for name in shipped_prompts():
-        prompt = load_prompt(name)
-        table.add(name, ", ".join(sorted(prompt.variables)), prompt.fingerprint[:12])
+    for known in shipped_prompts():
+        prompt = load_prompt(known)
+        table.add(known, ", ".join(sorted(prompt.variables)), prompt.fingerprint[:12])
     table.print()
+
+
+def _print_prompt(prompt: Prompt) -> None:
+    from rich.text import Text
+
+    from riveg.cli.tables import plain, stdout
+    from riveg.cli.visible import visible
+
+    console = stdout()
+    console.print(plain(prompt.name), style="bold")
+    console.print(plain(f"file         {prompt.path}"), soft_wrap=True)
+    console.print(plain(f"fingerprint  {prompt.fingerprint}"), soft_wrap=True)
+    console.print()
+    blocks = Rows("block", "variables")
+    for block, variables in prompt.blocks.items():
+        blocks.add(block, ", ".join(sorted(variables)) or "-")
+    blocks.print()
+    for title, text in (("about", prompt.about), ("text", _body(prompt))):
+        if text:
+            console.print()
+            console.print(title, style="bold")
+            console.print(Text(visible(text, keep="\n"), overflow="fold"))
+
+
+def _body(prompt: Prompt) -> str:
+    """The file's text, without the comment at its head, which is shown above it."""
+    head, end, rest = prompt.source.partition("#}")
+    return rest.strip("\n") if end and prompt.about and prompt.about in head else prompt.source
+
+
+@app.command()
+def models(
+    system: str | None = typer.Argument(None, help="Only those of this system, or YAML file."),
+) -> None:
+    """The language models that systems ask: ids, pinned revisions, licences, gated or not."""
+    from riveg.cli.tables import plain, stdout
+    from riveg.config import load_config, shipped_systems
+
+    console = stdout()
+    named = (system,) if system is not None else tuple(shipped_systems())
+    configs = [config for config in map(load_config, named) if config.llm]
+    for config in configs:
+        console.print(plain(config.name), style="bold")
+        table = Rows("llm", "model", "licence", "gated", "reached by")
+        for llm, endpoint in config.llm.items():
+            revision = f" @ {endpoint.revision[:12]}" if endpoint.revision else ""
+            licence, gated = endpoint.licence or "not said", "yes" if endpoint.gated else "no"
+            table.add(llm, endpoint.model + revision, licence, gated, _reached_by(endpoint))
+        table.print()
+        for llm in config.llm:
+            stages = [step.stage.name for step in config.steps if _asks(step) == llm]
+            told = f"{llm} is asked by {', '.join(stages) or 'no stage'}"
+            console.print(plain(told), style="dim")
+        console.print()
+    if not configs:
+        console.print(plain(f"{system or 'no shipped system'} asks no language model"))
+
+
+def _asks(step: Step) -> str | None:
+    from riveg.config import LLM_FIELD
+
+    return getattr(step.config, LLM_FIELD, None)
+
+
+def _reached_by(endpoint: Endpoint) -> str:
+    if endpoint.serve is not None:
+        return f"serve: {endpoint.serve.engine}"
+    return ", ".join(endpoint.base_urls) or endpoint.engine
 
 
 @app.command()

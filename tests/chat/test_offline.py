@@ -23,17 +23,17 @@ import json, os, sys
 from pathlib import Path
 from chat.questions import named, visible
 from factories import NoPictures
-from marked_processes import command_of, marked_processes
+from marked_processes import command_of, members_of
 from riveg.answers import AnswerStore
 from riveg.chat.models import Models
 from riveg.endpoints import Endpoint
 
-folder, marker = Path(sys.argv[1]), os.environ["MARKER"]
+folder = Path(sys.argv[1])
 endpoint = Endpoint.model_validate_json(sys.argv[2])
 
 def engine_processes():
     # Python's own tracker of shared memory stays until the interpreter's end.
-    found = marked_processes(marker)
+    found = members_of(os.getpid())
     return [number for number in found if b"resource_tracker" not in command_of(number)]
 
 with AnswerStore(folder / "answers.sqlite") as store:
@@ -96,6 +96,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             text=True,
             check=False,
             timeout=300,
+            start_new_session=True,
         )
     finally:
         end_marked(marker)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from marked_processes import command_of, end_marked, gone_within, marked_processes
 
+from riveg.chat import guard
 from riveg.chat.server import Server, arguments_of, launcher, readable, reasons
 from riveg.endpoints import Endpoint, Serve
 from riveg.errors import RivegError, UserError
@@ -265,3 +266,20 @@ def test_a_server_does_not_outlive_its_guard(little: Little) -> None:
         (guard,) = [number for number in started if b"guard.py" in command_of(number)]
         os.kill(guard, signal.SIGKILL)
         assert gone_within(started, 5)
+
+
+@pytest.mark.parametrize(
+    ("word", "ended"), [("", True), ("done\n", False)], ids=["owner-gone", "dismissed"]
+)
+def test_a_watched_process_ends_with_its_owner_unless_that_says_otherwise(
+    word: str, ended: bool
+) -> None:
+    watched = [sys.executable, "-c", "import time; time.sleep(600)"]
+    watch = [sys.executable, "-I", "-S", guard.__file__, "0.3", "--watch"]
+    with (
+        subprocess.Popen(watched) as process,
+        subprocess.Popen(watch, stdin=subprocess.PIPE, text=True) as watching,
+    ):
+        watching.communicate(f"{process.pid}\n{word}")
+        assert (process.poll() is not None or gone_within([process.pid], 2 * ended)) == ended
+        process.kill()

@@ -1,0 +1,184 @@
+"""What is it worth that the long constant part of a prompt comes first?
+
+Starts vLLM with a tiny model of random weights (or the model given) and asks it for the expressions
+of made-up posts, once as riveg does, with the instructions and examples before the post, and once
+with the same words in the other order. Two rounds of each, in turns, no post asked about twice. The
+rates of prefix-cache hits are the server's own, from its ``/metrics``.
+
+    python benchmarks/language_model.py [--posts 100] [--model FOLDER] [--command "vllm serve"]
+
+Without ``--command`` the server is that of ``.venv-llm``, which ``make llm-env`` builds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from riveg.answers import AnswerStore
+from riveg.chat.client import HttpChat
+from riveg.chat.server import Server
+from riveg.conversation import Message, Question, RawAnswer
+from riveg.endpoints import USUAL_LABELS, Endpoint, Serve
+from riveg.images import ImageLoader
+from riveg.prompts import load_prompt
+from riveg.protocols import Mention
+from riveg.stages.rewriters.chat import ChatRewriter
+from riveg.text import join_tokens
+from riveg.types import Entity, Sample, Span
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = Path(os.environ.get("RIVEG_LLM_PYTHON") or ROOT / ".venv-llm" / "bin" / "python")
+ON_CPU = ("--dtype", "float32", "--max-model-len", "8192", "--enforce-eager")
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+ROUNDS = 2
+ORDERS = ("constant part first", "constant part last")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one order came to."""
+
+    requests: int
+    seconds: float
+    hits: float
+    tokens: float
+
+    def __add__(self, other: Measured) -> Measured:
+        return Measured(
+            self.requests + other.requests,
+            self.seconds + other.seconds,
+            self.hits + other.hits,
+            self.tokens + other.tokens,
+        )
+
+
+def make_post(number: int) -> Sample:
+    """A post with one name; no two are alike from the first word on."""
+    tokens = (f"{number}", "days", "until", "we", "see", f"Nairobi{number}", "again")
+    text, offsets = join_tokens(tokens)
+    name = Entity("e0", tokens[5], "LOC", Span(5, 6))
+    return Sample(str(number), text, tokens, offsets, None, entities=(name,))
+
+
+def read_anything(raw: RawAnswer) -> str:
+    """Random weights say nothing that could be read."""
+    return raw.text
+
+
+def make_questions(chat: HttpChat, numbers: range, order: str) -> list[Question]:
+    """The rewriter's own questions, or their words in the other order; answers are cut short."""
+    rewriter = ChatRewriter(chat, load_prompt("rewrite/visual.v1"), labels=USUAL_LABELS)
+    posts = [make_post(number) for number in numbers]
+    mentions = [Mention(post, entity) for post in posts for entity in post.entities or ()]
+    questions = []
+    for prepared in rewriter.prepare(mentions):
+        messages = prepared.question.messages
+        if order == ORDERS[1]:
+            text = "\n\n".join(message.text for message in reversed(messages))
+            messages = (Message("user", text),)
+        questions.append(
+            replace(
+                prepared.question,
+                messages=messages,
+                parse=read_anything,
+                schema=None,
+                max_tokens=8,
+            )
+        )
+    return questions
+
+
+def read_counters(url: str) -> tuple[float, float]:
+    """Prompt tokens found in the prefix cache so far, and all that were looked up."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{url.removesuffix('/v1')}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    found = {}
+    for name in ("hits", "queries"):
+        line = re.search(rf"^vllm:prefix_cache_{name}_total\{{.*\}} (\S+)$", text, re.MULTILINE)
+        found[name] = float(line[1]) if line else float("nan")
+    return found["hits"], found["queries"]
+
+
+def measure(chat: HttpChat, url: str, questions: Sequence[Question]) -> Measured:
+    """Asks all at once."""
+    hits, tokens = read_counters(url)
+    started = time.perf_counter()
+    chat.ask(questions)
+    seconds = time.perf_counter() - started
+    hits_after, tokens_after = read_counters(url)
+    return Measured(len(questions), seconds, hits_after - hits, tokens_after - tokens)
+
+
+def compare(chat: HttpChat, url: str, posts: int) -> dict[str, Measured]:
+    """Both orders, in turns."""
+    total = {order: Measured(0, 0.0, 0.0, 0.0) for order in ORDERS}
+    start = 0
+    for round_number in range(ROUNDS + 1):
+        for order in ORDERS:
+            size = posts // ROUNDS if round_number else 8
+            found = measure(chat, url, make_questions(chat, range(start, start + size), order))
+            start += size
+            if round_number:  # the first is to warm up
+                total[order] += found
+    return total
+
+
+def print_table(found: dict[str, Measured]) -> None:
+    """Requests a second and cache hits of both, and their ratio."""
+    print(f"{'':<22}{'requests':>9}{'tokens each':>13}{'cache hits':>12}{'requests/s':>12}")
+    for order, one in found.items():
+        rate = one.requests / one.seconds
+        tokens, hits = one.tokens / one.requests, one.hits / one.tokens
+        print(f"{order:<22}{one.requests:>9}{tokens:>13.0f}{hits:>12.1%}{rate:>12.1f}")
+    first, last = (found[order] for order in ORDERS)
+    ratio = (first.requests / first.seconds) / (last.requests / last.seconds)
+    print(f"ratio of requests/s: {ratio:.2f}")
+
+
+def main() -> None:
+    """Reads the arguments, starts the server, prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--posts", type=int, default=100, help="of each order")
+    parser.add_argument("--model", help="hub id or folder; default: a tiny one, made on the spot")
+    parser.add_argument("--command", help="the server's launcher, for example: vllm serve")
+    parser.add_argument("--arguments", default=shlex.join(ON_CPU), help="more for the launcher")
+    wanted = parser.parse_args()
+    module = (str(PYTHON), "-m", "vllm.entrypoints.openai.api_server")
+    with tempfile.TemporaryDirectory() as folder:
+        model = wanted.model or str(Path(folder) / "tiny-random-qwen")
+        if wanted.model is None:
+            script = ROOT / "tests" / "tiny_language_model.py"
+            subprocess.run([PYTHON, script, model], check=True, capture_output=True)
+        serve = Serve(
+            command=tuple(shlex.split(wanted.command)) if wanted.command else module,
+            arguments=tuple(shlex.split(wanted.arguments)),
+            environment=ENVIRONMENT,
+        )
+        endpoint = Endpoint(model=model, serve=serve, re_asks=0)
+        with Server(endpoint, say=print) as server, AnswerStore(None) as store:
+            url = server.start()
+            chat = HttpChat(
+                endpoint,
+                store=store,
+                images=ImageLoader([]),
+                urls=lambda: (url,),
+                api_key=lambda: server.api_key,
+            )
+            found = compare(chat, url, wanted.posts)
+            chat.close()
+        print_table(found)
+
+
+if __name__ == "__main__":
+    main()

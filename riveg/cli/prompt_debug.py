@@ -1,0 +1,186 @@
+"""``riveg prompt-debug``: what a prompt makes of a few posts, and what another would change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from riveg.config import SystemConfig
+    from riveg.prompt_debug.debugger import PromptDebugger
+    from riveg.prompt_debug.document import PromptDebug
+    from riveg.prompt_debug.posts import Posts
+
+_ANSWERS = Path("runs") / "prompt-debug" / "answers.sqlite"
+
+
+def prompt_debug(
+    system: str = typer.Argument(help="A shipped system or a YAML file."),
+    data: str | None = typer.Option(None, help="A dataset, as for riveg run."),
+    split: str | None = typer.Option(None, help="Split of the dataset."),
+    images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
+    ids: str | None = typer.Option(None, metavar="A,B", help="The posts with these ids."),
+    sample: int | None = typer.Option(
+        None, min=1, metavar="N", help="N posts drawn at random, the same each time."
+    ),
+    run: Path | None = typer.Option(
+        None, help="A run folder: its records before the stage, and its answers."
+    ),
+    text: str | None = typer.Option(None, help="A post's text."),
+    image: Path | None = typer.Option(None, help="With --text: its picture."),
+    caption: str | None = typer.Option(None, help="With --text: what the picture shows."),
+    stage: str | None = typer.Option(
+        None, help="The stage (default: rewrite, or the first that asks a language model)."
+    ),
+    prompt: str | None = typer.Option(
+        None, metavar="FILE", help="Look at this prompt, not at the system's."
+    ),
+    diff: str | None = typer.Option(
+        None, metavar="FILE", help="Compare with this prompt, answer by answer."
+    ),
+    ask: bool = typer.Option(False, "--ask", help="Send the questions that have no answer yet."),
+    watch: bool = typer.Option(
+        False, "--watch", help="Show it anew whenever a prompt file is saved; ends with Ctrl-C."
+    ),
+    html: Path | None = typer.Option(None, metavar="FILE", help="Write it as a page, too."),
+    answers: Path | None = typer.Option(
+        None, metavar="FILE", help=f"Where answers are kept (default: {_ANSWERS}, or the run's)."
+    ),
+    gold: str | None = typer.Option(None, help="With --run: the dataset whose gold judges it."),
+    overrides: list[str] = typer.Option(
+        [], "--set", metavar="STAGE.KEY=VALUE", help="Change the system; may be repeated."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print everything as JSON."),
+) -> None:
+    """Show what a prompt makes of posts: messages, answers. Sends nothing without --ask."""
+    from riveg.config import load_config
+    from riveg.errors import UserError
+    from riveg.prompt_debug.debugger import debugged_step, upstream_of
+    from riveg.prompt_debug.posts import post_of_text
+
+    config = load_config(system, overrides)
+    step = debugged_step(config, stage)
+    chosen = [one.strip() for one in (ids or "").split(",") if one.strip()]
+    given = [name for name, value in (("run", run), ("text", text)) if value is not None]
+    if (data is not None and given) or len(given) > 1:
+        raise UserError("say one of --data, --run and --text")
+    if text is not None:
+        posts = post_of_text(text, image, caption)
+    elif run is not None:
+        posts = _of_run(run, upstream_of(config, step), chosen, sample, gold, split)
+    else:
+        posts = _of_data(config, data, split, images, chosen, sample)
+    kept = answers or (_ANSWERS if run is None else run / _ANSWERS.name)
+    prompts = [prompt] if diff is None else [prompt, diff]
+    with _debugger(config, posts, kept, step.stage.name, asks=ask) as debugger:
+        show = _shower(html, images=posts.image_roots, as_json=as_json)
+        if watch:
+            _watch(debugger, prompts, show)
+        else:
+            show(debugger.look(*prompts))
+
+
+def _of_data(
+    config: SystemConfig,
+    data: str | None,
+    split: str | None,
+    images: Path | None,
+    ids: list[str],
+    sample: int | None,
+) -> Posts:
+    from riveg.datasets import open_dataset
+    from riveg.errors import UserError
+    from riveg.prompt_debug.posts import posts_of_data
+
+    named = data or config.data
+    if named is None:
+        raise UserError(f"{config.file}: names no data; say which with --data, --run or --text")
+    return posts_of_data(open_dataset(named, split=split, images=images), ids=ids, sample=sample)
+
+
+def _of_run(
+    folder: Path,
+    upstream: tuple[str, ...],
+    ids: list[str],
+    sample: int | None,
+    gold: str | None,
+    split: str | None,
+) -> Posts:
+    from riveg.prompt_debug.posts import posts_of_run
+
+    return posts_of_run(folder, upstream, ids=ids, sample=sample, gold=gold, split=split)
+
+
+@contextmanager
+def _debugger(
+    config: SystemConfig, posts: Posts, answers: Path, stage: str, *, asks: bool
+) -> Iterator[PromptDebugger]:
+    from riveg.answers import AnswerStore
+    from riveg.chat.models import Models
+    from riveg.images import ImageLoader
+    from riveg.prompt_debug.debugger import PromptDebugger
+
+    if asks:
+        answers.parent.mkdir(parents=True, exist_ok=True)
+    images = ImageLoader(posts.image_roots)
+    with (
+        AnswerStore(answers) as store,
+        Models(config.llm, store=store, images=images, say=_say) as chats,
+    ):
+        yield PromptDebugger(config, posts, chats, images, stage=stage, asks=asks)
+
+
+def _say(text: str) -> None:
+    from riveg.cli.visible import visible
+
+    typer.echo(visible(text), err=True)
+
+
+def _shower(
+    html: Path | None, *, images: tuple[Path, ...], as_json: bool
+) -> Callable[[PromptDebug], None]:
+    def show(found: PromptDebug) -> None:
+        from riveg.cli.json_output import write_json
+        from riveg.cli.prompt_sheet import print_prompt_debug
+        from riveg.prompt_debug.builder import write_page
+
+        if html is not None:
+            write_page(found, html, images)
+        if as_json:
+            write_json(found, "-")
+            return
+        print_prompt_debug(found)
+        if html is not None:
+            from riveg.cli.tables import plain, stdout
+
+            stdout().print(plain(f"written {html}"), soft_wrap=True)
+
+    return show
+
+
+def _watch(
+    debugger: PromptDebugger, prompts: list[str | None], show: Callable[[PromptDebug], None]
+) -> None:
+    """Shows it, and again after each save; a mistake in a prompt is shown, and watching goes on."""
+    from riveg.cli.tables import stdout
+    from riveg.errors import RivegError
+    from riveg.prompt_debug.watching import changes
+
+    console = stdout()
+    paths = [debugger.prompt_path(prompt) for prompt in prompts]
+    try:
+        for _ in changes(paths):
+            if console.is_terminal:
+                console.clear()
+            try:
+                show(debugger.look(*prompts))
+            except RivegError as error:
+                _say(f"riveg: {error}")
+            names = " and ".join(path.name for path in paths)
+            _say(f"watching {names}; Ctrl-C ends it")
+    except KeyboardInterrupt:
+        return

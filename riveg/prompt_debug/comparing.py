@@ -1,0 +1,129 @@
+"""Two prompts over the same posts: whose answers differ, and what that does downstream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from riveg.evaluation.canonical import Rules
+from riveg.evaluation.gold import GoldSet
+from riveg.evaluation.verdicts import verdicts
+from riveg.prompt_debug.document import (
+    CHANGED,
+    SAME,
+    UNASKED,
+    Compared,
+    Consequence,
+    Effect,
+    Parsed,
+    Side,
+    States,
+)
+from riveg.prompt_debug.told import ENTITY_STAGES, told_of_entity
+from riveg.report.judging import Judgement
+from riveg.report.pairing import Item, items
+from riveg.types import Entity, Sample
+
+_ORDER: dict[str, int] = {CHANGED: 0, UNASKED: 1, SAME: 2}
+
+_Subject = tuple[str, str | None]
+
+
+def compared(sides: Sequence[Side]) -> tuple[Compared, ...]:
+    """The answers about each entity, or post, under both prompts: changed ones first."""
+    first, second = map(_by_subject, sides)
+    rows = [
+        _compared(subject, first.get(subject), second.get(subject))
+        for subject in dict.fromkeys([*first, *second])
+    ]
+    return tuple(sorted(rows, key=lambda row: _ORDER[row.state]))
+
+
+def _by_subject(side: Side) -> dict[_Subject, Parsed | None]:
+    """What became of each subject; ``None`` where its question has no answer yet."""
+    found: dict[_Subject, Parsed | None] = {}
+    for row in side.rows:
+        for entity_id in row.entity_ids or (None,):
+            found[row.sample_id, entity_id] = None
+        if row.answer is not None:
+            found.update({(row.sample_id, one.entity_id): one for one in row.parsed})
+    return found
+
+
+def _compared(subject: _Subject, first: Parsed | None, second: Parsed | None) -> Compared:
+    state: States = CHANGED
+    if first is None or second is None:
+        state = UNASKED
+    elif first.text == second.text and bool(first.issue) == bool(second.issue):
+        state = SAME
+    return Compared(
+        *subject,
+        state,
+        first.text if first else None,
+        second.text if second else None,
+        (first.issue if first else None, second.issue if second else None),
+    )
+
+
+def consequences(
+    both: tuple[Sequence[Sample], Sequence[Sample]],
+    stages: Sequence[str],
+    gold: GoldSet | None,
+    ran: Sequence[str],
+) -> Iterator[Consequence]:
+    """What becomes of each entity after the later stages.
+
+    Args:
+        both: The same posts under the first and the second prompt, all later stages done.
+        stages: The later stages.
+        gold: The annotation, or ``None``.
+        ran: All stages: blame falls on one of them.
+    """
+    told = [stage for stage in stages if stage in ENTITY_STAGES]
+    if not told:
+        return
+    for pair in zip(*both, strict=True):
+        judgements = [_judged(sample, gold, ran) for sample in pair]
+        for item in items(pair, judgements):
+            yield _consequence(pair, judgements, item, told)
+
+
+def _judged(sample: Sample, gold: GoldSet | None, ran: Sequence[str]) -> Judgement:
+    case = gold.case_of(sample) if gold else None
+    if case is None:
+        return Judgement()
+    return Judgement(case.gold, verdicts(case, Rules(), ran))
+
+
+def _consequence(
+    pair: Sequence[Sample], judgements: Sequence[Judgement], item: Item, stages: Sequence[str]
+) -> Consequence:
+    entities = [
+        None
+        if verdict is None or verdict.predicted is None
+        else (sample.entities or ())[verdict.predicted]
+        for sample, verdict in zip(pair, item.verdicts, strict=True)
+    ]
+    effects = tuple(
+        Effect(stage, *(_told(stage, entity) for entity in entities)) for stage in stages
+    )
+    entity = next(filter(None, entities), None)
+    gold = judgements[0].gold
+    text = entity.text if entity else ""
+    if entity is None and gold is not None and item.gold is not None:
+        text = gold[item.gold].text
+    kinds = [None if verdict is None else verdict.kind for verdict in item.verdicts]
+    return Consequence(
+        pair[0].id,
+        entity.id if entity else None,
+        text,
+        effects,
+        None if gold is None else (kinds[0], kinds[1]),
+        None if gold is None else item.outcome,
+    )
+
+
+def _told(stage: str, entity: Entity | None) -> str:
+    if entity is None:
+        return "no such entity"
+    said = told_of_entity(stage, entity)
+    return "not answered" if said is None else said.partition("\n")[0]

@@ -1,0 +1,190 @@
+"""The few posts that a prompt is looked at with: from data, from a run, or typed by hand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from riveg.datasets.dataset import Dataset, quoted
+from riveg.errors import UserError
+from riveg.evaluation.gold import GoldSet, read_gold
+from riveg.evaluation.predictions import predictions_of_run
+from riveg.evaluation.reading import open_gold
+from riveg.posts import make_sample
+from riveg.records import decode
+from riveg.runs import RunFolder, StageFolder
+from riveg.types import Gold, GoldEntity, Sample
+
+USUAL = 5
+"""Posts looked at, if nobody says how many."""
+
+_SEED = 0
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Posts:
+    """Posts, and how far they have come.
+
+    Args:
+        name: Where they are from, for people.
+        samples: The posts, with what ``answered`` stages have said.
+        image_roots: Picture folders.
+        answered: Stages that have run over them already.
+        read_gold: Reads their annotation; ``None`` where there is none.
+        notes: What a reader should know.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    image_roots: tuple[Path, ...]
+    answered: tuple[str, ...] = ()
+    read_gold: Callable[[], GoldSet] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+
+
+def posts_of_data(dataset: Dataset, *, ids: Sequence[str] = (), sample: int | None = None) -> Posts:
+    """Posts of a dataset: those of these ids, so many drawn at random, or the first few.
+
+    The same number draws the same posts each time.
+
+    Raises:
+        UserError: If there is no post of one of the ids, or no post at all.
+    """
+    words = dict.fromkeys(filter(None, (dataset.name, dataset.split)))
+    return Posts(
+        " ".join(words),
+        _chosen(dataset.samples(), ids, sample, dataset.name),
+        dataset.image_roots,
+        read_gold=(lambda: read_gold(dataset)) if dataset.has_gold else None,
+    )
+
+
+def posts_of_run(
+    folder: Path,
+    upstream: Sequence[str],
+    *,
+    ids: Sequence[str] = (),
+    sample: int | None = None,
+    gold: str | None = None,
+    split: str | None = None,
+) -> Posts:
+    """Posts as the stages of a run have left them.
+
+    Args:
+        folder: A run folder, finished or not.
+        upstream: The stages whose answers are wanted, in their order: records are taken from the
+            last of them that the run has, as long as it has those before it.
+        ids: Only these.
+        sample: So many drawn at random.
+        gold: The dataset with the annotation; ``None``: the run's own.
+        split: Its split; ``None``: the run's.
+
+    Raises:
+        UserError: If it is no run folder, or holds no such post.
+    """
+    run = RunFolder(folder)
+    manifest = run.read_manifest()
+    if not manifest:
+        raise UserError(f"{folder}: holds no manifest.json; is it a run folder?")
+    found, answered = _last_of(run, manifest, upstream)
+    samples = _chosen((decode(Sample, line) for line in found.lines()), ids, sample, str(folder))
+    roots = tuple(Path(root) for root in manifest.get("image_roots", []))
+    return Posts(
+        str(folder),
+        samples,
+        roots,
+        answered,
+        lambda: open_gold(gold, predictions_of_run(folder), split=split),
+    )
+
+
+def _last_of(
+    run: RunFolder, manifest: dict[str, Any], upstream: Sequence[str]
+) -> tuple[StageFolder, tuple[str, ...]]:
+    """The last stage whose answers are there, with nothing before it that is not wanted."""
+    found, answered = run.input, ()
+    ran = list(manifest.get("stages", {}))
+    for position, name in enumerate(ran, start=1):
+        folder = run.stage(position, name)
+        if name not in upstream or not folder.count():
+            break
+        found, answered = folder, tuple(ran[:position])
+    return found, answered
+
+
+def post_of_text(text: str, picture: Path | None = None, caption: str | None = None) -> Posts:
+    """One post typed by hand.
+
+    Raises:
+        UserError: If the text is empty or no valid Unicode.
+    """
+    name = None if picture is None else picture.name
+    sample = make_sample(text, id="post", image=name, caption=caption)
+    if sample.issues:
+        raise UserError(f"--text: {sample.issues[0].message}")
+    return Posts("--text", (sample,), () if picture is None else (picture.parent,))
+
+
+def _chosen(
+    samples: Iterable[Sample], ids: Sequence[str], number: int | None, where: str
+) -> tuple[Sample, ...]:
+    if ids:
+        return _of_ids(samples, ids, where)
+    found = _drawn(samples, number) if number else tuple(islice(samples, USUAL))
+    if not found:
+        raise UserError(f"{where}: no samples in it")
+    return found
+
+
+def _of_ids(samples: Iterable[Sample], ids: Sequence[str], where: str) -> tuple[Sample, ...]:
+    wanted = dict.fromkeys(ids)
+    found: dict[str, Sample] = {}
+    seen: list[str] = []
+    for sample in samples:
+        seen.append(sample.id)
+        if sample.id in wanted:
+            found[sample.id] = sample
+        if len(found) == len(wanted):
+            break
+    for missing in wanted:
+        if missing not in found:
+            near = get_close_matches(missing, seen, n=3) or [
+                identity for identity in seen if identity.startswith(missing)
+            ]
+            known = ", ".join(map(quoted, (near or seen)[:3]))
+            advice = f"did you mean {known}?" if near else f"it has {known} ..."
+            raise UserError(f"--ids {missing}: {where} has no such sample; {advice}")
+    return tuple(found[identity] for identity in wanted)
+
+
+def _drawn(items: Iterable[Item], number: int) -> tuple[Item, ...]:
+    """A sample in one pass (Vitter, 1985, algorithm R), in the items' order."""
+    chance = random.Random(_SEED)  # which posts is no secret
+    kept: list[tuple[int, Item]] = []
+    for position, item in enumerate(items):
+        if position < number:
+            kept.append((position, item))
+        elif (place := chance.randrange(position + 1)) < number:
+            kept[place] = position, item
+    return tuple(item for _, item in sorted(kept, key=lambda pair: pair[0]))
+
+
+def gold_for_oracles(gold: GoldSet, samples: Iterable[Sample]) -> Iterator[Gold]:
+    """The annotation as oracle backends want it, of these samples."""
+    for sample in samples:
+        known = gold.samples.get(sample.id)
+        if known is None:
+            continue
+        entities = tuple(
+            GoldEntity(one.text, one.label, one.span, one.fine_label, one.boxes, one.masks)
+            for one in known.entities
+            if one.span is not None
+        )
+        yield Gold(sample.id, entities)

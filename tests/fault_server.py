@@ -1,0 +1,272 @@
+"""A server that speaks the chat/completions protocol and fails as it is told to: a real process.
+
+A question says what is to happen to it, in its first user message: ``key=q7 fault=500*2
+answer=...`` fails twice and is then answered. One that says nothing gets the smallest answer that
+its JSON schema allows. Every request is counted in a file, so that counts outlive the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+DIRECTIVE = re.compile(r"key=(\S+)(?: fault=([\w-]+)(?:\*(\d+))?)?(?: answer=(.*))?")
+
+
+def completion(text: str | None, finish: str = "stop", **fields: Any) -> bytes:
+    message = {"role": "assistant", "content": text, **fields}
+    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    body = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
+    return json.dumps({**body, "choices": [choice], "usage": usage}).encode()
+
+
+def smallest(schema: dict[str, Any]) -> Any:
+    """The smallest value that a schema allows."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "const" in schema:
+        return schema["const"]
+    if "anyOf" in schema:
+        return smallest(schema["anyOf"][0])
+    kind = schema.get("type", "string")
+    kind = kind if isinstance(kind, str) else kind[0]
+    if kind == "object":
+        rules = schema.get("properties", {})
+        return {key: smallest(rules[key]) for key in schema.get("required", rules)}
+    if kind == "array":
+        return [smallest(schema["items"]) for _ in range(schema.get("minItems", 0))]
+    if kind == "string":
+        return "a person in a red coat"[: schema.get("maxLength", 99)]
+    return {"boolean": True, "null": None}.get(kind, schema.get("minimum", 0))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An HTTP answer; ``cut``: only so many bytes of it are sent, then the line is dropped."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    cut: int | None = None
+    after_s: float = 0.0
+
+
+def error(status: int, message: str, *headers: tuple[str, str]) -> Sent:
+    return Sent(json.dumps({"error": {"message": message}}).encode(), status, headers)
+
+
+FAULTS: dict[str, Callable[[str], Sent]] = {
+    "429": lambda answer: error(429, "slow down", ("Retry-After", "1")),
+    "429-date": lambda answer: error(
+        429, "slow down", ("Retry-After", formatdate(time.time() + 1.5, usegmt=True))
+    ),
+    "429-day": lambda answer: error(429, "come back tomorrow", ("Retry-After", "86400")),
+    "quota": lambda answer: error(429, "insufficient_quota: see your plan"),
+    "408": lambda answer: error(408, "too slow"),
+    "409": lambda answer: error(409, "busy"),
+    "425": lambda answer: error(425, "too early"),
+    "500": lambda answer: error(500, "something broke"),
+    "503": lambda answer: error(503, "loading"),
+    "html": lambda answer: Sent(b"<html>" + b"bad gateway " * 500 + b"</html>", 502),
+    "slow": lambda answer: Sent(completion(answer), after_s=3.0),
+    "delayed": lambda answer: Sent(completion(answer), after_s=0.2),
+    "cut": lambda answer: Sent(completion(answer), cut=120),
+    "dropped": lambda answer: Sent(b"", cut=0),
+    "half-body": lambda answer: Sent(completion(answer)[:60]),
+    "no-choices": lambda answer: Sent(b'{"choices": []}'),
+    "not-text": lambda answer: Sent(b'{"choices": [{"message": {"content": 7}}]}'),
+    "error-200": lambda answer: Sent(b'{"error": {"message": "upstream died"}}'),
+    "abort": lambda answer: Sent(completion(answer[:5], "abort")),
+    "half-json": lambda answer: Sent(completion(answer[: len(answer) // 2])),
+    "wrong-json": lambda answer: Sent(completion('{"unasked": 1}')),
+    "array": lambda answer: Sent(completion("[1, 2]")),
+    "empty": lambda answer: Sent(completion("")),
+    "null": lambda answer: Sent(completion(None)),
+    "endless-blanks": lambda answer: Sent(completion(answer[:3] + " \n" * 2000, "length")),
+    "cut-short": lambda answer: Sent(completion(answer[:-4], "length")),
+    "endless-thoughts": lambda answer: Sent(completion("<think>hm, " * 50, "length")),
+    "other-entity": lambda answer: Sent(completion(answer.replace('"e', '"x', 1))),
+    "filtered": lambda answer: Sent(completion("", "content_filter")),
+    "thoughts": lambda answer: Sent(completion(f'<think>{{"e0": 1}}?</think>\n\n{answer}')),
+    "thoughts-apart": lambda answer: Sent(completion(answer, reasoning_content="{hm}")),
+    "blanks-after": lambda answer: Sent(completion(answer + " " * 999, "length")),
+    "odd-finish": lambda answer: Sent(completion(answer, "banana")),
+    "fenced": lambda answer: Sent(completion(f"```json\n{answer}\n```")),
+    "prose": lambda answer: Sent(completion(f"Sure, here it is: {answer} Anything else?")),
+    "comma": lambda answer: Sent(completion(answer[:-1] + ",}")),
+    "brace": lambda answer: Sent(completion(answer[:-1])),
+    "400": lambda answer: error(400, "this model's context length is 12 tokens"),
+    "404": lambda answer: error(404, "the model `m` does not exist"),
+    "302": lambda answer: Sent(b"", 302, (("Location", "http://127.0.0.1:9/v1"),)),
+}
+
+
+class Counts:
+    """Requests by question, in a file that only grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._file = path.open("ab", buffering=0)
+        self._counts = Counter(path.read_text().split())
+
+    def add(self, key: str) -> tuple[int, int]:
+        """Counts a request; how many there were for the key before, and in all with it."""
+        with self._lock:
+            before = self._counts[key]
+            self._counts[key] += 1
+            self._file.write(f"{key}\n".encode())
+            return before, self._counts.total()
+
+    def as_json(self) -> bytes:
+        with self._lock:
+            return json.dumps(self._counts).encode()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    counts: Counts
+    options: argparse.Namespace
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._send(Sent(self.counts.as_json() if self.path == "/counts" else b"{}"))
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        authorization = self.headers.get("Authorization", "")
+        if self.options.key and authorization != f"Bearer {self.options.key}":
+            return self._send(error(401, f"no such key: {authorization}"))
+        unknown = sorted(set(self.options.refuse) & body.keys())
+        if unknown:
+            return self._send(error(422, f"{'No. ' * 99}Unexpected fields: {unknown}"))
+        return self._send(self._answer(body))
+
+    def _answer(self, body: dict[str, Any]) -> Sent:
+        texts = (text_of(one) for one in body["messages"] if one["role"] == "user")
+        told = DIRECTIVE.search(next(texts))
+        if told is None:
+            whole = json.dumps(body["messages"], sort_keys=True).encode()
+            key, fault, times, answer = hashlib.sha256(whole).hexdigest()[:16], None, None, None
+        else:
+            key, fault, times, answer = told.groups()
+        before, total = self.counts.add(key)
+        if self.options.die_after and total >= self.options.die_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = answer or default_answer(body)
+        if fault and before < int(times or 1):
+            return FAULTS[fault](answer)
+        return Sent(completion(answer), after_s=self.options.delay_s)
+
+    def _send(self, sent: Sent) -> None:
+        time.sleep(sent.after_s)
+        head = [f"HTTP/1.1 {sent.status} Told", "Content-Type: application/json"]
+        head += [f"{name}: {value}" for name, value in sent.headers]
+        head += [f"Content-Length: {len(sent.body)}", "", ""]
+        whole = "\r\n".join(head).encode() + sent.body
+        with contextlib.suppress(OSError):  # a client may have gone
+            self.wfile.write(whole[: sent.cut])
+        if sent.cut is not None:
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def text_of(message: dict[str, Any]) -> str:
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return " ".join(part.get("text", "") for part in content)
+
+
+def default_answer(body: dict[str, Any]) -> str:
+    form = body.get("response_format")
+    return json.dumps(smallest(form["json_schema"]["schema"])) if form else "a red coat"
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that has gone is no news
+
+
+def serve() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--counts", type=Path, required=True)
+    parser.add_argument("--die-after", type=int)
+    parser.add_argument("--delay-s", type=float, default=0.0)
+    parser.add_argument("--key")
+    parser.add_argument("--refuse", nargs="*", default=[])
+    Handler.options = parser.parse_args()
+    Handler.counts = Counts(Handler.options.counts)
+    Server(("127.0.0.1", Handler.options.port), Handler).serve_forever()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server process, for a test."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    counts_file: Path
+
+    def counts(self) -> Counter[str]:
+        """Requests by question, whether or not the server still runs."""
+        return Counter(self.counts_file.read_text().split())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def fault_server(counts: Path, *options: str, port: int | None = None) -> Iterator[Running]:
+    """A running server; ``options`` are those of this file's command line."""
+    port = port or free_port()
+    command = [sys.executable, __file__, "--port", str(port), "--counts", str(counts), *options]
+    with subprocess.Popen(command) as process:
+        try:
+            wait_until_up(f"http://127.0.0.1:{port}/health", process)
+            yield Running(f"http://127.0.0.1:{port}/v1", process, counts)
+        finally:
+            process.kill()
+
+
+def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        assert process.poll() is None, "the server has ended"
+        time.sleep(0.05)
+    raise AssertionError("the server does not come up")
+
+
+if __name__ == "__main__":
+    serve()

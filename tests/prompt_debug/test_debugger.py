@@ -1,0 +1,221 @@
+"""What is found out about a prompt, without asking and with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from debugged_posts import (
+    OTHER,
+    PROMPT,
+    SAMPLES,
+    SYSTEM,
+    answer,
+    gold_of_samples,
+    make_debugger,
+    make_posts,
+    with_gate,
+    write_system,
+)
+from factories import make_sample
+from scripted_chat import ScriptedChat
+
+from riveg.conversation import NoReply, Question, RawAnswer
+from riveg.errors import UserError
+from riveg.prompt_debug.counts import downstream_lines
+from riveg.prompt_debug.message_diff import message_diff
+
+
+def test_without_asking_nothing_is_sent_and_all_is_shown(tmp_path: Path) -> None:
+    debugger, chat = make_debugger(write_system(tmp_path))
+    found = debugger.look(None)
+    (side,) = found.sides
+    assert not chat.asked
+    assert [(row.sample_id, row.entity_ids) for row in side.rows] == [
+        ("one", ("e0",)),
+        ("one", ("e1",)),
+        ("two", ("e0",)),
+    ]
+    assert side.unanswered == 3
+    assert [one.text for one in side.shared] == ["Say what it looks like."]
+    assert side.rows[0].messages[0].text == "Ada Lovelace in Paris\ne0: Ada Lovelace"
+    values = {one.name: one for one in side.rows[0].variables}
+    assert (values["text"].value, values["text"].source) == (SAMPLES[0].text, "sample.text")
+    assert values["entities"].used
+    assert not values["others"].used
+    assert {one.name for one in side.constants} >= {"labels", "caption"}
+    assert side.prompt.name == "mine.jinja"
+    assert (found.stage, found.llm, found.model) == ("rewrite", "main", "scripted")
+
+
+def test_asking_sends_each_question_once_and_says_how_the_answer_came(tmp_path: Path) -> None:
+    debugger, chat = make_debugger(write_system(tmp_path), asks=True)
+    row = debugger.look(None).sides[0].rows[0]
+    assert len(chat.asked) == 3
+    assert row.answer is not None
+    assert row.answer.finish_reason == "stop"
+    assert not row.answer.on_file
+    assert row.parsed[0].text == "a look\nIt is Ada Lovelace."
+    assert (row.parsed[0].source or "").startswith("chat:")
+    again, _ = make_debugger(write_system(tmp_path), chat=chat)
+    kept = again.look(None).sides[0].rows[0].answer
+    assert kept is not None
+    assert kept.on_file
+    assert len(chat.asked) == 3
+
+
+def test_an_answer_that_cannot_be_read_is_shown_with_its_reason(tmp_path: Path) -> None:
+    debugger, _ = make_debugger(write_system(tmp_path), says=lambda _: "no JSON", asks=True)
+    row = debugger.look(None).sides[0].rows[0]
+    assert row.answer is not None
+    assert row.answer.fault == "unparsable-answer"
+    assert row.answer.text == "no JSON"
+    assert (row.parsed[0].issue or "").startswith("unparsable-answer")
+
+
+def test_two_prompts_are_compared_with_changed_answers_first(tmp_path: Path) -> None:
+    samples = (SAMPLES[1], SAMPLES[0])
+    debugger, _ = make_debugger(write_system(tmp_path), make_posts(samples), asks=True)
+    found = debugger.look(None, str(tmp_path / "other.jinja"))
+    assert [(one.sample_id, one.entity_id, one.state) for one in found.compared] == [
+        ("one", "e0", "changed"),
+        ("two", "e0", "same"),
+        ("one", "e1", "same"),
+    ]
+    changed = found.compared[0]
+    assert (changed.before or "").startswith("a look")
+    assert (changed.after or "").startswith("a red look")
+    diff = message_diff(*found.sides)
+    assert diff is not None
+    own = [one.text.strip() for change in diff.changes for one in change if one.side]
+    assert own == ["with colours"]
+
+
+def test_answers_that_one_prompt_lacks_are_told_apart(tmp_path: Path) -> None:
+    config = write_system(tmp_path)
+    asking, chat = make_debugger(config, asks=True)
+    asking.look(None)
+    debugger, _ = make_debugger(config, chat=chat)
+    found = debugger.look(None, str(tmp_path / "other.jinja"))
+    assert {one.state for one in found.compared} == {"unasked"}
+    assert all(one.before and one.after is None for one in found.compared)
+    assert not found.consequences
+
+
+def test_a_fault_under_one_prompt_is_a_change(tmp_path: Path) -> None:
+    def says(question: Question) -> str:
+        return "no" if "colours" in question.messages[0].text else answer(question)
+
+    debugger, _ = make_debugger(
+        write_system(tmp_path), make_posts(SAMPLES[1:2]), says=says, asks=True
+    )
+    (row,) = debugger.look(None, str(tmp_path / "other.jinja")).compared
+    assert row.state == "changed"
+    assert row.after is None
+    assert "unparsable-answer" in (row.faults[1] or "")
+
+
+def test_later_stages_run_on_both_and_gold_judges_them(tmp_path: Path) -> None:
+    posts = make_posts(read_gold=gold_of_samples)
+    debugger, _ = make_debugger(with_gate(write_system(tmp_path)), posts, asks=True)
+    found = debugger.look(None, str(tmp_path / "other.jinja"))
+    assert found.downstream == ("entail",)
+    assert found.judged
+    ada, paris, nasa = found.consequences
+    assert ada.text == "Ada Lovelace"
+    (effect,) = ada.effects
+    assert (effect.before, effect.after) == ("not shown 0.10", "shown 0.90")
+    assert ada.verdicts == ("wrongly-ungrounded", "unanswered")
+    assert (paris.differs, paris.outcome) == (False, nasa.outcome)
+    assert next(downstream_lines(found)) == "downstream, other answers: 1 of entail"
+
+
+def test_without_gold_nothing_is_judged(tmp_path: Path) -> None:
+    debugger, _ = make_debugger(with_gate(write_system(tmp_path)), asks=True)
+    found = debugger.look(None, str(tmp_path / "other.jinja"))
+    assert not found.judged
+    assert {(one.outcome, one.verdicts) for one in found.consequences} == {(None, None)}
+
+
+def test_posts_without_all_answers_are_not_followed_downstream(tmp_path: Path) -> None:
+    config = with_gate(write_system(tmp_path))
+    chat = ScriptedChat(lambda question: NoReply("no-answer", "gone"))
+    debugger, _ = make_debugger(config, chat=chat)
+    assert not debugger.look(None, str(tmp_path / "other.jinja")).downstream
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("tag", "tag: mini asks no language model; those that do: rewrite"),
+        ("rewrit", "has no such stage; did you mean rewrite"),
+    ],
+)
+def test_stages_that_cannot_be_looked_at(tmp_path: Path, stage: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_debugger(write_system(tmp_path), stage=stage)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("{{ mentoin }}", r"bad\.jinja:10: block 'user' needs a value for 'mentoin'; .*entities"),
+        ("{{ text | lowerr }}", r"bad\.jinja:10: not a prompt: No filter named 'lowerr'"),
+        ("{% if text %}", r"bad\.jinja:\d+: not a prompt"),
+        ("{{ text.words.first }}", r"bad\.jinja:10: block 'user' fails: .*no attribute 'words'"),
+    ],
+)
+def test_a_mistake_in_a_prompt_tells_file_and_line(
+    tmp_path: Path, wrong: str, message: str
+) -> None:
+    config = write_system(tmp_path)
+    (tmp_path / "bad.jinja").write_text(
+        PROMPT.replace("{{ text }}\n", f"{{{{ text }}}}\n{wrong}\n")
+    )
+    debugger, chat = make_debugger(config, asks=True)
+    with pytest.raises(UserError, match=message):
+        debugger.look(None, str(tmp_path / "bad.jinja"))
+    assert not chat.asked, "before anything is paid for"
+
+
+def test_local_stages_before_it_are_run_and_what_is_missing_is_said(tmp_path: Path) -> None:
+    posts = replace(
+        make_posts([make_sample("Serena Williams plays in Paris", id="one", entities=None)]),
+        answered=(),
+    )
+    system = SYSTEM + "caption: {backend: chat, llm: main}\n"
+    debugger, chat = make_debugger(write_system(tmp_path, system), posts)
+    found = debugger.look(None)
+    assert [one.text for one in found.posts[0].entities] == ["Serena Williams", "Paris"]
+    assert not chat.asked
+
+
+def test_a_stage_before_it_without_answers_is_a_note(tmp_path: Path) -> None:
+    system = SYSTEM.replace("tag: {backend: mini}", "tag: {backend: chat}")
+    posts = replace(make_posts([replace(one, entities=None) for one in SAMPLES]), answered=())
+    debugger, chat = make_debugger(write_system(tmp_path, system), posts, stage="rewrite")
+    found = debugger.look(None)
+    assert "tag: chat has no answer on file for 3 of 3 posts (--ask)" in found.notes
+    assert any(note.startswith("no entity in these posts") for note in found.notes)
+    assert not chat.asked
+
+
+def test_the_prompt_is_read_anew_each_time(tmp_path: Path) -> None:
+    debugger, _ = make_debugger(write_system(tmp_path))
+    before = debugger.look(None).sides[0].prompt.fingerprint
+    (tmp_path / "mine.jinja").write_text(OTHER)
+    after = debugger.look(None).sides[0]
+    assert after.prompt.fingerprint != before
+    assert "colours" in after.shared[0].text
+
+
+def test_a_model_that_says_why_it_stopped_is_quoted(tmp_path: Path) -> None:
+    chat = ScriptedChat(lambda _: RawAnswer('{"e0": {"phr', "length"), re_asks=0)
+    debugger, _ = make_debugger(
+        write_system(tmp_path), make_posts(SAMPLES[1:2]), chat=chat, asks=True
+    )
+    cut = debugger.look(None).sides[0].rows[0].answer
+    assert cut is not None
+    assert cut.finish_reason == "length"
+    assert cut.fault
