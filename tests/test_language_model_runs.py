@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fault_server import Running, fault_server
+from real_servers import ENVIRONMENT, VLLM_ARGUMENTS, tiny_model, vllm_command
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -160,3 +161,29 @@ def test_a_dry_run_asks_nobody(tmp_path: Path) -> None:
         assert server.counts() == asked
     assert str(asked.total()) in dry.stdout
     assert after.returncode == 0
+
+
+def test_riveg_runs_with_a_vllm_that_it_starts_itself(tmp_path: Path) -> None:
+    folder, model = tmp_path / "run", tiny_model(tmp_path / "model")
+    serve = {
+        "command": vllm_command(),
+        # The tiny tokenizer makes many tokens of a prompt.
+        "arguments": [{"2048": "8192"}.get(word, word) for word in VLLM_ARGUMENTS],
+        "environment": ENVIRONMENT,
+        "ready_timeout_s": 240,
+    }
+    words = [sys.executable, "-m", "riveg", "run", "riveg", "--out", str(folder)]
+    words += ["--set", f"llm.main.model={model}", "--set", f"llm.main.serve={json.dumps(serve)}"]
+    words += ["--set", "rewrite.prompt=rewrite/visual.v1", "--set", "rewrite.fallback=template"]
+    options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "text": True}
+    first = subprocess.run(words, capture_output=True, check=False, timeout=500, **options)
+    assert first.returncode == 0, first.stderr
+    assert "vllm" in first.stderr.lower()
+    sources = {entity["expression_source"] for entity in entities_of(folder)}
+    assert "chat:schema" in sources
+    assert sources <= {"chat:schema", "chat:re-asked", "chat:partial", "template:fallback"}
+    logs = {path: path.stat().st_mtime_ns for path in (folder / "logs").iterdir()}
+    assert logs
+    again = subprocess.run(words, capture_output=True, check=False, timeout=120, **options)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in (folder / "logs").iterdir()} == logs

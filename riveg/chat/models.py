@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from riveg.chat.client import HttpChat
     from riveg.chat.offline import OfflineChat
 
+_PATIENCE_S = 5.0
+
 
 class Models(Mapping[str, Chat]):
     """Chats by name; use it in a ``with`` block, which stops what was started.
@@ -159,7 +161,7 @@ class ServedChat:
         try:
             return self._chat.ask(questions)
         except ServerGone as error:
-            words = self._server.last_words()
+            words = self._server.last_words(_PATIENCE_S)
             if words is None:
                 raise
             raise ServerGone(words) from error

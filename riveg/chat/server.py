@@ -105,12 +105,20 @@ class Server:
         with self._lock:
             self._stop()
 
-    def last_words(self) -> str | None:
-        """How it ended and its last lines, if it has ended by itself; ``None`` where it runs."""
+    def last_words(self, patience_s: float = 0.0) -> str | None:
+        """How it ended and its last lines, if it has ended by itself; ``None`` where it runs.
+
+        Args:
+            patience_s: How long to wait for its end: its guard ends what it has left behind first.
+        """
         process = self._process
-        if process is None or process.poll() is None:
+        if process is None:
             return None
-        return self._told(f"{self._name}: {_ended(process.returncode)}")
+        try:
+            code = process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            return None
+        return self._told(f"{self._name}: {_ended(code)}")
 
     @property
     def _url(self) -> str:
