@@ -55,6 +55,19 @@ class StoredAnswer:
     latency_s: float | None = None
     asked: int = 1
 
+    @classmethod
+    def of(cls, reply: conversation.Reply, model: str) -> StoredAnswer:
+        """A reply as it is kept: its words, and not what a parser made of them."""
+        return cls(
+            reply.raw,
+            reply.path,
+            model,
+            reply.prompt_tokens,
+            reply.answer_tokens,
+            reply.latency_s,
+            reply.asked,
+        )
+
 
 class AnswerStore:
     """Answers by key, for several threads and processes at once.

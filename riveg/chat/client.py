@@ -225,16 +225,7 @@ class HttpChat:
             answer_tokens=effort.answer_tokens,
             latency_s=round(time.monotonic() - effort.started, 4),
         )
-        answer = StoredAnswer(
-            reply.raw,
-            reply.path,
-            self.model,
-            reply.prompt_tokens,
-            reply.answer_tokens,
-            reply.latency_s,
-            reply.asked,
-        )
-        self._store.put(key, answer)
+        self._store.put(key, StoredAnswer.of(reply, self.model))
         return reply
 
 

@@ -170,16 +170,7 @@ class OfflineChat:
             answer_tokens=said.answer_tokens,
             latency_s=round(said.latency_s, 4),
         )
-        answer = StoredAnswer(
-            reply.raw,
-            reply.path,
-            self.model,
-            reply.prompt_tokens,
-            reply.answer_tokens,
-            reply.latency_s,
-            reply.asked,
-        )
-        self._store.put(key, answer)
+        self._store.put(key, StoredAnswer.of(reply, self.model))
         return reply
 
     def _say(self, asked: Sequence[_Open]) -> Sequence[_Said | NoReply]:

@@ -1,27 +1,13 @@
 """Commands as a person gives them: output, exit codes, one line for a mistake."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import ROOT, riveg
 
-ROOT = Path(__file__).resolve().parents[2]
 ASTRONAUT = ROOT / "data" / "quickstart" / "images" / "qs01-astronaut.jpg"
-
-
-def riveg(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "riveg", *map(str, arguments)],
-        capture_output=True,
-        check=False,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
-    )
 
 
 @pytest.fixture(scope="module")

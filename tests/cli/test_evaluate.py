@@ -1,13 +1,11 @@
 """``riveg eval`` as a person gives it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import riveg
 
 from riveg.cli.evaluation_sheets import head_lines, sheets
 from riveg.evaluation.canonical import Rules
@@ -20,19 +18,6 @@ from riveg.results import read_record_lines
 from riveg.types import Box, Region, Span
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def riveg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "riveg", *map(str, arguments)],
-        capture_output=True,
-        check=False,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
-    )
 
 
 @pytest.fixture(scope="module")
