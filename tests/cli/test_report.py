@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from riveg.cli.report import report
 from riveg.datasets import open_dataset
+from riveg.results import read_records
 from riveg.types import Entity
 
 app = typer.Typer()
@@ -50,7 +51,8 @@ def test_a_partial_page_says_so(run: Path) -> None:
 
 def test_two_runs(run: Path, tmp_path: Path) -> None:
     samples, _ = story(tmp_path / "pictures")
-    other = make_run(tmp_path / "other", samples, pictures=tmp_path / "pictures")
+    shared = next(read_records(run))
+    other = make_run(tmp_path / "other", [shared, *samples], pictures=tmp_path / "pictures")
     done = CliRunner().invoke(app, [str(run), "--compare", str(other)])
     assert done.exit_code == 0, done.output
     assert "47 samples only in the second run" in done.output
