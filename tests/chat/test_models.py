@@ -99,6 +99,7 @@ def test_names_are_those_of_the_endpoints(served: Served) -> None:
             models["nobody"]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_nothing_starts_for_answers_on_file(served: Served) -> None:
     with served.models(main=served.endpoint()) as models:
@@ -111,6 +112,7 @@ def test_nothing_starts_for_answers_on_file(served: Served) -> None:
     assert served.said == []
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_server_is_shared_and_stopped_with_the_last_name_that_uses_it(served: Served) -> None:
     both = {"main": served.endpoint(), "cold": served.endpoint(picture_side=512)}
@@ -126,6 +128,7 @@ def test_a_server_is_shared_and_stopped_with_the_last_name_that_uses_it(served: 
     assert served.running == 0
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_server_may_stay_until_the_end(served: Served) -> None:
     with served.models(main=served.endpoint(stop=False)) as models:
@@ -137,6 +140,7 @@ def test_a_server_may_stay_until_the_end(served: Served) -> None:
     assert served.running == 0
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_different_models_have_a_server_each(served: Served) -> None:
     with served.models(one=served.endpoint("one"), two=served.endpoint("two")) as models:
@@ -146,6 +150,7 @@ def test_different_models_have_a_server_each(served: Served) -> None:
     assert served.running == 0
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_server_that_dies_tells_its_last_words(served: Served) -> None:
     with served.models(main=served.endpoint()) as models, pytest.raises(ServerGone) as caught:

@@ -142,6 +142,7 @@ def test_the_first_line_that_names_an_error_is_shown_before_the_last_ones() -> N
     assert reasons(lines[1:5]) == lines[1:5]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_it_starts_once_with_a_key_that_no_argument_shows(little: Little, tmp_path: Path) -> None:
     with little.server("child", logs=tmp_path / "logs") as server:
@@ -160,6 +161,7 @@ def test_it_starts_once_with_a_key_that_no_argument_shows(little: Little, tmp_pa
     assert "ready in" in little.said[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_one_that_ends_says_why_without_its_key(little: Little) -> None:
     server = little.server("broken")
@@ -173,6 +175,7 @@ def test_one_that_ends_says_why_without_its_key(little: Little) -> None:
     assert marked_processes(little.marker) == []
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_one_that_is_late_is_stopped(little: Little, tmp_path: Path) -> None:
     server = little.server("slow", "child", logs=tmp_path, ready_timeout_s=0.8)
@@ -185,12 +188,14 @@ def test_one_that_is_late_is_stopped(little: Little, tmp_path: Path) -> None:
     assert marked_processes(little.marker) == []
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_port_that_was_taken_meanwhile_is_tried_no_more(little: Little) -> None:
     with little.server("taken") as server:
         assert server.start()
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_one_that_dies_later_is_started_anew(little: Little) -> None:
     with little.server() as server:
@@ -230,6 +235,7 @@ def owner(little: Little, then: str, *words: str) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize(
     ("then", "number"),
@@ -257,6 +263,7 @@ def test_nothing_outlives_its_owner(
         assert gone_within(started, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="parent-death signal of Linux")
 def test_a_server_does_not_outlive_its_guard(little: Little) -> None:
