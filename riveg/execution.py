@@ -321,7 +321,7 @@ class Run:
                     "schema": SCHEMA_VERSION,
                     "stage": step.stage.name,
                     "backend": step.config.name,
-                    "revision": step.config.revision,
+                    "revision": step.config.code_revision,
                     "config": step.config.model_dump(mode="json"),
                     "contents": self.contents(step),
                     **self._language(step),

@@ -198,7 +198,7 @@ class BackendConfig(BaseModel):
     must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
     shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
     questions in flight are faster. A field ``llm`` names the language model that it asks.
-    ``revision`` is raised when the code changes the answers, so that parts made before are made
+    ``code_revision`` is raised when the code changes the answers, so that parts made before are made
     anew.
     """
 
@@ -214,7 +214,7 @@ class BackendConfig(BaseModel):
     oracle: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False
     whole_parts: ClassVar[bool] = False
-    revision: ClassVar[int] = 1
+    code_revision: ClassVar[int] = 1
 
     def build(self, context: BuildContext) -> object:
         """The live backend; heavy packages are imported here."""

@@ -18,6 +18,7 @@ ENTRY_POINT_GROUP = "riveg.backends"
 
 BACKENDS: dict[str, dict[str, str]] = {
     "caption": {
+        "blip": "riveg.stages.captioners.blip:BlipConfig",
         "chat": "riveg.stages.captioners.chat:ChatCaptionerConfig",
         "recorded": "riveg.stages.captioners.recorded:RecordedCaptionerConfig",
     },
@@ -44,6 +45,8 @@ BACKENDS: dict[str, dict[str, str]] = {
         "evidence": "riveg.stages.observers.evidence:EvidenceObserverConfig",
     },
     "entail": {
+        "itm": "riveg.stages.entailers.itm:ItmEntailerConfig",
+        "siglip": "riveg.stages.entailers.siglip:SiglipEntailerConfig",
         "chat": "riveg.stages.entailers.chat:ChatEntailerConfig",
         "mini": "riveg.stages.entailers.mini:MiniEntailerConfig",
         "always": "riveg.stages.entailers.always:AlwaysEntailerConfig",

@@ -39,7 +39,7 @@ LAYERS = (
     ("executors",),
     ("execution", "posts"),
     ("system", "results"),
-    ("dry_run",),
+    ("dry_run", "fetching"),
     ("evaluation", "exports"),
     ("report",),
     ("prompt_debug",),

@@ -19,6 +19,7 @@ from riveg.cli import (
     doctor,
     evaluate,
     export,
+    fetch,
     predict,
     prompt_debug,
     report,
@@ -45,6 +46,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("prompt-debug")(prompt_debug.prompt_debug)
+app.command("fetch")(fetch.fetch)
 app.command("validate")(validate.validate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(show.app, name="show")

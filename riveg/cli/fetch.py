@@ -1,0 +1,74 @@
+"""``riveg fetch``: gets a system's models, or says which they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from riveg.fetching import SystemModel
+
+
+def fetch(
+    system: str = typer.Argument(help="A shipped system or a YAML file."),
+    overrides: list[str] = typer.Option(
+        [], "--set", metavar="STAGE.KEY=VALUE", help="Change the system; may be repeated."
+    ),
+    to: Path | None = typer.Option(
+        None, "--to", help="Into this folder, to be carried elsewhere; else the hub's cache."
+    ),
+    only_list: bool = typer.Option(False, "--list", help="Only say which models they are."),
+) -> None:
+    """Download and verify every model of a system; those that are here stay as they are."""
+    from riveg.cli.tables import plain, stdout
+    from riveg.config import load_config
+    from riveg.fetching import fetch_models, system_models
+
+    config = load_config(system, overrides)
+    console = stdout()
+    models = system_models(config)
+    if not models:
+        console.print(plain(f"{config.name} needs no model but those that come with riveg"))
+        return
+    if only_list:
+        _print_list(models)
+        return
+    for one in fetch_models(config, to):
+        told = f"{one.model.used_by}: {one.model.model}, {_size(one.size)}, in {one.folder}"
+        console.print(plain(told), soft_wrap=True)
+        if to is not None:
+            told = f"  riveg run {system} --set {one.model.used_by}.model={one.folder}"
+            console.print(plain(told), soft_wrap=True)
+
+
+def _print_list(models: tuple[SystemModel, ...]) -> None:
+    from riveg.cli.show import Rows
+
+    table = Rows("used by", "model", "licence", "gated", "here")
+    for one in models:
+        revision = f" @ {one.revision[:12]}" if one.revision else ""
+        gated = "yes" if one.gated else "no"
+        table.add(one.used_by, one.model + revision, one.licence or "not said", gated, _place(one))
+    table.print()
+
+
+def _place(model: SystemModel) -> str:
+    if model.is_remote:
+        return "on its server"
+    return "no" if model.size is None else _size(model.size)
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that leaves at most three digits before the point.
+
+    >>> _size(1_234_567)
+    '1.2 MB'
+    """
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

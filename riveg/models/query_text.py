@@ -1,0 +1,82 @@
+"""What a model is asked about an entity: a template's text, cut at a word where it is too long."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from string import Formatter
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from riveg.registry import suggest
+from riveg.types import Entity
+
+_FIELDS = ("mention", "label", "expression", "description")
+
+
+def _known_fields(template: str) -> str:
+    fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+    for field in fields:
+        if field not in _FIELDS:
+            raise ValueError(f"no field {field!r}; {suggest(field, _FIELDS)}")
+    if not fields:
+        raise ValueError("it has to hold {expression}, {mention}, {description} or {label}")
+    return template
+
+
+QueryTemplate = Annotated[str, AfterValidator(_known_fields)]
+"""A text with ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``."""
+
+
+def query_text(template: str, entity: Entity) -> str:
+    """A template filled for an entity, in single blanks.
+
+    Where no rewriter wrote an expression the mention stands for it; where there is no description,
+    the expression.
+
+    >>> from riveg.types import Span
+    >>> query_text("{expression} ({label})", Entity("e0", "Ada", "PER", Span(0, 1)))
+    'Ada (PER)'
+    """
+    expression = entity.expression or entity.text
+    filled = template.format(
+        mention=entity.text,
+        label=entity.label,
+        expression=expression,
+        description=entity.description or expression,
+    )
+    return " ".join(filled.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A text that fits, and whether something had to be left out."""
+
+    text: str
+    was_cut: bool
+
+
+def cut_to_fit(text: str, most: int, count: Callable[[str], int]) -> Cut:
+    """The longest beginning that fits, at a word; inside the first word where that is too long.
+
+    >>> cut_to_fit("one two three", 8, len)
+    Cut(text='one two', was_cut=True)
+
+    Args:
+        text: In single blanks.
+        most: Tokens that a model reads.
+        count: Tokens of a text, special ones included.
+    """
+    if count(text) <= most:
+        return Cut(text, False)
+    words = text.split(" ")
+    kept = _longest(words, " ", most, count) or _longest(words[0], "", most, count)
+    return Cut(kept, True)
+
+
+def _longest(parts: Sequence[str], joint: str, most: int, count: Callable[[str], int]) -> str:
+    lengths = range(1, len(parts) + 1)
+    kept = bisect_right(lengths, most, key=lambda length: count(joint.join(parts[:length])))
+    return joint.join(parts[:kept])

@@ -1,0 +1,169 @@
+"""Weights from disk to a device: safetensors only, no code from outside, no download."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from riveg.errors import MissingExtra, UserError
+from riveg.models.torch_options import TorchOptions
+from riveg.resources import file_digest
+
+if TYPE_CHECKING:
+    import torch
+
+EXTRA = "models"
+FETCHED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+"""Files of a model that are downloaded: weights that cannot run code, vocabularies, settings."""
+LEFT = ("*/*",)
+"""Files that are not: folders hold the same weights once more, for other libraries."""
+_SHAPING = ("*.safetensors", "*.json", "*.txt", "*.model")
+"""Files of a model folder that shape its answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a network runs and in which numbers."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def place(device: str, dtype: str) -> Placement:
+    """The device and number type that options mean.
+
+    Raises:
+        MissingExtra: If torch is not installed.
+        UserError: If the device is not there.
+    """
+    torch = import_torch()
+    name = _best_device(torch) if device == "auto" else device
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device: {name}: torch sees no CUDA device; say cpu or auto")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device: mps: torch sees no such device; say cpu or auto")
+    if dtype == "auto":
+        has_bfloat16 = name.startswith("cuda") and torch.cuda.is_bf16_supported()
+        dtype = "bfloat16" if has_bfloat16 else "float32"
+    return Placement(torch.device(name), getattr(torch, dtype))
+
+
+def import_torch() -> Any:
+    """torch.
+
+    Raises:
+        MissingExtra: If it is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("this backend", "torch", EXTRA) from error
+    return torch
+
+
+def _best_device(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def model_folder(options: TorchOptions, base: Path) -> Path:
+    """The folder with a model's files: a local one, or that of the hub's cache.
+
+    Args:
+        options: ``model`` and ``revision``.
+        base: Where a relative folder starts.
+
+    Raises:
+        UserError: If the model is not there; says how to get it.
+    """
+    local = base / options.model
+    if local.is_dir():
+        return local
+    return _cached(options)
+
+
+def _cached(options: TorchOptions) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise MissingExtra("a model of the hub", "huggingface_hub", EXTRA) from error
+    try:
+        # Of a model that `riveg fetch` got, the hub's library would miss the files that it left.
+        found = snapshot_download(
+            options.model,
+            revision=options.revision,
+            local_files_only=True,
+            allow_patterns=[*FETCHED],
+            ignore_patterns=[*LEFT],
+        )
+    except (HFValidationError, LocalEntryNotFoundError, FileNotFoundError) as error:
+        raise UserError(
+            f"model {options.model}: neither a folder nor in the cache of the hub "
+            f"({_cache_name()}); `riveg fetch SYSTEM` gets a system's models, --list shows them"
+        ) from error
+    return Path(found)
+
+
+def _cache_name() -> str:
+    return os.environ.get("HF_HOME", "~/.cache/huggingface")
+
+
+def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> Any:
+    """A transformers network in evaluation mode on its device.
+
+    Args:
+        kind: Its class, with ``from_pretrained``.
+        folder: Its files.
+        options: Device, number type, attention, compilation.
+        **more: Further arguments of ``from_pretrained``.
+
+    Raises:
+        UserError: If the files are no such model, or hold no safetensors.
+    """
+    torch = import_torch()
+    placement = place(options.device, options.dtype)
+    if options.attention != "auto":
+        more["attn_implementation"] = options.attention
+    try:
+        network = kind.from_pretrained(
+            folder,
+            dtype=placement.dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            **more,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}") from error
+    network = network.to(placement.device).eval()
+    return torch.compile(network) if options.compile else network
+
+
+def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
+    """A transformers processor or tokenizer.
+
+    Raises:
+        UserError: If its files are not there.
+    """
+    try:
+        return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **more)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}") from error
+
+
+def model_contents(options: TorchOptions, base: Path) -> Mapping[str, str]:
+    """A backend's ``contents``: digests of the files that shape a model's answers.
+
+    Raises:
+        UserError: If the model is not there.
+    """
+    folder = model_folder(options, base)
+    files = sorted({path for pattern in _SHAPING for path in folder.glob(pattern)})
+    return {path.name: file_digest(path) for path in files}

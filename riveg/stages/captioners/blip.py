@@ -1,0 +1,175 @@
+"""Captions by BLIP and BLIP-2 (https://arxiv.org/abs/2201.12086 and 2301.12597)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from riveg.errors import ImageFault, UserError
+from riveg.models.picture_tensors import distinct_pictures, stacked
+from riveg.models.torch_batches import in_batches
+from riveg.models.torch_loading import load_processor, model_contents, model_folder
+from riveg.models.torch_options import TorchOptions
+from riveg.models.torch_parts import load_in_parts
+from riveg.protocols import BackendConfig, BuildContext, PictureSource
+from riveg.types import Issue, Sample
+
+if TYPE_CHECKING:
+    import torch
+
+    from riveg.models.picture_tensors import PictureTensors
+
+_NETWORKS = {"blip": "BlipForConditionalGeneration", "blip-2": "Blip2ForConditionalGeneration"}
+"""By a folder's ``model_type``."""
+
+
+class BlipConfig(TorchOptions, BackendConfig):
+    """``prompt``: how the caption begins; the caption is what follows it.
+
+    ``max_new_tokens``: of the caption; it ends earlier where the model ends it.
+    """
+
+    stage: ClassVar[str] = "caption"
+    name: ClassVar[str] = "blip"
+    summary: ClassVar[str] = "one sentence by BLIP or BLIP-2, the likeliest word each time"
+    extra: ClassVar[str | None] = "models"
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
+    needs_picture: ClassVar[bool] = True
+
+    model: str = Field(default="Salesforce/blip-image-captioning-large", min_length=1)
+    licence: str | None = "bsd-3-clause"
+    prompt: str = ""
+    max_new_tokens: int = Field(default=40, ge=1)
+
+    def build(self, context: BuildContext) -> Blip:
+        """Loads the network.
+
+        Raises:
+            UserError: If the model is not there, or is another.
+        """
+        import transformers
+
+        folder = model_folder(self, context.base)
+        kind = load_processor(transformers.AutoConfig, folder).model_type
+        if kind not in _NETWORKS:
+            raise UserError(f"{folder}: expected a model of type blip or blip-2, found {kind}")
+        network = getattr(transformers, _NETWORKS[kind])
+        return Blip(
+            context.images,
+            # Only the picture encoder: the writer's inputs grow with every word.
+            load_in_parts(network, folder, self, ("vision_model",)),
+            load_processor(transformers.AutoTokenizer, folder),
+            load_processor(transformers.BlipImageProcessorPil, folder),
+            prompt=self.prompt,
+            max_new_tokens=self.max_new_tokens,
+            batch_size=self.batch_size,
+        )
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        """Digests of the model's files."""
+        return model_contents(self, base)
+
+
+class Blip:
+    """Puts each distinct picture into words once; greedy, so that an answer can be repeated.
+
+    Args:
+        images: Where pictures come from.
+        network: ``BlipForConditionalGeneration`` or ``Blip2ForConditionalGeneration``.
+        tokenizer: Of its writer.
+        processor: Prepares pictures.
+        prompt: How the caption begins.
+        max_new_tokens: Of the caption.
+        batch_size: Pictures at once.
+    """
+
+    def __init__(
+        self,
+        images: PictureSource,
+        network: Any,
+        tokenizer: Any,
+        processor: Any,
+        *,
+        prompt: str = "",
+        max_new_tokens: int = 40,
+        batch_size: int = 8,
+    ) -> None:
+        self._images = images
+        self._network = network
+        self._tokenizer = tokenizer
+        self._processor = processor
+        self._beginning = _beginning(network.config, tokenizer, prompt)
+        self._max_new_tokens = max_new_tokens
+        self._batch_size = batch_size
+
+    def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+        """One line of text about each picture; the empty caption for a post without one."""
+        references = (sample.image for sample in samples)
+        opened = distinct_pictures(self._images, references, self._processor)
+        usable = {path: one for path, one in opened.items() if not isinstance(one, ImageFault)}
+        said = in_batches(list(usable.values()), self._batch_size, self._write)
+        captions = dict(zip(usable, said, strict=True))
+        return [self._answer(sample, opened, captions) for sample in samples]
+
+    @staticmethod
+    def _answer(
+        sample: Sample, opened: Mapping[str, object], captions: Mapping[str, str]
+    ) -> str | Issue:
+        if sample.image is None:
+            return ""
+        fault = opened[sample.image.path]
+        if isinstance(fault, ImageFault):
+            return Issue("caption", None, fault.kind, str(fault))
+        caption = captions[sample.image.path]
+        return caption or Issue("caption", None, "empty-answer", "the model wrote no word")
+
+    def _write(self, pictures: Sequence[PictureTensors]) -> Sequence[str]:
+        import torch
+
+        network = self._network
+        pixels = stacked(pictures, network.device)["pixel_values"].to(network.dtype)
+        begun = self._beginning.tokens.repeat(len(pictures), 1).to(network.device)
+        with torch.inference_mode():
+            tokens = network.generate(
+                pixel_values=pixels,
+                input_ids=begun,
+                attention_mask=torch.ones_like(begun),
+                max_new_tokens=self._max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+            )
+        written = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        # Read off the whole: by itself, a word's second half would show its joint.
+        front = tokens[:, : self._beginning.repeated]
+        starts = self._tokenizer.batch_decode(front, skip_special_tokens=True)
+        return [
+            " ".join(line.removeprefix(start).split())
+            for line, start in zip(written, starts, strict=True)
+        ]
+
+
+class _Beginning(NamedTuple):
+    """What is written on from, *shape* ``(1, tokens)``, and how much of it comes back in front."""
+
+    tokens: torch.Tensor
+    repeated: int
+
+
+def _beginning(config: Any, tokenizer: Any, prompt: str) -> _Beginning:
+    import torch
+
+    tokens = list(tokenizer(prompt)["input_ids"])
+    if config.model_type == "blip":
+        # Its own ``generate`` replaces the first token and takes the last one off.
+        return _Beginning(torch.tensor([tokens]), len(tokens) - 1)
+    if config.image_token_id is None:
+        raise UserError("the model's config.json has no image_token_index; take a newer copy of it")
+    first = config.text_config.bos_token_id
+    if not prompt and first is not None:
+        tokens = [first]
+    tokens = [config.image_token_id] * config.num_query_tokens + tokens
+    repeated = len(tokens) if config.use_decoder_only_language_model else 0
+    return _Beginning(torch.tensor([tokens]), repeated)

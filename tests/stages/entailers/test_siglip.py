@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts import check_backend
+from factories import make_sample, mentions_of
+from odd_pictures import SIDES, open_upright, picture_context, posts_about, save_odd_pictures
+from tiny_blip import save_itm
+from tiny_siglip import TEXT_LIMIT, save_siglip
+
+from riveg.errors import UserError
+from riveg.models.picture_tensors import picture_tensors
+from riveg.models.siglip_matcher import SiglipMatcher, load_siglip_matcher
+from riveg.models.text_matching import Pair
+from riveg.protocols import Mention, Partly
+from riveg.registry import backend_config
+from riveg.stages.entailers.siglip import SiglipEntailer, SiglipEntailerConfig
+from riveg.types import Entailment, Issue
+
+EXACT = 1e-5
+"""Relative, not rounded: batches of other sizes add up in another order."""
+ROUNDED = 1e-3
+"""Relative, where four digits are kept."""
+KINDS = ("siglip", "siglip2")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    for kind in KINDS:
+        save_siglip(folder / kind, kind)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_odd_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+def build(models: Path, pictures: Path, kind: str = "siglip", **options: Any) -> SiglipEntailer:
+    config = SiglipEntailerConfig(model=kind, device="cpu", **options)
+    return config.build(picture_context(pictures, models))
+
+
+def matcher_of(folder: Path, batch_size: int = 8) -> SiglipMatcher:
+    config = SiglipEntailerConfig(model=str(folder), device="cpu", batch_size=batch_size)
+    return load_siglip_matcher(folder, config)
+
+
+def probabilities(answers: Any) -> list[float]:
+    return [answer.probability for answer in answers]
+
+
+TEXTS = ("the woman in a red shirt, left", "Red Team", "a")
+
+
+def by_the_library(folder: Path, pictures: Path) -> list[float]:
+    """One pair at a time: the processor, the whole network, the sigmoid."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer, Siglip2Processor, SiglipProcessor
+    from transformers import Siglip2ImageProcessorPil as AnySize
+    from transformers import SiglipImageProcessorPil as Square
+
+    network = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if folder.name == "siglip":
+        processor = SiglipProcessor(Square.from_pretrained(folder), tokenizer)
+        options: dict[str, Any] = {"padding": "max_length", "max_length": TEXT_LIMIT}
+    else:
+        processor = Siglip2Processor(AnySize.from_pretrained(folder), tokenizer)
+        options = {"max_num_patches": 16, "patch_size": 8}
+    found = []
+    for name in SIDES:
+        for text in TEXTS:
+            picture = open_upright(pictures, name)
+            inputs = processor(images=picture, text=[text.lower()], return_tensors="pt", **options)
+            with torch.no_grad():
+                found.append(network(**inputs).logits_per_image.sigmoid().item())
+    return found
+
+
+def seen_by(matcher: SiglipMatcher, pictures: Path) -> list[Any]:
+    images = picture_context(pictures, pictures).images
+    posts = posts_about(*SIDES)
+    return [
+        picture_tensors(matcher.processor, images.load(post.image))
+        for post in posts
+        if post.image is not None
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equals_the_library(models: Path, pictures: Path, kind: str) -> None:
+    expected = by_the_library(models / kind, pictures)
+    assert max(expected) - min(expected) > 0.3, "answers of any use differ"
+    pairs = [Pair(number, text) for number in range(len(SIDES)) for text in TEXTS]
+    for batch_size in (1, 2, 64):
+        matcher = matcher_of(models / kind, batch_size)
+        found = matcher.probabilities(seen_by(matcher, pictures), pairs)
+        assert found == pytest.approx(expected, rel=EXACT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contract(models: Path, pictures: Path, kind: str) -> None:
+    posts = posts_about(*SIDES, "gone.png")
+    posts.append(make_sample("no picture", [(0, 1, "PER")], id="none", picture=False))
+    answers = check_backend("entail", build(models, pictures, kind), mentions_of(*posts))
+    assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["missing-image"] * 2
+    assert answers[-1] == Entailment(0.0, False, "siglip")
+
+
+def test_padding_on_the_left_changes_nothing(models: Path, pictures: Path, tmp_path: Path) -> None:
+    mentions = mentions_of(*posts_about(*SIDES))
+    save_siglip(tmp_path / "left", padding_side="left")
+    left = build(tmp_path, pictures, "left").entail(mentions)
+    assert left == build(models, pictures).entail(mentions)
+
+
+def test_capitals_change_nothing(models: Path, pictures: Path) -> None:
+    (mention, _) = mentions_of(*posts_about("odd.png"))
+    shouted = replace(mention, entity=replace(mention.entity, expression="THE Woman"))
+    said = replace(mention, entity=replace(mention.entity, expression="the woman"))
+    first, second = build(models, pictures).entail([shouted, said])
+    assert first == second
+
+
+def test_the_network_s_own_scale_and_bias_are_used(models: Path, pictures: Path) -> None:
+    import torch
+
+    backend = build(models, pictures)
+    network = backend._texts._matcher._network  # type: ignore[attr-defined]
+    with torch.no_grad():
+        network.logit_bias.fill_(-40.0)
+    answers = probabilities(backend.entail(mentions_of(*posts_about(*SIDES))))
+    assert all(0.0 < probability < 1e-12 for probability in answers), "small, but not nothing"
+
+
+def count_rows(network: Any, part: str, argument: str) -> list[int]:
+    rows: list[int] = []
+    getattr(network, part).register_forward_pre_hook(
+        lambda _, __, arguments: rows.append(len(arguments[argument])), with_kwargs=True
+    )
+    return rows
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_picture_and_each_text_is_read_once(models: Path, pictures: Path, kind: str) -> None:
+    backend = build(models, pictures, kind)
+    network = backend._texts._matcher._network  # type: ignore[attr-defined]
+    seen = count_rows(network, "vision_model", "pixel_values")
+    read = count_rows(network, "text_model", "input_ids")
+    backend.entail(mentions_of(*posts_about("odd.png", "square.png", "odd.png")))
+    assert (sum(seen), sum(read)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("part", "argument"), [("vision_model", "pixel_values"), ("text_model", "input_ids")]
+)
+def test_short_memory_halves_the_batch(
+    models: Path,
+    pictures: Path,
+    caplog: pytest.LogCaptureFixture,
+    part: str,
+    argument: str,
+) -> None:
+    import torch
+
+    mentions = mentions_of(*posts_about(*SIDES))
+    expected = build(models, pictures).entail(mentions)
+    backend = build(models, pictures)
+
+    def run_short(_: Any, __: Any, arguments: Any) -> None:
+        if len(arguments[argument]) > 1:
+            raise torch.OutOfMemoryError("no more")
+
+    network = backend._texts._matcher._network  # type: ignore[attr-defined]
+    getattr(network, part).register_forward_pre_hook(run_short, with_kwargs=True)
+    found = probabilities(backend.entail(mentions))
+    assert found == pytest.approx(probabilities(expected), rel=ROUNDED)
+    assert "going on with 1" in caplog.text
+
+
+def test_a_long_text_is_cut_at_a_word_and_says_so(models: Path, pictures: Path) -> None:
+    (mention, _) = mentions_of(*posts_about("odd.png"))
+    long = with_words(mention, 80)
+    backend = build(models, pictures)
+    (answer,) = backend.entail([long])
+    assert isinstance(answer, Partly)
+    assert [issue.kind for issue in answer.issues] == ["warning"]
+    # One place is the end's.
+    assert backend.entail([with_words(mention, TEXT_LIMIT - 1)]) == [answer.answer]
+
+
+def with_words(mention: Mention, count: int) -> Mention:
+    return replace(mention, entity=replace(mention.entity, expression=" ".join(["man"] * count)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_comes_near(models: Path, pictures: Path, kind: str) -> None:
+    mentions = mentions_of(*posts_about("odd.png", "wide.png"))
+    rough = build(models, pictures, kind, dtype="bfloat16").entail(mentions)
+    exact = build(models, pictures, kind).entail(mentions)
+    assert probabilities(rough) == pytest.approx(probabilities(exact), abs=0.05)
+
+
+def test_another_model_is_refused(pictures: Path, tmp_path: Path) -> None:
+    save_itm(tmp_path / "other")
+    with pytest.raises(UserError, match="expected a model of type siglip or siglip2, found blip"):
+        build(tmp_path, pictures, "other")
+
+
+def test_registered_with_contents(models: Path) -> None:
+    assert backend_config("entail", "siglip") is SiglipEntailerConfig
+    names = SiglipEntailerConfig(model="siglip").contents(models)
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {*names}
