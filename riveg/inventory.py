@@ -18,7 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "transformers", "safetensors", "onnx"),
     "vllm": ("vllm",),
     "groundingdino": ("groundingdino",),
-    "sam": ("segment_anything",),
+    "sam": ("segment_anything", "torch", "torchvision"),
     "ray": ("ray",),
 }
 """Import names of the packages that each extra of ``pyproject.toml`` brings."""

@@ -161,7 +161,9 @@ class Entailer(Protocol):
 class Grounder(Protocol):
     """Finds where entities are."""
 
-    def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
+    def ground(
+        self, mentions: Sequence[Mention]
+    ) -> Sequence[tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue]:
         """Each mention's regions, best first; only groundable mentions are asked about."""
 
 
@@ -198,8 +200,8 @@ class BackendConfig(BaseModel):
     must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
     shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
     questions in flight are faster. A field ``llm`` names the language model that it asks.
-    ``code_revision`` is raised when the code changes the answers, so that parts made before are made
-    anew.
+    ``code_revision`` is raised when the code changes the answers, so that parts made before are
+    made anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -54,6 +54,8 @@ BACKENDS: dict[str, dict[str, str]] = {
         "recorded": "riveg.stages.entailers.recorded:RecordedEntailerConfig",
     },
     "ground": {
+        "grounding-dino": "riveg.stages.grounders.grounding_dino:GroundingDinoConfig",
+        "owlv2": "riveg.stages.grounders.owlv2:Owlv2Config",
         "chat": "riveg.stages.grounders.chat:ChatGrounderConfig",
         "evidence": "riveg.stages.grounders.evidence:EvidenceGrounderConfig",
         "gold": "riveg.stages.grounders.gold:GoldGrounderConfig",
@@ -61,6 +63,9 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
     "segment": {
         "grabcut": "riveg.stages.segmenters.grabcut:GrabCutConfig",
+        "sam": "riveg.stages.segmenters.sam:SamConfig",
+        "sam2": "riveg.stages.segmenters.sam2:Sam2Config",
+        "segment-anything": "riveg.stages.segmenters.segment_anything:SegmentAnythingConfig",
     },
 }
 """``stage -> name -> "module:Config"``; ``none`` is no backend but the stage left out."""

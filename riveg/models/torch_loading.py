@@ -123,24 +123,31 @@ def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> A
         **more: Further arguments of ``from_pretrained``.
 
     Raises:
-        UserError: If the files are no such model, or hold no safetensors.
+        UserError: If the files are no such model, lack some of its weights, or hold no safetensors.
     """
     torch = import_torch()
     placement = place(options.device, options.dtype)
     if options.attention != "auto":
         more["attn_implementation"] = options.attention
     try:
-        network = kind.from_pretrained(
+        network, loaded = kind.from_pretrained(
             folder,
             dtype=placement.dtype,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
             **more,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}") from error
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        # The library would fill them with random numbers and only log it.
+        raise UserError(
+            f"{folder}: lacks {len(missing)} weights of a {kind.__name__}, for example {missing[0]}"
+        )
     network = network.to(placement.device).eval()
     return torch.compile(network) if options.compile else network
 

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from contracts import check_backend
+from factories import make_sample, mentions_of
+from PIL import Image
+from tiny_owlv2 import save_owlv2
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from riveg.images import ImageLoader  # noqa: E402
+from riveg.models.owlv2_network import Owlv2Network  # noqa: E402
+from riveg.models.torch_options import TorchOptions  # noqa: E402
+from riveg.protocols import BuildContext, Mention, Partly  # noqa: E402
+from riveg.stages.grounders.owlv2 import Owlv2, Owlv2Config  # noqa: E402
+from riveg.types import Issue  # noqa: E402
+
+SIZES = {
+    "odd": (60, 83),
+    "tall": (91, 40),
+    "flat": (64, 201),
+    "three-rows": (3, 50),
+    "narrow": (300, 2),
+}
+ALL = {"most_regions": 100, "box_threshold": 0.0, "overlap": 1.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_owlv2(tmp_path_factory.mktemp("owlv2"))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("pictures")
+    numbers = np.random.default_rng(3)
+    for name, (height, width) in SIZES.items():
+        pixels = numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{name}.png")
+    with Image.open(root / "odd.png") as picture:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture.transpose(Image.Transpose.ROTATE_90).save(root / "turned.png", exif=exif)
+    return root
+
+
+@cache
+def loaded(folder: Path) -> Owlv2Network:
+    return Owlv2Network(folder, TorchOptions(model="-", device="cpu"))
+
+
+def backend(folder: Path, pictures: Path, **fields: Any) -> Owlv2:
+    return Owlv2(ImageLoader([pictures]), loaded(folder), **{"box_threshold": 0.0, **fields})
+
+
+def mentions(name: str, *texts: str) -> list[Mention]:
+    """Mentions of one picture, each with an expression of its own."""
+    sample = make_sample("x " * len(texts) + "x", [(n, n + 1, "PER") for n in range(len(texts))])
+    assert sample.entities is not None
+    entities = tuple(
+        replace(entity, expression=text)
+        for entity, text in zip(sample.entities, texts, strict=True)
+    )
+    image = sample.image and replace(sample.image, path=f"{name}.png")
+    return mentions_of(replace(sample, id=name, image=image, entities=entities))
+
+
+def many_mentions() -> list[Mention]:
+    return [
+        *mentions("odd", "red man", "dog", "ann lee"),
+        *mentions("tall", "bob"),
+        *mentions("three-rows", "stage", "dog"),
+        *mentions("flat", "oslo city", "bob"),
+        *mentions("narrow", "dog"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["odd", "tall", "flat"])
+def test_answers_are_those_of_the_library(name: str, folder: Path, pictures: Path) -> None:
+    network = transformers.Owlv2ForObjectDetection.from_pretrained(folder).eval()
+    processor = transformers.Owlv2Processor(
+        transformers.Owlv2ImageProcessorPil.from_pretrained(folder),
+        transformers.AutoTokenizer.from_pretrained(folder),
+    )
+    with Image.open(pictures / f"{name}.png") as opened:
+        image = opened.convert("RGB")
+    texts = ["red man", "Dog with hat"]
+    answers = backend(folder, pictures, **ALL).ground(mentions(name, *texts))
+    for text, answer in zip(texts, answers, strict=True):
+        inputs = processor(images=image, text=[[f"a photo of {text}"]], return_tensors="pt")
+        with torch.inference_mode():
+            found = processor.post_process_grounded_object_detection(
+                network(**inputs), threshold=0.0, target_sizes=[(image.height, image.width)]
+            )[0]
+        limits = np.array([image.width, image.height] * 2)
+        boxes = np.clip(found["boxes"].numpy(), 0, limits)
+        sides = boxes.round(1)
+        inside = (sides[:, 2:] > sides[:, :2]).all(1)
+        right = sorted(found["scores"].numpy()[inside], reverse=True)
+        assert isinstance(answer, tuple)
+        assert len(answer) == len(right) > 5
+        assert [region.score for region in answer] == pytest.approx(right, abs=6e-5)
+        for region in answer:
+            box = region.box
+            edges = np.array([box.x_min, box.y_min, box.x_max, box.y_max])
+            assert np.abs(boxes - edges).max(axis=1).min() < 0.06
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_contract(batch_size: int, folder: Path, pictures: Path) -> None:
+    asking = backend(folder, pictures, batch_size=batch_size)
+    answers = check_backend("ground", asking, many_mentions())
+    assert answers == list(backend(folder, pictures, batch_size=32).ground(many_mentions()))
+    for mention, answer in zip(many_mentions(), answers, strict=True):
+        height, width = SIZES[mention.sample.id]
+        assert all(region.box.x_max <= width for region in answer)
+        assert all(region.box.y_max <= height for region in answer)
+    assert sum(map(bool, answers)) > 5
+
+
+def test_a_turned_picture_is_answered_upright(folder: Path, pictures: Path) -> None:
+    asking = backend(folder, pictures, **ALL)
+    upright, turned = (asking.ground(mentions(name, "bob")) for name in ("odd", "turned"))
+    assert upright == turned
+
+
+class Watched(Owlv2Network):
+    """Counts the pictures, and has memory for so many."""
+
+    room = 99
+    seen: tuple[int, ...] = ()
+
+    def see(self, pixels: Any) -> Any:
+        self.seen += (len(pixels),)
+        if len(pixels) > self.room:
+            raise torch.OutOfMemoryError("no room")
+        return super().see(pixels)
+
+
+def test_pictures_are_seen_once_and_in_halves_where_memory_is_short(
+    folder: Path, pictures: Path
+) -> None:
+    network = Watched(folder, TorchOptions(model="-", device="cpu"))
+    asking = Owlv2(ImageLoader([pictures]), network, box_threshold=0.0)
+    right = asking.ground(many_mentions())
+    assert network.seen == (5,)
+    network.room = 2
+    assert asking.ground(many_mentions()) == right
+    assert network.seen[1:] == (5, 2, 2, 1)
+
+
+def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder: Path, pictures: Path) -> None:
+    asking = backend(folder, pictures)
+    long, fits = asking.ground(mentions("odd", "red dog with hat", "red dog with"))
+    assert isinstance(long, Partly)
+    assert long.answer == fits
+    assert long.issues[0].kind == "warning"
+    assert "'a photo of red dog with'" in long.issues[0].message
+
+
+def test_what_cannot_be_answered_says_why(folder: Path, pictures: Path) -> None:
+    (pictureless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], picture=False))
+    asked = [*mentions("gone", "bob"), *mentions("odd", "bob"), pictureless]
+    answers = backend(folder, pictures).ground(asked)
+    kinds = [answer.kind if isinstance(answer, Issue) else "fine" for answer in answers]
+    assert kinds == ["missing-image", "fine", "no-picture"]
+
+
+def test_built_from_a_configuration(folder: Path, pictures: Path) -> None:
+    config = Owlv2Config(
+        model=str(folder), device="cpu", box_threshold=0.0, regions="many", top_k=2, overlap=1.0
+    )
+    built = config.build(BuildContext(images=ImageLoader([pictures])))
+    (two,) = built.ground(mentions("odd", "bob"))
+    (every,) = backend(folder, pictures, **ALL).ground(mentions("odd", "bob"))
+    assert two == every[:2]  # type: ignore[index]
+    assert "model.safetensors" in config.contents(Path())
+
+
+def test_bfloat16_keeps_boxes_fine(folder: Path) -> None:
+    picture = np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    boxes = []
+    for dtype in ("float32", "bfloat16"):
+        network = Owlv2Network(folder, TorchOptions(model="-", device="cpu", dtype=dtype))
+        (seen,) = network.see([network.pixels(picture)])
+        boxes.append(seen.boxes)
+    assert 0 < np.abs(boxes[0] - boxes[1]).max() < 0.05
