@@ -3,7 +3,7 @@
 A prompt file opens with a comment (what it is for, its variables, its source) and holds blocks and
 nothing else: ``system``, ``user``, ``examples``, or whatever its backend asks for. Text of a post
 enters as a value only, so ``{{ }}`` in a post stays text. Jinja's own functions are not there: with
-``range`` a prompt could loop for ever.
+``range`` a prompt could loop for ever. Nor is what makes much of little: ``|center(10000)``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, meta, nodes
 from jinja2.defaults import DEFAULT_NAMESPACE
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from riveg.errors import UserError
@@ -25,6 +26,18 @@ from riveg.resources import shipped, text_digest
 SUFFIX = ".jinja"
 
 _OUTWARD = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+
+_LONGEST = 1_000_000
+"""Characters of a rendered block; no model reads as many."""
+
+_LARGEST = 10_000
+"""Of numbers in a prompt, of what it reckons, and of a text made by repeating one."""
+
+_LARGEST_EXPONENT = 64
+
+_PADDING_FILTERS = ("batch", "center", "format", "slice")
+_PADDING_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "zfill"})
+"""They take a width, some within a text, and write as many blanks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +78,19 @@ class Prompt:
         """
         self.require(block, values)
         context = self._template.new_context(values)
+        parts: list[str] = []
+        length = 0
         try:
-            text = "".join(self._template.blocks[block](context))
+            for part in self._template.blocks[block](context):
+                length += len(part)
+                if length > _LONGEST:
+                    break
+                parts.append(part)
         except Exception:
             self._fail(block)
-        return text.removesuffix("\n")
+        if length > _LONGEST:
+            raise UserError(f"{self.path}: block {block!r} makes more than {_LONGEST} characters")
+        return "".join(parts).removesuffix("\n")
 
     def require(self, block: str, values: Iterable[str]) -> None:
         """Makes sure, before a run, that the block is there and wants no more than these values.
@@ -123,6 +144,7 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
     environment = _environment()
     try:
         tree = environment.parse(source, name, str(path))
+        _check_numbers(tree, path)
         blocks = dict(_blocks(tree, path, environment))
         code = environment.compile(source, name, str(path))
     except TemplateSyntaxError as error:
@@ -155,9 +177,58 @@ def _find(name: str, folder: Path | None) -> Path:
     raise UserError(f"no prompt {name!r}; {suggest(name, shipped_prompts())}")
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's, and nothing grows beyond measure in it.
+
+    What is intercepted is not reckoned either when a prompt is loaded, as other constants are.
+    """
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """The result of an operator.
+
+        Raises:
+            SecurityError: If it would be large, or is a text with its width.
+        """
+        if operator == "%" and isinstance(left, str):
+            raise SecurityError("% of a text is not there, write it with ~")
+        if operator != "%":
+            _check_product(operator, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """As Jinja's, without the methods that pad a text."""
+        padding = isinstance(obj, str) and attr in _PADDING_METHODS
+        return not padding and super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> None:
+        """Refuses the methods ``format`` and ``format_map`` of a text.
+
+        Raises:
+            SecurityError: If it is one of them.
+        """
+        if super().wrap_str_format(value) is not None:
+            raise SecurityError("format of a text is not there, write it with ~")
+
+
+def _check_product(operator: str, left: Any, right: Any) -> None:
+    """Refuses a product or a power before it is made."""
+    one, other = (len(each) if hasattr(each, "__len__") else abs(each) for each in (left, right))
+    is_small = one <= _LARGEST and other <= (_LARGEST_EXPONENT if operator == "**" else _LARGEST)
+    if not is_small or (one**other if operator == "**" else one * other) > _LARGEST:
+        raise SecurityError(f"{operator} makes more than {_LARGEST}")
+
+
+def _check_numbers(tree: nodes.Template, path: Path) -> None:
+    for constant in tree.find_all(nodes.Const):
+        if isinstance(constant.value, int) and constant.value > _LARGEST:
+            raise UserError(f"{path}:{constant.lineno}: a number in a prompt is at most {_LARGEST}")
+
+
 @cache
 def _environment() -> Environment:
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Sandbox(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -165,6 +236,8 @@ def _environment() -> Environment:
         extensions=(),
     )
     environment.globals = {}
+    for name in _PADDING_FILTERS:
+        del environment.filters[name]
     return environment
 
 

@@ -196,6 +196,43 @@ def test_a_failing_block_says_file_and_line(tmp_path: Path, body: str, message: 
     assert f"{path}:3:" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param("{{ 'x' * 10**9 }}", "SecurityError", id="a constant, repeated"),
+        pytest.param("{{ 10**9 * 'x' }}", "SecurityError", id="the other way round"),
+        pytest.param("{{ x * 9999 * 9999 }}", "SecurityError", id="a value, repeated"),
+        pytest.param("{{ [x] * 9999 * 9999 }}", "SecurityError", id="a list"),
+        pytest.param("{{ 10 ** 10 ** 9 }}", "SecurityError", id="a power"),
+        pytest.param("{{ 2 ** -9999 }}", "SecurityError", id="a power below one"),
+        pytest.param("{{ '%01000000000d' % 1 }}", "SecurityError", id="a width in a text"),
+        pytest.param("{{ '{:>1000000000}'.format(1) }}", "SecurityError", id="and of a method"),
+        pytest.param("{{ (x|attr('format'))(1) }}", "SecurityError", id="by a detour"),
+        pytest.param("{{ x.ljust(9999) }}", "SecurityError", id="padding"),
+        pytest.param("{{ '%01000000000d'|format(1) }}", "No filter", id="and of a filter"),
+        pytest.param("{{ x|center(9999) }}", "No filter", id="a padding filter"),
+        pytest.param("{{ x|indent(1000000000, true) }}", "at most 10000", id="a large number"),
+        pytest.param(
+            "{% for a in y %}{% for b in y %}{% for c in y %}{{ x }}{% endfor %}{% endfor %}"
+            "{% endfor %}",
+            "more than 1000000 characters",
+            id="loops",
+        ),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused(tmp_path: Path, body: str, message: str) -> None:
+    path = write(tmp_path, f"{{% block a %}}\n{body}\n{{% endblock %}}")
+    with pytest.raises(UserError, match=message) as caught:
+        load_prompt(str(path)).render("a", x="text" * 10, y=list(range(300)))
+    assert str(path) in str(caught.value)
+
+
+def test_small_sums_are_reckoned(tmp_path: Path) -> None:
+    body = "{{ '-' * 20 }} {{ x|length * 2 ** 3 % 7 }} {{ 2.5 * 2 }} {{ x|indent(2) }}"
+    path = write(tmp_path, f"{{% block a %}}{body}{{% endblock %}}")
+    assert load_prompt(str(path)).render("a", x="ab") == f"{'-' * 20} 2 5.0 ab"
+
+
 def test_unknown_names_get_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"did you mean rewrite/template\.v1"):
         load_prompt("rewrite/template.v2")
