@@ -123,8 +123,10 @@ def post_of_text(text: str, picture: Path | None = None, caption: str | None = N
     """One post typed by hand.
 
     Raises:
-        UserError: If the text is empty or no valid Unicode.
+        UserError: If the text is empty or no valid Unicode, or there is no such picture.
     """
+    if picture is not None and not picture.is_file():
+        raise UserError(f"--image {picture}: there is no such file")
     name = None if picture is None else picture.name
     sample = make_sample(text, id="post", image=name, caption=caption)
     if sample.issues:

@@ -43,6 +43,9 @@ def test_an_id_that_is_not_there(wanted: str, advice: str) -> None:
 
 
 def test_a_post_typed_by_hand(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--image .*ada.jpg: there is no such file"):
+        post_of_text("Ada in Paris", tmp_path / "ada.jpg", "a woman")
+    (tmp_path / "ada.jpg").touch()
     posts = post_of_text("Ada in Paris", tmp_path / "ada.jpg", "a woman")
     assert (posts.samples[0].image.path, posts.image_roots) == ("ada.jpg", (tmp_path,))
     with pytest.raises(UserError, match="--text: there is no text"):
