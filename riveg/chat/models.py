@@ -14,7 +14,7 @@ from riveg.answers import AnswerStore
 from riveg.chat.server import Say, Server
 from riveg.conversation import Chat, NoReply, Question, Reply, TokenCount
 from riveg.endpoints import Endpoint
-from riveg.errors import ServerGone
+from riveg.errors import ServerGone, UserError
 from riveg.protocols import PictureSource
 
 if TYPE_CHECKING:
@@ -182,14 +182,22 @@ class ServedChat:
 def _http_chat(endpoint: Endpoint, *, store: AnswerStore, images: PictureSource) -> HttpChat:
     from riveg.chat.client import HttpChat
 
-    variable = endpoint.api_key_variable
     return HttpChat(
         endpoint,
         store=store,
         images=images,
         urls=lambda: endpoint.base_urls,
-        api_key=lambda: None if variable is None else os.environ.get(variable),
+        api_key=lambda: _api_key(endpoint.api_key_variable),
     )
+
+
+def _api_key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable)
+    if not key:
+        raise UserError(f"api_key_variable: the environment variable {variable} is not set")
+    return key
 
 
 def _server_key(endpoint: Endpoint) -> str:

@@ -14,7 +14,7 @@ from riveg.answers import AnswerStore
 from riveg.chat.models import Models
 from riveg.conversation import Message, Question, Reply
 from riveg.endpoints import Endpoint, Serve
-from riveg.errors import ServerGone
+from riveg.errors import ServerGone, UserError
 
 ECHO = """
 import http.server, json, os, sys
@@ -43,6 +43,17 @@ class Echo(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Echo).serve_forever()
 """
+
+
+def test_a_key_that_is_not_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is sent: a server would only say that it does not know who asks."""
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    away = Endpoint(model="m", base_urls=("http://127.0.0.1:9/v1",), api_key_variable="NO_SUCH_KEY")
+    models = Models(
+        {"main": away}, store=AnswerStore(None), images=NoPictures(), say=lambda text: None
+    )
+    with models, pytest.raises(UserError, match="NO_SUCH_KEY is not set"):
+        models["main"].ask([question("q")])
 
 
 def question(text: str) -> Question:
