@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -34,7 +35,7 @@ def _row(one: Requests) -> tuple[str, ...]:
     about = "~" if one.estimated else ""
     cost = "?" if one.cost is None and one.estimated else ""
     if one.cost is not None:
-        cost = f"{about}{one.cost:,.2f} {one.currency}"
+        cost = f"{about}{_money(one.cost)} {one.currency}"
     return (
         one.stage,
         one.llm,
@@ -49,6 +50,11 @@ def _row(one: Requests) -> tuple[str, ...]:
 
 def _tokens(number: int | None, about: str) -> str:
     return "?" if number is None else f"{about if number else ''}{number:,}"
+
+
+def _money(cost: float) -> str:
+    """Never less than it is, for it is said to be the most."""
+    return f"{math.ceil(round(cost * 100, 6)) / 100:,.2f}"
 
 
 def _lines(found: DryRun) -> Iterator[str]:
@@ -69,7 +75,9 @@ def _lines(found: DryRun) -> Iterator[str]:
         if one.currency and one.cost is not None:
             totals[one.currency] += one.cost
     if len(found.stages) > 1 and totals:
-        told = ", ".join(f"{total:,.2f} {currency}" for currency, total in totals.items())
-        yield f"in all    at most {told}"
+        told = ", ".join(f"{_money(total)} {currency}" for currency, total in totals.items())
+        open_ones = [one.stage for one in found.stages if one.prompt_tokens is None]
+        rest = f", and what {' and '.join(open_ones)} will cost" if open_ones else ""
+        yield f"in all    at most {told}{rest}"
     if found.done:
         yield f"done      {', '.join(found.done)}: kept in {found.folder}"

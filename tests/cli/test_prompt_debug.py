@@ -184,3 +184,12 @@ def test_dry_run_is_a_table(folder: Path) -> None:
     assert "tag: kept in out" in done.stdout
     assert "USD" in done.stdout
     assert widest(done.stdout) <= 80
+
+
+def test_what_a_dry_run_costs_is_never_said_to_be_less(folder: Path) -> None:
+    """Nor is a stage left out whose cost nobody can tell yet."""
+    system = SYSTEM.replace("input: 1.0, output: 2.0", "input: 0.0001, output: 0.0002")
+    system = system.replace("tag: {backend: mini}", "tag: {backend: chat}")
+    (folder / "system.yaml").write_text(system)
+    done = riveg("run", "system.yaml", "--data", "quickstart", "--out", "out", "--dry-run")
+    assert "at most 0.01 USD, and what rewrite will cost" in done.stdout
