@@ -47,6 +47,7 @@ _LONGEST = 100
 _FILES = frozenset({".jinja", ".jsonl", ".yaml", ".yml", ".json", ".txt"})
 """Endings by which a text given with ``--set`` is a path, where its key does not tell."""
 _FORM = "STAGE.KEY=VALUE"
+_MODEL_FORM = "llm.NAME.KEY=VALUE, such as 'llm.main.serve={command: [vllm, serve]}'"
 
 
 class RunSettings(BaseModel):
@@ -185,7 +186,8 @@ def _override(document: Document, overrides: Sequence[str]) -> tuple[Document, l
     for item in sorted(overrides, key=_rank):
         parts = item.partition("=")[0].split(".")
         if "=" not in item or not 1 <= len(parts) <= _depth(parts[0]) or not all(parts):
-            problems.append(Problem("--set", None, parts[0], repr(item), f"expected {_FORM}"))
+            form = _MODEL_FORM if parts[0] == "llm" else _FORM
+            problems.append(Problem("--set", None, parts[0], repr(item), f"expected {form}"))
             continue
         key, value = parse_override(item, _FORM)
         if len(parts) == 2 and parts[0] in _TEXTS:

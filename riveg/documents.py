@@ -11,11 +11,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from riveg.endpoints import SECRET
 from riveg.errors import UserError
 from riveg.registry import suggest
 
 _SHOWN = 200
 """Characters of a wrong value that a message repeats."""
+
+_LISTS = frozenset({"list_type", "tuple_type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,10 @@ class Document:
             elif item["type"] == "literal_error":
                 allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
                 yield self.problem(key, item["input"], suggest(str(item["input"]), allowed))
+            elif item["type"] in _LISTS:
+                yield self.problem(key, item["input"], "expected a list: [...]")
+            elif item["type"] == SECRET:
+                yield self.problem(key, "what may hold a key", item["msg"])
             else:
                 advice = item["msg"].removeprefix("Value error, ")
                 yield self.problem(key or "the file", item["input"], advice)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
+
+SECRET = "secret"
+"""The type of a validation error whose value may hold a key: no message repeats it."""
 
 
 class Prices(BaseModel):
@@ -82,6 +87,22 @@ class Endpoint(BaseModel):
     def _named(cls, value: Any) -> Any:
         return {"engine": value} if isinstance(value, str) else value
 
+    @field_validator("base_urls")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            _check_url(url)
+        return value
+
+    @field_validator("api_key_variable")
+    @classmethod
+    def _variable(cls, value: str | None) -> str | None:
+        if value is not None and not value.isidentifier():
+            raise PydanticCustomError(
+                SECRET, "expected the name of an environment variable, never the key itself"
+            )
+        return value
+
     @model_validator(mode="after")
     def _reached_one_way(self) -> Endpoint:
         ways = [bool(self.base_urls), self.serve is not None, self.engine == "vllm-offline"]
@@ -101,6 +122,21 @@ class Endpoint(BaseModel):
             "thinking": self.thinking,
             "picture_side": self.picture_side,
         }
+
+
+def _check_url(url: str) -> None:
+    # What stands in a system file is copied into run folders.
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ValueError("expected http://host:port/v1")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise PydanticCustomError(
+            SECRET, "expected http://host:port/v1 alone; api_key_variable names where the key is"
+        )
 
 
 class Label(BaseModel):

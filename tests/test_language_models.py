@@ -43,6 +43,12 @@ def test_a_key_of_a_model_is_set_from_outside(tmp_path: Path) -> None:
     assert load_config(path).llm["main"].base_urls == ()
 
 
+def test_an_override_that_goes_too_deep_is_shown_how(tmp_path: Path) -> None:
+    path = system(tmp_path, f"llm:\n  main: {{model: m, serve: vllm}}\n{HEAD}")
+    with pytest.raises(InvalidConfig, match=r"expected llm\.NAME\.KEY=VALUE, such as"):
+        load_config(path, ["llm.main.serve.command=[mine]"])
+
+
 def test_where_a_model_is_does_not_shape_its_answers(tmp_path: Path) -> None:
     served = load_config(system(tmp_path, f"llm:\n  main: {{model: m, serve: vllm}}\n{HEAD}"))
     remote = load_config(
@@ -65,6 +71,10 @@ def test_types_of_ones_own(tmp_path: Path) -> None:
     assert load_config(again).labels == config.labels
 
 
+def reached_at(url: str) -> str:
+    return f"llm:\n  main: {{model: m, base_urls: ['{url}']}}\n{HEAD}"
+
+
 PROBLEMS = [
     (f"llm: [m]\n{HEAD}", "expected models by name", "a list"),
     (f"llm:\n  main: {{model: m}}\n{HEAD}", "say one of base_urls, serve", "no way to reach it"),
@@ -72,6 +82,14 @@ PROBLEMS = [
         f"llm:\n  main: {{model: m, serve: vllm, base_urls: ['{URL}']}}\n{HEAD}",
         "say one of base_urls, serve",
         "two ways",
+    ),
+    (reached_at("127.0.0.1:8000/v1"), "expected http://host:port/v1", "a URL without a scheme"),
+    (reached_at("ftp://a/v1"), "expected http://host:port/v1", "another scheme"),
+    (reached_at("http://a:port/v1"), "expected http://host:port/v1", "a port that is none"),
+    (
+        f"llm:\n  main: {{model: m, base_urls: '{URL}'}}\n{HEAD}",
+        "expected a list",
+        "one URL by itself",
     ),
     (f"llm:\n  main: {{model: m, serve: vlm}}\n{HEAD}", "vllm", "an unknown server"),
     (f"llm:\n  main: {{model: m, serve: vllm, temprature: 1}}\n{HEAD}", "temperature", "a typo"),
@@ -90,3 +108,18 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, advice: str, why: str)
         load_config(system(tmp_path, text))
     assert advice in str(caught.value), why
     assert "mine.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param("base_urls: ['http://me:hush-hush@a/v1']", id="a password in a URL"),
+        pytest.param("base_urls: ['http://a/v1?key=hush-hush']", id="a key in a URL"),
+        pytest.param(f"base_urls: ['{URL}'], api_key_variable: hush-hush", id="a key as its name"),
+    ],
+)
+def test_a_key_does_not_belong_in_a_system_file(tmp_path: Path, model: str) -> None:
+    """A run folder keeps a copy of the system."""
+    with pytest.raises(InvalidConfig, match=r"api_key_variable|environment variable") as caught:
+        load_config(system(tmp_path, f"llm:\n  main: {{model: m, {model}}}\n{HEAD}"))
+    assert "hush-hush" not in str(caught.value)

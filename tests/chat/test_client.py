@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from factories import NoPictures
 from fault_server import Running, fault_server, free_port
+from pydantic import ValidationError
 
 from riveg.answers import AnswerStore
 from riveg.chat.client import HttpChat
 from riveg.chat.parsing import parse_json
 from riveg.conversation import Message, NoReply, Picture, Question, Reply
 from riveg.endpoints import Endpoint
-from riveg.errors import ImageFault, RivegError, ServerGone, UserError
+from riveg.errors import ImageFault, ServerGone, UserError
 from riveg.types import ImageRef
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -504,6 +505,6 @@ def test_an_interrupt_ends_soon_and_what_was_answered_stays(
     assert server.counts().total() == before.total() + 400 - kept
 
 
-def test_a_url_that_is_none_is_said(open_chat: Opener) -> None:
-    with pytest.raises(RivegError, match="expected http://host:port/v1"):
-        open_chat("file:///etc/passwd").ask([question("q")])
+def test_a_url_that_is_none_is_said() -> None:
+    with pytest.raises(ValidationError, match="expected http://host:port/v1"):
+        endpoint("file:///etc/passwd")
