@@ -328,6 +328,8 @@ def test_a_prompt_that_fails_on_one_post_is_that_posts_issue(tmp_path: Path) -> 
 
 UNSAFE = "{path}:3: block 'user' fails: access to attribute .* is unsafe"
 UNKNOWN = "{path}:3: block .user. needs a value for"
+NO_FILTER = "{path}:3: not a prompt: No filter named 'format'"
+NO_FORMAT = "{path}:3: block 'user' fails: format of a text is not there"
 
 
 @pytest.mark.parametrize(
@@ -340,9 +342,9 @@ UNKNOWN = "{path}:3: block .user. needs a value for"
         ("{{ text['__class__'].__base__ }}", UNSAFE),
         ("{{ self.__init__.__globals__ }}", UNSAFE),
         ("{{ ().__class__.__bases__[0] }}", UNSAFE),
-        ("{{ '%s' | format(text.__class__) }}", UNSAFE),
-        ("{{ '{0.__class__.__mro__}'.format(text) }}", UNSAFE),
-        ("{{ text.format.__globals__ }}", UNSAFE),
+        ("{{ '%s' | format(text.__class__) }}", NO_FILTER),
+        ("{{ '{0.__class__.__mro__}'.format(text) }}", NO_FORMAT),
+        ("{{ text.format.__globals__ }}", NO_FORMAT),
         ("{{ entities.__getitem__.__self__.__class__ }}", UNSAFE),
         ("{% set found = entities[0].update({'id': 'e9'}) %}", UNSAFE),
         ("{% for one in range(1000000000) %}{{ one }}{% endfor %}", UNKNOWN),
