@@ -8,6 +8,9 @@ from riveg.conversation import Message, NoReply, Path, Question, RawAnswer, Repl
 _ENDED = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn"})
 """Finish reasons of a model that was done, as servers spell them."""
 
+_QUOTED_CHARACTERS = 80
+"""Of an answer that nobody could read, in the reason why it is missing."""
+
 _SHOWN_CHARACTERS = 2_000
 """Of a bad answer that the model is shown again."""
 
@@ -86,7 +89,7 @@ class Interview:
         self, kind: str, wrong: str, raw: RawAnswer, *, final: str | None = None
     ) -> NoReply | None:
         if self._left <= 0:
-            return NoReply(kind, final or wrong, raw)
+            return NoReply(kind, final or f"{wrong}{_quoted(raw.text)}", raw)
         self._left -= 1
         shown = raw.text.strip()[:_SHOWN_CHARACTERS] or "(nothing)"
         self.messages = (
@@ -95,3 +98,10 @@ class Interview:
             Message("user", wrong),
         )
         return None
+
+
+def _quoted(answer: str) -> str:
+    line = " ".join(answer.split())
+    if len(line) > _QUOTED_CHARACTERS:
+        line = f"{line[:_QUOTED_CHARACTERS]}..."
+    return f" The answer was: {line}" if line else ""

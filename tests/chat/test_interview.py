@@ -46,7 +46,12 @@ def test_without_a_schema_sent_the_answer_is_not_bound_by_it() -> None:
 @pytest.mark.parametrize(
     ("question", "raws", "kind", "message"),
     [
-        (FREE, [RawAnswer("bad", "stop")] * 3, "unparsable-answer", "Not that."),
+        (
+            FREE,
+            [RawAnswer("bad", "stop")] * 3,
+            "unparsable-answer",
+            "Not that. The answer was",
+        ),
         (FREE, [RawAnswer("  ", "stop")] * 3, "unparsable-answer", "The answer was empty."),
         (FREE, [RawAnswer("a b", "tool_calls")] * 3, "unparsable-answer", "tool_calls"),
         (FREE, [RawAnswer("a b", "length")] * 2, "truncated-answer", "cut off at 256 tokens"),
@@ -86,6 +91,14 @@ def test_a_long_bad_answer_is_not_shown_whole() -> None:
     interview = Interview(BOUND, 1)
     interview.take(RawAnswer("no idea " * 999, "stop"))
     assert len(interview.messages[1].text) <= 2000
+
+
+def test_the_reason_shows_the_beginning_of_what_was_answered() -> None:
+    outcome = Interview(BOUND, 0).take(RawAnswer("no\nidea " * 999, "stop"))
+    assert isinstance(outcome, NoReply)
+    assert "The answer was: no idea no idea" in outcome.message
+    assert outcome.message.endswith("...")
+    assert len(outcome.message) < 200
 
 
 def test_without_re_asks_the_first_fault_is_final() -> None:
