@@ -144,9 +144,17 @@ class Label(BaseModel):
 
     model_config = _STRICT
 
-    name: str = Field(min_length=1)
-    description: str = ""
-    examples: tuple[str, ...] = ()
+    name: str = Field(min_length=1, max_length=60)
+    description: str = Field(default="", max_length=300)
+    examples: tuple[str, ...] = Field(default=(), max_length=10)
+
+    @field_validator("name", "description", "examples")
+    @classmethod
+    def _on_one_line(cls, value: Any) -> Any:
+        texts = (value,) if isinstance(value, str) else value
+        if not all(text.isprintable() and text.strip() == text for text in texts):
+            raise ValueError("expected text on one line, without blanks around it")
+        return value
 
 
 USUAL_LABELS = (

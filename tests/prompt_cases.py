@@ -29,7 +29,7 @@ SHIP = {"id": "e1", "text": "USS Midway", "label": "VESSEL"}
 SEEN = {**ENTITY, "expression": "woman in a suit", "description": "A woman with short hair."}
 
 VALUES: dict[str, dict[str, object]] = {
-    "augment/gem.v1": {"text": TEXT, "caption": CAPTION},
+    "augment/gem.v1": {"labels": LABELS, "text": TEXT, "caption": CAPTION},
     "augment/pgim.v1": {
         "labels": LABELS,
         "text": TEXT,
@@ -43,6 +43,7 @@ VALUES: dict[str, dict[str, object]] = {
     "entail/yes_no.v1": {"labels": LABELS, "text": TEXT, "caption": CAPTION, "entity": SEEN},
     "ground/boxes.v1": {
         "order": "x1, y1, x2, y2",
+        "labels": LABELS,
         "text": TEXT,
         "entity": SEEN,
         "coordinates": "0 at the left and top edge, 1000 at the right and bottom edge",
@@ -56,6 +57,7 @@ VALUES: dict[str, dict[str, object]] = {
     },
     "rewrite/riveg.v1": {
         "batch": "sample",
+        "labels": LABELS,
         "text": TEXT,
         "caption": CAPTION,
         "entities": (ENTITY, SHIP),
@@ -83,7 +85,10 @@ VALUES: dict[str, dict[str, object]] = {
 """One value for each variable of each shipped prompt."""
 
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
-    "rewrite/riveg.v1.entity": ("rewrite/riveg.v1", {"batch": "entity", "caption": ""}),
+    "rewrite/riveg.v1.entity": (
+        "rewrite/riveg.v1",
+        {"batch": "entity", "labels": (), "caption": ""},
+    ),
     "rewrite/visual.v1.bare": (
         "rewrite/visual.v1",
         {"labels": (), "caption": "", "knowledge": "", "others": ()},

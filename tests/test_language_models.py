@@ -98,6 +98,7 @@ PROBLEMS = [
     ("labels: []\ntag: {backend: mini}\n", "expected a list of types", "no type"),
     ("labels: [A, A]\ntag: {backend: mini}\n", "a type is named once", "twice"),
     ("labels: [{nme: A}]\ntag: {backend: mini}\n", "this key is required", "a typo"),
+    ('labels: ["A\\nB"]\ntag: {backend: mini}\n', "text on one line", "a line end in a name"),
     ("labels: [[A]]\ntag: {backend: mini}\n", "expected a name", "a list in a list"),
 ]
 

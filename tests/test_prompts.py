@@ -10,13 +10,13 @@ from riveg.prompts import load_prompt, shipped_prompts
 from riveg.resources import shipped
 
 FINGERPRINTS = {
-    "augment/gem.v1": "c19e0e42e51744b0b5db313b4689e5e7",
+    "augment/gem.v1": "66c3a8e4aeb0a612d90ad25dea942ba5",
     "augment/pgim.v1": "0b80446bd7b5c43995f5132f22fcdd6b",
     "caption/short.v1": "68b5045180d807a96130610fb5f606d3",
     "entail/yes_no.v1": "10ed04e70d8273898dc7832b46f7c3a4",
-    "ground/boxes.v1": "2b00a8cb776f2a0748d91226a36be9c8",
+    "ground/boxes.v1": "b0737f8ea69c86adffbb0d2edb09858d",
     "rerank/gem.v1": "ba24a834c45e6c471e0ec78fbb0aa880",
-    "rewrite/riveg.v1": "2237cd22f4890840e69cbc6fe5bb9fd1",
+    "rewrite/riveg.v1": "02d8683cb32350916b0c2fe008845972",
     "rewrite/template.v1": "ece13737d16cc8e2582f6d3dbd798035",
     "rewrite/visual.v1": "30d4045fd45aab4e3cd294501f1ee43a",
     "tag/entities.v1": "3dc6babb6fe19ef5f44710bf195efa94",

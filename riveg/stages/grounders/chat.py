@@ -22,17 +22,25 @@ from riveg.conversation import (
     Reply,
     Unparsable,
 )
+from riveg.endpoints import Label
 from riveg.errors import UserError
 from riveg.prompts import Prompt
 from riveg.protocols import BackendConfig, BuildContext, Mention
-from riveg.stages.asking import ask_about, issue_of, messages_of, require_chat, source_of
+from riveg.stages.asking import (
+    ask_about,
+    issue_of,
+    label_values,
+    messages_of,
+    require_chat,
+    source_of,
+)
 from riveg.stages.post_questions import entity_value, picture_of, post_values, read_prompt
 from riveg.types import Issue, Region, Sample
 
 OUTSIDE_FRAME = "box-outside-frame"
 """Kind of the Issue for a box that the declared frame does not reach."""
 
-_CONSTANTS = ("order",)
+_CONSTANTS = ("order", "labels")
 _VALUES = ("text", "caption", "entity", "coordinates")
 
 Stated = tuple[tuple[float, ...], ...]
@@ -77,6 +85,7 @@ class ChatGrounderConfig(BackendConfig):
     summary: ClassVar[str] = "boxes by a vision-language model, in its family's frame"
     extra: ClassVar[str | None] = "chat"
     needs_picture: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = True
     whole_parts: ClassVar[bool] = True
 
     llm: str = "main"
@@ -97,6 +106,7 @@ class ChatGrounderConfig(BackendConfig):
             require_chat(context, self.stage, self.llm),
             read_prompt(self.prompt, context.base, constants=_CONSTANTS, values=_VALUES),
             frame=FRAMES[self.frame],
+            labels=context.labels,
             resize=self.resize,
             picture_side=self._picture_side(context),
             most_regions=self.most_regions,
@@ -129,6 +139,7 @@ class ChatGrounder:
         chat: The model.
         prompt: With a block ``user``, and ``system`` where it has one.
         frame: What the model's numbers mean.
+        labels: The types that the prompt tells of.
         resize: How its processor resizes pictures.
         picture_side: The longer side of pictures as sent, in pixels; ``None``: as they are.
         most_regions: Of one mention.
@@ -141,6 +152,7 @@ class ChatGrounder:
         prompt: Prompt,
         *,
         frame: Frame,
+        labels: Sequence[Label] = (),
         resize: Resize,
         picture_side: int | None = None,
         most_regions: int = 8,
@@ -153,7 +165,10 @@ class ChatGrounder:
         self._picture_side = picture_side
         self._schema = answer_schema(frame, most_regions)
         self._most = most_regions
-        self._constants = {"order": Given(frame.order, "ground.frame")}
+        self._constants = {
+            "order": Given(frame.order, "ground.frame"),
+            "labels": Given(label_values(labels), "labels"),
+        }
         self._max_tokens = max_tokens
 
     def prepare(self, mentions: Sequence[Mention]) -> Sequence[Prepared]:
