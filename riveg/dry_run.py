@@ -22,14 +22,10 @@ from riveg.images import ImageLoader
 from riveg.pipeline import require_packages
 from riveg.protocols import BuildContext, Mention
 from riveg.questions import asks_model, identity, prepare_of, questions_of
+from riveg.readiness import gold_of, require_pictures, require_same_origin
 from riveg.records import decode
 from riveg.runs import RunFolder, StageFolder
-from riveg.system import (
-    ANSWERS,
-    gold_of,
-    require_pictures,
-    require_same_origin,
-)
+from riveg.system import ANSWERS
 from riveg.types import Sample
 
 ENTITIES_A_POST = 1.7

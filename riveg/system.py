@@ -7,7 +7,7 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -24,8 +24,9 @@ from riveg.images import ImageLoader
 from riveg.pipeline import StageRunner, build_runner, require_packages
 from riveg.posts import as_source, make_sample, picture_on_disk
 from riveg.protocols import BuildContext, PictureSource
+from riveg.readiness import gold_of, require_clients, require_pictures, require_same_origin
 from riveg.runs import RunFolder, write_atomically
-from riveg.types import SCHEMA_VERSION, Gold, ImageRef, Sample
+from riveg.types import SCHEMA_VERSION, ImageRef, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,6 +138,7 @@ class System:
         folder = RunFolder(Path(out))
         for step in steps:
             require_packages(step)
+        require_clients(self.config, steps)
         require_pictures(steps, source)
         with folder.lock():
             return self._run_locked(source, folder, steps, limit, retry_failed, progress)
@@ -319,62 +321,6 @@ def resolved_text(config: SystemConfig) -> str:
         source = json.dumps({"name": item.name, "path": item.path, "digest": item.digest})
         text += f"# {item.key}: {item.value} from the artifact {source}\n"
     return text
-
-
-def gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:
-    """The gold by sample id that oracle stages look at; nothing where there is no such stage.
-
-    Raises:
-        UserError: If they want gold and the data has none.
-    """
-    if not any(step.config.oracle for step in steps):
-        return {}
-    gold = {item.sample_id: item for item in source.gold()}
-    if not gold:
-        raise UserError(f"{source.name}: has no gold, which the oracle stages need")
-    return gold
-
-
-def require_pictures(steps: Sequence[Step], source: DataSource) -> None:
-    """Makes sure, before a run, that one of the picture folders is there where stages need it.
-
-    Raises:
-        UserError: If none is.
-    """
-    needing = [step.stage.name for step in steps if step.config.needs_picture]
-    if not needing or not source.image_roots or any(root.is_dir() for root in source.image_roots):
-        return
-    folders = ", ".join(map(str, source.image_roots))
-    text_only = "" if needing[0] == steps[0].stage.name else ", or stop before with --until"
-    raise UserError(
-        f"{source.name}: no picture folder at {folders}, which the stages {', '.join(needing)} "
-        f"need; put them there, say where they are with --images{text_only}"
-    )
-
-
-def require_same_origin(folder: RunFolder, config: SystemConfig, source: DataSource) -> None:
-    """Makes sure that a run folder is of this system and these data, if it is of any.
-
-    Raises:
-        UserError: If it is of others.
-    """
-    manifest = folder.read_manifest()
-    for key, now in (
-        ("system", config.name),
-        ("data", source.name),
-        ("origin", list(source.origin)),
-        ("part_size", config.run.part_size),
-    ):
-        before = manifest.get(key, now)
-        if before != now:
-            raise UserError(
-                f"{folder.path}: holds a run of {key} {_listed(before)}, this one is of "
-                f"{_listed(now)}; choose another --out"
-            )
-
-
-def _listed(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _versions() -> dict[str, str]:

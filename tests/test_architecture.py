@@ -38,6 +38,7 @@ LAYERS = (
     ("questions",),
     ("executors",),
     ("execution", "posts"),
+    ("readiness",),
     ("system", "results"),
     ("dry_run", "fetching"),
     ("evaluation", "exports"),

@@ -187,3 +187,21 @@ def test_riveg_runs_with_a_vllm_that_it_starts_itself(tmp_path: Path) -> None:
     again = subprocess.run(words, capture_output=True, check=False, timeout=120, **options)
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in (folder / "logs").iterdir()} == logs
+
+
+def test_a_missing_client_is_told_before_anything_runs(tmp_path: Path) -> None:
+    # vLLM is not installed beside the tests: its engine in this process cannot be used.
+    words = ["--set", "llm.main.serve=null", "--set", "llm.main.engine=vllm-offline"]
+    done = subprocess.run(
+        [sys.executable, "-m", "riveg", "run", "riveg", "--out", str(tmp_path / "run"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        'riveg: rewrite: chat needs the package vllm: pip install "riveg[vllm]"'
+    ]
+    assert not (tmp_path / "run" / "0-input").exists()

@@ -104,7 +104,8 @@ def test_a_prompt_that_cannot_be_a_conversation_is_refused(
 def test_the_constant_part_is_the_same_whatever_the_rows_hold(texts: list[str]) -> None:
     prompt = load_prompt("augment/gem.v1")
     found = [
-        conversation(prompt, constants={"labels": ()}, values={"text": text, "caption": text}) for text in texts
+        conversation(prompt, constants={"labels": ()}, values={"text": text, "caption": text})
+        for text in texts
     ]
     assert len({messages[0] for messages in found}) == 1
     assert all(text in messages[1].text for text, messages in zip(texts, found, strict=True))
