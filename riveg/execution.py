@@ -25,7 +25,7 @@ from riveg.runs import (
     reusable,
     write_atomically,
 )
-from riveg.types import SCHEMA_VERSION, Gold, Issue, Sample
+from riveg.types import SCHEMA_VERSION, WARNING, Gold, Issue, Sample
 
 
 class DataSource(Protocol):
@@ -176,7 +176,7 @@ class StageTask:
             yield line
 
     def _has_own_issue(self, line: bytes) -> bool:
-        return any(issue.stage == self.step.stage.name for issue in issues_of(line))
+        return any(issue.stage == self.step.stage.name for issue in faults_of(line))
 
 
 def issues_of(line: bytes) -> tuple[Issue, ...]:
@@ -332,7 +332,7 @@ class Run:
         )
 
     def write_ends(self, parts: int) -> int:
-        """Writes ``records.jsonl`` and ``failed.jsonl``; how many samples have an Issue."""
+        """Writes ``records.jsonl`` and ``failed.jsonl``; how many samples have failed."""
         last = self._folder.input
         if self._steps:
             last = self._folder.stage(len(self._steps), self._steps[-1].stage.name)
@@ -343,12 +343,17 @@ class Run:
         def rows() -> Iterator[bytes]:
             nonlocal failed
             for line in _lines_of(last, parts):
-                if issues_of(line):
+                if faults_of(line):
                     failed += 1
                     yield failed_row(decode(Sample, line))
 
         write_atomically(self._folder.failed_path, rows())
         return failed
+
+
+def faults_of(line: bytes) -> tuple[Issue, ...]:
+    """The Issues of a record line that say that an answer is missing; warnings do not."""
+    return tuple(issue for issue in issues_of(line) if issue.kind != WARNING)
 
 
 def failed_row(sample: Sample) -> bytes:

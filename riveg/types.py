@@ -13,6 +13,9 @@ from dataclasses import dataclass
 SCHEMA_VERSION = 1
 """Version of the records on disk; raised whenever a field changes its meaning."""
 
+WARNING = "warning"
+"""Kind of an Issue beside a whole answer: something to know, no failure, nothing to ask again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,9 +17,10 @@ from PIL import Image
 
 from riveg.config import RunSettings, Step, SystemConfig
 from riveg.errors import UserError
-from riveg.execution import RunReport
+from riveg.execution import RunReport, faults_of, issues_of
 from riveg.posts import Samples, make_sample
 from riveg.protocols import STAGES, BackendConfig, BuildContext
+from riveg.records import encode
 from riveg.runs import RunFolder, write_atomically
 from riveg.system import System
 from riveg.types import Gold, Issue, Sample
@@ -418,3 +420,12 @@ def test_a_missing_picture_folder_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no picture folder at .*nowhere.*stages augment need"):
         system(augment=PictureConfig()).run(data, out=tmp_path / "run")
     system(augment=PictureConfig()).run(data, out=tmp_path / "run", until="caption")
+
+
+def test_a_warning_beside_an_answer_is_no_failure() -> None:
+    sample = make_sample("Ann sings", id="1")
+    warned = replace(sample, issues=(Issue("ground", "e0", "warning", "the phrase was cut"),))
+    assert issues_of(encode(warned)) == warned.issues
+    assert faults_of(encode(warned)) == ()
+    failed = replace(sample, issues=(*warned.issues, Issue("ground", "e0", "no-answer", "gone")))
+    assert [issue.kind for issue in faults_of(encode(failed))] == ["no-answer"]

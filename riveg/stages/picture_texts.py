@@ -10,7 +10,7 @@ from riveg.models.picture_tensors import distinct_pictures
 from riveg.models.query_text import Cut, query_text
 from riveg.models.text_matching import Pair, TextMatcher
 from riveg.protocols import Mention, Partly, PictureSource
-from riveg.types import Entailment, Issue
+from riveg.types import WARNING, Entailment, Issue
 
 Answer = Entailment | Partly[Entailment] | Issue
 
@@ -89,4 +89,4 @@ class PictureTexts:
             f"the text has more than the {self._matcher.most_tokens} tokens that are read; "
             f"cut to {cut.text!r}"
         )
-        return Partly(entailment, (Issue("entail", entity.id, "warning", message),))
+        return Partly(entailment, (Issue("entail", entity.id, WARNING, message),))

@@ -33,7 +33,7 @@ from riveg.models.torch_batches import in_batches
 from riveg.models.torch_loading import EXTRA, model_contents, model_folder
 from riveg.models.torch_options import TorchOptions
 from riveg.protocols import BackendConfig, BuildContext, Mention, Partly, PictureSource
-from riveg.types import ImageRef, Issue, Region
+from riveg.types import WARNING, ImageRef, Issue, Region
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -296,7 +296,7 @@ class GroundingDino:
             f"the phrase has more than the {self._network.most_tokens} tokens that are read; "
             f"cut to {phrase.text!r}"
         )
-        return Partly(regions, (Issue("ground", entity_id, "warning", message),))
+        return Partly(regions, (Issue("ground", entity_id, WARNING, message),))
 
 
 def padded_together(sides: Mapping[str, tuple[int, int]]) -> list[list[str]]:

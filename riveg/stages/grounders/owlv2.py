@@ -19,7 +19,7 @@ from riveg.models.torch_batches import in_batches
 from riveg.models.torch_loading import EXTRA, model_contents, model_folder
 from riveg.models.torch_options import TorchOptions
 from riveg.protocols import BackendConfig, BuildContext, Mention, Partly, PictureSource
-from riveg.types import ImageRef, Issue, Region
+from riveg.types import WARNING, ImageRef, Issue, Region
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -188,7 +188,7 @@ class Owlv2:
             f"the text has more than the {self._network.most_tokens} tokens that are read; "
             f"cut to {cut.text!r}"
         )
-        return Partly(regions, (Issue("ground", entity_id, "warning", message),))
+        return Partly(regions, (Issue("ground", entity_id, WARNING, message),))
 
 
 def _parts(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
