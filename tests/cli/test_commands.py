@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from command_line import ROOT, riveg
 
+pytestmark = pytest.mark.slow  # every test starts processes
+
 ASTRONAUT = ROOT / "data" / "quickstart" / "images" / "qs01-astronaut.jpg"
 
 

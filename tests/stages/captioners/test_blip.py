@@ -15,6 +15,8 @@ from riveg.registry import backend_config
 from riveg.stages.captioners.blip import Blip, BlipConfig
 from riveg.types import Issue
 
+pytestmark = pytest.mark.slow  # torch and its models, loaded and run
+
 KINDS = ("blip", "opt", "t5")
 """BLIP, and BLIP-2 with each kind of writer."""
 LONGEST = 6

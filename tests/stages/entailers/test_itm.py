@@ -20,6 +20,8 @@ from riveg.registry import backend_config
 from riveg.stages.entailers.itm import ItmEntailer, ItmEntailerConfig
 from riveg.types import Entailment, Issue
 
+pytestmark = pytest.mark.slow  # torch and its models, loaded and run
+
 EXACT = 1e-5
 """Relative, not rounded: batches of other sizes add up in another order."""
 ROUNDED = 1e-3

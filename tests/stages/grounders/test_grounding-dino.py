@@ -13,6 +13,8 @@ from PIL import Image
 from pydantic import ValidationError
 from tiny_grounding_dino import save_grounding_dino
 
+pytestmark = pytest.mark.slow  # torch and its models, loaded and run
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 

@@ -12,6 +12,8 @@ from factories import make_sample, mentions_of
 from PIL import Image
 from tiny_owlv2 import save_owlv2
 
+pytestmark = pytest.mark.slow  # torch and its models, loaded and run
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 

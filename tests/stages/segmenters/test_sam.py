@@ -26,6 +26,8 @@ from riveg.protocols import BuildContext
 from riveg.stages.segmenters.sam import Sam, SamConfig
 from riveg.types import Box, ImageRef, Issue, Mask
 
+pytestmark = pytest.mark.slow  # torch and its models, loaded and run
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

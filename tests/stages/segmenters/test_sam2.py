@@ -29,6 +29,8 @@ from riveg.protocols import BuildContext
 from riveg.stages.segmenters.sam2 import Preparation, Sam2, Sam2Config, read_preparation
 from riveg.types import Box, ImageRef, Issue, Mask
 
+pytestmark = pytest.mark.slow  # torch and its models, loaded and run
+
 SQUARE = Preparation(SIDE, SIDE)
 
 
