@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from riveg.cli.sheets import Sheet
-from riveg.cli.tables import box_text, plain, stdout
+from riveg.cli.tables import plain, stdout
+from riveg.formats.boxes import box_text
 
 if TYPE_CHECKING:
     from riveg.evaluation.cases import Annotated, Predicted

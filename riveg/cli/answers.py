@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from riveg.cli.tables import box_text, region_text
+from riveg.cli.tables import region_text
 from riveg.cli.visible import counted
+from riveg.formats.boxes import box_text
 from riveg.results import StageAnswer
 from riveg.types import Entity, Sample
 

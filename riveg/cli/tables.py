@@ -13,7 +13,8 @@ from rich.text import Text
 
 from riveg.cli.visible import visible
 from riveg.execution import StageReport
-from riveg.types import Box, Entity, Region, Sample
+from riveg.formats.boxes import box_text
+from riveg.types import Entity, Region, Sample
 
 
 class _Results(Console):
@@ -94,11 +95,6 @@ def _best_region(entity: Entity) -> tuple[Text, Text]:
 def region_text(region: Region) -> str:
     """The box and what found it."""
     return f"{box_text(region.box)} {region.source or ''}".rstrip()
-
-
-def box_text(box: Box) -> str:
-    """``x_min,y_min,x_max,y_max`` in whole pixels."""
-    return ",".join(f"{edge:.0f}" for edge in (box.x_min, box.y_min, box.x_max, box.y_max))
 
 
 def stage_table(stages: Sequence[StageReport]) -> Table:

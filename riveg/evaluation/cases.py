@@ -7,8 +7,12 @@ scorer never sees a :class:`~riveg.types.Sample`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from riveg.types import Box, Mask, Region, Sample, Span
+
+Tells = Literal["tags", "groundability", "regions"]
+"""How far predictions go: words and types; also whether the picture shows it; also where."""
 
 
 @dataclass(frozen=True, slots=True)

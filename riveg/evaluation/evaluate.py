@@ -10,11 +10,11 @@ from riveg.evaluation.bootstrap import RESAMPLES, Interval, Score, Tally
 from riveg.evaluation.breakdown import NUMBERS, SIZES, BoxAccuracy, Breakdown
 from riveg.evaluation.budget import BudgetLine, error_budget
 from riveg.evaluation.canonical import CanonicalScorer, Relation, Rules, canonical, related
-from riveg.evaluation.cases import Case
+from riveg.evaluation.cases import Case, Tells
 from riveg.evaluation.counts import CaseScorer, Count
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import Joined, join
-from riveg.evaluation.predictions import Predictions, Tells
+from riveg.evaluation.predictions import Predictions
 from riveg.evaluation.protocols import PROTOCOLS, Protocol
 from riveg.evaluation.why import Account, account_for
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from riveg.evaluation.cases import Predicted, picture_size, predicted_of
+from riveg.evaluation.cases import Predicted, Tells, picture_size, predicted_of
 from riveg.results import read_record_lines, read_records
 from riveg.runs import RunFolder
 from riveg.types import Sample
-
-Tells = Literal["tags", "groundability", "regions"]
-"""How far predictions go: words and types; also whether the picture shows it; also where."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,3 +17,8 @@ def box_iou(one: Box, other: Box) -> float:
         return 0.0
     shared = width * height
     return shared / (one.area + other.area - shared)
+
+
+def box_text(box: Box) -> str:
+    """``x_min,y_min,x_max,y_max`` in whole pixels, for people."""
+    return ",".join(f"{edge:.0f}" for edge in (box.x_min, box.y_min, box.x_max, box.y_max))

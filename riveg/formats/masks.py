@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from riveg.types import Mask
+from riveg.types import Box, Mask
 
 
 def mask_from_array(array: NDArray[np.bool_], source: str | None = None) -> Mask:
@@ -29,6 +29,34 @@ def mask_from_array(array: NDArray[np.bool_], source: str | None = None) -> Mask
     runs = coco.encode(np.asfortranarray(array, dtype=np.uint8))
     height, width = array.shape
     return Mask(height, width, runs["counts"].decode("ascii"), source)
+
+
+def whole_edges(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
+    """The box rounded to whole pixels of a picture of this size, xyxy, one pixel at least.
+
+    >>> whole_edges(Box(0.4, 0, 2.6, 0.2), 2, 4)
+    (0, 0, 3, 1)
+    """
+    left, right = _whole(box.x_min, box.x_max, width)
+    top, bottom = _whole(box.y_min, box.y_max, height)
+    return left, top, right, bottom
+
+
+def _whole(low: float, high: float, side: int) -> tuple[int, int]:
+    start = max(0, min(side - 1, round(low)))
+    return start, max(start + 1, min(side, round(high)))
+
+
+def box_pixels(box: Box, height: int, width: int) -> NDArray[np.bool_]:
+    """The box in whole pixels (:func:`whole_edges`), boolean, *shape* ``(height, width)``.
+
+    >>> box_pixels(Box(0.4, 0, 2.6, 0.2), 2, 4).tolist()
+    [[True, True, True, False], [False, False, False, False]]
+    """
+    left, top, right, bottom = whole_edges(box, height, width)
+    pixels = np.zeros((height, width), dtype=np.bool_)
+    pixels[top:bottom, left:right] = True
+    return pixels
 
 
 def mask_to_array(mask: Mask) -> NDArray[np.bool_]:

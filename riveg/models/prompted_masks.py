@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from riveg.errors import ImageFault
-from riveg.formats.masks import mask_from_array
+from riveg.formats.masks import box_pixels, mask_from_array
 from riveg.models.torch_batches import in_batches
 from riveg.models.torch_loading import place
 from riveg.models.torch_options import TorchOptions
@@ -114,26 +114,6 @@ def _mask(pixels: Pixels, box: Box, source: str) -> Mask:
     if pixels.any():
         return mask_from_array(pixels, source)
     return mask_from_array(box_pixels(box, *pixels.shape), f"{source}:box")
-
-
-def box_pixels(box: Box, height: int, width: int) -> Pixels:
-    """The box rounded to whole pixels of a picture of this size, one pixel at least.
-
-    >>> box_pixels(Box(0.4, 0, 2.6, 0.2), 2, 4).tolist()
-    [[True, True, True, False], [False, False, False, False]]
-    """
-    import numpy as np
-
-    left, right = _whole_edges(box.x_min, box.x_max, width)
-    top, bottom = _whole_edges(box.y_min, box.y_max, height)
-    pixels = np.zeros((height, width), dtype=np.bool_)
-    pixels[top:bottom, left:right] = True
-    return pixels
-
-
-def _whole_edges(low: float, high: float, side: int) -> tuple[int, int]:
-    start = max(0, min(side - 1, round(low)))
-    return start, max(start + 1, min(side, round(high)))
 
 
 def shrunk_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from riveg.config import LLM_FIELD, Step, SystemConfig
 from riveg.conversation import Chat, Message, NoReply, Picture, Prepared, Reply
 from riveg.errors import RivegError, UserError
 from riveg.evaluation.gold import GoldSet
+from riveg.formats.boxes import box_text
 from riveg.pipeline import require_packages
 from riveg.prompt_debug.comparing import compared, consequences
 from riveg.prompt_debug.document import (
@@ -357,9 +358,7 @@ def _said(message: Message) -> Said:
 def _picture(picture: Picture) -> str:
     if picture.crop is None:
         return picture.image.path
-    box = picture.crop
-    edges = ",".join(f"{edge:.0f}" for edge in (box.x_min, box.y_min, box.x_max, box.y_max))
-    return f"{picture.image.path} [{edges}]"
+    return f"{picture.image.path} [{box_text(picture.crop)}]"
 
 
 def _variables(prepared: Prepared, prompt: Prompt) -> Iterator[Variable]:

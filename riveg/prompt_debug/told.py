@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from riveg.types import Box, Entity, Region, Sample
+from riveg.formats.boxes import box_text
+from riveg.types import Entity, Region, Sample
 
 
 def told_of_sample(stage: str, sample: Sample) -> str | None:
@@ -65,11 +66,7 @@ def _regions(entity: Entity) -> str | None:
 
 def _region(region: Region) -> str:
     score = "" if region.score is None else f" {region.score:.2f}"
-    return _box(region.box) + score
-
-
-def _box(box: Box) -> str:
-    return ",".join(f"{edge:.0f}" for edge in (box.x_min, box.y_min, box.x_max, box.y_max))
+    return box_text(region.box) + score
 
 
 _OF_SAMPLE: dict[str, Callable[[Sample], str | None]] = {

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from riveg.evaluation.cases import Predicted
-
-Tells = Literal["tags", "groundability", "regions"]
+from riveg.evaluation.cases import Predicted, Tells
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any
 
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated, Predicted
+from riveg.evaluation.cases import Annotated, Predicted, Tells
 from riveg.evaluation.foreign.lines import counted, numbered_lines, picture_stem
-from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions, Tells
+from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.types import Box, Region
 
 SEPARATOR = "###"

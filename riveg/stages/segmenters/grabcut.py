@@ -107,11 +107,11 @@ class GrabCut:
         return tuple(self._mask(picture, region) for region in entity.regions or ())
 
     def _mask(self, picture: Picture, region: Region) -> Mask:
-        from riveg.formats.masks import mask_from_array
+        from riveg.formats.masks import box_pixels, mask_from_array
 
         height, width = picture.shape[:2]
         if region.source == "evidence:lettering":
-            return mask_from_array(_filled(region.box, width, height), "box")
+            return mask_from_array(box_pixels(region.box, height, width), "box")
         cut = self._cut(picture, region.box)
         if cut is not None:
             return mask_from_array(cut, "grabcut")
@@ -119,15 +119,15 @@ class GrabCut:
 
     def _cut(self, picture: Picture, box: Box) -> Pixels | None:
         """The cut, or ``None`` where there is nothing to cut by or the cut failed."""
+        from riveg.formats.masks import box_pixels
+
         view = _view(picture, box, self._side)
         if view is None:
             return None
         foreground = _grabcut(view, self._rounds)
         if foreground is None:
             return None
-        pixels = _in_picture(foreground, view, picture) & _filled(
-            box, picture.shape[1], picture.shape[0]
-        )
+        pixels = _in_picture(foreground, view, picture) & box_pixels(box, *picture.shape[:2])
         share = pixels.sum() / max(box.area, 1.0)
         return pixels if self._least_share <= share <= self._most_share else None
 
@@ -231,28 +231,10 @@ def _in_picture(foreground: Pixels, view: _View, picture: Picture) -> Pixels:
     return pixels
 
 
-def _edges(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """Whole pixels of the box, one at least, inside the picture."""
-    x_min, y_min = (
-        max(0, min(size - 1, round(edge)))
-        for edge, size in ((box.x_min, width), (box.y_min, height))
-    )
-    x_max = max(x_min + 1, min(width, round(box.x_max)))
-    y_max = max(y_min + 1, min(height, round(box.y_max)))
-    return x_min, y_min, x_max, y_max
-
-
-def _filled(box: Box, width: int, height: int) -> Pixels:
-    import numpy as np
-
-    x_min, y_min, x_max, y_max = _edges(box, width, height)
-    pixels = np.zeros((height, width), dtype=np.bool_)
-    pixels[y_min:y_max, x_min:x_max] = True
-    return pixels
-
-
 def _ellipse(box: Box, width: int, height: int) -> Pixels:
-    x_min, y_min, x_max, y_max = _edges(box, width, height)
-    pixels = _filled(box, width, height)
+    from riveg.formats.masks import box_pixels, whole_edges
+
+    x_min, y_min, x_max, y_max = whole_edges(box, height, width)
+    pixels = box_pixels(box, height, width)
     pixels[y_min:y_max, x_min:x_max] = _shape(x_max - x_min, y_max - y_min, runs_off=False)
     return pixels
