@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from riveg.errors import UserError
+from riveg.models.grounding_dino_kernels import spare_work
 from riveg.models.grounding_dino_prompts import Prompt
 from riveg.models.torch_loading import load_model, load_processor, place
 from riveg.models.torch_options import TorchOptions
@@ -91,6 +92,7 @@ class GroundingDinoNetwork:
             self._proposals = _UnpaddedProposals(model.encoder_output_class_embed)
             model.encoder_output_class_embed = self._proposals
         _UnpaddedReferences(model.decoder)
+        spare_work(network)
         self._network = torch.compile(network) if options.compile else network
         self._encode = torch.compile(self._encoder) if options.compile else self._encoder
 
