@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: run test check llm-env
+.PHONY: run test check llm-env original-packages
 
 run: .venv/installed
 	.venv/bin/riveg run quickstart
@@ -25,6 +25,18 @@ check: .venv-test/installed
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e ".[dev]"
 	# Its converter alone, which a test decodes masks with: the package as a whole pins another OpenCV.
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --no-deps label-studio-sdk==2.1.2
+	touch $@
+
+# The authors' packages of GroundingDINO and Segment Anything, for the tests that run them. In a
+# folder of their own: torchvision, which they import, changes transformers wherever it is found.
+original-packages: .original/installed
+
+.original/installed: Makefile .venv-test/installed
+	rm -rf .original
+	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--target .original torchvision==0.28.0 segment-anything==1.0 groundingdino-py==0.4.0 \
+		timm==1.0.31 supervision==0.6.0 addict==2.4.0 yapf==0.43.0 \
+		platformdirs==4.14.5 termcolor==3.3.0
 	touch $@
 
 # A real vLLM for processors, for the tests that start one.

@@ -11,8 +11,8 @@ from typing import Any
 from riveg.config import SystemConfig
 from riveg.endpoints import Endpoint
 from riveg.errors import MissingExtra, UserError
-from riveg.models.torch_loading import FETCHED, LEFT
-from riveg.models.torch_options import TorchOptions
+from riveg.models.torch_loading import FETCHED, files_to_fetch, model_folder
+from riveg.models.torch_options import ModelFiles, TorchOptions
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 """Checked before it becomes a part of a path."""
@@ -23,7 +23,8 @@ class SystemModel:
     """A model and what asks for it: ``llm.NAME`` or a stage.
 
     ``folder`` is where it lies on this machine, ``None`` where it is not here; ``is_remote``: a
-    server of somebody else's holds it, so that there is nothing to fetch.
+    server of somebody else's holds it, so that there is nothing to fetch. ``setting``: the field
+    that names it. ``files``: the only ones that are wanted, ``()`` for all that are safe.
     """
 
     used_by: str
@@ -33,11 +34,13 @@ class SystemModel:
     gated: bool
     folder: Path | None
     is_remote: bool = False
+    setting: str = "model"
+    files: tuple[str, ...] = ()
 
     @property
     def size(self) -> int | None:
         """Bytes of its files here."""
-        return None if self.folder is None else _bytes(self.folder)
+        return None if self.folder is None else _bytes(self.folder, self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def system_models(config: SystemConfig) -> tuple[SystemModel, ...]:
     for step in config.steps:
         options = step.config
         if isinstance(options, TorchOptions):
-            found.append(_of_stage(step.stage.name, options, config.base))
+            name = step.stage.name
+            found += [_of_stage(name, files, config.base) for files in options.model_files()]
     return tuple(found)
 
 
@@ -69,19 +73,21 @@ def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel
 
     Raises:
         UserError: If a model cannot be had: no such model, a licence not yet accepted, no network,
-            no safetensors, files that are not what the hub says.
+            no safetensors, no such file, files that are not what the hub says.
     """
-    seen: set[tuple[str, str | None]] = set()
+    seen: set[tuple[str, str | None, tuple[str, ...]]] = set()
     for model in system_models(config):
-        is_here = (config.base / model.model).is_dir() or (model.model, model.revision) in seen
-        seen.add((model.model, model.revision))
+        asked = (model.model, model.revision, model.files)
+        is_here = (config.base / model.model).exists() or asked in seen
+        seen.add(asked)
         if not model.is_remote and not is_here:
             yield _fetched(model, to)
 
 
 def _of_endpoint(name: str, endpoint: Endpoint, base: Path) -> SystemModel:
     is_remote = endpoint.serve is None and endpoint.engine == "http"
-    folder = None if is_remote else _found(endpoint.model, endpoint.revision, base)
+    files = ModelFiles(endpoint.model, endpoint.revision)
+    folder = None if is_remote else _found(files, base)
     return SystemModel(
         f"llm.{name}",
         endpoint.model,
@@ -93,32 +99,25 @@ def _of_endpoint(name: str, endpoint: Endpoint, base: Path) -> SystemModel:
     )
 
 
-def _of_stage(stage: str, options: TorchOptions, base: Path) -> SystemModel:
-    folder = _found(options.model, options.revision, base)
+def _of_stage(stage: str, files: ModelFiles, base: Path) -> SystemModel:
     return SystemModel(
-        stage, options.model, options.revision, options.licence, options.gated, folder
+        stage,
+        files.model,
+        files.revision,
+        files.licence,
+        files.gated,
+        _found(files, base),
+        setting=files.setting,
+        files=files.files,
     )
 
 
-def _found(model: str, revision: str | None, base: Path) -> Path | None:
-    if (base / model).is_dir():
-        return base / model
+def _found(files: ModelFiles, base: Path) -> Path | None:
+    local = base / files.model
     try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError
-    except ImportError:
+        return local if local.is_file() else model_folder(files, base)
+    except UserError:
         return None
-    try:
-        found = snapshot_download(
-            model,
-            revision=revision,
-            local_files_only=True,
-            allow_patterns=[*FETCHED],
-            ignore_patterns=[*LEFT],
-        )
-    except (HFValidationError, FileNotFoundError):
-        return None
-    return Path(found)
 
 
 def _fetched(model: SystemModel, to: Path | None) -> FetchedModel:
@@ -131,24 +130,24 @@ def _fetched(model: SystemModel, to: Path | None) -> FetchedModel:
         raise _no_id(model)
     try:
         place: Any = {} if to is None else {"local_dir": to / model.model}
-        folder = snapshot_download(
-            model.model,
-            revision=model.revision,
-            allow_patterns=[*FETCHED],
-            ignore_patterns=[*LEFT],
-            **place,
-        )
-        checked = HfApi().verify_repo_checksums(model.model, revision=model.revision, **place)
+        wanted = files_to_fetch(ModelFiles(model.model, files=model.files))
+        folder = Path(snapshot_download(model.model, revision=model.revision, **wanted, **place))
+        wrong: list[str] = []
+        if _has_weights(model, folder):
+            checked = HfApi().verify_repo_checksums(model.model, revision=model.revision, **place)
+            wrong = [str(one) for one in checked.mismatches]
     except HFValidationError as error:
         raise _no_id(model) from error
     except Exception as error:  # of the hub, of the network beneath it, of the disk
         raise _translated(model, error) from error
-    _check(model, Path(folder), [str(one) for one in checked.mismatches])
-    return FetchedModel(model, Path(folder), _bytes(Path(folder)))
+    _check(model, folder, wrong)
+    return FetchedModel(model, folder, _bytes(folder, model.files))
 
 
 def _no_id(model: SystemModel) -> UserError:
-    return UserError(f"{model.used_by}: model {model.model}: neither a folder nor an id of the hub")
+    return UserError(
+        f"{model.used_by}: {model.setting} {model.model}: neither a folder nor an id of the hub"
+    )
 
 
 def _check(model: SystemModel, folder: Path, wrong: list[str]) -> None:
@@ -157,11 +156,17 @@ def _check(model: SystemModel, folder: Path, wrong: list[str]) -> None:
             f"{model.model}: files are not what the hub says, delete {folder} and fetch again: "
             f"{', '.join(wrong)[:300]}"
         )
-    if not any(folder.glob("*.safetensors")):
+    if not _has_weights(model, folder):
+        wanted = model.files[0] if model.files else "safetensors"
         raise UserError(
-            f"{model.model}: no safetensors in it, and riveg loads nothing else; name another "
-            f"copy or revision of the model ({model.used_by}.model)"
+            f"{model.model}: no {wanted} in it, and riveg loads nothing else; name another "
+            f"copy or revision of the model ({model.used_by}.{model.setting})"
         )
+
+
+def _has_weights(model: SystemModel, folder: Path) -> bool:
+    """Or whatever else it is wanted for above all."""
+    return any(folder.glob(model.files[0] if model.files else "*.safetensors"))
 
 
 def _translated(model: SystemModel, error: Exception) -> UserError:
@@ -192,6 +197,8 @@ def _translated(model: SystemModel, error: Exception) -> UserError:
     return UserError(f"{model.model}: cannot be fetched: {type(error).__name__}: {reason}")
 
 
-def _bytes(folder: Path) -> int:
-    files = {path for pattern in FETCHED for path in folder.glob(pattern)}
+def _bytes(place: Path, names: tuple[str, ...]) -> int:
+    """Of a file, or of a model's files in a folder."""
+    patterns = names or FETCHED
+    files = [place, *{path for pattern in patterns for path in place.glob(pattern)}]
     return sum(path.stat().st_size for path in files if path.is_file())

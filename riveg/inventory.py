@@ -17,7 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "models": ("torch", "transformers", "safetensors"),
     "train": ("torch", "transformers", "safetensors", "onnx"),
     "vllm": ("vllm",),
-    "groundingdino": ("groundingdino",),
+    "groundingdino": ("groundingdino", "torch", "torchvision", "transformers"),
     "sam": ("segment_anything", "torch", "torchvision"),
     "ray": ("ray",),
 }

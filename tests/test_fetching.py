@@ -18,6 +18,8 @@ from riveg.config import Step, load_config
 from riveg.fetching import SystemModel, system_models
 from riveg.protocols import STAGES
 from riveg.stages.entailers.itm import ItmEntailerConfig
+from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
+from riveg.stages.segmenters.segment_anything import SegmentAnythingConfig
 
 COMMAND = (
     "import riveg.cli.fetch as fetch; from riveg.cli import app, main\n"
@@ -32,6 +34,7 @@ FILES = {
     "model.safetensors": b"weights",
     "pytorch_model.bin": b"a pickle",
     "onnx/model.safetensors": b"weights of another library",
+    "weights/net.pth": b"a checkpoint",
     "run.py": b"code",
 }
 
@@ -97,6 +100,31 @@ def test_models_of_stages(folder: Path) -> None:
     assert system_models(replace(config, steps=(step,)))[2:] == (
         SystemModel("entail", "itm", None, "bsd-3-clause", True, folder / "itm"),
     )
+
+
+def test_a_model_inside_a_backends_options_is_listed_too(folder: Path) -> None:
+    config = load_config(folder / "three.yaml")
+    stage = next(one for one in STAGES if one.name == "ground")
+    step = Step(stage, GroundingDinoConfig(model="a/b", recheck={"model": "c/d"}))
+    found = system_models(replace(config, steps=(step,)))[2:]
+    assert [(one.setting, one.model) for one in found] == [
+        ("model", "a/b"),
+        ("recheck.model", "c/d"),
+    ]
+
+
+def test_a_checkpoint_is_here_as_a_file_or_in_a_folder(folder: Path) -> None:
+    config = load_config(folder / "three.yaml")
+    stage = next(one for one in STAGES if one.name == "segment")
+    (folder / "sam").mkdir()
+    (folder / "sam" / "b.pth").write_bytes(b"12345")
+    for options, size in (
+        ({"model": "sam/b.pth"}, 5),
+        ({"model": "sam", "checkpoint": "b.pth"}, 5),
+        ({"model": "sam", "checkpoint": "h.pth"}, None),
+    ):
+        step = Step(stage, SegmentAnythingConfig(**options))
+        assert system_models(replace(config, steps=(step,)))[2].size == size
 
 
 @pytest.mark.slow
@@ -204,6 +232,59 @@ def test_only_safe_files_are_fetched_and_found_again(folder: Path, hub: str) -> 
     assert {path.name for path in snapshot.rglob("*")} == {"config.json", "model.safetensors"}
     listed = riveg(folder, "fetch", "three.yaml", "--list", HF_HUB_OFFLINE="1")
     assert "9 B" in listed.stdout
+
+
+POINTS = """\
+name: points
+description: checkpoints of the authors' own packages
+tag: {backend: mini}
+ground:
+  backend: groundingdino
+  model: tiny/writer
+  checkpoint: weights/net.pth
+  text_encoder: tiny/writer
+segment: {backend: segment-anything, model: tiny/writer, checkpoint: weights/net.pth}
+"""
+
+
+@pytest.mark.slow
+def test_of_a_checkpoint_the_files_that_are_named_are_fetched(folder: Path, hub: str) -> None:
+    (folder / "points.yaml").write_text(POINTS)
+    listed = riveg(folder, "fetch", "points.yaml", "--list", HF_HUB_OFFLINE="1")
+    assert [" ".join(line.split()) for line in listed.stdout.splitlines()[1:]] == [
+        "ground tiny/writer weights/net.pth Apache-2.0 no no",
+        "ground tiny/writer config.json Apache-2.0 no no",
+        "segment tiny/writer weights/net.pth Apache-2.0 no no",
+    ]
+    done = riveg(folder, "fetch", "points.yaml", "--to", "carried", HF_ENDPOINT=hub)
+    assert done.returncode == 0, done.stderr
+    assert "ground: tiny/writer, 12 B, in " in done.stdout
+    assert "ground: tiny/writer, 2 B, in " in done.stdout
+    assert "--set ground.text_encoder=" in done.stdout
+    carried = folder / "carried" / "tiny" / "writer"
+    assert (carried / "weights" / "net.pth").read_bytes() == b"a checkpoint"
+    assert {path.name for path in carried.iterdir()} == {".cache", "weights", "config.json"}
+    assert riveg(folder, "fetch", "points.yaml", HF_ENDPOINT=hub).returncode == 0
+    listed = riveg(folder, "fetch", "points.yaml", "--list", HF_HUB_OFFLINE="1")
+    assert [line.split()[-2] for line in listed.stdout.splitlines()[1:]] == ["12", "2", "12"]
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_the_hub_does_not_have_is_told(folder: Path, hub: str) -> None:
+    (folder / "points.yaml").write_text(POINTS.replace("net.pth", "other.pth"))
+    done = riveg(folder, "fetch", "points.yaml", HF_ENDPOINT=hub)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert "tiny/writer: no weights/other.pth in it, and riveg loads nothing else; name" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hub", [{"weights/net.pth": b"another one"}], indirect=True)
+def test_a_checkpoint_that_is_not_what_the_hub_says_is_refused(folder: Path, hub: str) -> None:
+    (folder / "points.yaml").write_text(POINTS)
+    done = riveg(folder, "fetch", "points.yaml", HF_ENDPOINT=hub)
+    assert done.returncode == 2
+    assert "files are not what the hub says" in done.stderr
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ def save_grounding_dino(folder: Path, kind: str = "grounding-dino", **fields: An
     import transformers
 
     folder.mkdir(parents=True, exist_ok=True)
-    _save_tokenizer(folder)
+    save_tokenizer(folder)
     transformers.GroundingDinoImageProcessorPil().save_pretrained(folder)
     text = transformers.BertConfig(
         vocab_size=1100,
@@ -71,7 +71,8 @@ def save_grounding_dino(folder: Path, kind: str = "grounding-dino", **fields: An
     return folder
 
 
-def _save_tokenizer(folder: Path) -> None:
+def save_tokenizer(folder: Path) -> None:
+    """BERT's kind of tokenizer for a few words and, by letters, for any other."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

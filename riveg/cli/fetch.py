@@ -33,24 +33,28 @@ def fetch(
         console.print(plain(f"{config.name} needs no model but those that come with riveg"))
         return
     if only_list:
-        _print_list(models)
+        print_models(models)
         return
     for one in fetch_models(config, to):
         told = f"{one.model.used_by}: {one.model.model}, {_size(one.size)}, in {one.folder}"
         console.print(plain(told), soft_wrap=True)
         if to is not None:
-            told = f"  riveg run {system} --set {one.model.used_by}.model={one.folder}"
+            told = (
+                f"  riveg run {system} --set {one.model.used_by}.{one.model.setting}={one.folder}"
+            )
             console.print(plain(told), soft_wrap=True)
 
 
-def _print_list(models: tuple[SystemModel, ...]) -> None:
+def print_models(models: tuple[SystemModel, ...]) -> None:
+    """A table of models: what uses them, under which licence, how large they are here."""
     from riveg.cli.show import Rows
 
     table = Rows("used by", "model", "licence", "gated", "here")
     for one in models:
         revision = f" @ {one.revision[:12]}" if one.revision else ""
         gated = "yes" if one.gated else "no"
-        table.add(one.used_by, one.model + revision, one.licence or "not said", gated, _place(one))
+        name = one.model + revision + (f" {one.files[0]}" if one.files else "")
+        table.add(one.used_by, name, one.licence or "not said", gated, _place(one))
     table.print()
 
 

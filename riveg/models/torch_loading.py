@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riveg.errors import MissingExtra, UserError
-from riveg.models.torch_options import TorchOptions
+from riveg.errors import MissingExtra, MissingModel, UserError
+from riveg.models.torch_options import ModelFiles, TorchOptions
 from riveg.resources import file_digest
 
 if TYPE_CHECKING:
@@ -20,6 +22,12 @@ FETCHED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 """Files of a model that are downloaded: weights that cannot run code, vocabularies, settings."""
 LEFT = ("*/*",)
 """Files that are not: folders hold the same weights once more, for other libraries."""
+_MOST_WORKERS = 8
+OF_OTHER_CONTENT = (
+    *(OSError, EOFError, pickle.UnpicklingError, RuntimeError),
+    *(LookupError, TypeError, ValueError, AttributeError),
+)
+"""What reading a ``.pth`` file raises where it holds no checkpoint, or another network's."""
 _SHAPING = ("*.safetensors", "*.json", "*.txt", "*.model")
 """Files of a model folder that shape its answers."""
 
@@ -51,6 +59,15 @@ def place(device: str, dtype: str) -> Placement:
     return Placement(torch.device(name), getattr(torch, dtype))
 
 
+def autocast(placement: Placement) -> Any:
+    """A context in which products are computed in the placement's number type."""
+    torch = import_torch()
+    enabled = placement.dtype != torch.float32
+    # Told bfloat16 even when off: CPU's autocast warns about float32.
+    number = placement.dtype if enabled else torch.bfloat16
+    return torch.autocast(placement.device.type, dtype=number, enabled=enabled)
+
+
 def import_torch() -> Any:
     """torch.
 
@@ -70,7 +87,16 @@ def _best_device(torch: Any) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def model_folder(options: TorchOptions, base: Path) -> Path:
+def worker_count(options: TorchOptions) -> int:
+    """How many processes ``workers`` means."""
+    if options.workers != "auto":
+        return options.workers
+    if place(options.device, options.dtype).device.type == "cpu":
+        return 0
+    return min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 1))
+
+
+def model_folder(options: TorchOptions | ModelFiles, base: Path) -> Path:
     """The folder with a model's files: a local one, or that of the hub's cache.
 
     Args:
@@ -80,13 +106,36 @@ def model_folder(options: TorchOptions, base: Path) -> Path:
     Raises:
         UserError: If the model is not there; says how to get it.
     """
-    local = base / options.model
-    if local.is_dir():
-        return local
-    return _cached(options)
+    wanted = options.own_files()[0] if isinstance(options, TorchOptions) else options
+    local = base / wanted.model
+    found = local if local.is_dir() else _cached(wanted)
+    if wanted.files and not (found / wanted.files[0]).is_file():
+        raise UserError(f"{found}: expected a file {wanted.files[0]} in it ({wanted.setting})")
+    return found
 
 
-def _cached(options: TorchOptions) -> Path:
+def model_file(wanted: ModelFiles, base: Path) -> Path:
+    """The first of a model's files; ``model`` may also name it itself.
+
+    Args:
+        wanted: Of one file at least.
+        base: Where a relative path starts.
+
+    Raises:
+        UserError: If it is not there; says how to get it.
+    """
+    local = base / wanted.model
+    return local if local.is_file() else model_folder(wanted, base) / wanted.files[0]
+
+
+def files_to_fetch(wanted: ModelFiles) -> dict[str, Any]:
+    """Which files of a model are downloaded, as arguments for the hub's library."""
+    if wanted.files:
+        return {"allow_patterns": [*wanted.files]}
+    return {"allow_patterns": [*FETCHED], "ignore_patterns": [*LEFT]}
+
+
+def _cached(wanted: ModelFiles) -> Path:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -95,18 +144,26 @@ def _cached(options: TorchOptions) -> Path:
     try:
         # Of a model that `riveg fetch` got, the hub's library would miss the files that it left.
         found = snapshot_download(
-            options.model,
-            revision=options.revision,
+            wanted.model,
+            revision=wanted.revision,
             local_files_only=True,
-            allow_patterns=[*FETCHED],
-            ignore_patterns=[*LEFT],
+            **files_to_fetch(wanted),
         )
-    except (HFValidationError, LocalEntryNotFoundError, FileNotFoundError) as error:
-        raise UserError(
-            f"model {options.model}: neither a folder nor in the cache of the hub "
-            f"({_cache_name()}); `riveg fetch SYSTEM` gets a system's models, --list shows them"
-        ) from error
+    except HFValidationError as error:
+        raise UserError(_not_here(wanted)) from error
+    except (LocalEntryNotFoundError, FileNotFoundError) as error:
+        raise MissingModel(_not_here(wanted)) from error
+    if wanted.files and not (Path(found) / wanted.files[0]).is_file():
+        raise MissingModel(_not_here(wanted))
     return Path(found)
+
+
+def _not_here(wanted: ModelFiles) -> str:
+    name = f"{wanted.model} ({wanted.files[0]})" if wanted.files else wanted.model
+    return (
+        f"{wanted.setting} {name}: neither a folder nor in the cache of the hub "
+        f"({_cache_name()}); `riveg fetch SYSTEM` gets a system's models, --list shows them"
+    )
 
 
 def _cache_name() -> str:
@@ -130,15 +187,16 @@ def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> A
     if options.attention != "auto":
         more["attn_implementation"] = options.attention
     try:
-        network, loaded = kind.from_pretrained(
-            folder,
-            dtype=placement.dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **more,
-        )
+        with _silence():
+            network, loaded = kind.from_pretrained(
+                folder,
+                dtype=placement.dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **more,
+            )
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}") from error
@@ -152,6 +210,25 @@ def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> A
     return torch.compile(network) if options.compile else network
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    """transformers without progress bars and remarks, which would tear riveg's own progress.
+
+    Weights that are missing are riveg's to tell; those that are too many do no harm.
+    """
+    from transformers.utils import logging
+
+    verbosity, shows_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shows_bars:
+            logging.enable_progress_bar()
+
+
 def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
     """A transformers processor or tokenizer.
 
@@ -159,7 +236,10 @@ def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
         UserError: If its files are not there.
     """
     try:
-        return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **more)
+        with _silence():
+            return kind.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, **more
+            )
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}") from error

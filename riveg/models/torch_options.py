@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Device = str
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """One model of the hub, or a local one, that a backend loads.
+
+    ``setting`` is the field that names it. ``files``: the only ones of it that are wanted, by their
+    exact names, the first one above all; ``()`` for all that transformers loads a model from.
+    """
+
+    model: str
+    revision: str | None = None
+    licence: str | None = None
+    gated: bool = False
+    setting: str = "model"
+    files: tuple[str, ...] = ()
 
 
 class TorchOptions(BaseModel):
@@ -19,10 +36,13 @@ class TorchOptions(BaseModel):
     or ``mps``; ``dtype``: ``auto`` is bfloat16 on a GPU that has it and float32 elsewhere;
     ``attention``: the implementation inside transformers; ``compile``: whether torch compiles the
     network, which takes minutes once; ``batch_size``: at most so many items in one forward, halved
-    where memory does not suffice.
+    where memory does not suffice; ``workers``: processes that open and resize pictures ahead of the
+    network, 0 none, ``auto`` none on a CPU, which the network itself fills, and at most 8 on a GPU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immaterial: ClassVar[frozenset[str]] = frozenset({"batch_size", "workers"})
 
     model: str = Field(min_length=1)
     revision: str | None = None
@@ -33,3 +53,18 @@ class TorchOptions(BaseModel):
     attention: Attention = "auto"
     compile: bool = False
     batch_size: int = Field(default=8, ge=1)
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+
+    def own_files(self) -> tuple[ModelFiles, ...]:
+        """What the fields themselves name."""
+        return (ModelFiles(self.model, self.revision, self.licence, self.gated),)
+
+    def model_files(self) -> tuple[ModelFiles, ...]:
+        """Every model that the backend loads: its own, and those of options inside its options."""
+        inside = [
+            replace(files, setting=f"{name}.{files.setting}")
+            for name, value in self
+            if isinstance(value, TorchOptions)
+            for files in value.model_files()
+        ]
+        return (*self.own_files(), *inside)
