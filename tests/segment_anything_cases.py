@@ -28,6 +28,7 @@ from segment_anything.modeling import Sam
 from riveg.errors import UserError
 from riveg.formats.masks import mask_iou, mask_to_array
 from riveg.images import ImageLoader
+from riveg.models.prompted_masks import PromptedSegmenter
 from riveg.protocols import BuildContext
 from riveg.stages.segmenters import segment_anything as backend
 from riveg.types import ImageRef, Issue
@@ -71,7 +72,7 @@ def tiny_sam() -> Sam:
     return network
 
 
-def build(path: Path, images: ImageLoader, **fields: Any) -> backend.SegmentAnything:
+def build(path: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
     config = backend.SegmentAnythingConfig(model=str(path), device="cpu", **fields)
     return config.build(BuildContext(images))
 
@@ -120,7 +121,8 @@ def check_short_memory(path: Path, images: ImageLoader) -> None:
 
     network.image_encoder.register_forward_pre_hook(remember)
     mentions = mixed_mentions()[:4]
-    tight = backend.SegmentAnything(images, network, batch_size=4)
+    own = backend.SegmentAnythingNetwork(network)
+    tight = PromptedSegmenter(images, own, source="segment-anything", batch_size=4)
     assert_alike(tight.segment(mentions), build(path, images).segment(mentions))
     assert pictures == [4, 2, 2]
 

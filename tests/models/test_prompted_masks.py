@@ -10,9 +10,10 @@ import torch
 from box_mentions import box_mention, mixed_mentions, save_pictures
 from contracts import check_backend
 
-from riveg.formats.masks import mask_to_array
+from riveg.formats.masks import box_pixels, mask_to_array
 from riveg.images import ImageLoader
-from riveg.models.prompted_masks import box_pixels, masks_of_mentions
+from riveg.models.picture_worker import Prepared
+from riveg.models.prompted_masks import Prompt, PromptedSegmenter
 from riveg.protocols import Mention
 from riveg.types import Box, Issue
 
@@ -34,24 +35,27 @@ class Boxes:
     cuts: list[int] = field(default_factory=list)
 
     def segment(self, mentions: Sequence[Mention]) -> Any:
-        return masks_of_mentions(
-            self,
+        return PromptedSegmenter(
             self.images,
-            mentions,
+            self,
             source="boxes",
             batch_size=self.batch_size,
             boxes_at_once=self.boxes_at_once,
-        )
+        ).segment(mentions)
 
-    def look_at(self, pictures: Sequence[Any]) -> Sequence[tuple[int, int]]:
+    @staticmethod
+    def prepare(picture: Any) -> None:
+        """Sees nothing but the size."""
+
+    def look_at(self, pictures: Sequence[Prepared[None]]) -> Sequence[tuple[int, int]]:
         self.looks.append(len(pictures))
         self._remember(len(pictures))
-        return [picture.shape[:2] for picture in pictures]
+        return [picture.size for picture in pictures]
 
-    def cut_out(self, seen: tuple[int, int], boxes: Sequence[Box]) -> Iterator[Any]:
-        self.cuts.append(len(boxes))
-        self._remember(len(boxes))
-        for box in boxes:
+    def cut_out(self, seen: tuple[int, int], prompts: Sequence[Prompt]) -> Iterator[Any]:
+        self.cuts.append(len(prompts))
+        self._remember(len(prompts))
+        for box in (prompt.box for prompt in prompts):
             yield box_pixels(box, *seen) & (box.x_min + box.y_min > 0)
 
     def _remember(self, count: int) -> None:
@@ -86,7 +90,7 @@ def test_each_picture_is_looked_at_once_and_only_with_a_region(images: ImageLoad
 
 def test_no_region_means_no_look(images: ImageLoader) -> None:
     network = Boxes(images)
-    assert network.segment([box_mention("64x64.png"), box_mention("gone.jpg")]) == ((), ())
+    assert network.segment([box_mention("64x64.png"), box_mention("gone.jpg")]) == [(), ()]
     assert network.looks == []
 
 

@@ -2,34 +2,44 @@
 
 The picture is encoded once, however many regions it has; all its boxes are decoded together. The
 masks are those of transformers' ``SamModel`` and ``SamProcessor``, one for each box
-(``multimask_output=False``). They are not cut off at the box.
+(``multimask_output=False``). They are not cut off at the box. Their source is ``sam``, or
+``sam:box`` where the network found no pixel and the box stands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from riveg.models.prompted_masks import load_mask_network, masks_of_mentions, shrunk_size
-from riveg.models.torch_loading import load_processor, model_contents, model_folder
-from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Mention, PictureSource
-from riveg.types import Box, Issue, Mask
+from riveg.models.picture_worker import Prepared
+from riveg.models.prompted_masks import (
+    Prompt,
+    PromptedSegmenter,
+    PromptOptions,
+    load_mask_network,
+    shrunk_size,
+)
+from riveg.models.torch_loading import load_processor, model_contents, model_folder, worker_count
+from riveg.protocols import BackendConfig, BuildContext
+from riveg.types import Box
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
+    from riveg.models.picture_tensors import PictureTensors
+
     Picture = NDArray[np.uint8]
     Pixels = NDArray[np.bool_]
 
 
-class SamConfig(TorchOptions, BackendConfig):
+class SamConfig(PromptOptions, BackendConfig):
     """``batch_size``: pictures encoded together. ``boxes_at_once``: boxes decoded together."""
 
     stage: ClassVar[str] = "segment"
@@ -40,9 +50,9 @@ class SamConfig(TorchOptions, BackendConfig):
     needs_picture: ClassVar[bool] = True
 
     model: str = Field(default="facebook/sam-vit-huge", min_length=1)
-    boxes_at_once: int = Field(default=32, ge=1)
+    licence: str | None = "apache-2.0"
 
-    def build(self, context: BuildContext) -> Sam:
+    def build(self, context: BuildContext) -> PromptedSegmenter:
         """The live backend, with its weights loaded.
 
         Raises:
@@ -51,12 +61,14 @@ class SamConfig(TorchOptions, BackendConfig):
         from transformers import SamImageProcessorPil, SamModel
 
         folder = model_folder(self, context.base)
-        return Sam(
+        network = load_mask_network(SamModel, folder, self)
+        return PromptedSegmenter(
             context.images,
-            load_mask_network(SamModel, folder, self),
-            load_processor(SamImageProcessorPil, folder),
+            SamNetwork(network, load_processor(SamImageProcessorPil, folder)),
+            source=self.name,
             batch_size=self.batch_size,
             boxes_at_once=self.boxes_at_once,
+            workers=worker_count(self),
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
@@ -73,78 +85,40 @@ class _Seen:
     seen_size: tuple[int, int]
 
 
-class Sam:
-    """Cuts regions out of their pictures.
+class SamNetwork:
+    """Encodes pictures and decodes boxes.
 
     Args:
-        images: Where pictures come from.
         network: A ``SamModel`` in evaluation mode.
         processor: Its ``SamImageProcessorPil``.
-        batch_size: Pictures encoded together.
-        boxes_at_once: Boxes of a picture decoded together.
     """
 
-    def __init__(
-        self,
-        images: PictureSource,
-        network: Any,
-        processor: Any,
-        *,
-        batch_size: int = 8,
-        boxes_at_once: int = 32,
-    ) -> None:
-        self._images = images
+    def __init__(self, network: Any, processor: Any) -> None:
+        self.prepare = partial(_prepared, processor)
         self._network = network
         self._processor = processor
-        self._batch_size = batch_size
-        self._boxes_at_once = boxes_at_once
 
-    def segment(self, mentions: Sequence[Mention]) -> Sequence[tuple[Mask, ...] | Issue]:
-        """A mask for each region, of the whole picture's size.
-
-        Its source is ``sam``, or ``sam:box`` where the network found no pixel and the box stands.
-        """
-        return masks_of_mentions(
-            self,
-            self._images,
-            mentions,
-            source="sam",
-            batch_size=self._batch_size,
-            boxes_at_once=self._boxes_at_once,
-        )
-
-    def look_at(self, pictures: Sequence[Picture]) -> Sequence[_Seen]:
-        """The embedding of each upright picture."""
+    def look_at(self, pictures: Sequence[Prepared[PictureTensors]]) -> Sequence[_Seen]:
+        """The embedding of each picture."""
         import torch
 
-        inputs = [self._prepared(picture) for picture in pictures]
-        pixels = torch.cat([one["pixel_values"] for one in inputs])
+        pixels = torch.cat([picture.value["pixel_values"] for picture in pictures])
         encoder = next(self._network.vision_encoder.parameters())
         with torch.inference_mode():
             embeddings = self._network.get_image_embeddings(pixels.to(encoder))
             embeddings = embeddings.float()
         return [
             _Seen(
-                embedding[None], picture.shape[:2], tuple(one["reshaped_input_sizes"][0].tolist())
+                embedding[None],
+                picture.size,
+                tuple(picture.value["reshaped_input_sizes"][0].tolist()),
             )
-            for embedding, picture, one in zip(embeddings, pictures, inputs, strict=True)
+            for embedding, picture in zip(embeddings, pictures, strict=True)
         ]
 
-    def _prepared(self, picture: Picture) -> Any:
-        """What the processor makes of a picture.
-
-        It is shrunk here: where a side shrinks below half a pixel, the processor refuses. Given as
-        Pillow's, three rows of pixels are never taken for the colours.
-        """
-        from PIL import Image
-
-        height, width = shrunk_size(picture.shape[:2], self._processor.size["longest_edge"])
-        shrunk = Image.fromarray(picture).resize((width, height), self._processor.resample)
-        return self._processor(shrunk, do_resize=False, return_tensors="pt")
-
-    def cut_out(self, seen: _Seen, boxes: Sequence[Box]) -> Iterator[Pixels]:
+    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Pixels]:
         """The pixels of each box."""
-        for logits in self._logits(seen, boxes):
+        for logits in self._logits(seen, [prompt.box for prompt in prompts]):
             yield self._pixels(seen, logits)
 
     def _logits(self, seen: _Seen, boxes: Sequence[Box]) -> torch.Tensor:
@@ -167,6 +141,19 @@ class Sam:
             )
         pixels: Pixels = mask[0, 0].cpu().numpy()
         return pixels
+
+
+def _prepared(processor: Any, picture: Picture) -> PictureTensors:
+    """What a processor makes of a picture.
+
+    It is shrunk here: where a side shrinks below half a pixel, the processor refuses. Given as
+    Pillow's, three rows of pixels are never taken for the colours.
+    """
+    from PIL import Image
+
+    height, width = shrunk_size(picture.shape[:2], processor.size["longest_edge"])
+    shrunk = Image.fromarray(picture).resize((width, height), processor.resample)
+    return dict(processor(shrunk, do_resize=False, return_tensors="pt"))
 
 
 def _scaled(boxes: Sequence[Box], seen: _Seen) -> torch.Tensor:

@@ -3,12 +3,13 @@
 For the official checkpoints (``sam_vit_h_4b8939.pth`` and its smaller sisters) as they are. They
 are read with ``weights_only=True``, so that a checkpoint cannot bring code, and their sizes are
 taken from the weights themselves. The masks are those of the package's ``SamPredictor``, one for
-each box (``multimask_output=False``), but a picture is encoded once and its boxes together.
+each box (``multimask_output=False``), but a picture is encoded once and its boxes together. Their
+source is ``segment-anything``, or ``segment-anything:box`` where the network found no pixel and the
+box stands.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from riveg.errors import UserError
-from riveg.models.prompted_masks import masks_of_mentions, shrunk_size
-from riveg.models.torch_loading import place
-from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Mention, PictureSource
+from riveg.models.picture_worker import Prepared
+from riveg.models.prompted_masks import Prompt, PromptedSegmenter, PromptOptions, shrunk_size
+from riveg.models.torch_loading import OF_OTHER_CONTENT, model_file, place, worker_count
+from riveg.models.torch_options import ModelFiles
+from riveg.protocols import BackendConfig, BuildContext
 from riveg.resources import file_digest
-from riveg.types import Box, Issue, Mask
+from riveg.types import Box
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,15 +36,12 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.bool_]
     Weights = Mapping[str, torch.Tensor]
 
-_SOURCE = "https://dl.fbaipublicfiles.com/segment_anything/"
-_OF_OTHER_CONTENT = (RuntimeError, LookupError, TypeError, ValueError, AttributeError)
-"""What reading raises of a file that holds no checkpoint, or another network's."""
 
+class SegmentAnythingConfig(PromptOptions, BackendConfig):
+    """``model``: a hub id or a folder with the ``checkpoint``, or itself that file.
 
-class SegmentAnythingConfig(TorchOptions, BackendConfig):
-    """``model``: the checkpoint, a file. ``batch_size``: pictures encoded together.
-
-    ``boxes_at_once``: boxes decoded together. The package has one implementation of attention.
+    ``batch_size``: pictures encoded together. ``boxes_at_once``: boxes decoded together. The
+    package has one implementation of attention.
     """
 
     stage: ClassVar[str] = "segment"
@@ -52,41 +51,42 @@ class SegmentAnythingConfig(TorchOptions, BackendConfig):
     packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "segment_anything")
     needs_picture: ClassVar[bool] = True
 
-    model: str = Field(default="sam_vit_h_4b8939.pth", min_length=1)
+    model: str = Field(default="ybelkada/segment-anything", min_length=1)
+    checkpoint: str = Field(default="checkpoints/sam_vit_h_4b8939.pth", min_length=1)
+    licence: str | None = "apache-2.0"
     attention: Literal["auto"] = "auto"
-    boxes_at_once: int = Field(default=32, ge=1)
 
-    def build(self, context: BuildContext) -> SegmentAnything:
+    def own_files(self) -> tuple[ModelFiles, ...]:
+        """The checkpoint alone."""
+        files = (self.checkpoint,)
+        return (ModelFiles(self.model, self.revision, self.licence, self.gated, files=files),)
+
+    def build(self, context: BuildContext) -> PromptedSegmenter:
         """The live backend, with its weights loaded.
 
         Raises:
             UserError: If the checkpoint is not there or is none of this kind.
         """
-        network = read_network(_checkpoint(context.base, self.model))
+        network = read_network(model_file(self.own_files()[0], context.base))
         placement = place(self.device, self.dtype)
         network.to(placement.device)
         # Prompts and decoder stay in float32: a corner in bfloat16 has eight bits for 1024 pixels.
         network.image_encoder.to(placement.dtype)
         if self.compile:
             network.image_encoder.compile()
-        return SegmentAnything(
+        return PromptedSegmenter(
             context.images,
-            network,
+            SegmentAnythingNetwork(network),
+            source=self.name,
             batch_size=self.batch_size,
             boxes_at_once=self.boxes_at_once,
+            workers=worker_count(self),
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digest of the checkpoint."""
-        path = _checkpoint(base, self.model)
+        path = model_file(self.own_files()[0], base)
         return {path.name: file_digest(path)}
-
-
-def _checkpoint(base: Path, name: str) -> Path:
-    path = base / name
-    if not path.is_file():
-        raise UserError(f"model {path}: no such file; the official checkpoints lie at {_SOURCE}")
-    return path
 
 
 def read_network(path: Path) -> Any:
@@ -101,7 +101,7 @@ def read_network(path: Path) -> Any:
         weights = torch.load(path, map_location="cpu", weights_only=True)
         network = _empty_network(weights)
         network.load_state_dict(weights)
-    except (OSError, EOFError, pickle.UnpicklingError, *_OF_OTHER_CONTENT) as error:
+    except OF_OTHER_CONTENT as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{path}: is no checkpoint of Segment Anything: {reason}") from error
     return network.eval()
@@ -170,72 +170,35 @@ class _Seen:
     seen_size: tuple[int, int]
 
 
-class SegmentAnything:
-    """Cuts regions out of their pictures.
+class SegmentAnythingNetwork:
+    """Encodes pictures and decodes boxes.
 
     Args:
-        images: Where pictures come from.
         network: A ``Sam`` of the package in evaluation mode.
-        batch_size: Pictures encoded together.
-        boxes_at_once: Boxes of a picture decoded together.
     """
 
-    def __init__(
-        self,
-        images: PictureSource,
-        network: Any,
-        *,
-        batch_size: int = 8,
-        boxes_at_once: int = 32,
-    ) -> None:
-        self._images = images
+    def __init__(self, network: Any) -> None:
+        self.prepare = partial(_shrunk, network.image_encoder.img_size)
         self._network = network
-        self._batch_size = batch_size
-        self._boxes_at_once = boxes_at_once
 
-    def segment(self, mentions: Sequence[Mention]) -> Sequence[tuple[Mask, ...] | Issue]:
-        """A mask for each region, of the whole picture's size.
-
-        Its source is ``segment-anything``, or ``segment-anything:box`` where the network found no
-        pixel and the box stands.
-        """
-        return masks_of_mentions(
-            self,
-            self._images,
-            mentions,
-            source="segment-anything",
-            batch_size=self._batch_size,
-            boxes_at_once=self._boxes_at_once,
-        )
-
-    def look_at(self, pictures: Sequence[Picture]) -> Sequence[_Seen]:
-        """The embedding of each upright picture."""
+    def look_at(self, pictures: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
+        """The embedding of each picture."""
         import torch
 
-        shrunk = [self._shrunk(picture) for picture in pictures]
-        encoder = next(self._network.image_encoder.parameters())
+        network = self._network
+        encoder = next(network.image_encoder.parameters())
         with torch.inference_mode():
-            pixels = torch.cat([self._network.preprocess(one) for one in shrunk])
-            embeddings = self._network.image_encoder(pixels.to(encoder)).float()
+            shrunk = [picture.value.to(network.device) for picture in pictures]
+            pixels = torch.cat([network.preprocess(one) for one in shrunk])
+            embeddings = network.image_encoder(pixels.to(encoder)).float()
         return [
-            _Seen(embedding[None], picture.shape[:2], (one.shape[2], one.shape[3]))
+            _Seen(embedding[None], picture.size, (one.shape[2], one.shape[3]))
             for embedding, picture, one in zip(embeddings, pictures, shrunk, strict=True)
         ]
 
-    def _shrunk(self, picture: Picture) -> torch.Tensor:
-        """As the package does it, *shape* ``(1, 3, height, width)``, with the network's longest."""
-        import numpy as np
-        import torch
-        from PIL import Image
-
-        height, width = shrunk_size(picture.shape[:2], self._network.image_encoder.img_size)
-        shrunk = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(shrunk)).permute(2, 0, 1)[None]
-        return pixels.to(self._network.device)
-
-    def cut_out(self, seen: _Seen, boxes: Sequence[Box]) -> Iterator[Pixels]:
+    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Pixels]:
         """The pixels of each box."""
-        for logits in self._logits(seen, boxes):
+        for logits in self._logits(seen, [prompt.box for prompt in prompts]):
             yield self._pixels(seen, logits)
 
     def _logits(self, seen: _Seen, boxes: Sequence[Box]) -> torch.Tensor:
@@ -263,6 +226,17 @@ class SegmentAnything:
             grown = self._network.postprocess_masks(logits[None], seen.seen_size, seen.size)
             pixels: Pixels = (grown[0, 0] > self._network.mask_threshold).cpu().numpy()
         return pixels
+
+
+def _shrunk(longest: int, picture: Picture) -> torch.Tensor:
+    """As the package does it, *shape* ``(1, 3, height, width)``, with a longest side."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    height, width = shrunk_size(picture.shape[:2], longest)
+    shrunk = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(shrunk)).permute(2, 0, 1)[None]
 
 
 def _scaled(boxes: Sequence[Box], seen: _Seen) -> torch.Tensor:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from transformers import SamImageProcessorPil, SamModel, SamProcessor
 from riveg.errors import UserError
 from riveg.formats.masks import mask_from_array, mask_iou, mask_to_array
 from riveg.images import ImageLimits, ImageLoader
+from riveg.models.picture_worker import prepared
+from riveg.models.prompted_masks import PromptedSegmenter
 from riveg.protocols import BuildContext
-from riveg.stages.segmenters.sam import Sam, SamConfig
+from riveg.stages.segmenters.sam import SamConfig, SamNetwork
 from riveg.types import Box, ImageRef, Issue, Mask
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
@@ -39,12 +42,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
     return save_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-def build(folder: Path, images: ImageLoader, **fields: Any) -> Sam:
+def build(folder: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
     config = SamConfig(model=str(folder), device="cpu", **fields)
     return config.build(BuildContext(images))
 
 
-def masks(sam: Sam, name: str, *boxes: Box) -> tuple[Mask, ...]:
+def masks(sam: PromptedSegmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
     (answer,) = sam.segment([box_mention(name, *boxes)])
     assert isinstance(answer, tuple), answer
     return answer
@@ -110,11 +113,14 @@ def test_answers_do_not_depend_on_what_is_done_together(folder, images, batch_si
     other = build(folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once)
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()))
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()[::-1])[::-1])
-    pictures = [images.load(ImageRef(f"{width}x{height}.png")) for width, height in SIZES]
-    for seen, picture, size in zip(other.look_at(pictures), pictures, SIZES, strict=True):
-        (alone,) = one.look_at([picture])
-        together = other._logits(seen, boxes_in(*size))
-        single = torch.cat([one._logits(alone, [box]) for box in boxes_in(*size)])
+    pictures = [
+        prepared(images, ImageRef(f"{width}x{height}.png"), one._network.prepare)
+        for width, height in SIZES
+    ]
+    for seen, picture, size in zip(other._network.look_at(pictures), pictures, SIZES, strict=True):
+        (alone,) = one._network.look_at([picture])
+        together = other._network._logits(seen, boxes_in(*size))
+        single = torch.cat([one._network._logits(alone, [box]) for box in boxes_in(*size)])
         assert (together - single).abs().max() <= 3e-5 * single.abs().max()
 
 
@@ -138,7 +144,7 @@ def test_short_memory_halves_what_is_done_together(folder, images):
     network = Counting.from_pretrained(folder).eval()
     network.pictures, network.boxes = [], []
     processor = SamImageProcessorPil.from_pretrained(folder)
-    tight = Sam(images, network, processor, batch_size=4)
+    tight = PromptedSegmenter(images, SamNetwork(network, processor), source="sam", batch_size=4)
     mentions = mixed_mentions()[:4]
     assert_alike(tight.segment(mentions), build(folder, images).segment(mentions))
     assert network.pictures == [4, 2, 2]
@@ -157,7 +163,8 @@ def test_a_side_that_shrinks_to_nothing_stays_a_pixel(folder, tmp_path):
 def test_an_empty_mask_becomes_its_box_and_says_so(folder, images):
     network = SamModel.from_pretrained(folder).eval()
     network.mask_decoder.register_forward_hook(lambda *answer: (answer[2][0] * 0 - 1, answer[2][1]))
-    sam = Sam(images, network, SamImageProcessorPil.from_pretrained(folder))
+    own = SamNetwork(network, SamImageProcessorPil.from_pretrained(folder))
+    sam = PromptedSegmenter(images, own, source="sam")
     (mask,) = masks(sam, "91x37.png", Box(10.2, 5, 30, 20.7))
     assert mask.source == "sam:box"
     assert mask_to_array(mask)[5:21, 10:30].all()
@@ -166,12 +173,21 @@ def test_an_empty_mask_becomes_its_box_and_says_so(folder, images):
 
 def test_bfloat16_concerns_the_encoder_alone(folder, images):
     half = build(folder, images, dtype="bfloat16")
-    assert half._network.vision_encoder.layers[0].attn.qkv.weight.dtype == torch.bfloat16
-    assert half._network.mask_decoder.iou_token.weight.dtype == torch.float32
+    assert half._network._network.vision_encoder.layers[0].attn.qkv.weight.dtype == torch.bfloat16
+    assert half._network._network.mask_decoder.iou_token.weight.dtype == torch.float32
     boxes = boxes_in(91, 37)
     exact = masks(build(folder, images), "91x37.png", *boxes)
     for one, other in zip(masks(half, "91x37.png", *boxes), exact, strict=True):
         assert mask_iou(one, other) > 0.95
+
+
+def test_workers_can_prepare_pictures(folder, images):
+    network = build(folder, images)._network
+    sent = pickle.loads(pickle.dumps(network.prepare))
+    picture = images.load(ImageRef("33x130.png"))
+    found, expected = sent(picture), network.prepare(picture)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def test_config(folder, images, tmp_path):

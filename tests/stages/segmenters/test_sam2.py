@@ -25,8 +25,12 @@ from transformers import Sam2Model
 from riveg.errors import UserError
 from riveg.formats.masks import mask_from_array, mask_iou, mask_to_array
 from riveg.images import ImageLoader
+from riveg.models.picture_worker import prepared
+from riveg.models.prompted_masks import PromptedSegmenter
+from riveg.models.sam2_network import Sam2Network
+from riveg.models.square_pictures import Preparation, read_preparation
 from riveg.protocols import BuildContext
-from riveg.stages.segmenters.sam2 import Preparation, Sam2, Sam2Config, read_preparation
+from riveg.stages.segmenters.sam2 import Sam2Config
 from riveg.types import Box, ImageRef, Issue, Mask
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
@@ -44,12 +48,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
     return save_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-def build(folder: Path, images: ImageLoader, **fields: Any) -> Sam2:
+def build(folder: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
     config = Sam2Config(model=str(folder), device="cpu", **fields)
     return config.build(BuildContext(images))
 
 
-def masks(sam: Sam2, name: str, *boxes: Box) -> tuple[Mask, ...]:
+def masks(sam: PromptedSegmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
     (answer,) = sam.segment([box_mention(name, *boxes)])
     assert isinstance(answer, tuple), answer
     return answer
@@ -95,7 +99,7 @@ import numpy as np
 from box_mentions import SIZES, boxes_in, picture
 from PIL import Image
 from transformers import Sam2ImageProcessor, Sam2Model, Sam2Processor
-from riveg.stages.segmenters.sam2 import read_preparation
+from riveg.models.square_pictures import read_preparation
 folder, answers = Path(sys.argv[1]), Path(sys.argv[2])
 processor = Sam2Processor(Sam2ImageProcessor.from_pretrained(folder))
 network = Sam2Model.from_pretrained(folder).eval()
@@ -173,11 +177,14 @@ def test_answers_do_not_depend_on_what_is_done_together(folder, images, batch_si
     other = build(folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once)
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()))
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()[::-1])[::-1])
-    pictures = [images.load(ImageRef(f"{width}x{height}.png")) for width, height in SIZES]
-    for seen, picture, size in zip(other.look_at(pictures), pictures, SIZES, strict=True):
-        (alone,) = one.look_at([picture])
-        together = other._logits(seen, boxes_in(*size))
-        single = torch.cat([one._logits(alone, [box]) for box in boxes_in(*size)])
+    pictures = [
+        prepared(images, ImageRef(f"{width}x{height}.png"), one._network.prepare)
+        for width, height in SIZES
+    ]
+    for seen, picture, size in zip(other._network.look_at(pictures), pictures, SIZES, strict=True):
+        (alone,) = one._network.look_at([picture])
+        together = other._network._logits(seen, boxes_in(*size))
+        single = torch.cat([one._network._logits(alone, [box]) for box in boxes_in(*size)])
         assert (together - single).abs().max() <= 3e-5 * single.abs().max()
 
 
@@ -198,7 +205,7 @@ def test_short_memory_halves_what_is_done_together(folder, images):
     network.vision_encoder.register_forward_pre_hook(remember_pictures)
     network.mask_decoder.register_forward_pre_hook(remember_boxes, with_kwargs=True)
     mentions = mixed_mentions()[:4]
-    tight = Sam2(images, network, SQUARE, batch_size=4)
+    tight = PromptedSegmenter(images, Sam2Network(network, SQUARE), source="sam2", batch_size=4)
     assert_alike(tight.segment(mentions), build(folder, images).segment(mentions))
     assert pictures == [4, 2, 2]
     assert boxes == [3, 1, 1, 1] * 4
@@ -207,7 +214,8 @@ def test_short_memory_halves_what_is_done_together(folder, images):
 def test_an_empty_mask_becomes_its_box_and_says_so(folder, images):
     network = Sam2Model.from_pretrained(folder).eval()
     network.mask_decoder.register_forward_hook(lambda *answer: (answer[2][0] * 0, *answer[2][1:]))
-    (mask,) = masks(Sam2(images, network, SQUARE), "91x37.png", Box(10.2, 5, 30, 20.7))
+    sam = PromptedSegmenter(images, Sam2Network(network, SQUARE), source="sam2")
+    (mask,) = masks(sam, "91x37.png", Box(10.2, 5, 30, 20.7))
     assert mask.source == "sam2:box"
     assert mask_to_array(mask)[5:21, 10:30].all()
     assert mask_to_array(mask).sum() == 16 * 20
@@ -215,8 +223,8 @@ def test_an_empty_mask_becomes_its_box_and_says_so(folder, images):
 
 def test_bfloat16_concerns_the_encoder_alone(folder, images):
     half = build(folder, images, dtype="bfloat16")
-    assert next(half._network.vision_encoder.parameters()).dtype == torch.bfloat16
-    assert half._network.mask_decoder.iou_token.weight.dtype == torch.float32
+    assert next(half._network._network.vision_encoder.parameters()).dtype == torch.bfloat16
+    assert half._network._network.mask_decoder.iou_token.weight.dtype == torch.float32
     boxes = boxes_in(91, 37)
     exact = masks(build(folder, images), "91x37.png", *boxes)
     for one, other in zip(masks(half, "91x37.png", *boxes), exact, strict=True):

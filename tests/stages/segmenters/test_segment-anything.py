@@ -18,14 +18,21 @@ def test_the_package_itself(tmp_path: Path) -> None:
     run_with_torchvision(script + "cases.check_all(pathlib.Path(sys.argv[1]))", tmp_path)
 
 
-def test_a_checkpoint_that_is_not_there_is_told_with_where_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such file; the official checkpoints lie at https://"):
+def test_a_checkpoint_that_is_not_there_is_told_with_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"\(checkpoints/sam_vit_h_4b8939\.pth\): .*riveg fetch"):
         SegmentAnythingConfig().contents(tmp_path)
+    with pytest.raises(UserError, match=r"expected a file checkpoints/sam_vit_h_4b8939\.pth in it"):
+        SegmentAnythingConfig(model=".").contents(tmp_path)
 
 
-def test_contents_is_the_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["a.pth", "."])
+def test_contents_is_the_checkpoint(tmp_path: Path, model: str) -> None:
     (tmp_path / "a.pth").write_bytes(b"weights")
-    assert [*SegmentAnythingConfig(model="a.pth").contents(tmp_path)] == ["a.pth"]
+    config = SegmentAnythingConfig(model=model, checkpoint="a.pth")
+    assert [*config.contents(tmp_path)] == ["a.pth"]
 
 
 def test_the_package_has_one_attention() -> None:

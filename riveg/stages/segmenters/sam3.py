@@ -1,0 +1,94 @@
+"""Masks by Segment Anything 3 (Carion et al. 2025, arXiv:2511.16719), prompted with box or text.
+
+``prompt: box`` asks transformers' ``Sam3TrackerModel`` for one mask for each box, as SAM 2 does.
+``prompt: text`` asks ``Sam3Model`` for every instance of the entity's text; a region gets the mask
+of the instance whose box overlaps its own best. Where none does, the region stays and its box
+stands for the mask: the source is then ``sam3:box``, and a warning says so. Both networks are in
+one published checkpoint; each takes its own weights. The picture is encoded once, however many
+regions or texts it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from riveg.models.prompted_masks import PromptedSegmenter, PromptOptions, load_mask_network
+from riveg.models.query_text import QueryTemplate
+from riveg.models.sam2_network import Sam2Network
+from riveg.models.sam3_texts import Sam3TextNetwork
+from riveg.models.square_pictures import Preparation, read_preparation
+from riveg.models.text_reader import TextReader
+from riveg.models.torch_loading import load_processor, model_contents, model_folder, worker_count
+from riveg.protocols import BackendConfig, BuildContext
+
+_BACKBONE = "vision_encoder.backbone"
+"""What runs in the options' number type; behind it, maps carry positions that need more bits."""
+_USUAL = Preparation(1008, 1008, mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5))
+
+
+class Sam3Config(PromptOptions, BackendConfig):
+    """``prompt``: what the network is asked about, ``box`` or ``text``.
+
+    ``batch_size``: pictures encoded together. ``boxes_at_once``: regions decoded together. For
+    texts: ``query``: the text, a template; ``threshold``: an instance's score must be above it;
+    ``overlap``: least intersection over union of an instance's box and the region's.
+    """
+
+    stage: ClassVar[str] = "segment"
+    name: ClassVar[str] = "sam3"
+    summary: ClassVar[str] = "Segment Anything 3 from the box or the text (transformers)"
+    extra: ClassVar[str | None] = "models"
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
+    needs_picture: ClassVar[bool] = True
+
+    model: str = Field(default="facebook/sam3", min_length=1)
+    licence: str | None = "SAM License"
+    gated: bool = True
+    prompt: Literal["box", "text"] = "box"
+    query: QueryTemplate = "{expression}"
+    threshold: float = Field(default=0.3, ge=0, lt=1)
+    overlap: float = Field(default=0.5, gt=0, le=1)
+
+    def build(self, context: BuildContext) -> PromptedSegmenter:
+        """The live backend, with its weights loaded.
+
+        Raises:
+            UserError: If the model is not there or is none of this kind.
+        """
+        folder = model_folder(self, context.base)
+        network, reader = self._by_text(folder) if self.prompt == "text" else self._by_box(folder)
+        return PromptedSegmenter(
+            context.images,
+            network,
+            source=self.name,
+            batch_size=self.batch_size,
+            boxes_at_once=self.boxes_at_once,
+            workers=worker_count(self),
+            reader=reader,
+        )
+
+    def _by_box(self, folder: Path) -> tuple[Sam2Network, None]:
+        from transformers import Sam3TrackerModel
+
+        network = load_mask_network(Sam3TrackerModel, folder, self, _BACKBONE)
+        return Sam2Network(network, read_preparation(folder, _USUAL)), None
+
+    def _by_text(self, folder: Path) -> tuple[Sam3TextNetwork, TextReader]:
+        from transformers import AutoTokenizer, Sam3Model
+
+        network = Sam3TextNetwork(
+            load_mask_network(Sam3Model, folder, self, _BACKBONE),
+            load_processor(AutoTokenizer, folder),
+            read_preparation(folder, _USUAL),
+            threshold=self.threshold,
+            overlap=self.overlap,
+        )
+        return network, TextReader(self.query, network.most_tokens, network.count)
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        """Digests of the model's files."""
+        return model_contents(self, base)

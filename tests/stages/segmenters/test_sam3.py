@@ -1,0 +1,385 @@
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from box_mentions import (
+    SIZES,
+    assert_alike,
+    box_mention,
+    boxes_in,
+    mixed_mentions,
+    save_pictures,
+)
+from contracts import check_backend
+from tiny_sam3 import QUERIES, SIDE, save_sam3
+from torchvision_on_cpu import needs_torchvision, run_with_torchvision
+from transformers import AutoTokenizer, Sam3Model, Sam3TrackerModel
+
+from riveg.errors import UserError
+from riveg.formats.masks import mask_from_array, mask_iou, mask_to_array
+from riveg.images import ImageLoader
+from riveg.models.picture_worker import prepared
+from riveg.models.prompted_masks import Prompt, PromptedSegmenter
+from riveg.models.square_pictures import Preparation
+from riveg.protocols import BuildContext, Mention, Partly
+from riveg.stages.segmenters.sam3 import Sam3Config
+from riveg.types import Box, ImageRef, Issue, Mask
+
+pytestmark = pytest.mark.slow  # torch and its models, loaded and run
+
+HALF = (0.5, 0.5, 0.5)
+SQUARE = Preparation(SIDE, SIDE, mean=HALF, deviation=HALF)
+TEXTS = ("the woman in a red shirt", "team")
+BY_TEXT: dict[str, Any] = {"prompt": "text", "threshold": 0.0, "overlap": 0.01}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sam3(tmp_path_factory.mktemp("sam3"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
+    return save_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+def build(folder: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
+    config = Sam3Config(model=str(folder), device="cpu", **fields)
+    return config.build(BuildContext(images))
+
+
+def saying(mention: Mention, text: str) -> Mention:
+    return replace(mention, entity=replace(mention.entity, expression=text))
+
+
+def text_mentions() -> list[Mention]:
+    return [saying(one, TEXTS[number % 2]) for number, one in enumerate(mixed_mentions())]
+
+
+def masks(answer: Any) -> tuple[Mask, ...]:
+    found = answer.answer if isinstance(answer, Partly) else answer
+    assert isinstance(found, tuple), answer
+    return found
+
+
+def cut(sam: PromptedSegmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
+    (answer,) = sam.segment([box_mention(name, *boxes)])
+    return masks(answer)
+
+
+def tracked(folder: Path, picture: Any, boxes: tuple[Box, ...]) -> list[Mask]:
+    """One forward from the pixels on, as the library does it, but for the torchvision in it."""
+    network = Sam3TrackerModel.from_pretrained(folder).eval()
+    height, width = picture.shape[:2]
+    edges = torch.tensor([[box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes])
+    corners = edges.float().reshape(-1, 2, 2)
+    corners[..., 0] = corners[..., 0] * (SIDE / width)
+    corners[..., 1] = corners[..., 1] * (SIDE / height)
+    with torch.inference_mode():
+        found = network(
+            pixel_values=SQUARE.prepare(picture),
+            input_boxes=corners.reshape(1, -1, 4),
+            multimask_output=False,
+        )
+        grown = torch.nn.functional.interpolate(
+            found.pred_masks[0], (height, width), mode="bilinear", align_corners=False
+        )
+    return [mask_from_array(one[0].numpy()) for one in grown > 0.0]
+
+
+def assert_same(found: tuple[Mask, ...], expected: list[Mask]) -> None:
+    for mask, wanted in zip(found, expected, strict=True):
+        assert (mask.height, mask.width) == (wanted.height, wanted.width)
+        if mask.source == "sam3":
+            assert (mask_to_array(mask) == mask_to_array(wanted)).all()
+        else:
+            assert not mask_to_array(wanted).any()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_boxes_equal_one_forward_from_the_pixels_on(folder, images, width, height):
+    name, boxes = f"{width}x{height}.png", boxes_in(width, height)
+    expected = tracked(folder, images.load(ImageRef(name)), boxes)
+    assert_same(cut(build(folder, images), name, *boxes), expected)
+
+
+def test_a_turned_picture_is_cut_upright(folder, images):
+    boxes = boxes_in(80, 50)
+    expected = tracked(folder, images.load(ImageRef("turned.jpg")), boxes)
+    assert_same(cut(build(folder, images), "turned.jpg", *boxes), expected)
+
+
+def test_boxes_move_the_mask(folder, images):
+    """Else these tests would show nothing about boxes."""
+    found = cut(build(folder, images), "91x37.png", *boxes_in(91, 37))
+    assert mask_iou(found[0], found[1]) < 0.98
+    assert mask_iou(found[1], found[2]) < 0.98
+
+
+def instances(folder: Path, picture: Any, text: str) -> list[tuple[Box, Mask]]:
+    """Every one, by one forward from the pixels on."""
+    network = Sam3Model.from_pretrained(folder).eval()
+    read = AutoTokenizer.from_pretrained(folder)(
+        text, padding="max_length", max_length=32, return_tensors="pt"
+    )
+    height, width = picture.shape[:2]
+    with torch.inference_mode():
+        found = network(
+            pixel_values=SQUARE.prepare(picture),
+            input_ids=read["input_ids"],
+            attention_mask=read["attention_mask"],
+        )
+        grown = torch.nn.functional.interpolate(
+            found.pred_masks.sigmoid(), (height, width), mode="bilinear", align_corners=False
+        )
+    limits = np.array([width, height] * 2)
+    edges = np.clip(found.pred_boxes[0].double().numpy() * limits, 0, limits)
+    pixels = (grown[0] > 0.5).numpy()
+    return [
+        (Box(*map(float, one)), mask_from_array(mask))
+        for one, mask in zip(edges, pixels, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_texts_instance_gives_its_mask(folder, images, width, height):
+    """A region that is an instance's box gets that instance's mask."""
+    name = f"{width}x{height}.png"
+    sam = build(folder, images, **BY_TEXT)
+    for text in TEXTS:
+        wanted = instances(folder, images.load(ImageRef(name)), text)
+        assert len(wanted) == QUERIES
+        wanted = [one for one in wanted if one[0].area > 0]
+        mention = saying(box_mention(name, *[box for box, _ in wanted]), text)
+        (answer,) = sam.segment([mention])
+        assert_same(masks(answer), [mask for _, mask in wanted])
+
+
+def test_texts_move_the_mask(folder, images):
+    """Else these tests would show nothing about texts."""
+    sam = build(folder, images, **BY_TEXT)
+    mention = box_mention("64x64.png", Box(0, 0, 64, 64))
+    (one,), (other,) = (masks(sam.segment([saying(mention, text)])[0]) for text in TEXTS)
+    assert mask_iou(one, other) < 0.98
+
+
+_PROCESSED = """
+import sys
+from pathlib import Path
+import numpy as np
+from box_mentions import SIZES, boxes_in, picture
+from transformers import (
+    AutoTokenizer, Sam3ImageProcessor, Sam3Model, Sam3Processor, Sam3TrackerModel,
+    Sam3TrackerProcessor,
+)
+from riveg.models.square_pictures import read_preparation
+folder, answers = Path(sys.argv[1]), Path(sys.argv[2])
+pictures = Sam3ImageProcessor.from_pretrained(folder)
+tracker = Sam3TrackerProcessor(pictures, target_size=pictures.size["height"])
+tracking = Sam3TrackerModel.from_pretrained(folder).eval()
+detector = Sam3Processor(pictures, AutoTokenizer.from_pretrained(folder))
+detecting = Sam3Model.from_pretrained(folder).eval()
+for number, (width, height) in enumerate(SIZES):
+    shown = picture(width, height, number)
+    edges = [[box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes_in(width, height)]
+    inputs = tracker(shown, input_boxes=[edges], return_tensors="pt")
+    own = read_preparation(folder).prepare(np.array(shown))
+    assert (inputs["pixel_values"] == own).all(), (width, height)
+    texts = detector(images=shown, text="the woman in a red shirt", return_tensors="pt")
+    assert (texts["pixel_values"] == own).all(), (width, height)
+    with torch.inference_mode():
+        found = tracking(
+            pixel_values=inputs["pixel_values"],
+            input_boxes=inputs["input_boxes"],
+            multimask_output=False,
+        )
+        seen = detecting(
+            pixel_values=texts["pixel_values"],
+            input_ids=texts["input_ids"],
+            attention_mask=texts["attention_mask"],
+        )
+    (masks,) = tracker.post_process_masks(found.pred_masks, inputs["original_sizes"])
+    np.save(answers / f"{width}x{height}.npy", masks[:, 0].numpy())
+    (one,) = detector.post_process_instance_segmentation(
+        seen, threshold=0.0, target_sizes=[(height, width)]
+    )
+    np.save(answers / f"{width}x{height}-texts.npy", one["masks"].numpy().astype(bool))
+    np.save(answers / f"{width}x{height}-boxes.npy", one["boxes"].numpy())
+"""
+
+
+@needs_torchvision
+def test_equals_the_librarys_processors(folder, images, tmp_path):
+    """Pixels and masks, to the bit: the processors themselves need torchvision."""
+    run_with_torchvision(_PROCESSED, folder, tmp_path)
+    by_box, by_text = build(folder, images), build(folder, images, **BY_TEXT)
+    for width, height in SIZES:
+        name, file = f"{width}x{height}.png", tmp_path / f"{width}x{height}"
+        expected = np.load(f"{file}.npy")
+        found = cut(by_box, name, *boxes_in(width, height))
+        assert_same(found, [mask_from_array(one) for one in expected])
+        edges = np.clip(np.load(f"{file}-boxes.npy").astype(float), 0, [width, height] * 2)
+        rows = [row for row, one in enumerate(edges) if (one[2:] > one[:2]).all()]
+        mention = box_mention(name, *[Box(*map(float, edges[row])) for row in rows])
+        (answer,) = by_text.segment([saying(mention, TEXTS[0])])
+        expected = np.load(f"{file}-texts.npy")
+        assert_same(masks(answer), [mask_from_array(expected[row]) for row in rows])
+
+
+@pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
+def test_contract(folder, images, fields):
+    """To the pixel where nothing is done together."""
+    backend = build(folder, images, batch_size=1, boxes_at_once=1, **fields)
+    answers = check_backend("segment", backend, text_mentions())
+    assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["truncated-image"]
+
+
+@pytest.mark.parametrize(("batch_size", "boxes_at_once"), [(2, 32), (64, 2), (8, 32)])
+@pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
+def test_answers_do_not_depend_on_what_is_done_together(
+    folder, images, fields, batch_size, boxes_at_once
+):
+    """But for rounding, on a mask's edge."""
+    one = build(folder, images, batch_size=1, boxes_at_once=1, **fields)
+    other = build(folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once, **fields)
+    mentions = text_mentions()
+    alone = [mask_or_issue(answer) for answer in one.segment(mentions)]
+    assert_alike(alone, [mask_or_issue(answer) for answer in other.segment(mentions)])
+    turned = other.segment(mentions[::-1])[::-1]
+    assert_alike(alone, [mask_or_issue(answer) for answer in turned])
+
+
+def mask_or_issue(answer: Any) -> Any:
+    return answer if isinstance(answer, Issue) else masks(answer)
+
+
+@pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
+def test_a_picture_is_encoded_once(folder, images, fields):
+    sam = build(folder, images, **fields)
+    pictures: list[int] = []
+    encoder = sam._network._network.vision_encoder
+    encoder.register_forward_pre_hook(lambda _, inputs: pictures.append(len(inputs[0])))
+    mentions = [saying(box_mention("64x64.png", *boxes_in(64, 64)), text) for text in TEXTS]
+    sam.segment([*mentions, box_mention("91x37.png")])
+    assert pictures == [1]
+
+
+def test_a_text_is_read_once(folder, images):
+    sam = build(folder, images, **BY_TEXT)
+    read: list[int] = []
+    sam._network._network.text_encoder.register_forward_pre_hook(lambda *_: read.append(1))
+    sam.segment(text_mentions())
+    assert len(read) == len(TEXTS)
+
+
+def test_short_memory_halves_the_texts(folder, images):
+    sam = build(folder, images, **BY_TEXT)
+    expected = sam.segment(text_mentions()[:2])
+    asked: list[int] = []
+
+    def remember(_network: Any, _given: Any, named: Any) -> None:
+        asked.append(len(named["vision_features"][0]))
+        if asked[-1] > 1:
+            raise torch.OutOfMemoryError("texts")
+
+    detector = sam._network._network.detr_encoder
+    handle = detector.register_forward_pre_hook(remember, with_kwargs=True)
+    mentions = [saying(box_mention("64x64.png", Box(0, 0, 60, 60)), text) for text in TEXTS]
+    tight = sam.segment(mentions)
+    handle.remove()
+    assert asked == [2, 1, 1]
+    assert_alike(
+        [mask_or_issue(one) for one in tight], [mask_or_issue(one) for one in sam.segment(mentions)]
+    )
+    assert len(expected) == 2
+
+
+def test_a_region_without_an_instance_keeps_its_box_and_says_so(folder, images):
+    sam = build(folder, images, **{**BY_TEXT, "overlap": 1.0})
+    mention = saying(box_mention("91x37.png", Box(10.2, 5, 30, 20.7)), "dog")
+    (answer,) = sam.segment([mention])
+    assert isinstance(answer, Partly)
+    (mask,) = answer.answer
+    assert mask.source == "sam3:box"
+    assert mask_to_array(mask).sum() == 16 * 20
+    assert [issue.kind for issue in answer.issues] == ["warning"]
+    assert "'dog' lies on 1 of 1 regions" in answer.issues[0].message
+
+
+def test_no_instance_is_good_enough(folder, images):
+    sam = build(folder, images, **{**BY_TEXT, "threshold": 0.999})
+    (answer,) = sam.segment([saying(box_mention("91x37.png", *boxes_in(91, 37)), "dog")])
+    assert {mask.source for mask in masks(answer)} == {"sam3:box"}
+
+
+def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, images):
+    sam = build(folder, images, **BY_TEXT)
+    mention = box_mention("64x64.png", Box(0, 0, 64, 64))
+    words = ["red"] * 29 + ["dog", "team"]
+    (long,) = sam.segment([saying(mention, " ".join(words))])
+    (fits,) = sam.segment([saying(mention, " ".join(words[:30]))])
+    assert isinstance(long, Partly)
+    assert masks(long) == masks(fits)
+    assert "more than the 32 tokens" in long.issues[0].message
+    assert long.issues[0].message.endswith("red dog'")
+
+
+def test_bfloat16_concerns_the_backbone_alone(folder, images):
+    for fields in ({}, BY_TEXT):
+        half = build(folder, images, dtype="bfloat16", **fields)
+        network = half._network._network
+        assert next(network.vision_encoder.backbone.parameters()).dtype == torch.bfloat16
+        assert next(network.vision_encoder.neck.parameters()).dtype == torch.float32
+        boxes = boxes_in(91, 37)
+        exact = cut(build(folder, images, **fields), "91x37.png", *boxes)
+        for one, other in zip(cut(half, "91x37.png", *boxes), exact, strict=True):
+            assert mask_iou(one, other) > 0.9
+
+
+def test_prompts_that_share_a_text_are_asked_once(folder, images):
+    network = build(folder, images, **BY_TEXT)._network
+    (seen,) = network.look_at([prepared(images, ImageRef("64x64.png"), network.prepare)])
+    asked: list[int] = []
+    network._network.detr_encoder.register_forward_pre_hook(
+        lambda _, __, named: asked.append(len(named["vision_features"][0])), with_kwargs=True
+    )
+    box = Box(0, 0, 60, 60)
+    prompts = [Prompt(box, TEXTS[0]), Prompt(box, TEXTS[1]), Prompt(box, TEXTS[0])]
+    assert len(list(network.cut_out(seen, prompts))) == 3
+    assert asked == [2]
+
+
+def test_a_folder_that_says_nothing_is_prepared_as_the_published_model(folder, images, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "processor_config.json").unlink()
+    by_box = build(tmp_path, images)._network
+    assert by_box._preparation == Preparation(1008, 1008, mean=HALF, deviation=HALF)
+
+
+@pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
+def test_workers_can_prepare_pictures(folder, images, fields):
+    network = build(folder, images, **fields)._network
+    sent = pickle.loads(pickle.dumps(network.prepare))
+    picture = images.load(ImageRef("33x130.png"))
+    assert torch.equal(sent(picture), network.prepare(picture))
+
+
+def test_config(folder, images, tmp_path):
+    config = Sam3Config(model=str(folder))
+    assert (config.licence, config.gated) == ("SAM License", True)
+    assert set(config.contents(Path())) >= {"model.safetensors", "processor_config.json"}
+    with pytest.raises(UserError, match="neither a folder nor in the cache"):
+        Sam3Config(model=str(tmp_path / "none")).contents(Path())
+    shutil.copy(folder / "config.json", tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "sam3_video"
+    for prompt, kind in (("box", "Sam3TrackerModel"), ("text", "Sam3Model")):
+        with pytest.raises(UserError, match=f"cannot be loaded as {kind}"):
+            build(tmp_path, images, prompt=prompt)
