@@ -23,7 +23,8 @@ SIGN = "@"
 class Artifact:
     """What ``riveg calibrate`` wrote: the numbers, and the backends they were found for.
 
-    ``values`` are by ``stage.key``, ``backends`` by stage.
+    ``values`` are by ``stage.key``, ``backends`` by stage; a part of a backend that names another
+    network (``ground.recheck``) is one more entry of these.
     """
 
     path: Path
@@ -32,8 +33,12 @@ class Artifact:
     values: Mapping[str, float]
     backends: Mapping[str, str]
 
-    def value(self, key: str, backend: str) -> float:
-        """The number for a key of a system's backend.
+    def value(self, key: str, backends: Mapping[str, str]) -> float:
+        """The number for a key of a system.
+
+        Args:
+            key: For example ``entail.threshold``.
+            backends: The system's, by the stage or part that the key stands below.
 
         Raises:
             UserError: If the artifact has no such number, or it belongs to another backend.
@@ -41,13 +46,13 @@ class Artifact:
         if key not in self.values:
             known = ", ".join(self.values) or "nothing"
             raise UserError(f"{self.path}: has no {key}, only {known}")
-        stage = key.partition(".")[0]
-        meant = self.backends.get(stage, backend)
-        if meant != backend:
-            raise UserError(
-                f"{self.path}: its {key} was found for {stage}: {meant}, not for {backend}; "
-                "calibrate a run of this system"
-            )
+        for place, backend in backends.items():
+            meant = self.backends.get(place, backend)
+            if meant != backend:
+                raise UserError(
+                    f"{self.path}: its {key} was found for {place}: {meant}, not for {backend}; "
+                    "calibrate a run of this system"
+                )
         return self.values[key]
 
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from riveg.artifacts import ArtifactValue, find_artifact, is_reference
-from riveg.documents import Document, InvalidConfig, Problem, parse_override
+from riveg.documents import Document, InvalidConfig, Problem, held_model, parse_override
 from riveg.endpoints import Endpoint, Label
 from riveg.errors import UserError
 from riveg.language_models import (
@@ -38,6 +38,9 @@ __all__ = [
 LLM_FIELD = "llm"
 """The field by which a backend's configuration names a language model."""
 
+PART_FIELD = "matcher"
+"""The field by which a part of a backend's configuration names what answers there."""
+
 LEFT_OUT = "none"
 """As a backend's name: the stage is not run."""
 
@@ -46,7 +49,7 @@ _LONGEST = 100
 """Bytes of a name: it becomes a part of the name of a run's folder."""
 _FILES = frozenset({".jinja", ".jsonl", ".yaml", ".yml", ".json", ".txt"})
 """Endings by which a text given with ``--set`` is a path, where its key does not tell."""
-_FORM = "STAGE.KEY=VALUE"
+_FORM = "STAGE.KEY=VALUE, or STAGE.KEY.KEY=VALUE for a part of a value"
 _MODEL_FORM = "llm.NAME.KEY=VALUE, such as 'llm.main.serve={command: [vllm, serve]}'"
 
 
@@ -198,9 +201,11 @@ def _override(document: Document, overrides: Sequence[str]) -> tuple[Document, l
         if len(parts) == 1:
             result[key] = value
         elif len(parts) == 3:
-            models = result.get(parts[0])
-            inner = models.get(parts[1]) if isinstance(models, dict) else None
-            result[parts[0]] = _with_key(models, parts[1], _with_key(inner, parts[2], value))
+            block = result.get(parts[0])
+            inner = block.get(parts[1]) if isinstance(block, dict) else None
+            if parts[0] != "llm" and not isinstance(inner, dict):
+                inner = None  # a part takes the place of what is no part
+            result[parts[0]] = _with_key(block, parts[1], _with_key(inner, parts[2], value))
         elif parts[1] == "backend":
             result[parts[0]] = {"backend": value}
         else:
@@ -209,13 +214,13 @@ def _override(document: Document, overrides: Sequence[str]) -> tuple[Document, l
 
 
 def _depth(block: str) -> int:
-    """How many keys deep a value of a block may be set: ``llm.main.model``."""
-    return 3 if block == "llm" else 2
+    """How many keys deep a value may be set: ``llm.main.model``, ``ground.recheck.threshold``."""
+    return 3 if block in {"llm", *(stage.name for stage in STAGES)} else 2
 
 
 def _rank(item: str) -> int:
     key = item.partition("=")[0]
-    return 0 if "." not in key else 1 if key.endswith(".backend") else 2
+    return 0 if "." not in key else 1 if key.endswith(".backend") else 1 + key.count(".")
 
 
 def _with_key(block: Any, key: str, value: Any) -> Any:
@@ -328,7 +333,9 @@ class _SystemReader:
         noted = len(self.problems)
         options = {
             str(key): self._from_here(
-                f"{stage.name}.{key}", kind, self._looked_up(f"{stage.name}.{key}", kind, value)
+                f"{stage.name}.{key}",
+                kind,
+                self._looked_up(f"{stage.name}.{key}", kind, value, {stage.name: name}),
             )
             for key, value in block.items()
             if key != "backend"
@@ -341,16 +348,31 @@ class _SystemReader:
             self._note_all(stage.name, error, kind)
             return None
 
-    def _looked_up(self, key: str, kind: type[BackendConfig], value: Any) -> Any:
-        """The number that an artifact has for a key, where the value names one."""
-        field = kind.model_fields.get(key.partition(".")[2])
-        if not is_reference(value) or field is None or not _holds_number(field.annotation):
+    def _looked_up(
+        self, key: str, kind: type[BaseModel], value: Any, named: Mapping[str, str]
+    ) -> Any:
+        """The number that an artifact has for a key, where the value, or a part of it, names one.
+
+        ``named``: the backend, and what its parts name, by the key that each stands below.
+        """
+        field = kind.model_fields.get(key.rpartition(".")[2])
+        if field is None:
+            return value
+        part = held_model(field.annotation)
+        if part is not None and isinstance(value, dict):
+            name = part.model_fields.get(PART_FIELD)
+            inside = {} if name is None else {key: str(value.get(PART_FIELD, name.default))}
+            return {
+                below: self._looked_up(f"{key}.{below}", part, one, {**named, **inside})
+                for below, one in value.items()
+            }
+        if not is_reference(value) or not _holds_number(field.annotation):
             return value
         here, base = Path(), self._document.base
         overridden = self._document.override_of(key) is not None
         try:
             artifact = find_artifact(value, (here, base) if overridden else (base, here))
-            number = artifact.value(key, kind.name)
+            number = artifact.value(key, named)
         except UserError as error:
             self._note(key, value, str(error))
             return value

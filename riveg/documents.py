@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -119,7 +119,8 @@ class Document:
         for item in error.errors(include_url=False):
             key = ".".join([*prefix, *map(str, item["loc"])])
             if item["type"] == "extra_forbidden":
-                advice = suggest(str(item["loc"][-1]), kind.model_fields)
+                known = _at(kind, item["loc"][:-1]).model_fields
+                advice = suggest(str(item["loc"][-1]), known)
                 yield self.problem(key, "an unknown key", advice)
             elif item["type"] == "missing":
                 yield self.problem(key, "nothing", "this key is required")
@@ -133,6 +134,25 @@ class Document:
             else:
                 advice = item["msg"].removeprefix("Value error, ")
                 yield self.problem(key or "the file", item["input"], advice)
+
+
+def held_model(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, alone or as one of its choices.
+
+    >>> held_model(BaseModel | None).__name__
+    'BaseModel'
+    """
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(held_model, get_args(annotation))), None)
+
+
+def _at(kind: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """The model that a place in another one is read as, as far as the fields tell."""
+    for name in place:
+        field = kind.model_fields.get(str(name))
+        kind = (field and held_model(field.annotation)) or kind
+    return kind
 
 
 def parse_override(item: str, form: str) -> tuple[str, Any]:

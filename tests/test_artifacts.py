@@ -34,7 +34,7 @@ def test_a_name_is_looked_up_in_the_artifacts_folder(tmp_path: Path) -> None:
     artifact = find_artifact("@mine", [tmp_path / "nowhere", tmp_path])
     assert (artifact.path, artifact.name) == (path, "mine")
     assert artifact.digest == file_digest(path)
-    assert artifact.value("entail.threshold", "mini") == 0.43
+    assert artifact.value("entail.threshold", {"entail": "mini"}) == 0.43
 
 
 @pytest.mark.parametrize("reference", ["@kept/mine.json", "@./kept/mine.json", "@other.json"])

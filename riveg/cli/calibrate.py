@@ -91,7 +91,7 @@ def _print_report(found: Calibration, limit: int | None, advice: str | None) -> 
     for line in _notes(found):
         console.print(plain(f"note: {line}"), soft_wrap=True)
     if advice:
-        console.print("note: lower thresholds are not in the records; this run tells them:")
+        console.print("note: not every threshold is in the records; this run tells the rest:")
         console.print(plain(f"  {advice}"), soft_wrap=True)
 
 

@@ -35,6 +35,8 @@ from riveg.runs import RunFolder, write_atomically
 
 FOLDS = 5
 ENTAIL, GROUND = "entail.threshold", "ground.threshold"
+RECHECK = "ground.recheck.threshold"
+"""Where a detector's regions are looked at again, their scores are what this one is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,12 @@ class Calibration:
     @property
     def chosen(self) -> tuple[float, float]:
         """The pair: entailment and detector threshold."""
-        own = zip((ENTAIL, GROUND), self.outcomes.own, strict=True)
-        entail, ground = (
-            self.thresholds[key].chosen.value if key in self.thresholds else value
-            for key, value in own
-        )
+        entail, ground = self.outcomes.own
+        for key, tuned in self.thresholds.items():
+            if key == ENTAIL:
+                entail = tuned.chosen.value
+            else:
+                ground = tuned.chosen.value
         return entail, ground
 
 
@@ -132,6 +135,8 @@ def _own(settings: Mapping[str, Any], stage: str, ran: Mapping[str, Any]) -> flo
     block = settings.get(stage)
     if stage not in ran or not isinstance(block, dict):
         return None
+    if isinstance(block.get("recheck"), dict):
+        return float(block["recheck"]["threshold"])
     field = backend_config(stage, str(block.get("backend"))).model_fields.get("threshold")
     return None if field is None else float(block.get("threshold", field.default))
 
@@ -168,7 +173,7 @@ def calibrate(
         for column in range(f1.shape[1])
     ]
     return Calibration(
-        _thresholds(own, outcomes, best),
+        _thresholds(own, RECHECK if _recheck(folder) else GROUND, outcomes, best),
         estimates[0],
         estimates[1],
         estimates[2] if held_out is not None else None,
@@ -179,11 +184,20 @@ def calibrate(
     )
 
 
-def _thresholds(own: OwnThresholds, outcomes: Outcomes, best: Best) -> dict[str, Tuned]:
+def _recheck(folder: Path) -> Mapping[str, Any]:
+    """How a run looked at its regions again; nothing where it did not."""
+    block = run_settings(folder).get("ground")
+    found = block.get("recheck") if isinstance(block, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _thresholds(
+    own: OwnThresholds, ground: str, outcomes: Outcomes, best: Best
+) -> dict[str, Tuned]:
     surface = outcomes.surface
     rows = (
         (ENTAIL, own.entail, best.entail, surface.entail),
-        (GROUND, own.ground, best.ground, surface.ground),
+        (ground, own.ground, best.ground, surface.ground),
     )
     return {
         key: Tuned(value, plateau, axis.floor)
@@ -230,6 +244,9 @@ def rerun_advice(folder: Path, calibration: Calibration) -> str | None:
     """The run that tells the outcome of every threshold, where this one does not."""
     low = {key: tuned.floor > 0 for key, tuned in calibration.thresholds.items()}
     overrides = [f"{key}=0" for key, is_cut in low.items() if is_cut]
+    if RECHECK in low and run_settings(folder)["ground"].get("regions") == "one":
+        # With another threshold another of the detector's candidates may be the one.
+        overrides.append("ground.regions=many")
     return rerun_command(folder, *overrides, suffix="open") if overrides else None
 
 
@@ -240,13 +257,14 @@ def artifact_content(
     from riveg import __version__
 
     manifest = RunFolder(folder).read_manifest()
-    stages = manifest.get("stages", {})
+    stages, recheck = manifest.get("stages", {}), _recheck(folder)
     return {
         "kind": KIND,
         "schema": SCHEMA,
         "name": name,
         "values": {key: tuned.chosen.value for key, tuned in calibration.thresholds.items()},
-        "backends": {stage: values["backend"] for stage, values in stages.items()},
+        "backends": {stage: values["backend"] for stage, values in stages.items()}
+        | ({"ground.recheck": recheck["matcher"]} if recheck else {}),
         "data": {"name": gold.name, "version": gold.version, "split": gold.split},
         "run": {key: manifest.get(key) for key in ("system", "data", "data_version", "split")}
         | {"limit": manifest.get("limit"), "oracle_stages": manifest.get("oracle_stages")}

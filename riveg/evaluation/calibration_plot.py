@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from riveg.errors import MissingExtra
 from riveg.evaluation.bootstrap import SEED, percentages, resampled
-from riveg.evaluation.calibration import ENTAIL, GROUND, Calibration
+from riveg.evaluation.calibration import ENTAIL, GROUND, RECHECK, Calibration
 from riveg.evaluation.threshold_search import Axis
 from riveg.runs import write_atomically
 
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 _POINTS = 60
 _SIDE = 240
 _RESAMPLES = 500
-_NAMES = {ENTAIL: "entailment threshold", GROUND: "detector threshold"}
+_NAMES = {
+    ENTAIL: "entailment threshold",
+    GROUND: "detector threshold",
+    RECHECK: "threshold of the re-check",
+}
 _LINE, _CHOSEN, _OWN = "#1f5fa8", "#c8381e", "#555555"
 
 Floats = NDArray[np.float64]
@@ -182,6 +186,7 @@ def _draw_plane(figure: Figure, panel: Axes, calibration: Calibration) -> None:
         panel.plot(
             [x], [y], marker, color=color, ms=8, mec="black", label=label, clip_on=False, zorder=5
         )
-    panel.set(xlim=(0, 1), ylim=(0, 1), xlabel=_NAMES[ENTAIL], ylabel=_NAMES[GROUND])
+    across, up = map(_NAMES.__getitem__, calibration.thresholds)
+    panel.set(xlim=(0, 1), ylim=(0, 1), xlabel=across, ylabel=up)
     panel.set_facecolor("#dddddd")
     panel.legend(fontsize=8, loc="upper left")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from riveg.models.query_text import Cut
+from riveg.models.torch_options import TorchOptions
 
 if TYPE_CHECKING:
     from riveg.models.picture_tensors import PictureTensors
@@ -34,3 +36,46 @@ class TextMatcher(Protocol):
         self, pictures: Sequence[PictureTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
         """Of each pair, in [0, 1]; every picture is encoded once, however many pairs it is in."""
+
+
+MatcherName = Literal["siglip", "itm"]
+
+
+class Usual(NamedTuple):
+    """A matcher's usual model, its licence, and from which probability on a text fits."""
+
+    model: str
+    licence: str
+    threshold: float
+
+
+USUAL: Mapping[str, Usual] = {
+    # The sigmoid's probabilities are small: it was taught to find one picture among thousands.
+    "siglip": Usual("google/siglip2-base-patch16-224", "apache-2.0", 0.1),
+    "itm": Usual("Salesforce/blip-itm-base-coco", "bsd-3-clause", 0.5),
+}
+"""What is taken where a configuration does not say, by matcher."""
+
+
+def load_matcher(name: MatcherName, folder: Path, options: TorchOptions) -> TextMatcher:
+    """The matcher of a model's folder.
+
+    Raises:
+        UserError: If the folder holds no such model.
+    """
+    if name == "itm":
+        from riveg.models.itm_matcher import load_itm_matcher
+
+        return load_itm_matcher(folder, options)
+    from riveg.models.siglip_matcher import load_siglip_matcher
+
+    return load_siglip_matcher(folder, options)
+
+
+def four_digits(probability: float) -> float:
+    """A probability's four digits that count: those behind them depend on what shared a batch.
+
+    >>> four_digits(0.000123456)
+    0.0001235
+    """
+    return float(f"{probability:.4g}")

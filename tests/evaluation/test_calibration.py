@@ -309,7 +309,7 @@ def test_the_file_can_be_loaded_again(tmp_path: Path) -> None:
     write_artifact(path, artifact_content(folder, "mine", annotation, found))
     artifact = read_artifact(path)
     entail, _ = found.chosen
-    assert artifact.value(ENTAIL, "mini") == entail
+    assert artifact.value(ENTAIL, {"entail": "mini"}) == entail
     content = json.loads(path.read_text())
     assert content["data"] == {"name": "mine", "version": None, "split": "dev"}
     assert content["run"]["stages"]["entail"]["fingerprint"] == "f"

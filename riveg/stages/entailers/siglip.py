@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from riveg.models.query_text import QueryTemplate
-from riveg.models.torch_loading import model_contents, model_folder
+from riveg.models.text_matching import USUAL, load_matcher
+from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
 from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Mention, Partly, PictureSource
+from riveg.protocols import BackendConfig, BuildContext
 from riveg.stages.picture_texts import PictureTexts
-from riveg.types import Entailment, Issue
-
-if TYPE_CHECKING:
-    from riveg.models.siglip_matcher import SiglipMatcher
-
-SOURCE = "siglip"
 
 
 class SiglipEntailerConfig(TorchOptions, BackendConfig):
@@ -33,53 +28,30 @@ class SiglipEntailerConfig(TorchOptions, BackendConfig):
     stage: ClassVar[str] = "entail"
     name: ClassVar[str] = "siglip"
     summary: ClassVar[str] = "SigLIP or SigLIP 2: sigmoid of text against picture"
-    extra: ClassVar[str | None] = "models"
+    extra: ClassVar[str | None] = EXTRA
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
     needs_picture: ClassVar[bool] = True
 
-    model: str = Field(default="google/siglip2-base-patch16-224", min_length=1)
-    licence: str | None = "apache-2.0"
+    model: str = Field(default=USUAL["siglip"].model, min_length=1)
+    licence: str | None = USUAL["siglip"].licence
     query: QueryTemplate = "{expression}"
-    threshold: float = Field(default=0.1, ge=0.0, le=1.0)
+    threshold: float = Field(default=USUAL["siglip"].threshold, ge=0.0, le=1.0)
 
-    def build(self, context: BuildContext) -> SiglipEntailer:
+    def build(self, context: BuildContext) -> PictureTexts:
         """Loads the network.
 
         Raises:
             UserError: If the model is not there, or is another.
         """
-        from riveg.models.siglip_matcher import load_siglip_matcher
-
-        matcher = load_siglip_matcher(model_folder(self, context.base), self)
-        return SiglipEntailer(context.images, matcher, query=self.query, threshold=self.threshold)
+        return PictureTexts(
+            context.images,
+            load_matcher("siglip", model_folder(self, context.base), self),
+            query=self.query,
+            threshold=self.threshold,
+            source=self.name,
+            workers=worker_count(self),
+        )
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""
         return model_contents(self, base)
-
-
-class SiglipEntailer:
-    """Sigmoid with the network's own scale and bias: a probability of each pair by itself.
-
-    Args:
-        images: Where pictures come from.
-        matcher: The network.
-        query: The text that is held against the picture, as a template.
-        threshold: Groundable from this probability on.
-    """
-
-    def __init__(
-        self,
-        images: PictureSource,
-        matcher: SiglipMatcher,
-        *,
-        query: str = "{expression}",
-        threshold: float = 0.1,
-    ) -> None:
-        self._texts = PictureTexts(images, matcher, query=query, threshold=threshold, source=SOURCE)
-
-    def entail(
-        self, mentions: Sequence[Mention]
-    ) -> Sequence[Entailment | Partly[Entailment] | Issue]:
-        """P(the picture shows it); where the text had to be cut, an Issue says so."""
-        return self._texts.entail(mentions)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from tiny_blip import TEXT_LIMIT, save_itm
 
 from riveg.errors import ImageFault, UserError
 from riveg.models.itm_matcher import load_itm_matcher
-from riveg.models.picture_tensors import distinct_pictures
+from riveg.models.picture_tensors import picture_tensors
+from riveg.models.prepared_pictures import PreparedPictures
 from riveg.models.query_text import query_text
 from riveg.models.text_matching import Pair
 from riveg.protocols import Mention, Partly
 from riveg.registry import backend_config
-from riveg.stages.entailers.itm import ItmEntailer, ItmEntailerConfig
+from riveg.stages.entailers.itm import ItmEntailerConfig
+from riveg.stages.picture_texts import PictureTexts
 from riveg.types import Entailment, Issue
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
@@ -38,7 +41,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_odd_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-def build(model: Path, pictures: Path, **options: Any) -> ItmEntailer:
+def build(model: Path, pictures: Path, **options: Any) -> PictureTexts:
     config = ItmEntailerConfig(model=model.name, device="cpu", **options)
     return config.build(picture_context(pictures, model.parent))
 
@@ -76,10 +79,10 @@ def exactly(
     """What the matcher says of the mentions, before it is rounded."""
     config = ItmEntailerConfig(model=str(model), device="cpu", batch_size=batch_size)
     matcher = load_itm_matcher(model, config)
-    references = [mention.sample.image for mention in mentions]
     images = picture_context(pictures, model).images
-    opened = distinct_pictures(images, references, matcher.processor)
-    seen = [one for one in opened.values() if not isinstance(one, ImageFault)]
+    prepared = PreparedPictures(images, partial(picture_tensors, matcher.processor))
+    opened = prepared.distinct(mention.sample.image for mention in mentions)
+    seen = [one.value for one in opened.values() if not isinstance(one, ImageFault)]
     places = {path: place for place, path in enumerate(opened)}
     pairs = [
         Pair(places[mention.sample.image.path], query_text(query, mention.entity))
@@ -121,12 +124,10 @@ def test_batches_change_nothing(model: Path, pictures: Path, batch_size: int) ->
 
 def test_padding_on_the_left_changes_nothing(model: Path, pictures: Path) -> None:
     mentions = mentions_of(*posts_about("odd.png", "square.png"))
-    config = ItmEntailerConfig(model=str(model), device="cpu")
-    matcher = load_itm_matcher(model, config)
-    matcher._tokenizer.padding_side = "left"
-    images = picture_context(pictures, model).images
-    answers = ItmEntailer(images, matcher).entail(mentions)
-    assert answers == build(model, pictures).entail(mentions)
+    backend = build(model, pictures)
+    expected = backend.entail(mentions)
+    backend._matcher._tokenizer.padding_side = "left"  # type: ignore[attr-defined]
+    assert backend.entail(mentions) == expected
 
 
 def test_the_threshold_decides(model: Path, pictures: Path) -> None:
@@ -156,7 +157,7 @@ class Counted:
 def test_each_picture_and_each_pair_is_looked_at_once(model: Path, pictures: Path) -> None:
     posts = posts_about("odd.png", "odd.png", "square.png")
     backend = build(model, pictures)
-    network = backend._texts._matcher._network  # type: ignore[attr-defined]
+    network = backend._matcher._network  # type: ignore[attr-defined]
     counted = Counted(network, vision_model="pixel_values", text_encoder="input_ids")
     backend.entail(mentions_of(*posts))
     assert counted.rows == {"vision_model": 2, "text_encoder": 4}
@@ -175,7 +176,7 @@ def test_short_memory_halves_the_batch(
         if len(arguments["input_ids"]) > 2:
             raise torch.OutOfMemoryError("no more")
 
-    network = backend._texts._matcher._network  # type: ignore[attr-defined]
+    network = backend._matcher._network  # type: ignore[attr-defined]
     network.text_encoder.register_forward_pre_hook(run_short, with_kwargs=True)
     assert probabilities(backend.entail(mentions)) == pytest.approx(
         probabilities(expected), rel=ROUNDED

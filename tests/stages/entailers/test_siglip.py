@@ -17,7 +17,8 @@ from riveg.models.siglip_matcher import SiglipMatcher, load_siglip_matcher
 from riveg.models.text_matching import Pair
 from riveg.protocols import Mention, Partly
 from riveg.registry import backend_config
-from riveg.stages.entailers.siglip import SiglipEntailer, SiglipEntailerConfig
+from riveg.stages.entailers.siglip import SiglipEntailerConfig
+from riveg.stages.picture_texts import PictureTexts
 from riveg.types import Entailment, Issue
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
@@ -42,7 +43,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_odd_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-def build(models: Path, pictures: Path, kind: str = "siglip", **options: Any) -> SiglipEntailer:
+def build(models: Path, pictures: Path, kind: str = "siglip", **options: Any) -> PictureTexts:
     config = SiglipEntailerConfig(model=kind, device="cpu", **options)
     return config.build(picture_context(pictures, models))
 
@@ -133,7 +134,7 @@ def test_the_network_s_own_scale_and_bias_are_used(models: Path, pictures: Path)
     import torch
 
     backend = build(models, pictures)
-    network = backend._texts._matcher._network  # type: ignore[attr-defined]
+    network = backend._matcher._network  # type: ignore[attr-defined]
     with torch.no_grad():
         network.logit_bias.fill_(-40.0)
     answers = probabilities(backend.entail(mentions_of(*posts_about(*SIDES))))
@@ -151,7 +152,7 @@ def count_rows(network: Any, part: str, argument: str) -> list[int]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_picture_and_each_text_is_read_once(models: Path, pictures: Path, kind: str) -> None:
     backend = build(models, pictures, kind)
-    network = backend._texts._matcher._network  # type: ignore[attr-defined]
+    network = backend._matcher._network  # type: ignore[attr-defined]
     seen = count_rows(network, "vision_model", "pixel_values")
     read = count_rows(network, "text_model", "input_ids")
     backend.entail(mentions_of(*posts_about("odd.png", "square.png", "odd.png")))
@@ -178,7 +179,7 @@ def test_short_memory_halves_the_batch(
         if len(arguments[argument]) > 1:
             raise torch.OutOfMemoryError("no more")
 
-    network = backend._texts._matcher._network  # type: ignore[attr-defined]
+    network = backend._matcher._network  # type: ignore[attr-defined]
     getattr(network, part).register_forward_pre_hook(run_short, with_kwargs=True)
     found = probabilities(backend.entail(mentions))
     assert found == pytest.approx(probabilities(expected), rel=ROUNDED)
