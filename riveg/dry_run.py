@@ -17,14 +17,16 @@ from riveg.config import LLM_FIELD, Step, SystemConfig
 from riveg.conversation import Chat, Prepared, Question, Reply, TokenCount
 from riveg.endpoints import Endpoint
 from riveg.errors import RivegError
-from riveg.execution import DataSource, Progress, Run, Silence, StageTask
+from riveg.execution import DataSource, Run
 from riveg.images import ImageLoader
 from riveg.pipeline import require_packages
+from riveg.progress import Progress, Silence
 from riveg.protocols import BuildContext, Mention
 from riveg.questions import asks_model, identity, prepare_of, questions_of
 from riveg.readiness import gold_of, require_pictures, require_same_origin
 from riveg.records import decode
 from riveg.runs import RunFolder, StageFolder
+from riveg.stage_task import StageTask
 from riveg.system import ANSWERS
 from riveg.types import Sample
 
@@ -136,7 +138,7 @@ def dry_run(
     progress = progress or Silence()
     folder = RunFolder(out)
     steps = config.until(until)
-    for step in steps:
+    for step in steps[: _last_asking(steps)]:
         require_packages(step)
     require_pictures(steps, source)
     images = ImageLoader(source.image_roots)
@@ -167,6 +169,11 @@ def dry_run(
         return counter.counted(samples, parts)
 
 
+def _last_asking(steps: Sequence[Step]) -> int:
+    """How many steps there are up to the last one that asks a language model."""
+    return max((place for place, step in enumerate(steps, 1) if asks_model(step)), default=0)
+
+
 class _Counter:
     """Goes through the stages of a run as far as nothing has to be sent."""
 
@@ -193,9 +200,7 @@ class _Counter:
         stages: list[Requests] = []
         done: list[str] = []
         making = self._run.run_stages(samples, parts)
-        last = max(
-            (place for place, step in enumerate(self._steps, 1) if asks_model(step)), default=0
-        )
+        last = _last_asking(self._steps)
         for position, step in enumerate(self._steps[:last], start=1):
             if asks_model(step):
                 stages.append(self._asked(position, step, parts))

@@ -43,6 +43,10 @@ class MissingExtra(UserError):
         super().__init__(f"{what} needs the package {package}: {install_command(extra)}")
 
 
+class MissingModel(UserError):
+    """A model of the hub is not in its cache; ``riveg fetch`` gets it."""
+
+
 class ImageFault(RivegError):
     """A picture that cannot be used; becomes an Issue on its sample.
 

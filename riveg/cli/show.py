@@ -109,28 +109,31 @@ def _body(prompt: Prompt) -> str:
 def models(
     system: str | None = typer.Argument(None, help="Only those of this system, or YAML file."),
 ) -> None:
-    """The language models that systems ask: ids, pinned revisions, licences, gated or not."""
+    """The models of systems: ids, pinned revisions, licences, gated or not, where they are."""
+    from riveg.cli.fetch import print_models
     from riveg.cli.tables import plain, stdout
     from riveg.config import load_config, shipped_systems
+    from riveg.fetching import system_models
 
     console = stdout()
     named = (system,) if system is not None else tuple(shipped_systems())
-    configs = [config for config in map(load_config, named) if config.llm]
-    for config in configs:
+    found = [(config, system_models(config)) for config in map(load_config, named)]
+    found = [(config, models) for config, models in found if models]
+    for config, models in found:
         console.print(plain(config.name), style="bold")
-        table = Rows("llm", "model", "licence", "gated", "reached by")
+        print_models(models)
         for llm, endpoint in config.llm.items():
-            revision = f" @ {endpoint.revision[:12]}" if endpoint.revision else ""
-            licence, gated = endpoint.licence or "not said", "yes" if endpoint.gated else "no"
-            table.add(llm, endpoint.model + revision, licence, gated, _reached_by(endpoint))
-        table.print()
-        for llm in config.llm:
             stages = [step.stage.name for step in config.steps if _asks(step) == llm]
-            told = f"{llm} is asked by {', '.join(stages) or 'no stage'}"
-            console.print(plain(told), style="dim")
+            asked = f"{llm} is asked by {', '.join(stages) or 'no stage'}"
+            console.print(plain(f"{asked} ({_reached_by(endpoint)})"), style="dim")
+        for model in models:
+            if model.folder is not None:
+                told = f"{model.used_by}: {model.folder}"
+                console.print(plain(told), style="dim", soft_wrap=True)
         console.print()
-    if not configs:
-        console.print(plain(f"{system or 'no shipped system'} asks no language model"))
+    if not found:
+        what = system or "no shipped system"
+        console.print(plain(f"{what} needs no model but those that come with riveg"))
 
 
 def _asks(step: Step) -> str | None:

@@ -34,7 +34,7 @@ def plain(text: str) -> Text:
     return Text(visible(text))
 
 
-_WIDTHS = {"entity": 21, "type": 7, "score": 5, "shown": 8, "box": 19, "found by": 12}
+_WIDTHS = {"entity": 19, "type": 7, "score": 5, "shown": 8, "box": 19, "found by": 14}
 """Columns of an answer: 80 in all, two for the indent and one between each two."""
 
 

@@ -22,13 +22,16 @@ def validate(
     """Check a configuration: keys, values, the files it names. No model is loaded."""
     from riveg.cli.tables import plain, stdout
     from riveg.config import InvalidConfig, load_config
+    from riveg.errors import MissingModel
     from riveg.inventory import missing_package
 
     try:
         config = load_config(system, overrides)
     except InvalidConfig as error:
         _refuse(list(map(str, error.problems)))
-    _refuse(list(_absent(config)))
+    absent = list(_absent(config))
+    to_fetch = [key for key, error in absent if isinstance(error, MissingModel)]
+    _refuse([f"{key}: {error}" for key, error in absent if key not in to_fetch])
     console = stdout()
     stages = ", ".join(f"{step.stage.name}: {step.config.name}" for step in config.steps)
     console.print(plain(f"{config.file}: {config.name} is right ({stages})"))
@@ -37,10 +40,14 @@ def validate(
         if package:
             name = f"{step.stage.name}: {step.config.name}"
             console.print(f"to run it, {name} needs {package}: {command}", markup=False)
+    if to_fetch:
+        stages = ", ".join(to_fetch)
+        told = f"to run it, {stages} need models that are not here: riveg fetch {system}"
+        console.print(plain(told), soft_wrap=True)
 
 
-def _absent(config: SystemConfig) -> Iterator[str]:
-    """Prompts, weights and data that a run would not find."""
+def _absent(config: SystemConfig) -> Iterator[tuple[str, Exception]]:
+    """Prompts, weights and data that a run would not find: keys, and what is wrong."""
     from riveg.datasets import open_dataset
     from riveg.errors import RivegError
     from riveg.inventory import missing_package
@@ -51,12 +58,12 @@ def _absent(config: SystemConfig) -> Iterator[str]:
         try:
             step.config.contents(config.base)
         except (RivegError, OSError, ValueError) as error:
-            yield f"{step.stage.name}: {error}"
+            yield step.stage.name, error
     if config.data is not None:
         try:
             open_dataset(config.data)
         except (RivegError, OSError) as error:
-            yield f"data: {error}"
+            yield "data", error
 
 
 def _refuse(problems: list[str]) -> None:
