@@ -6,6 +6,7 @@ download. Nothing that these networks answer means anything.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,72 @@ def save_sam(folder: Path, size: str) -> Path:
     torch.manual_seed(0)
     SamModel(SamConfig(vision_config=_SAM[size])).save_pretrained(folder)
     SamImageProcessorPil().save_pretrained(folder)
+    return folder
+
+
+def save_sam2(folder: Path) -> Path:
+    """sam2.1-hiera-tiny."""
+    import torch
+    from transformers import Sam2Config, Sam2Model
+
+    torch.manual_seed(0)
+    Sam2Model(Sam2Config()).save_pretrained(folder)
+    processor = {
+        "image_processor_type": "Sam2ImageProcessorFast",
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+        "resample": 2,
+        "rescale_factor": 1 / 255,
+        "size": {"height": 1024, "width": 1024},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
+    return folder
+
+
+def save_siglip2(folder: Path) -> Path:
+    """siglip2-base-patch16-224, with Gemma's number of tokens."""
+    import torch
+    from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel
+
+    torch.manual_seed(0)
+    text = {"vocab_size": 256000, "max_position_embeddings": 64, "pad_token_id": 0}
+    SiglipModel(SiglipConfig(text_config=text)).save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": 224, "width": 224}).save_pretrained(folder)
+    save_bert_tokenizer(folder)
+    return folder
+
+
+def save_blip(folder: Path, kind: str) -> Path:
+    """blip-itm-base-coco or blip-image-captioning-base, with pictures of 384 x 384 pixels."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    text = {"vocab_size": 30524, "encoder_hidden_size": 768, "bos_token_id": 30522}
+    text |= {"pad_token_id": 0, "sep_token_id": 102, "eos_token_id": 102}
+    config = transformers.BlipConfig(text_config=text, vision_config={"image_size": 384})
+    network = {
+        "itm": transformers.BlipForImageTextRetrieval,
+        "caption": transformers.BlipForConditionalGeneration,
+    }[kind]
+    network(config).save_pretrained(folder)
+    transformers.BlipImageProcessorPil(size={"height": 384, "width": 384}).save_pretrained(folder)
+    save_bert_tokenizer(folder)
+    return folder
+
+
+def save_owlv2(folder: Path) -> Path:
+    """owlv2-base-patch16-ensemble."""
+    import torch
+    from transformers import Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessorPil
+
+    torch.manual_seed(0)
+    seen = {"image_size": 960, "patch_size": 16}
+    text = {"pad_token_id": 0, "bos_token_id": 101, "eos_token_id": 102}
+    config = Owlv2Config(vision_config=seen, text_config=text)
+    Owlv2ForObjectDetection(config).save_pretrained(folder)
+    Owlv2ImageProcessorPil(size={"height": 960, "width": 960}).save_pretrained(folder)
+    save_bert_tokenizer(folder)
     return folder
 
 

@@ -102,12 +102,12 @@ def entity_count(place: float) -> int:
     return 1 + min(bisect_right(list(accumulate(SHARES)), place), len(SHARES) - 1)
 
 
-def make_posts(folder: Path, count: int) -> list[Sample]:
+def make_posts(folder: Path, count: int, sides: Sequence[tuple[int, int]] = SIDES) -> list[Sample]:
     """Posts with pictures of noise and names of one letter a word, each with a box."""
     numbers = np.random.default_rng(0)
     posts = []
     for number in range(count):
-        height, width = SIDES[number % len(SIDES)]
+        height, width = sides[number % len(sides)]
         coarse = numbers.integers(0, 256, (height // 20, width // 20, 3), dtype=np.uint8)
         picture = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
         picture.save(folder / f"{number}.jpg")

@@ -5,27 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from pydantic import BaseModel
 
 from riveg.config import LLM_FIELD, Step, SystemConfig
 from riveg.errors import UserError
 from riveg.executors.local import LocalExecutor
+from riveg.models.torch_batches import Shortage, shortages_noted
 from riveg.pipeline import StageRunner, build_runner
-from riveg.protocols import BuildContext, PictureSource
+from riveg.progress import Progress
+from riveg.protocols import BuildContext
 from riveg.records import decode, encode
 from riveg.resources import text_digest
-from riveg.runs import (
-    Part,
-    RunFolder,
-    StageFolder,
-    line_digest,
-    reusable,
-    write_atomically,
-)
-from riveg.types import SCHEMA_VERSION, WARNING, Gold, Issue, Sample
+from riveg.runs import Part, RunFolder, StageFolder, line_digest, write_atomically
+from riveg.stage_task import StageTask, faults_of, issues_of
+from riveg.types import SCHEMA_VERSION, Gold, Sample
 
 
 class DataSource(Protocol):
@@ -45,41 +42,12 @@ class DataSource(Protocol):
     def gold(self) -> Iterator[Gold]: ...
 
 
-class Progress(Protocol):
-    """Told how a run gets on; the command line draws bars from it."""
-
-    def begin(self, stage: str, total: int | None, /) -> None:
-        """A stage starts; ``total`` samples, where it is known."""
-
-    def advance(self, samples: int, issues: int, /) -> None:
-        """So many more samples have an answer of the stage, so many of them an Issue."""
-
-    def end(self, seconds: float, /) -> None:
-        """The stage is through."""
-
-    def note(self, text: str, /) -> None:
-        """What it waits for, for example a server that loads."""
-
-
-class Silence:
-    """Progress that nobody wants to see."""
-
-    def begin(self, _stage: str, _total: int | None, /) -> None:
-        return None
-
-    def advance(self, _samples: int, _issues: int, /) -> None:
-        return None
-
-    def end(self, _seconds: float, /) -> None:
-        return None
-
-    def note(self, _text: str, /) -> None:
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """What one stage of a run did: samples in all, made now, and Issues that are its own."""
+    """What one stage of a run did: samples in all, made now, and Issues that are its own.
+
+    ``shortages``: where memory did not suffice.
+    """
 
     stage: str
     backend: str
@@ -87,6 +55,7 @@ class StageReport:
     made: int
     issues: int
     seconds: float
+    shortages: tuple[Shortage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,89 +71,6 @@ class RunReport:
     def error_rate(self) -> float:
         """Share of samples with an Issue, in [0, 1]."""
         return self.failed / self.samples if self.samples else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class PartReport:
-    """How many records of a part there are, were made now, and carry an Issue of the stage."""
-
-    samples: int
-    made: int
-    issues: int
-
-
-@dataclass
-class StageTask:
-    """Maps a part of the folder upstream to the same part of the stage's folder.
-
-    The backend is built when the first record has to be made: a finished run loads nothing.
-    """
-
-    step: Step
-    upstream: StageFolder
-    folder: StageFolder
-    fingerprint: str
-    images: PictureSource
-    build: Callable[[], StageRunner]
-    retry_failed: bool
-    progress: Progress = field(default_factory=Silence)
-
-    @cached_property
-    def _runner(self) -> StageRunner:
-        return self.build()
-
-    def __call__(self, index: int) -> PartReport:
-        source = self.upstream.read(index)
-        if source is None:
-            raise UserError(f"{self.upstream.part_path(index)}: is gone; give the command again")
-        inputs = tuple(self._input_digest(line) for line in source.lines)
-        present = self.folder.read(index)
-        kept = self._kept(present, inputs)
-        todo = [
-            decode(Sample, line, where=str(self.upstream.part_path(index)))
-            for digest, line in zip(inputs, source.lines, strict=True)
-            if digest not in kept
-        ]
-        self.progress.advance(len(kept), 0)
-        made = self._made(todo)
-        lines = tuple(kept[digest] if digest in kept else next(made) for digest in inputs)
-        part = Part.of(self.step.stage.name, self.fingerprint, inputs, lines)
-        if present != part:
-            self.folder.write(index, part)
-        return PartReport(len(lines), len(todo), sum(map(self._has_own_issue, lines)))
-
-    def _input_digest(self, line: bytes) -> str:
-        """Of the record upstream and, for a stage that opens it, of the picture as it is now."""
-        if not self.step.config.needs_picture or b'"image":' not in line:
-            return line_digest(line)
-        image = decode(Sample, line).image
-        stamp = "" if image is None else self.images.stamp(image)
-        return line_digest(line + stamp.encode())
-
-    def _kept(self, present: Part | None, inputs: tuple[str, ...]) -> dict[str, bytes]:
-        kept = reusable(present, self.fingerprint, inputs)
-        if not self.retry_failed:
-            return kept
-        return {digest: line for digest, line in kept.items() if not self._has_own_issue(line)}
-
-    def _made(self, samples: list[Sample]) -> Iterator[bytes]:
-        if not samples:
-            return
-        for sample in self._runner(samples):
-            line = encode(sample)
-            self.progress.advance(1, int(self._has_own_issue(line)))
-            yield line
-
-    def _has_own_issue(self, line: bytes) -> bool:
-        return any(issue.stage == self.step.stage.name for issue in faults_of(line))
-
-
-def issues_of(line: bytes) -> tuple[Issue, ...]:
-    """The Issues of a record line; most lines have none and are not parsed."""
-    # The encoder leaves empty fields out, and a quote inside a text is always escaped.
-    if b'"issues":[' not in line:
-        return ()
-    return decode(Sample, line).issues
 
 
 class Run:
@@ -269,9 +155,13 @@ class Run:
             )
             self._progress.begin(step.stage.name, samples)
             started = time.monotonic()
-            reports = list(LocalExecutor().map(task, range(parts)))
+            with shortages_noted() as noted, task:
+                reports = list(LocalExecutor().map(task, range(parts)))
             seconds = time.monotonic() - started
             self._progress.end(seconds)
+            shortages = tuple(dict.fromkeys(noted.values()))
+            for shortage in shortages:
+                self._progress.note(f"{step.stage.name}: {shortage}")
             # The backend goes with its task, and a server with the last stage that asks it: their
             # memory is free before the next stage.
             del task
@@ -283,6 +173,7 @@ class Run:
                 made=sum(report.made for report in reports),
                 issues=sum(report.issues for report in reports),
                 seconds=seconds,
+                shortages=shortages,
             )
             upstream = folder
 
@@ -322,7 +213,7 @@ class Run:
                     "stage": step.stage.name,
                     "backend": step.config.name,
                     "revision": step.config.code_revision,
-                    "config": step.config.model_dump(mode="json"),
+                    "config": step.config.model_dump(mode="json", exclude=immaterial(step.config)),
                     "contents": self.contents(step),
                     **self._language(step),
                     "gold": _gold_digest(self._context.gold) if step.config.oracle else None,
@@ -351,9 +242,16 @@ class Run:
         return failed
 
 
-def faults_of(line: bytes) -> tuple[Issue, ...]:
-    """The Issues of a record line that say that an answer is missing; warnings do not."""
-    return tuple(issue for issue in issues_of(line) if issue.kind != WARNING)
+def immaterial(config: BaseModel) -> dict[str, Any]:
+    """What of a configuration does not shape answers, also inside of it, for pydantic to leave out.
+
+    >>> from riveg.registry import backend_config
+    >>> immaterial(backend_config("caption", "blip")())
+    {'batch_size': True, 'workers': True}
+    """
+    inside = {name: immaterial(value) for name, value in config if isinstance(value, BaseModel)}
+    own = dict.fromkeys(sorted(getattr(config, "immaterial", ())), True)
+    return {**{name: found for name, found in inside.items() if found}, **own}
 
 
 def failed_row(sample: Sample) -> bytes:

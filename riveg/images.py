@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -65,6 +66,10 @@ class ImageLoader:
         self._roots = tuple(Path(root) for root in roots)
         self._limits = limits
         self._recent = _RecentPictures(cache_bytes)
+
+    def __reduce__(self) -> tuple[Callable[..., ImageLoader], tuple[object, ...]]:
+        """For another process: the same folders and limits, without the pictures kept."""
+        return partial(ImageLoader, limits=self._limits, cache_bytes=0), (self._roots,)
 
     def load(self, image: ImageRef) -> Picture:
         """The upright picture, RGB, *shape* ``(height, width, 3)``; the array is read-only.

@@ -7,15 +7,15 @@ picture means, how one bad item is kept from spoiling its batch, what an answer 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from riveg.config import Step, SystemConfig
 from riveg.errors import PICTURE_FAULTS, ImageFault, RivegError, UserError
 from riveg.inventory import missing_package
-from riveg.protocols import BuildContext, Mention, Partly, PictureSource
-from riveg.types import Box, Entailment, Entity, Issue, Mask, Region, Sample
+from riveg.protocols import BuildContext, Mention, Partly, PicturesAhead, PictureSource
+from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Mask, Region, Sample
 
 log = logging.getLogger(__name__)
 
@@ -45,25 +45,51 @@ class StageRunner:
         self._stage = step.stage
         self._needs_picture = step.config.needs_picture
         self._ask: Ask = getattr(backend, step.stage.name)
-        self._images = images
+        pictures = getattr(backend, "pictures", None)
+        self._ahead = pictures if isinstance(pictures, PicturesAhead) else None
+        self._probe = images.probe if self._ahead is None else self._ahead.probe
         self._batch_size = batch_size
         self._gated = gated
 
     def __call__(self, samples: Sequence[Sample]) -> Iterator[Sample]:
         """The samples with this stage's answers, in order; nothing that came in is changed."""
-        for start in range(0, len(samples), self._batch_size):
-            batch = [self._prepared(sample) for sample in samples[start : start + self._batch_size]]
+        batches = [
+            samples[start : start + self._batch_size]
+            for start in range(0, len(samples), self._batch_size)
+        ]
+        if self._ahead is not None:
+            self._ahead.expect([image for batch in batches for image in self._looked_at(batch)])
+        for coming in batches:
+            batch = [self._prepared(sample) for sample in coming]
             if self._stage.asks_about == "sample":
                 yield from self._answer_samples(batch)
             else:
                 yield from self._answer_entities(batch)
+
+    def close(self) -> None:
+        """Lets go of what the backend holds besides memory."""
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def _looked_at(self, batch: Sequence[Sample]) -> Iterable[ImageRef]:
+        """Each picture once that the backend will be asked about, as far as can be told now."""
+        distinct: dict[str, ImageRef] = {}
+        for sample in batch:
+            if sample.image is not None and self._asks_about(sample):
+                distinct.setdefault(sample.image.path, sample.image)
+        return distinct.values()
+
+    def _asks_about(self, sample: Sample) -> bool:
+        if self._stage.asks_about == "sample":
+            return self._asks_sample(sample)
+        return any(self._asks_entity(sample, entity) for entity in sample.entities or ())
 
     def _prepared(self, sample: Sample) -> Sample:
         image = sample.image
         if not self._needs_picture or image is None or image.width or is_picture_broken(sample):
             return sample
         try:
-            return replace(sample, image=self._images.probe(image))
+            return replace(sample, image=self._probe(image))
         except ImageFault as fault:
             return _with_issues(sample, [Issue(self._stage.name, None, fault.kind, str(fault))])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -98,6 +98,20 @@ class PictureSource(Protocol):
 
     def stamp(self, image: ImageRef) -> str:
         """A short text that changes when the picture does; opens nothing, raises nothing."""
+
+
+@runtime_checkable
+class PicturesAhead(Protocol):
+    """A backend's ``pictures``, where it has them: told what comes next, it opens them ahead."""
+
+    def expect(self, images: Sequence[ImageRef]) -> None:
+        """Pictures that will be asked about, in order; takes the place of what was said before."""
+
+    def probe(self, image: ImageRef) -> ImageRef:
+        """As a picture source's; of a picture that is expected, without opening it once more."""
+
+    def close(self) -> None:
+        """No more of them come."""
 
 
 class Captioner(Protocol):
@@ -200,8 +214,9 @@ class BackendConfig(BaseModel):
     must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
     shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
     questions in flight are faster. A field ``llm`` names the language model that it asks.
-    ``code_revision`` is raised when the code changes the answers, so that parts made before are
-    made anew.
+    ``immaterial`` names fields that do not shape answers beyond rounding: parts stand when they
+    change. ``code_revision`` is raised when the code changes the answers, so that parts made before
+    are made anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -216,6 +231,7 @@ class BackendConfig(BaseModel):
     oracle: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False
     whole_parts: ClassVar[bool] = False
+    immaterial: ClassVar[frozenset[str]] = frozenset()
     code_revision: ClassVar[int] = 1
 
     def build(self, context: BuildContext) -> object:

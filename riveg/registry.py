@@ -30,6 +30,7 @@ BACKENDS: dict[str, dict[str, str]] = {
         "chat": "riveg.stages.taggers.chat:ChatTaggerConfig",
         "mini": "riveg.stages.taggers.mini:MiniTaggerConfig",
         "gold": "riveg.stages.taggers.gold:GoldTaggerConfig",
+        "phrases": "riveg.stages.taggers.phrases:PhraseTaggerConfig",
         "recorded": "riveg.stages.taggers.recorded:RecordedTaggerConfig",
     },
     "extract": {},
@@ -55,7 +56,9 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
     "ground": {
         "grounding-dino": "riveg.stages.grounders.grounding_dino:GroundingDinoConfig",
+        "groundingdino": "riveg.stages.grounders.groundingdino:GroundingDinoPackageConfig",
         "owlv2": "riveg.stages.grounders.owlv2:Owlv2Config",
+        "florence2": "riveg.stages.grounders.florence2:Florence2Config",
         "chat": "riveg.stages.grounders.chat:ChatGrounderConfig",
         "evidence": "riveg.stages.grounders.evidence:EvidenceGrounderConfig",
         "gold": "riveg.stages.grounders.gold:GoldGrounderConfig",
@@ -65,6 +68,7 @@ BACKENDS: dict[str, dict[str, str]] = {
         "grabcut": "riveg.stages.segmenters.grabcut:GrabCutConfig",
         "sam": "riveg.stages.segmenters.sam:SamConfig",
         "sam2": "riveg.stages.segmenters.sam2:Sam2Config",
+        "sam3": "riveg.stages.segmenters.sam3:Sam3Config",
         "segment-anything": "riveg.stages.segmenters.segment_anything:SegmentAnythingConfig",
     },
 }

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -147,6 +148,41 @@ class StageFolder:
         for index in range(self.count()):
             part = self.read(index)
             yield from part.lines if part else ()
+
+
+class WrittenBehind:
+    """Writes a stage's parts one after the other while the next one is made.
+
+    One part at most is under way, so that of a run that is killed no more is lost.
+    """
+
+    def __init__(self, folder: StageFolder) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._under_way: Future[None] | None = None
+
+    def write(self, index: int, part: Part) -> None:
+        """Begins to write a part, as soon as the one before is written.
+
+        Raises:
+            UserError: If that one could not be.
+        """
+        self._finish()
+        self._under_way = self._thread.submit(self._folder.write, index, part)
+
+    def close(self) -> None:
+        """Waits for the last part.
+
+        Raises:
+            UserError: If it could not be written.
+        """
+        self._thread.shutdown(wait=True)
+        self._finish()
+
+    def _finish(self) -> None:
+        if (last := self._under_way) is not None:
+            self._under_way = None  # it is told once
+            last.result()
 
 
 def _header(line: bytes) -> PartHeader | None:

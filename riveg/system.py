@@ -19,10 +19,11 @@ import yaml
 from riveg.config import Step, SystemConfig, load_config
 from riveg.conversation import Chat
 from riveg.errors import UserError
-from riveg.execution import DataSource, Progress, Run, RunReport, Silence
+from riveg.execution import DataSource, Run, RunReport
 from riveg.images import ImageLoader
 from riveg.pipeline import StageRunner, build_runner, require_packages
 from riveg.posts import as_source, make_sample, picture_on_disk
+from riveg.progress import Progress, Silence
 from riveg.protocols import BuildContext, PictureSource
 from riveg.readiness import gold_of, require_clients, require_pictures, require_same_origin
 from riveg.runs import RunFolder, write_atomically
@@ -218,6 +219,11 @@ class System:
                 "finished": time.time(),
                 "failed": failed,
                 "seconds": {report.stage: round(report.seconds, 3) for report in stages},
+                "out_of_memory": {
+                    report.stage: [asdict(shortage) for shortage in report.shortages]
+                    for report in stages
+                    if report.shortages
+                },
             }
         )
         return RunReport(folder.path, samples, failed, stages)

@@ -17,11 +17,12 @@ from PIL import Image
 
 from riveg.config import RunSettings, Step, SystemConfig
 from riveg.errors import UserError
-from riveg.execution import RunReport, faults_of, issues_of
+from riveg.execution import RunReport
 from riveg.posts import Samples, make_sample
 from riveg.protocols import STAGES, BackendConfig, BuildContext
 from riveg.records import encode
 from riveg.runs import RunFolder, write_atomically
+from riveg.stage_task import faults_of, issues_of
 from riveg.system import System
 from riveg.types import Gold, Issue, Sample
 

@@ -113,17 +113,12 @@ def _corners(sizes: Sequence[Size], places: Tensor, attention: Tensor) -> tuple[
     first = rows[:, :, :, 0]
     first.copy_(line).mul_(strides).add_(column).add_(starts)
     above, below = attention * (1 - down), attention * down
-    for corner, (step, share, across) in enumerate(
-        [
-            (0, above, 1 - right),
-            (1, above, right),
-            (strides, below, 1 - right),
-            (strides + 1, below, right),
-        ]
-    ):
-        if corner:
-            torch.add(first, step, out=rows[:, :, :, corner])
-        torch.mul(share, across, out=weights[:, :, :, corner])
+    torch.mul(above, 1 - right, out=weights[:, :, :, 0])
+    torch.mul(above, right, out=weights[:, :, :, 1])
+    torch.mul(below, 1 - right, out=weights[:, :, :, 2])
+    torch.mul(below, right, out=weights[:, :, :, 3])
+    for corner, step in enumerate((torch.ones_like(strides), strides, strides + 1), start=1):
+        torch.add(first, step, out=rows[:, :, :, corner])
     return rows, weights
 
 
@@ -175,20 +170,22 @@ class NarrowFusion(nn.Module):
     def _scores(self, vision: Tensor, text: Tensor) -> Tensor:
         """What each place has to do with each token, *shape* ``(batch, heads, places, tokens)``."""
         projection = self.layer.vision_proj
-        keys = self._parted(self.layer.text_proj(text)) * self.layer.scale
+        keys = self._parted(self.layer.text_proj(text)) * float(self.layer.scale)
         # (batch, heads, tokens, width of a head) times (heads, width of a head, width)
         heads = projection.weight.view(self.layer.num_heads, self.layer.head_dim, -1)
         towards = (keys @ heads).flatten(1, 2)
         shift = (keys @ projection.bias.view(self.layer.num_heads, -1, 1)).flatten(1)
         scores = vision @ towards.transpose(1, 2) + shift[:, None]
-        return scores.unflatten(2, (self.layer.num_heads, -1)).transpose(1, 2).contiguous()
+        by_head: Tensor = scores.unflatten(2, (self.layer.num_heads, -1)).transpose(1, 2)
+        return by_head.contiguous()
 
     def _told_vision(self, weights: Tensor, text: Tensor) -> Tensor:
         output = self.layer.out_vision_proj
         values = self._parted(self.layer.values_text_proj(text))
         heads = output.weight.view(-1, self.layer.num_heads, self.layer.head_dim).permute(1, 2, 0)
         told = (values @ heads).flatten(1, 2)
-        return weights.transpose(1, 2).flatten(2) @ told + output.bias
+        answer: Tensor = weights.transpose(1, 2).flatten(2) @ told + output.bias
+        return answer
 
     def _told_text(self, weights: Tensor, vision: Tensor) -> Tensor:
         projection = self.layer.values_vision_proj
@@ -202,4 +199,5 @@ class NarrowFusion(nn.Module):
 
     def _parted(self, values: Tensor) -> Tensor:
         """*Shape* ``(batch, heads, tokens, width of a head)``."""
-        return values.unflatten(2, (self.layer.num_heads, self.layer.head_dim)).transpose(1, 2)
+        heads: Tensor = values.unflatten(2, (self.layer.num_heads, self.layer.head_dim))
+        return heads.transpose(1, 2)

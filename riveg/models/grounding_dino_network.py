@@ -12,28 +12,30 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from riveg.errors import UserError
 from riveg.models.grounding_dino_kernels import spare_work
 from riveg.models.grounding_dino_prompts import Prompt
-from riveg.models.torch_loading import load_model, load_processor, place
+from riveg.models.picture_tensors import resized_values
+from riveg.models.torch_loading import autocast, load_model, load_processor, place
 from riveg.models.torch_options import TorchOptions
+
+if TYPE_CHECKING:
+    from riveg.models.picture_tensors import Pixels
 
 _KINDS = {
     "grounding-dino": "GroundingDinoForObjectDetection",
     "mm-grounding-dino": "MMGroundingDinoForObjectDetection",
 }
 """``model_type`` of a folder's config.json -> class in transformers."""
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class GroundingDinoNetwork:
         whole = options.model_copy(update={"dtype": "float32", "compile": False})
         network = load_model(getattr(transformers, _kind(folder)), folder, whole)
         self._placement = place(options.device, options.dtype)
-        self._pictures = load_processor(transformers.GroundingDinoImageProcessorPil, folder)
+        processor = load_processor(transformers.GroundingDinoImageProcessorPil, folder)
+        self.pixels: Pixels = partial(resized_values, processor)
         self.tokenizer = load_processor(transformers.AutoTokenizer, folder)
         self.config = network.config
         text_positions = network.config.text_config.max_position_embeddings
@@ -96,30 +99,10 @@ class GroundingDinoNetwork:
         self._network = torch.compile(network) if options.compile else network
         self._encode = torch.compile(self._encoder) if options.compile else self._encoder
 
-    def pixels(self, picture: Picture, shortest: int, longest: int) -> Tensor:
-        """A picture as the network takes it, *shape* ``(3, height, width)``.
-
-        Args:
-            picture: Upright, RGB, *shape* ``(height, width, 3)``.
-            shortest: What its shorter side is resized to, in pixels, unless
-            longest: the longer one would become longer than that.
-        """
-        height, width = picture.shape[:2]
-        height, width = input_size(height, width, shortest, longest)
-        # As a PIL image: of an array with three rows, the rows would be taken for the colours.
-        found = self._pictures(
-            images=Image.fromarray(picture),
-            size={"height": height, "width": width},
-            do_pad=False,
-            return_tensors="pt",
-        )
-        values: Tensor = found["pixel_values"][0]
-        return values
-
     def features(self, pixels: Sequence[Tensor]) -> list[Features]:
         """What the network sees in pictures that all have the same sides."""
         values = torch.stack(list(pixels)).to(self._placement.device)
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast(self._placement):
             maps = self._encode(values)
         # Copies, so that one picture kept does not keep its whole batch.
         return [tuple(one[row].clone() for one in maps) for row in range(len(pixels))]
@@ -133,7 +116,7 @@ class GroundingDinoNetwork:
         """
         device = self._placement.device
         tokens, mask = self._tokens(prompts)
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast(self._placement):
             maps, masks = _padded(features, self.config.num_queries)
             self._given.maps, self._given.masks = maps, masks
             if self._proposals is not None:
@@ -145,7 +128,7 @@ class GroundingDinoNetwork:
                 token_type_ids=torch.zeros_like(tokens, device=device),
             )
             self._given.clear()
-        return _detections(answer.logits, answer.pred_boxes, prompts)
+        return detections_of(answer.logits, answer.pred_boxes, prompts)
 
     def _tokens(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
         longest = max(len(prompt.tokens) for prompt in prompts)
@@ -155,25 +138,6 @@ class GroundingDinoNetwork:
             tokens[row, : len(prompt.tokens)] = torch.tensor(prompt.tokens)
             mask[row, : len(prompt.tokens)] = 1
         return tokens, mask
-
-    def _autocast(self) -> Any:
-        dtype = self._placement.dtype
-        enabled = dtype != torch.float32
-        # Told bfloat16 even when off: CPU's autocast warns about float32.
-        number = dtype if enabled else torch.bfloat16
-        return torch.autocast(self._placement.device.type, dtype=number, enabled=enabled)
-
-
-def input_size(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
-    """Height and width that a picture is resized to: as the library does, but never nothing.
-
-    >>> input_size(480, 640, 800, 1333)
-    (800, 1066)
-    """
-    from transformers.image_transforms import get_size_with_aspect_ratio
-
-    found = get_size_with_aspect_ratio((height, width), shortest, longest)
-    return max(1, int(found[0])), max(1, int(found[1]))
 
 
 def _kind(folder: Path) -> str:
@@ -294,7 +258,14 @@ def _padded(features: Sequence[Features], least_places: int) -> tuple[list[Tenso
     return maps, masks
 
 
-def _detections(logits: Tensor, boxes: Tensor, prompts: Sequence[Prompt]) -> list[Detections]:
+def detections_of(logits: Tensor, boxes: Tensor, prompts: Sequence[Prompt]) -> list[Detections]:
+    """What queries answered to prompts.
+
+    Args:
+        logits: *shape* ``(prompts, queries, tokens)``.
+        boxes: Centre and sides in [0, 1], *shape* ``(prompts, queries, 4)``.
+        prompts: As many.
+    """
     with torch.inference_mode():
         probabilities = logits.float().sigmoid()
         centers, sides = boxes.float().split(2, dim=-1)

@@ -7,19 +7,19 @@ in float32, so that edges are not rounded to the 8 bits of bfloat16.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from riveg.models.picture_tensors import pixel_values
 from riveg.models.query_text import Cut, cut_to_fit
-from riveg.models.torch_loading import load_model, load_processor, place
+from riveg.models.torch_loading import autocast, load_model, load_processor, place
 from riveg.models.torch_options import TorchOptions
 
 
@@ -50,10 +50,14 @@ class Owlv2Network:
         if options.compile:
             self._network.owlv2.vision_model.compile()
         self._placement = place(options.device, options.dtype)
-        self._pictures = load_processor(transformers.Owlv2ImageProcessorPil, folder)
         self._tokenizer = load_processor(transformers.AutoTokenizer, folder)
         sides = self._network.config.vision_config.image_size
-        self._size = {"height": sides, "width": sides}
+        processor = load_processor(transformers.Owlv2ImageProcessorPil, folder)
+        size = {"height": sides, "width": sides}
+        self.pixels: Callable[[NDArray[np.uint8]], Tensor] = partial(
+            pixel_values, processor, size=size
+        )
+        """A picture, padded to a square and resized, *shape* ``(3, side, side)``."""
         self.most_tokens = int(self._network.config.text_config.max_position_embeddings)
 
     def cut(self, text: str) -> Cut:
@@ -64,20 +68,11 @@ class Owlv2Network:
             lambda part: len(self._tokenizer(part, verbose=False)["input_ids"]),
         )
 
-    def pixels(self, picture: NDArray[np.uint8]) -> Tensor:
-        """A picture, padded to a square and resized, *shape* ``(3, side, side)``."""
-        # As a PIL image: of an array with three rows, the rows would be taken for the colours.
-        found = self._pictures(
-            images=Image.fromarray(picture), size=self._size, return_tensors="pt"
-        )
-        values: Tensor = found["pixel_values"][0]
-        return values
-
     def see(self, pixels: Sequence[Tensor]) -> list[SeenPicture]:
         """What the network sees in pictures."""
         values = torch.stack(list(pixels)).to(self._placement.device)
         with torch.inference_mode():
-            with self._autocast():
+            with autocast(self._placement):
                 grid, _ = self._network.image_embedder(pixel_values=values)
             grid = grid.float()
             patches = grid.flatten(1, 2)
@@ -90,7 +85,7 @@ class Owlv2Network:
         tokens = self._tokenizer(
             list(texts), padding="max_length", max_length=self.most_tokens, return_tensors="pt"
         ).to(self._placement.device)
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast(self._placement):
             found = self._network.owlv2.get_text_features(
                 input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
             ).pooler_output.float()
@@ -102,10 +97,3 @@ class Owlv2Network:
             logits, _ = self._network.class_predictor(picture.patches[None], torch.stack([*texts]))
             probabilities: NDArray[np.float32] = logits[0].T.sigmoid().cpu().numpy()
         return probabilities
-
-    def _autocast(self) -> Any:
-        dtype = self._placement.dtype
-        enabled = dtype != torch.float32
-        # Told bfloat16 even when off: CPU's autocast warns about float32.
-        number = dtype if enabled else torch.bfloat16
-        return torch.autocast(self._placement.device.type, dtype=number, enabled=enabled)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from riveg.errors import ImageFault
-from riveg.protocols import PictureSource
-from riveg.types import ImageRef
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,19 +12,23 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
     PictureTensors = Mapping[str, torch.Tensor]
+    Pixels = Callable[..., torch.Tensor]
+    """Makes *shape* ``(3, height, width)`` of a picture and its input's ``shortest`` and
+    ``longest`` side; a function that can be sent to another process."""
 
 
-def picture_tensors(processor: Any, picture: Picture) -> PictureTensors:
+def picture_tensors(processor: Any, picture: Picture, **options: Any) -> PictureTensors:
     """One picture's tensors by the network's argument names; each has a batch of one.
 
     Args:
         processor: An image processor of transformers, of its PIL kind.
         picture: RGB, *shape* ``(height, width, 3)``.
+        **options: That the processor is told instead of its own.
     """
     from PIL import Image
 
     # As a PIL image: of an array with three rows, the processor takes the rows for the colours.
-    return dict(processor(images=Image.fromarray(picture), return_tensors="pt"))
+    return dict(processor(images=Image.fromarray(picture), return_tensors="pt", **options))
 
 
 def stacked(tensors: Sequence[PictureTensors], device: torch.device) -> dict[str, torch.Tensor]:
@@ -38,19 +38,38 @@ def stacked(tensors: Sequence[PictureTensors], device: torch.device) -> dict[str
     return {name: torch.cat([one[name] for one in tensors]).to(device) for name in tensors[0]}
 
 
-def distinct_pictures(
-    images: PictureSource, references: Iterable[ImageRef | None], processor: Any
-) -> dict[str, PictureTensors | ImageFault]:
-    """Each picture's tensors by its path, or why it cannot be used; none is opened twice.
+def pixel_values(processor: Any, picture: Picture, **options: Any) -> torch.Tensor:
+    """One picture as its network takes it, *shape* ``(3, height, width)``.
 
-    Only the tensors are kept: decoded pictures are many times larger.
+    Args:
+        processor: As of :func:`picture_tensors`.
+        picture: Likewise.
+        **options: That the processor is told instead of its own.
     """
-    found: dict[str, PictureTensors | ImageFault] = {}
-    for reference in references:
-        if reference is None or reference.path in found:
-            continue
-        try:
-            found[reference.path] = picture_tensors(processor, images.load(reference))
-        except ImageFault as fault:
-            found[reference.path] = fault
-    return found
+    return picture_tensors(processor, picture, **options)["pixel_values"][0]
+
+
+def resized_values(processor: Any, picture: Picture, shortest: int, longest: int) -> torch.Tensor:
+    """As :func:`pixel_values`, of a picture resized with its aspect kept.
+
+    Args:
+        processor: As of :func:`picture_tensors`.
+        picture: Likewise.
+        shortest: What its shorter side is resized to, in pixels, unless
+        longest: the longer one would become longer than that.
+    """
+    height, width = input_size(picture.shape[0], picture.shape[1], shortest, longest)
+    size = {"height": height, "width": width}
+    return pixel_values(processor, picture, size=size, do_pad=False)
+
+
+def input_size(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
+    """Height and width that a picture is resized to: as the library does, but never nothing.
+
+    >>> input_size(480, 640, 800, 1333)
+    (800, 1066)
+    """
+    from transformers.image_transforms import get_size_with_aspect_ratio
+
+    found = get_size_with_aspect_ratio((height, width), shortest, longest)
+    return max(1, int(found[0])), max(1, int(found[1]))

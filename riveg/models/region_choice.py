@@ -16,7 +16,7 @@ _SCORE_DIGITS = 4
 
 def choose_regions(
     boxes: NDArray[np.floating[Any]],
-    scores: NDArray[np.float32],
+    scores: NDArray[np.float32] | None,
     *,
     size: tuple[int, int],
     threshold: float,
@@ -30,7 +30,8 @@ def choose_regions(
 
     Args:
         boxes: xyxy in [0, 1] of the picture, *shape* ``(n, 4)``.
-        scores: In [0, 1], *shape* ``(n,)``.
+        scores: In [0, 1], *shape* ``(n,)``; ``None`` of a detector that gives none: its boxes keep
+            their order, and no threshold holds.
         size: The picture's height and width in pixels.
         threshold: A score must be above it.
         overlap: A box whose intersection over union with a better one is above it is dropped.
@@ -42,12 +43,16 @@ def choose_regions(
     pixels = np.clip(np.nan_to_num(boxes.astype(np.float64)) * limits, 0.0, limits)
     pixels = np.round(pixels, _BOX_DIGITS)
     sides = pixels[:, 2:] - pixels[:, :2]
-    usable = (scores > threshold) & (sides > 0).all(axis=1)
-    order = [int(one) for one in np.argsort(-scores, kind="stable") if usable[one]]
+    usable: NDArray[np.bool_] = sides.min(axis=1) > 0
+    ranks = np.arange(len(boxes))
+    if scores is not None:
+        usable &= scores > threshold
+        ranks = np.argsort(-scores, kind="stable")
+    order = [int(one) for one in ranks if usable[one]]
     return tuple(
         Region(
             Box(*map(float, pixels[one])),
-            round(float(scores[one]), _SCORE_DIGITS),
+            None if scores is None else round(float(scores[one]), _SCORE_DIGITS),
             source=source,
         )
         for one in keep_distinct(pixels, order, overlap, most)
@@ -69,12 +74,18 @@ def keep_distinct(
     for one in order:
         if len(kept) == most:
             break
-        if not kept or _overlaps(boxes[one], boxes[kept]).max() <= overlap:
+        if not kept or overlaps(boxes[one], boxes[kept]).max() <= overlap:
             kept.append(one)
     return kept
 
 
-def _overlaps(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def overlaps(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of a box with others, of which none may be empty along with it.
+
+    Args:
+        one: xyxy, *shape* ``(4,)``.
+        others: xyxy, *shape* ``(n, 4)``.
+    """
     low = np.maximum(one[:2], others[:, :2])
     high = np.minimum(one[2:], others[:, 2:])
     common = np.clip(high - low, 0, None).prod(axis=1)

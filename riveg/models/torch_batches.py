@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """Memory did not suffice for the ``wanted`` number of items at once, but for ``fitted``."""
+
+    wanted: int
+    fitted: int
+
+    def __str__(self) -> str:
+        return f"out of memory with {self.wanted} items at once; went on with {self.fitted}"
+
+
+_noted: ContextVar[dict[str, Shortage] | None] = ContextVar("shortages", default=None)
+
+
+@contextmanager
+def shortages_noted() -> Iterator[dict[str, Shortage]]:
+    """Notes shortages until the block ends, by what was computed; there they hold until then."""
+    noted: dict[str, Shortage] = {}
+    token = _noted.set(noted)
+    try:
+        yield noted
+    finally:
+        _noted.reset(token)
 
 
 def in_batches(
@@ -19,7 +48,8 @@ def in_batches(
 ) -> Iterator[Answer]:
     """An answer for each item, in order; where memory does not suffice, the batch is halved.
 
-    The halved size holds for what follows: memory that is short stays short.
+    The halved size holds for what follows: memory that is short stays short. Within
+    :func:`shortages_noted` it also holds for later calls.
 
     Args:
         items: What is asked about.
@@ -29,6 +59,9 @@ def in_batches(
     Raises:
         torch.OutOfMemoryError: If one item alone does not fit.
     """
+    work, noted, wanted = _name_of(forward), _noted.get(), size
+    if noted is not None and work in noted:
+        size = min(size, noted[work].fitted)
     start = 0
     while start < len(items):
         batch = items[start : start + size]
@@ -36,9 +69,17 @@ def in_batches(
         if answers is None:
             size = max(1, len(batch) // 2)
             log.warning("out of memory with %d items at once; going on with %d", len(batch), size)
+            if noted is not None:
+                noted[work] = Shortage(wanted, size)
             continue
         yield from answers
         start += len(batch)
+
+
+def _name_of(forward: Any) -> str:
+    while isinstance(forward, partial):
+        forward = forward.func
+    return str(getattr(forward, "__qualname__", type(forward).__qualname__))
 
 
 def _tried(

@@ -16,10 +16,10 @@ def load_in_parts(kind: Any, folder: Path, options: TorchOptions, parts: tuple[s
         kind: The network's class.
         folder: Its files.
         options: As of :func:`load_model`.
-        parts: Names of the network's attributes.
+        parts: Names of modules in the network.
     """
     network = load_model(kind, folder, options.model_copy(update={"compile": False}))
     if options.compile:
         for part in parts:
-            getattr(network, part).compile()
+            network.get_submodule(part).compile()
     return network

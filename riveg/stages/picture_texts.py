@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from riveg.errors import ImageFault
-from riveg.models.picture_tensors import distinct_pictures
-from riveg.models.query_text import Cut, query_text
-from riveg.models.text_matching import Pair, TextMatcher
+from riveg.models.picture_tensors import picture_tensors
+from riveg.models.prepared_pictures import PreparedPictures
+from riveg.models.query_text import Cut, cut_texts, cut_warning
+from riveg.models.text_matching import Pair, TextMatcher, four_digits
 from riveg.protocols import Mention, Partly, PictureSource
-from riveg.types import WARNING, Entailment, Issue
+from riveg.types import Entailment, Issue
 
 Answer = Entailment | Partly[Entailment] | Issue
 
@@ -24,6 +26,7 @@ class PictureTexts:
         query: The template of the text.
         threshold: Groundable from this probability on.
         source: Of the answers.
+        workers: Processes that prepare pictures.
     """
 
     def __init__(
@@ -34,8 +37,10 @@ class PictureTexts:
         query: str,
         threshold: float,
         source: str,
+        workers: int = 0,
     ) -> None:
-        self._images = images
+        prepare = partial(picture_tensors, matcher.processor)
+        self.pictures = PreparedPictures(images, prepare, workers=workers)
         self._matcher = matcher
         self._query = query
         self._threshold = threshold
@@ -43,11 +48,13 @@ class PictureTexts:
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
         """P(the text fits the picture); 0 and never groundable for a post without a picture."""
-        references = (mention.sample.image for mention in mentions)
-        opened = distinct_pictures(self._images, references, self._matcher.processor)
-        usable = {path: one for path, one in opened.items() if not isinstance(one, ImageFault)}
+        opened = self.pictures.distinct(mention.sample.image for mention in mentions)
+        usable = {
+            path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
+        }
         places = {path: place for place, path in enumerate(usable)}
-        cuts = self._cuts(mentions)
+        entities = [mention.entity for mention in mentions]
+        cuts = cut_texts(self._query, entities, self._matcher.cut)
         asked = [
             (number, Pair(places[mention.sample.image.path], cuts[number].text))
             for number, mention in enumerate(mentions)
@@ -59,11 +66,6 @@ class PictureTexts:
             self._answer(mention, opened, cuts[number], by_number.get(number))
             for number, mention in enumerate(mentions)
         ]
-
-    def _cuts(self, mentions: Sequence[Mention]) -> list[Cut]:
-        texts = [query_text(self._query, mention.entity) for mention in mentions]
-        cut = {text: self._matcher.cut(text) for text in dict.fromkeys(texts)}
-        return [cut[text] for text in texts]
 
     def _answer(
         self,
@@ -80,13 +82,9 @@ class PictureTexts:
             return Issue("entail", entity.id, fault.kind, str(fault))
         if probability is None or math.isnan(probability):
             return Issue("entail", entity.id, "no-number", "the network gave no probability")
-        # Four digits that count: those behind them depend on what shared a batch.
-        rounded = float(f"{probability:.4g}")
+        rounded = four_digits(probability)
         entailment = Entailment(rounded, rounded >= self._threshold, self._source)
         if not cut.was_cut:
             return entailment
-        message = (
-            f"the text has more than the {self._matcher.most_tokens} tokens that are read; "
-            f"cut to {cut.text!r}"
-        )
-        return Partly(entailment, (Issue("entail", entity.id, WARNING, message),))
+        warning = cut_warning("entail", entity.id, cut, self._matcher.most_tokens)
+        return Partly(entailment, (warning,))

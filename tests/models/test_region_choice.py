@@ -57,3 +57,12 @@ def test_edges_outside_the_picture_are_moved_to_its_own() -> None:
         source="test",
     )
     assert region.box == Box(0, 50, 200, 100)
+
+
+def test_without_scores_the_order_is_kept_and_no_threshold_holds() -> None:
+    boxes = np.array([(0.6, 0, 1, 1), (0.3, 0, 0.3, 1), (0, 0, 0.4, 1), (0.6, 0, 1, 0.9)])
+    found = choose_regions(
+        boxes, None, size=(10, 10), threshold=0.9, overlap=0.7, most=5, source="test"
+    )
+    assert [region.box for region in found] == [Box(6, 0, 10, 10), Box(0, 0, 4, 10)]
+    assert {region.score for region in found} == {None}

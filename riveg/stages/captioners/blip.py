@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
 from riveg.errors import ImageFault, UserError
-from riveg.models.picture_tensors import distinct_pictures, stacked
+from riveg.models.picture_tensors import picture_tensors, stacked
+from riveg.models.prepared_pictures import PreparedPictures
 from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import load_processor, model_contents, model_folder
+from riveg.models.torch_loading import (
+    load_processor,
+    model_contents,
+    model_folder,
+    worker_count,
+)
 from riveg.models.torch_options import TorchOptions
 from riveg.models.torch_parts import load_in_parts
 from riveg.protocols import BackendConfig, BuildContext, PictureSource
@@ -66,6 +73,7 @@ class BlipConfig(TorchOptions, BackendConfig):
             prompt=self.prompt,
             max_new_tokens=self.max_new_tokens,
             batch_size=self.batch_size,
+            workers=worker_count(self),
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
@@ -84,6 +92,7 @@ class Blip:
         prompt: How the caption begins.
         max_new_tokens: Of the caption.
         batch_size: Pictures at once.
+        workers: Processes that prepare pictures.
     """
 
     def __init__(
@@ -96,20 +105,22 @@ class Blip:
         prompt: str = "",
         max_new_tokens: int = 40,
         batch_size: int = 8,
+        workers: int = 0,
     ) -> None:
-        self._images = images
+        prepare = partial(picture_tensors, processor)
+        self.pictures = PreparedPictures(images, prepare, workers=workers)
         self._network = network
         self._tokenizer = tokenizer
-        self._processor = processor
         self._beginning = _beginning(network.config, tokenizer, prompt)
         self._max_new_tokens = max_new_tokens
         self._batch_size = batch_size
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """One line of text about each picture; the empty caption for a post without one."""
-        references = (sample.image for sample in samples)
-        opened = distinct_pictures(self._images, references, self._processor)
-        usable = {path: one for path, one in opened.items() if not isinstance(one, ImageFault)}
+        opened = self.pictures.distinct(sample.image for sample in samples)
+        usable = {
+            path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
+        }
         said = in_batches(list(usable.values()), self._batch_size, self._write)
         captions = dict(zip(usable, said, strict=True))
         return [self._answer(sample, opened, captions) for sample in samples]

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, model_validator
 
@@ -28,17 +29,39 @@ from riveg.models.grounding_dino_prompts import (
     phrase_text,
     read_phrase,
 )
+from riveg.models.prepared_pictures import PreparedPictures
 from riveg.models.query_text import QueryTemplate, query_text
 from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import EXTRA, model_contents, model_folder
+from riveg.models.torch_loading import (
+    EXTRA,
+    model_contents,
+    model_folder,
+    worker_count,
+)
 from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Mention, Partly, PictureSource
+from riveg.protocols import BackendConfig, BuildContext, Grounder, Mention, Partly, PictureSource
+from riveg.stages.crop_recheck import RegionOptions
 from riveg.types import WARNING, ImageRef, Issue, Region
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from riveg.models.grounding_dino_network import Detections, Features, GroundingDinoNetwork
+    from riveg.models.grounding_dino_network import Detections, Features
+    from riveg.models.picture_tensors import Pixels
+
+    class PhraseNetwork(Protocol):
+        """GroundingDINO in two halves, as one of its libraries has it."""
+
+        tokenizer: Any
+        most_tokens: int
+
+        pixels: Pixels
+
+        def features(self, pixels: Sequence[Tensor]) -> list[Features]: ...
+        def detect(
+            self, features: Sequence[Features], prompts: Sequence[Prompt]
+        ) -> list[Detections]: ...
+
 
 Answer = tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue
 SOURCE = "grounding-dino"
@@ -50,15 +73,15 @@ _MOST_PADDING = 1.15
 """Pixels computed for a group of pictures, padding included, against those they have."""
 
 
-class GroundingDinoConfig(TorchOptions, BackendConfig):
+class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
     """``query``: the phrase, a template.
 
     ``phrases``: ``separate`` asks for each on its own and is exact, ``joined`` for all of a picture
-    at once. ``regions``: the best one, or ``many``, of which at most ``top_k``. ``box_threshold``:
-    a box's score must be above it. ``text_threshold``: where phrases are joined, the score of a
-    phrase's strongest token must be above it too. ``overlap``: of two boxes with a higher
-    intersection over union the worse is dropped; 1 keeps all. ``shortest_edge``, ``longest_edge``:
-    what the picture is resized to, in pixels; half of both is a quarter of the work.
+    at once. ``box_threshold``: a box's score must be above it. ``text_threshold``: where phrases
+    are joined, the score of a phrase's strongest token must be above it too. ``overlap``: of two
+    boxes with a higher intersection over union the worse is dropped; 1 keeps all.
+    ``shortest_edge``, ``longest_edge``: what the picture is resized to, in pixels; half of both is
+    a quarter of the work.
     """
 
     stage: ClassVar[str] = "ground"
@@ -69,11 +92,9 @@ class GroundingDinoConfig(TorchOptions, BackendConfig):
     needs_picture: ClassVar[bool] = True
 
     model: str = Field(default="IDEA-Research/grounding-dino-base", min_length=1)
-    licence: str | None = "Apache-2.0"
+    licence: str | None = "apache-2.0"
     query: QueryTemplate = "{expression}"
     phrases: Literal["separate", "joined"] = "separate"
-    regions: Literal["one", "many"] = "one"
-    top_k: int = Field(default=5, ge=1)
     box_threshold: float = Field(default=0.25, ge=0, lt=1)
     text_threshold: float = Field(default=0.25, ge=0, lt=1)
     overlap: float = Field(default=0.7, gt=0, le=1)
@@ -86,28 +107,35 @@ class GroundingDinoConfig(TorchOptions, BackendConfig):
             raise ValueError("shortest_edge must not be above longest_edge")
         return self
 
-    def build(self, context: BuildContext) -> GroundingDino:
+    def build(self, context: BuildContext) -> Grounder:
         """The live backend."""
         folder = model_folder(self, context.base)
         from riveg.models.grounding_dino_network import GroundingDinoNetwork
 
-        return GroundingDino(
+        return self.build_on(GroundingDinoNetwork(folder, self), context, SOURCE)
+
+    def build_on(self, network: PhraseNetwork, context: BuildContext, source: str) -> Grounder:
+        """The live backend on any network of this kind; ``source`` is said of its regions."""
+        detector = GroundingDino(
             context.images,
-            GroundingDinoNetwork(folder, self),
+            network,
+            source=source,
             query=self.query,
             phrases=self.phrases,
-            most_regions=1 if self.regions == "one" else self.top_k,
+            most_regions=self.most_regions,
             box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
             overlap=self.overlap,
             shortest_edge=self.shortest_edge,
             longest_edge=self.longest_edge,
             batch_size=self.batch_size,
+            workers=worker_count(self),
         )
+        return self.rechecked(detector, context)
 
     def contents(self, base: Path) -> Mapping[str, str]:
-        """Digests of the checkpoint's files."""
-        return model_contents(self, base)
+        """Digests of the files of the checkpoint, and of the re-check's."""
+        return {**model_contents(self, base), **self.recheck_contents(base)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +157,7 @@ class GroundingDino:
     Args:
         images: Where pictures come from.
         network: The checkpoint.
+        source: Said of the regions.
         query: Template of the phrase.
         phrases: ``separate`` or ``joined``.
         most_regions: Of one mention.
@@ -138,13 +167,15 @@ class GroundingDino:
         shortest_edge: Of the input, in pixels.
         longest_edge: Of the input, in pixels.
         batch_size: Pictures or phrases in one forward, at most.
+        workers: Processes that prepare pictures.
     """
 
     def __init__(
         self,
         images: PictureSource,
-        network: GroundingDinoNetwork,
+        network: PhraseNetwork,
         *,
+        source: str = SOURCE,
         query: str = "{expression}",
         phrases: str = "separate",
         most_regions: int = 1,
@@ -154,16 +185,18 @@ class GroundingDino:
         shortest_edge: int = 800,
         longest_edge: int = 1333,
         batch_size: int = 8,
+        workers: int = 0,
     ) -> None:
-        self._images = images
+        prepare = partial(network.pixels, shortest=shortest_edge, longest=longest_edge)
+        self.pictures = PreparedPictures(images, prepare, workers=workers)
         self._network = network
+        self._source = source
         self._query = query
         self._joined = phrases == "joined"
         self._most_regions = most_regions
         self._box_threshold = box_threshold
         self._text_threshold = text_threshold
         self._overlap = overlap
-        self._edges = (shortest_edge, longest_edge)
         self._batch_size = batch_size
 
     def ground(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
@@ -196,22 +229,19 @@ class GroundingDino:
         """Answers all phrases of some pictures."""
         pixels: dict[str, Tensor] = {}
         sizes: dict[str, tuple[int, int]] = {}
-        for path, (image, _) in pictures.items():
-            try:
-                picture = self._images.load(image)
-            except ImageFault as fault:
-                faults[path] = fault
-                continue
-            sizes[path] = (picture.shape[0], picture.shape[1])
-            pixels[path] = self._network.pixels(picture, *self._edges)
+        for path, one in self.pictures.distinct(image for image, _ in pictures.values()).items():
+            if isinstance(one, ImageFault):
+                faults[path] = one
+            else:
+                sizes[path], pixels[path] = one.size, one.value
         features = self._features(pixels)
         sides = {path: (one.shape[1], one.shape[2]) for path, one in pixels.items()}
         for paths in padded_together(sides):
             questions = [one for path in paths for one in self._questions(path, pictures[path][1])]
             for question, detections in self._detected(questions, features):
                 regions = self._regions(detections, sizes[question.path], len(question.texts))
-                for text, one in zip(question.texts, regions, strict=True):
-                    found[question.path, text] = one
+                for text, chosen in zip(question.texts, regions, strict=True):
+                    found[question.path, text] = chosen
 
     def _detected(
         self, questions: Sequence[_Question], features: Mapping[str, Features]
@@ -268,7 +298,7 @@ class GroundingDino:
                 threshold=self._box_threshold,
                 overlap=self._overlap,
                 most=self._most_regions,
-                source=SOURCE,
+                source=self._source,
             )
             for row in rows
         ]

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from riveg.errors import ImageFault
+from riveg.models.prepared_pictures import PreparedPictures
 from riveg.models.query_text import Cut, QueryTemplate, query_text
 from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import EXTRA, model_contents, model_folder
+from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
 from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Mention, Partly, PictureSource
+from riveg.protocols import BackendConfig, BuildContext, Grounder, Mention, Partly, PictureSource
+from riveg.stages.crop_recheck import RegionOptions
 from riveg.types import WARNING, ImageRef, Issue, Region
 
 if TYPE_CHECKING:
@@ -33,12 +35,11 @@ _BATCHES_AHEAD = 4
 """Pictures that are kept encoded at a time, in batches: 11 MB each at 960 pixels."""
 
 
-class Owlv2Config(TorchOptions, BackendConfig):
+class Owlv2Config(RegionOptions, TorchOptions, BackendConfig):
     """``query``: the text, a template.
 
-    ``regions``: the best one, or ``many``, of which at most ``top_k``. ``box_threshold``: a box's
-    score must be above it. ``overlap``: of two boxes with a higher intersection over union the
-    worse is dropped; 1 keeps all.
+    ``box_threshold``: a box's score must be above it. ``overlap``: of two boxes with a higher
+    intersection over union the worse is dropped; 1 keeps all.
     """
 
     stage: ClassVar[str] = "ground"
@@ -49,31 +50,31 @@ class Owlv2Config(TorchOptions, BackendConfig):
     needs_picture: ClassVar[bool] = True
 
     model: str = Field(default="google/owlv2-base-patch16-ensemble", min_length=1)
-    licence: str | None = "Apache-2.0"
+    licence: str | None = "apache-2.0"
     query: QueryTemplate = "a photo of {expression}"
-    regions: Literal["one", "many"] = "one"
-    top_k: int = Field(default=5, ge=1)
     box_threshold: float = Field(default=0.1, ge=0, lt=1)
     overlap: float = Field(default=0.7, gt=0, le=1)
 
-    def build(self, context: BuildContext) -> Owlv2:
+    def build(self, context: BuildContext) -> Grounder:
         """The live backend."""
         folder = model_folder(self, context.base)
         from riveg.models.owlv2_network import Owlv2Network
 
-        return Owlv2(
+        detector = Owlv2(
             context.images,
             Owlv2Network(folder, self),
             query=self.query,
-            most_regions=1 if self.regions == "one" else self.top_k,
+            most_regions=self.most_regions,
             box_threshold=self.box_threshold,
             overlap=self.overlap,
             batch_size=self.batch_size,
+            workers=worker_count(self),
         )
+        return self.rechecked(detector, context)
 
     def contents(self, base: Path) -> Mapping[str, str]:
-        """Digests of the checkpoint's files."""
-        return model_contents(self, base)
+        """Digests of the files of the checkpoint, and of the re-check's."""
+        return {**model_contents(self, base), **self.recheck_contents(base)}
 
 
 Found = dict[tuple[str, str], tuple[Region, ...]]
@@ -91,6 +92,7 @@ class Owlv2:
         box_threshold: A box's score must be above it.
         overlap: Highest intersection over union of two regions.
         batch_size: Pictures or texts in one forward, at most.
+        workers: Processes that prepare pictures.
     """
 
     def __init__(
@@ -103,8 +105,9 @@ class Owlv2:
         box_threshold: float = 0.1,
         overlap: float = 0.7,
         batch_size: int = 8,
+        workers: int = 0,
     ) -> None:
-        self._images = images
+        self.pictures = PreparedPictures(images, network.pixels, workers=workers)
         self._network = network
         self._query = query
         self._most_regions = most_regions
@@ -145,22 +148,19 @@ class Owlv2:
 
         pixels: dict[str, Tensor] = {}
         sizes: dict[str, tuple[int, int]] = {}
-        for path, (image, _) in pictures.items():
-            try:
-                picture = self._images.load(image)
-            except ImageFault as fault:
-                faults[path] = fault
-                continue
-            sizes[path] = (picture.shape[0], picture.shape[1])
-            pixels[path] = self._network.pixels(picture)
+        for path, one in self.pictures.distinct(image for image, _ in pictures.values()).items():
+            if isinstance(one, ImageFault):
+                faults[path] = one
+            else:
+                sizes[path], pixels[path] = one.size, one.value
         seen = in_batches(list(pixels.values()), self._batch_size, self._network.see)
-        for (path, (height, width)), one in zip(sizes.items(), seen, strict=True):
+        for (path, (height, width)), patches in zip(sizes.items(), seen, strict=True):
             texts = pictures[path][1]
             # From shares of the square that the picture was padded to, to shares of the picture.
             side = max(height, width)
-            boxes = one.boxes * ([side / width, side / height] * 2)
+            boxes = patches.boxes * ([side / width, side / height] * 2)
             for text, scores in zip(
-                texts, self._network.scores(one, [*texts.values()]), strict=True
+                texts, self._network.scores(patches, [*texts.values()]), strict=True
             ):
                 found[path, text] = choose_regions(
                     boxes,
