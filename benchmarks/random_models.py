@@ -29,6 +29,8 @@ _SWIN = {
         "image_size": 384,
     },
 }
+_SPREAD = {"initializer_range": 0.02}
+"""Of weights. SAM's own is next to nothing: numbers so small take processors ten times as long."""
 _SAM: dict[str, dict[str, Any]] = {
     "base": {},
     "huge": {
@@ -75,7 +77,7 @@ def save_sam(folder: Path, size: str) -> Path:
     from transformers import SamConfig, SamImageProcessorPil, SamModel
 
     torch.manual_seed(0)
-    SamModel(SamConfig(vision_config=_SAM[size])).save_pretrained(folder)
+    SamModel(SamConfig(vision_config={**_SAM[size], **_SPREAD})).save_pretrained(folder)
     SamImageProcessorPil().save_pretrained(folder)
     return folder
 
@@ -86,7 +88,7 @@ def save_sam2(folder: Path) -> Path:
     from transformers import Sam2Config, Sam2Model
 
     torch.manual_seed(0)
-    Sam2Model(Sam2Config()).save_pretrained(folder)
+    Sam2Model(Sam2Config(vision_config=_SPREAD)).save_pretrained(folder)
     processor = {
         "image_processor_type": "Sam2ImageProcessorFast",
         "image_mean": [0.485, 0.456, 0.406],

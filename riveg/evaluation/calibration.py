@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,9 +34,11 @@ from riveg.registry import backend_config
 from riveg.runs import RunFolder, write_atomically
 
 FOLDS = 5
-ENTAIL, GROUND = "entail.threshold", "ground.threshold"
+ENTAIL = "entail.threshold"
 RECHECK = "ground.recheck.threshold"
 """Where a detector's regions are looked at again, their scores are what this one is about."""
+_FIELDS = ("threshold", "box_threshold")
+"""What backends call the bound of their scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,22 @@ def _own(settings: Mapping[str, Any], stage: str, ran: Mapping[str, Any]) -> flo
         return None
     if isinstance(block.get("recheck"), dict):
         return float(block["recheck"]["threshold"])
-    field = backend_config(stage, str(block.get("backend"))).model_fields.get("threshold")
-    return None if field is None else float(block.get("threshold", field.default))
+    fields = backend_config(stage, str(block.get("backend"))).model_fields
+    name = _field(fields)
+    return None if name is None else float(block.get(name, fields[name].default))
+
+
+def _field(fields: Iterable[str]) -> str | None:
+    return next((name for name in _FIELDS if name in fields), None)
+
+
+def _ground_key(folder: Path) -> str:
+    """The key of the threshold that a run's regions were held against."""
+    if _recheck(folder):
+        return RECHECK
+    block = run_settings(folder).get("ground")
+    backend = str(block.get("backend")) if isinstance(block, dict) else ""
+    return f"ground.{_field(backend_config('ground', backend).model_fields)}"
 
 
 def calibrate(
@@ -173,7 +189,7 @@ def calibrate(
         for column in range(f1.shape[1])
     ]
     return Calibration(
-        _thresholds(own, RECHECK if _recheck(folder) else GROUND, outcomes, best),
+        _thresholds(own, _ground_key(folder), outcomes, best),
         estimates[0],
         estimates[1],
         estimates[2] if held_out is not None else None,

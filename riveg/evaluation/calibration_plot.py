@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from riveg.errors import MissingExtra
 from riveg.evaluation.bootstrap import SEED, percentages, resampled
-from riveg.evaluation.calibration import ENTAIL, GROUND, RECHECK, Calibration
+from riveg.evaluation.calibration import ENTAIL, RECHECK, Calibration
 from riveg.evaluation.threshold_search import Axis
 from riveg.runs import write_atomically
 
@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 _POINTS = 60
 _SIDE = 240
 _RESAMPLES = 500
-_NAMES = {
-    ENTAIL: "entailment threshold",
-    GROUND: "detector threshold",
-    RECHECK: "threshold of the re-check",
-}
+_NAMES = {ENTAIL: "entailment threshold", RECHECK: "threshold of the re-check"}
+_DETECTOR = "detector threshold"
 _LINE, _CHOSEN, _OWN = "#1f5fa8", "#c8381e", "#555555"
 
 Floats = NDArray[np.float64]
@@ -136,7 +133,7 @@ def _draw_curve(panel: Axes, calibration: Calibration, key: str) -> None:
     panel.fill_between(
         around.thresholds, around.low, around.high, color=_LINE, alpha=0.18, lw=0, label="95 %"
     )
-    others = [_NAMES[name] for name in calibration.thresholds if name != key]
+    others = [_NAMES.get(name, _DETECTOR) for name in calibration.thresholds if name != key]
     edges = np.maximum(axis.edges, axis.floor)
     label = f"{others[0]} {chosen:.6g}" if others else None
     panel.stairs(f1, edges, baseline=None, color=_LINE, lw=1.6, label=label)
@@ -149,7 +146,7 @@ def _draw_curve(panel: Axes, calibration: Calibration, key: str) -> None:
     _mark(panel, tuned.own, before[axis.cell_of(tuned.own)], _OWN, "s", f"run's {tuned.own:.6g}")
     value = tuned.chosen.value
     _mark(panel, value, f1[axis.cell_of(value)], _CHOSEN, "o", f"chosen {value:.6g}")
-    panel.set(xlim=(0, 1), xlabel=_NAMES[key], ylabel="GMNER F1")
+    panel.set(xlim=(0, 1), xlabel=_NAMES.get(key, _DETECTOR), ylabel="GMNER F1")
     panel.grid(alpha=0.25)
     panel.legend(fontsize=8, frameon=True)
 
@@ -186,7 +183,7 @@ def _draw_plane(figure: Figure, panel: Axes, calibration: Calibration) -> None:
         panel.plot(
             [x], [y], marker, color=color, ms=8, mec="black", label=label, clip_on=False, zorder=5
         )
-    across, up = map(_NAMES.__getitem__, calibration.thresholds)
+    across, up = (_NAMES.get(key, _DETECTOR) for key in calibration.thresholds)
     panel.set(xlim=(0, 1), ylim=(0, 1), xlabel=across, ylabel=up)
     panel.set_facecolor("#dddddd")
     panel.legend(fontsize=8, loc="upper left")

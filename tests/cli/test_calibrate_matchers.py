@@ -20,8 +20,9 @@ ground:
   device: cpu
   box_threshold: 0
   regions: {regions}
-  recheck: {{matcher: siglip, model: siglip, device: cpu, threshold: 0}}
+  recheck: {recheck}
 """
+RECHECK = "{matcher: siglip, model: siglip, device: cpu, threshold: 0}"
 
 
 @pytest.fixture
@@ -33,10 +34,19 @@ def here(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gate", ["siglip", "itm"])
-def test_calibrated_thresholds_shape_the_next_run(here: Path, gate: str) -> None:
+@pytest.mark.parametrize(
+    ("gate", "recheck", "detector"),
+    [
+        ("siglip", RECHECK, "ground.recheck.threshold"),
+        ("itm", RECHECK, "ground.recheck.threshold"),
+        ("siglip", "null", "ground.box_threshold"),
+    ],
+)
+def test_calibrated_thresholds_shape_the_next_run(
+    here: Path, gate: str, recheck: str, detector: str
+) -> None:
     dev = make_dev(here, 10)
-    (here / "mine.yaml").write_text(SYSTEM.format(gate=gate, regions="many"))
+    (here / "mine.yaml").write_text(SYSTEM.format(gate=gate, regions="many", recheck=recheck))
     run = ("run", "mine.yaml", "--data", dev, "--overlays", "0")
     opened = riveg(*run, "--out", "open", cwd=here)
     assert opened.returncode in {0, 1}, opened.stderr
@@ -44,9 +54,9 @@ def test_calibrated_thresholds_shape_the_next_run(here: Path, gate: str) -> None
     assert done.returncode == 0, done.stderr
     assert "this run tells the rest" not in done.stdout
     found = json.loads((here / "artifacts" / "mine.json").read_text())
-    assert {*found["values"]} == {"entail.threshold", "ground.recheck.threshold"}
-    assert found["backends"]["ground.recheck"] == "siglip"
-    keys = ("entail.threshold", "ground.recheck.threshold")
+    keys = ("entail.threshold", detector)
+    assert tuple(found["values"]) == keys
+    assert found["backends"].get("ground.recheck") == ("siglip" if recheck == RECHECK else None)
     overrides = [word for key in keys for word in ("--set", f"{key}=@mine")]
     assert " ".join(overrides) in done.stdout
     tuned = riveg(*run, *overrides, "--out", "tuned", cwd=here)
@@ -62,7 +72,7 @@ def test_calibrated_thresholds_shape_the_next_run(here: Path, gate: str) -> None
 @pytest.mark.slow
 def test_where_one_region_was_kept_the_others_are_to_be_run(here: Path) -> None:
     dev = make_dev(here, 5)
-    (here / "mine.yaml").write_text(SYSTEM.format(gate="siglip", regions="one"))
+    (here / "mine.yaml").write_text(SYSTEM.format(gate="siglip", regions="one", recheck=RECHECK))
     opened = riveg("run", "mine.yaml", "--data", dev, "--overlays", "0", "--out", "open", cwd=here)
     assert opened.returncode in {0, 1}, opened.stderr
     done = riveg("calibrate", "open", "--gold", dev, "--name", "mine", "--no-plot", cwd=here)

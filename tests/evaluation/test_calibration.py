@@ -16,7 +16,6 @@ from riveg.errors import UserError
 from riveg.evaluation.bootstrap import Interval
 from riveg.evaluation.calibration import (
     ENTAIL,
-    GROUND,
     Calibration,
     artifact_content,
     calibrate,
@@ -31,6 +30,7 @@ from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Region, Sample, Span
 
 SQUARE, ASIDE = Box(0, 0, 100, 100), Box(200, 0, 300, 100)
+GROUND = "ground.threshold"
 WORDS = "a b c d"
 
 
