@@ -37,8 +37,8 @@ from random_models import save_grounding_dino, save_sam
 from riveg.images import ImageLoader
 from riveg.models.grounding_dino_network import GroundingDinoNetwork
 from riveg.models.grounding_dino_prompts import join_phrases, read_phrase
-from riveg.protocols import BuildContext, Mention
-from riveg.stages.grounders.grounding_dino import GroundingDino, GroundingDinoConfig
+from riveg.protocols import BuildContext, Grounder, Mention
+from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
 from riveg.stages.segmenters.sam import SamConfig
 from riveg.text import join_tokens
 from riveg.types import Box, Entity, ImageRef, Region, Sample, Span
@@ -196,7 +196,7 @@ def riveg_boxes(work: Measured, phrases: str) -> Run:
     return lambda: check(grounder.ground(mentions))
 
 
-def make_grounder(work: Measured, phrases: str) -> GroundingDino:
+def make_grounder(work: Measured, phrases: str) -> Grounder:
     """The grounder as a system builds it."""
     shortest, longest = work.preset.edges
     config = GroundingDinoConfig.model_validate(
@@ -210,9 +210,7 @@ def make_grounder(work: Measured, phrases: str) -> GroundingDino:
             "longest_edge": longest,
         }
     )
-    grounder = config.build(BuildContext(work.images))
-    assert isinstance(grounder, GroundingDino)
-    return grounder
+    return config.build(BuildContext(work.images))
 
 
 def riveg_masks(work: Measured) -> Run:
@@ -246,10 +244,7 @@ def least_boxes(work: Measured, *, joined: bool) -> list[Run]:
     for post in work.posts:
         assert post.image is not None
         pixels = network.pixels(work.images.load(post.image), *work.preset.edges)
-        read = [
-            read_phrase(entity.text, network.tokenizer, network.most_tokens)
-            for entity in post.entities or ()
-        ]
+        read = [read_phrase(entity.text, network.tokenizer) for entity in post.entities or ()]
         known = [one for one in read if one is not None]
         groups = [known] if joined else [[one] for one in known]
         prompts = [join_phrases(group, network.tokenizer) for group in groups]

@@ -11,7 +11,7 @@ a GPU the highest that torch allocated there.
 from __future__ import annotations
 
 import argparse
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -99,7 +99,17 @@ def peak(backend: Backend, model: Path, batch: int, device: str) -> float:
                 raise SystemExit(str(answer))
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return resident()
+
+
+def resident() -> float:
+    """This process's highest memory in GB; Linux's own count.
+
+    ``getrusage`` would begin with that of the process by which this one was started.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, flags=re.MULTILINE)
+    return int(kilobytes) * 1024 / 1e9
 
 
 def measured(name: str, model: Path, batch: int, device: str) -> float:

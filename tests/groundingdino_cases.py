@@ -74,7 +74,7 @@ def mentions(*names: str) -> list[Mention]:
 
 def prompt(files: TinyFiles, text: str) -> Prompt:
     tokenizer = loaded(files).tokenizer
-    phrase = read_phrase(text, tokenizer, loaded(files).most_tokens)
+    phrase = read_phrase(text, tokenizer)
     assert phrase is not None
     return join_phrases([phrase], tokenizer)
 
@@ -156,7 +156,7 @@ def check_each_picture_is_encoded_once(files: TinyFiles, pictures: Path) -> None
     hook = network._encoder.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     asked = mentions("odd.png", "odd.png", "square.png")
     asking = build(files, pictures)
-    asking._network = network
+    asking._finder._network = network
     asking.ground(asked)
     hook.remove()
     assert sorted(seen) == [1, 1]

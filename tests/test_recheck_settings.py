@@ -85,6 +85,7 @@ def test_one_value_of_it_can_be_set(tmp_path: Path) -> None:
         ("ground.recheck.threshold=2", "less than or equal to 1"),
         ("ground.recheck.matcher=clip", "Known: itm, siglip"),
         ("ground.recheck.query=a {name}", "no field 'name'"),
+        ("ground.recheck.workers=2", "a re-check has no workers"),
         ("ground.top_k.x=1", "valid integer"),
         ("ground.recheck.threshold.x=1", "STAGE.KEY.KEY=VALUE"),
         ("run.batch_size.x=1", "STAGE.KEY=VALUE"),

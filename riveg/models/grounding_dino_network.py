@@ -10,7 +10,7 @@ places, so there pictures of several sizes share a batch.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,7 +83,8 @@ class GroundingDinoNetwork:
         text_positions = network.config.text_config.max_position_embeddings
         self.most_tokens = min(network.config.max_text_len, text_positions)
         model = network.model
-        self._encoder = _PictureEncoder(model.backbone, model.input_proj_vision)
+        backbone = model.backbone.conv_encoder.model
+        self._encoder = PictureEncoder(backbone, _feature_maps, model.input_proj_vision)
         self._given = _GivenMaps(model.backbone.position_embedding)
         # Of this network alone: its own forward then finds the maps where it would make them.
         model.backbone = self._given
@@ -115,7 +116,7 @@ class GroundingDinoNetwork:
             prompts: As many.
         """
         device = self._placement.device
-        tokens, mask = self._tokens(prompts)
+        tokens, mask = padded_tokens(prompts, self.tokenizer.pad_token_id or 0)
         with torch.inference_mode(), autocast(self._placement):
             maps, masks = _padded(features, self.config.num_queries)
             self._given.maps, self._given.masks = maps, masks
@@ -130,15 +131,6 @@ class GroundingDinoNetwork:
             self._given.clear()
         return detections_of(answer.logits, answer.pred_boxes, prompts)
 
-    def _tokens(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
-        longest = max(len(prompt.tokens) for prompt in prompts)
-        tokens = torch.full((len(prompts), longest), self.tokenizer.pad_token_id or 0)
-        mask = torch.zeros_like(tokens)
-        for row, prompt in enumerate(prompts):
-            tokens[row, : len(prompt.tokens)] = torch.tensor(prompt.tokens)
-            mask[row, : len(prompt.tokens)] = 1
-        return tokens, mask
-
 
 def _kind(folder: Path) -> str:
     try:
@@ -150,16 +142,30 @@ def _kind(folder: Path) -> str:
         ) from error
 
 
-class _PictureEncoder(nn.Module):
-    """Backbone and projections: all that GroundingDINO does before it reads the text."""
+def _feature_maps(backbone: Any, pixels: Tensor) -> Sequence[Tensor]:
+    found: Sequence[Tensor] = backbone(pixels, return_dict=True).feature_maps
+    return found
 
-    def __init__(self, backbone: Any, projections: Any) -> None:
+
+class PictureEncoder(nn.Module):
+    """Backbone and projections: all that GroundingDINO does before it reads the text.
+
+    Args:
+        backbone: Of pictures.
+        run: Its maps of pixels, finest first.
+        projections: Of these maps and of the coarser ones that are made of them.
+    """
+
+    def __init__(
+        self, backbone: Any, run: Callable[[Any, Tensor], Sequence[Tensor]], projections: Any
+    ) -> None:
         super().__init__()
-        self.encoder = backbone.conv_encoder.model
+        self.backbone = backbone
         self.projections = projections
+        self._run = run
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        found = self.encoder(pixels, return_dict=True).feature_maps
+        found = self._run(self.backbone, pixels)
         count = len(found)
         maps = [self.projections[level](one) for level, one in enumerate(found)]
         for level in range(count, len(self.projections)):
@@ -256,6 +262,17 @@ def _padded(features: Sequence[Features], least_places: int) -> tuple[list[Tenso
         maps.append(whole)
         masks.append(mask)
     return maps, masks
+
+
+def padded_tokens(prompts: Sequence[Prompt], padding: int) -> tuple[Tensor, Tensor]:
+    """Prompts' tokens in rows of one length, and 1 where they are no padding."""
+    longest = max(len(prompt.tokens) for prompt in prompts)
+    tokens = torch.full((len(prompts), longest), padding)
+    mask = torch.zeros_like(tokens)
+    for row, prompt in enumerate(prompts):
+        tokens[row, : len(prompt.tokens)] = torch.tensor(prompt.tokens)
+        mask[row, : len(prompt.tokens)] = 1
+    return tokens, mask
 
 
 def detections_of(logits: Tensor, boxes: Tensor, prompts: Sequence[Prompt]) -> list[Detections]:

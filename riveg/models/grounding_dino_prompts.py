@@ -7,22 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from riveg.models.query_text import cut_to_fit
-
 _FRAME = 2
 """[CLS] before and [SEP] behind the phrases."""
 
 
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """One phrase with its full stop, without [CLS] and [SEP].
-
-    ``text`` is what was read; ``was_cut`` says that there was more than the network reads.
-    """
-
-    tokens: tuple[int, ...]
-    text: str
-    was_cut: bool
+Phrase = tuple[int, ...]
+"""Tokens of one phrase with its full stop, without [CLS] and [SEP]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +32,20 @@ def phrase_text(text: str) -> str:
     return " ".join(re.sub(r"[.?]", " ", text.lower()).split())
 
 
-def read_phrase(text: str, tokenizer: Any, most_tokens: int) -> Phrase | None:
-    """A phrase's tokens, cut at a word where they are too many; ``None`` where there are none.
+def count_tokens(text: str, tokenizer: Any) -> int:
+    """Tokens of a prompt of one phrase, with its full stop, [CLS] and [SEP]."""
+    return len(_tokens(text, tokenizer)) + 1 + _FRAME
+
+
+def read_phrase(text: str, tokenizer: Any) -> Phrase | None:
+    """A phrase's tokens; ``None`` where there are none.
 
     Args:
         text: As :func:`phrase_text` gives it.
         tokenizer: BERT's.
-        most_tokens: What the network reads, [CLS] and [SEP] included.
     """
-    room = most_tokens - _FRAME - 1
-    cut = cut_to_fit(text, room, lambda part: len(_tokens(part, tokenizer)))
-    tokens = _tokens(cut.text, tokenizer)
-    if not tokens:
-        return None
-    return Phrase((*tokens, tokenizer.convert_tokens_to_ids(".")), cut.text, cut.was_cut)
+    tokens = _tokens(text, tokenizer)
+    return (*tokens, tokenizer.convert_tokens_to_ids(".")) if tokens else None
 
 
 def join_phrases(phrases: Sequence[Phrase], tokenizer: Any) -> Prompt:
@@ -63,26 +53,26 @@ def join_phrases(phrases: Sequence[Phrase], tokenizer: Any) -> Prompt:
     tokens = [tokenizer.cls_token_id]
     ranges = []
     for phrase in phrases:
-        ranges.append((len(tokens), len(tokens) + len(phrase.tokens) - 1))
-        tokens += phrase.tokens
+        ranges.append((len(tokens), len(tokens) + len(phrase) - 1))
+        tokens += phrase
     return Prompt((*tokens, tokenizer.sep_token_id), tuple(ranges))
 
 
 def fill_prompts(phrases: Sequence[Phrase], most_tokens: int) -> list[list[int]]:
     """Which phrases stand together so that each prompt is short enough, in order.
 
-    >>> five = Phrase((7, 7, 7, 7, 9), "a b c d", was_cut=False)
+    >>> five = (7, 7, 7, 7, 9)
     >>> fill_prompts([five, five, five], 12)
     [[0, 1], [2]]
     """
     groups: list[list[int]] = []
     left = 0
     for number, phrase in enumerate(phrases):
-        if not groups or len(phrase.tokens) > left:
+        if not groups or len(phrase) > left:
             groups.append([])
             left = most_tokens - _FRAME
         groups[-1].append(number)
-        left -= len(phrase.tokens)
+        left -= len(phrase)
     return groups
 
 

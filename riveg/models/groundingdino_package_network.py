@@ -21,7 +21,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from riveg.errors import UserError
-from riveg.models.grounding_dino_network import Detections, Features, detections_of
+from riveg.models.grounding_dino_network import (
+    Detections,
+    Features,
+    PictureEncoder,
+    detections_of,
+    padded_tokens,
+)
 from riveg.models.grounding_dino_prompts import Prompt
 from riveg.models.groundingdino_configuration import read_configuration
 from riveg.models.torch_loading import OF_OTHER_CONTENT, autocast, load_processor, place
@@ -72,7 +78,8 @@ class GroundingDinoPackageNetwork:
         network = network.to(self._placement.device).eval()
         positions = network.bert.config.max_position_embeddings
         self.most_tokens = min(network.max_text_len, positions)
-        self._encoder = _PictureEncoder(network.backbone[0], network.input_proj)
+        backbone = network.backbone[0]
+        self._encoder = PictureEncoder(backbone, type(backbone).forward_raw, network.input_proj)
         self._given = _GivenMaps(network.backbone[1])
         network.backbone = self._given
         network.input_proj = nn.ModuleList(nn.Identity() for _ in network.input_proj)
@@ -229,24 +236,6 @@ def _fill(network: Any, checkpoint: Path) -> None:
         )
 
 
-class _PictureEncoder(nn.Module):
-    """Backbone and projections: all that GroundingDINO does before it reads the text."""
-
-    def __init__(self, backbone: Any, projections: Any) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.projections = projections
-
-    def forward(self, pixels: Tensor) -> list[Tensor]:
-        found = self.backbone.forward_raw(pixels)
-        count = len(found)
-        maps = [self.projections[level](one) for level, one in enumerate(found)]
-        for level in range(count, len(self.projections)):
-            # The first of the coarser maps is made of the backbone's last, before its projection.
-            maps.append(self.projections[level](found[-1] if level == count else maps[-1]))
-        return maps
-
-
 class _GivenMaps(nn.Module):
     """Stands where the backbone stood and gives the maps that were made before, unpadded."""
 
@@ -272,12 +261,7 @@ class _GivenTokens:
     def __call__(self, *_: Any, **__: Any) -> Any:
         from transformers import BatchEncoding
 
-        longest = max(len(prompt.tokens) for prompt in self.prompts)
-        tokens = torch.full((len(self.prompts), longest), self._padding)
-        mask = torch.zeros_like(tokens)
-        for row, prompt in enumerate(self.prompts):
-            tokens[row, : len(prompt.tokens)] = torch.tensor(prompt.tokens)
-            mask[row, : len(prompt.tokens)] = 1
+        tokens, mask = padded_tokens(self.prompts, self._padding)
         return BatchEncoding(
             {"input_ids": tokens, "token_type_ids": torch.zeros_like(mask), "attention_mask": mask}
         )

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from riveg.models.picture_tensors import pixel_values
-from riveg.models.query_text import Cut, cut_to_fit
 from riveg.models.torch_loading import autocast, load_model, load_processor, place
 from riveg.models.torch_options import TorchOptions
 
@@ -60,13 +59,9 @@ class Owlv2Network:
         """A picture, padded to a square and resized, *shape* ``(3, side, side)``."""
         self.most_tokens = int(self._network.config.text_config.max_position_embeddings)
 
-    def cut(self, text: str) -> Cut:
-        """The text, or as much of it as is read."""
-        return cut_to_fit(
-            text,
-            self.most_tokens,
-            lambda part: len(self._tokenizer(part, verbose=False)["input_ids"]),
-        )
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self._tokenizer(text, verbose=False)["input_ids"])
 
     def see(self, pixels: Sequence[Tensor]) -> list[SeenPicture]:
         """What the network sees in pictures."""

@@ -133,9 +133,9 @@ class PromptedSegmenter:
         if isinstance(seen, ImageFault):
             yield from (_issue(mention, seen.kind, str(seen)) for mention in mentions)
             return
-        cuts = [
-            self._reader.read(one.entity) if self._reader else Cut("", False) for one in mentions
-        ]
+        cuts: Sequence[Cut] = [Cut("", False)] * len(mentions)
+        if self._reader is not None:
+            cuts = self._reader.read([mention.entity for mention in mentions])
         prompts = [
             Prompt(region.box, cut.text)
             for mention, cut in zip(mentions, cuts, strict=True)

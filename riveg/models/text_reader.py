@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from riveg.models.query_text import Cut, cut_to_fit, cut_warning, query_text
+from riveg.models.query_text import Cut, cut_texts, cut_to_fit, cut_warning
 from riveg.types import Entity, Issue
 
 
@@ -16,6 +16,7 @@ class TextReader:
         most_tokens: That the network reads.
         count: Tokens of a text, special ones included.
         clean: Takes out of a filled template what a network would misread.
+        what: The text's name in a warning.
     """
 
     def __init__(
@@ -25,19 +26,23 @@ class TextReader:
         count: Callable[[str], int],
         *,
         clean: Callable[[str], str] = str,
+        what: str = "the text",
     ) -> None:
         self._template = template
         self._most_tokens = most_tokens
         self._count = count
         self._clean = clean
+        self._what = what
 
-    def read(self, entity: Entity) -> Cut:
-        """The entity's text, or as much of it as is read."""
-        text = self._clean(query_text(self._template, entity))
-        return cut_to_fit(text, self._most_tokens, self._count)
+    def read(self, entities: Sequence[Entity]) -> Sequence[Cut]:
+        """Each entity's text, or as much of it as is read."""
+        return cut_texts(self._template, entities, self._cut)
 
     def warnings(self, stage: str, entity: Entity, cut: Cut) -> tuple[Issue, ...]:
         """One where the text was cut."""
         if not cut.was_cut:
             return ()
-        return (cut_warning(stage, entity.id, cut, self._most_tokens),)
+        return (cut_warning(stage, entity.id, cut, self._most_tokens, what=self._what),)
+
+    def _cut(self, text: str) -> Cut:
+        return cut_to_fit(self._clean(text), self._most_tokens, self._count)

@@ -18,7 +18,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from riveg.errors import ImageFault
 from riveg.formats.masks import whole_edges
@@ -50,7 +50,8 @@ class Recheck(TorchOptions):
     ``query``: the text that is held against the crop, a template. ``threshold``: regions whose crop
     scores less are dropped, in [0, 1]. ``margin``: before it is cut out, each edge of a box moves
     outwards by this share of the box's side, as far as the picture goes. ``order``: of the regions
-    that are kept, the ``detector``'s, or by the score of the ``crop``.
+    that are kept, the ``detector``'s, or by the score of the ``crop``. ``workers`` stays ``auto``:
+    crops are not prepared ahead.
     """
 
     matcher: MatcherName = "siglip"
@@ -68,6 +69,13 @@ class Recheck(TorchOptions):
         if not isinstance(given, Mapping) or str(given.get("matcher")) not in USUAL:
             return given
         return {**USUAL[str(given["matcher"])]._asdict(), **given}
+
+    @field_validator("workers")
+    @classmethod
+    def _has_no_workers(cls, workers: Any) -> Any:
+        if workers != "auto":
+            raise ValueError("a re-check has no workers: its crops are not prepared ahead")
+        return workers
 
     def load(self, base: Path) -> TextMatcher:
         """The network.

@@ -9,31 +9,26 @@ library cuts them to whole ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from riveg.errors import ImageFault
-from riveg.models.prepared_pictures import PreparedPictures
-from riveg.models.query_text import Cut, QueryTemplate
+from riveg.models.picture_worker import Prepared
+from riveg.models.query_text import QueryTemplate
 from riveg.models.text_reader import TextReader
 from riveg.models.torch_batches import in_batches
 from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
 from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Grounder, Mention, Partly, PictureSource
+from riveg.protocols import BackendConfig, BuildContext, Grounder
 from riveg.stages.crop_recheck import RegionOptions
-from riveg.types import ImageRef, Issue, Region
+from riveg.stages.phrase_search import Found, PhraseSearch
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from riveg.models.florence2_network import Florence2Network
-
-Answer = tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue
-SOURCE = "florence2"
-
-_BATCHES_AHEAD = 4
-"""Pictures that are kept encoded at a time, in batches: 2 MB each."""
 
 
 class Florence2Config(RegionOptions, TorchOptions, BackendConfig):
@@ -65,13 +60,17 @@ class Florence2Config(RegionOptions, TorchOptions, BackendConfig):
         folder = model_folder(self, context.base)
         from riveg.models.florence2_network import Florence2Network
 
-        detector = Florence2(
+        network = Florence2Network(folder, self, task=self.task, max_new_tokens=self.max_new_tokens)
+        return self.build_on(network, context)
+
+    def build_on(self, network: Florence2Network, context: BuildContext) -> Grounder:
+        """The live backend on a network that is loaded."""
+        detector = PhraseSearch(
             context.images,
-            Florence2Network(folder, self, task=self.task, max_new_tokens=self.max_new_tokens),
-            query=self.query,
+            Florence2(network, query=self.query, batch_size=self.batch_size),
+            source=self.name,
             most_regions=self.most_regions,
             overlap=self.overlap,
-            batch_size=self.batch_size,
             workers=worker_count(self),
         )
         return self.rechecked(detector, context)
@@ -81,105 +80,42 @@ class Florence2Config(RegionOptions, TorchOptions, BackendConfig):
         return {**model_contents(self, base), **self.recheck_contents(base)}
 
 
-Found = dict[tuple[str, str], tuple[Region, ...]]
-"""Regions by the picture's path and the text."""
-
-
 class Florence2:
     """Asks a network for the boxes of texts.
 
     Args:
-        images: Where pictures come from.
         network: The checkpoint.
         query: Template of the text.
-        most_regions: Of one mention.
-        overlap: Highest intersection over union of two regions.
         batch_size: Pictures, or texts, in one forward at most.
-        workers: Processes that prepare pictures.
     """
 
     def __init__(
-        self,
-        images: PictureSource,
-        network: Florence2Network,
-        *,
-        query: str = "{expression}",
-        most_regions: int = 1,
-        overlap: float = 0.7,
-        batch_size: int = 8,
-        workers: int = 0,
+        self, network: Florence2Network, *, query: str = "{expression}", batch_size: int = 8
     ) -> None:
-        self.pictures = PreparedPictures(images, network.pixels, workers=workers)
+        self.reader = TextReader(query, network.most_tokens, network.count, clean=phrase_text)
+        self.prepare = network.pixels
+        self.batch_size = batch_size
         self._network = network
-        self._reader = TextReader(query, network.most_tokens, network.count, clean=phrase_text)
-        self._most_regions = most_regions
-        self._overlap = overlap
-        self._batch_size = batch_size
 
-    def ground(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
-        """Regions of each mention in the order of writing; ``()`` where no box was written."""
-        cuts = [self._reader.read(mention.entity) for mention in mentions]
-        asked: dict[str, tuple[ImageRef, dict[str, None]]] = {}
-        for mention, cut in zip(mentions, cuts, strict=True):
-            if (image := mention.sample.image) is not None and cut.text:
-                asked.setdefault(image.path, (image, {}))[1][cut.text] = None
-        found: Found = {}
-        faults: dict[str, ImageFault] = {}
-        paths, ahead = list(asked), _BATCHES_AHEAD * self._batch_size
-        for start in range(0, len(paths), ahead):
-            part = {path: asked[path] for path in paths[start : start + ahead]}
-            self._look(part, found, faults)
-        return [
-            self._answer(mention, cut, found, faults)
-            for mention, cut in zip(mentions, cuts, strict=True)
-        ]
+    def read(self, texts: Sequence[str]) -> Mapping[str, None]:
+        """The texts that say something: they are read together with a picture only."""
+        return dict.fromkeys(text for text in texts if text)
 
-    def _look(
-        self,
-        asked: Mapping[str, tuple[ImageRef, dict[str, None]]],
-        found: Found,
-        faults: dict[str, ImageFault],
-    ) -> None:
-        """Answers all texts of some pictures."""
+    def find(
+        self, pictures: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, None]]
+    ) -> Iterator[Found]:
+        """Boxes in the order in which they were written."""
         from riveg.models.florence2_network import Asked
-        from riveg.models.region_choice import choose_regions
 
-        pixels, sizes = {}, {}
-        for path, one in self.pictures.distinct(image for image, _ in asked.values()).items():
-            if isinstance(one, ImageFault):
-                faults[path] = one
-            else:
-                sizes[path], pixels[path] = one.size, one.value
-        seen = in_batches(list(pixels.values()), self._batch_size, self._network.see)
-        pictures = dict(zip(pixels, seen, strict=True))
-        pairs = [(path, text) for path in pictures for text in asked[path][1]]
-        questions = [Asked(pictures[path], text) for path, text in pairs]
-        answers = in_batches(questions, self._batch_size, self._network.find)
+        pixels = [one.value for one in pictures.values()]
+        seen = dict(
+            zip(pictures, in_batches(pixels, self.batch_size, self._network.see), strict=True)
+        )
+        pairs = [(path, text) for path in pictures for text in asked[path]]
+        questions = [Asked(seen[path], text) for path, text in pairs]
+        answers = in_batches(questions, self.batch_size, self._network.find)
         for (path, text), boxes in zip(pairs, answers, strict=True):
-            found[path, text] = choose_regions(
-                boxes,
-                None,
-                size=sizes[path],
-                threshold=0.0,
-                overlap=self._overlap,
-                most=self._most_regions,
-                source=SOURCE,
-            )
-
-    def _answer(
-        self, mention: Mention, cut: Cut, found: Found, faults: Mapping[str, ImageFault]
-    ) -> Answer:
-        image, entity = mention.sample.image, mention.entity
-        if image is None:
-            return Issue("ground", entity.id, "no-picture", "the post has no picture to look at")
-        if not cut.text:
-            return Issue("ground", entity.id, "empty-phrase", "the phrase has nothing to look for")
-        if image.path in faults:
-            fault = faults[image.path]
-            return Issue("ground", entity.id, fault.kind, str(fault))
-        regions = found[image.path, cut.text]
-        warnings = self._reader.warnings("ground", entity, cut)
-        return Partly(regions, warnings) if warnings else regions
+            yield Found(path, text, boxes, None)
 
 
 def phrase_text(text: str) -> str:

@@ -20,28 +20,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, model_validator
 
-from riveg.errors import ImageFault
 from riveg.models.grounding_dino_prompts import (
     Phrase,
     Prompt,
+    count_tokens,
     fill_prompts,
     join_phrases,
     phrase_text,
     read_phrase,
 )
-from riveg.models.prepared_pictures import PreparedPictures
-from riveg.models.query_text import QueryTemplate, query_text
+from riveg.models.picture_worker import Prepared
+from riveg.models.query_text import QueryTemplate
+from riveg.models.text_reader import TextReader
 from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import (
-    EXTRA,
-    model_contents,
-    model_folder,
-    worker_count,
-)
+from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
 from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Grounder, Mention, Partly, PictureSource
+from riveg.protocols import BackendConfig, BuildContext, Grounder
 from riveg.stages.crop_recheck import RegionOptions
-from riveg.types import WARNING, ImageRef, Issue, Region
+from riveg.stages.phrase_search import Found, PhraseSearch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,12 +58,6 @@ if TYPE_CHECKING:
             self, features: Sequence[Features], prompts: Sequence[Prompt]
         ) -> list[Detections]: ...
 
-
-Answer = tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue
-SOURCE = "grounding-dino"
-
-_BATCHES_AHEAD = 4
-"""Pictures that are kept as maps at a time, in batches: 18 MB each at 800 x 1066 pixels."""
 
 _MOST_PADDING = 1.15
 """Pixels computed for a group of pictures, padding included, against those they have."""
@@ -112,23 +102,26 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
         folder = model_folder(self, context.base)
         from riveg.models.grounding_dino_network import GroundingDinoNetwork
 
-        return self.build_on(GroundingDinoNetwork(folder, self), context, SOURCE)
+        return self.build_on(GroundingDinoNetwork(folder, self), context)
 
-    def build_on(self, network: PhraseNetwork, context: BuildContext, source: str) -> Grounder:
-        """The live backend on any network of this kind; ``source`` is said of its regions."""
-        detector = GroundingDino(
-            context.images,
+    def build_on(self, network: PhraseNetwork, context: BuildContext) -> Grounder:
+        """The live backend on any network of this kind."""
+        finder = GroundingDino(
             network,
-            source=source,
             query=self.query,
             phrases=self.phrases,
-            most_regions=self.most_regions,
-            box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
-            overlap=self.overlap,
             shortest_edge=self.shortest_edge,
             longest_edge=self.longest_edge,
             batch_size=self.batch_size,
+        )
+        detector = PhraseSearch(
+            context.images,
+            finder,
+            source=self.name,
+            most_regions=self.most_regions,
+            threshold=self.box_threshold,
+            overlap=self.overlap,
             workers=worker_count(self),
         )
         return self.rechecked(detector, context)
@@ -147,108 +140,66 @@ class _Question:
     texts: tuple[str, ...]
 
 
-Found = dict[tuple[str, str], tuple[Region, ...]]
-"""Regions by the picture's path and the phrase's text."""
-
-
 class GroundingDino:
     """Asks a network for the boxes of phrases.
 
     Args:
-        images: Where pictures come from.
         network: The checkpoint.
-        source: Said of the regions.
         query: Template of the phrase.
         phrases: ``separate`` or ``joined``.
-        most_regions: Of one mention.
-        box_threshold: A box's score must be above it.
         text_threshold: A joined phrase's score must be above it.
-        overlap: Highest intersection over union of two regions.
         shortest_edge: Of the input, in pixels.
         longest_edge: Of the input, in pixels.
         batch_size: Pictures or phrases in one forward, at most.
-        workers: Processes that prepare pictures.
     """
 
     def __init__(
         self,
-        images: PictureSource,
         network: PhraseNetwork,
         *,
-        source: str = SOURCE,
         query: str = "{expression}",
         phrases: str = "separate",
-        most_regions: int = 1,
-        box_threshold: float = 0.25,
         text_threshold: float = 0.25,
-        overlap: float = 0.7,
         shortest_edge: int = 800,
         longest_edge: int = 1333,
         batch_size: int = 8,
-        workers: int = 0,
     ) -> None:
-        prepare = partial(network.pixels, shortest=shortest_edge, longest=longest_edge)
-        self.pictures = PreparedPictures(images, prepare, workers=workers)
+        self.reader = TextReader(
+            query,
+            network.most_tokens,
+            partial(count_tokens, tokenizer=network.tokenizer),
+            clean=phrase_text,
+            what="the phrase",
+        )
+        self.prepare = partial(network.pixels, shortest=shortest_edge, longest=longest_edge)
+        self.batch_size = batch_size
         self._network = network
-        self._source = source
-        self._query = query
         self._joined = phrases == "joined"
-        self._most_regions = most_regions
-        self._box_threshold = box_threshold
         self._text_threshold = text_threshold
-        self._overlap = overlap
-        self._batch_size = batch_size
 
-    def ground(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
-        """Regions of each mention, best first; ``()`` where no box is good enough."""
-        texts = [phrase_text(query_text(self._query, mention.entity)) for mention in mentions]
-        phrases = {text: self._phrase(text) for text in dict.fromkeys(texts)}
-        pictures: dict[str, tuple[ImageRef, dict[str, Phrase]]] = {}
-        for mention, text in zip(mentions, texts, strict=True):
-            image, phrase = mention.sample.image, phrases[text]
-            if image is not None and phrase is not None:
-                pictures.setdefault(image.path, (image, {}))[1][text] = phrase
-        found: Found = {}
-        faults: dict[str, ImageFault] = {}
-        for part in _parts(list(pictures), _BATCHES_AHEAD * self._batch_size):
-            self._look({path: pictures[path] for path in part}, found, faults)
-        return [
-            self._answer(mention, text, phrases[text], found, faults)
-            for mention, text in zip(mentions, texts, strict=True)
-        ]
+    def read(self, texts: Sequence[str]) -> Mapping[str, Phrase]:
+        """The tokens of each text that has some."""
+        read = {text: read_phrase(text, self._network.tokenizer) for text in texts}
+        return {text: phrase for text, phrase in read.items() if phrase is not None}
 
-    def _phrase(self, text: str) -> Phrase | None:
-        return read_phrase(text, self._network.tokenizer, self._network.most_tokens)
-
-    def _look(
-        self,
-        pictures: Mapping[str, tuple[ImageRef, dict[str, Phrase]]],
-        found: Found,
-        faults: dict[str, ImageFault],
-    ) -> None:
-        """Answers all phrases of some pictures."""
-        pixels: dict[str, Tensor] = {}
-        sizes: dict[str, tuple[int, int]] = {}
-        for path, one in self.pictures.distinct(image for image, _ in pictures.values()).items():
-            if isinstance(one, ImageFault):
-                faults[path] = one
-            else:
-                sizes[path], pixels[path] = one.size, one.value
+    def find(
+        self, pictures: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, Phrase]]
+    ) -> Iterator[Found]:
+        """The queries' boxes; where phrases are joined, those that are a phrase's own."""
+        pixels = {path: one.value for path, one in pictures.items()}
         features = self._features(pixels)
         sides = {path: (one.shape[1], one.shape[2]) for path, one in pixels.items()}
         for paths in padded_together(sides):
-            questions = [one for path in paths for one in self._questions(path, pictures[path][1])]
+            questions = [one for path in paths for one in self._questions(path, asked[path])]
             for question, detections in self._detected(questions, features):
-                regions = self._regions(detections, sizes[question.path], len(question.texts))
-                for text, chosen in zip(question.texts, regions, strict=True):
-                    found[question.path, text] = chosen
+                yield from self._found(question, detections)
 
     def _detected(
         self, questions: Sequence[_Question], features: Mapping[str, Features]
     ) -> Iterator[tuple[_Question, Detections]]:
         answers = in_batches(
             questions,
-            self._batch_size,
+            self.batch_size,
             lambda batch: self._network.detect(
                 [features[one.path] for one in batch], [one.prompt for one in batch]
             ),
@@ -262,7 +213,7 @@ class GroundingDino:
         features: dict[str, Features] = {}
         for paths in by_shape.values():
             maps = in_batches(
-                [pixels[path] for path in paths], self._batch_size, self._network.features
+                [pixels[path] for path in paths], self.batch_size, self._network.features
             )
             features.update(zip(paths, maps, strict=True))
         return features
@@ -278,55 +229,18 @@ class GroundingDino:
             prompt = join_phrases([read[number] for number in group], self._network.tokenizer)
             yield _Question(path, prompt, tuple(texts[number] for number in group))
 
-    def _regions(
-        self, detections: Detections, size: tuple[int, int], count: int
-    ) -> list[tuple[Region, ...]]:
-        """Regions of each phrase of a prompt."""
+    def _found(self, question: _Question, detections: Detections) -> Iterator[Found]:
+        """Boxes of each phrase of a prompt."""
         from riveg.models.grounding_dino_network import phrase_owners
-        from riveg.models.region_choice import choose_regions
 
+        boxes, scores = detections.boxes, detections.scores
         if not self._joined:
-            rows = [slice(None)]
-        else:
-            owners = phrase_owners(detections, self._text_threshold)
-            rows = [owners == number for number in range(count)]
-        return [
-            choose_regions(
-                detections.boxes[row],
-                detections.scores[row],
-                size=size,
-                threshold=self._box_threshold,
-                overlap=self._overlap,
-                most=self._most_regions,
-                source=self._source,
-            )
-            for row in rows
-        ]
-
-    def _answer(
-        self,
-        mention: Mention,
-        text: str,
-        phrase: Phrase | None,
-        found: Found,
-        faults: Mapping[str, ImageFault],
-    ) -> Answer:
-        image, entity_id = mention.sample.image, mention.entity.id
-        if image is None:
-            return Issue("ground", entity_id, "no-picture", "the post has no picture to look at")
-        if phrase is None:
-            return Issue("ground", entity_id, "empty-phrase", "the phrase has nothing to look for")
-        if image.path in faults:
-            fault = faults[image.path]
-            return Issue("ground", entity_id, fault.kind, str(fault))
-        regions = found[image.path, text]
-        if not phrase.was_cut:
-            return regions
-        message = (
-            f"the phrase has more than the {self._network.most_tokens} tokens that are read; "
-            f"cut to {phrase.text!r}"
-        )
-        return Partly(regions, (Issue("ground", entity_id, WARNING, message),))
+            yield Found(question.path, question.texts[0], boxes, scores)
+            return
+        owners = phrase_owners(detections, self._text_threshold)
+        for number, text in enumerate(question.texts):
+            own = owners == number
+            yield Found(question.path, text, boxes[own], scores[own])
 
 
 def padded_together(sides: Mapping[str, tuple[int, int]]) -> list[list[str]]:
@@ -349,8 +263,3 @@ def padded_together(sides: Mapping[str, tuple[int, int]]) -> list[list[str]]:
             whole, height, width = high * wide, high, wide
         groups[-1].append(path)
     return groups
-
-
-def _parts(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(paths), size):
-        yield paths[start : start + size]

@@ -73,7 +73,7 @@ class GroundingDinoPackageConfig(GroundingDinoConfig):
 
         configuration = configuration_file(self.architecture, context.base)
         network = GroundingDinoPackageNetwork(path, configuration, folder, self)
-        return self.build_on(network, context, self.name)
+        return self.build_on(network, context)
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the checkpoint, of what describes it, and of the re-check's files."""

@@ -22,13 +22,13 @@ transformers = pytest.importorskip("transformers")
 from riveg.errors import UserError  # noqa: E402
 from riveg.models.florence2_network import TASKS, Florence2Network  # noqa: E402
 from riveg.models.torch_options import TorchOptions  # noqa: E402
-from riveg.protocols import Mention, Partly  # noqa: E402
-from riveg.stages.grounders.florence2 import Florence2, Florence2Config  # noqa: E402
+from riveg.protocols import Grounder, Mention, Partly  # noqa: E402
+from riveg.stages.grounders.florence2 import Florence2Config  # noqa: E402
 from riveg.types import ImageRef, Issue  # noqa: E402
 
 TEXTS = ("woman in a red shirt", "the dog", "team")
 NEW_TOKENS = 60
-ALL: dict[str, Any] = {"most_regions": 100, "overlap": 1.0}
+ALL: dict[str, Any] = {"regions": "many", "top_k": 100, "overlap": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,13 @@ def loaded(
     return Florence2Network(folder, options, task=task, max_new_tokens=tokens)
 
 
-def backend(folder: Path, pictures: Path, task: str = "phrase-grounding", **more: Any) -> Florence2:
-    context = picture_context(pictures, folder)
-    return Florence2(context.images, loaded(folder, task), **{**ALL, **more})
+def build_on(network: Florence2Network, pictures: Path, **fields: Any) -> Grounder:
+    config = Florence2Config(model="-", device="cpu", **fields)
+    return config.build_on(network, picture_context(pictures, pictures))
+
+
+def backend(folder: Path, pictures: Path, task: str = "phrase-grounding", **more: Any) -> Grounder:
+    return build_on(loaded(folder, task), pictures, **{**ALL, **more})
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
@@ -143,7 +147,7 @@ def test_contract(folder, pictures, batch_size):
 
 def test_the_box_written_first_is_the_one(folder, pictures):
     (every,) = backend(folder, pictures).ground(mentions("odd.png", "the dog"))
-    (one,) = backend(folder, pictures, most_regions=1).ground(mentions("odd.png", "the dog"))
+    (one,) = backend(folder, pictures, top_k=1).ground(mentions("odd.png", "the dog"))
     assert one == every[:1]
     apart = backend(folder, pictures, overlap=0.01).ground(many_mentions())
     whole = backend(folder, pictures).ground(many_mentions())
@@ -178,7 +182,7 @@ class Watched(Florence2Network):
 def test_pictures_are_seen_once_and_in_halves_where_memory_is_short(folder, pictures):
     options = TorchOptions(model="-", device="cpu")
     network = Watched(folder, options, task="phrase-grounding", max_new_tokens=NEW_TOKENS)
-    asking = Florence2(picture_context(pictures, folder).images, network, **ALL)
+    asking = build_on(network, pictures, **ALL)
     asked = [*mentions("odd.png", *TEXTS), *mentions("wide.png", "team", "team")]
     right = asking.ground(asked)
     assert (network.seen, network.asked) == ([2], [4])
@@ -221,7 +225,7 @@ def test_what_cannot_be_answered_says_why(folder, pictures):
 
 def test_no_box_written_is_nothing_there(folder, pictures):
     network = loaded(folder, tokens=3)
-    asking = Florence2(picture_context(pictures, folder).images, network)
+    asking = build_on(network, pictures)
     assert asking.ground(mentions("odd.png", "team")) == [()]
 
 
@@ -256,8 +260,7 @@ def test_bfloat16_sees_nearly_the_same(folder, pictures):
         for network in (loaded(folder), loaded(folder, dtype="bfloat16"))
     )
     assert 0 < (exact - half).abs().max() < 0.1
-    context = picture_context(pictures, folder)
-    (answer,) = Florence2(context.images, loaded(folder, dtype="bfloat16")).ground(
+    (answer,) = build_on(loaded(folder, dtype="bfloat16"), pictures).ground(
         mentions("odd.png", "team")
     )
     assert isinstance(answer, tuple)

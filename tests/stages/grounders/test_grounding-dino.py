@@ -25,9 +25,8 @@ from riveg.models.grounding_dino_kernels import spare_work  # noqa: E402
 from riveg.models.grounding_dino_network import GroundingDinoNetwork, phrase_owners  # noqa: E402
 from riveg.models.grounding_dino_prompts import join_phrases, read_phrase  # noqa: E402
 from riveg.models.torch_options import TorchOptions  # noqa: E402
-from riveg.protocols import BuildContext, Mention, Partly  # noqa: E402
+from riveg.protocols import BuildContext, Grounder, Mention, Partly  # noqa: E402
 from riveg.stages.grounders.grounding_dino import (  # noqa: E402
-    GroundingDino,
     GroundingDinoConfig,
 )
 from riveg.types import Issue, Region  # noqa: E402
@@ -38,7 +37,7 @@ KINDS = {
 }
 EDGES = {"shortest_edge": 64, "longest_edge": 128}
 SMALL = {**EDGES, "box_threshold": 0.0}
-ALL = {"most_regions": 100, "overlap": 1.0}
+ALL = {"regions": "many", "top_k": 100, "overlap": 1.0}
 SIZES = {
     "odd": (60, 83),
     "same": (60, 83),
@@ -71,9 +70,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def build(folder: Path, pictures: Path, **fields: Any) -> GroundingDino:
+def build(folder: Path, pictures: Path, **fields: Any) -> Grounder:
     config = GroundingDinoConfig(model=str(folder), device="cpu", **{**EDGES, **fields})
     return config.build(BuildContext(images=ImageLoader([pictures])))
+
+
+def build_on(network: GroundingDinoNetwork, pictures: Path, **fields: Any) -> Grounder:
+    config = GroundingDinoConfig(model="-", device="cpu", **{**SMALL, **fields})
+    return config.build_on(network, BuildContext(images=ImageLoader([pictures])))
 
 
 @cache
@@ -88,9 +92,9 @@ def plain(folder: Path) -> Any:
     return getattr(transformers, kind).from_pretrained(folder).eval()
 
 
-def backend(folder: Path, pictures: Path, **fields: Any) -> GroundingDino:
+def backend(folder: Path, pictures: Path, **fields: Any) -> Grounder:
     """As :func:`build`, with a network that is loaded once."""
-    return GroundingDino(ImageLoader([pictures]), loaded(folder), **{**SMALL, **fields})
+    return build_on(loaded(folder), pictures, **fields)
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
@@ -173,7 +177,7 @@ def test_shared_features_give_the_numbers_of_the_plain_network(
     pixels = network.pixels(picture, 64, 128)
     (features,) = network.features([pixels])
     for text in ["bob", "a red man with dog", "oslo"]:
-        phrase = read_phrase(text, network.tokenizer, network.most_tokens)
+        phrase = read_phrase(text, network.tokenizer)
         assert phrase is not None
         (found,) = network.detect([features], [join_phrases([phrase], network.tokenizer)])
         words = network.tokenizer(f"{text}.", return_tensors="pt")
@@ -192,7 +196,7 @@ def test_what_shares_a_batch_does_not_matter(kind: str, folders: dict[str, Path]
     network = loaded(folders[kind])
     numbers = np.random.default_rng(2)
     texts = ["bob", "a red man with dog", "ann lee", "stage", "oslo city", "dog"]
-    phrases = [read_phrase(text, network.tokenizer, network.most_tokens) for text in texts]
+    phrases = [read_phrase(text, network.tokenizer) for text in texts]
     prompts = [join_phrases([phrase], network.tokenizer) for phrase in phrases if phrase]
     features = [
         network.features([network.pixels(picture, 64, 128)])[0]
@@ -274,7 +278,7 @@ def watched(folders: dict[str, Path]) -> Watched:
 def test_each_picture_is_encoded_once_and_each_phrase_asked_once(
     watched: Watched, pictures: Path
 ) -> None:
-    asking = GroundingDino(ImageLoader([pictures]), watched, **SMALL)
+    asking = build_on(watched, pictures)
     asked = [
         *mentions("odd", "bob", "ann", "Bob."),
         *mentions("same", "bob"),
@@ -286,7 +290,7 @@ def test_each_picture_is_encoded_once_and_each_phrase_asked_once(
     assert sorted(watched.prompts) == [1, 3]
     asked_apart = mentions("odd", "bob", "ann")
     watched.prompts.clear()
-    joined = GroundingDino(ImageLoader([pictures]), watched, phrases="joined", **SMALL)
+    joined = build_on(watched, pictures, phrases="joined")
     joined.ground(asked_apart)
     assert watched.prompts == [1]
 
@@ -294,7 +298,7 @@ def test_each_picture_is_encoded_once_and_each_phrase_asked_once(
 def test_a_batch_without_memory_is_halved(
     watched: Watched, pictures: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asking = GroundingDino(ImageLoader([pictures]), watched, **SMALL)
+    asking = build_on(watched, pictures)
     right = asking.ground(many_mentions())
     watched.room = 1
     watched.prompts.clear()
@@ -324,7 +328,7 @@ def test_joined_phrases_are_the_librarys_prompt_and_boxes_go_where_they_are_labe
     asked = mentions("odd", "Ann Lee", "dog", "a red man")
     prompt = "ann lee. dog. a red man."
     network = loaded(folders["grounding-dino"])
-    phrases = [read_phrase(text, network.tokenizer, 32) for text in ("ann lee", "dog", "a red man")]
+    phrases = [read_phrase(text, network.tokenizer) for text in ("ann lee", "dog", "a red man")]
     joined = join_phrases([phrase for phrase in phrases if phrase], network.tokenizer)
     assert list(joined.tokens) == network.tokenizer(prompt)["input_ids"]
     answers = backend(
@@ -364,7 +368,7 @@ def test_one_joined_phrase_is_a_separate_one(folders: dict[str, Path], pictures:
 def test_more_joined_phrases_than_fit_are_asked_in_several_prompts(
     watched: Watched, pictures: Path
 ) -> None:
-    asking = GroundingDino(ImageLoader([pictures]), watched, phrases="joined", **SMALL)
+    asking = build_on(watched, pictures, phrases="joined")
     texts = [
         "red dog with hat in oslo",
         "blue dog with hat",
@@ -388,8 +392,8 @@ def test_one_region_many_and_none(folders: dict[str, Path], pictures: Path) -> N
     asked = mentions("odd", "bob")
     folder = folders["grounding-dino"]
     (every,) = backend(folder, pictures, **ALL).ground(asked)
-    (many,) = backend(folder, pictures, **{**ALL, "most_regions": 3}).ground(asked)
-    (one,) = backend(folder, pictures, **{**ALL, "most_regions": 1}).ground(asked)
+    (many,) = backend(folder, pictures, **{**ALL, "top_k": 3}).ground(asked)
+    (one,) = backend(folder, pictures, **{**ALL, "top_k": 1}).ground(asked)
     (none,) = backend(folder, pictures, box_threshold=0.9999).ground(asked)
     (usual,) = build(folder, pictures, box_threshold=0.0).ground(asked)
     fields = {"box_threshold": 0.0, "regions": "many", "top_k": 2, "overlap": 1.0}
@@ -416,7 +420,7 @@ def test_bfloat16_moves_boxes_little(folders: dict[str, Path]) -> None:
         network = GroundingDinoNetwork(
             folders["mm-grounding-dino"], TorchOptions(model="-", device="cpu", dtype=dtype)
         )
-        phrase = read_phrase("bob", network.tokenizer, network.most_tokens)
+        phrase = read_phrase("bob", network.tokenizer)
         assert phrase is not None
         features = network.features([network.pixels(picture, 64, 128)])
         (found,) = network.detect(features, [join_phrases([phrase], network.tokenizer)])

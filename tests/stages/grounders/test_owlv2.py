@@ -20,8 +20,8 @@ transformers = pytest.importorskip("transformers")
 from riveg.images import ImageLoader  # noqa: E402
 from riveg.models.owlv2_network import Owlv2Network  # noqa: E402
 from riveg.models.torch_options import TorchOptions  # noqa: E402
-from riveg.protocols import BuildContext, Mention, Partly  # noqa: E402
-from riveg.stages.grounders.owlv2 import Owlv2, Owlv2Config  # noqa: E402
+from riveg.protocols import BuildContext, Grounder, Mention, Partly  # noqa: E402
+from riveg.stages.grounders.owlv2 import Owlv2Config  # noqa: E402
 from riveg.types import Issue  # noqa: E402
 
 SIZES = {
@@ -31,7 +31,7 @@ SIZES = {
     "three-rows": (3, 50),
     "narrow": (300, 2),
 }
-ALL = {"most_regions": 100, "box_threshold": 0.0, "overlap": 1.0}
+ALL = {"regions": "many", "top_k": 100, "box_threshold": 0.0, "overlap": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,13 @@ def loaded(folder: Path) -> Owlv2Network:
     return Owlv2Network(folder, TorchOptions(model="-", device="cpu"))
 
 
-def backend(folder: Path, pictures: Path, **fields: Any) -> Owlv2:
-    return Owlv2(ImageLoader([pictures]), loaded(folder), **{"box_threshold": 0.0, **fields})
+def build_on(network: Owlv2Network, pictures: Path, **fields: Any) -> Grounder:
+    config = Owlv2Config(model="-", device="cpu", **{"box_threshold": 0.0, **fields})
+    return config.build_on(network, BuildContext(images=ImageLoader([pictures])))
+
+
+def backend(folder: Path, pictures: Path, **fields: Any) -> Grounder:
+    return build_on(loaded(folder), pictures, **fields)
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
@@ -150,7 +155,7 @@ def test_pictures_are_seen_once_and_in_halves_where_memory_is_short(
     folder: Path, pictures: Path
 ) -> None:
     network = Watched(folder, TorchOptions(model="-", device="cpu"))
-    asking = Owlv2(ImageLoader([pictures]), network, box_threshold=0.0)
+    asking = build_on(network, pictures)
     right = asking.ground(many_mentions())
     assert network.seen == (5,)
     network.room = 2
