@@ -122,13 +122,15 @@ class GroundingDinoNetwork:
             self._given.maps, self._given.masks = maps, masks
             if self._proposals is not None:
                 self._proposals.padding = ~torch.cat([one.flatten(1) for one in masks], 1)
-            answer = self._network(
-                pixel_values=maps[0].new_zeros(len(prompts), 3, 1, 1),
-                input_ids=tokens.to(device),
-                attention_mask=mask.to(device),
-                token_type_ids=torch.zeros_like(tokens, device=device),
-            )
-            self._given.clear()
+            try:
+                answer = self._network(
+                    pixel_values=maps[0].new_zeros(len(prompts), 3, 1, 1),
+                    input_ids=tokens.to(device),
+                    attention_mask=mask.to(device),
+                    token_type_ids=torch.zeros_like(tokens, device=device),
+                )
+            finally:  # where memory is short, this batch's must be free for the next
+                self._given.clear()
         return detections_of(answer.logits, answer.pred_boxes, prompts)
 
 

@@ -128,10 +128,12 @@ class GroundingDinoPackageNetwork:
             self._queries.limit(sum(one.shape[-2] * one.shape[-1] for one in features[0]))
             self._tokens.prompts = prompts
             nothing = torch.zeros(len(prompts), 3, 1, 1, device=device)
-            answer = self._network(
-                NestedTensor(nothing, nothing[:, 0].bool()), captions=[""] * len(prompts)
-            )
-            self._given.maps = []
+            try:
+                answer = self._network(
+                    NestedTensor(nothing, nothing[:, 0].bool()), captions=[""] * len(prompts)
+                )
+            finally:  # where memory is short, this batch's must be free for the next
+                self._given.maps = []
         return detections_of(answer["pred_logits"], answer["pred_boxes"], prompts)
 
 

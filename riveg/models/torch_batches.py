@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+_SHORT_OF_MEMORY = ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
+"""What errors of a processor's allocator, of mps, and of CUDA's libraries say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
@@ -57,7 +60,7 @@ def in_batches(
         forward: One call of the network; as many answers as items, in order.
 
     Raises:
-        torch.OutOfMemoryError: If one item alone does not fit.
+        RuntimeError: As torch raises it, if one item alone does not fit.
     """
     work, noted, wanted = _name_of(forward), _noted.get(), size
     if noted is not None and work in noted:
@@ -82,6 +85,15 @@ def _name_of(forward: Any) -> str:
     return str(getattr(forward, "__qualname__", type(forward).__qualname__))
 
 
+def _is_shortage(error: Exception) -> bool:
+    """Only CUDA's allocator has an error of its own for it; others say so in words."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error) for words in _SHORT_OF_MEMORY
+    )
+
+
 def _tried(
     batch: Sequence[Item], forward: Callable[[Sequence[Item]], Sequence[Answer]]
 ) -> Sequence[Answer] | None:
@@ -89,8 +101,8 @@ def _tried(
 
     try:
         return forward(batch)
-    except torch.OutOfMemoryError:
-        if len(batch) == 1:
+    except RuntimeError as error:
+        if len(batch) == 1 or not _is_shortage(error):
             raise
     # Outside the except block: the exception holds on to the frames, and they to the memory.
     if torch.cuda.is_available():
