@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -38,6 +39,9 @@ T = TypeVar("T")
 
 _AHEAD = 48
 """Pictures that are prepared or being so before they are taken."""
+
+_PATIENCE_SECONDS = 60.0
+"""How long a worker may take for a picture; it is then prepared here."""
 
 _Task = tuple["Future[Any]", bytes]
 
@@ -134,7 +138,8 @@ class PreparedPictures(Generic[T]):
 
     def _settled(self, awaited: _Awaited) -> Prepared[T]:
         if awaited.found is None and not awaited.future.cancel():
-            awaited.found = awaited.future.result()
+            with contextlib.suppress(TimeoutError):
+                awaited.found = awaited.future.result(_PATIENCE_SECONDS)
         if awaited.found is None:
             awaited.found = prepared(self._images, awaited.image, self._prepare)
         return awaited.found
@@ -143,9 +148,10 @@ class PreparedPictures(Generic[T]):
         for awaited in self._sent:
             if awaited.image.path == image.path:
                 return awaited
-        if all(later.path != image.path for later in self._later):
+        # More are held at a time than was thought; but what is asked for again may be much later.
+        near = islice(self._later, self._most_ahead)
+        if all(later.path != image.path for later in near):
             return None
-        # More are held at a time than was thought.
         while self._send_next().image.path != image.path:
             pass
         return self._sent[-1]

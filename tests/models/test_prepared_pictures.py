@@ -20,6 +20,7 @@ from odd_pictures import SIDES, save_odd_pictures
 
 from riveg.errors import ImageFault
 from riveg.images import ImageLimits, ImageLoader
+from riveg.models import prepared_pictures
 from riveg.models.prepared_pictures import PreparedPictures
 from riveg.types import ImageRef
 
@@ -136,6 +137,27 @@ def test_killed_workers_are_done_without(images: ImageLoader) -> None:
         for _ in range(2):
             pictures.expect(REFERENCES[:6])
             assert all(same(pictures.take(one), alone.take(one)) for one in REFERENCES[:6])
+
+
+def test_what_a_worker_hangs_at_is_prepared_here(
+    images: ImageLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_pictures, "_PATIENCE_SECONDS", 0.2)
+    with prepared_by(images, 0) as alone, prepared_by(images, 1) as pictures:
+        wait_for_workers(pictures, 1)
+        os.kill(workers_of(os.getpid())[0], signal.SIGSTOP)
+        for _ in range(2):
+            pictures.expect(REFERENCES[:6])
+            time.sleep(0.2)  # the worker's thread has then begun with one, at the first time
+            assert all(same(pictures.take(one), alone.take(one)) for one in REFERENCES[:6])
+
+
+def test_what_is_asked_for_again_brings_nothing_of_much_later(images: ImageLoader) -> None:
+    many = [*[ImageRef("odd.png")] * 20, ImageRef("square.png")]
+    with prepared_by(images, 1, ahead=4) as pictures:
+        pictures.expect(many)
+        assert pictures.take(many[-1]).size == (64, 64)
+        assert len(pictures._sent) == 4
 
 
 def test_what_cannot_be_sent_is_prepared_here(images: ImageLoader) -> None:
