@@ -97,6 +97,14 @@ def main() -> None:
             raise
         _say(str(error))
         sys.exit(2)
+    except MemoryError:
+        if debug:
+            raise
+        _say(
+            "out of memory; end other programs or do less at once (batch_size), then give the "
+            "same command again"
+        )
+        sys.exit(2)
     except OSError as error:
         if debug:
             raise

@@ -114,6 +114,21 @@ def test_an_interrupted_command_promises_nothing(tmp_path: Path) -> None:
     assert said.strip() == "riveg: interrupted"
 
 
+def test_short_memory_is_one_line() -> None:
+    script = (
+        "import riveg.cli\n"
+        "def no_room(): raise MemoryError\n"
+        "riveg.cli.app = no_room\n"
+        "riveg.cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=False, text=True, cwd=ROOT
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("riveg: out of memory")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_picture_of_a_former_post_does_not_stay(tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = riveg("predict", "--text", "Eileen Collins", "--image", ASTRONAUT, "--out", out)
