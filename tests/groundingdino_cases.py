@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from riveg.errors import UserError
 from riveg.models.grounding_dino_prompts import Prompt, join_phrases, read_phrase
 from riveg.models.groundingdino_package_network import GroundingDinoPackageNetwork
 from riveg.models.torch_options import TorchOptions
-from riveg.protocols import Mention
+from riveg.protocols import Mention, Partly
 from riveg.stages.grounders.groundingdino import GroundingDinoPackageConfig
 from riveg.types import Region
 
@@ -160,6 +161,56 @@ def check_each_picture_is_encoded_once(files: TinyFiles, pictures: Path) -> None
     asking.ground(asked)
     hook.remove()
     assert sorted(seen) == [1, 1]
+
+
+def check_short_memory(files: TinyFiles, pictures: Path) -> None:
+    """Halves pictures and prompts, and gives the same answers."""
+    right = build(files, pictures, batch_size=8).ground(mentions(*SIDES))
+    network, seen, asked = loaded(files), [], []
+
+    def look(_: Any, given: Any) -> None:
+        seen.append(len(given[0]))
+        if seen[-1] > 1:
+            raise torch.OutOfMemoryError("pictures")
+
+    def ask(_: Any, given: Any) -> None:
+        asked.append(len(given[0].tensors))
+        if asked[-1] > 1:
+            raise torch.OutOfMemoryError("prompts")
+
+    hooks = [
+        network._encoder.register_forward_pre_hook(look),
+        network._network.register_forward_pre_hook(ask),
+    ]
+    asking = build(files, pictures, batch_size=8)
+    asking._network = network
+    # Two pictures of one size, so that there is something to halve.
+    (pictures / "again.png").write_bytes((pictures / "odd.png").read_bytes())
+    assert asking.ground(mentions(*SIDES)) == right
+    asking.ground(mentions("odd.png", "again.png"))
+    for hook in hooks:
+        hook.remove()
+    assert max(seen) > 1
+    assert max(asked) > 1
+    assert network._given.maps == []
+
+
+def check_long_phrases(files: TinyFiles, pictures: Path) -> None:
+    """Cut at a word, and said beside the answer."""
+    (mention,) = mentions("odd.png")[:1]
+    most = loaded(files).most_tokens
+    short, long = ("red dog " * count for count in ((most - 3) // 2, most))
+    fits, cut = (
+        build(files, pictures).ground(
+            [replace(mention, entity=replace(mention.entity, expression=text))]
+        )[0]
+        for text in (short, long)
+    )
+    assert isinstance(cut, Partly)
+    assert cut.issues[0].kind == "warning"
+    assert f"more than the {most} tokens" in cut.issues[0].message
+    if (most - 3) % 2 == 0:
+        assert cut.answer == fits
 
 
 def check_transformers(files: TinyFiles, pictures: Path) -> None:
@@ -319,6 +370,8 @@ def check_all(folder: Path) -> None:
     check_batches(files, pictures)
     check_prompts_of_a_batch(files, pictures)
     check_each_picture_is_encoded_once(files, pictures)
+    check_short_memory(files, pictures)
+    check_long_phrases(files, pictures)
     check_transformers(files, pictures)
     check_bfloat16(files, pictures)
     check_refusals(files, pictures)

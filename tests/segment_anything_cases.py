@@ -82,8 +82,9 @@ def check_equal_to_the_predictor(path: Path, images: ImageLoader) -> None:
     predictor = SamPredictor(network)
     own = build(path, images, boxes_at_once=1)
     empty = 0
-    for width, height in SIZES:
-        name, boxes = f"{width}x{height}.png", boxes_in(width, height)
+    named = [(f"{width}x{height}.png", (width, height)) for width, height in SIZES]
+    for name, sides in [*named, ("turned.jpg", (80, 50))]:
+        boxes = boxes_in(*sides)
         predictor.set_image(images.load(ImageRef(name)))
         (found,) = own.segment([box_mention(name, *boxes)])
         assert isinstance(found, tuple), found

@@ -20,16 +20,16 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from riveg.errors import UserError  # noqa: E402
-from riveg.images import ImageLoader  # noqa: E402
+from riveg.images import ImageLimits, ImageLoader  # noqa: E402
 from riveg.models.grounding_dino_kernels import spare_work  # noqa: E402
 from riveg.models.grounding_dino_network import GroundingDinoNetwork, phrase_owners  # noqa: E402
-from riveg.models.grounding_dino_prompts import join_phrases, read_phrase  # noqa: E402
+from riveg.models.grounding_dino_prompts import Prompt, join_phrases, read_phrase  # noqa: E402
 from riveg.models.torch_options import TorchOptions  # noqa: E402
 from riveg.protocols import BuildContext, Grounder, Mention, Partly  # noqa: E402
 from riveg.stages.grounders.grounding_dino import (  # noqa: E402
     GroundingDinoConfig,
 )
-from riveg.types import Issue, Region  # noqa: E402
+from riveg.types import ImageRef, Issue, Region  # noqa: E402
 
 KINDS = {
     "grounding-dino": "GroundingDinoForObjectDetection",
@@ -45,8 +45,9 @@ SIZES = {
     "flat": (64, 201),
     "three-rows": (3, 50),
     "one-row": (2, 400),
+    "one-column": (300, 1),
 }
-"""Height and width; the last two give fewer places than the network has queries."""
+"""Height and width; the last three give fewer places than the network has queries."""
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +71,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def images_of(pictures: Path) -> ImageLoader:
+    return ImageLoader([pictures], limits=ImageLimits(min_side=1))
+
+
 def build(folder: Path, pictures: Path, **fields: Any) -> Grounder:
     config = GroundingDinoConfig(model=str(folder), device="cpu", **{**EDGES, **fields})
-    return config.build(BuildContext(images=ImageLoader([pictures])))
+    return config.build(BuildContext(images=images_of(pictures)))
 
 
 def build_on(network: GroundingDinoNetwork, pictures: Path, **fields: Any) -> Grounder:
     config = GroundingDinoConfig(model="-", device="cpu", **{**SMALL, **fields})
-    return config.build_on(network, BuildContext(images=ImageLoader([pictures])))
+    return config.build_on(network, BuildContext(images=images_of(pictures)))
 
 
 @cache
@@ -117,6 +122,7 @@ def many_mentions() -> list[Mention]:
         *mentions("same", "bob", "a blue woman with hat, dog"),
         *mentions("flat", "ann - lee"),
         *mentions("one-row", "bob"),
+        *mentions("one-column", "dog"),
     ]
 
 
@@ -195,7 +201,7 @@ def test_shared_features_give_the_numbers_of_the_plain_network(
 def test_what_shares_a_batch_does_not_matter(kind: str, folders: dict[str, Path]) -> None:
     network = loaded(folders[kind])
     numbers = np.random.default_rng(2)
-    texts = ["bob", "a red man with dog", "ann lee", "stage", "oslo city", "dog"]
+    texts = ["bob", "a red man with dog", "ann lee", "stage", "oslo city", "dog", "ann"]
     phrases = [read_phrase(text, network.tokenizer) for text in texts]
     prompts = [join_phrases([phrase], network.tokenizer) for phrase in phrases if phrase]
     features = [
@@ -305,6 +311,23 @@ def test_a_batch_without_memory_is_halved(
     assert asking.ground(many_mentions()) == right
     assert {*watched.prompts} == {5, 2, 1}
     assert "out of memory with 5 items" in caplog.text
+
+
+def test_short_memory_keeps_no_maps(folders: dict[str, Path], pictures: Path) -> None:
+    network = loaded(folders["grounding-dino"])
+    picture = images_of(pictures).load(ImageRef("odd.png"))
+    features = network.features([network.pixels(picture, 64, 128)])
+    handle = network._network.model.decoder.register_forward_pre_hook(_no_room)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            network.detect(features, [Prompt((2, 5, 4, 3), ((1, 2),))])
+    finally:
+        handle.remove()
+    assert network._given.maps == network._given.masks == []
+
+
+def _no_room(*_: Any) -> None:
+    raise torch.OutOfMemoryError("no more")
 
 
 def test_a_phrase_that_is_too_long_is_cut_at_a_word_and_said(

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from riveg.images import ImageLoader  # noqa: E402
+from riveg.images import ImageLimits, ImageLoader  # noqa: E402
 from riveg.models.owlv2_network import Owlv2Network  # noqa: E402
 from riveg.models.torch_options import TorchOptions  # noqa: E402
 from riveg.protocols import BuildContext, Grounder, Mention, Partly  # noqa: E402
@@ -30,6 +30,7 @@ SIZES = {
     "flat": (64, 201),
     "three-rows": (3, 50),
     "narrow": (300, 2),
+    "one-column": (300, 1),
 }
 ALL = {"regions": "many", "top_k": 100, "box_threshold": 0.0, "overlap": 1.0}
 
@@ -58,9 +59,13 @@ def loaded(folder: Path) -> Owlv2Network:
     return Owlv2Network(folder, TorchOptions(model="-", device="cpu"))
 
 
+def images_of(pictures: Path) -> ImageLoader:
+    return ImageLoader([pictures], limits=ImageLimits(min_side=1))
+
+
 def build_on(network: Owlv2Network, pictures: Path, **fields: Any) -> Grounder:
     config = Owlv2Config(model="-", device="cpu", **{"box_threshold": 0.0, **fields})
-    return config.build_on(network, BuildContext(images=ImageLoader([pictures])))
+    return config.build_on(network, BuildContext(images=images_of(pictures)))
 
 
 def backend(folder: Path, pictures: Path, **fields: Any) -> Grounder:
@@ -86,10 +91,11 @@ def many_mentions() -> list[Mention]:
         *mentions("three-rows", "stage", "dog"),
         *mentions("flat", "oslo city", "bob"),
         *mentions("narrow", "dog"),
+        *mentions("one-column", "dog"),
     ]
 
 
-@pytest.mark.parametrize("name", ["odd", "tall", "flat"])
+@pytest.mark.parametrize("name", ["odd", "tall", "flat", "one-column"])
 def test_answers_are_those_of_the_library(name: str, folder: Path, pictures: Path) -> None:
     network = transformers.Owlv2ForObjectDetection.from_pretrained(folder).eval()
     processor = transformers.Owlv2Processor(
@@ -112,7 +118,8 @@ def test_answers_are_those_of_the_library(name: str, folder: Path, pictures: Pat
         inside = (sides[:, 2:] > sides[:, :2]).all(1)
         right = sorted(found["scores"].numpy()[inside], reverse=True)
         assert isinstance(answer, tuple)
-        assert len(answer) == len(right) > 5
+        assert len(answer) == len(right)
+        assert len(right) > 5 or min(image.size) == 1
         assert [region.score for region in answer] == pytest.approx(right, abs=6e-5)
         for region in answer:
             box = region.box
@@ -157,10 +164,10 @@ def test_pictures_are_seen_once_and_in_halves_where_memory_is_short(
     network = Watched(folder, TorchOptions(model="-", device="cpu"))
     asking = build_on(network, pictures)
     right = asking.ground(many_mentions())
-    assert network.seen == (5,)
+    assert network.seen == (6,)
     network.room = 2
     assert asking.ground(many_mentions()) == right
-    assert network.seen[1:] == (5, 2, 2, 1)
+    assert network.seen[1:] == (6, 3, 1, 1, 1, 1, 1, 1)
 
 
 def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder: Path, pictures: Path) -> None:
@@ -184,7 +191,7 @@ def test_built_from_a_configuration(folder: Path, pictures: Path) -> None:
     config = Owlv2Config(
         model=str(folder), device="cpu", box_threshold=0.0, regions="many", top_k=2, overlap=1.0
     )
-    built = config.build(BuildContext(images=ImageLoader([pictures])))
+    built = config.build(BuildContext(images=images_of(pictures)))
     (two,) = built.ground(mentions("odd", "bob"))
     (every,) = backend(folder, pictures, **ALL).ground(mentions("odd", "bob"))
     assert two == every[:2]  # type: ignore[index]
