@@ -110,6 +110,12 @@ class SystemConfig:
         """The language model that a step asks; ``None`` where it asks none."""
         return self.llm.get(str(getattr(step.config, LLM_FIELD, None)))
 
+    @property
+    def called(self) -> str:
+        """What commands call it: its name where riveg ships it, else its file."""
+        shipped = shipped_systems().get(self.name)
+        return self.name if shipped is not None and str(shipped) == self.file else self.file
+
     def until(self, stage: str | None) -> tuple[Step, ...]:
         """The steps up to and with ``stage``; all for ``None``.
 
@@ -380,12 +386,20 @@ class _SystemReader:
         self._artifacts.append(ArtifactValue(key, artifact.name, place, artifact.digest, number))
         return number
 
-    def _from_here(self, key: str, kind: type[BackendConfig], value: Any) -> Any:
+    def _from_here(self, key: str, kind: type[BaseModel], value: Any) -> Any:
         """Paths of an override start at the working folder, not at the file's."""
+        name = key.rpartition(".")[2]
+        field = kind.model_fields.get(name)
+        part = None if field is None else held_model(field.annotation)
+        if part is not None and isinstance(value, dict):
+            return {
+                below: self._from_here(f"{key}.{below}", part, one) for below, one in value.items()
+            }
         if self._document.override_of(key) is None:
             return value
-        field = kind.model_fields.get(key.partition(".")[2])
-        is_path = field is not None and _holds_path(field.annotation)
+        # What may also be an id of the hub is a path where something lies there.
+        is_there = name in getattr(kind, "places", ()) and _exists(value)
+        is_path = is_there or (field is not None and _holds_path(field.annotation))
         if isinstance(value, list):
             return [_absolute(item, is_path=is_path) for item in value]
         return _absolute(value, is_path=is_path)
@@ -449,6 +463,13 @@ def _holds_path(annotation: Any) -> bool:
 
 def _holds_number(annotation: Any) -> bool:
     return annotation in {int, float} or any(map(_holds_number, get_args(annotation)))
+
+
+def _exists(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(value) and Path(value).exists()
+    except (OSError, ValueError):  # too long for a path, or with a character that none can have
+        return False
 
 
 def _absolute(value: Any, *, is_path: bool) -> Any:

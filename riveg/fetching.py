@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from riveg.config import SystemConfig
+from riveg.config import Step, SystemConfig
 from riveg.endpoints import Endpoint
-from riveg.errors import MissingExtra, UserError
-from riveg.models.torch_loading import FETCHED, files_to_fetch, model_folder
+from riveg.errors import MissingExtra, MissingModel, UserError
+from riveg.models.torch_loading import (
+    FETCHED,
+    cache_name,
+    files_to_fetch,
+    model_file,
+    model_folder,
+)
 from riveg.models.torch_options import ModelFiles, TorchOptions
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -61,6 +67,41 @@ def system_models(config: SystemConfig) -> tuple[SystemModel, ...]:
             name = step.stage.name
             found += [_of_stage(name, files, config.base) for files in options.model_files()]
     return tuple(found)
+
+
+def require_models(config: SystemConfig, steps: Sequence[Step]) -> None:
+    """Makes sure, before a run, that every model its stages load from the hub's cache is there.
+
+    Raises:
+        MissingModel: With all that are not, and how to get them.
+    """
+    missing: list[str] = []
+    for step in steps:
+        options = step.config
+        if isinstance(options, TorchOptions):
+            missing += [
+                f"{step.stage.name}.{files.setting} {' '.join((files.model, *files.files[:1]))}"
+                for files in options.model_files()
+                if _is_missing(files, config.base)
+            ]
+    if missing:
+        raise MissingModel(
+            f"neither folders nor in the cache of the hub ({cache_name()}): {', '.join(missing)}; "
+            f"riveg fetch {config.called}, with the same --set, gets them"
+        )
+
+
+def _is_missing(files: ModelFiles, base: Path) -> bool:
+    try:
+        if files.files:
+            model_file(files, base)
+        else:
+            model_folder(files, base)
+    except MissingModel:
+        return True
+    except UserError:
+        return False  # something is there, and the stage says what is wrong with it
+    return False
 
 
 def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel]:

@@ -20,6 +20,7 @@ from riveg.config import Step, SystemConfig, load_config
 from riveg.conversation import Chat
 from riveg.errors import UserError
 from riveg.execution import DataSource, Run, RunReport
+from riveg.fetching import require_models
 from riveg.images import ImageLoader
 from riveg.pipeline import StageRunner, build_runner, require_packages
 from riveg.posts import as_source, make_sample, picture_on_disk
@@ -140,6 +141,7 @@ class System:
         for step in steps:
             require_packages(step)
         require_clients(self.config, steps)
+        require_models(self.config, steps)
         require_pictures(steps, source)
         with folder.lock():
             return self._run_locked(source, folder, steps, limit, retry_failed, progress)
@@ -271,6 +273,9 @@ class System:
             oracles = [step.stage.name for step in self.config.steps if step.config.oracle]
             if oracles:
                 raise UserError(f"{', '.join(oracles)}: reads gold, which a single post has not")
+            for step in self.config.steps:
+                require_packages(step)
+            require_models(self.config, self.config.steps)
             self._runners = tuple(self._runners_for(self._picture))
         return self._runners
 
@@ -284,7 +289,6 @@ class System:
             labels=self.config.labels,
         )
         for step in self.config.steps:
-            require_packages(step)
             yield build_runner(self.config, step, context, batch_size=1)
 
 

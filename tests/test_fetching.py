@@ -252,9 +252,9 @@ def test_of_a_checkpoint_the_files_that_are_named_are_fetched(folder: Path, hub:
     (folder / "points.yaml").write_text(POINTS)
     listed = riveg(folder, "fetch", "points.yaml", "--list", HF_HUB_OFFLINE="1")
     assert [" ".join(line.split()) for line in listed.stdout.splitlines()[1:]] == [
-        "ground tiny/writer weights/net.pth Apache-2.0 no no",
-        "ground tiny/writer config.json Apache-2.0 no no",
-        "segment tiny/writer weights/net.pth Apache-2.0 no no",
+        "ground tiny/writer weights/net.pth apache-2.0 no no",
+        "ground tiny/writer config.json apache-2.0 no no",
+        "segment tiny/writer weights/net.pth apache-2.0 no no",
     ]
     done = riveg(folder, "fetch", "points.yaml", "--to", "carried", HF_ENDPOINT=hub)
     assert done.returncode == 0, done.stderr

@@ -143,3 +143,24 @@ def test_its_model_is_one_of_the_system_s(tmp_path: Path) -> None:
     assert (recheck.used_by, recheck.setting) == ("ground", "recheck.model")
     assert (recheck.model, recheck.licence) == ("mine", "mit")
     assert recheck.folder == tmp_path / "mine"
+
+
+def test_a_model_that_was_carried_here_is_named_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "owner" / "name").mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    overrides = [f"ground.{key}=models/owner/name" for key in ("model", "recheck.model")] + [
+        "ground.revision=models"
+    ]
+    config = load_config(system(elsewhere), overrides)
+    here = str(tmp_path / "models" / "owner" / "name")
+    (step,) = [one for one in config.steps if one.stage.name == "ground"]
+    assert step.config.model == here
+    assert step.config.recheck.model == here
+    assert step.config.revision == "models"
+    assert [one.folder for one in system_models(config)] == [Path(here), Path(here)]
+    config = load_config(system(elsewhere), ["ground.model=owner/name"])
+    assert config.resolved()["ground"]["model"] == "owner/name", "of the hub"

@@ -302,8 +302,27 @@ def test_a_system_is_valid_where_its_models_are_not(
     assert riveg("validate", system).stdout.count("to run it") == 0
     stopped = elsewhere.tried("run", system, "--out", tmp_path / "run", "--until", "ground")
     assert stopped.returncode == 2
-    assert "riveg fetch" in stopped.stderr
-    assert len(stopped.stderr.splitlines()[-1]) < 400
+    told = stopped.stderr.splitlines()[-1]
+    assert f"riveg fetch {system}, with the same --set" in told
+    assert len(told) < 400
+
+
+def test_every_missing_model_is_told_at_once(riveg: Riveg, tmp_path: Path) -> None:
+    elsewhere = Riveg(tmp_path)
+    asked = ("--set", "segment=sam", "--set", "ground.recheck.matcher=itm")
+    post = ("predict", "--text", "Ada in Paris", "--system", "cpu")
+    for words in (("run", "cpu", "--out", tmp_path / "run"), post):
+        told = elsewhere.tried(*words, *asked).stderr.splitlines()[-1]
+        for one in (
+            "entail.model google/siglip2-base-patch16-224",
+            "ground.model IDEA-Research/grounding-dino-tiny",
+            "ground.recheck.model Salesforce/blip-itm-base-coco",
+            "segment.model facebook/sam-vit-huge",
+        ):
+            assert one in told
+    assert not (tmp_path / "run").exists()
+    told = elsewhere("validate", "cpu", *asked).stdout
+    assert f"riveg fetch cpu {' '.join(asked)}" in told, "which gets these, and not the usual ones"
 
 
 @pytest.mark.parametrize("system", ["riveg", "cpu", "grounded-sam"])

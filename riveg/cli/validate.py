@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,8 @@ def validate(
             console.print(f"to run it, {name} needs {package}: {command}", markup=False)
     if to_fetch:
         stages = ", ".join(to_fetch)
-        told = f"to run it, {stages} need models that are not here: riveg fetch {system}"
+        words = [system, *(word for one in overrides for word in ("--set", one))]
+        told = f"to run it, models are not here of {stages}: riveg fetch {shlex.join(words)}"
         console.print(plain(told), soft_wrap=True)
 
 

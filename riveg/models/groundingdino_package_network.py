@@ -30,7 +30,13 @@ from riveg.models.grounding_dino_network import (
 )
 from riveg.models.grounding_dino_prompts import Prompt
 from riveg.models.groundingdino_configuration import read_configuration
-from riveg.models.torch_loading import OF_OTHER_CONTENT, autocast, load_processor, place
+from riveg.models.torch_loading import (
+    OF_OTHER_CONTENT,
+    autocast,
+    load_processor,
+    place,
+    read_checkpoint,
+)
 from riveg.models.torch_options import TorchOptions
 
 if TYPE_CHECKING:
@@ -219,15 +225,16 @@ class TextEncoder(nn.Module):
 
 def _fill(network: Any, checkpoint: Path) -> None:
     """Loads weights; all of the network's and no others."""
+    held = read_checkpoint(checkpoint, "checkpoint of GroundingDINO")
     try:
-        held = torch.load(checkpoint, map_location="cpu", weights_only=True)
         weights = held.get("model", held)
         weights = {name.removeprefix("module."): value for name, value in weights.items()}
         missing, more = network.load_state_dict(weights, strict=False)
     except OF_OTHER_CONTENT as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"{checkpoint}: is no checkpoint of GroundingDINO of this architecture: {reason}"
+            f"{checkpoint}: is no checkpoint of GroundingDINO of this architecture: "
+            f"{type(error).__name__}: {reason}"
         ) from error
     more = [name for name in more if not name.startswith(_NOT_USED)]
     if missing or more:

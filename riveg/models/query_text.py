@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from riveg.registry import suggest
 from riveg.types import WARNING, Entity, Issue
@@ -17,16 +17,28 @@ _FIELDS = ("mention", "label", "expression", "description")
 
 
 def _known_fields(template: str) -> str:
-    fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
-    for field in fields:
+    fields = []
+    for _, field, form, conversion in Formatter().parse(template):
+        if field is None:
+            continue
         if field not in _FIELDS:
             raise ValueError(f"no field {field!r}; {suggest(field, _FIELDS)}")
+        if form or conversion:
+            raise ValueError(f"write {{{field}}}, with nothing behind the name")
+        fields.append(field)
     if not fields:
         raise ValueError("it has to hold {expression}, {mention}, {description} or {label}")
     return template
 
 
-QueryTemplate = Annotated[str, AfterValidator(_known_fields)]
+def _unquoted(value: Any) -> Any:
+    """``{mention}`` alone, which YAML takes for a mapping where it is not in quotes."""
+    if isinstance(value, Mapping) and len(value) == 1 and None in value.values():
+        return f"{{{next(iter(value))}}}"
+    return value
+
+
+QueryTemplate = Annotated[str, BeforeValidator(_unquoted), AfterValidator(_known_fields)]
 """A text with ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``."""
 
 

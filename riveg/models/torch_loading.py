@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ OF_OTHER_CONTENT = (
     *(LookupError, TypeError, ValueError, AttributeError),
 )
 """What reading a ``.pth`` file raises where it holds no checkpoint, or another network's."""
+_UNUSABLE = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, ImportError)
+"""What transformers raises of files that are damaged or another model's, or of a wrong option."""
 _SHAPING = ("*.safetensors", "*.json", "*.txt", "*.model")
 """Files of a model folder that shape its answers."""
 
@@ -162,11 +165,12 @@ def _not_here(wanted: ModelFiles) -> str:
     name = f"{wanted.model} ({wanted.files[0]})" if wanted.files else wanted.model
     return (
         f"{wanted.setting} {name}: neither a folder nor in the cache of the hub "
-        f"({_cache_name()}); `riveg fetch SYSTEM` gets a system's models, --list shows them"
+        f"({cache_name()}); `riveg fetch SYSTEM` gets a system's models, --list shows them"
     )
 
 
-def _cache_name() -> str:
+def cache_name() -> str:
+    """Where the hub's cache is, for messages."""
     return os.environ.get("HF_HOME", "~/.cache/huggingface")
 
 
@@ -183,6 +187,8 @@ def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> A
         UserError: If the files are no such model, lack some of its weights, or hold no safetensors.
     """
     torch = import_torch()
+    from safetensors import SafetensorError
+
     placement = place(options.device, options.dtype)
     if options.attention != "auto":
         more["attn_implementation"] = options.attention
@@ -197,9 +203,8 @@ def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> A
                 output_loading_info=True,
                 **more,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}") from error
+    except (*_UNUSABLE, SafetensorError) as error:
+        raise _not_loaded(folder, kind, error) from error
     missing = sorted(loaded["missing_keys"])
     if missing:
         # The library would fill them with random numbers and only log it.
@@ -240,9 +245,35 @@ def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
             return kind.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, **more
             )
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}") from error
+    except _UNUSABLE as error:
+        raise _not_loaded(folder, kind, error) from error
+
+
+def _not_loaded(folder: Path, kind: Any, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:300]
+    return UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}")
+
+
+def read_checkpoint(path: Path, what: str) -> Any:
+    """What a ``.pth`` file holds: numbers and their names, for what else is in it is not read.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message.
+
+    Raises:
+        UserError: If it is damaged, or holds anything else.
+    """
+    torch = import_torch()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OF_OTHER_CONTENT as error:
+        # The library's own words are to read it without safety.
+        raise UserError(
+            f"{path}: is no {what}: it is damaged, or holds more than weights, which is not read"
+        ) from error
 
 
 def model_contents(options: TorchOptions, base: Path) -> Mapping[str, str]:

@@ -43,6 +43,8 @@ class TorchOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     immaterial: ClassVar[frozenset[str]] = frozenset({"batch_size", "workers"})
+    places: ClassVar[frozenset[str]] = frozenset({"model"})
+    """Fields that may name a file or folder, or else something of the hub."""
 
     model: str = Field(min_length=1)
     revision: str | None = None

@@ -41,11 +41,25 @@ class Holder(BaseModel):
         ("{}", "no field"),
         ("a picture", "it has to hold"),
         ("{mention", "expected '}'"),
+        ("{mention:d}", "write {mention}"),
+        ("{mention!r}", "write {mention}"),
+        ("{mention:>999999999}", "write {mention}"),
     ],
 )
 def test_templates_are_checked_before_anything_is_loaded(template: str, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Holder(query=template)
+
+
+def test_a_field_alone_needs_no_quotes_in_yaml() -> None:
+    read = {"mention": None}  # what YAML makes of {mention}
+    assert Holder.model_validate({"query": read}).query == "{mention}"
+
+
+@pytest.mark.parametrize("value", [{}, {"mention": "x"}, {"mention": None, "label": None}, None])
+def test_nothing_else_is_taken_for_a_template(value: object) -> None:
+    with pytest.raises(ValidationError, match="valid string"):
+        Holder.model_validate({"query": value})
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ class GroundingDinoPackageConfig(GroundingDinoConfig):
     summary: ClassVar[str] = "GroundingDINO in its own package (groundingdino-py, official .pth)"
     extra: ClassVar[str | None] = "groundingdino"
     packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "transformers", "groundingdino")
+    places: ClassVar[frozenset[str]] = frozenset({"model", "text_encoder", "architecture"})
 
     model: str = Field(default="ShilongLiu/GroundingDINO", min_length=1)
     checkpoint: str = Field(default="groundingdino_swint_ogc.pth", min_length=1)

@@ -21,7 +21,13 @@ from pydantic import Field
 from riveg.errors import UserError
 from riveg.models.picture_worker import Prepared
 from riveg.models.prompted_masks import Prompt, PromptedSegmenter, PromptOptions, shrunk_size
-from riveg.models.torch_loading import OF_OTHER_CONTENT, model_file, place, worker_count
+from riveg.models.torch_loading import (
+    OF_OTHER_CONTENT,
+    model_file,
+    place,
+    read_checkpoint,
+    worker_count,
+)
 from riveg.models.torch_options import ModelFiles
 from riveg.protocols import BackendConfig, BuildContext
 from riveg.resources import file_digest
@@ -95,15 +101,15 @@ def read_network(path: Path) -> Any:
     Raises:
         UserError: If the file is no such checkpoint.
     """
-    import torch
-
+    weights = read_checkpoint(path, "checkpoint of Segment Anything")
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
         network = _empty_network(weights)
         network.load_state_dict(weights)
     except OF_OTHER_CONTENT as error:
         reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{path}: is no checkpoint of Segment Anything: {reason}") from error
+        raise UserError(
+            f"{path}: is no checkpoint of Segment Anything: {type(error).__name__}: {reason}"
+        ) from error
     return network.eval()
 
 
