@@ -68,6 +68,16 @@ def read_preparation(folder: Path, usual: Preparation = Preparation()) -> Prepar
     Raises:
         UserError: If the file asks for something else than a bilinear resize and normalising.
     """
+    try:
+        return _read(folder, usual)
+    except (AttributeError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{folder}: its processor's file does not say how pictures are prepared: {reason}"
+        ) from error
+
+
+def _read(folder: Path, usual: Preparation) -> Preparation:
     said = _said(folder)
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if said.get(step) is False:

@@ -12,6 +12,7 @@ from tiny_siglip import save_siglip
 
 from riveg.errors import UserError
 from riveg.models.siglip_matcher import load_siglip_matcher
+from riveg.models.square_pictures import read_preparation
 from riveg.models.torch_loading import load_model, load_processor, read_checkpoint
 from riveg.models.torch_options import TorchOptions
 
@@ -44,6 +45,17 @@ def test_files_with_something_else(folder: Path, name: str, content: str) -> Non
     (folder / name).write_text(content)
     with suppress(UserError):  # some of it has its usual values
         load_siglip_matcher(folder, options(folder))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "5", '{"image_processor": 5}', '{"image_mean": 5}']
+    + [f'{{"image_mean": [0, 0, 0], {more}}}' for more in ('"size": 5', '"resample": [2]')],
+)
+def test_a_preparation_of_another_form(tmp_path: Path, content: str) -> None:
+    (tmp_path / "processor_config.json").write_text(content)
+    with pytest.raises(UserError, match=str(tmp_path)):
+        read_preparation(tmp_path)
 
 
 def test_attention_that_is_not_installed(folder: Path) -> None:
