@@ -227,7 +227,7 @@ def hub(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_only_safe_files_are_fetched_and_found_again(folder: Path, hub: str) -> None:
     done = riveg(folder, "fetch", "three.yaml", HF_ENDPOINT=hub)
     assert done.returncode == 0, done.stderr
-    assert "llm.main: tiny/writer, 9 B, in " in done.stdout
+    assert "llm.main: tiny/writer, mit, 9 B, in " in done.stdout
     snapshot = Path(done.stdout.strip().rpartition(", in ")[2])
     assert {path.name for path in snapshot.rglob("*")} == {"config.json", "model.safetensors"}
     listed = riveg(folder, "fetch", "three.yaml", "--list", HF_HUB_OFFLINE="1")
@@ -258,8 +258,8 @@ def test_of_a_checkpoint_the_files_that_are_named_are_fetched(folder: Path, hub:
     ]
     done = riveg(folder, "fetch", "points.yaml", "--to", "carried", HF_ENDPOINT=hub)
     assert done.returncode == 0, done.stderr
-    assert "ground: tiny/writer, 12 B, in " in done.stdout
-    assert "ground: tiny/writer, 2 B, in " in done.stdout
+    assert "ground: tiny/writer, apache-2.0, 12 B, in " in done.stdout
+    assert "ground: tiny/writer, apache-2.0, 2 B, in " in done.stdout
     assert "--set ground.text_encoder=" in done.stdout
     carried = folder / "carried" / "tiny" / "writer"
     assert (carried / "weights" / "net.pth").read_bytes() == b"a checkpoint"

@@ -87,6 +87,8 @@ def test_one_value_of_it_can_be_set(tmp_path: Path) -> None:
         ("ground.recheck.query=a {name}", "no field 'name'"),
         ("ground.recheck.workers=2", "a re-check has no workers"),
         ("ground.top_k.x=1", "valid integer"),
+        ("ground.workers=-1", "auto or a number of processes"),
+        ("ground.device=gpu", "cuda or cuda:N"),
         ("ground.recheck.threshold.x=1", "STAGE.KEY.KEY=VALUE"),
         ("run.batch_size.x=1", "STAGE.KEY=VALUE"),
         ("ground.recheck.threshold=@gone", "no artifact"),

@@ -36,7 +36,9 @@ def fetch(
         print_models(models)
         return
     for one in fetch_models(config, to):
-        told = f"{one.model.used_by}: {one.model.model}, {_size(one.size)}, in {one.folder}"
+        licence = one.model.licence or "licence not said"
+        size = _size(one.size)
+        told = f"{one.model.used_by}: {one.model.model}, {licence}, {size}, in {one.folder}"
         console.print(plain(told), soft_wrap=True)
         if to is not None:
             told = (

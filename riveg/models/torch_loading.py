@@ -54,6 +54,8 @@ def place(device: str, dtype: str) -> Placement:
     name = _best_device(torch) if device == "auto" else device
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device: {name}: torch sees no CUDA device; say cpu or auto")
+    if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+        raise UserError(f"device: {name}: torch sees {torch.cuda.device_count()}, from cuda:0 on")
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError("device: mps: torch sees no such device; say cpu or auto")
     if dtype == "auto":

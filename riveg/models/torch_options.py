@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-Device = str
+
+def _known_device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ValueError("it has to be auto, cpu, mps, cuda or cuda:N")
+    return name
+
+
+def _known_count(value: Any) -> Any:
+    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        raise ValueError("it has to be auto or a number of processes, 0 for none")
+    return value
+
+
+Device = Annotated[str, AfterValidator(_known_device)]
+Workers = Annotated[int | Literal["auto"], BeforeValidator(_known_count)]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 
@@ -50,12 +65,12 @@ class TorchOptions(BaseModel):
     revision: str | None = None
     licence: str | None = None
     gated: bool = False
-    device: Device = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: Device = "auto"
     dtype: DType = "auto"
     attention: Attention = "auto"
     compile: bool = False
     batch_size: int = Field(default=8, ge=1)
-    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    workers: Workers = "auto"
 
     def own_files(self) -> tuple[ModelFiles, ...]:
         """What the fields themselves name."""
