@@ -56,3 +56,17 @@ def test_what_does_not_fit_alone_is_raised(name: str) -> None:
 
     with pytest.raises(type(SHORTAGES[name])):
         list(in_batches(range(2), 8, fail))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_real_shortage_on_a_gpu_halves_the_batch() -> None:
+    share = torch.cuda.mem_get_info()[0] // 3
+
+    def held(batch: Sequence[int]) -> Sequence[int]:
+        memory = torch.empty(len(batch) * share, dtype=torch.uint8, device="cuda")
+        return [memory.numel() // len(batch)] * len(batch)
+
+    with shortages_noted() as noted:
+        assert list(in_batches(range(8), 8, held)) == [share] * 8
+    assert [*noted.values()] == [Shortage(wanted=8, fitted=2)]
