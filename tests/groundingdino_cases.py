@@ -183,7 +183,7 @@ def check_short_memory(files: TinyFiles, pictures: Path) -> None:
         network._network.register_forward_pre_hook(ask),
     ]
     asking = build(files, pictures, batch_size=8)
-    asking._network = network
+    asking._finder._network = network
     # Two pictures of one size, so that there is something to halve.
     (pictures / "again.png").write_bytes((pictures / "odd.png").read_bytes())
     assert asking.ground(mentions(*SIDES)) == right
