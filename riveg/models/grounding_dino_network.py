@@ -97,14 +97,16 @@ class GroundingDinoNetwork:
             model.encoder_output_class_embed = self._proposals
         _UnpaddedReferences(model.decoder)
         spare_work(network)
-        self._network = torch.compile(network) if options.compile else network
-        self._encode = torch.compile(self._encoder) if options.compile else self._encoder
+        self._network = network
+        if options.compile:
+            # The other half would be compiled anew for every number and length of prompts.
+            self._encoder.compile()
 
     def features(self, pixels: Sequence[Tensor]) -> list[Features]:
         """What the network sees in pictures that all have the same sides."""
         values = torch.stack(list(pixels)).to(self._placement.device)
         with torch.inference_mode(), autocast(self._placement):
-            maps = self._encode(values)
+            maps = self._encoder(values)
         # Copies, so that one picture kept does not keep its whole batch.
         return [tuple(one[row].clone() for one in maps) for row in range(len(pixels))]
 

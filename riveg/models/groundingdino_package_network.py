@@ -97,7 +97,6 @@ class GroundingDinoPackageNetwork:
         self._network = network
         if options.compile:
             self._encoder.compile()
-            network.compile()
 
     def features(self, pixels: Sequence[Tensor]) -> list[Features]:
         """What the network sees in pictures that all have the same sides."""
