@@ -20,9 +20,8 @@ from torch import Tensor
 
 from riveg.errors import UserError
 from riveg.models.picture_tensors import pixel_values
-from riveg.models.torch_loading import load_processor
+from riveg.models.torch_loading import load_model, load_processor
 from riveg.models.torch_options import TorchOptions
-from riveg.models.torch_parts import load_in_parts
 
 _BINS = 1000
 TASKS = {
@@ -58,7 +57,7 @@ class Florence2Network:
         import transformers
 
         kind = transformers.Florence2ForConditionalGeneration
-        self._network = load_in_parts(kind, folder, options, ("model.vision_tower",))
+        self._network = load_model(kind, folder, options, ("model.vision_tower",))
         self._processor = load_processor(transformers.Florence2Processor, folder)
         self.pixels: Callable[[NDArray[np.uint8]], Tensor] = partial(
             pixel_values, self._processor.image_processor

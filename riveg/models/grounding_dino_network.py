@@ -73,7 +73,7 @@ class GroundingDinoNetwork:
     def __init__(self, folder: Path, options: TorchOptions) -> None:
         import transformers
 
-        whole = options.model_copy(update={"dtype": "float32", "compile": False})
+        whole = options.model_copy(update={"dtype": "float32"})
         network = load_model(getattr(transformers, _kind(folder)), folder, whole)
         self._placement = place(options.device, options.dtype)
         processor = load_processor(transformers.GroundingDinoImageProcessorPil, folder)

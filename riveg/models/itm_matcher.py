@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riveg.models.query_text import Cut, cut_to_fit
 from riveg.models.text_matching import Pair
 from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import load_processor
+from riveg.models.torch_loading import load_model, load_processor
 from riveg.models.torch_options import TorchOptions
-from riveg.models.torch_parts import load_in_parts
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +26,7 @@ def load_itm_matcher(folder: Path, options: TorchOptions) -> ItmMatcher:
     from transformers import AutoTokenizer, BlipForImageTextRetrieval, BlipImageProcessorPil
 
     return ItmMatcher(
-        load_in_parts(BlipForImageTextRetrieval, folder, options, ("vision_model", "text_encoder")),
+        load_model(BlipForImageTextRetrieval, folder, options, ("vision_model", "text_encoder")),
         load_processor(AutoTokenizer, folder),
         load_processor(BlipImageProcessorPil, folder),
         batch_size=options.batch_size,
@@ -58,10 +56,6 @@ class ItmMatcher:
         self._tokenizer = tokenizer
         self._batch_size = batch_size
 
-    def cut(self, text: str) -> Cut:
-        """As much of a text as is read."""
-        return cut_to_fit(text, self.most_tokens, self._count)
-
     def probabilities(
         self, pictures: Sequence[PictureTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
@@ -69,7 +63,7 @@ class ItmMatcher:
         import torch
 
         distinct = list(dict.fromkeys(pairs))
-        counts = {text: self._count(text) for text in {pair.text for pair in pairs}}
+        counts = {text: self.count(text) for text in {pair.text for pair in pairs}}
         # Texts of one length together, so that little is padded; the answers do not depend on it.
         distinct.sort(key=lambda pair: counts[pair.text])
         with torch.inference_mode():
@@ -115,5 +109,6 @@ class ItmMatcher:
         fits: list[float] = logits.softmax(dim=-1)[:, 1].tolist()
         return fits
 
-    def _count(self, text: str) -> int:
+    def count(self, text: str) -> int:
+        """Tokens of a text, special ones included."""
         return len(self._tokenizer(text, verbose=False)["input_ids"])

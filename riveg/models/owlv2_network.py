@@ -44,10 +44,9 @@ class Owlv2Network:
     def __init__(self, folder: Path, options: TorchOptions) -> None:
         import transformers
 
-        whole = options.model_copy(update={"dtype": "float32", "compile": False})
-        self._network = load_model(transformers.Owlv2ForObjectDetection, folder, whole)
-        if options.compile:
-            self._network.owlv2.vision_model.compile()
+        whole = options.model_copy(update={"dtype": "float32"})
+        kind = transformers.Owlv2ForObjectDetection
+        self._network = load_model(kind, folder, whole, ("owlv2.vision_model",))
         self._placement = place(options.device, options.dtype)
         self._tokenizer = load_processor(transformers.AutoTokenizer, folder)
         sides = self._network.config.vision_config.image_size

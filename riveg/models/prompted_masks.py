@@ -17,9 +17,8 @@ from riveg.models.prepared_pictures import PreparedPictures
 from riveg.models.query_text import Cut
 from riveg.models.text_reader import TextReader
 from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import place
+from riveg.models.torch_loading import load_model, place
 from riveg.models.torch_options import TorchOptions
-from riveg.models.torch_parts import load_in_parts
 from riveg.protocols import Mention, Partly, PictureSource
 from riveg.types import WARNING, Box, ImageRef, Issue, Mask
 
@@ -208,6 +207,6 @@ def load_mask_network(
         UserError: If the files are no such model, or hold no safetensors.
     """
     plain = options.model_copy(update={"dtype": "float32"})
-    network = load_in_parts(kind, folder, plain, ("vision_encoder",))
+    network = load_model(kind, folder, plain, ("vision_encoder",))
     network.get_submodule(encoder).to(place(options.device, options.dtype).dtype)
     return network

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 
 from riveg.registry import suggest
-from riveg.types import WARNING, Entity, Issue
+from riveg.types import Entity
 
 _FIELDS = ("mention", "label", "expression", "description")
 
@@ -92,20 +92,3 @@ def _longest(parts: Sequence[str], joint: str, most: int, count: Callable[[str],
     lengths = range(1, len(parts) + 1)
     kept = bisect_right(lengths, most, key=lambda length: count(joint.join(parts[:length])))
     return joint.join(parts[:kept])
-
-
-def cut_texts(
-    template: str, entities: Sequence[Entity], cut: Callable[[str], Cut]
-) -> Sequence[Cut]:
-    """A template filled for each entity and cut to what a model reads; each text once."""
-    texts = [query_text(template, entity) for entity in entities]
-    found = {text: cut(text) for text in dict.fromkeys(texts)}
-    return [found[text] for text in texts]
-
-
-def cut_warning(
-    stage: str, entity_id: str, cut: Cut, most: int, *, what: str = "the text"
-) -> Issue:
-    """What is said beside the answer about a text that was cut to ``most`` tokens."""
-    message = f"{what} has more than the {most} tokens that are read; cut to {cut.text!r}"
-    return Issue(stage, entity_id, WARNING, message)

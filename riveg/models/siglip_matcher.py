@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riveg.errors import UserError
-from riveg.models.query_text import Cut, cut_to_fit
 from riveg.models.text_matching import Pair
 from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import load_processor
+from riveg.models.torch_loading import load_model, load_processor
 from riveg.models.torch_options import TorchOptions
-from riveg.models.torch_parts import load_in_parts
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +33,7 @@ def load_siglip_matcher(folder: Path, options: TorchOptions) -> SiglipMatcher:
     if kind not in {"siglip", "siglip2"}:
         raise UserError(f"{folder}: expected a model of type siglip or siglip2, found {kind}")
     name = kind.capitalize()
-    network = load_in_parts(
+    network = load_model(
         getattr(transformers, f"{name}Model"), folder, options, ("vision_model", "text_model")
     )
     processor = load_processor(getattr(transformers, f"{name}ImageProcessorPil"), folder)
@@ -70,10 +68,6 @@ class SiglipMatcher:
         self._network = network
         self._tokenizer = tokenizer
         self._batch_size = batch_size
-
-    def cut(self, text: str) -> Cut:
-        """As much of a text as is read."""
-        return cut_to_fit(text, self.most_tokens, self._count)
 
     def probabilities(
         self, pictures: Sequence[PictureTensors], pairs: Sequence[Pair]
@@ -112,7 +106,8 @@ class SiglipMatcher:
         ).to(self._network.device)
         return _directions(self._network.text_model(input_ids=words["input_ids"]).pooler_output)
 
-    def _count(self, text: str) -> int:
+    def count(self, text: str) -> int:
+        """Tokens of a text, special ones included."""
         return len(self._tokenizer(text.lower(), verbose=False)["input_ids"])
 
 

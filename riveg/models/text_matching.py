@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from riveg.models.query_text import Cut
 from riveg.models.torch_options import TorchOptions
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ class TextMatcher(Protocol):
     most_tokens: int
     """Tokens of a text that are read."""
 
-    def cut(self, text: str) -> Cut:
-        """As much of a text as is read."""
+    def count(self, text: str) -> int:
+        """Tokens of a text, special ones included."""
 
     def probabilities(
         self, pictures: Sequence[PictureTensors], pairs: Sequence[Pair]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from riveg.models.query_text import Cut, cut_texts, cut_to_fit, cut_warning
-from riveg.types import Entity, Issue
+from riveg.models.query_text import Cut, cut_to_fit, query_text
+from riveg.types import WARNING, Entity, Issue
 
 
 class TextReader:
@@ -35,14 +35,20 @@ class TextReader:
         self._what = what
 
     def read(self, entities: Sequence[Entity]) -> Sequence[Cut]:
-        """Each entity's text, or as much of it as is read."""
-        return cut_texts(self._template, entities, self._cut)
+        """Each entity's text, or as much of it as is read; a text is cut once."""
+        texts = [query_text(self._template, entity) for entity in entities]
+        found = {text: self._cut(text) for text in dict.fromkeys(texts)}
+        return [found[text] for text in texts]
 
     def warnings(self, stage: str, entity: Entity, cut: Cut) -> tuple[Issue, ...]:
         """One where the text was cut."""
         if not cut.was_cut:
             return ()
-        return (cut_warning(stage, entity.id, cut, self._most_tokens, what=self._what),)
+        message = (
+            f"{self._what} has more than the {self._most_tokens} tokens that are read; "
+            f"cut to {cut.text!r}"
+        )
+        return (Issue(stage, entity.id, WARNING, message),)
 
     def _cut(self, text: str) -> Cut:
         return cut_to_fit(self._clean(text), self._most_tokens, self._count)

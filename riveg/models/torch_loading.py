@@ -176,24 +176,25 @@ def cache_name() -> str:
     return os.environ.get("HF_HOME", "~/.cache/huggingface")
 
 
-def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> Any:
+def load_model(
+    kind: Any, folder: Path, options: TorchOptions, compiled: tuple[str, ...] = ()
+) -> Any:
     """A transformers network in evaluation mode on its device.
 
     Args:
         kind: Its class, with ``from_pretrained``.
         folder: Its files.
         options: Device, number type, attention, compilation.
-        **more: Further arguments of ``from_pretrained``.
+        compiled: Names of modules in the network that compilation concerns: those that are called
+            on their own, where the whole is not.
 
     Raises:
         UserError: If the files are no such model, lack some of its weights, or hold no safetensors.
     """
-    torch = import_torch()
+    placement = place(options.device, options.dtype)
     from safetensors import SafetensorError
 
-    placement = place(options.device, options.dtype)
-    if options.attention != "auto":
-        more["attn_implementation"] = options.attention
+    attention = {} if options.attention == "auto" else {"attn_implementation": options.attention}
     try:
         with _silence():
             network, loaded = kind.from_pretrained(
@@ -203,7 +204,7 @@ def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> A
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                **more,
+                **attention,
             )
     except (*_UNUSABLE, SafetensorError) as error:
         raise _not_loaded(folder, kind, error) from error
@@ -214,7 +215,9 @@ def load_model(kind: Any, folder: Path, options: TorchOptions, **more: Any) -> A
             f"{folder}: lacks {len(missing)} weights of a {kind.__name__}, for example {missing[0]}"
         )
     network = network.to(placement.device).eval()
-    return torch.compile(network) if options.compile else network
+    for part in compiled if options.compile else ():
+        network.get_submodule(part).compile()
+    return network
 
 
 @contextmanager

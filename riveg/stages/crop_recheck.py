@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from riveg.errors import ImageFault
 from riveg.formats.masks import whole_edges
 from riveg.models.picture_tensors import picture_tensors
-from riveg.models.query_text import Cut, QueryTemplate, cut_texts, cut_warning
+from riveg.models.query_text import Cut, QueryTemplate
 from riveg.models.text_matching import (
     USUAL,
     MatcherName,
@@ -32,6 +32,7 @@ from riveg.models.text_matching import (
     four_digits,
     load_matcher,
 )
+from riveg.models.text_reader import TextReader
 from riveg.models.torch_loading import model_contents, model_folder
 from riveg.models.torch_options import TorchOptions
 from riveg.protocols import BuildContext, Grounder, Mention, Partly, PictureSource
@@ -174,7 +175,9 @@ class RecheckedGrounder:
         self._images = images
         self._matcher = matcher
         self._source = source
-        self._query = query
+        self._reader = TextReader(
+            query, matcher.most_tokens, matcher.count, what="the re-check's text"
+        )
         self._threshold = threshold
         self._margin = margin
         self._order = order
@@ -184,7 +187,7 @@ class RecheckedGrounder:
         """The regions of each mention whose crop fits, best first; ``()`` where none does."""
         answers = self._grounder.ground(mentions)
         found = [_regions(answer) for answer in answers]
-        texts = cut_texts(self._query, [mention.entity for mention in mentions], self._matcher.cut)
+        texts = self._reader.read([mention.entity for mention in mentions])
         crops = self._crops(mentions, found)
         pairs = [
             [Pair(place, cut.text) for place in crops.places_of(mention, regions)]
@@ -233,9 +236,7 @@ class RecheckedGrounder:
             return Issue("ground", entity_id, "no-number", "the re-check gave no probability")
         kept = self._kept(regions, scores)
         issues = answer.issues if isinstance(answer, Partly) else ()
-        if text.was_cut:
-            most, what = self._matcher.most_tokens, "the re-check's text"
-            issues += (cut_warning("ground", entity_id, text, most, what=what),)
+        issues += self._reader.warnings("ground", mention.entity, text)
         return Partly(kept, issues) if issues else kept
 
     def _kept(self, regions: Sequence[Region], scores: Sequence[float]) -> tuple[Region, ...]:

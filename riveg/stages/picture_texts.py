@@ -5,16 +5,66 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
 
 from riveg.errors import ImageFault
 from riveg.models.picture_tensors import picture_tensors
 from riveg.models.prepared_pictures import PreparedPictures
-from riveg.models.query_text import Cut, cut_texts, cut_warning
-from riveg.models.text_matching import Pair, TextMatcher, four_digits
-from riveg.protocols import Mention, Partly, PictureSource
+from riveg.models.query_text import Cut, QueryTemplate
+from riveg.models.text_matching import (
+    MatcherName,
+    Pair,
+    TextMatcher,
+    four_digits,
+    load_matcher,
+)
+from riveg.models.text_reader import TextReader
+from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
+from riveg.models.torch_options import TorchOptions
+from riveg.protocols import BackendConfig, BuildContext, Mention, Partly, PictureSource
 from riveg.types import Entailment, Issue
 
 Answer = Entailment | Partly[Entailment] | Issue
+
+
+class PictureTextConfig(TorchOptions, BackendConfig):
+    """``query``: the text that is held against the picture, as a template.
+
+    It may hold ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``.
+
+    ``threshold``: groundable from this probability on, in [0, 1].
+    """
+
+    stage: ClassVar[str] = "entail"
+    name: ClassVar[MatcherName]
+    extra: ClassVar[str | None] = EXTRA
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
+    needs_picture: ClassVar[bool] = True
+
+    query: QueryTemplate = "{expression}"
+    threshold: float = Field(ge=0.0, le=1.0)
+
+    def build(self, context: BuildContext) -> PictureTexts:
+        """Loads the network.
+
+        Raises:
+            UserError: If the model is not there, or is another.
+        """
+        return PictureTexts(
+            context.images,
+            load_matcher(self.name, model_folder(self, context.base), self),
+            query=self.query,
+            threshold=self.threshold,
+            source=self.name,
+            workers=worker_count(self),
+        )
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        """Digests of the model's files."""
+        return model_contents(self, base)
 
 
 class PictureTexts:
@@ -42,7 +92,7 @@ class PictureTexts:
         prepare = partial(picture_tensors, matcher.processor)
         self.pictures = PreparedPictures(images, prepare, workers=workers)
         self._matcher = matcher
-        self._query = query
+        self._reader = TextReader(query, matcher.most_tokens, matcher.count)
         self._threshold = threshold
         self._source = source
 
@@ -53,8 +103,7 @@ class PictureTexts:
             path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
         }
         places = {path: place for place, path in enumerate(usable)}
-        entities = [mention.entity for mention in mentions]
-        cuts = cut_texts(self._query, entities, self._matcher.cut)
+        cuts = self._reader.read([mention.entity for mention in mentions])
         asked = [
             (number, Pair(places[mention.sample.image.path], cuts[number].text))
             for number, mention in enumerate(mentions)
@@ -84,7 +133,5 @@ class PictureTexts:
             return Issue("entail", entity.id, "no-number", "the network gave no probability")
         rounded = four_digits(probability)
         entailment = Entailment(rounded, rounded >= self._threshold, self._source)
-        if not cut.was_cut:
-            return entailment
-        warning = cut_warning("entail", entity.id, cut, self._matcher.most_tokens)
-        return Partly(entailment, (warning,))
+        warnings = self._reader.warnings("entail", entity, cut)
+        return Partly(entailment, warnings) if warnings else entailment

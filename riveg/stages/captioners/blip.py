@@ -14,13 +14,13 @@ from riveg.models.picture_tensors import picture_tensors, stacked
 from riveg.models.prepared_pictures import PreparedPictures
 from riveg.models.torch_batches import in_batches
 from riveg.models.torch_loading import (
+    load_model,
     load_processor,
     model_contents,
     model_folder,
     worker_count,
 )
 from riveg.models.torch_options import TorchOptions
-from riveg.models.torch_parts import load_in_parts
 from riveg.protocols import BackendConfig, BuildContext, PictureSource
 from riveg.types import Issue, Sample
 
@@ -67,7 +67,7 @@ class BlipConfig(TorchOptions, BackendConfig):
         return Blip(
             context.images,
             # Only the picture encoder: the writer's inputs grow with every word.
-            load_in_parts(network, folder, self, ("vision_model",)),
+            load_model(network, folder, self, ("vision_model",)),
             load_processor(transformers.AutoTokenizer, folder),
             load_processor(transformers.BlipImageProcessorPil, folder),
             prompt=self.prompt,

@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.models.query_text import QueryTemplate
-from riveg.models.text_matching import USUAL, load_matcher
-from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
-from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext
-from riveg.stages.picture_texts import PictureTexts
+from riveg.models.text_matching import USUAL, MatcherName
+from riveg.stages.picture_texts import PictureTextConfig
 
 
-class SiglipEntailerConfig(TorchOptions, BackendConfig):
-    """``query``: the text that is held against the picture, as a template.
+class SiglipEntailerConfig(PictureTextConfig):
+    """SigLIP's sigmoid.
 
-    It may hold ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``.
-
-    ``threshold``: groundable from this probability on, in [0, 1];
-    SigLIP's probabilities are small, so take it from ``riveg calibrate``.
+    Its probabilities are small, so take ``threshold`` from ``riveg calibrate``.
     """
 
-    stage: ClassVar[str] = "entail"
-    name: ClassVar[str] = "siglip"
+    name: ClassVar[MatcherName] = "siglip"
     summary: ClassVar[str] = "SigLIP or SigLIP 2: sigmoid of text against picture"
-    extra: ClassVar[str | None] = EXTRA
-    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    needs_picture: ClassVar[bool] = True
 
     model: str = Field(default=USUAL["siglip"].model, min_length=1)
     licence: str | None = USUAL["siglip"].licence
-    query: QueryTemplate = "{expression}"
     threshold: float = Field(default=USUAL["siglip"].threshold, ge=0.0, le=1.0)
-
-    def build(self, context: BuildContext) -> PictureTexts:
-        """Loads the network.
-
-        Raises:
-            UserError: If the model is not there, or is another.
-        """
-        return PictureTexts(
-            context.images,
-            load_matcher("siglip", model_folder(self, context.base), self),
-            query=self.query,
-            threshold=self.threshold,
-            source=self.name,
-            workers=worker_count(self),
-        )
-
-    def contents(self, base: Path) -> Mapping[str, str]:
-        """Digests of the model's files."""
-        return model_contents(self, base)
