@@ -24,16 +24,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from riveg.answers import AnswerStore
-from riveg.chat.client import HttpChat
-from riveg.chat.server import Server
-from riveg.conversation import Message, Question, RawAnswer
-from riveg.endpoints import USUAL_LABELS, Endpoint, Serve
-from riveg.images import ImageLoader
-from riveg.prompts import load_prompt
+from riveg.images.loader import ImageLoader
+from riveg.labels import USUAL_LABELS
+from riveg.llm.answer_store import AnswerStore
+from riveg.llm.conversation import Message, Question, RawAnswer
+from riveg.llm.endpoint import Endpoint, Serve
+from riveg.llm.http_chat import HttpChat
+from riveg.llm.prompts import load_prompt
+from riveg.llm.vllm_server import Server
 from riveg.protocols import Mention
 from riveg.stages.rewriters.chat import ChatRewriter
-from riveg.text import join_tokens
+from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, Sample, Span
 
 ROOT = Path(__file__).resolve().parent.parent

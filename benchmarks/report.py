@@ -24,12 +24,12 @@ from PIL import Image, ImageChops
 
 from riveg.evaluation.cases import Annotated
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
-from riveg.formats.masks import mask_from_array
-from riveg.records import encode
+from riveg.files import shipped
+from riveg.formats.records import encode
+from riveg.geometry.masks import mask_from_array
 from riveg.report.builder import WrittenPage, write_page
-from riveg.resources import shipped
-from riveg.runs import RunFolder
-from riveg.text import join_tokens
+from riveg.runs.folder import RunFolder
+from riveg.text.tokenise import join_tokens
 from riveg.types import Box, Entailment, Entity, ImageRef, Mask, Region, Sample, Span
 
 SIZE = (600, 450)

@@ -21,11 +21,12 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from riveg.images import ImageLoader
-from riveg.protocols import BuildContext, Mention
+from riveg.config.backend import BuildContext
+from riveg.files import asset, shipped
+from riveg.images.loader import ImageLoader
+from riveg.protocols import Mention
 from riveg.registry import backend_config
-from riveg.resources import asset, shipped
-from riveg.text import join_tokens
+from riveg.text.tokenise import join_tokens
 from riveg.types import Entailment, Entity, ImageRef, Issue, Sample, Span
 
 SIZE = (600, 450)

@@ -34,14 +34,15 @@ import torch
 from PIL import Image
 from random_models import save_grounding_dino, save_sam
 
-from riveg.images import ImageLoader
-from riveg.models.grounding_dino_network import GroundingDinoNetwork
-from riveg.models.grounding_dino_prompts import join_phrases, read_phrase
-from riveg.protocols import BuildContext, Grounder, Mention
+from riveg.config.backend import BuildContext
+from riveg.images.loader import ImageLoader
+from riveg.protocols import Grounder, Mention
 from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
 from riveg.stages.segmenters.sam import SamConfig
-from riveg.text import join_tokens
+from riveg.text.tokenise import join_tokens
 from riveg.types import Box, Entity, ImageRef, Region, Sample, Span
+from riveg.vision.detectors.grounding_dino import GroundingDinoNetwork
+from riveg.vision.detectors.grounding_dino_prompts import join_phrases, read_phrase
 
 SHARES = (0.4894, 0.3613, 0.1190, 0.0248, 0.0055)
 """Of posts with one, two ... entities: next to those of Twitter-GMNER's dev split, and such that

@@ -24,8 +24,9 @@ import random_models
 import torch
 from vision import make_posts
 
-from riveg.images import ImageLoader
-from riveg.protocols import BuildContext, Mention
+from riveg.config.backend import BuildContext
+from riveg.images.loader import ImageLoader
+from riveg.protocols import Mention
 from riveg.registry import backend_config
 from riveg.types import Issue
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from riveg.config import Step, SystemConfig
-from riveg.errors import PICTURE_FAULTS, ImageFault, RivegError, UserError
-from riveg.inventory import missing_package
-from riveg.protocols import BuildContext, Mention, Partly, PicturesAhead, PictureSource
+from riveg.config.system import Step
+from riveg.errors import PICTURE_FAULTS, ImageFault, RivegError
+from riveg.protocols import Mention, Partly, PicturesAhead, PictureSource
 from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Mask, Region, Sample
 
 log = logging.getLogger(__name__)
@@ -282,29 +281,4 @@ def _lies_inside(box: Box, width: int, height: int) -> bool:
         and box.y_min >= -_EDGE_TOLERANCE
         and box.x_max <= width + _EDGE_TOLERANCE
         and box.y_max <= height + _EDGE_TOLERANCE
-    )
-
-
-def require_packages(step: Step) -> None:
-    """Makes sure that a backend's extra is there, before anything is loaded.
-
-    Raises:
-        UserError: Naming the backend, the package and the command that installs it.
-    """
-    package, command = missing_package(type(step.config))
-    if package is not None:
-        what = f"{step.stage.name}: {step.config.name}"
-        raise UserError(f"{what} needs the package {package}: {command}")
-
-
-def build_runner(
-    config: SystemConfig, step: Step, context: BuildContext, *, batch_size: int
-) -> StageRunner:
-    """The live backend of one step of a system, ready to be asked."""
-    return StageRunner(
-        step,
-        step.config.build(context),
-        context.images,
-        batch_size=batch_size,
-        gated=any(other.stage.name == "entail" for other in config.steps),
     )

@@ -9,19 +9,13 @@ Mentions of one sample arrive together, in the sample's order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
-
-from riveg.conversation import Chat
-from riveg.endpoints import USUAL_LABELS, Endpoint, Label
 from riveg.types import (
     Entailment,
     Entity,
     Expression,
-    Gold,
     ImageRef,
     Issue,
     Mask,
@@ -33,31 +27,6 @@ from riveg.types import (
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step: its config key (a verb), the folder of its backends, and what it is asked about."""
-
-    name: str
-    folder: str
-    asks_about: str
-    summary: str
-
-
-STAGES: tuple[Stage, ...] = (
-    Stage("caption", "captioners", "sample", "picture -> one text"),
-    Stage("augment", "augmenters", "sample", "sample -> knowledge, by an LLM"),
-    Stage("tag", "taggers", "sample", "text -> entities with spans, types and scores"),
-    Stage("extract", "extractors", "sample", "sample -> entities already grounded (joint systems)"),
-    Stage("rerank", "rerankers", "entity", "entity -> type, where the tagger was unsure"),
-    Stage("rewrite", "rewriters", "entity", "entity -> referring expression"),
-    Stage("observe", "observers", "sample", "picture -> faces, people and lettering in it"),
-    Stage("entail", "entailers", "entity", "entity -> does the picture show it?"),
-    Stage("ground", "grounders", "entity", "entity -> regions, best first"),
-    Stage("segment", "segmenters", "entity", "region -> mask"),
-)
-"""Every stage in the order in which a system runs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,62 +155,3 @@ class Segmenter(Protocol):
 
     def segment(self, mentions: Sequence[Mention]) -> Sequence[tuple[Mask, ...] | Issue]:
         """One mask for each region of each mention, in the regions' order."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildContext:
-    """What a backend may need from the run it is built for.
-
-    ``base`` is the folder that relative paths of the configuration start from; ``gold`` is filled
-    for oracle backends only; ``chats`` holds the system's language models by name (nothing is
-    loaded or started before one is asked), ``endpoints`` how each is reached; ``labels`` are the
-    system's types.
-    """
-
-    images: PictureSource
-    base: Path = field(default_factory=Path)
-    gold: Mapping[str, Gold] = field(default_factory=dict)
-    chats: Mapping[str, Chat] = field(default_factory=dict)
-    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    labels: tuple[Label, ...] = USUAL_LABELS
-
-
-class BackendConfig(BaseModel):
-    """A backend's configuration: data only, importing it imports nothing heavy.
-
-    Class attributes say what the backend needs: ``extra`` is the extra that brings ``packages``
-    (import names); ``needs_picture`` that it opens the picture; ``needs_stage`` that another stage
-    must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
-    shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
-    questions in flight are faster. A field ``llm`` names the language model that it asks.
-    ``immaterial`` names fields that do not shape answers beyond rounding: parts stand when they
-    change. ``code_revision`` is raised when the code changes the answers, so that parts made before
-    are made anew.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    stage: ClassVar[str]
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    extra: ClassVar[str | None] = None
-    packages: ClassVar[tuple[str, ...]] = ()
-    needs_picture: ClassVar[bool] = False
-    needs_stage: ClassVar[str | None] = None
-    oracle: ClassVar[bool] = False
-    uses_labels: ClassVar[bool] = False
-    whole_parts: ClassVar[bool] = False
-    immaterial: ClassVar[frozenset[str]] = frozenset()
-    code_revision: ClassVar[int] = 1
-
-    def build(self, context: BuildContext) -> object:
-        """The live backend; heavy packages are imported here."""
-        raise NotImplementedError
-
-    def contents(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002
-        """Digests of what shapes the answers and lies outside the configuration: prompts, weights.
-
-        Args:
-            base: Where relative paths of the configuration start.
-        """
-        return {}

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
+from riveg.config.backend import BackendConfig
 from riveg.errors import UserError
-from riveg.protocols import STAGES, BackendConfig
+from riveg.stages.table import STAGES
 
 ENTRY_POINT_GROUP = "riveg.backends"
 

@@ -6,11 +6,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from riveg.config import Step
+from riveg.config.backend import BackendConfig
+from riveg.config.system import Step
 from riveg.errors import ImageFault, RivegError, UserError
-from riveg.pipeline import NO_PICTURE, StageRunner, require_packages
-from riveg.protocols import STAGES, BackendConfig, Mention, Partly, Ranking
-from riveg.text import join_tokens
+from riveg.pipeline import NO_PICTURE, StageRunner
+from riveg.protocols import Mention, Partly, Ranking
+from riveg.runs.building import require_packages
+from riveg.stages.table import STAGES
+from riveg.text.tokenise import join_tokens
 from riveg.types import (
     Box,
     Entailment,

@@ -1,14 +1,14 @@
 """The documented shapes of JSON output: those of the code, and those of what is really written."""
 
 import json
-from pathlib import Path
 
 import pytest
+from helpers.places import ROOT
 
 from riveg.cli.documents import DOCUMENTS, schema_of
 from riveg.errors import UserError
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schemas"
+FOLDER = ROOT / "docs" / "schemas"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -9,10 +9,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from helpers.places import ROOT
 
 pytestmark = pytest.mark.slow  # every test starts processes
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ BROKEN = {
     "mute": "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute",
     "other": "Config = 3",
     "nameless": (
-        "from riveg.protocols import BackendConfig\nclass Config(BackendConfig):\n    pass"
+        "from riveg.config.backend import BackendConfig\nclass Config(BackendConfig):\n    pass"
     ),
 }
 

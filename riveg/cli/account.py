@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from riveg.cli.sheets import Sheet
 from riveg.cli.tables import plain, stdout
-from riveg.formats.boxes import box_text
+from riveg.geometry.boxes import box_text
 
 if TYPE_CHECKING:
     from riveg.evaluation.cases import Annotated, Predicted

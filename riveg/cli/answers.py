@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from riveg.cli.tables import region_text
 from riveg.cli.visible import counted
-from riveg.formats.boxes import box_text
-from riveg.results import StageAnswer
+from riveg.geometry.boxes import box_text
+from riveg.runs.reading import StageAnswer
 from riveg.types import Entity, Sample
 
 

@@ -31,7 +31,7 @@ def calibrate(
     """Tune thresholds for GMNER F1 on dev; `--set entail.threshold=@NAME` loads them."""
     import json
 
-    from riveg.datasets import open_dataset
+    from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
     from riveg.evaluation.calibration import (
         artifact_content,
@@ -42,7 +42,7 @@ def calibrate(
     from riveg.evaluation.calibration import calibrate as calibrate_run
     from riveg.evaluation.calibration_plot import draw, require_plot
     from riveg.evaluation.gold import read_gold
-    from riveg.runs import RunFolder
+    from riveg.runs.folder import RunFolder
 
     if plot:
         require_plot()

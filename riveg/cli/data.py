@@ -32,8 +32,8 @@ def check(
     from dataclasses import asdict
 
     from riveg.cli.tables import stdout
-    from riveg.datasets import open_dataset
     from riveg.datasets.check import check as check_dataset
+    from riveg.datasets.opening import open_dataset
 
     report = check_dataset(open_dataset(data, split=split, images=images))
     if as_json:
@@ -53,9 +53,9 @@ def convert(
 ) -> None:
     """Write a dataset, gold included, as one file: exit code 1 if rows had to be left out."""
     from riveg.cli.tables import plain, stdout
-    from riveg.datasets import open_dataset
     from riveg.datasets.convert import convert as convert_dataset
     from riveg.datasets.convert import kind_of
+    from riveg.datasets.opening import open_dataset
 
     dataset = open_dataset(data, split=split)
     done = convert_dataset(dataset, out, kind_of(to))

@@ -9,8 +9,8 @@ def doctor() -> None:
 
     from riveg import __version__
     from riveg.cli.tables import stdout
+    from riveg.config.extras import EXTRAS, backend_states, missing_of_extra
     from riveg.errors import install_command
-    from riveg.inventory import EXTRAS, backend_states, missing_of_extra
 
     console = stdout()
     python, machine = platform.python_version(), platform.platform()

@@ -24,7 +24,7 @@ def schema_of(name: str) -> dict[str, Any]:
         UserError: If there is no such document.
     """
     from riveg.errors import UserError
-    from riveg.records import json_schema
+    from riveg.formats.records import json_schema
     from riveg.registry import suggest
 
     if name not in DOCUMENTS:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from riveg.cli.sheets import Sheet
 from riveg.cli.tables import plain, stdout
 from riveg.cli.visible import counted
-from riveg.dry_run import DryRun, Requests
+from riveg.runs.dry_run import DryRun, Requests
 
 
 def print_dry_run(found: DryRun) -> None:

@@ -91,7 +91,7 @@ def _write_json(evaluation: Evaluation, target: str) -> None:
 def _write_markdown(evaluation: Evaluation, target: Path) -> None:
     from riveg.cli.evaluation_sheets import head_lines, sheets
     from riveg.cli.visible import visible
-    from riveg.runs import write_atomically
+    from riveg.files import write_atomically
 
     head = "".join(f"    {visible(line)}\n" for line in head_lines(evaluation))
     tables = "\n".join(sheet.markdown() for sheet in sheets(evaluation))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from riveg.fetching import SystemModel
+    from riveg.checkpoints.fetching import SystemModel
 
 
 def fetch(
@@ -22,9 +22,9 @@ def fetch(
     only_list: bool = typer.Option(False, "--list", help="Only say which models they are."),
 ) -> None:
     """Download and verify every model of a system; those that are here stay as they are."""
+    from riveg.checkpoints.fetching import fetch_models, system_models
     from riveg.cli.tables import plain, stdout
-    from riveg.config import load_config
-    from riveg.fetching import fetch_models, system_models
+    from riveg.config.reader import load_config
 
     config = load_config(system, overrides)
     console = stdout()
@@ -49,7 +49,7 @@ def fetch(
 
 def print_models(models: tuple[SystemModel, ...]) -> None:
     """A table of models: what uses them, under which licence, how large they are here."""
-    from riveg.cli.show import Rows
+    from riveg.cli.tables import Rows
 
     table = Rows("used by", "model", "licence", "gated", "here")
     for one in models:

@@ -17,7 +17,7 @@ def write_json(document: object, target: str) -> None:
     if target == "-":
         typer.echo(text)
         return
-    from riveg.runs import write_atomically
+    from riveg.files import write_atomically
 
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)

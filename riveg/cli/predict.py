@@ -27,8 +27,8 @@ def predict(
     """Find the entities of one post, and where they are in its picture."""
     from riveg.cli.tables import entity_table, stdout
     from riveg.errors import UserError
-    from riveg.records import encode
-    from riveg.system import load_system
+    from riveg.formats.records import encode
+    from riveg.runs.system import load_system
 
     with load_system(system, *overrides) as loaded:
         sample = loaded.predict(text=text, image=image, caption=caption)
@@ -44,10 +44,10 @@ def predict(
 
 
 def _write(sample: Sample, image: Path | None, out: Path, *, quiet: bool) -> None:
-    from riveg.images import ImageLoader
-    from riveg.overlay import draw_overlay
-    from riveg.records import encode
-    from riveg.runs import write_atomically
+    from riveg.files import write_atomically
+    from riveg.formats.records import encode
+    from riveg.images.loader import ImageLoader
+    from riveg.images.overlay import draw_overlay
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "overlay.png").unlink(missing_ok=True)  # that of a former post

@@ -20,7 +20,7 @@ from riveg.cli.visible import counted
 
 
 class RichProgress:
-    """Implements :class:`riveg.progress.Progress`."""
+    """Implements :class:`riveg.runs.progress.Progress`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)

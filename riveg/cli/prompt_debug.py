@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from riveg.config import SystemConfig
+    from riveg.config.system import SystemConfig
     from riveg.prompt_debug.debugger import PromptDebugger
     from riveg.prompt_debug.document import PromptDebug
     from riveg.prompt_debug.posts import Posts
@@ -57,7 +57,7 @@ def prompt_debug(
     as_json: bool = typer.Option(False, "--json", help="Print everything as JSON."),
 ) -> None:
     """Show what a prompt makes of posts: messages, answers. Sends nothing without --ask."""
-    from riveg.config import load_config
+    from riveg.config.reader import load_config
     from riveg.errors import UserError
     from riveg.prompt_debug.debugger import debugged_step, upstream_of
     from riveg.prompt_debug.posts import post_of_text
@@ -92,7 +92,7 @@ def _of_data(
     ids: list[str],
     sample: int | None,
 ) -> Posts:
-    from riveg.datasets import open_dataset
+    from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
     from riveg.prompt_debug.posts import posts_of_data
 
@@ -119,9 +119,9 @@ def _of_run(
 def _debugger(
     config: SystemConfig, posts: Posts, answers: Path, stage: str, *, asks: bool
 ) -> Iterator[PromptDebugger]:
-    from riveg.answers import AnswerStore
-    from riveg.chat.models import Models
-    from riveg.images import ImageLoader
+    from riveg.images.loader import ImageLoader
+    from riveg.llm.answer_store import AnswerStore
+    from riveg.llm.pool import Models
     from riveg.prompt_debug.debugger import PromptDebugger
 
     if asks:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from riveg.config import SystemConfig
+    from riveg.config.system import SystemConfig
     from riveg.datasets.dataset import Dataset
-    from riveg.execution import RunReport
+    from riveg.runs.run import RunReport
     from riveg.types import Sample
 
 _SHOWN = 40
@@ -47,9 +47,9 @@ def run(
 ) -> None:
     """Run a system over a dataset. Interrupted, the same command goes on where it stopped."""
     from riveg.cli.progress import RichProgress
-    from riveg.datasets import open_dataset
+    from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
-    from riveg.system import load_system
+    from riveg.runs.system import load_system
 
     loaded = load_system(system, *overrides)
     config = loaded.config
@@ -94,7 +94,7 @@ def _count_requests(
 ) -> None:
     from riveg.cli.dry_run import print_dry_run
     from riveg.cli.progress import RichProgress
-    from riveg.dry_run import dry_run
+    from riveg.runs.dry_run import dry_run
 
     with RichProgress() as progress:
         found = dry_run(
@@ -114,7 +114,8 @@ def _print_report(
 ) -> None:
     from riveg.cli.tables import entity_table, plain, stage_table, stdout
     from riveg.cli.visible import counted
-    from riveg.results import OVERLAYS, read_records, write_overlays
+    from riveg.runs.overlays import OVERLAYS, write_overlays
+    from riveg.runs.reading import read_records
 
     console = stdout()
     samples: list[Sample] = []

@@ -9,12 +9,11 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-    from riveg.config import Step
-    from riveg.endpoints import Endpoint
-    from riveg.prompts import Prompt
-    from riveg.results import StageAnswer
+    from riveg.config.system import Step
+    from riveg.llm.endpoint import Endpoint
+    from riveg.llm.prompts import Prompt
+    from riveg.runs.reading import StageAnswer
 
 app = typer.Typer(no_args_is_help=True, help="What exists, and what a run holds.")
 
@@ -22,7 +21,9 @@ app = typer.Typer(no_args_is_help=True, help="What exists, and what a run holds.
 @app.command()
 def systems() -> None:
     """The systems that come with riveg."""
-    from riveg.config import load_config, shipped_systems
+    from riveg.cli.tables import Rows
+    from riveg.config.reader import load_config
+    from riveg.config.system import shipped_systems
 
     table = Rows("system", "stages", "what it is")
     for name in shipped_systems():
@@ -35,7 +36,8 @@ def systems() -> None:
 @app.command()
 def datasets() -> None:
     """The datasets that riveg knows by name."""
-    from riveg.datasets import shipped_datasets
+    from riveg.cli.tables import Rows
+    from riveg.datasets.config import shipped_datasets
 
     table = Rows("dataset", "version", "splits", "what it is")
     for name, description in shipped_datasets().items():
@@ -47,7 +49,8 @@ def datasets() -> None:
 @app.command()
 def backends() -> None:
     """Every backend of every stage, and whether its packages are here."""
-    from riveg.inventory import backend_states
+    from riveg.cli.tables import Rows
+    from riveg.config.extras import backend_states
 
     table = Rows("stage", "backend", "works", "what it is")
     last = ""
@@ -65,7 +68,8 @@ def prompts(
     ),
 ) -> None:
     """The prompts that come with riveg; with a name, everything about one."""
-    from riveg.prompts import load_prompt, shipped_prompts
+    from riveg.cli.tables import Rows
+    from riveg.llm.prompts import load_prompt, shipped_prompts
 
     if name is not None:
         _print_prompt(load_prompt(name))
@@ -80,7 +84,7 @@ def prompts(
 def _print_prompt(prompt: Prompt) -> None:
     from rich.text import Text
 
-    from riveg.cli.tables import plain, stdout
+    from riveg.cli.tables import Rows, plain, stdout
     from riveg.cli.visible import visible
 
     console = stdout()
@@ -110,10 +114,11 @@ def models(
     system: str | None = typer.Argument(None, help="Only those of this system, or YAML file."),
 ) -> None:
     """The models of systems: ids, pinned revisions, licences, gated or not, where they are."""
+    from riveg.checkpoints.fetching import system_models
     from riveg.cli.fetch import print_models
     from riveg.cli.tables import plain, stdout
-    from riveg.config import load_config, shipped_systems
-    from riveg.fetching import system_models
+    from riveg.config.reader import load_config
+    from riveg.config.system import shipped_systems
 
     console = stdout()
     named = (system,) if system is not None else tuple(shipped_systems())
@@ -137,7 +142,7 @@ def models(
 
 
 def _asks(step: Step) -> str | None:
-    from riveg.config import LLM_FIELD
+    from riveg.config.system import LLM_FIELD
 
     return getattr(step.config, LLM_FIELD, None)
 
@@ -173,7 +178,8 @@ def show_run(
     from riveg.cli.tables import entity_table, stdout
     from riveg.cli.visible import counted
     from riveg.errors import UserError
-    from riveg.results import read_records, stage_answers, write_overlay
+    from riveg.runs.overlays import write_overlay
+    from riveg.runs.reading import read_records, stage_answers
 
     console = stdout()
     if id is not None:
@@ -212,26 +218,3 @@ def _print_answers(console: Console, answers: tuple[StageAnswer, ...]) -> None:
             text = f"  issue{where}: {issue.kind}: {issue.message}"
             console.print(plain(text), style="red")
         seen = len(answer.sample.issues)
-
-
-class Rows:
-    """A table that is printed when it is whole; cells are plain text, never markup."""
-
-    def __init__(self, *columns: str) -> None:
-        from rich.table import Table
-
-        self._table: Table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in columns:
-            self._table.add_column(column, overflow="fold")
-
-    def add(self, *cells: str) -> None:
-        """Adds a row."""
-        from riveg.cli.tables import plain
-
-        self._table.add_row(*map(plain, cells))
-
-    def print(self) -> None:
-        """Prints the table on stdout."""
-        from riveg.cli.tables import stdout
-
-        stdout().print(self._table)

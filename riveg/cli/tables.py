@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from riveg.cli.visible import visible
-from riveg.execution import StageReport
-from riveg.formats.boxes import box_text
+from riveg.geometry.boxes import box_text
+from riveg.runs.run import StageReport
 from riveg.types import Entity, Region, Sample
 
 
@@ -116,3 +116,22 @@ def stage_table(stages: Sequence[StageReport]) -> Table:
             rate,
         )
     return table
+
+
+class Rows:
+    """A table that is printed when it is whole; cells are plain text, never markup."""
+
+    def __init__(self, *columns: str) -> None:
+        from rich.table import Table
+
+        self._table: Table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            self._table.add_column(column, overflow="fold")
+
+    def add(self, *cells: str) -> None:
+        """Adds a row."""
+        self._table.add_row(*map(plain, cells))
+
+    def print(self) -> None:
+        """Prints the table on stdout."""
+        stdout().print(self._table)

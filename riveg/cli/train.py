@@ -16,7 +16,8 @@ _OVERRIDES = typer.Option([], "--set", metavar="KEY=VALUE", help="Change the con
 def tagger(config: Path = _CONFIG, overrides: list[str] = _OVERRIDES) -> None:
     """Fine-tune the embedded tagger, keep the best epoch, export it as int8 ONNX."""
     from riveg.training.settings import read_settings
-    from riveg.training.tagger import TaggerTrainingConfig, train_tagger
+    from riveg.training.tagger import train_tagger
+    from riveg.training.tagger_settings import TaggerTrainingConfig
 
     _print_card(
         train_tagger(read_settings(config, TaggerTrainingConfig, overrides), report=typer.echo)

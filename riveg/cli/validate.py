@@ -11,7 +11,7 @@ import typer
 from riveg.cli.visible import visible
 
 if TYPE_CHECKING:
-    from riveg.config import SystemConfig
+    from riveg.config.system import SystemConfig
 
 
 def validate(
@@ -22,9 +22,10 @@ def validate(
 ) -> None:
     """Check a configuration: keys, values, the files it names. No model is loaded."""
     from riveg.cli.tables import plain, stdout
-    from riveg.config import InvalidConfig, load_config
+    from riveg.config.extras import missing_package
+    from riveg.config.reader import load_config
+    from riveg.config.yaml_file import InvalidConfig
     from riveg.errors import MissingModel
-    from riveg.inventory import missing_package
 
     try:
         config = load_config(system, overrides)
@@ -50,9 +51,9 @@ def validate(
 
 def _absent(config: SystemConfig) -> Iterator[tuple[str, Exception]]:
     """Prompts, weights and data that a run would not find: keys, and what is wrong."""
-    from riveg.datasets import open_dataset
+    from riveg.config.extras import missing_package
+    from riveg.datasets.opening import open_dataset
     from riveg.errors import RivegError
-    from riveg.inventory import missing_package
 
     for step in config.steps:
         if missing_package(type(step.config))[0]:

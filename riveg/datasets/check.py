@@ -12,7 +12,7 @@ from riveg.datasets.conll import ConllReader
 from riveg.datasets.dataset import Dataset, Defect, Row, quoted
 from riveg.datasets.first_seen import FirstSeen
 from riveg.errors import ImageFault
-from riveg.resources import file_digest
+from riveg.files import file_digest
 from riveg.types import Box, Gold, GoldEntity, ImageRef
 
 
@@ -226,7 +226,7 @@ class _PictureChecker:
     """Opens pictures and compares them with each other and with the annotation."""
 
     def __init__(self, roots: tuple[Path, ...], memory: _Memory) -> None:
-        from riveg.images import ImageLoader  # numpy and Pillow, so on use
+        from riveg.images.loader import ImageLoader  # numpy and Pillow, so on use
 
         self._roots = roots
         self._memory = memory

@@ -12,7 +12,7 @@ from typing import Protocol
 from riveg.datasets.column_names import known_columns
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.datasets.entities_column import decode_entities
-from riveg.text import Offsets, join_tokens, tokenise
+from riveg.text.tokenise import Offsets, join_tokens, tokenise
 from riveg.types import Gold, ImageRef, Issue, Sample
 
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from riveg.config import Document, InvalidConfig, Problem
+from riveg.config.yaml_file import Document, InvalidConfig, Problem
 from riveg.errors import UserError
-from riveg.resources import shipped
+from riveg.files import shipped
 
 Format = Literal[
     "twitter-gmner",

@@ -15,10 +15,10 @@ from riveg.datasets.annotations import AnnotationFolder, NamedObject, PictureAnn
 from riveg.datasets.captions import read_captions
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.errors import UserError
-from riveg.formats.bio import OUTSIDE, bio_to_spans
 from riveg.formats.conll import ConllSentence, read_conll
 from riveg.registry import suggest
-from riveg.text import join_tokens
+from riveg.text.bio import OUTSIDE, bio_to_spans
+from riveg.text.tokenise import join_tokens
 from riveg.types import Gold, GoldEntity, ImageRef, Issue, Sample
 
 _TAG = re.compile(r"[BI]-.+")

@@ -15,7 +15,7 @@ from pydantic import (
     ValidationError,
 )
 
-from riveg.text import Offsets
+from riveg.text.tokenise import Offsets
 from riveg.types import Box, Gold, GoldEntity, Mask, Span
 
 _Edge = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -115,7 +115,7 @@ def _entity(
 
 
 def _mask(cell: _MaskCell) -> Mask:
-    from riveg.formats.masks import mask_area  # compiled parts, so only for sets with masks
+    from riveg.geometry.masks import mask_area  # compiled parts, so only for sets with masks
 
     mask = Mask(cell.height, cell.width, cell.counts, cell.source)
     mask_area(mask)

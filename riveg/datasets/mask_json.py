@@ -17,7 +17,7 @@ from pycocotools import mask as coco
 
 from riveg.datasets.annotations import NamedObject, PictureAnnotation, annotation_file
 from riveg.datasets.dataset import Defect, quoted
-from riveg.formats.masks import mask_area
+from riveg.geometry.masks import mask_area
 from riveg.types import Box, Mask
 
 _MOST_PIXELS = 50_000_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from riveg.errors import UserError
-from riveg.resources import text_digest
+from riveg.files import text_digest
 
 _SUFFIXES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", ".jpg"),

@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any
 
 from riveg.evaluation.cases import Annotated, Case, Predicted
-from riveg.formats.masks import mask_area
+from riveg.geometry.masks import mask_area
 from riveg.types import Box, Mask, Region
 
 

@@ -22,7 +22,7 @@ from riveg.evaluation.canonical import (
 from riveg.evaluation.cases import Case
 from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.reruns import rerun_command
-from riveg.runs import RunFolder
+from riveg.runs.folder import RunFolder
 
 MNER, GMNER, SMNER = "mner", "gmner", "smner"
 

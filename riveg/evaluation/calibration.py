@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.artifacts import KIND, SCHEMA
+from riveg.config.calibrated import KIND, SCHEMA
 from riveg.datasets.dataset import Dataset
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import RESAMPLES, SEED, Interval, percentages, resampled
@@ -30,8 +30,9 @@ from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.reruns import rerun_command, run_settings
 from riveg.evaluation.threshold_search import Best, Plateau
+from riveg.files import write_atomically
 from riveg.registry import backend_config
-from riveg.runs import RunFolder, write_atomically
+from riveg.runs.folder import RunFolder
 
 FOLDS = 5
 ENTAIL = "entail.threshold"

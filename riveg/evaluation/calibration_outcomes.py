@@ -15,7 +15,7 @@ from riveg.evaluation.cases import Case, Predicted
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.threshold_search import Axis, Rectangle, Surface
 from riveg.pipeline import is_picture_broken
-from riveg.results import read_records
+from riveg.runs.reading import read_records
 from riveg.types import Region, Sample
 
 

@@ -15,7 +15,7 @@ from riveg.errors import MissingExtra
 from riveg.evaluation.bootstrap import SEED, percentages, resampled
 from riveg.evaluation.calibration import ENTAIL, RECHECK, Calibration
 from riveg.evaluation.threshold_search import Axis
-from riveg.runs import write_atomically
+from riveg.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from riveg.errors import UserError
 from riveg.evaluation.cases import Annotated, Case, Predicted
 from riveg.evaluation.counts import Count
 from riveg.evaluation.matching import maximum_matching
-from riveg.formats.boxes import box_iou
-from riveg.formats.masks import mask_iou, mask_union
+from riveg.geometry.boxes import box_iou
+from riveg.geometry.masks import mask_iou, mask_union
 from riveg.types import Span
 
 

@@ -15,7 +15,8 @@ from riveg.evaluation.counts import CaseScorer, Count
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import Joined, join
 from riveg.evaluation.predictions import Predictions
-from riveg.evaluation.protocols import PROTOCOLS, Protocol
+from riveg.evaluation.protocols import PROTOCOLS
+from riveg.evaluation.protocols.protocol import Protocol
 from riveg.evaluation.why import Account, account_for
 
 CANONICAL = "canonical"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from riveg.evaluation.cases import Predicted, Tells, picture_size, predicted_of
-from riveg.results import read_record_lines, read_records
-from riveg.runs import RunFolder
+from riveg.runs.folder import RunFolder
+from riveg.runs.reading import read_record_lines, read_records
 from riveg.types import Sample
 
 

@@ -7,17 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from riveg.datasets import open_dataset, shipped_datasets
+from riveg.datasets.config import shipped_datasets
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.evaluation.cases import Annotated
-from riveg.evaluation.foreign import (
-    FORMATS,
-    ForeignFile,
-    is_riveg_gold,
-    read_foreign,
-    read_riveg_gold,
-    sniff,
-)
+from riveg.evaluation.foreign import FORMATS, read_foreign, sniff
+from riveg.evaluation.foreign.predictions import ForeignFile
+from riveg.evaluation.foreign.riveg_text import read_riveg_gold
+from riveg.evaluation.foreign.sniff import is_riveg_gold
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set, read_gold
 from riveg.evaluation.predictions import (
     Answer,
@@ -28,7 +25,7 @@ from riveg.evaluation.predictions import (
 )
 from riveg.evaluation.proposals import read_proposals
 from riveg.evaluation.protocols import PROTOCOLS
-from riveg.exports.smner import read_index, read_smner
+from riveg.formats.smner import read_index, read_smner
 from riveg.registry import suggest
 
 AUTO = "auto"

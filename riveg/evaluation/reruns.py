@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
-from riveg.config import load_config, shipped_systems
+from riveg.config.reader import load_config
+from riveg.config.system import shipped_systems
 from riveg.errors import UserError
-from riveg.protocols import STAGES
-from riveg.runs import RunFolder
+from riveg.runs.folder import RunFolder
+from riveg.stages.table import STAGES
 
 
 def run_settings(folder: Path) -> Mapping[str, Any]:

@@ -21,8 +21,8 @@ from riveg.exports.pictures import (
     place_picture,
 )
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.formats.polygons import flat, joined_ring, mask_to_polygons
-from riveg.runs import write_atomically
+from riveg.files import write_atomically
+from riveg.geometry.polygons import flat, joined_ring, mask_to_polygons
 from riveg.types import Mask
 
 FILE = "instances.json"

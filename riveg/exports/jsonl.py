@@ -11,7 +11,7 @@ from typing import Any
 from riveg.exports.mentions import character_range
 from riveg.exports.pictures import LeftOut
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.runs import write_atomically
+from riveg.files import write_atomically
 from riveg.types import Box, Entity, Mask, Region, Sample
 
 FILE = "entities.jsonl"

@@ -16,10 +16,10 @@ from riveg.errors import ImageFault
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.mentions import character_range, distinct_ids
 from riveg.exports.source import ExportReport, ExportSource
+from riveg.files import write_atomically
 from riveg.formats.brush import mask_to_brush
-from riveg.images import ImageLoader
-from riveg.palette import type_colours
-from riveg.runs import write_atomically
+from riveg.images.loader import ImageLoader
+from riveg.images.palette import type_colours
 from riveg.types import Box, Entity, ImageRef, Region, Sample
 
 NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from riveg.formats.masks import mask_area
+from riveg.geometry.masks import mask_area
 from riveg.types import Mask
 
 

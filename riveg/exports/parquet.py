@@ -10,7 +10,7 @@ from typing import Any
 from riveg.errors import ImageFault, MissingExtra, UserError
 from riveg.exports.mentions import character_range
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.images import ImageLoader
+from riveg.images.loader import ImageLoader
 from riveg.types import Entity, ImageRef, Region, Sample
 
 _GROUP_ROWS = 1000

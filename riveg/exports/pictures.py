@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from riveg.errors import ImageFault
 from riveg.exports.source import ExportSource
-from riveg.formats.masks import mask_area
-from riveg.images import ImageLoader
+from riveg.geometry.masks import mask_area
+from riveg.images.loader import ImageLoader
 from riveg.types import Entity, ImageRef, Mask, Region, Sample
 
 LeftOut = Counter[str]

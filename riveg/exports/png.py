@@ -15,10 +15,9 @@ from PIL import Image
 
 from riveg.exports.pictures import LeftOut, Pictured, masked_regions, pictured
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.formats.masks import mask_to_array
-from riveg.palette import PALETTE
-from riveg.results import overlay_name
-from riveg.runs import write_atomically
+from riveg.files import numbered_name, write_atomically
+from riveg.geometry.masks import mask_to_array
+from riveg.images.palette import PALETTE
 from riveg.types import Entity
 
 LEGEND = "legend.json"
@@ -79,7 +78,7 @@ class _Writer:
         order = sorted(range(len(layers)), key=lambda index: -int(layers[index].pixels.sum()))
         for index in order:  # the smaller ones on top
             indices[layers[index].pixels] = index + 1
-        name = overlay_name(picture.position, picture.sample.id)
+        name = numbered_name(picture.position, picture.sample.id, ".png")
         image = Image.fromarray(indices)
         image.putpalette(_palette())
         image.save(self.out / MASKS / name)

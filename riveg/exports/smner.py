@@ -9,28 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from riveg.errors import UserError
 from riveg.exports.jsonl import box_edges
 from riveg.exports.mentions import character_range
 from riveg.exports.pictures import LeftOut
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.formats.bio import spans_to_bio
+from riveg.files import write_atomically
 from riveg.formats.conll import HEADER
-from riveg.formats.masks import mask_area
-from riveg.formats.polygons import flat, mask_to_polygons
-from riveg.records import decode, encode
-from riveg.results import overlay_name
-from riveg.runs import write_atomically
+from riveg.formats.records import encode
+from riveg.formats.smner import INDEX, SAMPLES, SCHEMA, VERSION, sample_file
+from riveg.geometry.masks import mask_area
+from riveg.geometry.polygons import flat, mask_to_polygons
+from riveg.text.bio import spans_to_bio
 from riveg.types import Entity, Mask, Sample
 
-SCHEMA = "riveg-smner"
-VERSION = 1
-INDEX = "index.json"
 CONLL = "predicted.conll"
-SAMPLES = "samples"
 
 _BREAKS = re.compile(r"[\t\n\r]")
-_EDGES = ("x_min", "y_min", "x_max", "y_max")
 
 _TOLD = (
     "system", "data", "data_version", "split", "samples", "limit", "failed", "oracle_stages",
@@ -53,47 +47,6 @@ def export_smner(source: ExportSource, out: Path, /) -> ExportReport:
     return ExportReport(files, dict(counts), dict(left_out))
 
 
-def read_index(folder: Path) -> dict[str, Any]:
-    """What the batch says of itself: ``system``, ``data``, ``split``, ``counts``, ``files`` ...
-
-    Raises:
-        UserError: If the folder holds no such batch, or one of another version.
-    """
-    path = folder / INDEX
-    try:
-        index = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); `riveg export RUN --format smner` writes it"
-        ) from error
-    if not isinstance(index, dict) or index.get("schema") != SCHEMA:
-        raise UserError(f"{path}: is no index of an SMNER batch")
-    if index.get("version") != VERSION:
-        raise UserError(
-            f"{path}: is of version {index.get('version')!r}, this riveg reads {VERSION}; "
-            "export the run again"
-        )
-    return index
-
-
-def read_smner(folder: Path) -> Iterator[Sample]:
-    """The records that were exported, equal to the run's own, in the run's order.
-
-    Raises:
-        UserError: If the folder holds no such batch or a file in it is missing or damaged.
-    """
-    for number, entry in enumerate(read_index(folder).get("files", [])):
-        path = folder / SAMPLES / _file(number, str(entry["id"]))
-        try:
-            values = json.loads(path.read_bytes())
-            line = json.dumps(_record(values))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{path}: is no sample of an SMNER batch ({error!r})") from error
-        yield decode(Sample, line, where=str(path))
-
-
 def _sentences(
     source: ExportSource, folder: Path, counts: Counter[str], left_out: LeftOut
 ) -> Iterator[bytes]:
@@ -101,13 +54,9 @@ def _sentences(
     for number, sample in enumerate(source.records()):
         document = _document(sample, counts, left_out)
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        (folder / _file(number, sample.id)).write_bytes(text.encode() + b"\n")
+        (folder / sample_file(number, sample.id)).write_bytes(text.encode() + b"\n")
         counts["posts"] += 1
         yield _sentence(sample, left_out).encode()
-
-
-def _file(number: int, sample_id: str) -> str:
-    return overlay_name(number, sample_id).removesuffix("png") + "json"
 
 
 def _index(
@@ -127,7 +76,7 @@ def _index(
     }
     yield json.dumps(head, ensure_ascii=False, indent=1).encode()[:-2] + b',\n "files": ['
     for number, sample in enumerate(source.records()):
-        entry = {"id": sample.id, "file": f"{SAMPLES}/{_file(number, sample.id)}"}
+        entry = {"id": sample.id, "file": f"{SAMPLES}/{sample_file(number, sample.id)}"}
         separator = b",\n  " if number else b"\n  "
         yield separator + json.dumps(entry, ensure_ascii=False).encode()
     yield b"\n ]\n}\n"
@@ -189,38 +138,6 @@ def _mask(mask: Mask, counts: Counter[str], left_out: LeftOut) -> dict[str, Any]
         for part in polygons
     ]
     return {**told, "area": mask_area(mask), "polygons": rings}
-
-
-def _record(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document as riveg's own record; what follows from the record is dropped."""
-    values = dict(document)
-    entities = values.pop("entities")
-    if values["image"] is None:
-        del values["image"]
-    if entities is not None:
-        values["entities"] = [_entity_record(entity) for entity in entities]
-    return values
-
-
-def _entity_record(document: Mapping[str, Any]) -> dict[str, Any]:
-    values = {
-        key: value for key, value in document.items() if key not in ("characters", "groundable")
-    }
-    start, end = values["span"]
-    values["span"] = {"start": start, "end": end}
-    if values["regions"] is not None:
-        values["regions"] = [_region_record(region) for region in values["regions"]]
-    return values
-
-
-def _region_record(document: Mapping[str, Any]) -> dict[str, Any]:
-    edges = dict(zip(_EDGES, document["box"], strict=True))
-    mask = document["mask"]
-    if mask is not None:
-        height, width = mask["size"]
-        told = {"height": height, "width": width}
-        mask = {**told, "counts": mask["counts"], "source": mask["source"]}
-    return {**document, "box": edges, "mask": mask}
 
 
 def _sentence(sample: Sample, left_out: LeftOut) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from riveg.results import read_records
-from riveg.runs import RunFolder
+from riveg.runs.folder import RunFolder
+from riveg.runs.reading import read_records
 from riveg.types import Sample
 
 

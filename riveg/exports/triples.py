@@ -19,8 +19,8 @@ from urllib.parse import quote
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.mentions import character_range, distinct_ids
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.formats.polygons import Ring, mask_to_polygons
-from riveg.runs import write_atomically
+from riveg.files import write_atomically
+from riveg.geometry.polygons import Ring, mask_to_polygons
 from riveg.types import Box, Entity, ImageRef, Mask, Region, Sample
 
 _Node = dict[str, Any]

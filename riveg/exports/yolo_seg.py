@@ -17,8 +17,8 @@ from riveg.exports.pictures import (
     pictured,
 )
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.formats.polygons import joined_ring, mask_to_polygons
-from riveg.runs import write_atomically
+from riveg.files import write_atomically
+from riveg.geometry.polygons import joined_ring, mask_to_polygons
 
 
 def export_yolo_seg(

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.formats.masks import mask_from_array, mask_to_array
+from riveg.geometry.masks import mask_from_array, mask_to_array
 from riveg.types import Mask
 
 _CHANNELS = 4

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from riveg.palette import ink_on, type_colours
+from riveg.files import write_atomically
+from riveg.images.palette import ink_on, type_colours
 from riveg.prompt_debug.counts import (
     change_line,
     downstream_lines,
@@ -21,7 +22,6 @@ from riveg.prompt_debug.message_diff import message_diff
 from riveg.prompt_debug.word_diff import Piece, word_diff
 from riveg.report.builder import page_style, policy
 from riveg.report.pictures import SmallCopies
-from riveg.runs import write_atomically
 from riveg.types import ImageRef
 
 _FOLDER = Path(__file__).with_name("page")

@@ -8,12 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from riveg.config import LLM_FIELD, Step, SystemConfig
-from riveg.conversation import Chat, Message, NoReply, Picture, Prepared, Reply
+from riveg.config.backend import BuildContext
+from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.errors import RivegError, UserError
 from riveg.evaluation.gold import GoldSet
-from riveg.formats.boxes import box_text
-from riveg.pipeline import require_packages
+from riveg.geometry.boxes import box_text
+from riveg.llm.conversation import Chat, Message, NoReply, Picture, Prepared, Reply
+from riveg.llm.prompts import SUFFIX, Prompt, load_prompt
 from riveg.prompt_debug.comparing import compared, consequences
 from riveg.prompt_debug.document import (
     SCHEMA,
@@ -31,10 +32,10 @@ from riveg.prompt_debug.document import (
 )
 from riveg.prompt_debug.posts import Posts, gold_for_oracles
 from riveg.prompt_debug.told import source_of, told_of_entity, told_of_sample
-from riveg.prompts import SUFFIX, Prompt, load_prompt
-from riveg.protocols import BuildContext, PictureSource
-from riveg.questions import NOT_ASKED, answered, asks_model, filed, questions_of
+from riveg.protocols import PictureSource
 from riveg.registry import suggest
+from riveg.runs.building import require_packages
+from riveg.runs.llm_questions import NOT_ASKED, answered, asks_model, filed, questions_of
 from riveg.types import Entity, Gold, Sample
 
 _PROMPT = "prompt"

@@ -15,9 +15,9 @@ from riveg.errors import UserError
 from riveg.evaluation.gold import GoldSet, read_gold
 from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.reading import open_gold
-from riveg.posts import make_sample
-from riveg.records import decode
-from riveg.runs import RunFolder, StageFolder
+from riveg.formats.records import decode
+from riveg.runs.folder import RunFolder, StageFolder
+from riveg.runs.sources import make_sample
 from riveg.types import Gold, GoldEntity, Sample
 
 USUAL = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from riveg.formats.boxes import box_text
+from riveg.geometry.boxes import box_text
 from riveg.types import Entity, Region, Sample
 
 

@@ -14,14 +14,14 @@ from riveg.evaluation.evaluate import CANONICAL, Evaluation
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.verdicts import VERDICTS
-from riveg.palette import ink_on, type_colours
+from riveg.files import write_atomically
+from riveg.images.palette import ink_on, type_colours
 from riveg.report.judging import Judge, Judgement
 from riveg.report.pairing import AGREEMENTS, OUTCOMES
 from riveg.report.pictures import SmallCopies
 from riveg.report.rows import row
 from riveg.report.runs import ReportedRun, SampleLookup
 from riveg.report.scripts import content_hash, inert_json
-from riveg.runs import write_atomically
 from riveg.types import Sample
 
 _FOLDER = Path(__file__).with_name("page")

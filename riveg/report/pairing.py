@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from riveg.evaluation.verdicts import Verdict
-from riveg.formats.boxes import box_iou
+from riveg.geometry.boxes import box_iou
 from riveg.report.judging import Judgement
 from riveg.types import Entity, Sample
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from riveg.errors import ImageFault
-from riveg.images import ImageLoader, Picture
+from riveg.images.loader import ImageLoader, Picture
 from riveg.types import ImageRef
 
 SIDE = 560

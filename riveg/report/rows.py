@@ -9,7 +9,7 @@ from typing import Any
 
 from riveg.evaluation.cases import Annotated
 from riveg.evaluation.verdicts import Verdict
-from riveg.formats.polygons import Ring, mask_to_polygons
+from riveg.geometry.polygons import Ring, mask_to_polygons
 from riveg.report.judging import Judgement
 from riveg.report.pairing import Item, items
 from riveg.report.pictures import SIDE, original_address

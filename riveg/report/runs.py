@@ -11,8 +11,8 @@ import yaml
 
 from riveg.errors import UserError
 from riveg.exports.source import ExportSource
-from riveg.records import decode
-from riveg.runs import RunFolder
+from riveg.formats.records import decode
+from riveg.runs.folder import RunFolder
 from riveg.types import Sample
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from riveg.errors import UserError
+from riveg.files import file_digest
+from riveg.formats.records import decode
 from riveg.protocols import Mention
-from riveg.records import decode
-from riveg.resources import file_digest
 from riveg.types import Entity, Issue, Sample
 
 NOT_RECORDED = "not-recorded"

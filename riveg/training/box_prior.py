@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from riveg.datasets import open_dataset
 from riveg.datasets.dataset import Row, usable_gold
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
-from riveg.models.box_prior import BoxPriors, PriorBox
+from riveg.nn.box_prior import BoxPriors, PriorBox
 from riveg.types import Box
 
 Boxes = NDArray[np.float64]
@@ -295,7 +295,7 @@ _TABLE = (
 )
 _REACH_TABLE = (
     "",
-    "Body reach, in body widths below a body's upper edge (see `riveg/models/body_boxes.py`),",
+    "Body reach, in body widths below a body's upper edge (see `riveg/vision/plain/bodies.py`),",
     "fitted on train for IoU >= 0.5 with widths misjudged by factors of "
     + ", ".join(map(str, _MISJUDGED))
     + ";",

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from riveg.datasets import open_dataset
+from riveg.datasets.opening import open_dataset
 from riveg.errors import MissingExtra, UserError
-from riveg.models.entailment_classifier import EntailmentClassifier
-from riveg.models.entailment_features import known_label
+from riveg.nn.entailment_classifier import EntailmentClassifier
+from riveg.nn.entailment_features import known_label
 from riveg.stages.entailers.mini import CAPTIONED, CAPTIONLESS
 from riveg.training.entailer_card import ModelFigures, write_card
 from riveg.training.entailer_data import (

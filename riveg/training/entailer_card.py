@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from riveg.models.entailment_classifier import Shift
+from riveg.nn.entailment_classifier import Shift
 from riveg.training.entailer_data import JudgedSample
 from riveg.training.reliability import Reliability
 

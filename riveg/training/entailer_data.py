@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from riveg.datasets import open_dataset
-from riveg.models.entailment_features import (
+from riveg.datasets.opening import open_dataset
+from riveg.nn.entailment_features import (
     LABELS,
     Fame,
     known_label,

@@ -6,8 +6,8 @@ import math
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from riveg.models.entailment_classifier import Shift
-from riveg.models.picture_evidence import FACE, LETTERING, NOBODY, PERSON, PERSON_LETTERING
+from riveg.nn.entailment_classifier import Shift
+from riveg.nn.image_evidence import FACE, LETTERING, NOBODY, PERSON, PERSON_LETTERING
 
 _FINDINGS = {
     FACE: "a face is found for a person",

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from riveg.documents import Document, InvalidConfig, parse_override
+from riveg.config.yaml_file import Document, InvalidConfig, parse_override
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from riveg.formats.bio import bio_to_spans
 from riveg.stages.taggers.mini import MiniTagger
-from riveg.text import join_tokens
+from riveg.text.bio import bio_to_spans
+from riveg.text.tokenise import join_tokens
 from riveg.training.tagger_data import TaggedSentence
 from riveg.training.tagger_export import expected_calibration_error
 from riveg.training.tagger_loop import SpanCounts
 from riveg.types import Sample
 
 if TYPE_CHECKING:
-    from riveg.training.tagger import TaggerTrainingConfig
+    from riveg.training.tagger_settings import TaggerTrainingConfig
 
 
 @dataclass(frozen=True, slots=True)

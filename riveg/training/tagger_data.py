@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from riveg.formats.bio import OUTSIDE, bio_to_spans, spans_to_bio
-from riveg.models.word_pieces import WordPieceWindows
+from riveg.nn.word_pieces import WordPieceWindows
+from riveg.text.bio import OUTSIDE, bio_to_spans, spans_to_bio
 from riveg.types import Span
 
 IGNORED = -100

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from riveg.formats.bio import bio_to_spans
-from riveg.models.bio_decoding import Floats, decode
-from riveg.models.shape_tagger import ShapeTagger
-from riveg.offline import silence_telemetry
+from riveg.nn.bio_decoding import Floats, decode
+from riveg.nn.onnx_telemetry import silence_telemetry
+from riveg.nn.shape_tagger import ShapeTagger
+from riveg.text.bio import bio_to_spans
 from riveg.training.tagger_data import TaggedSentence
 
 INPUTS = ("input_ids", "attention_mask", "shape_ids")

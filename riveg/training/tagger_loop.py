@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from riveg.formats.bio import bio_to_spans
-from riveg.models.bio_decoding import Floats, decode
-from riveg.models.shape_tagger import ShapeTagger
-from riveg.models.word_pieces import WordPieceWindows
+from riveg.nn.bio_decoding import Floats, decode
+from riveg.nn.shape_tagger import ShapeTagger
+from riveg.nn.word_pieces import WordPieceWindows
+from riveg.text.bio import bio_to_spans
 from riveg.training.tagger_data import IGNORED, Batch, Batcher, MentionSwapper, TaggedSentence
 
 

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from evaluation.run_folders import make_run
-from factories import make_sample
-from posts_on_the_fly import make_posts, write_posts
+from helpers.factories import make_sample
+from helpers.places import ROOT
+from helpers.posts_on_the_fly import make_posts, write_posts
+from helpers.run_folders import make_run
 from typer.testing import CliRunner
 
 from riveg.cli import app
 from riveg.errors import UserError
 from riveg.types import Box, Entailment, Entity, Region, Sample, Span
 
-ROOT = Path(__file__).resolve().parents[2]
 PLACES = {
     "Eileen": [("PER", 0, 2, [10.0, 5.0, 150.0, 120.0]), ("ORG", 7, 8, None)],
     "Grace": [("PER", 0, 2, None), ("OTHER", 4, 5, [10.0, 30.0, 150.0, 70.0])],

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from cli.test_calibrate import make_dev, riveg
-from tiny_blip import save_itm
-from tiny_owlv2 import save_owlv2
-from tiny_siglip import save_siglip
+from helpers.tiny_blip import save_itm
+from helpers.tiny_owlv2 import save_owlv2
+from helpers.tiny_siglip import save_siglip
 
 SYSTEM = """\
 name: matched

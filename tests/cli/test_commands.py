@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, riveg
+from helpers.command_line import ROOT, riveg
 
 pytestmark = pytest.mark.slow  # every test starts processes
 

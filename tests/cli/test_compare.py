@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from evaluation.run_folders import make_run
-from factories import make_sample
-from posts_on_the_fly import write_posts
+from helpers.factories import make_sample
+from helpers.posts_on_the_fly import write_posts
+from helpers.run_folders import make_run
 from typer.testing import CliRunner
 
 from riveg.cli.compare import compare

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from riveg.cli.data import app
-from riveg.datasets import open_dataset
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 
 RUNNER = CliRunner()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import riveg
+from helpers.command_line import riveg
 
 from riveg.cli.evaluation_sheets import head_lines, sheets
 from riveg.evaluation.canonical import Rules
@@ -13,8 +13,8 @@ from riveg.evaluation.cases import Annotated, Predicted
 from riveg.evaluation.evaluate import Wanted, evaluate
 from riveg.evaluation.gold import GoldSample, gold_set
 from riveg.evaluation.predictions import Answer, Predictions
-from riveg.formats.masks import mask_from_array
-from riveg.results import read_record_lines
+from riveg.geometry.masks import mask_from_array
+from riveg.runs.reading import read_record_lines
 from riveg.types import Box, Region, Span
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from exports.small_runs import trap_posts, write_run
+from helpers.small_runs import trap_posts, write_run
 from typer.testing import CliRunner
 
 from riveg.cli.export import export

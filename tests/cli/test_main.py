@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.places import ROOT
 
 from riveg import __version__
 from riveg.cli import goes_on
@@ -17,7 +18,6 @@ from riveg.cli.visible import counted
 
 pytestmark = pytest.mark.slow  # every test starts processes
 
-ROOT = Path(__file__).resolve().parents[2]
 ASTRONAUT = ROOT / "data" / "quickstart" / "images" / "qs01-astronaut.jpg"
 
 

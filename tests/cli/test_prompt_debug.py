@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from debugged_posts import OTHER, PROMPT, SYSTEM, write_system
-from fault_server import fault_server
+from helpers.debugged_posts import OTHER, PROMPT, SYSTEM, write_system
+from helpers.fault_server import fault_server
+from helpers.places import ROOT
 from typer.testing import CliRunner
 
 from riveg.cli import app
 from riveg.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "\x1b[31mEve\u202e in [bold]Paris[/bold] {{ 7*7 }}"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
 

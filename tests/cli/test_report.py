@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from report_runs import make_run, story
+from helpers.report_runs import make_run, story
 from typer.testing import CliRunner
 
 from riveg.cli.report import report
-from riveg.datasets import open_dataset
-from riveg.results import read_records
+from riveg.datasets.opening import open_dataset
+from riveg.runs.reading import read_records
 from riveg.types import Entity
 
 app = typer.Typer()

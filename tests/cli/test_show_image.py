@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exports.small_runs import SIDES, named, post, region, trap_posts, write_run
+from helpers.small_runs import SIDES, named, post, region, trap_posts, write_run
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from riveg.cli import app
 from riveg.errors import UserError
-from riveg.palette import type_colours
-from riveg.records import encode
-from riveg.results import draw_sample, write_overlay, write_overlays
-from riveg.runs import Part, RunFolder
+from riveg.formats.records import encode
+from riveg.images.palette import type_colours
+from riveg.runs.folder import Part, RunFolder
+from riveg.runs.overlays import draw_sample, write_overlay, write_overlays
 
 
 def show(folder: Path, *arguments: str | Path) -> Result:

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.places import ROOT
 
 pytestmark = pytest.mark.slow  # every test starts processes
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def validate(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from riveg.datasets import open_dataset
 from riveg.datasets.check import check
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
-from riveg.images import ImageLoader
+from riveg.images.loader import ImageLoader
 
 pa = pytest.importorskip("pyarrow", reason="needs the extra data")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from riveg.datasets import open_dataset
 from riveg.datasets.check import Report, check
+from riveg.datasets.opening import open_dataset
 
 
 def png(path: Path, colour: str = "red", size: tuple[int, int] = (20, 10)) -> None:

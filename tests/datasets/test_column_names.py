@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from riveg.datasets import open_dataset
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 
 

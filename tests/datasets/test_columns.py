@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from riveg.datasets import Dataset, open_dataset
+from riveg.datasets.dataset import Dataset
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.types import Box, Gold, GoldEntity, Span
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from riveg.config import InvalidConfig
-from riveg.datasets import open_dataset, shipped_datasets
+from riveg.config.yaml_file import InvalidConfig
+from riveg.datasets.config import shipped_datasets
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 
 

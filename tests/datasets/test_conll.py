@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from riveg.datasets import Dataset, open_dataset
 from riveg.datasets.check import TypeCounts, check
+from riveg.datasets.dataset import Dataset
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.types import Box, Span
 

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from riveg.datasets import open_dataset
 from riveg.datasets.convert import convert, kind_of
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
-from riveg.resources import shipped
+from riveg.files import shipped
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 """Anything but halves of surrogate pairs: white space, NUL, marks and emoji too."""

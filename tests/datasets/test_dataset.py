@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from riveg.datasets import Dataset, open_dataset
+from riveg.datasets.dataset import Dataset
+from riveg.datasets.opening import open_dataset
 
 
 def posts(path: Path, *images: str) -> Path:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from riveg.datasets import open_dataset
 from riveg.datasets.check import check
 from riveg.datasets.mask_json import read_mask_json
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
-from riveg.formats.masks import mask_to_array
+from riveg.geometry.masks import mask_to_array
 from riveg.types import Box
 
 HEIGHT, WIDTH = 8, 10

@@ -5,7 +5,7 @@ import pytest
 
 from riveg.evaluation.average_precision import average_precision, region_score
 from riveg.evaluation.cases import Annotated, Case, Predicted
-from riveg.formats.masks import mask_from_array
+from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Mask, Region
 
 SQUARE = Box(0, 0, 100, 100)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation.evaluation_strategies import cases
-from evaluation.run_folders import make_run
+from helpers.evaluation_strategies import cases
+from helpers.run_folders import make_run
 from hypothesis import given
 
 from riveg.evaluation.budget import error_budget, gold_reruns
 from riveg.evaluation.canonical import canonical
 from riveg.evaluation.cases import Annotated, Case, Predicted
-from riveg.formats.masks import mask_from_array
+from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Mask, Region, Span
 
 SQUARE, ASIDE = Box(0, 0, 100, 100), Box(200, 0, 300, 100)

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evaluation.run_folders import make_run
-from factories import make_sample
+from helpers.factories import make_sample
+from helpers.run_folders import make_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from riveg.artifacts import read_artifact
-from riveg.datasets import open_dataset
+from riveg.config.calibrated import read_artifact
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import Interval
 from riveg.evaluation.calibration import (

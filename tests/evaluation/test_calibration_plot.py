@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation.run_folders import make_run
-from factories import make_sample
+from helpers.factories import make_sample
+from helpers.run_folders import make_run
 from PIL import Image
 
 from riveg.evaluation.calibration import ENTAIL, Calibration, calibrate

@@ -3,7 +3,7 @@
 from itertools import permutations
 
 import pytest
-from evaluation.evaluation_strategies import cases
+from helpers.evaluation_strategies import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,8 +11,8 @@ from riveg.errors import UserError
 from riveg.evaluation.canonical import Rules, canonical
 from riveg.evaluation.cases import Annotated, Case, Predicted
 from riveg.evaluation.counts import Count
-from riveg.formats.boxes import box_iou
-from riveg.formats.masks import mask_from_array
+from riveg.geometry.boxes import box_iou
+from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Mask, Region, Span
 
 A, B = Box(0, 0, 100, 100), Box(200, 200, 300, 300)

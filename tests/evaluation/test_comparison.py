@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from evaluation.evaluation_strategies import cases
+from helpers.evaluation_strategies import cases
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import make_sample, write_records
+from helpers.factories import make_sample, write_records
 
 from riveg.errors import UserError
 from riveg.evaluation.evaluate import evaluate

@@ -1,7 +1,7 @@
 """Verdicts: one for each entity, as many right as the scorer counts, the right stage blamed."""
 
 import pytest
-from evaluation.evaluation_strategies import cases
+from helpers.evaluation_strategies import cases
 from hypothesis import given
 
 from riveg.evaluation.canonical import canonical

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from exports.any_samples import masks, runs
-from exports.small_runs import PICTURES, SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.any_samples import masks, runs
+from helpers.small_runs import PICTURES, SIDES, named, post, region, ring, trap_posts, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
@@ -20,7 +20,7 @@ from pycocotools.coco import COCO
 
 from riveg.exports.coco import export_coco
 from riveg.exports.source import ExportReport
-from riveg.formats.masks import mask_area, mask_from_array
+from riveg.geometry.masks import mask_area, mask_from_array
 from riveg.types import ImageRef, Mask, Sample
 
 FORMS: tuple[Literal["rle", "polygon"], ...] = ("rle", "polygon")

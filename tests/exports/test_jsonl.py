@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from exports.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
 
 from riveg.exports.jsonl import export_jsonl
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlparse
 import numpy as np
 import pytest
 from defusedxml import ElementTree
-from exports.small_runs import (
+from helpers.small_runs import (
     PICTURES,
     SIDES,
     boxes,
@@ -33,7 +33,7 @@ from riveg.exports.labelstudio import (
     picture_address,
 )
 from riveg.formats.brush import brush_to_mask
-from riveg.formats.masks import mask_from_array
+from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Entity, ImageRef, Mask, Sample, Span
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exports.small_runs import PICTURES, SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import PICTURES, SIDES, named, post, region, ring, trap_posts, write_run
 from PIL import Image
 
 from riveg.errors import UserError
 from riveg.exports.parquet import export_parquet
-from riveg.formats.masks import mask_to_array
+from riveg.geometry.masks import mask_to_array
 from riveg.types import Mask, Sample
 
 datasets = pytest.importorskip("datasets", reason="needs the extra data")

@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from exports.any_samples import runs
-from exports.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.any_samples import runs
+from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
 from hypothesis import given, settings
 from PIL import Image
 
 from riveg.exports.png import export_png
 from riveg.exports.source import ExportReport
-from riveg.formats.masks import mask_from_array, mask_to_array
+from riveg.geometry.masks import mask_from_array, mask_to_array
 from riveg.types import Mask, Sample
 
 

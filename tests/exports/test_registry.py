@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from exports.small_runs import named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import named, post, region, ring, trap_posts, write_run
 
 from riveg.errors import UserError
 from riveg.exports.registry import FORMATS, export_run, exporter, options_of

@@ -8,17 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from exports.any_samples import runs
-from exports.small_runs import named, post, region, ring, trap_posts, write_run
+from helpers.any_samples import runs
+from helpers.small_runs import named, post, region, ring, trap_posts, write_run
 from hypothesis import given, settings
 from pycocotools import mask as coco
 
 from riveg.errors import UserError
 from riveg.evaluation.cases import predicted_of
-from riveg.exports.smner import export_smner, read_index, read_smner
-from riveg.formats.bio import bio_to_spans
+from riveg.exports.smner import export_smner
 from riveg.formats.conll import read_conll
-from riveg.formats.masks import mask_area
+from riveg.formats.smner import read_index, read_smner
+from riveg.geometry.masks import mask_area
+from riveg.text.bio import bio_to_spans
 from riveg.types import Sample, Span
 
 

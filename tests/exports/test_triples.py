@@ -11,13 +11,13 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 from defusedxml import ElementTree
-from exports.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from riveg.exports.triples import export_triples, iri, pixels_of_box, svg_of_mask
-from riveg.formats.masks import mask_from_array, mask_to_array
+from riveg.geometry.masks import mask_from_array, mask_to_array
 from riveg.types import Box, Sample
 
 EXPECTED = {"posts": 6, "entities": 6, "regions": 4}

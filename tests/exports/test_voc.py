@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from defusedxml import ElementTree
-from exports.any_samples import runs
-from exports.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.any_samples import runs
+from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from exports.any_samples import masks, runs
-from exports.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.any_samples import masks, runs
+from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
 from hypothesis import given, settings
 from pycocotools import mask as coco
 
 from riveg.exports.source import ExportReport
 from riveg.exports.yolo_seg import export_yolo_seg
-from riveg.formats.masks import mask_area
+from riveg.geometry.masks import mask_area
 from riveg.types import Mask, Sample
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from riveg.formats.brush import brush_to_mask, mask_to_brush
-from riveg.formats.masks import mask_from_array
+from riveg.geometry.masks import mask_from_array
 from riveg.types import Mask
 
 Pixels = NDArray[np.bool_]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from debugged_posts import (
+from helpers.debugged_posts import (
     OTHER,
     PROMPT,
     SAMPLES,
@@ -18,11 +18,11 @@ from debugged_posts import (
     with_gate,
     write_system,
 )
-from factories import make_sample
-from scripted_chat import ScriptedChat
+from helpers.factories import make_sample
+from helpers.scripted_chat import ScriptedChat
 
-from riveg.conversation import NoReply, Question, RawAnswer
 from riveg.errors import UserError
+from riveg.llm.conversation import NoReply, Question, RawAnswer
 from riveg.prompt_debug.counts import downstream_lines
 from riveg.prompt_debug.message_diff import message_diff
 

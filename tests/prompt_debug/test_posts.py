@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from riveg.datasets import open_dataset
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.prompt_debug.posts import post_of_text, posts_of_data, posts_of_run
-from riveg.system import load_system
+from riveg.runs.system import load_system
 
 QUICKSTART = open_dataset("quickstart")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_pages import Open, Opened, Written
-from report_runs import UNSEEN, make_run, story, with_entities
+from helpers.report_pages import Open, Opened, Written
+from helpers.report_runs import UNSEEN, make_run, story, with_entities
 
 from riveg.report.builder import write_page
 from riveg.types import Sample

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.report_pages import Written
+from helpers.report_runs import HOSTILE, draw_picture, make_run, story, with_entities
 from PIL import Image
-from report_pages import Written
-from report_runs import HOSTILE, draw_picture, make_run, story, with_entities
 
 from riveg.errors import UserError
 from riveg.evaluation.canonical import canonical

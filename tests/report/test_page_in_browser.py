@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from factories import make_sample
-from report_pages import Open, Opened, Written
-from report_runs import ELSEWHERE, FACE, HOSTILE, SIZE, make_run
+from helpers.factories import make_sample
+from helpers.report_pages import Open, Opened, Written
+from helpers.report_runs import ELSEWHERE, FACE, HOSTILE, SIZE, make_run
 
 from riveg.report.builder import write_page
 from riveg.types import Box

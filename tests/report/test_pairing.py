@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from factories import make_sample
-from report_runs import ELSEWHERE, FACE, annotated, seen, with_entities
+from helpers.factories import make_sample
+from helpers.report_runs import ELSEWHERE, FACE, annotated, seen, with_entities
 
 from riveg.evaluation.verdicts import Verdict
 from riveg.report.judging import Judgement

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from debugged_posts import (
+from helpers.debugged_posts import (
     PROMPT,
     SAMPLES,
     gold_of_samples,
@@ -15,9 +15,9 @@ from debugged_posts import (
     with_gate,
     write_system,
 )
-from factories import make_sample
-from report_pages import Open
-from report_runs import HOSTILE, draw_picture
+from helpers.factories import make_sample
+from helpers.report_pages import Open
+from helpers.report_runs import HOSTILE, draw_picture
 
 from riveg.prompt_debug.builder import write_page
 from riveg.types import ImageRef

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 import cv2
 import numpy as np
 import pytest
-from factories import make_sample
-from report_runs import FACE, SIZE, annotated, disc, seen, story, with_entities
+from helpers.factories import make_sample
+from helpers.report_runs import FACE, SIZE, annotated, disc, seen, story, with_entities
 
-from riveg.formats.masks import mask_to_array
+from riveg.geometry.masks import mask_to_array
 from riveg.report.judging import Judgement
 from riveg.report.pictures import original_address
 from riveg.report.rows import mask_path, row

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from contracts import check_backend
-from factories import make_context, make_sample, mentions_of
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample, mentions_of
 
 from riveg.registry import backend_config
 from riveg.types import Box, Entailment, Gold, GoldEntity, Issue, Region, Span

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts import check_backend
-from factories import make_context, make_sample, mentions_of, write_records
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample, mentions_of, write_records
 
 from riveg.errors import UserError
 from riveg.registry import backend_config

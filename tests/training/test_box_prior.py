@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from riveg.errors import UserError
-from riveg.models.box_prior import read_box_priors
-from riveg.resources import asset, shipped
+from riveg.files import asset, shipped
+from riveg.nn.box_prior import read_box_priors
 from riveg.training.box_prior import (
     BoxedEntity,
     BoxPriorTrainingConfig,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from factories import make_context, mentions_of
+from helpers.factories import make_context, mentions_of
 
 from riveg.errors import UserError
-from riveg.models.entailment_classifier import read_classifier
+from riveg.files import asset, shipped
+from riveg.nn.entailment_classifier import read_classifier
 from riveg.protocols import Mention
-from riveg.resources import asset, shipped
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
 from riveg.training.entailer import EntailerTrainingConfig, train_entailer
 from riveg.training.entailer_data import FameCounter, JudgedSample, read_judged

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from riveg.config import InvalidConfig
+from riveg.config.yaml_file import InvalidConfig
 from riveg.errors import UserError
 from riveg.training.settings import read_settings
 

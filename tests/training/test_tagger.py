@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+from helpers.places import ROOT
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
@@ -14,16 +15,17 @@ from tokenizers.models import WordPiece  # noqa: E402
 from tokenizers.pre_tokenizers import BertPreTokenizer  # noqa: E402
 
 from riveg.errors import UserError  # noqa: E402
-from riveg.formats.bio import bio_to_spans  # noqa: E402
-from riveg.posts import make_sample  # noqa: E402
+from riveg.runs.sources import make_sample  # noqa: E402
 from riveg.stages.taggers.mini import MiniTagger  # noqa: E402
+from riveg.text.bio import bio_to_spans  # noqa: E402
 from riveg.training.settings import read_settings  # noqa: E402
-from riveg.training.tagger import TaggerTrainingConfig, read_sentences, train_tagger  # noqa: E402
+from riveg.training.tagger import read_sentences, train_tagger  # noqa: E402
 from riveg.training.tagger_data import MentionSwapper, TaggedSentence  # noqa: E402
 from riveg.training.tagger_export import (  # noqa: E402
     average_weights,
     expected_calibration_error,
 )
+from riveg.training.tagger_settings import TaggerTrainingConfig  # noqa: E402
 
 PEOPLE = ("ada", "bob", "cleo", "dan")
 PLACES = ("rome", "oslo", "lima")
@@ -129,8 +131,7 @@ def test_it_goes_on_after_the_last_epoch(encoder: Path, data: Path, tmp_path: Pa
 
 
 def test_the_shipped_configuration_is_right(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
-    config = read_settings(root / "configs" / "train" / "tagger-mini.yaml", TaggerTrainingConfig)
+    config = read_settings(ROOT / "configs" / "train" / "tagger-mini.yaml", TaggerTrainingConfig)
     assert config.tags[0] == "O"
     assert len(config.tags) == 9
 
@@ -145,10 +146,9 @@ def test_the_shipped_configuration_is_right(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_configuration_is_told(overrides: list[str], word: str) -> None:
-    root = Path(__file__).resolve().parents[2]
     with pytest.raises(UserError, match=word):
         read_settings(
-            root / "configs" / "train" / "tagger-mini.yaml", TaggerTrainingConfig, overrides
+            ROOT / "configs" / "train" / "tagger-mini.yaml", TaggerTrainingConfig, overrides
         )
 
 

@@ -11,8 +11,8 @@ from riveg.errors import UserError
 from riveg.evaluation.cases import Predicted
 from riveg.evaluation.foreign.lines import counted
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
-from riveg.formats.bio import OUTSIDE, bio_to_spans
 from riveg.formats.conll import ConllSentence, read_conll
+from riveg.text.bio import OUTSIDE, bio_to_spans
 
 TAG = re.compile(r"O|X|[BIES]-.+")
 KNOWLEDGE_MARK = "<EOS>"

@@ -10,9 +10,9 @@ from typing import Any
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.cases import Predicted
-from riveg.evaluation.foreign.e2e_answer import Corners, Triple, answer_text, parse_answer
 from riveg.evaluation.foreign.lines import numbered_lines, picture_stem
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
+from riveg.formats.e2e_answer import Corners, Triple, answer_text, parse_answer
 from riveg.types import Box, Region
 
 ANSWER_KEYS = (

@@ -14,7 +14,7 @@ from riveg.evaluation.foreign.e2e import answer_keys
 from riveg.evaluation.foreign.lines import numbered_lines
 from riveg.evaluation.foreign.tiger import PLACES, TAIL
 from riveg.formats.conll import HEADER
-from riveg.records import decode
+from riveg.formats.records import decode
 from riveg.types import Sample
 
 FORMATS = ("run", "jsonl", "smner", "riveg", "e2e", "tiger", "conll")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riveg.evaluation.cases import Annotated, Case, Predicted
-from riveg.formats.boxes import box_iou
+from riveg.geometry.boxes import box_iou
 from riveg.types import Box
 
 COVERING_IOU = 0.5

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from riveg.evaluation.cases import Annotated, Case, Predicted
 from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.protocol import Protocol
-from riveg.formats.boxes import box_iou
+from riveg.geometry.boxes import box_iou
 
 LEAST_IOU = 0.5
 

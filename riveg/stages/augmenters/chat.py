@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from riveg.chat.answer_texts import one_line
-from riveg.chat.knowledge_answers import FORMS, KnowledgeForm
-from riveg.chat.messages import require_conversation
-from riveg.conversation import Chat, Given, NoReply, Prepared, Question
-from riveg.endpoints import Label
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
-from riveg.prompts import Prompt, load_prompt
-from riveg.protocols import BackendConfig, BuildContext, PictureSource
-from riveg.resources import file_digest
-from riveg.stages.asking import (
+from riveg.files import file_digest
+from riveg.labels import Label
+from riveg.llm.answer_text import one_line
+from riveg.llm.conversation import Chat, Given, NoReply, Prepared, Question
+from riveg.llm.messages import require_conversation
+from riveg.llm.prompts import Prompt, load_prompt
+from riveg.protocols import PictureSource
+from riveg.stages.augmenters.answers import FORMS, KnowledgeForm
+from riveg.stages.chat_backend import (
     answer_form_name,
     ask_about,
     issue_of,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from riveg.models.similar_examples import Example, SimilarExamples
+    from riveg.stages.augmenters.similar_examples import Example, SimilarExamples
 
 _CONSTANTS = ("labels",)
 _VALUES = ("text", "caption", "similar")
@@ -89,8 +90,8 @@ class ChatAugmenterConfig(BackendConfig):
         return {"prompt": prompt.fingerprint, **dict(self._pool_contents(base))}
 
     def _pool_contents(self, base: Path) -> Mapping[str, str]:
-        from riveg.models.similar_examples import pictures_digest, read_pool
-        from riveg.models.text_vectors import model_digest
+        from riveg.stages.augmenters.embeddings import model_digest
+        from riveg.stages.augmenters.similar_examples import pictures_digest, read_pool
 
         if self.pool is None:
             return {}
@@ -105,13 +106,13 @@ class ChatAugmenterConfig(BackendConfig):
         return found
 
     def _examples(self, base: Path) -> SimilarExamples | None:
-        from riveg.models.similar_examples import SimilarExamples
-        from riveg.models.text_vectors import (
+        from riveg.stages.augmenters.embeddings import (
             CharacterNgrams,
             ClipPictures,
             TransformerTexts,
             require_models_extra,
         )
+        from riveg.stages.augmenters.similar_examples import SimilarExamples
 
         if self.pool is None:
             return None

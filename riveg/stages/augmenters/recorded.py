@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from riveg.protocols import BackendConfig, BuildContext
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.stages.recordings import not_recorded, read_recorded, recorded_digest, recorded_file
 from riveg.types import Issue, Sample
 

@@ -9,25 +9,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from riveg.checkpoints.folders import model_contents
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault, UserError
-from riveg.models.picture_tensors import picture_tensors, stacked
-from riveg.models.prepared_pictures import PreparedPictures
-from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import (
-    load_model,
-    load_processor,
-    model_contents,
-    model_folder,
-    worker_count,
-)
-from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, PictureSource
+from riveg.protocols import PictureSource
 from riveg.types import Issue, Sample
+from riveg.vision.runtime.batches import in_batches
+from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.loading import load_model, load_processor, worker_count
+from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.runtime.tensors import picture_tensors, stacked
 
 if TYPE_CHECKING:
     import torch
 
-    from riveg.models.picture_tensors import PictureTensors
+    from riveg.vision.runtime.tensors import PictureTensors
 
 _NETWORKS = {"blip": "BlipForConditionalGeneration", "blip-2": "Blip2ForConditionalGeneration"}
 """By a folder's ``model_type``."""
@@ -59,7 +55,7 @@ class BlipConfig(TorchOptions, BackendConfig):
         """
         import transformers
 
-        folder = model_folder(self, context.base)
+        folder = self.folder(context.base)
         kind = load_processor(transformers.AutoConfig, folder).model_type
         if kind not in _NETWORKS:
             raise UserError(f"{folder}: expected a model of type blip or blip-2, found {kind}")
@@ -78,7 +74,7 @@ class BlipConfig(TorchOptions, BackendConfig):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""
-        return model_contents(self, base)
+        return model_contents(self.folder(base))
 
 
 class Blip:

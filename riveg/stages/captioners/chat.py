@@ -8,11 +8,17 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.conversation import Chat, NoReply, Prepared, Question, RawAnswer, Unparsable
-from riveg.prompts import Prompt
-from riveg.protocols import BackendConfig, BuildContext
-from riveg.stages.asking import ask_about, issue_of, messages_of, require_chat
-from riveg.stages.post_questions import picture_of, read_prompt
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.llm.conversation import Chat, NoReply, Prepared, Question, RawAnswer, Unparsable
+from riveg.llm.prompts import Prompt
+from riveg.stages.chat_backend import (
+    ask_about,
+    issue_of,
+    messages_of,
+    picture_of,
+    read_prompt,
+    require_chat,
+)
 from riveg.types import Issue, Sample
 
 _LONGEST = 500

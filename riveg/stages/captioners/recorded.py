@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.protocols import BackendConfig, BuildContext
 from riveg.stages.recordings import (
     add_once,
     not_recorded,

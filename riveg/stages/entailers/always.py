@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from riveg.protocols import BackendConfig, BuildContext, Mention
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Mention
 from riveg.types import Entailment, Issue
 
 

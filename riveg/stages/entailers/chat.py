@@ -9,8 +9,9 @@ from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 
-from riveg.chat.parsing import yes_probability
-from riveg.conversation import (
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.labels import Label
+from riveg.llm.conversation import (
     Chat,
     Given,
     Prepared,
@@ -19,11 +20,20 @@ from riveg.conversation import (
     Reply,
     Unparsable,
 )
-from riveg.endpoints import Label
-from riveg.prompts import Prompt
-from riveg.protocols import BackendConfig, BuildContext, Mention
-from riveg.stages.asking import ask_about, issue_of, label_values, messages_of, require_chat
-from riveg.stages.post_questions import entity_value, picture_of, post_values, read_prompt
+from riveg.llm.json_answers import yes_probability
+from riveg.llm.prompts import Prompt
+from riveg.protocols import Mention
+from riveg.stages.chat_backend import (
+    ask_about,
+    entity_value,
+    issue_of,
+    label_values,
+    messages_of,
+    picture_of,
+    post_values,
+    read_prompt,
+    require_chat,
+)
 from riveg.types import Entailment, Issue
 
 LOG_PROBABILITY = "chat:log-probability"

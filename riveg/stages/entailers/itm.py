@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.models.text_matching import USUAL, MatcherName
-from riveg.stages.picture_texts import PictureTextConfig
+from riveg.vision.matchers.entailer import PictureTextConfig
+from riveg.vision.matchers.loading import USUAL, MatcherName
 
 
 class ItmEntailerConfig(PictureTextConfig):

@@ -9,12 +9,13 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.models.entailment_classifier import EntailmentClassifier, read_classifier
-from riveg.models.entailment_features import NearbyContext
-from riveg.models.picture_evidence import evidence_shifts
-from riveg.protocols import BackendConfig, BuildContext, Mention
-from riveg.resources import asset, file_digest
+from riveg.files import asset, file_digest
+from riveg.nn.entailment_classifier import EntailmentClassifier, read_classifier
+from riveg.nn.entailment_features import NearbyContext
+from riveg.nn.image_evidence import evidence_shifts
+from riveg.protocols import Mention
 from riveg.types import Entailment, Entity, Issue, Sample
 
 SOURCE = "mini"

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from riveg.chat.frames import FRAMES, Frame, FrameName, InsideOut, OutsideFrame, Resize, Size
-from riveg.chat.parsing import parse_json
-from riveg.chat.pictures import sent_size
-from riveg.conversation import (
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.errors import UserError
+from riveg.geometry.frames import FRAMES, Frame, FrameName, InsideOut, OutsideFrame, Resize, Size
+from riveg.labels import Label
+from riveg.llm.conversation import (
     Chat,
     Given,
     NoReply,
@@ -22,19 +23,22 @@ from riveg.conversation import (
     Reply,
     Unparsable,
 )
-from riveg.endpoints import Label
-from riveg.errors import UserError
-from riveg.prompts import Prompt
-from riveg.protocols import BackendConfig, BuildContext, Mention
-from riveg.stages.asking import (
+from riveg.llm.images import sent_size
+from riveg.llm.json_answers import parse_json
+from riveg.llm.prompts import Prompt
+from riveg.protocols import Mention
+from riveg.stages.chat_backend import (
     ask_about,
+    entity_value,
     issue_of,
     label_values,
     messages_of,
+    picture_of,
+    post_values,
+    read_prompt,
     require_chat,
     source_of,
 )
-from riveg.stages.post_questions import entity_value, picture_of, post_values, read_prompt
 from riveg.types import Issue, Region, Sample
 
 OUTSIDE_FRAME = "box-outside-frame"

@@ -3,7 +3,7 @@
 All groundable entities of a post are answered together, by these rules.
 
 People (labels in ``person_labels``). A *body* is a box grown from a face
-(:mod:`riveg.models.body_boxes`), or a person found without a face.
+(:mod:`riveg.vision.plain.bodies`), or a person found without a face.
 
 1. Each name gets one body at most, each body one name; the same name twice gets the same answer.
 2. A body that lettering supports, because the name or surname stands on it (a jersey, a name tag, a
@@ -37,12 +37,13 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.models.body_boxes import grow_bodies
-from riveg.models.box_prior import BoxPriors, PriorBox, read_box_priors
-from riveg.models.name_spelling import Spelling, find_spellings
-from riveg.protocols import BackendConfig, BuildContext, Mention
-from riveg.resources import asset, file_digest
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.files import asset, file_digest
+from riveg.nn.box_prior import BoxPriors, PriorBox, read_box_priors
+from riveg.protocols import Mention
 from riveg.types import Box, Entity, Issue, Observation, Region, Sample
+from riveg.vision.plain.bodies import grow_bodies
+from riveg.vision.plain.names_in_ocr import Spelling, find_spellings
 
 _CENTER_DEVIATION = 0.17
 _PLACES = 10

@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from riveg.models.picture_worker import Prepared
-from riveg.models.query_text import QueryTemplate
-from riveg.models.text_reader import TextReader
-from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
-from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Grounder
-from riveg.stages.crop_recheck import RegionOptions
-from riveg.stages.phrase_search import Found, PhraseSearch
+from riveg.checkpoints.folders import EXTRA, model_contents
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Grounder
+from riveg.vision.detectors.crop_recheck import RegionOptions
+from riveg.vision.detectors.phrase_search import Found, PhraseSearch
+from riveg.vision.queries import QueryTemplate, TextReader
+from riveg.vision.runtime.batches import in_batches
+from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.loading import worker_count
+from riveg.vision.runtime.options import TorchOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from riveg.models.florence2_network import Florence2Network
+    from riveg.vision.detectors.florence2 import Florence2Network
 
 
 class Florence2Config(RegionOptions, TorchOptions, BackendConfig):
@@ -57,8 +58,8 @@ class Florence2Config(RegionOptions, TorchOptions, BackendConfig):
 
     def build(self, context: BuildContext) -> Grounder:
         """The live backend."""
-        folder = model_folder(self, context.base)
-        from riveg.models.florence2_network import Florence2Network
+        folder = self.folder(context.base)
+        from riveg.vision.detectors.florence2 import Florence2Network
 
         network = Florence2Network(folder, self, task=self.task, max_new_tokens=self.max_new_tokens)
         return self.build_on(network, context)
@@ -77,7 +78,7 @@ class Florence2Config(RegionOptions, TorchOptions, BackendConfig):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of the checkpoint, and of the re-check's."""
-        return {**model_contents(self, base), **self.recheck_contents(base)}
+        return {**model_contents(self.folder(base)), **self.recheck_contents(base)}
 
 
 class Florence2:
@@ -105,7 +106,7 @@ class Florence2:
         self, pictures: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, None]]
     ) -> Iterator[Found]:
         """Boxes in the order in which they were written."""
-        from riveg.models.florence2_network import Asked
+        from riveg.vision.detectors.florence2 import Asked
 
         pixels = [one.value for one in pictures.values()]
         seen = dict(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from riveg.protocols import BackendConfig, BuildContext, Mention
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Mention
 from riveg.stages.oracle import SOURCE, gold_boxes
 from riveg.types import Gold, Issue, Region
 

@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, model_validator
 
-from riveg.models.grounding_dino_prompts import (
+from riveg.checkpoints.folders import EXTRA, model_contents
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Grounder
+from riveg.vision.detectors.crop_recheck import RegionOptions
+from riveg.vision.detectors.grounding_dino_prompts import (
     Phrase,
     Prompt,
     count_tokens,
@@ -29,21 +33,18 @@ from riveg.models.grounding_dino_prompts import (
     phrase_text,
     read_phrase,
 )
-from riveg.models.picture_worker import Prepared
-from riveg.models.query_text import QueryTemplate
-from riveg.models.text_reader import TextReader
-from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
-from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Grounder
-from riveg.stages.crop_recheck import RegionOptions
-from riveg.stages.phrase_search import Found, PhraseSearch
+from riveg.vision.detectors.phrase_search import Found, PhraseSearch
+from riveg.vision.queries import QueryTemplate, TextReader
+from riveg.vision.runtime.batches import in_batches
+from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.loading import worker_count
+from riveg.vision.runtime.options import TorchOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from riveg.models.grounding_dino_network import Detections, Features
-    from riveg.models.picture_tensors import Pixels
+    from riveg.vision.detectors.grounding_dino import Detections, Features
+    from riveg.vision.runtime.tensors import Pixels
 
     class PhraseNetwork(Protocol):
         """GroundingDINO in two halves, as one of its libraries has it."""
@@ -99,8 +100,8 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
 
     def build(self, context: BuildContext) -> Grounder:
         """The live backend."""
-        folder = model_folder(self, context.base)
-        from riveg.models.grounding_dino_network import GroundingDinoNetwork
+        folder = self.folder(context.base)
+        from riveg.vision.detectors.grounding_dino import GroundingDinoNetwork
 
         return self.build_on(GroundingDinoNetwork(folder, self), context)
 
@@ -128,7 +129,7 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of the checkpoint, and of the re-check's."""
-        return {**model_contents(self, base), **self.recheck_contents(base)}
+        return {**model_contents(self.folder(base)), **self.recheck_contents(base)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ class GroundingDino:
 
     def _found(self, question: _Question, detections: Detections) -> Iterator[Found]:
         """Boxes of each phrase of a prompt."""
-        from riveg.models.grounding_dino_network import phrase_owners
+        from riveg.vision.detectors.grounding_dino import phrase_owners
 
         boxes, scores = detections.boxes, detections.scores
         if not self._joined:

@@ -13,12 +13,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from riveg.models.groundingdino_configuration import configuration_file
-from riveg.models.torch_loading import model_file, model_folder
-from riveg.models.torch_options import ModelFiles
-from riveg.protocols import BuildContext, Grounder
-from riveg.resources import file_digest
+from riveg.checkpoints.folders import ModelFiles, model_file, model_folder
+from riveg.config.backend import BuildContext
+from riveg.files import file_digest
+from riveg.protocols import Grounder
 from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
+from riveg.vision.detectors.groundingdino_configuration import configuration_file
 
 _OF_THE_TEXT_ENCODER = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
 
@@ -70,7 +70,7 @@ class GroundingDinoPackageConfig(GroundingDinoConfig):
         checkpoint, text_encoder = self.own_files()
         path = model_file(checkpoint, context.base)
         folder = model_folder(text_encoder, context.base)
-        from riveg.models.groundingdino_package_network import GroundingDinoPackageNetwork
+        from riveg.vision.detectors.groundingdino_package import GroundingDinoPackageNetwork
 
         configuration = configuration_file(self.architecture, context.base)
         network = GroundingDinoPackageNetwork(path, configuration, folder, self)

@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from riveg.models.picture_worker import Prepared
-from riveg.models.query_text import QueryTemplate
-from riveg.models.text_reader import TextReader
-from riveg.models.torch_batches import in_batches
-from riveg.models.torch_loading import EXTRA, model_contents, model_folder, worker_count
-from riveg.models.torch_options import TorchOptions
-from riveg.protocols import BackendConfig, BuildContext, Grounder
-from riveg.stages.crop_recheck import RegionOptions
-from riveg.stages.phrase_search import Found, PhraseSearch
+from riveg.checkpoints.folders import EXTRA, model_contents
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Grounder
+from riveg.vision.detectors.crop_recheck import RegionOptions
+from riveg.vision.detectors.phrase_search import Found, PhraseSearch
+from riveg.vision.queries import QueryTemplate, TextReader
+from riveg.vision.runtime.batches import in_batches
+from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.loading import worker_count
+from riveg.vision.runtime.options import TorchOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from riveg.models.owlv2_network import Owlv2Network
+    from riveg.vision.detectors.owlv2 import Owlv2Network
 
 
 class Owlv2Config(RegionOptions, TorchOptions, BackendConfig):
@@ -51,8 +52,8 @@ class Owlv2Config(RegionOptions, TorchOptions, BackendConfig):
 
     def build(self, context: BuildContext) -> Grounder:
         """The live backend."""
-        folder = model_folder(self, context.base)
-        from riveg.models.owlv2_network import Owlv2Network
+        folder = self.folder(context.base)
+        from riveg.vision.detectors.owlv2 import Owlv2Network
 
         return self.build_on(Owlv2Network(folder, self), context)
 
@@ -71,7 +72,7 @@ class Owlv2Config(RegionOptions, TorchOptions, BackendConfig):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of the checkpoint, and of the re-check's."""
-        return {**model_contents(self, base), **self.recheck_contents(base)}
+        return {**model_contents(self.folder(base)), **self.recheck_contents(base)}
 
 
 class Owlv2:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from riveg.protocols import BackendConfig, BuildContext, Mention
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Mention
 from riveg.stages.recordings import (
     find_entity,
     not_recorded,

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
-from riveg.models.figures import FigureFinder, cascade_files, common_area
-from riveg.models.lettering_reader import LetteringReader, reading_models
-from riveg.protocols import BackendConfig, BuildContext, PictureSource
-from riveg.resources import file_digest
+from riveg.files import file_digest
+from riveg.protocols import PictureSource
 from riveg.types import Box, Issue, Observation, Sample
+from riveg.vision.plain.faces import FigureFinder, cascade_files, common_area
+from riveg.vision.plain.ocr import LetteringReader, reading_models
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,23 +10,15 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from riveg.chat.answer_texts import one_line
-from riveg.chat.expression_answers import (
-    FORMS,
-    AnswerForm,
-    Look,
-    answer_schema,
-    read_bare_phrase,
-    read_looks,
-    usable_looks,
-)
-from riveg.chat.messages import require_conversation
-from riveg.conversation import Chat, Given, NoReply, Prepared, Question, Reply
-from riveg.endpoints import Label
-from riveg.prompts import Prompt, load_prompt
-from riveg.protocols import BackendConfig, BuildContext, Mention
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.labels import Label
+from riveg.llm.answer_text import one_line
+from riveg.llm.conversation import Chat, Given, NoReply, Prepared, Question, Reply
+from riveg.llm.messages import require_conversation
+from riveg.llm.prompts import Prompt, load_prompt
+from riveg.protocols import Mention
 from riveg.registry import suggest
-from riveg.stages.asking import (
+from riveg.stages.chat_backend import (
     answer_form_name,
     ask_about,
     by_sample,
@@ -35,6 +27,15 @@ from riveg.stages.asking import (
     messages_of,
     require_chat,
     source_of,
+)
+from riveg.stages.rewriters.answers import (
+    FORMS,
+    AnswerForm,
+    Look,
+    answer_schema,
+    read_bare_phrase,
+    read_looks,
+    usable_looks,
 )
 from riveg.stages.rewriters.template import TemplateRewriter, TemplateRewriterConfig
 from riveg.types import Entity, Expression, Issue, Sample

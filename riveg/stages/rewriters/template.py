@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.prompts import Prompt, load_prompt
-from riveg.protocols import BackendConfig, BuildContext, Mention
+from riveg.llm.prompts import Prompt, load_prompt
+from riveg.protocols import Mention
 from riveg.types import Expression, Issue
 
 SOURCE = "template"

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
-from riveg.protocols import BackendConfig, BuildContext, Mention, PictureSource
+from riveg.protocols import Mention, PictureSource
 from riveg.types import Box, Issue, Mask, Region
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class GrabCut:
         return tuple(self._mask(picture, region) for region in entity.regions or ())
 
     def _mask(self, picture: Picture, region: Region) -> Mask:
-        from riveg.formats.masks import box_pixels, mask_from_array
+        from riveg.geometry.masks import box_pixels, mask_from_array
 
         height, width = picture.shape[:2]
         if region.source == "evidence:lettering":
@@ -119,7 +120,7 @@ class GrabCut:
 
     def _cut(self, picture: Picture, box: Box) -> Pixels | None:
         """The cut, or ``None`` where there is nothing to cut by or the cut failed."""
-        from riveg.formats.masks import box_pixels
+        from riveg.geometry.masks import box_pixels
 
         view = _view(picture, box, self._side)
         if view is None:
@@ -232,7 +233,7 @@ def _in_picture(foreground: Pixels, view: _View, picture: Picture) -> Pixels:
 
 
 def _ellipse(box: Box, width: int, height: int) -> Pixels:
-    from riveg.formats.masks import box_pixels, whole_edges
+    from riveg.geometry.masks import box_pixels, whole_edges
 
     x_min, y_min, x_max, y_max = whole_edges(box, height, width)
     pixels = box_pixels(box, height, width)

@@ -16,24 +16,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from riveg.models.picture_worker import Prepared
-from riveg.models.prompted_masks import (
+from riveg.checkpoints.folders import model_contents
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.types import Box
+from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.loading import load_processor, worker_count
+from riveg.vision.segmenters.prompted import (
     Prompt,
     PromptedSegmenter,
     PromptOptions,
     load_mask_network,
     shrunk_size,
 )
-from riveg.models.torch_loading import load_processor, model_contents, model_folder, worker_count
-from riveg.protocols import BackendConfig, BuildContext
-from riveg.types import Box
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    from riveg.models.picture_tensors import PictureTensors
+    from riveg.vision.runtime.tensors import PictureTensors
 
     Picture = NDArray[np.uint8]
     Pixels = NDArray[np.bool_]
@@ -60,7 +61,7 @@ class SamConfig(PromptOptions, BackendConfig):
         """
         from transformers import SamImageProcessorPil, SamModel
 
-        folder = model_folder(self, context.base)
+        folder = self.folder(context.base)
         network = load_mask_network(SamModel, folder, self)
         return PromptedSegmenter(
             context.images,
@@ -73,7 +74,7 @@ class SamConfig(PromptOptions, BackendConfig):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""
-        return model_contents(self, base)
+        return model_contents(self.folder(base))
 
 
 @dataclass(frozen=True, slots=True)

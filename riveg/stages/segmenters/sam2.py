@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from riveg.models.prompted_masks import PromptedSegmenter, PromptOptions, load_mask_network
-from riveg.models.sam2_network import Sam2Network
-from riveg.models.square_pictures import read_preparation
-from riveg.models.torch_loading import model_contents, model_folder, worker_count
-from riveg.protocols import BackendConfig, BuildContext
+from riveg.checkpoints.folders import model_contents
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.vision.runtime.loading import worker_count
+from riveg.vision.runtime.square_images import read_preparation
+from riveg.vision.segmenters.prompted import PromptedSegmenter, PromptOptions, load_mask_network
+from riveg.vision.segmenters.sam2 import Sam2Network
 
 
 class Sam2Config(PromptOptions, BackendConfig):
@@ -42,7 +43,7 @@ class Sam2Config(PromptOptions, BackendConfig):
         """
         from transformers import Sam2Model
 
-        folder = model_folder(self, context.base)
+        folder = self.folder(context.base)
         preparation = read_preparation(folder)
         network = load_mask_network(Sam2Model, folder, self)
         network.vision_encoder.register_forward_hook(_in_float32)
@@ -57,7 +58,7 @@ class Sam2Config(PromptOptions, BackendConfig):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""
-        return model_contents(self, base)
+        return model_contents(self.folder(base))
 
 
 def _in_float32(_encoder: Any, _inputs: Any, found: Any) -> Any:

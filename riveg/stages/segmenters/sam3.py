@@ -16,14 +16,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from riveg.models.prompted_masks import PromptedSegmenter, PromptOptions, load_mask_network
-from riveg.models.query_text import QueryTemplate
-from riveg.models.sam2_network import Sam2Network
-from riveg.models.sam3_texts import Sam3TextNetwork
-from riveg.models.square_pictures import Preparation, read_preparation
-from riveg.models.text_reader import TextReader
-from riveg.models.torch_loading import load_processor, model_contents, model_folder, worker_count
-from riveg.protocols import BackendConfig, BuildContext
+from riveg.checkpoints.folders import model_contents
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.vision.queries import QueryTemplate, TextReader
+from riveg.vision.runtime.loading import load_processor, worker_count
+from riveg.vision.runtime.square_images import Preparation, read_preparation
+from riveg.vision.segmenters.prompted import PromptedSegmenter, PromptOptions, load_mask_network
+from riveg.vision.segmenters.sam2 import Sam2Network
+from riveg.vision.segmenters.sam3 import Sam3TextNetwork
 
 _BACKBONE = "vision_encoder.backbone"
 """What runs in the options' number type; behind it, maps carry positions that need more bits."""
@@ -59,7 +59,7 @@ class Sam3Config(PromptOptions, BackendConfig):
         Raises:
             UserError: If the model is not there or is none of this kind.
         """
-        folder = model_folder(self, context.base)
+        folder = self.folder(context.base)
         network, reader = self._by_text(folder) if self.prompt == "text" else self._by_box(folder)
         return PromptedSegmenter(
             context.images,
@@ -91,4 +91,4 @@ class Sam3Config(PromptOptions, BackendConfig):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""
-        return model_contents(self, base)
+        return model_contents(self.folder(base))

@@ -18,20 +18,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from riveg.checkpoints.folders import ModelFiles, model_file
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.models.picture_worker import Prepared
-from riveg.models.prompted_masks import Prompt, PromptedSegmenter, PromptOptions, shrunk_size
-from riveg.models.torch_loading import (
-    OF_OTHER_CONTENT,
-    model_file,
-    place,
-    read_checkpoint,
-    worker_count,
-)
-from riveg.models.torch_options import ModelFiles
-from riveg.protocols import BackendConfig, BuildContext
-from riveg.resources import file_digest
+from riveg.files import file_digest
 from riveg.types import Box
+from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.loading import OF_OTHER_CONTENT, place, read_checkpoint, worker_count
+from riveg.vision.segmenters.prompted import Prompt, PromptedSegmenter, PromptOptions, shrunk_size
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from riveg.chat.parsing import is_json, parse_json
-from riveg.conversation import (
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.labels import Label
+from riveg.llm.conversation import (
     Chat,
     Given,
     NoReply,
@@ -21,12 +22,19 @@ from riveg.conversation import (
     Reply,
     Unparsable,
 )
-from riveg.endpoints import Label
-from riveg.formats.alignment import TokenAligner, Unaligned, without_overlaps
-from riveg.prompts import Prompt
-from riveg.protocols import BackendConfig, BuildContext, Partly
-from riveg.stages.asking import ask_about, issue_of, label_values, messages_of, require_chat
-from riveg.stages.post_questions import post_values, read_prompt
+from riveg.llm.json_answers import is_json, parse_json
+from riveg.llm.prompts import Prompt
+from riveg.protocols import Partly
+from riveg.stages.chat_backend import (
+    ask_about,
+    issue_of,
+    label_values,
+    messages_of,
+    post_values,
+    read_prompt,
+    require_chat,
+)
+from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
 from riveg.types import Entity, Issue, Sample, Span
 
 UNALIGNED = "unaligned-entity"

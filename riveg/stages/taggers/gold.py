@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from riveg.protocols import BackendConfig, BuildContext
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.stages.oracle import no_gold
 from riveg.types import Entity, Gold, Issue, Sample
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import Field
 
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.models.bio_decoding import DecodedSpan, Floats, decode
-from riveg.models.word_pieces import Window, WordPieceWindows
-from riveg.offline import silence_telemetry
-from riveg.protocols import BackendConfig, BuildContext
-from riveg.resources import asset, file_digest
+from riveg.files import asset, file_digest
+from riveg.nn.bio_decoding import DecodedSpan, Floats, decode
+from riveg.nn.onnx_telemetry import silence_telemetry
+from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.types import Entity, Issue, Sample
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.protocols import BackendConfig, BuildContext
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.types import Entity, Sample, Span
 
 _STOP = "."

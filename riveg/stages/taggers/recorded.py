@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.formats.bio import bio_to_spans
 from riveg.formats.conll import ConllSentence, read_conll
-from riveg.protocols import BackendConfig, BuildContext
 from riveg.stages.recordings import (
     add_once,
     not_recorded,
@@ -18,6 +17,7 @@ from riveg.stages.recordings import (
     recorded_digest,
     recorded_file,
 )
+from riveg.text.bio import bio_to_spans
 from riveg.types import Entity, Issue, Sample
 
 

@@ -9,7 +9,7 @@ from riveg.errors import UserError
 from riveg.evaluation.cases import Predicted
 from riveg.evaluation.foreign import read_foreign
 from riveg.evaluation.foreign.e2e import ANSWER_KEYS
-from riveg.evaluation.foreign.e2e_answer import Triple, format_answer
+from riveg.formats.e2e_answer import Triple, format_answer
 from riveg.types import Box, Region
 
 SIDE = st.integers(0, 400)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riveg.evaluation.foreign.e2e_answer import Triple, answer_text, format_answer, parse_answer
+from riveg.formats.e2e_answer import Triple, answer_text, format_answer, parse_answer
 
 PLAIN = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="|;；｜│┃¦∣"),

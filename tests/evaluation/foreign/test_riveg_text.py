@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from riveg.errors import UserError
 from riveg.evaluation.cases import Annotated, Predicted
-from riveg.evaluation.foreign import read_foreign, read_riveg_gold
+from riveg.evaluation.foreign import read_foreign
+from riveg.evaluation.foreign.riveg_text import read_riveg_gold
 from riveg.types import Box, Region
 
 SIDE = st.floats(0, 400, allow_nan=False).map(lambda number: round(number, 2))

@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
-from factories import make_sample, write_records
+from helpers.factories import make_sample, write_records
 
 from riveg.errors import UserError
-from riveg.evaluation.foreign import FORMATS, is_riveg_gold, read_foreign, sniff
+from riveg.evaluation.foreign import FORMATS, read_foreign, sniff
+from riveg.evaluation.foreign.sniff import is_riveg_gold
 
 TEXTS = [
     ("riveg", "Imageid:1.jpg#0a1b###X(PER)###X(PER)-a###0\n", "predictions of RiVEG"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from riveg.evaluation.cases import Annotated, Case, Predicted
 from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.e2e import MAX_PIXELS, MIN_PIXELS, score, smart_resize
-from riveg.formats.boxes import box_iou
+from riveg.geometry.boxes import box_iou
 from riveg.types import Box, Region
 
 BOXES = (Box(0, 0, 10, 10), Box(0, 0, 10, 6), Box(30, 30, 50, 50), Box(30, 34, 50, 50))

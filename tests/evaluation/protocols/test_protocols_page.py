@@ -1,14 +1,13 @@
 """docs/protocols.md tells what the cases hold."""
 
 import re
-from pathlib import Path
 
-from evaluation.worked_cases import worked_cases
+from helpers.places import ROOT
+from helpers.worked_cases import worked_cases
 
 from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols import PROTOCOLS
 
-ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
 CASES = {worked.case.id: worked for worked in worked_cases()}
 ROW = re.compile(r"^\| `([\w-]+)` [^|]*\| (\w+) \|(.*)\|$", re.MULTILINE)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from riveg.datasets import open_dataset
+from riveg.datasets.opening import open_dataset
 from riveg.evaluation.cases import Annotated, Predicted
 from riveg.evaluation.counts import NOTHING, Count
-from riveg.evaluation.foreign.e2e_answer import Triple, format_answer, parse_answer
 from riveg.evaluation.gold import GoldSet, read_gold
 from riveg.evaluation.protocols import PROTOCOLS
-from riveg.resources import shipped
+from riveg.files import shipped
+from riveg.formats.e2e_answer import Triple, format_answer, parse_answer
 from riveg.types import Region
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from evaluation.worked_cases import WorkedCase, worked_cases
+from helpers.worked_cases import WorkedCase, worked_cases
 
 from riveg.errors import UserError
 from riveg.evaluation.protocols import PROTOCOLS

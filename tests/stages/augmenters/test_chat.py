@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts import check_backend
-from factories import make_context, make_sample
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample
+from helpers.scripted_chat import ScriptedChat
+from helpers.tiny_embedding_models import save_picture_encoder, save_text_encoder
 from PIL import Image
-from scripted_chat import ScriptedChat
-from tiny_embedding_models import save_picture_encoder, save_text_encoder
 
-from riveg.conversation import NoReply, Question
+from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.images import ImageLoader
-from riveg.prompts import load_prompt
-from riveg.protocols import BuildContext
+from riveg.images.loader import ImageLoader
+from riveg.llm.conversation import NoReply, Question
+from riveg.llm.prompts import load_prompt
 from riveg.registry import backend_config
 from riveg.stages.augmenters.chat import ChatAugmenter, ChatAugmenterConfig
 from riveg.types import ImageRef, Issue

@@ -5,10 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts import check_backend
-from factories import make_sample
-from odd_pictures import SIDES, open_upright, picture_context, posts_about, save_odd_pictures
-from tiny_blip import save_blip2, save_captioner
+from helpers.contracts import check_backend
+from helpers.factories import make_sample
+from helpers.odd_pictures import (
+    SIDES,
+    open_upright,
+    picture_context,
+    posts_about,
+    save_odd_pictures,
+)
+from helpers.tiny_blip import save_blip2, save_captioner
 
 from riveg.errors import UserError
 from riveg.registry import backend_config

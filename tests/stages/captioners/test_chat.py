@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_cases import HOSTILE, asked_text, hostile_post, picture_post
-from contracts import check_backend
-from factories import make_context
-from scripted_chat import ScriptedChat
+from helpers.chat_cases import HOSTILE, asked_text, hostile_post, picture_post
+from helpers.contracts import check_backend
+from helpers.factories import make_context
+from helpers.scripted_chat import ScriptedChat
 
-from riveg.conversation import NoReply, Picture, Question
 from riveg.errors import UserError
+from riveg.llm.conversation import NoReply, Picture, Question
 from riveg.stages.captioners.chat import ChatCaptioner, ChatCaptionerConfig
 from riveg.types import Issue
 

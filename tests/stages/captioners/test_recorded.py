@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from contracts import check_backend
-from factories import make_context, make_sample, write_records
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample, write_records
 
 from riveg.errors import UserError
 from riveg.registry import backend_config

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post, picture_post
-from contracts import check_backend
-from factories import make_context, mentions_of
+from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post, picture_post
+from helpers.contracts import check_backend
+from helpers.factories import make_context, mentions_of
+from helpers.scripted_chat import ScriptedChat
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_chat import ScriptedChat
 
-from riveg.conversation import NoReply, Picture, Question, RawAnswer, Unparsable
 from riveg.errors import UserError
+from riveg.llm.conversation import NoReply, Picture, Question, RawAnswer, Unparsable
 from riveg.stages.entailers.chat import (
     ChatEntailer,
     ChatEntailerConfig,

@@ -6,22 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts import check_backend
-from factories import make_sample, mentions_of
-from odd_pictures import SIDES, open_upright, picture_context, posts_about, save_odd_pictures
-from tiny_blip import TEXT_LIMIT, save_itm
+from helpers.contracts import check_backend
+from helpers.factories import make_sample, mentions_of
+from helpers.odd_pictures import (
+    SIDES,
+    open_upright,
+    picture_context,
+    posts_about,
+    save_odd_pictures,
+)
+from helpers.tiny_blip import TEXT_LIMIT, save_itm
 
 from riveg.errors import ImageFault, UserError
-from riveg.models.itm_matcher import load_itm_matcher
-from riveg.models.picture_tensors import picture_tensors
-from riveg.models.prepared_pictures import PreparedPictures
-from riveg.models.query_text import query_text
-from riveg.models.text_matching import Pair
 from riveg.protocols import Mention, Partly
 from riveg.registry import backend_config
 from riveg.stages.entailers.itm import ItmEntailerConfig
-from riveg.stages.picture_texts import PictureTexts
 from riveg.types import Entailment, Issue
+from riveg.vision.matchers.entailer import PictureTexts
+from riveg.vision.matchers.itm import load_itm_matcher
+from riveg.vision.matchers.matcher import Pair
+from riveg.vision.queries import query_text
+from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.tensors import picture_tensors
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 

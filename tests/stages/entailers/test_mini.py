@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contracts import check_backend
-from factories import make_context, make_sample, mentions_of
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample, mentions_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
+from riveg.files import asset, shipped
 from riveg.protocols import Mention
 from riveg.registry import backend_config
-from riveg.resources import asset, shipped
+from riveg.runs.system import System, load_system
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
-from riveg.system import System, load_system
 from riveg.types import Box, Entailment, Observation, Sample
 
 BACKEND = MiniEntailerConfig().build(make_context())

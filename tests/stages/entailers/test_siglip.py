@@ -5,21 +5,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts import check_backend
-from factories import make_sample, mentions_of
-from odd_pictures import SIDES, open_upright, picture_context, posts_about, save_odd_pictures
-from tiny_blip import save_itm
-from tiny_siglip import TEXT_LIMIT, save_siglip
+from helpers.contracts import check_backend
+from helpers.factories import make_sample, mentions_of
+from helpers.odd_pictures import (
+    SIDES,
+    open_upright,
+    picture_context,
+    posts_about,
+    save_odd_pictures,
+)
+from helpers.tiny_blip import save_itm
+from helpers.tiny_siglip import TEXT_LIMIT, save_siglip
 
 from riveg.errors import UserError
-from riveg.models.picture_tensors import picture_tensors
-from riveg.models.siglip_matcher import SiglipMatcher, load_siglip_matcher
-from riveg.models.text_matching import Pair
 from riveg.protocols import Mention, Partly
 from riveg.registry import backend_config
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
-from riveg.stages.picture_texts import PictureTexts
 from riveg.types import Entailment, Issue
+from riveg.vision.matchers.entailer import PictureTexts
+from riveg.vision.matchers.matcher import Pair
+from riveg.vision.matchers.siglip import SiglipMatcher, load_siglip_matcher
+from riveg.vision.runtime.tensors import picture_tensors
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_cases import HOSTILE, asked_text, hostile_post, picture_post
-from contracts import check_answer, check_backend
-from factories import make_context, make_sample, mentions_of
+from helpers.chat_cases import HOSTILE, asked_text, hostile_post, picture_post
+from helpers.contracts import check_answer, check_backend
+from helpers.factories import make_context, make_sample, mentions_of
+from helpers.scripted_chat import ScriptedChat
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from scripted_chat import ScriptedChat
 
-from riveg.chat.frames import FRAMES, FrameName
-from riveg.conversation import NoReply, Picture, Question
-from riveg.endpoints import Endpoint
 from riveg.errors import UserError
+from riveg.geometry.frames import FRAMES, FrameName
+from riveg.llm.conversation import NoReply, Picture, Question
+from riveg.llm.endpoint import Endpoint
 from riveg.stages.grounders.chat import ChatGrounder, ChatGrounderConfig, answer_schema
 from riveg.types import Box, Issue, Region
 

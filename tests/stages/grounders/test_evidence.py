@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.images import ImageLoader
-from riveg.models.box_prior import BoxPriors, PriorBox, read_box_priors
-from riveg.protocols import BuildContext, Mention
-from riveg.resources import shipped
+from riveg.files import shipped
+from riveg.images.loader import ImageLoader
+from riveg.nn.box_prior import BoxPriors, PriorBox, read_box_priors
+from riveg.protocols import Mention
+from riveg.runs.system import load_system
 from riveg.stages.grounders.evidence import EvidenceGrounder, EvidenceGrounderConfig
-from riveg.system import load_system
 from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Observation, Region, Sample, Span
 
 WHOLE = PriorBox(edges=(0.2, 0.1, 0.8, 1.0), share=0.45)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts import check_backend
-from factories import make_sample, mentions_of
-from odd_pictures import SIDES, open_upright, picture_context, save_odd_pictures
-from tiny_florence2 import TEXT_LIMIT, save_florence2
+from helpers.contracts import check_backend
+from helpers.factories import make_sample, mentions_of
+from helpers.odd_pictures import SIDES, open_upright, picture_context, save_odd_pictures
+from helpers.tiny_florence2 import TEXT_LIMIT, save_florence2
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
@@ -20,11 +20,11 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from riveg.errors import UserError  # noqa: E402
-from riveg.models.florence2_network import TASKS, Florence2Network  # noqa: E402
-from riveg.models.torch_options import TorchOptions  # noqa: E402
 from riveg.protocols import Grounder, Mention, Partly  # noqa: E402
 from riveg.stages.grounders.florence2 import Florence2Config  # noqa: E402
 from riveg.types import ImageRef, Issue  # noqa: E402
+from riveg.vision.detectors.florence2 import TASKS, Florence2Network  # noqa: E402
+from riveg.vision.runtime.options import TorchOptions  # noqa: E402
 
 TEXTS = ("woman in a red shirt", "the dog", "team")
 NEW_TOKENS = 60

@@ -3,12 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.torchvision_on_cpu import needs_torchvision, run_with_torchvision
 from pydantic import ValidationError
-from torchvision_on_cpu import needs_torchvision, run_with_torchvision
 
 from riveg.errors import UserError
-from riveg.models.groundingdino_configuration import configuration_file, read_configuration
 from riveg.stages.grounders.groundingdino import GroundingDinoPackageConfig
+from riveg.vision.detectors.groundingdino_configuration import (
+    configuration_file,
+    read_configuration,
+)
 
 
 @pytest.mark.slow

@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts import check_backend
-from factories import make_sample, mentions_of
+from helpers.contracts import check_backend
+from helpers.factories import make_sample, mentions_of
+from helpers.tiny_owlv2 import save_owlv2
 from PIL import Image
-from tiny_owlv2 import save_owlv2
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from riveg.images import ImageLimits, ImageLoader  # noqa: E402
-from riveg.models.owlv2_network import Owlv2Network  # noqa: E402
-from riveg.models.torch_options import TorchOptions  # noqa: E402
-from riveg.protocols import BuildContext, Grounder, Mention, Partly  # noqa: E402
+from riveg.config.backend import BuildContext  # noqa: E402
+from riveg.images.loader import ImageLimits, ImageLoader  # noqa: E402
+from riveg.protocols import Grounder, Mention, Partly  # noqa: E402
 from riveg.stages.grounders.owlv2 import Owlv2Config  # noqa: E402
 from riveg.types import Issue  # noqa: E402
+from riveg.vision.detectors.owlv2 import Owlv2Network  # noqa: E402
+from riveg.vision.runtime.options import TorchOptions  # noqa: E402
 
 SIZES = {
     "odd": (60, 83),

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.places import QUICKSTART_IMAGES
 from PIL import Image, ImageDraw, ImageFont
 
-from riveg.images import ImageLoader
-from riveg.protocols import BuildContext
+from riveg.config.backend import BuildContext
+from riveg.images.loader import ImageLoader
 from riveg.stages.observers.evidence import EvidenceObserver, EvidenceObserverConfig
 from riveg.types import Entity, ImageRef, Issue, Observation, Sample, Span
-
-POSTS = Path(__file__).parents[3] / "data" / "quickstart" / "images"
 
 
 def sample(name: str, *labels: str, known: bool = True) -> Sample:
@@ -37,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw.text((60, 160), "Manchester City v Real Madrid", font=ImageFont.load_default(28))
     draw.text((60, 300), "#RioDeJaneiro 2016", font=ImageFont.load_default(16))
     poster.save(path / "poster.png")
-    astronaut = Image.open(next(POSTS.glob("*astronaut*"))).convert("RGB")
+    astronaut = Image.open(next(QUICKSTART_IMAGES.glob("*astronaut*"))).convert("RGB")
     astronaut.save(path / "astronaut.png")
     both = Image.new("RGB", (1024, 512))
     both.paste(astronaut)
@@ -46,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with_name = astronaut.copy()
     ImageDraw.Draw(with_name).text((180, 400), "COLLINS", font=ImageFont.load_default(40))
     with_name.save(path / "named.png")
-    Image.open(next(POSTS.glob("*camera*"))).save(path / "profile.png")
+    Image.open(next(QUICKSTART_IMAGES.glob("*camera*"))).save(path / "profile.png")
     Image.new("RGB", (300, 200), "grey").save(path / "plain.png")
     Image.new("RGB", (300, 2), "grey").save(path / "flat.png")
     Image.new("RGB", (2, 300), "grey").save(path / "thin.png")

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post, picture_post
-from contracts import check_backend
-from factories import make_context, make_sample, mentions_of
+from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post, picture_post
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample, mentions_of
+from helpers.scripted_chat import ScriptedChat
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_chat import ScriptedChat
 
-from riveg.conversation import NoReply, Picture, Question, RawAnswer, Unparsable
 from riveg.errors import UserError
+from riveg.llm.conversation import NoReply, Picture, Question, RawAnswer, Unparsable
 from riveg.protocols import Partly, Ranking
 from riveg.stages.rerankers.chat import (
     ChatReranker,
@@ -25,7 +25,7 @@ from riveg.stages.rerankers.chat import (
     marked_text,
     read_label,
 )
-from riveg.text import tokenise
+from riveg.text.tokenise import tokenise
 from riveg.types import Entity, Issue, Sample, Span
 
 SURE = {"PER": 0.98, "ORG": 0.02}

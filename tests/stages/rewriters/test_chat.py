@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts import check_backend
-from factories import make_context, make_sample, mentions_of
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample, mentions_of
+from helpers.scripted_chat import ScriptedChat
 from pydantic import ValidationError
-from scripted_chat import ScriptedChat
 
-from riveg.conversation import NoReply, Question
-from riveg.endpoints import Label
 from riveg.errors import UserError
-from riveg.prompts import load_prompt
+from riveg.labels import Label
+from riveg.llm.conversation import NoReply, Question
+from riveg.llm.prompts import load_prompt
 from riveg.registry import backend_config
 from riveg.stages.rewriters.chat import (
     NOT_VISIBLE,

@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from contracts import check_backend
-from factories import make_context
+from helpers.contracts import check_backend
+from helpers.factories import make_context
 
 from riveg.errors import UserError
-from riveg.prompts import load_prompt
+from riveg.llm.prompts import load_prompt
 from riveg.protocols import Mention
 from riveg.registry import backend_config
 from riveg.stages.rewriters.template import TemplateRewriter, TemplateRewriterConfig

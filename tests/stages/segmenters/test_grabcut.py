@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers.places import QUICKSTART_IMAGES
 from PIL import Image, ImageDraw
 
-from riveg.formats.masks import mask_to_array
-from riveg.images import ImageLoader
-from riveg.protocols import BuildContext, Mention
+from riveg.config.backend import BuildContext
+from riveg.geometry.masks import mask_to_array
+from riveg.images.loader import ImageLoader
+from riveg.protocols import Mention
 from riveg.stages.segmenters.grabcut import GrabCut, GrabCutConfig
 from riveg.types import Box, Entity, ImageRef, Issue, Mask, Region, Sample, Span
 
-POSTS = Path(__file__).parents[3] / "data" / "quickstart" / "images"
 BALL = (200, 120, 400, 320)
 
 
@@ -25,7 +24,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
     ball.save(path / "ball.png")
     Image.new("RGB", (600, 450), "grey").save(path / "plain.png")
     Image.new("RGB", (6, 5), "red").save(path / "tiny.png")
-    Image.open(next(POSTS.glob("*astronaut*"))).save(path / "astronaut.png")
+    Image.open(next(QUICKSTART_IMAGES.glob("*astronaut*"))).save(path / "astronaut.png")
     (path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     return ImageLoader([path])
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from box_mentions import (
+from helpers.box_mentions import (
     SIZES,
     assert_alike,
     box_mention,
@@ -15,19 +15,19 @@ from box_mentions import (
     mixed_mentions,
     save_pictures,
 )
-from contracts import check_backend
+from helpers.contracts import check_backend
+from helpers.tiny_sam import save_sam
 from PIL import Image
-from tiny_sam import save_sam
 from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
+from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.formats.masks import mask_from_array, mask_iou, mask_to_array
-from riveg.images import ImageLimits, ImageLoader
-from riveg.models.picture_worker import prepared
-from riveg.models.prompted_masks import PromptedSegmenter
-from riveg.protocols import BuildContext
+from riveg.geometry.masks import mask_from_array, mask_iou, mask_to_array
+from riveg.images.loader import ImageLimits, ImageLoader
 from riveg.stages.segmenters.sam import SamConfig, SamNetwork
 from riveg.types import Box, ImageRef, Issue, Mask
+from riveg.vision.runtime.image_worker import prepared
+from riveg.vision.segmenters.prompted import PromptedSegmenter
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 

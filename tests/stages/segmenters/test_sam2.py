@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from box_mentions import (
+from helpers.box_mentions import (
     SIZES,
     assert_alike,
     box_mention,
@@ -16,22 +16,22 @@ from box_mentions import (
     mixed_mentions,
     save_pictures,
 )
-from contracts import check_backend
+from helpers.contracts import check_backend
+from helpers.tiny_sam import SIDE, save_sam, save_sam2
+from helpers.torchvision_on_cpu import needs_torchvision, run_with_torchvision
 from PIL import Image
-from tiny_sam import SIDE, save_sam, save_sam2
-from torchvision_on_cpu import needs_torchvision, run_with_torchvision
 from transformers import Sam2Model
 
+from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.formats.masks import mask_from_array, mask_iou, mask_to_array
-from riveg.images import ImageLoader
-from riveg.models.picture_worker import prepared
-from riveg.models.prompted_masks import PromptedSegmenter
-from riveg.models.sam2_network import Sam2Network
-from riveg.models.square_pictures import Preparation, read_preparation
-from riveg.protocols import BuildContext
+from riveg.geometry.masks import mask_from_array, mask_iou, mask_to_array
+from riveg.images.loader import ImageLoader
 from riveg.stages.segmenters.sam2 import Sam2Config
 from riveg.types import Box, ImageRef, Issue, Mask
+from riveg.vision.runtime.image_worker import prepared
+from riveg.vision.runtime.square_images import Preparation, read_preparation
+from riveg.vision.segmenters.prompted import PromptedSegmenter
+from riveg.vision.segmenters.sam2 import Sam2Network
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
@@ -96,10 +96,10 @@ _PROCESSED = """
 import sys
 from pathlib import Path
 import numpy as np
-from box_mentions import SIZES, boxes_in, picture
+from helpers.box_mentions import SIZES, boxes_in, picture
 from PIL import Image
 from transformers import Sam2ImageProcessor, Sam2Model, Sam2Processor
-from riveg.models.square_pictures import read_preparation
+from riveg.vision.runtime.square_images import read_preparation
 folder, answers = Path(sys.argv[1]), Path(sys.argv[2])
 processor = Sam2Processor(Sam2ImageProcessor.from_pretrained(folder))
 network = Sam2Model.from_pretrained(folder).eval()

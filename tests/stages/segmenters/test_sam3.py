@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from box_mentions import (
+from helpers.box_mentions import (
     SIZES,
     assert_alike,
     box_mention,
@@ -18,20 +18,21 @@ from box_mentions import (
     mixed_mentions,
     save_pictures,
 )
-from contracts import check_backend
-from tiny_sam3 import QUERIES, SIDE, save_sam3
-from torchvision_on_cpu import needs_torchvision, run_with_torchvision
+from helpers.contracts import check_backend
+from helpers.tiny_sam3 import QUERIES, SIDE, save_sam3
+from helpers.torchvision_on_cpu import needs_torchvision, run_with_torchvision
 from transformers import AutoTokenizer, Sam3Model, Sam3TrackerModel
 
+from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.formats.masks import mask_from_array, mask_iou, mask_to_array
-from riveg.images import ImageLoader
-from riveg.models.picture_worker import prepared
-from riveg.models.prompted_masks import Prompt, PromptedSegmenter
-from riveg.models.square_pictures import Preparation
-from riveg.protocols import BuildContext, Mention, Partly
+from riveg.geometry.masks import mask_from_array, mask_iou, mask_to_array
+from riveg.images.loader import ImageLoader
+from riveg.protocols import Mention, Partly
 from riveg.stages.segmenters.sam3 import Sam3Config
 from riveg.types import Box, ImageRef, Issue, Mask
+from riveg.vision.runtime.image_worker import prepared
+from riveg.vision.runtime.square_images import Preparation
+from riveg.vision.segmenters.prompted import Prompt, PromptedSegmenter
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
@@ -175,12 +176,12 @@ _PROCESSED = """
 import sys
 from pathlib import Path
 import numpy as np
-from box_mentions import SIZES, boxes_in, picture
+from helpers.box_mentions import SIZES, boxes_in, picture
 from transformers import (
     AutoTokenizer, Sam3ImageProcessor, Sam3Model, Sam3Processor, Sam3TrackerModel,
     Sam3TrackerProcessor,
 )
-from riveg.models.square_pictures import read_preparation
+from riveg.vision.runtime.square_images import read_preparation
 folder, answers = Path(sys.argv[1]), Path(sys.argv[2])
 pictures = Sam3ImageProcessor.from_pretrained(folder)
 tracker = Sam3TrackerProcessor(pictures, target_size=pictures.size["height"])

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post
-from contracts import check_answer, check_backend
-from factories import make_context, make_sample
+from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post
+from helpers.contracts import check_answer, check_backend
+from helpers.factories import make_context, make_sample
+from helpers.scripted_chat import ScriptedChat
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_chat import ScriptedChat
 
-from riveg.chat.schema import fault_in
-from riveg.conversation import NoReply, Question, RawAnswer
 from riveg.errors import UserError
+from riveg.llm.conversation import NoReply, Question, RawAnswer
+from riveg.llm.json_schema import fault_in
 from riveg.protocols import Partly
 from riveg.stages.taggers.chat import ChatTagger, ChatTaggerConfig
-from riveg.text import join_tokens
+from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, Issue, Sample, Span
 
 POST = make_sample("Ever Given meets Ever Green near York", id="a", caption="a ship", entities=None)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from contracts import check_backend
-from factories import make_context, make_sample
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample
 
 from riveg.registry import backend_config
 from riveg.stages.taggers.gold import GoldTaggerConfig

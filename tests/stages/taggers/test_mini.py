@@ -5,16 +5,16 @@ import os
 from pathlib import Path
 
 import pytest
-from contracts import check_backend
+from helpers.contracts import check_backend
 
+from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.formats.bio import bio_to_spans
+from riveg.files import asset
 from riveg.formats.conll import read_conll
-from riveg.posts import make_sample
-from riveg.protocols import BuildContext
-from riveg.resources import asset
+from riveg.runs.sources import make_sample
 from riveg.stages.taggers.mini import MiniTagger, MiniTaggerConfig, calibrated
-from riveg.text import join_tokens
+from riveg.text.bio import bio_to_spans
+from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, Sample
 
 COARSE = {"person": "PER", "organization": "ORG", "location": "LOC", "building": "LOC"}

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from contracts import check_backend
-from factories import make_context, make_sample
+from helpers.contracts import check_backend
+from helpers.factories import make_context, make_sample
 
-from riveg.posts import make_sample as from_raw_text
-from riveg.records import decode, encode
+from riveg.formats.records import decode, encode
+from riveg.runs.sources import make_sample as from_raw_text
 from riveg.stages.taggers.phrases import PhraseTagger, PhraseTaggerConfig
 from riveg.types import Sample, Span
 

@@ -1,1 +1,0 @@
-"""Language models behind every stage that asks one."""

@@ -1,0 +1,209 @@
+"""The models of a system: which there are, where they lie, and how they get there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from riveg.checkpoints.folders import (
+    FETCHED,
+    LoadsModels,
+    ModelFiles,
+    files_to_fetch,
+    model_folder,
+)
+from riveg.config.system import SystemConfig
+from riveg.errors import MissingExtra, UserError
+from riveg.llm.endpoint import Endpoint
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+"""Checked before it becomes a part of a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemModel:
+    """A model and what asks for it: ``llm.NAME`` or a stage.
+
+    ``folder`` is where it lies on this machine, ``None`` where it is not here; ``is_remote``: a
+    server of somebody else's holds it, so that there is nothing to fetch. ``setting``: the field
+    that names it. ``files``: the only ones that are wanted, ``()`` for all that are safe.
+    """
+
+    used_by: str
+    model: str
+    revision: str | None
+    licence: str | None
+    gated: bool
+    folder: Path | None
+    is_remote: bool = False
+    setting: str = "model"
+    files: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of its files here."""
+        return None if self.folder is None else _bytes(self.folder, self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedModel:
+    """A model that is here now, every file of which has the size and digest that the hub tells."""
+
+    model: SystemModel
+    folder: Path
+    size: int
+
+
+def system_models(config: SystemConfig) -> tuple[SystemModel, ...]:
+    """Every model of a system, language models first; nothing is opened or downloaded."""
+    found = [_of_endpoint(name, one, config.base) for name, one in config.llm.items()]
+    for step in config.steps:
+        options = step.config
+        if isinstance(options, LoadsModels):
+            name = step.stage.name
+            found += [_of_stage(name, files, config.base) for files in options.model_files()]
+    return tuple(found)
+
+
+def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel]:
+    """Downloads what is not here, one model after the other, and checks it against the hub.
+
+    Args:
+        config: The system.
+        to: ``TO/OWNER/NAME`` becomes the folder of a model, which can be carried elsewhere;
+            ``None`` for the hub's cache, where backends look by themselves.
+
+    Raises:
+        UserError: If a model cannot be had: no such model, a licence not yet accepted, no network,
+            no safetensors, no such file, files that are not what the hub says.
+    """
+    seen: set[tuple[str, str | None, tuple[str, ...]]] = set()
+    for model in system_models(config):
+        asked = (model.model, model.revision, model.files)
+        is_here = (config.base / model.model).exists() or asked in seen
+        seen.add(asked)
+        if not model.is_remote and not is_here:
+            yield _fetched(model, to)
+
+
+def _of_endpoint(name: str, endpoint: Endpoint, base: Path) -> SystemModel:
+    is_remote = endpoint.serve is None and endpoint.engine == "http"
+    files = ModelFiles(endpoint.model, endpoint.revision)
+    folder = None if is_remote else _found(files, base)
+    return SystemModel(
+        f"llm.{name}",
+        endpoint.model,
+        endpoint.revision,
+        endpoint.licence,
+        endpoint.gated,
+        folder,
+        is_remote,
+    )
+
+
+def _of_stage(stage: str, files: ModelFiles, base: Path) -> SystemModel:
+    return SystemModel(
+        stage,
+        files.model,
+        files.revision,
+        files.licence,
+        files.gated,
+        _found(files, base),
+        setting=files.setting,
+        files=files.files,
+    )
+
+
+def _found(files: ModelFiles, base: Path) -> Path | None:
+    local = base / files.model
+    try:
+        return local if local.is_file() else model_folder(files, base)
+    except UserError:
+        return None
+
+
+def _fetched(model: SystemModel, to: Path | None) -> FetchedModel:
+    try:
+        from huggingface_hub import HfApi, snapshot_download
+        from huggingface_hub.errors import HFValidationError
+    except ImportError as error:
+        raise MissingExtra("riveg fetch", "huggingface_hub", "models") from error
+    if not _HUB_ID.fullmatch(model.model):
+        raise _no_id(model)
+    try:
+        place: Any = {} if to is None else {"local_dir": to / model.model}
+        wanted = files_to_fetch(ModelFiles(model.model, files=model.files))
+        folder = Path(snapshot_download(model.model, revision=model.revision, **wanted, **place))
+        wrong: list[str] = []
+        if _has_weights(model, folder):
+            checked = HfApi().verify_repo_checksums(model.model, revision=model.revision, **place)
+            wrong = [str(one) for one in checked.mismatches]
+    except HFValidationError as error:
+        raise _no_id(model) from error
+    except Exception as error:  # of the hub, of the network beneath it, of the disk
+        raise _translated(model, error) from error
+    _check(model, folder, wrong)
+    return FetchedModel(model, folder, _bytes(folder, model.files))
+
+
+def _no_id(model: SystemModel) -> UserError:
+    return UserError(
+        f"{model.used_by}: {model.setting} {model.model}: neither a folder nor an id of the hub"
+    )
+
+
+def _check(model: SystemModel, folder: Path, wrong: list[str]) -> None:
+    if wrong:
+        raise UserError(
+            f"{model.model}: files are not what the hub says, delete {folder} and fetch again: "
+            f"{', '.join(wrong)[:300]}"
+        )
+    if not _has_weights(model, folder):
+        wanted = model.files[0] if model.files else "safetensors"
+        raise UserError(
+            f"{model.model}: no {wanted} in it, and riveg loads nothing else; name another "
+            f"copy or revision of the model ({model.used_by}.{model.setting})"
+        )
+
+
+def _has_weights(model: SystemModel, folder: Path) -> bool:
+    """Or whatever else it is wanted for above all."""
+    return any(folder.glob(model.files[0] if model.files else "*.safetensors"))
+
+
+def _translated(model: SystemModel, error: Exception) -> UserError:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if isinstance(error, GatedRepoError):
+        return UserError(
+            f"{model.model}: its owner asks you to accept a licence first: do so at "
+            f"https://huggingface.co/{model.model}, then set HF_TOKEN"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return UserError(f"{model.model}: the hub has no revision {model.revision} of it")
+    if isinstance(error, RepositoryNotFoundError):
+        return UserError(
+            f"{model.model}: the hub has no such model, or it is private: then set HF_TOKEN"
+        )
+    if isinstance(error, LocalEntryNotFoundError):
+        return UserError(
+            f"{model.model}: the hub cannot be reached (no network, or HF_HUB_OFFLINE is set); "
+            "fetch it elsewhere with --to DIR, carry DIR here, and name the folder as the model"
+        )
+    reason = " ".join(str(error).split())[:300]
+    return UserError(f"{model.model}: cannot be fetched: {type(error).__name__}: {reason}")
+
+
+def _bytes(place: Path, names: tuple[str, ...]) -> int:
+    """Of a file, or of a model's files in a folder."""
+    patterns = names or FETCHED
+    files = [place, *{path for pattern in patterns for path in place.glob(pattern)}]
+    return sum(path.stat().st_size for path in files if path.is_file())

@@ -1,0 +1,128 @@
+"""Where a model's files lie: a folder, or the hub's cache; and which of them are its."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from riveg.errors import MissingExtra, MissingModel, UserError
+from riveg.files import file_digest
+
+EXTRA = "models"
+"""The extra that brings torch, transformers and the hub's library."""
+
+FETCHED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+"""Files of a model that are downloaded: weights that cannot run code, vocabularies, settings."""
+
+LEFT = ("*/*",)
+"""Files that are not: folders hold the same weights once more, for other libraries."""
+
+_SHAPING = ("*.safetensors", "*.json", "*.txt", "*.model")
+"""Files of a model folder that shape its answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """One model of the hub, or a local one, that a backend loads.
+
+    ``setting`` is the field that names it. ``files``: the only ones of it that are wanted, by their
+    exact names, the first one above all; ``()`` for all that transformers loads a model from.
+    """
+
+    model: str
+    revision: str | None = None
+    licence: str | None = None
+    gated: bool = False
+    setting: str = "model"
+    files: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class LoadsModels(Protocol):
+    """A configuration whose backend loads models from disk."""
+
+    def model_files(self) -> tuple[ModelFiles, ...]:
+        """Every model that the backend loads."""
+
+
+def model_folder(wanted: ModelFiles, base: Path) -> Path:
+    """The folder with a model's files: a local one, or that of the hub's cache.
+
+    Args:
+        wanted: Its id or folder, and revision.
+        base: Where a relative folder starts.
+
+    Raises:
+        UserError: If the model is not there; says how to get it.
+    """
+    local = base / wanted.model
+    found = local if local.is_dir() else _cached(wanted)
+    if wanted.files and not (found / wanted.files[0]).is_file():
+        raise UserError(f"{found}: expected a file {wanted.files[0]} in it ({wanted.setting})")
+    return found
+
+
+def model_file(wanted: ModelFiles, base: Path) -> Path:
+    """The first of a model's files; ``model`` may also name it itself.
+
+    Args:
+        wanted: Of one file at least.
+        base: Where a relative path starts.
+
+    Raises:
+        UserError: If it is not there; says how to get it.
+    """
+    local = base / wanted.model
+    return local if local.is_file() else model_folder(wanted, base) / wanted.files[0]
+
+
+def files_to_fetch(wanted: ModelFiles) -> dict[str, Any]:
+    """Which files of a model are downloaded, as arguments for the hub's library."""
+    if wanted.files:
+        return {"allow_patterns": [*wanted.files]}
+    return {"allow_patterns": [*FETCHED], "ignore_patterns": [*LEFT]}
+
+
+def _cached(wanted: ModelFiles) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise MissingExtra("a model of the hub", "huggingface_hub", EXTRA) from error
+    try:
+        # Of a model that `riveg fetch` got, the hub's library would miss the files that it left.
+        found = snapshot_download(
+            wanted.model,
+            revision=wanted.revision,
+            local_files_only=True,
+            **files_to_fetch(wanted),
+        )
+    except HFValidationError as error:
+        raise UserError(_not_here(wanted)) from error
+    except (LocalEntryNotFoundError, FileNotFoundError) as error:
+        raise MissingModel(_not_here(wanted)) from error
+    if wanted.files and not (Path(found) / wanted.files[0]).is_file():
+        raise MissingModel(_not_here(wanted))
+    return Path(found)
+
+
+def _not_here(wanted: ModelFiles) -> str:
+    name = f"{wanted.model} ({wanted.files[0]})" if wanted.files else wanted.model
+    return (
+        f"{wanted.setting} {name}: neither a folder nor in the cache of the hub "
+        f"({cache_name()}); `riveg fetch SYSTEM` gets a system's models, --list shows them"
+    )
+
+
+def cache_name() -> str:
+    """Where the hub's cache is, for messages."""
+    return os.environ.get("HF_HOME", "~/.cache/huggingface")
+
+
+def model_contents(folder: Path) -> Mapping[str, str]:
+    """A backend's ``contents``: digests of the files of a model's folder that shape its answers."""
+    files = sorted({path for pattern in _SHAPING for path in folder.glob(pattern)})
+    return {path.name: file_digest(path) for path in files}

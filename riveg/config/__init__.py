@@ -1,0 +1,1 @@
+"""A system from a YAML file, every problem told at once."""

@@ -1,0 +1,77 @@
+"""How a backend is configured and built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from riveg.labels import USUAL_LABELS, Label
+from riveg.llm.conversation import Chat
+from riveg.llm.endpoint import Endpoint
+from riveg.protocols import PictureSource
+from riveg.types import (
+    Gold,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What a backend may need from the run it is built for.
+
+    ``base`` is the folder that relative paths of the configuration start from; ``gold`` is filled
+    for oracle backends only; ``chats`` holds the system's language models by name (nothing is
+    loaded or started before one is asked), ``endpoints`` how each is reached; ``labels`` are the
+    system's types.
+    """
+
+    images: PictureSource
+    base: Path = field(default_factory=Path)
+    gold: Mapping[str, Gold] = field(default_factory=dict)
+    chats: Mapping[str, Chat] = field(default_factory=dict)
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    labels: tuple[Label, ...] = USUAL_LABELS
+
+
+class BackendConfig(BaseModel):
+    """A backend's configuration: data only, importing it imports nothing heavy.
+
+    Class attributes say what the backend needs: ``extra`` is the extra that brings ``packages``
+    (import names); ``needs_picture`` that it opens the picture; ``needs_stage`` that another stage
+    must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
+    shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
+    questions in flight are faster. A field ``llm`` names the language model that it asks.
+    ``immaterial`` names fields that do not shape answers beyond rounding: parts stand when they
+    change. ``code_revision`` is raised when the code changes the answers, so that parts made before
+    are made anew.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: ClassVar[str]
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    extra: ClassVar[str | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
+    needs_picture: ClassVar[bool] = False
+    needs_stage: ClassVar[str | None] = None
+    oracle: ClassVar[bool] = False
+    uses_labels: ClassVar[bool] = False
+    whole_parts: ClassVar[bool] = False
+    immaterial: ClassVar[frozenset[str]] = frozenset()
+    code_revision: ClassVar[int] = 1
+
+    def build(self, context: BuildContext) -> object:
+        """The live backend; heavy packages are imported here."""
+        raise NotImplementedError
+
+    def contents(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002
+        """Digests of what shapes the answers and lies outside the configuration: prompts, weights.
+
+        Args:
+            base: Where relative paths of the configuration start.
+        """
+        return {}

@@ -1,0 +1,126 @@
+"""A checked system: its steps, its settings, and what they mean together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from riveg.config.backend import BackendConfig
+from riveg.config.calibrated import ArtifactValue
+from riveg.config.llm_blocks import (
+    LanguageModels,
+    no_language_models,
+    resolved_blocks,
+)
+from riveg.errors import UserError
+from riveg.files import shipped
+from riveg.labels import Label
+from riveg.llm.endpoint import Endpoint
+from riveg.registry import suggest
+from riveg.stages.table import Stage
+
+LLM_FIELD = "llm"
+"""The field by which a backend's configuration names a language model."""
+
+
+class RunSettings(BaseModel):
+    """How a run is cut up and when it counts as failed.
+
+    ``part_size``: samples a part file; ``batch_size``: samples a call of a backend;
+    ``max_error_rate``: share of samples with an Issue above which the exit code is 1, in [0, 1];
+    ``overlays``: over so many pictures, from the first, a run draws its answers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    part_size: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    max_error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    overlays: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage of a system together with its backend's configuration."""
+
+    stage: Stage
+    config: BackendConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SystemConfig:
+    """A checked system; ``base`` is where its relative paths start, but for that of ``data``.
+
+    ``data`` is a dataset's name, or a path that needs nothing before it. ``artifacts`` are the
+    numbers that were given as ``@NAME``; in ``steps`` they are numbers. ``models`` holds the
+    language models and the types.
+    """
+
+    name: str
+    description: str
+    steps: tuple[Step, ...]
+    run: RunSettings
+    data: str | None
+    base: Path
+    file: str
+    artifacts: tuple[ArtifactValue, ...] = ()
+    models: LanguageModels = field(default_factory=no_language_models)
+
+    @property
+    def llm(self) -> Mapping[str, Endpoint]:
+        """Language models by the name that stages ask for."""
+        return self.models.endpoints
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The types of entities."""
+        return self.models.labels
+
+    def endpoint_of(self, step: Step) -> Endpoint | None:
+        """The language model that a step asks; ``None`` where it asks none."""
+        return self.llm.get(str(getattr(step.config, LLM_FIELD, None)))
+
+    @property
+    def called(self) -> str:
+        """What commands call it: its name where riveg ships it, else its file."""
+        shipped = shipped_systems().get(self.name)
+        return self.name if shipped is not None and str(shipped) == self.file else self.file
+
+    def until(self, stage: str | None) -> tuple[Step, ...]:
+        """The steps up to and with ``stage``; all for ``None``.
+
+        Raises:
+            UserError: If the system has no such stage.
+        """
+        names = [step.stage.name for step in self.steps]
+        if stage is None:
+            return self.steps
+        if stage not in names:
+            raise UserError(
+                f"--until {stage}: {self.name} has no such stage; {suggest(stage, names)}"
+            )
+        return self.steps[: names.index(stage) + 1]
+
+    def resolved(self) -> dict[str, Any]:
+        """The configuration with every default filled in, as plain data."""
+        steps = {
+            step.stage.name: {"backend": step.config.name, **step.config.model_dump(mode="json")}
+            for step in self.steps
+        }
+        return {
+            "name": self.name,
+            "description": self.description,
+            "data": self.data,
+            "run": self.run.model_dump(),
+            **dict(resolved_blocks(self.models)),
+            **steps,
+        }
+
+
+def shipped_systems() -> dict[str, Path]:
+    """Name and file of every system that comes with riveg."""
+    return {path.stem: path for path in sorted(shipped("configs", "systems").glob("*.yaml"))}

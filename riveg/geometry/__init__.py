@@ -1,0 +1,1 @@
+"""Boxes, masks, polygons, and the frames that coordinates are given in."""

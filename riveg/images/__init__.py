@@ -1,0 +1,1 @@
+"""Images: opened, drawn over, lettered."""

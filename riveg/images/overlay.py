@@ -1,0 +1,227 @@
+"""One picture that tells the whole answer: boxes, masks and labels, and the post below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from riveg.geometry.masks import mask_to_array
+from riveg.images.fonts import PAPER, Sizes, font, shorten, showable
+from riveg.images.palette import INK, ink_on, type_colours
+from riveg.images.text_strip import draw_strip
+from riveg.types import Entity, Mask, Region, Sample
+
+_SIDES = (640, 1600)
+"""The overlay's longer side lies between these, so that labels are legible."""
+
+Rectangle = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """A region on the canvas: where it is, whose, and its rank among the entity's regions."""
+
+    entity: Entity
+    region: Region
+    rank: int
+    colour: str
+    frame: Rectangle
+
+
+def draw_overlay(
+    picture: NDArray[np.uint8], sample: Sample, colours: Mapping[str, str] | None = None
+) -> Image.Image:
+    """The picture with every region of the sample's entities, and a strip with the post below.
+
+    A region has the colour of its entity's type, and so have the entity's words in the strip.
+
+    Args:
+        picture: The upright picture, RGB, *shape* ``(height, width, 3)``; it is not changed.
+        sample: A sample whose boxes and masks are in that picture's pixels.
+        colours: The colour of each label; ``None`` for those of ``type_colours`` of this sample's
+            labels, which agree from sample to sample where the labels are the usual ones.
+
+    Returns:
+        An RGB image. Small pictures are enlarged and huge ones reduced, labels stay legible.
+    """
+    canvas, scale = _canvas(picture)
+    sizes = Sizes.of_picture(max(canvas.size))
+    entities = sample.entities or ()
+    if colours is None:
+        colours = type_colours(entity.label for entity in entities)
+    marked = list(_marked(entities, colours, scale, canvas.size))
+    marked.sort(key=lambda mark: -_area(mark.frame))
+    for mark in marked:
+        if mark.region.mask is not None:
+            _paint_mask(canvas, mark.region.mask, mark.colour, sizes)
+    pen = ImageDraw.Draw(canvas)
+    for mark in marked:
+        _paint_box(pen, mark, sizes)
+    _paint_chips(pen, marked, canvas.size, sizes)
+    return _above(canvas, draw_strip(sample, colours, canvas.width, sizes))
+
+
+def _canvas(picture: NDArray[np.uint8]) -> tuple[Image.Image, float]:
+    image = Image.fromarray(np.ascontiguousarray(picture)).convert("RGB")
+    longest = max(image.size)
+    scale = min(max(longest, _SIDES[0]), _SIDES[1]) / longest
+    if scale == 1:
+        return image, scale
+    sides = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(sides, Image.Resampling.LANCZOS), scale
+
+
+def _marked(
+    entities: Iterable[Entity],
+    colours: Mapping[str, str],
+    scale: float,
+    canvas: tuple[int, int],
+) -> Iterator[_Marked]:
+    seen = set()
+    for entity in entities:
+        for rank, region in enumerate(entity.regions or ()):
+            key = (entity.text, entity.label, region.box)
+            if key in seen:  # the same name twice in the post, one place in it
+                continue
+            seen.add(key)
+            colour = colours[entity.label]
+            yield _Marked(entity, region, rank, colour, _frame(region, scale, canvas))
+
+
+def _frame(region: Region, scale: float, canvas: tuple[int, int]) -> Rectangle:
+    """The box on the canvas, kept inside it and at least two pixels wide."""
+    box, (width, height) = region.box, canvas
+    left = min(max(0, round(box.x_min * scale)), width - 3)
+    top = min(max(0, round(box.y_min * scale)), height - 3)
+    right = min(max(left + 2, round(box.x_max * scale) - 1), width - 1)
+    bottom = min(max(top + 2, round(box.y_max * scale) - 1), height - 1)
+    return left, top, right, bottom
+
+
+def _paint_mask(canvas: Image.Image, mask: Mask, colour: str, sizes: Sizes) -> None:
+    inside = Image.fromarray(mask_to_array(mask).astype(np.uint8) * 255)
+    inside = inside.resize(canvas.size, Image.Resampling.BILINEAR)
+    inside = inside.point([255 * (level > 127) for level in range(256)])
+    rim = ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(sizes.line // 2 * 2 + 1)))
+    canvas.paste(colour, (0, 0), inside.point([level * 3 // 10 for level in range(256)]))
+    canvas.paste(colour, (0, 0), rim)
+
+
+def _paint_box(pen: ImageDraw.ImageDraw, mark: _Marked, sizes: Sizes) -> None:
+    """A coloured frame with a dark rim, to stand out on any ground; lesser ranks are thinner."""
+    thickness = sizes.line if mark.rank == 0 else max(1, sizes.line // 2)
+    left, top, right, bottom = mark.frame
+    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=INK)
+    pen.rectangle(mark.frame, outline=mark.colour, width=thickness)
+
+
+def _paint_chips(
+    pen: ImageDraw.ImageDraw, marked: Sequence[_Marked], canvas: tuple[int, int], sizes: Sizes
+) -> None:
+    placed: list[Rectangle] = []
+    # Small frames choose first: a large one has more places for its chip.
+    for mark in sorted(marked, key=lambda mark: (mark.rank > 0, _area(mark.frame))):
+        name, note = _chip_text(mark.entity, mark.rank, canvas[0] * 0.55, sizes)
+        size = _chip_size(name, note, sizes)
+        place = _chip_place(mark.frame, size, canvas, placed, [each.frame for each in marked])
+        placed.append(place)
+        _paint_chip(pen, place, name, note, mark.colour, sizes)
+
+
+def _chip_text(entity: Entity, rank: int, width: float, sizes: Sizes) -> tuple[str, str]:
+    score = "" if entity.score is None else f" {entity.score:.2f}"
+    name = shorten(showable(entity.text), font(sizes.text), width)
+    return name, showable(entity.label) + score if rank == 0 else f"({rank + 1})"
+
+
+def _chip_size(name: str, note: str, sizes: Sizes) -> tuple[int, int]:
+    written = font(sizes.text).getlength(name) + font(sizes.small).getlength(note)
+    return round(written) + 3 * sizes.gap, sizes.text + 2 * (sizes.gap // 2) + 2
+
+
+def _chip_place(
+    frame: Rectangle,
+    size: tuple[int, int],
+    canvas: tuple[int, int],
+    placed: Sequence[Rectangle],
+    frames: Sequence[Rectangle],
+) -> Rectangle:
+    """Where the chip hides least: no other chip, then few pixels of small frames, its own too.
+
+    Places in order of liking: above the frame, in its upper corners, below it, beside it, in its
+    lower corners, then anywhere on a grid, the nearest first.
+    """
+
+    def cost(place: Rectangle) -> tuple[int, int]:
+        hidden = sum(_overlap(place, other) for other in placed)
+        small = (other for other in frames if _area(other) < canvas[0] * canvas[1] / 10)
+        return hidden, sum(_overlap(place, other) for other in small)
+
+    near = [_inside(corner, size, canvas) for corner in _corners(frame, size)]
+    best = min(near, key=cost)
+    if cost(best)[0] == 0:
+        return best
+    rows = range(0, max(1, canvas[1] - size[1]), size[1] + 1)
+    columns = range(0, max(1, canvas[0] - size[0]), max(1, size[0] // 3))
+    grid = [_inside(corner, size, canvas) for corner in product(columns, rows)]
+    grid.sort(key=lambda place: abs(place[0] - frame[0]) + abs(place[1] - frame[1]))
+    return min([best, *grid], key=lambda place: cost(place)[0])
+
+
+def _corners(frame: Rectangle, size: tuple[int, int]) -> list[tuple[int, int]]:
+    left, top, right, bottom = frame
+    width, height = size
+    return [
+        (left, top - height),
+        (right - width + 1, top - height),
+        (left, top),
+        (right - width + 1, top),
+        (left, bottom + 1),
+        (right - width + 1, bottom + 1),
+        (right + 1, (top + bottom - height) // 2),
+        (left - width, (top + bottom - height) // 2),
+        (left, bottom - height + 1),
+        (right - width + 1, bottom - height + 1),
+    ]
+
+
+def _inside(corner: tuple[int, int], size: tuple[int, int], canvas: tuple[int, int]) -> Rectangle:
+    left = max(0, min(corner[0], canvas[0] - size[0]))
+    top = max(0, min(corner[1], canvas[1] - size[1]))
+    return left, top, left + size[0] - 1, top + size[1] - 1
+
+
+def _area(frame: Rectangle) -> int:
+    return (frame[2] - frame[0] + 1) * (frame[3] - frame[1] + 1)
+
+
+def _overlap(one: Rectangle, other: Rectangle) -> int:
+    width = min(one[2], other[2]) - max(one[0], other[0]) + 1
+    height = min(one[3], other[3]) - max(one[1], other[1]) + 1
+    return width * height if width > 0 and height > 0 else 0
+
+
+def _paint_chip(
+    pen: ImageDraw.ImageDraw, place: Rectangle, name: str, note: str, colour: str, sizes: Sizes
+) -> None:
+    ink = ink_on(colour)
+    left, top, _, bottom = place
+    middle = (top + bottom) / 2
+    # The rim keeps chips of one colour apart where they touch.
+    pen.rounded_rectangle(place, radius=sizes.gap, fill=colour, outline=PAPER)
+    face = font(sizes.text)
+    pen.text((left + sizes.gap, middle), name, fill=ink, font=face, anchor="lm")
+    start = left + 2 * sizes.gap + face.getlength(name)
+    pen.text((start, middle + 0.5), note, fill=ink, font=font(sizes.small), anchor="lm")
+
+
+def _above(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    both = Image.new("RGB", (upper.width, upper.height + lower.height), PAPER)
+    both.paste(upper, (0, 0))
+    both.paste(lower, (0, upper.height))
+    return both

@@ -1,0 +1,175 @@
+"""The strip below an overlay: the post with its entities marked, and those without a place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, zip_longest
+
+from PIL import Image, ImageDraw
+
+from riveg.images.fonts import PAPER, Font, Sizes, break_word, font, shorten, showable
+from riveg.images.palette import INK
+from riveg.types import Entity, Sample
+
+_GREY = "#6f757c"
+_LONGEST_TEXT = 1200
+_MOST_LINES = 10
+_STOPS = frozenset(",.!?:;…")
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A word of the post or a chip of a list, and the colour of the entity it belongs to."""
+
+    text: str
+    entity_id: str | None = None
+    colour: str | None = None
+    joined: bool = False
+
+
+def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Sizes) -> Image.Image:
+    """The post's text with its entities marked, then those that have no place in the picture.
+
+    Args:
+        sample: The post.
+        colours: The colour of each label; entities without a place in the picture are grey.
+        width: Of the strip, in pixels.
+        sizes: Of the lettering.
+    """
+    margin = 2 * sizes.gap
+    face = font(sizes.text)
+    lines = _wrap(_post_words(sample, colours), face, width - 2 * margin)
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], [(0.0, _Word("…"))]]
+    note_face = font(sizes.small)
+    notes = [
+        line
+        for heading, entities in _unplaced(sample)
+        for line in _wrap(
+            _list_words(heading, entities, sizes, width), note_face, width - 2 * margin
+        )
+    ]
+    text_step, note_step = round(sizes.text * 1.6), round(sizes.small * 1.8)
+    split = margin + text_step * len(lines)
+    height = split + note_step * len(notes) + margin
+    strip = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(strip)
+    for row, line in enumerate(lines):
+        _paint_line(pen, line, (margin, margin + row * text_step), text_step, face)
+    for row, line in enumerate(notes):
+        _paint_line(pen, line, (margin, split + row * note_step), note_step, note_face, ink=_GREY)
+    return strip
+
+
+def _post_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]:
+    """The text's words in order; those of entities have a colour, grey where it has no place."""
+    text = sample.text[:_LONGEST_TEXT]
+    done = 0
+    for entity in sorted(sample.entities or (), key=lambda entity: entity.span.start):
+        if entity.span.end > len(sample.offsets):
+            continue
+        start, end = sample.offsets[entity.span.start][0], sample.offsets[entity.span.end - 1][1]
+        if start < done or end > len(text):
+            continue
+        yield from _words(text, done, start)
+        colour = colours[entity.label] if entity.regions else _GREY
+        yield from _words(text, start, end, entity.id, colour)
+        done = end
+    yield from _words(text, done, len(text))
+    if len(text) < len(sample.text):
+        yield _Word("…")
+
+
+def _words(
+    text: str, start: int, end: int, entity_id: str | None = None, colour: str | None = None
+) -> Iterator[_Word]:
+    for found in re.finditer(r"\S+", text[start:end]):
+        position = start + found.start()
+        follows = position > 0 and not text[position - 1].isspace()
+        if word := showable(found[0]):
+            # Data that comes tokenised has blanks before its stops; nobody wants to read that.
+            yield _Word(word, entity_id, colour, follows or word in _STOPS)
+
+
+def _unplaced(sample: Sample) -> list[tuple[str, list[Entity]]]:
+    """Entities without a region, by the reason; an empty heading list where all have one."""
+    if sample.entities is None:
+        return [("Not tagged", [])]
+    if not sample.entities:
+        return [("No entities in this post", [])]
+    absent = [entity for entity in sample.entities if _is_absent(entity)]
+    unanswered = [
+        entity for entity in sample.entities if entity.regions is None and not _is_absent(entity)
+    ]
+    groups = [("Not in the picture:", absent), ("Not grounded:", unanswered)]
+    return [(heading, entities) for heading, entities in groups if entities]
+
+
+def _is_absent(entity: Entity) -> bool:
+    refused = entity.entailment is not None and not entity.entailment.groundable
+    return entity.regions == () or (entity.regions is None and refused)
+
+
+def _list_words(
+    heading: str, entities: Sequence[Entity], sizes: Sizes, width: int
+) -> Iterator[_Word]:
+    yield from (_Word(word) for word in heading.split())
+    for entity in entities:
+        name = shorten(showable(entity.text), font(sizes.small), width * 0.55)
+        score = "" if entity.score is None else f" {entity.score:.2f}"
+        yield _Word(f"{name} · {showable(entity.label)}{score}", entity.id, _GREY)
+
+
+def _wrap(words: Iterable[_Word], face: Font, width: float) -> list[list[tuple[float, _Word]]]:
+    """Lines of words with their left edges; a word wider than a line is broken.
+
+    A stop may hang over the end of its line: it stands in the margin rather than on a new line.
+    """
+    space = face.getlength(" ") + 2
+    lines: list[list[tuple[float, _Word]]] = [[]]
+    edge = 0.0
+    for word in words:
+        for index, piece in enumerate(break_word(word.text, face, width)):
+            length = face.getlength(piece)
+            joined = word.joined or index > 0
+            left = edge if joined or not lines[-1] else edge + space
+            if left + length > width and lines[-1] and piece not in _STOPS:
+                lines.append([])
+                left = 0.0
+            lines[-1].append((left, replace(word, text=piece)))
+            edge = left + length
+    return [line for line in lines if line]
+
+
+def _paint_line(
+    pen: ImageDraw.ImageDraw,
+    line: Sequence[tuple[float, _Word]],
+    corner: tuple[int, int],
+    step: int,
+    face: Font,
+    *,
+    ink: str = INK,
+) -> None:
+    """One line; an entity's words stand on a tint of its colour, underlined with the colour."""
+    x, y = corner
+    groups = [list(group) for _, group in groupby(line, key=lambda placed: placed[1].entity_id)]
+    for words, after in zip_longest(groups, groups[1:]):
+        colour = words[0][1].colour
+        if words[0][1].entity_id is None or colour is None:
+            continue
+        end = words[-1][0] + face.getlength(words[-1][1].text)
+        # A pixel to spare, but none of a mark that touches the name.
+        left = x + words[0][0] - (not words[0][1].joined)
+        right = x + end + 1 - 2 * bool(after and after[0][1].joined)
+        ground = (round(left), y + 1, round(right), y + step - 3)
+        pen.rectangle(ground, fill=_tint(colour))
+        pen.rectangle((ground[0], ground[3] - 1, ground[2], ground[3]), fill=colour)
+    for left, word in line:
+        pen.text((x + left, y + step / 2 - 1), word.text, fill=ink, font=face, anchor="lm")
+
+
+def _tint(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (255 - (255 - int(colour[at : at + 2], 16)) // 4 for at in (1, 3, 5))
+    return red, green, blue

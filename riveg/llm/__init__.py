@@ -1,0 +1,1 @@
+"""Talking with language models: requests, transports, answers."""

@@ -1,0 +1,139 @@
+"""Where language models are: the ``llm:`` blocks of a system file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+SECRET = "secret"
+"""The type of a validation error whose value may hold a key: no message repeats it."""
+
+
+class Prices(BaseModel):
+    """What a million tokens cost, in ``currency``."""
+
+    model_config = _STRICT
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    currency: str = "USD"
+
+
+class Serve(BaseModel):
+    """A server that riveg starts on a free loopback port, and stops.
+
+    ``command``: what is run, before ``--model`` and the rest; ``arguments``: more for it;
+    ``environment``: variables for it; ``ready_timeout_s``: how long it may load;
+    ``stop_after_use``: stopped when no later stage needs it, so that its memory is free.
+    """
+
+    model_config = _STRICT
+
+    engine: Literal["vllm"] = "vllm"
+    command: tuple[str, ...] = ("vllm", "serve")
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = Field(default_factory=dict)
+    ready_timeout_s: float = Field(default=1800, gt=0)
+    stop_after_use: bool = True
+
+
+class Endpoint(BaseModel):
+    """A model and how it is reached: ``serve``, ``base_urls``, or ``engine: vllm-offline``.
+
+    ``model``: hub id, local folder, or the name that the server knows it by; ``revision``: pinned
+    commit; ``licence``, ``gated``: shown by ``riveg show models``; ``base_urls``: OpenAI-compatible
+    roots such as ``http://127.0.0.1:8000/v1``, shared out by load; ``api_key_variable``: name of
+    the environment variable with the key; ``structured``: whether the server is asked to keep to
+    the JSON schema; ``thinking``: whether the model may think aloud before it answers;
+    ``concurrency``: requests in flight; ``requests_per_minute``, ``tokens_per_minute``: limits;
+    ``timeout_s``: seconds for one request; ``tries``: for faults of the server; ``re_asks``: for
+    answers that cannot be read; ``picture_side``: the longer side of pictures sent, in pixels;
+    ``prices``: for ``--dry-run``; ``options``: more arguments of ``vllm.LLM`` for ``vllm-offline``.
+    """
+
+    model_config = _STRICT
+
+    model: str = Field(min_length=1)
+    revision: str | None = None
+    licence: str | None = None
+    gated: bool = False
+    engine: Literal["http", "vllm-offline"] = "http"
+    base_urls: tuple[str, ...] = ()
+    api_key_variable: str | None = None
+    serve: Serve | None = None
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = 0
+    structured: bool = True
+    thinking: bool = False
+    concurrency: int = Field(default=32, ge=1)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    timeout_s: float = Field(default=120, gt=0)
+    tries: int = Field(default=6, ge=1)
+    re_asks: int = Field(default=2, ge=0)
+    picture_side: int = Field(default=1024, ge=28)
+    prices: Prices | None = None
+
+    @field_validator("serve", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"engine": value} if isinstance(value, str) else value
+
+    @field_validator("base_urls")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            _check_url(url)
+        return value
+
+    @field_validator("api_key_variable")
+    @classmethod
+    def _variable(cls, value: str | None) -> str | None:
+        if value is not None and not value.isidentifier():
+            raise PydanticCustomError(
+                SECRET, "expected the name of an environment variable, never the key itself"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _reached_one_way(self) -> Endpoint:
+        ways = [bool(self.base_urls), self.serve is not None, self.engine == "vllm-offline"]
+        if sum(ways) != 1:
+            raise ValueError("say one of base_urls, serve and engine: vllm-offline")
+        return self
+
+    def shaping(self) -> dict[str, Any]:
+        """What shapes the answers; where the server is and how fast it is asked does not."""
+        return {
+            "model": self.model,
+            "revision": self.revision,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "structured": self.structured,
+            "thinking": self.thinking,
+            "picture_side": self.picture_side,
+        }
+
+
+def _check_url(url: str) -> None:
+    # What stands in a system file is copied into run folders.
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ValueError("expected http://host:port/v1")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise PydanticCustomError(
+            SECRET, "expected http://host:port/v1 alone; api_key_variable names where the key is"
+        )

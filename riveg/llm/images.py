@@ -1,0 +1,138 @@
+"""Pictures as a model gets them: cut out, made no larger than the budget, within the request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from riveg.errors import ImageFault
+from riveg.llm.conversation import Picture
+
+if TYPE_CHECKING:
+    from riveg.protocols import PictureSource
+    from riveg.types import Box
+
+_QUALITY = 92
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """A JPEG as a ``data:`` URL; ``digest`` is of its bytes, the sides are in pixels."""
+
+    data_url: str
+    digest: str
+    width: int
+    height: int
+
+
+EncodedPictures = Mapping[Picture, EncodedPicture]
+
+
+def sent_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height as sent: the longer at most ``side``, in proportion, never enlarged."""
+    scale = min(1.0, side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def crop_edges(crop: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
+    """The whole pixels that a crop touches, xyxy with exclusive ends, within the picture.
+
+    Raises:
+        ValueError: If it touches none.
+    """
+    if crop is None:
+        return 0, 0, width, height
+    left, top = max(0, math.floor(crop.x_min)), max(0, math.floor(crop.y_min))
+    right, bottom = min(width, math.ceil(crop.x_max)), min(height, math.ceil(crop.y_max))
+    if left >= right or top >= bottom:
+        raise ValueError(f"the crop {crop} is outside the picture of {width} x {height} pixels")
+    return left, top, right, bottom
+
+
+def encoded(picture: Picture, images: PictureSource, side: int) -> EncodedPicture:
+    """The picture, or its crop, ready to be sent.
+
+    Raises:
+        ImageFault: If it cannot be used.
+        ValueError: If the crop is outside the picture.
+    """
+    from PIL import Image
+
+    pixels = images.load(picture.image)
+    left, top, right, bottom = crop_edges(picture.crop, pixels.shape[1], pixels.shape[0])
+    image = Image.fromarray(pixels[top:bottom, left:right])
+    width, height = sent_size(image.width, image.height, side)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_QUALITY)
+    content = buffer.getvalue()
+    digest = hashlib.blake2b(content).hexdigest()[:32]
+    url = "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
+    return EncodedPicture(url, digest, width, height)
+
+
+class PictureEncoder:
+    """Encodes pictures and keeps the latest for the next question; may be shared by threads.
+
+    Args:
+        images: Where they come from.
+        side: Their longer side as sent, in pixels.
+        kept_bytes: Of encoded pictures in memory.
+    """
+
+    def __init__(
+        self, images: PictureSource, side: int, *, kept_bytes: int = 64 * 1024 * 1024
+    ) -> None:
+        self._images = images
+        self._side = side
+        self._room = kept_bytes
+        self._kept: OrderedDict[tuple[Picture, str], EncodedPicture] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def encode(self, pictures: tuple[Picture, ...]) -> dict[Picture, EncodedPicture]:
+        """Each picture as sent.
+
+        Raises:
+            ImageFault: If one cannot be used.
+            ValueError: If a crop is outside its picture.
+        """
+        return {picture: self._one(picture) for picture in pictures}
+
+    def size(self, picture: Picture) -> tuple[int, int]:
+        """Width and height as sent, in pixels.
+
+        Raises:
+            ImageFault: If the picture cannot be used.
+            ValueError: If the crop is outside the picture.
+        """
+        image = picture.image
+        if image.width is None or image.height is None:
+            image = self._images.probe(image)
+        if image.width is None or image.height is None:
+            raise ImageFault("not-an-image", f"{image.path}: its size is not known")
+        left, top, right, bottom = crop_edges(picture.crop, image.width, image.height)
+        return sent_size(right - left, bottom - top, self._side)
+
+    def _one(self, picture: Picture) -> EncodedPicture:
+        key = (picture, self._images.stamp(picture.image))
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = encoded(picture, self._images, self._side)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = made
+                self._room -= len(made.data_url)
+            while self._room < 0 and self._kept:
+                _, dropped = self._kept.popitem(last=False)
+                self._room += len(dropped.data_url)
+        return made

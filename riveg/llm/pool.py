@@ -1,0 +1,205 @@
+"""A system's language models by name, each loaded or started when it is first asked."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from riveg.errors import ServerGone, UserError
+from riveg.llm.answer_store import AnswerStore
+from riveg.llm.conversation import Chat, NoReply, Question, Reply, TokenCount
+from riveg.llm.endpoint import Endpoint
+from riveg.llm.vllm_server import Say, Server
+from riveg.protocols import PictureSource
+
+if TYPE_CHECKING:
+    from riveg.llm.http_chat import HttpChat
+    from riveg.llm.vllm_offline import OfflineChat
+
+_PATIENCE_S = 5.0
+
+
+class Models(Mapping[str, Chat]):
+    """Chats by name; use it in a ``with`` block, which stops what was started.
+
+    Nothing is loaded, started or connected to before a question is asked that is not on file.
+    Endpoints with the same model and the same ``serve`` share one server.
+
+    Args:
+        endpoints: By the name that stages ask for.
+        store: Where answers are kept.
+        images: Where pictures of the questions come from.
+        say: Told what is waited for.
+        logs: Folder for what servers print; ``None``: kept only while they run.
+    """
+
+    def __init__(
+        self,
+        endpoints: Mapping[str, Endpoint],
+        *,
+        store: AnswerStore,
+        images: PictureSource,
+        say: Say,
+        logs: Path | None = None,
+    ) -> None:
+        self._endpoints = dict(endpoints)
+        self._store = store
+        self._images = images
+        self._say = say
+        self._logs = logs
+        self._lock = threading.RLock()
+        self._chats: dict[str, HttpChat | OfflineChat | ServedChat] = {}
+        self._servers: dict[str, Server] = {}
+        self._released: set[str] = set()
+
+    def __enter__(self) -> Models:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __getitem__(self, name: str) -> Chat:
+        with self._lock:
+            self._released.discard(name)
+            if name not in self._chats:
+                self._chats[name] = self._chat(self._endpoints[name])
+            return self._chats[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._endpoints)
+
+    def __len__(self) -> int:
+        return len(self._endpoints)
+
+    def release(self, name: str) -> None:
+        """Lets go of what one model holds: no stage asks it any more.
+
+        Its server is stopped, where its ``serve`` says so and no other name that is not released
+        shares it; a model in this process is freed. Taken once more, it is started again.
+        """
+        with self._lock:
+            self._released.add(name)
+            chat = self._chats.pop(name, None)
+            if chat is not None:
+                chat.close()
+            serve = self._endpoints[name].serve
+            if serve is not None and serve.stop_after_use and not self._is_shared(name):
+                server = self._servers.pop(_server_key(self._endpoints[name]), None)
+                if server is not None:
+                    server.stop()
+
+    def _is_shared(self, name: str) -> bool:
+        key = _server_key(self._endpoints[name])
+        waiting = self._endpoints.keys() - self._released
+        return any(_server_key(self._endpoints[other]) == key for other in waiting)
+
+    def close(self) -> None:
+        """Stops everything; all of it, whatever one part of it raises."""
+        with self._lock, ExitStack() as ends:
+            for server in self._servers.values():
+                ends.callback(server.stop)
+            for chat in self._chats.values():
+                ends.callback(chat.close)
+            self._chats.clear()
+            self._servers.clear()
+
+    def _chat(self, endpoint: Endpoint) -> HttpChat | OfflineChat | ServedChat:
+        if endpoint.engine == "vllm-offline":
+            from riveg.llm.vllm_offline import OfflineChat
+
+            return OfflineChat(endpoint, store=self._store, images=self._images)
+        if endpoint.serve is not None:
+            server = self._server(endpoint)
+            return ServedChat(endpoint, server, store=self._store, images=self._images)
+        return _http_chat(endpoint, store=self._store, images=self._images)
+
+    def _server(self, endpoint: Endpoint) -> Server:
+        key = _server_key(endpoint)
+        if key not in self._servers:
+            self._servers[key] = Server(endpoint, say=self._say, logs=self._logs)
+        return self._servers[key]
+
+
+class ServedChat:
+    """A model behind a server that riveg starts at the first question that is not on file."""
+
+    def __init__(
+        self, endpoint: Endpoint, server: Server, *, store: AnswerStore, images: PictureSource
+    ) -> None:
+        from riveg.llm.http_chat import HttpChat
+
+        self._server = server
+        self._chat = HttpChat(
+            endpoint,
+            store=store,
+            images=images,
+            urls=lambda: (server.start(),),
+            api_key=lambda: server.api_key,
+        )
+
+    @property
+    def model(self) -> str:
+        """The model's id."""
+        return self._chat.model
+
+    def ask(self, questions: Sequence[Question]) -> Sequence[Reply | NoReply]:
+        """As :meth:`riveg.llm.conversation.Chat.ask`.
+
+        Raises:
+            ServerGone: With the server's own last lines, where it has ended.
+        """
+        try:
+            return self._chat.ask(questions)
+        except ServerGone as error:
+            words = self._server.last_words(_PATIENCE_S)
+            if words is None:
+                raise
+            raise ServerGone(words) from error
+
+    def stored(self, question: Question) -> Reply | None:
+        """As :meth:`riveg.llm.conversation.Chat.stored`."""
+        return self._chat.stored(question)
+
+    def count(self, question: Question) -> TokenCount:
+        """As :meth:`riveg.llm.conversation.Chat.count`."""
+        return self._chat.count(question)
+
+    def close(self) -> None:
+        """Closes the connections; the server is its owner's to stop."""
+        self._chat.close()
+
+
+def _http_chat(endpoint: Endpoint, *, store: AnswerStore, images: PictureSource) -> HttpChat:
+    from riveg.llm.http_chat import HttpChat
+
+    return HttpChat(
+        endpoint,
+        store=store,
+        images=images,
+        urls=lambda: endpoint.base_urls,
+        api_key=lambda: _api_key(endpoint.api_key_variable),
+    )
+
+
+def _api_key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable)
+    if not key:
+        raise UserError(f"api_key_variable: the environment variable {variable} is not set")
+    return key
+
+
+def _server_key(endpoint: Endpoint) -> str:
+    """The same for endpoints that one server can serve."""
+    return endpoint.model_dump_json(include={"model", "revision", "serve"})

@@ -1,0 +1,131 @@
+"""What is sent for a question, and the key that its answer is kept under."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from riveg.files import text_digest
+from riveg.llm.conversation import Message, Question
+from riveg.llm.endpoint import Endpoint
+from riveg.llm.images import EncodedPictures
+from riveg.llm.json_answers import whole_characters
+
+KEY_VERSION = 1
+"""Raised when the same question would be sent in other words."""
+
+
+def chat_messages(messages: Sequence[Message], pictures: EncodedPictures) -> list[dict[str, Any]]:
+    """The messages in the form that OpenAI-compatible servers and ``LLM.chat`` of vLLM take.
+
+    Args:
+        messages: In order.
+        pictures: Every picture of the messages, encoded.
+    """
+    return [_chat_message(message, pictures) for message in messages]
+
+
+def request_body(
+    endpoint: Endpoint,
+    question: Question,
+    messages: Sequence[Message],
+    pictures: EncodedPictures,
+) -> dict[str, Any]:
+    """The body of a ``chat/completions`` request.
+
+    Args:
+        endpoint: The model and its settings.
+        question: What is asked.
+        messages: The question's, or an interview's at a re-ask.
+        pictures: Every picture of the messages, encoded.
+    """
+    body: dict[str, Any] = {
+        "model": endpoint.model,
+        "messages": chat_messages(messages, pictures),
+        "temperature": endpoint.temperature,
+        "top_p": endpoint.top_p,
+        "seed": endpoint.seed,
+        "max_tokens": question.max_tokens,
+    }
+    if question.schema is not None and endpoint.structured:
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": dict(question.schema), "strict": True},
+        }
+    if question.first_tokens:
+        body |= {"logprobs": True, "top_logprobs": question.first_tokens}
+    if not endpoint.thinking:
+        body["chat_template_kwargs"] = {"enable_thinking": False}
+    return body
+
+
+_OPTIONAL = (
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "chat_template_kwargs",
+    "seed",
+    "top_p",
+    "temperature",
+)
+"""Fields that a server may not know and an answer can be had without."""
+
+
+def refused_fields(body: Mapping[str, Any], message: str) -> frozenset[str]:
+    """Fields of a body that a server's refusal names and that can be left out, or said otherwise.
+
+    Args:
+        body: What was sent.
+        message: The server's words, which may quote the request: so a name in them proves nothing
+            before the request was taken without the field.
+    """
+    named = {name for name in _OPTIONAL if name in body and re.search(rf"\b{name}\b", message)}
+    if named & {"logprobs", "top_logprobs"}:
+        named |= {"logprobs", "top_logprobs"} & body.keys()
+    if "max_tokens" in body and "max_completion_tokens" in message:
+        named.add("max_tokens")
+    return frozenset(named)
+
+
+def without_fields(body: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The body without some fields; ``max_tokens`` is then said as newer hosted models want it."""
+    left = {name: value for name, value in body.items() if name not in names}
+    if "max_tokens" in names and "max_tokens" in body:
+        left["max_completion_tokens"] = body["max_tokens"]
+    return left
+
+
+def question_key(endpoint: Endpoint, question: Question, pictures: EncodedPictures) -> str:
+    """Digest of all that shapes the answer; the order of a schema's keys is part of it."""
+    return text_digest(
+        json.dumps(
+            {
+                "version": KEY_VERSION,
+                "endpoint": endpoint.shaping(),
+                "messages": [
+                    [
+                        message.role,
+                        message.text,
+                        [pictures[picture].digest for picture in message.pictures],
+                    ]
+                    for message in question.messages
+                ],
+                "schema": question.schema,
+                "max_tokens": question.max_tokens,
+                "first_tokens": question.first_tokens,
+            }
+        )
+    )
+
+
+def _chat_message(message: Message, pictures: EncodedPictures) -> dict[str, Any]:
+    text = whole_characters(message.text)
+    if not message.pictures:
+        return {"role": message.role, "content": text}
+    parts: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": pictures[picture].data_url}}
+        for picture in message.pictures
+    ]
+    return {"role": message.role, "content": [*parts, {"type": "text", "text": text}]}

@@ -1,0 +1,102 @@
+"""What a ``chat/completions`` server sent, read without trust."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from riveg.llm.conversation import RawAnswer
+from riveg.llm.json_answers import spoken_token, whole_characters, without_thoughts
+
+_GAVE_UP = frozenset({"abort", "error"})
+"""Finish reasons by which a server says that it failed, not the model."""
+
+
+class NotACompletion(ValueError):
+    """Raised where a server's words are no completion; says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An answer and its tokens, as the server counted them (``None``: it did not)."""
+
+    raw: RawAnswer
+    prompt_tokens: int | None
+    answer_tokens: int | None
+
+
+def read_completion(content: str) -> Completion:
+    """The first choice of a response body.
+
+    Raises:
+        NotACompletion: If it is none.
+    """
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise NotACompletion("the response is no JSON") from error
+    choice = _first(_get(body, "choices"))
+    message = _get(choice, "message")
+    if not isinstance(message, dict):
+        raise NotACompletion("the response holds no message")
+    finish_reason = str(_get(choice, "finish_reason") or "stop")
+    if finish_reason in _GAVE_UP:
+        raise NotACompletion(f"the server gave up ({finish_reason})")
+    text = without_thoughts(whole_characters(_words(message)))
+    raw = RawAnswer(text, finish_reason, _first_token(_get(choice, "logprobs")))
+    usage = _get(body, "usage")
+    return Completion(
+        raw, _whole_number(usage, "prompt_tokens"), _whole_number(usage, "completion_tokens")
+    )
+
+
+def _words(message: dict[str, Any]) -> str:
+    """The content, as text or as parts; reasoning in a field of its own is left alone."""
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict))
+        return "".join(part for part in parts if isinstance(part, str))
+    words = content or message.get("refusal") or ""
+    if not isinstance(words, str):
+        raise NotACompletion("the content of the message is no text")
+    return words
+
+
+def _first_token(logprobs: Any) -> tuple[tuple[str, float], ...]:
+    """Alternatives for the first token of the answer itself, likeliest first."""
+    places = [place for place in _list(_get(logprobs, "content")) if isinstance(place, dict)]
+    at = spoken_token(str(place.get("token", "")) for place in places)
+    if at is None:
+        return ()
+    place = places[at]
+    options = _list(place.get("top_logprobs")) or [place]
+    found = [
+        (whole_characters(option["token"]), float(option["logprob"]))
+        for option in options
+        if _is_option(option)
+    ]
+    return tuple(sorted(found, key=lambda option: (-option[1], option[0])))
+
+
+def _is_option(option: Any) -> bool:
+    token, number = _get(option, "token"), _get(option, "logprob")
+    return isinstance(token, str) and isinstance(number, int | float) and not math.isnan(number)
+
+
+def _whole_number(usage: Any, name: str) -> int | None:
+    value = _get(usage, name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _first(value: Any) -> Any:
+    return next(iter(_list(value)), None)

@@ -1,0 +1,179 @@
+"""Requests to a model's servers: paced, tried again where that may help, with a clear end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from riveg.errors import ServerGone
+from riveg.llm.conversation import NoReply, Question
+from riveg.llm.endpoint import Endpoint
+from riveg.llm.rate_limits import Pace, wait_s
+from riveg.llm.request import refused_fields, without_fields
+from riveg.llm.response import Completion
+from riveg.llm.servers import Addresses, Refusal, ServerFault
+from riveg.llm.token_counts import TokenCounter
+
+_log = logging.getLogger(__name__)
+
+_GIVEN_UP_IN_A_ROW = 16
+"""Questions that a server failed at without an answer in between, after which it is gone."""
+
+_LONGEST_REST_S = 600.0
+"""A server that wants a longer rest is gone for this run."""
+
+
+@dataclass(slots=True)
+class Effort:
+    """What one question has cost so far."""
+
+    started: float
+    requests: int = 0
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+
+    def add(self, completion: Completion) -> None:
+        self.prompt_tokens = _sum(self.prompt_tokens, completion.prompt_tokens)
+        self.answer_tokens = _sum(self.answer_tokens, completion.answer_tokens)
+
+
+class Exchange:
+    """Sends requests for one model.
+
+    Args:
+        endpoint: Its limits.
+        addresses: Its servers.
+        tokens: Estimates requests, where tokens a minute are limited.
+        pause_s: The wait after a first failure; later ones are longer.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, addresses: Addresses, *, tokens: TokenCounter, pause_s: float
+    ) -> None:
+        self._endpoint = endpoint
+        self._addresses = addresses
+        self._tokens = tokens
+        self._pause_s = pause_s
+        self._requests_pace = Pace(endpoint.requests_per_minute)
+        self._tokens_pace = Pace(endpoint.tokens_per_minute)
+        self._given_up = 0
+        self._taken_fields: frozenset[str] = frozenset()
+        self.left_out: frozenset[str] = frozenset()
+
+    async def send(
+        self, question: Question, body: dict[str, Any], effort: Effort
+    ) -> Completion | NoReply:
+        """One request, tried again as long as that may help.
+
+        Args:
+            question: What is asked, for its size.
+            body: The request.
+            effort: Counts what is sent.
+
+        Raises:
+            ServerGone: If it never will help, for any question.
+            UserError: If the server takes no such requests.
+        """
+        left_out = self.left_out
+        failures = 0
+        while True:
+            await self._paced(question)
+            sent = without_fields(body, left_out)
+            try:
+                completion = await self._post(sent, effort)
+            except Refusal as refusal:
+                more = self._refused(sent, refusal.words) - left_out
+                if not more:
+                    self._given_up = 0
+                    return NoReply("no-answer", str(refusal))
+                left_out |= more
+            except ServerFault as fault:
+                failures += 1
+                if failures >= self._endpoint.tries:
+                    return self._give_up(fault)
+                await self._rest(failures, fault)
+            else:
+                self._given_up = 0
+                self._learn(left_out, frozenset(sent))
+                return completion
+
+    async def _post(self, body: dict[str, Any], effort: Effort) -> Completion:
+        address = self._addresses.pick(time.monotonic())
+        effort.requests += 1
+        try:
+            async with asyncio.timeout(self._endpoint.timeout_s):
+                completion = await self._addresses.post(address, body)
+        except TimeoutError:
+            limit = f"{self._endpoint.timeout_s:g} s"
+            fault = ServerFault(f"{address.shown} did not answer within {limit}")
+            address.failed(fault, time.monotonic(), self._pause_s)
+            raise fault from None
+        except ServerFault as fault:
+            address.failed(fault, time.monotonic(), self._pause_s)
+            raise
+        except Refusal:
+            address.answered()
+            raise
+        address.answered()
+        return completion
+
+    async def _paced(self, question: Question) -> None:
+        await self._requests_pace.wait()
+        if self._endpoint.tokens_per_minute is not None:
+            tokens = self._tokens.count(question).tokens + question.max_tokens
+            await self._tokens_pace.wait(tokens)
+
+    async def _rest(self, failures: int, fault: ServerFault) -> None:
+        asked_for = fault.retry_after_s
+        if asked_for is not None and asked_for > _LONGEST_REST_S:
+            raise ServerGone(
+                f"{fault}; it asks to be left alone for {asked_for:.0f} s: "
+                "start the same command again later, answers so far are kept"
+            )
+        await asyncio.sleep(wait_s(failures, self._pause_s, asked_for, random.random()))
+
+    def _refused(self, body: dict[str, Any], words: str) -> frozenset[str]:
+        """Fields to leave out, for this question at first: the words may quote a post.
+
+        A field that the server took before is not at fault.
+        """
+        suspects = {name: value for name, value in body.items() if name not in self._taken_fields}
+        named = refused_fields(suspects, words)
+        if not named and "chat_template_kwargs" in suspects:
+            return frozenset({"chat_template_kwargs"})
+        return named
+
+    def _learn(self, left_out: frozenset[str], sent: frozenset[str]) -> None:
+        """Leaves fields out from now on: the request was taken without them."""
+        self._taken_fields |= sent
+        new = left_out - self.left_out
+        if new:
+            self.left_out |= new
+            _log.info("%s: its server takes no %s", self._endpoint.model, ", ".join(sorted(new)))
+
+    def _give_up(self, fault: ServerFault) -> NoReply:
+        if fault.unreachable and self._addresses.are_unreachable:
+            raise ServerGone(
+                f"{fault}, {self._endpoint.tries} times: start the server or mend base_urls "
+                "(answers so far are kept), then the same command again"
+            )
+        self._given_up += 1
+        if self._given_up >= _GIVEN_UP_IN_A_ROW:
+            count, self._given_up = self._given_up, 0
+            raise ServerGone(
+                f"{self._addresses.shown} failed at {count} questions in a row: {fault}; see to "
+                "the server (answers so far are kept), then start the same command again"
+            )
+        return NoReply("no-answer", f"{self._endpoint.tries} tries failed; the last: {fault}")
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._addresses.close()
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first + (second or 0)

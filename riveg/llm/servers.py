@@ -1,0 +1,242 @@
+"""The servers of one model: asked by load, and what their failures mean."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from riveg.errors import MissingExtra, UserError
+from riveg.llm.rate_limits import LONGEST_PAUSE_S, retry_after_s
+from riveg.llm.response import Completion, NotACompletion, read_completion
+
+if TYPE_CHECKING:
+    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+
+_RETRIED = frozenset({408, 409, 425, 429})
+_ABOUT_THE_REQUEST = frozenset({400, 413, 422})
+_TIRED_AFTER = 5
+"""Failures in a row after which a server is passed over for a while."""
+
+_SHOWN = 240
+"""Characters of a server's own words in a message."""
+
+
+class ServerFault(Exception):
+    """A failure that another try may mend.
+
+    Args:
+        message: What happened.
+        unreachable: Whether there was no server to talk to.
+        retry_after_s: The wait that the server asks for.
+    """
+
+    def __init__(
+        self, message: str, *, unreachable: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.unreachable = unreachable
+        self.retry_after_s = retry_after_s
+
+
+class Refusal(Exception):
+    """The server will not take this request.
+
+    Args:
+        message: What to tell people.
+        words: All that the server said.
+    """
+
+    def __init__(self, message: str, words: str) -> None:
+        super().__init__(message)
+        self.words = words
+
+
+@dataclass(slots=True)
+class Address:
+    """One server: how busy it is and how it has been."""
+
+    url: str
+    shown: str
+    client: AsyncOpenAI
+    in_flight: int = 0
+    sent: int = 0
+    failures: int = 0
+    unreachable: bool = False
+    rests_until: float = 0.0
+
+    def failed(self, fault: ServerFault, now: float, pause_s: float) -> None:
+        """Notes a failure; after several, or one without a server, it is passed over."""
+        self.failures += 1
+        self.unreachable = fault.unreachable
+        if fault.unreachable or self.failures >= _TIRED_AFTER:
+            rest = pause_s * 2.0 ** min(self.failures, 30)
+            self.rests_until = now + min(LONGEST_PAUSE_S, rest)
+
+    def answered(self) -> None:
+        """Notes that the server is there and well."""
+        self.failures = 0
+        self.unreachable = False
+        self.rests_until = 0.0
+
+
+class Addresses:
+    """The servers of one model.
+
+    Args:
+        urls: OpenAI-compatible roots.
+        api_key: Sent to all of them; it is in no message.
+        timeout_s: Seconds for one request.
+
+    Raises:
+        UserError: If a URL is none.
+    """
+
+    def __init__(self, urls: Sequence[str], *, api_key: str | None, timeout_s: float) -> None:
+        self._secret = api_key
+        self.all = tuple(
+            Address(url, shown_url(url), _client(url, api_key, timeout_s)) for url in urls
+        )
+
+    @property
+    def shown(self) -> str:
+        """All of them, for a message."""
+        return ", ".join(address.shown for address in self.all)
+
+    @property
+    def are_unreachable(self) -> bool:
+        """Whether none of them was there when it was last tried."""
+        return all(address.unreachable for address in self.all)
+
+    def pick(self, now: float) -> Address:
+        """The least busy of those that are well; else the one that has rested longest."""
+        well = [address for address in self.all if address.rests_until <= now]
+        if well:
+            return min(well, key=lambda address: (address.in_flight, address.sent))
+        return min(self.all, key=lambda address: address.rests_until)
+
+    async def post(self, address: Address, body: dict[str, Any]) -> Completion:
+        """One request, no second try.
+
+        Raises:
+            ServerFault: If another try may mend it.
+            Refusal: If the server will not take this request.
+            UserError: If it will take none like it: wrong key, wrong model, wrong URL.
+        """
+        from openai import APIConnectionError, APIStatusError
+
+        address.in_flight += 1
+        address.sent += 1
+        fields = {name: body[name] for name in body if name not in {"model", "messages"}}
+        try:
+            response = await address.client.chat.completions.with_raw_response.create(
+                model=body["model"], messages=body["messages"], extra_body=fields
+            )
+            return read_completion(response.text)
+        except NotACompletion as error:
+            raise ServerFault(f"{address.shown}: {error}") from None
+        except APIConnectionError as error:
+            raise self._unconnected(address, error) from None
+        except APIStatusError as error:
+            # The server's words may hold the key: they go through redaction, not into a traceback.
+            raise self._status(address, error, body["model"]) from None
+        finally:
+            address.in_flight -= 1
+
+    def redacted(self, text: str) -> str:
+        """The text on one line, cut, and without the key."""
+        plain = text.replace(self._secret, "[key]") if self._secret else text
+        line = " ".join(plain.split())
+        return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        for address in self.all:
+            await address.client.close()
+
+    def _unconnected(self, address: Address, error: APIConnectionError) -> ServerFault:
+        cause = error.__cause__ or error
+        kind = type(cause).__name__
+        unreachable = kind in {"ConnectError", "ConnectTimeout"}
+        reason = self.redacted(str(cause)) or kind
+        what = "cannot be reached" if unreachable else "broke off"
+        if "Timeout" in kind and not unreachable:
+            what = "did not answer in time"
+        return ServerFault(f"{address.shown} {what} ({reason})", unreachable=unreachable)
+
+    def _status(self, address: Address, error: APIStatusError, model: str) -> Exception:
+        status = error.status_code
+        words = self.redacted(error.message)
+        said = f"{address.shown} answers {status}: {words}"
+        if status == 429 and "insufficient_quota" in error.message:
+            return UserError(f"{said}; the account behind the key has nothing left")
+        if status in _RETRIED or status >= 500:
+            return ServerFault(
+                said, retry_after_s=retry_after_s(error.response.headers, datetime.now(UTC))
+            )
+        if status in _ABOUT_THE_REQUEST:
+            return Refusal(said, f"{error.message} {error.body}")
+        return UserError(f"{said}; {_advice(status, model)}")
+
+
+def require_client() -> None:
+    """Makes sure that the client package is there.
+
+    Raises:
+        MissingExtra: If not.
+    """
+    if find_spec("openai") is None:
+        raise MissingExtra("a chat endpoint", "openai", "chat")
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be shown: without a user, a password or a query."""
+    parts = urlsplit(url)
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ""
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UserError(f"base_urls: expected http://host:port/v1, found {parts.scheme or url!r}")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def _advice(status: int, model: str) -> str:
+    if status in {401, 403}:
+        return "api_key_variable must name an environment variable that holds a key of this server"
+    if status == 404:
+        return f"is {model!r} the name that it knows the model by, and does base_urls end in /v1?"
+    if 300 <= status < 400:
+        return "redirects are not followed: give the final URL in base_urls"
+    return "it takes no such requests: check base_urls and model"
+
+
+def _client(url: str, api_key: str | None, timeout_s: float) -> AsyncOpenAI:
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Omit
+
+    # Redirects could carry posts and pictures elsewhere; a proxy has no part in the loopback.
+    http_client = DefaultAsyncHttpxClient(
+        follow_redirects=False, trust_env=not _is_loopback(url), timeout=timeout_s
+    )
+    omitted = cast("Any", {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()})
+    return AsyncOpenAI(
+        base_url=url,
+        api_key=api_key or "none",
+        max_retries=0,
+        timeout=timeout_s,
+        http_client=http_client,
+        default_headers=omitted,
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,153 @@
+"""How many tokens a question is: by the model's own tokenizer where that is at hand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from riveg.errors import ImageFault
+from riveg.llm.conversation import Picture, Question, TokenCount
+from riveg.llm.endpoint import Endpoint
+from riveg.llm.images import PictureEncoder
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from tokenizers import Tokenizer
+
+_CHARACTERS_A_TOKEN = 3.5
+_TOKENS_A_MESSAGE = 5
+"""Role and marks around a message, where the model's chat template is not at hand."""
+
+_PICTURE_CELL = 28
+"""Pixels of the square that becomes one token in the Qwen-VL family; others differ."""
+
+
+class TokenCounter:
+    """Counts without a server; nothing is downloaded.
+
+    Args:
+        endpoint: Its model is looked for as a folder, then in the Hugging Face cache.
+        pictures: Tells the size of pictures as they are sent.
+    """
+
+    def __init__(self, endpoint: Endpoint, pictures: PictureEncoder) -> None:
+        self._endpoint = endpoint
+        self._pictures = pictures
+        self._lock = threading.Lock()
+        self._looked = False
+        self._tokenizer: Tokenizer | None = None
+        self._template: Template | None = None
+
+    def count(self, question: Question) -> TokenCount:
+        """Tokens of the request; exact where tokenizer and chat template counted all of it."""
+        tokenizer = self._found()
+        pictures = [picture for message in question.messages for picture in message.pictures]
+        seen = sum(map(self._picture_tokens, pictures))
+        if tokenizer is None:
+            texts = sum(len(message.text) for message in question.messages)
+            around = _TOKENS_A_MESSAGE * len(question.messages)
+            return TokenCount(round(texts / _CHARACTERS_A_TOKEN) + around + seen, exact=False)
+        text = self._rendered(question)
+        if text is None:
+            tokens = sum(
+                _length(tokenizer, message.text) + _TOKENS_A_MESSAGE
+                for message in question.messages
+            )
+            return TokenCount(tokens + seen, exact=False)
+        return TokenCount(_length(tokenizer, text) + seen, exact=not pictures)
+
+    def _picture_tokens(self, picture: Picture) -> int:
+        try:
+            width, height = self._pictures.size(picture)
+        except (ImageFault, ValueError):
+            return 0
+        return -(-width // _PICTURE_CELL) * -(-height // _PICTURE_CELL)
+
+    def _rendered(self, question: Question) -> str | None:
+        if self._template is None:
+            return None
+        messages = [
+            {"role": message.role, "content": message.text} for message in question.messages
+        ]
+        try:
+            return self._template.render(
+                messages=messages,
+                add_generation_prompt=True,
+                enable_thinking=self._endpoint.thinking,
+            )
+        except Exception:  # a model's own template may raise whatever it likes
+            return None
+
+    def _found(self) -> Tokenizer | None:
+        with self._lock:
+            if not self._looked:
+                self._looked = True
+                self._look()
+            return self._tokenizer
+
+    def _look(self) -> None:
+        path = self._file("tokenizer.json")
+        if path is None:
+            return
+        from tokenizers import Tokenizer
+
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception:  # the package raises nothing more exact
+            return
+        config = _read_json(self._file("tokenizer_config.json"))
+        alone = self._file("chat_template.jinja")
+        template = alone.read_text("utf-8") if alone else config.get("chat_template")
+        if isinstance(template, str):
+            self._template = _compiled(template, config)
+
+    def _file(self, name: str) -> Path | None:
+        path = Path(self._endpoint.model) / name
+        if path.is_file():
+            return path
+        try:
+            from huggingface_hub import try_to_load_from_cache
+
+            found = try_to_load_from_cache(
+                self._endpoint.model, name, revision=self._endpoint.revision
+            )
+        except (ImportError, ValueError):  # a ValueError: no id of a hub
+            return None
+        return Path(found) if isinstance(found, str) else None
+
+
+def _length(tokenizer: Tokenizer, text: str) -> int:
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _read_json(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _compiled(source: str, config: dict[str, Any]) -> Template | None:
+    """A model's chat template, in the sandbox that riveg's own prompts are rendered in."""
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    names = ("bos_token", "eos_token", "pad_token", "unk_token")
+    marks = {name: _mark(config.get(name)) for name in names}
+    try:
+        return environment.from_string(source, globals=marks)
+    except (TemplateError, SyntaxError, RecursionError):
+        return None
+
+
+def _mark(value: Any) -> str:
+    text = value.get("content") if isinstance(value, dict) else value
+    return text if isinstance(text, str) else ""

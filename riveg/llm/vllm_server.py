@@ -1,0 +1,344 @@
+"""``serve: vllm``: a server that riveg starts on a free loopback port, waits for, and stops."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from types import TracebackType
+
+from riveg.errors import RivegError, UserError, install_command
+from riveg.llm import guard
+from riveg.llm.endpoint import Endpoint, Serve
+
+Say = Callable[[str], None]
+
+_HOST = "127.0.0.1"
+_POLL_S = 0.25
+_SAY_EVERY_S = 10.0
+_GRACE_S = 15.0
+"""How long a server may take to end when it is told to, before it is killed."""
+_PORTS_TRIED = 3
+_SHOWN_LINES = 12
+_TAIL_BYTES = 64 * 1024
+
+_CHOSEN = frozenset({"--host", "--port", "--api-key", "--uds"})
+
+_QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+"""Nothing is sent anywhere that the configuration does not name; a user's own setting wins."""
+
+
+class Server:
+    """One server process and all that it starts; nothing runs before :meth:`start`.
+
+    Stopped by :meth:`stop`, at the interpreter's end, and by its guard when this process is gone,
+    however it went. May be shared by threads.
+
+    Args:
+        endpoint: With ``serve``: the model, the command and its arguments.
+        say: Told what is waited for.
+        logs: Folder for what the server prints; ``None``: a temporary file, deleted at the end.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, say: Say, logs: Path | None = None) -> None:
+        if endpoint.serve is None:
+            raise ValueError("the endpoint has no serve")
+        self._endpoint = endpoint
+        self._serve = endpoint.serve
+        self._say = say
+        self._logs = logs
+        self._key = secrets.token_urlsafe(32)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
+        self._port = 0
+        self._log: Path | None = None
+
+    @property
+    def api_key(self) -> str:
+        """What the server wants to be shown; random, never in an argument list."""
+        return self._key
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> str:
+        """Its root, such as ``http://127.0.0.1:43121/v1``, once it is ready; started if it is not.
+
+        Raises:
+            UserError: If the program of ``serve.command`` is not there.
+            RivegError: If it ends or is late; with the server's own last lines.
+        """
+        with self._lock:
+            if self._ready and self._process is not None and self._process.poll() is None:
+                return self._url
+            self._stop()
+            command = launcher(self._serve)
+            try:
+                self._start_and_wait(command)
+            except BaseException:
+                self._stop()
+                raise
+            return self._url
+
+    def stop(self) -> None:
+        """Ends it with all its processes; nothing where it is not running."""
+        with self._lock:
+            self._stop()
+
+    def last_words(self, patience_s: float = 0.0) -> str | None:
+        """How it ended and its last lines, if it has ended by itself; ``None`` where it runs.
+
+        Args:
+            patience_s: How long to wait for its end: its guard ends what it has left behind first.
+        """
+        process = self._process
+        if process is None:
+            return None
+        try:
+            code = process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            return None
+        return self._told(f"{self._name}: {_ended(code)}")
+
+    @property
+    def _url(self) -> str:
+        return f"http://{_HOST}:{self._port}/v1"
+
+    @property
+    def _name(self) -> str:
+        program, *rest = self._serve.command
+        return " ".join([Path(program).name, *rest, self._endpoint.model])
+
+    def _start_and_wait(self, command: tuple[str, ...]) -> None:
+        for left in reversed(range(_PORTS_TRIED)):
+            self._spawn(command)
+            if self._wait():
+                return
+            # Another process may have taken the port between the choice and the use of it.
+            if not left or "address already in use" not in self._tail().lower():
+                break
+            self._stop()
+        code = self._process.returncode if self._process else None
+        raise RivegError(self._told(f"{self._name}: {_ended(code)} before it was ready"))
+
+    def _spawn(self, command: tuple[str, ...]) -> None:
+        self._port = _free_port()
+        self._log = self._log_path()
+        line = [*command, *arguments_of(self._endpoint, self._port)]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", guard.__file__, str(_GRACE_S), *line],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment_of(self._serve, self._key, os.environ),
+                start_new_session=True,
+            )
+        atexit.register(self._stop_at_exit)
+
+    def _wait(self) -> bool:
+        """Whether it became ready; false where it ended before.
+
+        Raises:
+            RivegError: If it is late.
+        """
+        process = self._process
+        assert process is not None
+        started = time.monotonic()
+        said = -_SAY_EVERY_S
+        while process.poll() is None:
+            waited = time.monotonic() - started
+            # Asked again after the answer: another server may have the port by now.
+            if _is_healthy(self._port) and process.poll() is None:
+                self._ready = True
+                self._say(f"{self._name}: ready in {waited:.0f} s")
+                return True
+            if waited > self._serve.ready_timeout_s:
+                raise RivegError(
+                    self._told(
+                        f"{self._name}: not ready within {self._serve.ready_timeout_s:g} s "
+                        "(serve.ready_timeout_s)"
+                    )
+                )
+            if waited - said >= _SAY_EVERY_S:
+                said = waited
+                self._say(self._progress(waited))
+            time.sleep(_POLL_S)
+        return False
+
+    def _progress(self, waited: float) -> str:
+        lines = readable(self._tail())
+        doing = f": {lines[-1][:100]}" if lines else ""
+        return f"{self._name}: waiting for it, {waited:.0f} s{doing}"
+
+    def _stop(self) -> None:
+        process, self._process, self._ready = self._process, None, False
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()  # the guard's sign to end it
+        try:
+            process.wait(_GRACE_S + 15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        atexit.unregister(self._stop_at_exit)
+        if self._logs is None and self._log is not None:
+            self._log.unlink(missing_ok=True)
+
+    def _stop_at_exit(self) -> None:
+        # A thread that is left may still be waiting for it to start; then the guard sees to it.
+        if self._lock.acquire(timeout=1):
+            try:
+                self._stop()
+            finally:
+                self._lock.release()
+
+    def _log_path(self) -> Path:
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(self._endpoint.model).name) or "model"
+        if self._logs is None:
+            handle, path = tempfile.mkstemp(prefix=f"riveg-{name}-", suffix=".log")
+            os.close(handle)
+            return Path(path)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self._logs / f"serve-{name}-{self._port}.log"
+
+    def _tail(self) -> str:
+        if self._log is None or not self._log.exists():
+            return ""
+        with self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            text = log.read().decode("utf-8", "replace")
+        return without_secrets(text, self._serve, self._key)
+
+    def _told(self, what: str) -> str:
+        """What happened, then the lines of the log that say why."""
+        lines = [*reasons(readable(self._tail()))]
+        where = f" (all of it: {self._log})" if self._logs is not None else ""
+        if not lines:
+            return f"{what}; it printed nothing"
+        return f"{what}; its last lines{where}:\n" + "\n".join(f"  {line[:300]}" for line in lines)
+
+
+def _ended(code: int | None) -> str:
+    # The kernel's way with a process when memory runs out; it prints nothing itself.
+    why = " (killed: out of memory?)" if code == 128 + 9 else ""
+    return f"ended with exit code {code}{why}"
+
+
+def launcher(serve: Serve) -> tuple[str, ...]:
+    """The command with the program's path: from ``PATH``, or beside the running Python.
+
+    Raises:
+        UserError: If it is not there.
+    """
+    program, *rest = serve.command
+    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+    if found is None:
+        raise UserError(
+            f"serve: no program {program!r} on PATH or beside {sys.executable}: "
+            f"{install_command('vllm')}, or name the launcher with serve.command"
+        )
+    return (found, *rest)
+
+
+def arguments_of(endpoint: Endpoint, port: int) -> list[str]:
+    """What follows the command: model, address, then the user's own arguments.
+
+    A command that ends in ``serve`` takes the model as a word of its own, as ``vllm serve`` and
+    ``transformers serve`` do; any other, such as ``python -m vllm.entrypoints.openai.api_server``,
+    as ``--model``.
+
+    Raises:
+        UserError: If the user's arguments say where it listens or what its key is.
+    """
+    assert endpoint.serve is not None
+    for argument in endpoint.serve.arguments:
+        if argument.partition("=")[0] in _CHOSEN:
+            raise UserError(
+                f"serve.arguments: {argument.partition('=')[0]} is riveg's to choose (loopback, a "
+                "free port, a random key); for a server of your own give base_urls"
+            )
+    named = [] if endpoint.serve.command[-1] == "serve" else ["--model"]
+    revision = ["--revision", endpoint.revision] if endpoint.revision else []
+    address = ["--host", _HOST, "--port", str(port)]
+    return [*named, endpoint.model, *revision, *address, *endpoint.serve.arguments]
+
+
+def environment_of(serve: Serve, key: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The server's variables: this process's, ``HF_HUB_OFFLINE`` and the like among them."""
+    return {**_QUIET, **inherited, **serve.environment, "VLLM_API_KEY": key}
+
+
+def without_secrets(text: str, serve: Serve, key: str) -> str:
+    """The text without the server's key and the secrets among its variables."""
+    values = [key, *(value for name, value in os.environ.items() if _SECRET.search(name))]
+    values += [value for name, value in serve.environment.items() if _SECRET.search(name)]
+    for value in values:
+        if len(value) >= 6:
+            text = text.replace(value, "***")
+    return text
+
+
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_PREFIX = re.compile(
+    r"^(?:\([\w-]+ pid=\d+\) ?)?(?:(?:DEBUG|INFO|WARNING|ERROR) [\d-]+ [\d:]+ \[[^\]]+\] ?)?"
+)
+_REASON = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Fault): |: error: ")
+
+
+def readable(log: str) -> list[str]:
+    """A log's lines with words in them, without colours, process ids, times and source lines.
+
+    >>> readable("(APIServer pid=7) INFO 11-20 22:35:22 [model.py:7] Using max model len 99")
+    ['Using max model len 99']
+    """
+    lines = (line.rpartition("\r")[2] for line in _COLOUR.sub("", log).split("\n"))
+    kept = (_PREFIX.sub("", line).rstrip() for line in lines)
+    return [line for line in kept if re.search(r"\w", line)]
+
+
+def reasons(lines: list[str]) -> list[str]:
+    """The last lines, before them the first that names an error: the last one often names none."""
+    last = lines[-_SHOWN_LINES:]
+    first = next((line for line in lines[:-_SHOWN_LINES] if _REASON.search(line)), None)
+    return last if first is None or first in last else [first, "...", *last]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_healthy(port: int) -> bool:
+    # Not urllib, which would ask a proxy of the environment for a loopback address.
+    connection = HTTPConnection(_HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,115 @@
+"""From word-level tag logits to entities: constrained Viterbi, spans, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riveg.text.bio import OUTSIDE, bio_to_spans
+from riveg.types import Span
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedSpan:
+    """A span with its label, the raw confidence in (0, 1), and the label distribution."""
+
+    span: Span
+    label: str
+    confidence: float
+    label_scores: dict[str, float]
+
+
+@cache
+def allowed_transitions(tags: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which tag may start a sentence, ``(tags,)``, and which may follow which, ``(tags, tags)``.
+
+    ``I-X`` follows only ``B-X`` or ``I-X``.
+    """
+    starts = np.array([not tag.startswith("I-") for tag in tags])
+    follows = np.array(
+        [
+            [not after.startswith("I-") or before[2:] == after[2:] for after in tags]
+            for before in tags
+        ]
+    )
+    follows[[tag == OUTSIDE for tag in tags]] = starts
+    return starts, follows
+
+
+def viterbi(log_probabilities: Floats, tags: Sequence[str]) -> list[int]:
+    """The likeliest legal tag sequence; ties go to the first tag.
+
+    *Shape:* ``log_probabilities (words, tags)``.
+    """
+    starts, follows = allowed_transitions(tuple(tags))
+    penalty = np.where(follows, 0.0, -np.inf)
+    best = np.where(starts, log_probabilities[0], -np.inf)
+    back: list[NDArray[np.intp]] = []
+    for step in log_probabilities[1:]:
+        scores = best[:, None] + penalty
+        back.append(scores.argmax(axis=0))
+        best = scores.max(axis=0) + step
+    path = [int(best.argmax())]
+    for pointers in reversed(back):
+        path.append(int(pointers[path[-1]]))
+    return path[::-1]
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Row-wise, stable."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
+def decode(logits: Floats, tags: Sequence[str]) -> tuple[DecodedSpan, ...]:
+    """Entities of one sentence.
+
+    The confidence is the geometric mean of the words' tag probabilities times that of the word
+    behind the span not continuing it; calibration is the caller's.
+
+    *Shape:* ``logits (words, tags)``.
+    """
+    if not len(logits):
+        return ()
+    log_probabilities = log_softmax(logits.astype(np.float64))
+    path = viterbi(log_probabilities, tags)
+    labels = sorted({tag[2:] for tag in tags if tag != OUTSIDE})
+    return tuple(
+        _decoded(span, label, log_probabilities, tags, labels)
+        for span, label in bio_to_spans([tags[index] for index in path])
+    )
+
+
+def _decoded(
+    span: Span, label: str, log_probabilities: Floats, tags: Sequence[str], labels: list[str]
+) -> DecodedSpan:
+    by_label = {name: _span_log_probability(span, name, log_probabilities, tags) for name in labels}
+    peak = max(by_label.values())
+    weights = {name: float(np.exp(value - peak)) for name, value in by_label.items()}
+    total = sum(weights.values())
+    words = span.end - span.start + (span.end < len(log_probabilities))
+    return DecodedSpan(
+        span=span,
+        label=label,
+        confidence=float(np.exp(by_label[label] / words)),
+        label_scores={name: weight / total for name, weight in weights.items()},
+    )
+
+
+def _span_log_probability(
+    span: Span, label: str, log_probabilities: Floats, tags: Sequence[str]
+) -> float:
+    inside = tags.index(f"I-{label}")
+    total = log_probabilities[span.start, tags.index(f"B-{label}")]
+    total = total + log_probabilities[span.start + 1 : span.end, inside].sum()
+    if span.end < len(log_probabilities):
+        stops = 1.0 - float(np.exp(log_probabilities[span.end, inside]))
+        total = total + np.log(max(stops, 1e-12))
+    return float(total)

@@ -1,0 +1,143 @@
+"""A logistic regression over named features that says whether a picture shows an entity."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from riveg.errors import UserError
+from riveg.nn.entailment_features import LABELS, Fame, known_label, mention_features
+from riveg.nn.image_evidence import SHIFTS
+from riveg.types import Entity, Sample
+
+FORMAT = 1
+"""Version of the model file."""
+
+Weights = Mapping[str, Mapping[str, float]]
+"""Weights by group and detail: a feature ``group:detail`` is split at its first colon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What a finding in the picture adds to the log-odds, and why that much."""
+
+    log_odds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntailmentClassifier:
+    """Weights, the fame of train's names, Platt's calibration, and the shifts of picture evidence.
+
+    ``captioned`` says whether the model wants a caption.
+    """
+
+    captioned: bool
+    weights: Weights
+    fame: Fame
+    slope: float
+    intercept: float
+    shifts: Mapping[str, Shift]
+
+    def probability(
+        self, sample: Sample, entity: Entity, shifts: Mapping[str, float] | None = None
+    ) -> float:
+        """P(the picture shows the entity) in (0, 1), over the entity's label distribution.
+
+        Args:
+            sample: The post.
+            entity: One of its entities.
+            shifts: Log-odds to add by label, from what was found in the picture.
+        """
+        total = 0.0
+        for label, share in _label_shares(entity).items():
+            score = self.slope * self.score(sample, entity, label) + self.intercept
+            total += share * sigmoid(score + (shifts or {}).get(label, 0.0))
+        return total
+
+    def score(self, sample: Sample, entity: Entity, label: str) -> float:
+        """The uncalibrated log-odds of the entity taken as a ``label``."""
+        features = mention_features(sample, entity, label, self.fame, captioned=self.captioned)
+        return math.fsum(value * self._weight(name) for name, value in features.items())
+
+    def _weight(self, name: str) -> float:
+        group, _, detail = name.partition(":")
+        return self.weights.get(group, {}).get(detail, 0.0)
+
+    def write(self, path: Path) -> None:
+        """Writes the model as JSON, keys sorted."""
+        content = {
+            "format": FORMAT,
+            "captioned": self.captioned,
+            "calibration": {"slope": self.slope, "intercept": self.intercept},
+            "shifts": {
+                name: {"log_odds": shift.log_odds, "reason": shift.reason}
+                for name, shift in self.shifts.items()
+            },
+            "fame": {
+                "rates": self.fame.rates,
+                "mentions": self.fame.mentions,
+                "words": self.fame.words,
+            },
+            "weights": self.weights,
+        }
+        text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_classifier(path: Path) -> EntailmentClassifier:
+    """Reads a model that :meth:`EntailmentClassifier.write` has written.
+
+    Raises:
+        UserError: If the file is missing, is no such model, or is of another version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise UserError(
+                f"{path}: entailment model of format {content['format']}, this riveg reads "
+                f"{FORMAT}; make it anew with `riveg train entailer`"
+            )
+        fame = content["fame"]
+        return EntailmentClassifier(
+            captioned=content["captioned"],
+            weights=content["weights"],
+            fame=Fame(_counts(fame["mentions"]), _counts(fame["words"]), fame["rates"]),
+            slope=content["calibration"]["slope"],
+            intercept=content["calibration"]["intercept"],
+            shifts={name: Shift(**content["shifts"][name]) for name in SHIFTS},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not an entailment model ({type(error).__name__}: {error}); make one with "
+            "`riveg train entailer`"
+        ) from error
+
+
+def sigmoid(score: float) -> float:
+    """Log-odds to a probability, without overflow."""
+    if score >= 0:
+        return 1 / (1 + math.exp(-score))
+    return math.exp(score) / (1 + math.exp(score))
+
+
+def _counts(pairs: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
+    return {key: (uses, shown) for key, (uses, shown) in pairs.items()}
+
+
+_LEAST_SHARE = 0.01
+
+
+def _label_shares(entity: Entity) -> dict[str, float]:
+    """Shares (they sum to 1) of the labels worth a look, folded into those of train."""
+    shares = dict.fromkeys(LABELS, 0.0)
+    for label, share in (entity.label_scores or {entity.label: 1.0}).items():
+        shares[known_label(label)] += share
+    kept = {label: share for label, share in shares.items() if share >= _LEAST_SHARE}
+    total = sum(kept.values())
+    if not total:
+        return {known_label(entity.label): 1.0}
+    return {label: share / total for label, share in kept.items()}

@@ -1,0 +1,86 @@
+"""What faces, people and lettering in a picture say about who and what it shows, in log-odds.
+
+The shifts of the prior odds are not fitted, since training had no pictures: their size is declared
+in the training configuration, set by judgement (see the model's card).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from riveg.nn.entailment_features import LABELS, known_label
+from riveg.types import Entity, Observation, Sample
+from riveg.vision.plain.names_in_ocr import find_spellings
+
+FACE = "face"
+"""Shift of a person for whom there is a face in the picture."""
+PERSON = "person"
+"""Shift of a person for whom there is a body, but no face."""
+NOBODY = "nobody"
+"""Shift of a person where neither face nor body was found, nor their name read."""
+LETTERING = "lettering"
+"""Shift of anything but a person whose name is to be read in the picture."""
+PERSON_LETTERING = "person-lettering"
+"""Shift of a person whose name is to be read in the picture."""
+SHIFTS = (FACE, PERSON, NOBODY, LETTERING, PERSON_LETTERING)
+
+_SHORT = 3
+"""Names of up to so many letters stand in many lines that do not mean them."""
+
+
+def evidence_shifts(
+    sample: Sample, entity: Entity, log_odds: Mapping[str, float]
+) -> dict[str, float]:
+    """Log-odds to add to the entity's by label; nothing where nobody looked at the picture.
+
+    Faces are handed out to the persons of a text in its order: the second of two persons gains
+    nothing by a single face, and loses nothing either.
+
+    Args:
+        sample: The post, with its observations.
+        entity: One of its entities.
+        log_odds: The size of each of :data:`SHIFTS`.
+    """
+    if sample.observations is None:
+        return {}
+    spelled = _spelled(entity, sample.observations)
+    shifts = dict.fromkeys(LABELS, spelled * log_odds[LETTERING])
+    shifts["PER"] = spelled * log_odds[PERSON_LETTERING]
+    finding = _finding(sample, entity)
+    if finding is not None and not (finding == NOBODY and spelled):
+        shifts["PER"] += log_odds[finding]
+    return shifts
+
+
+def _spelled(entity: Entity, observations: Sequence[Observation]) -> float:
+    """How much of the shift for lettering the entity gets, in [0, 1]."""
+    is_person = known_label(entity.label) == "PER"
+    spellings = find_spellings(entity.text, observations, surname=is_person)
+    if not spellings:
+        return 0.0
+    is_short = sum(map(str.isalnum, entity.text)) <= _SHORT
+    return 0.5 if is_short and not any(one.alone for one in spellings) else 1.0
+
+
+def _finding(sample: Sample, entity: Entity) -> str | None:
+    kinds = [found.kind for found in sample.observations or ()]
+    faces, people = kinds.count("face"), kinds.count("person")
+    if not faces and not people:
+        return NOBODY
+    rank = _rank(sample, entity)
+    if rank < faces:
+        return FACE
+    return PERSON if rank < people else None
+
+
+def _rank(sample: Sample, entity: Entity) -> int:
+    """How many other persons the text names before this one; a name counts once."""
+    name = _folded(entity)
+    persons = [one for one in sample.entities or () if known_label(one.label) == "PER"]
+    start = min([one.span.start for one in persons if _folded(one) == name] or [entity.span.start])
+    before = {_folded(one) for one in persons if one.span.start < start}
+    return len(before)
+
+
+def _folded(entity: Entity) -> str:
+    return " ".join(entity.text.casefold().split())

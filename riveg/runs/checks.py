@@ -1,0 +1,129 @@
+"""What is made sure before a run begins: data, pictures and clients are there and fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from riveg.checkpoints.folders import (
+    LoadsModels,
+    ModelFiles,
+    cache_name,
+    model_file,
+    model_folder,
+)
+from riveg.config.system import Step, SystemConfig
+from riveg.errors import MissingExtra, MissingModel, UserError
+from riveg.runs.folder import RunFolder
+from riveg.runs.sources import DataSource
+from riveg.types import Gold
+
+_CLIENTS = {"http": ("openai", "chat"), "vllm-offline": ("vllm", "vllm")}
+"""By engine: the package that talks to a model, and the extra that brings it."""
+
+
+def gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:
+    """The gold by sample id that oracle stages look at; nothing where there is no such stage.
+
+    Raises:
+        UserError: If they want gold and the data has none.
+    """
+    if not any(step.config.oracle for step in steps):
+        return {}
+    gold = {item.sample_id: item for item in source.gold()}
+    if not gold:
+        raise UserError(f"{source.name}: has no gold, which the oracle stages need")
+    return gold
+
+
+def require_clients(config: SystemConfig, steps: Sequence[Step]) -> None:
+    """Makes sure, before a run, that what talks to its language models is installed.
+
+    Raises:
+        MissingExtra: If it is not.
+    """
+    for step in steps:
+        endpoint = config.endpoint_of(step)
+        if endpoint is None:
+            continue
+        package, extra = _CLIENTS[endpoint.engine]
+        if find_spec(package) is None:
+            raise MissingExtra(f"{step.stage.name}: {step.config.name}", package, extra)
+
+
+def require_pictures(steps: Sequence[Step], source: DataSource) -> None:
+    """Makes sure, before a run, that one of the picture folders is there where stages need it.
+
+    Raises:
+        UserError: If none is.
+    """
+    needing = [step.stage.name for step in steps if step.config.needs_picture]
+    if not needing or not source.image_roots or any(root.is_dir() for root in source.image_roots):
+        return
+    folders = ", ".join(map(str, source.image_roots))
+    text_only = "" if needing[0] == steps[0].stage.name else ", or stop before with --until"
+    raise UserError(
+        f"{source.name}: no picture folder at {folders}, which the stages {', '.join(needing)} "
+        f"need; put them there, say where they are with --images{text_only}"
+    )
+
+
+def require_same_origin(folder: RunFolder, config: SystemConfig, source: DataSource) -> None:
+    """Makes sure that a run folder is of this system and these data, if it is of any.
+
+    Raises:
+        UserError: If it is of others.
+    """
+    manifest = folder.read_manifest()
+    for key, now in (
+        ("system", config.name),
+        ("data", source.name),
+        ("origin", list(source.origin)),
+        ("part_size", config.run.part_size),
+    ):
+        before = manifest.get(key, now)
+        if before != now:
+            raise UserError(
+                f"{folder.path}: holds a run of {key} {_listed(before)}, this one is of "
+                f"{_listed(now)}; choose another --out"
+            )
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def require_models(config: SystemConfig, steps: Sequence[Step]) -> None:
+    """Makes sure, before a run, that every model its stages load from the hub's cache is there.
+
+    Raises:
+        MissingModel: With all that are not, and how to get them.
+    """
+    missing: list[str] = []
+    for step in steps:
+        options = step.config
+        if isinstance(options, LoadsModels):
+            missing += [
+                f"{step.stage.name}.{files.setting} {' '.join((files.model, *files.files[:1]))}"
+                for files in options.model_files()
+                if _is_missing(files, config.base)
+            ]
+    if missing:
+        raise MissingModel(
+            f"neither folders nor in the cache of the hub ({cache_name()}): {', '.join(missing)}; "
+            f"riveg fetch {config.called}, with the same --set, gets them"
+        )
+
+
+def _is_missing(files: ModelFiles, base: Path) -> bool:
+    try:
+        if files.files:
+            model_file(files, base)
+        else:
+            model_folder(files, base)
+    except MissingModel:
+        return True
+    except UserError:
+        return False  # something is there, and the stage says what is wrong with it
+    return False

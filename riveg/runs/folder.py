@@ -1,0 +1,254 @@
+"""The run folder: parts written whole or not at all, a lock, a manifest."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from riveg.errors import UserError
+from riveg.files import write_atomically
+from riveg.types import SCHEMA_VERSION
+
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class PartHeader:
+    """First line of a part.
+
+    ``inputs`` are digests of what the records were made from, ``outputs`` of the records, in order.
+    """
+
+    schema: int
+    stage: str
+    fingerprint: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part's header and its record lines, without newlines."""
+
+    header: PartHeader
+    lines: tuple[bytes, ...]
+
+    @classmethod
+    def of(
+        cls, stage: str, fingerprint: str, inputs: tuple[str, ...], lines: tuple[bytes, ...]
+    ) -> Part:
+        """A part with its header."""
+        outputs = tuple(line_digest(line) for line in lines)
+        return cls(PartHeader(SCHEMA_VERSION, stage, fingerprint, inputs, outputs), lines)
+
+
+def line_digest(line: bytes) -> str:
+    """Digest of one record line, 16 hexadecimal digits."""
+    return hashlib.blake2b(line, digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class StageFolder:
+    """The parts of one stage."""
+
+    path: Path
+    stage: str
+
+    def part_path(self, index: int) -> Path:
+        """Where part ``index`` lies."""
+        return self.path / f"part-{index:05d}.jsonl"
+
+    def count(self) -> int:
+        """How many parts there are, counted from the first without a gap."""
+        index = 0
+        while self.part_path(index).exists():
+            index += 1
+        return index
+
+    def read(self, index: int) -> Part | None:
+        """A part, or ``None`` where there is none or its header is damaged: it is made anew.
+
+        Raises:
+            UserError: If the file is a part of another stage or schema version.
+        """
+        path = self.part_path(index)
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        first, _, rest = raw.partition(b"\n")
+        header = _header(first)
+        if header is None:
+            return None
+        if header.stage != self.stage or header.schema != SCHEMA_VERSION:
+            raise UserError(
+                f"{path}:1: holds stage {header.stage!r} of schema {header.schema}, expected "
+                f"{self.stage!r} of schema {SCHEMA_VERSION}; use a new run folder"
+            )
+        return Part(header, tuple(rest.split(b"\n")[:-1]))
+
+    def write(self, index: int, part: Part) -> None:
+        """Writes a part atomically."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        header = json.dumps(asdict(part.header), separators=(",", ":")).encode()
+        lines = (line + b"\n" for line in (header, *part.lines))
+        write_atomically(self.part_path(index), lines)
+
+    def lines(self) -> Iterator[bytes]:
+        """Every record line, part by part."""
+        for index in range(self.count()):
+            part = self.read(index)
+            yield from part.lines if part else ()
+
+
+class WrittenBehind:
+    """Writes a stage's parts one after the other while the next one is made.
+
+    One part at most is under way, so that of a run that is killed no more is lost.
+    """
+
+    def __init__(self, folder: StageFolder) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._under_way: Future[None] | None = None
+
+    def write(self, index: int, part: Part) -> None:
+        """Begins to write a part, as soon as the one before is written.
+
+        Raises:
+            UserError: If that one could not be.
+        """
+        self._finish()
+        self._under_way = self._thread.submit(self._folder.write, index, part)
+
+    def close(self) -> None:
+        """Waits for the last part.
+
+        Raises:
+            UserError: If it could not be written.
+        """
+        self._thread.shutdown(wait=True)
+        self._finish()
+
+    def _finish(self) -> None:
+        if (last := self._under_way) is not None:
+            self._under_way = None  # it is told once
+            last.result()
+
+
+def _header(line: bytes) -> PartHeader | None:
+    try:
+        values = json.loads(line)
+        digests = {name: tuple(values[name]) for name in ("inputs", "outputs")}
+        return PartHeader(**{**values, **digests})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's folder on disk."""
+
+    path: Path
+
+    @property
+    def input(self) -> StageFolder:
+        """Where the samples lie that the run started from."""
+        return StageFolder(self.path / "0-input", "input")
+
+    def stage(self, position: int, name: str) -> StageFolder:
+        """The folder of the system's ``position``-th stage, from 1."""
+        return StageFolder(self.path / f"{position}-{name}", name)
+
+    @property
+    def records_path(self) -> Path:
+        """The last stage's records, one a line."""
+        return self.path / "records.jsonl"
+
+    @property
+    def failed_path(self) -> Path:
+        """One row for each record with an Issue."""
+        return self.path / "failed.jsonl"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps every other run out until the block ends; the kernel frees it if riveg dies.
+
+        Raises:
+            UserError: If another run holds the folder, it cannot be made, or it holds other files.
+        """
+        self._require_own()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = (self.path / _LOCK).open("a+")
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be used as a run folder ({error})") from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                handle.seek(0)
+                raise UserError(
+                    f"{self.path}: another run (process {handle.read().strip() or '?'}) is at "
+                    "work on this folder; wait for it or choose another --out"
+                ) from error
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield
+
+    def _require_own(self) -> None:
+        """Refuses a folder with files that no run has made: they might be overwritten."""
+        if not self.path.is_dir() or self.input.path.is_dir():
+            return
+        if any(found.name != _LOCK for found in self.path.iterdir()):
+            raise UserError(f"{self.path}: holds files and is no run folder; choose another --out")
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The manifest, empty where there is none yet.
+
+        Raises:
+            UserError: If the file is no manifest.
+        """
+        path = self.path / "manifest.json"
+        try:
+            values = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except ValueError as error:
+            raise UserError(
+                f"{path}: not JSON ({error}); remove it, the run makes it anew"
+            ) from error
+        if not isinstance(values, dict) or not isinstance(values.get("samples"), int):
+            raise UserError(f"{path}: is no manifest of a run; remove it, the run makes it anew")
+        return values
+
+    def write_manifest(self, values: Mapping[str, Any]) -> None:
+        """Replaces the manifest."""
+        text = json.dumps(values, indent=2, ensure_ascii=False)
+        write_atomically(self.path / "manifest.json", [text.encode() + b"\n"])
+
+
+def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:
+    """Lines of an earlier part that still hold, by the digest of what they were made from.
+
+    A line that is not what was written (cut off, edited, moved) does not hold.
+    """
+    if part is None or part.header.fingerprint != fingerprint:
+        return {}
+    wanted = set(inputs)
+    # A file that was cut off has fewer lines than its header says.
+    rows = zip(part.header.inputs, part.header.outputs, part.lines, strict=False)
+    return {
+        digest: line
+        for digest, written, line in rows
+        if digest in wanted and line_digest(line) == written
+    }

@@ -1,0 +1,274 @@
+"""A run: the input in parts, then stage after stage over all parts, then the ends tied up."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from riveg.config.backend import BuildContext
+from riveg.config.system import LLM_FIELD, Step, SystemConfig
+from riveg.errors import UserError
+from riveg.executors.local import LocalExecutor
+from riveg.files import text_digest, write_atomically
+from riveg.formats.records import decode, encode
+from riveg.pipeline import StageRunner
+from riveg.runs.building import build_runner
+from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
+from riveg.runs.progress import Progress
+from riveg.runs.sources import DataSource
+from riveg.runs.stage_job import StageTask, faults_of, issues_of
+from riveg.types import SCHEMA_VERSION, Gold, Sample
+from riveg.vision.runtime.batches import Shortage, shortages_noted
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What one stage of a run did: samples in all, made now, and Issues that are its own.
+
+    ``shortages``: where memory did not suffice.
+    """
+
+    stage: str
+    backend: str
+    samples: int
+    made: int
+    issues: int
+    seconds: float
+    shortages: tuple[Shortage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run ended with; ``failed`` counts samples with at least one Issue."""
+
+    folder: Path
+    samples: int
+    failed: int
+    stages: tuple[StageReport, ...]
+
+    @property
+    def error_rate(self) -> float:
+        """Share of samples with an Issue, in [0, 1]."""
+        return self.failed / self.samples if self.samples else 0.0
+
+
+class Run:
+    """One run of a system over data, on a folder that this process holds the lock of."""
+
+    def __init__(
+        self,
+        config: SystemConfig,
+        data: DataSource,
+        folder: RunFolder,
+        *,
+        steps: tuple[Step, ...],
+        retry_failed: bool,
+        progress: Progress,
+        context: BuildContext,
+        release: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._config = config
+        self._data = data
+        self._folder = folder
+        self._steps = steps
+        self._retry_failed = retry_failed
+        self._progress = progress
+        self._context = context
+        self._release = release
+        self._contents: dict[str, dict[str, str]] = {}
+
+    def write_input(self, limit: int | None) -> tuple[int, int]:
+        """Writes the samples in parts; how many samples and parts there are.
+
+        Parts that are the same already are left alone. A run folder never shrinks: that would throw
+        away answers.
+
+        Raises:
+            UserError: If there are no samples, or fewer than the folder holds.
+        """
+        self._progress.begin("input", limit)
+        started = time.monotonic()
+        before = self._folder.read_manifest().get("samples", 0)
+        if limit is not None and limit < before:
+            raise self._shrunk(before, f"--limit {limit}")
+        count = parts = 0
+        size = self._config.run.part_size
+        for chunk in _chunks(self._data.samples(), size, limit):
+            part = _input_part(chunk)
+            present = self._folder.input.read(parts)
+            if present is not None and len(present.lines) > len(part.lines):
+                raise self._shrunk(before, f"{self._data.name} with fewer")
+            if present != part:
+                self._folder.input.write(parts, part)
+            count += len(part.lines)
+            parts += 1
+            self._progress.advance(len(part.lines), sum(bool(issues_of(x)) for x in part.lines))
+        if not count:
+            raise UserError(f"{self._data.name}: no samples in it")
+        if count < before:
+            raise self._shrunk(before, f"{self._data.name} with {count}")
+        self._progress.end(time.monotonic() - started)
+        return count, parts
+
+    def _shrunk(self, before: int, now: str) -> UserError:
+        held = f"a run over {before} samples" if before else "more samples"
+        return UserError(
+            f"{self._folder.path}: holds {held}, {now} would throw answers away; choose another "
+            "--out"
+        )
+
+    def run_stages(self, samples: int, parts: int) -> Iterator[StageReport]:
+        """Stage after stage over all parts; each stage's backend is let go before the next."""
+        upstream = self._folder.input
+        for position, step in enumerate(self._steps, start=1):
+            folder = self._folder.stage(position, step.stage.name)
+            task = StageTask(
+                step=step,
+                upstream=upstream,
+                folder=folder,
+                fingerprint=self.fingerprint(step),
+                images=self._context.images,
+                build=lambda step=step: self._build(step),  # type: ignore[misc]
+                retry_failed=self._retry_failed,
+                progress=self._progress,
+            )
+            self._progress.begin(step.stage.name, samples)
+            started = time.monotonic()
+            with shortages_noted() as noted, task:
+                reports = list(LocalExecutor().map(task, range(parts)))
+            seconds = time.monotonic() - started
+            self._progress.end(seconds)
+            shortages = tuple(dict.fromkeys(noted.values()))
+            for shortage in shortages:
+                self._progress.note(f"{step.stage.name}: {shortage}")
+            # The backend goes with its task, and a server with the last stage that asks it: their
+            # memory is free before the next stage.
+            del task
+            self._release_unused(position)
+            yield StageReport(
+                stage=step.stage.name,
+                backend=step.config.name,
+                samples=sum(report.samples for report in reports),
+                made=sum(report.made for report in reports),
+                issues=sum(report.issues for report in reports),
+                seconds=seconds,
+                shortages=shortages,
+            )
+            upstream = folder
+
+    def _release_unused(self, done: int) -> None:
+        steps = self._config.steps
+        later = {getattr(step.config, LLM_FIELD, None) for step in self._steps[done:]}
+        asked = getattr(steps[done - 1].config, LLM_FIELD, None)
+        if asked is not None and asked not in later:
+            self._release(asked)
+
+    def _build(self, step: Step) -> StageRunner:
+        run = self._config.run
+        size = run.part_size if step.config.whole_parts else run.batch_size
+        return build_runner(self._config, step, self._context, batch_size=size)
+
+    def contents(self, step: Step) -> dict[str, str]:
+        """Digests of the prompts and weights of a step, read once a run: models are large."""
+        if step.stage.name not in self._contents:
+            self._contents[step.stage.name] = dict(step.config.contents(self._context.base))
+        return self._contents[step.stage.name]
+
+    def _language(self, step: Step) -> dict[str, Any]:
+        """What shapes a language model's answers; nothing for stages that ask none."""
+        endpoint = self._config.endpoint_of(step)
+        labels = [label.model_dump() for label in self._config.labels]
+        return {
+            **({} if endpoint is None else {"llm": endpoint.shaping()}),
+            **({"labels": labels} if step.config.uses_labels else {}),
+        }
+
+    def fingerprint(self, step: Step) -> str:
+        """Digest of all that shapes a stage's answers, but for the record it is asked about."""
+        return text_digest(
+            json.dumps(
+                {
+                    "schema": SCHEMA_VERSION,
+                    "stage": step.stage.name,
+                    "backend": step.config.name,
+                    "revision": step.config.code_revision,
+                    "config": step.config.model_dump(mode="json", exclude=immaterial(step.config)),
+                    "contents": self.contents(step),
+                    **self._language(step),
+                    "gold": _gold_digest(self._context.gold) if step.config.oracle else None,
+                },
+                sort_keys=True,
+            )
+        )
+
+    def write_ends(self, parts: int) -> int:
+        """Writes ``records.jsonl`` and ``failed.jsonl``; how many samples have failed."""
+        last = self._folder.input
+        if self._steps:
+            last = self._folder.stage(len(self._steps), self._steps[-1].stage.name)
+        lines = _lines_of(last, parts)
+        write_atomically(self._folder.records_path, (line + b"\n" for line in lines))
+        failed = 0
+
+        def rows() -> Iterator[bytes]:
+            nonlocal failed
+            for line in _lines_of(last, parts):
+                if faults_of(line):
+                    failed += 1
+                    yield failed_row(decode(Sample, line))
+
+        write_atomically(self._folder.failed_path, rows())
+        return failed
+
+
+def immaterial(config: BaseModel) -> dict[str, Any]:
+    """What of a configuration does not shape answers, also inside of it, for pydantic to leave out.
+
+    >>> from riveg.registry import backend_config
+    >>> immaterial(backend_config("caption", "blip")())
+    {'batch_size': True, 'workers': True}
+    """
+    inside = {name: immaterial(value) for name, value in config if isinstance(value, BaseModel)}
+    own = dict.fromkeys(sorted(getattr(config, "immaterial", ())), True)
+    return {**{name: found for name, found in inside.items() if found}, **own}
+
+
+def failed_row(sample: Sample) -> bytes:
+    """A line of ``failed.jsonl``: the sample's id, picture, and every Issue with its reason."""
+    issues = [json.loads(encode(issue)) for issue in sample.issues]
+    image = sample.image.path if sample.image else None
+    return json.dumps({"id": sample.id, "image": image, "issues": issues}).encode() + b"\n"
+
+
+def _lines_of(folder: StageFolder, parts: int) -> Iterator[bytes]:
+    for index in range(parts):
+        part = folder.read(index)
+        yield from part.lines if part else ()
+
+
+def _chunks(samples: Iterable[Sample], size: int, limit: int | None) -> Iterator[list[Sample]]:
+    chunk: list[Sample] = []
+    for count, sample in enumerate(samples):
+        if limit is not None and count >= limit:
+            break
+        chunk.append(sample)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _input_part(samples: list[Sample]) -> Part:
+    lines = tuple(encode(sample) for sample in samples)
+    return Part.of("input", "", tuple(line_digest(line) for line in lines), lines)
+
+
+def _gold_digest(gold: Mapping[str, Gold]) -> str:
+    return text_digest("\n".join(encode(gold[key]).decode() for key in sorted(gold)))

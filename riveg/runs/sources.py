@@ -1,0 +1,144 @@
+"""Posts that a program hands over: samples from raw text, pictures from memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from riveg.errors import UserError
+from riveg.text.tokenise import tokenise
+from riveg.types import Gold, ImageRef, Issue, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Samples made in a program, as a source of data; they are read once for each run."""
+
+    name: str
+    image_roots: tuple[Path, ...]
+    make: Callable[[], Iterable[Sample]]
+    annotation: Sequence[Gold] = ()
+    origin: tuple[str, ...] = ()
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples, in order."""
+        return iter(self.make())
+
+    def gold(self) -> Iterator[Gold]:
+        """Their gold, for oracle backends."""
+        return iter(self.annotation)
+
+
+def make_sample(
+    text: str, *, id: str, image: str | Path | None = None, caption: str | None = None
+) -> Sample:
+    """A sample from raw text, tokenised as the sets are; an empty text is an Issue of the input.
+
+    Raises:
+        UserError: If one of them is no string, or not valid Unicode, as a file name may be.
+    """
+    image = str(image) if isinstance(image, Path) else image
+    for name, value in (("text", text), ("id", id), ("image", image), ("caption", caption)):
+        if value is not None or name in {"text", "id"}:
+            _require_text(name, value)
+    tokens, offsets = tokenise(text)
+    issues = () if tokens else (Issue("input", None, "empty-text", "there is no text to read"),)
+    reference = None if image is None else ImageRef(image)
+    return Sample(id, text, tokens, offsets, image=reference, caption=caption, issues=issues)
+
+
+def _require_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise UserError(f"{name}: expected a text, found {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{name}: not valid Unicode at character {error.start} of {value!a}; records are UTF-8"
+        ) from error
+
+
+def as_source(data: DataSource | Iterable[Sample] | str | Path, root: Path) -> DataSource:
+    """What a run reads: a dataset as it is or by its name, or samples with pictures at ``root``.
+
+    Raises:
+        UserError: If there is no such dataset, or what is given are no samples with ids of their
+            own.
+    """
+    if isinstance(data, str | Path):
+        from riveg.datasets.opening import open_dataset
+
+        return open_dataset(str(data))
+    if not isinstance(data, Iterable):
+        return data
+    held = tuple(data)
+    ids: set[str] = set()
+    for sample in held:
+        if not isinstance(sample, Sample):
+            raise UserError(
+                f"run: expected samples, found {type(sample).__name__}; make them with make_sample"
+            )
+        if sample.id in ids:
+            raise UserError(f"run: two samples have the id {sample.id!r}; give each its own")
+        ids.add(sample.id)
+    return Samples("samples", (root,), lambda: held)
+
+
+@contextmanager
+def picture_on_disk(
+    image: str | Path | Image.Image | NDArray[np.uint8] | None,
+) -> Iterator[Path | None]:
+    """Where a picture lies while the block runs; a decoded one is written to a temporary file.
+
+    Raises:
+        UserError: If it is neither a path nor a picture.
+    """
+    if image is None:
+        yield None
+    elif isinstance(image, str | Path):
+        yield Path(image)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.png"
+            _decoded(image).convert("RGB").save(path)
+            yield path
+
+
+def _decoded(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return image
+    try:
+        return Image.fromarray(image)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"image: expected a path, a PIL picture or an RGB array of bytes, found "
+            f"{type(image).__name__} ({error})"
+        ) from error
+
+
+class DataSource(Protocol):
+    """Where a run's samples come from; gold is asked for by oracle backends only."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def origin(self) -> tuple[str, ...]: ...
+
+    @property
+    def image_roots(self) -> tuple[Path, ...]: ...
+
+    def samples(self) -> Iterator[Sample]: ...
+
+    def gold(self) -> Iterator[Gold]: ...

@@ -1,0 +1,354 @@
+"""A system ready for work: ``predict`` for one post, ``run`` for many."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from riveg.config.backend import BuildContext
+from riveg.config.reader import load_config
+from riveg.config.system import Step, SystemConfig
+from riveg.errors import UserError
+from riveg.files import write_atomically
+from riveg.images.loader import ImageLoader
+from riveg.llm.conversation import Chat
+from riveg.pipeline import StageRunner
+from riveg.protocols import PictureSource
+from riveg.runs.building import build_runner, require_packages
+from riveg.runs.checks import (
+    gold_of,
+    require_clients,
+    require_models,
+    require_pictures,
+    require_same_origin,
+)
+from riveg.runs.folder import RunFolder
+from riveg.runs.progress import Progress, Silence
+from riveg.runs.run import Run, RunReport
+from riveg.runs.sources import DataSource, as_source, make_sample, picture_on_disk
+from riveg.types import SCHEMA_VERSION, ImageRef, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+log = logging.getLogger(__name__)
+
+_TOLD_OF_MODELS = ("model", "revision", "licence", "gated", "engine")
+
+_PACKAGES = (
+    "riveg",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "opencv-python-headless",
+    "rapidocr",
+    "torch",
+)
+
+
+ANSWERS = "answers.sqlite"
+"""File of a run folder with every answer of a language model."""
+LOGS = "logs"
+"""Folder of a run folder with what servers said that riveg started."""
+
+
+class System:
+    """The stages of a configuration; backends are built when they are first needed.
+
+    Not to be shared between threads. A system that asks a language model holds on to it between
+    posts: use it in a ``with`` block, or call :meth:`close`.
+    """
+
+    def __init__(self, config: SystemConfig) -> None:
+        self.config = config
+        self._runners: tuple[StageRunner, ...] | None = None
+        self._picture = _OnePicture()
+        self._held = ExitStack()
+
+    def __enter__(self) -> System:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops what was started for :meth:`predict`."""
+        self._runners = None
+        self._held.close()
+
+    def predict(
+        self,
+        *,
+        text: str,
+        image: str | Path | Image.Image | NDArray[np.uint8] | None = None,
+        caption: str | None = None,
+        id: str = "post",
+    ) -> Sample:
+        """One post through every stage.
+
+        Args:
+            text: The post's raw text.
+            image: Its picture: a path, or a decoded picture, taken as upright. An array is RGB,
+                *shape* ``(height, width, 3)``, values in [0, 255].
+            caption: What the picture shows, for stages that can use it.
+            id: The id of the record.
+
+        Raises:
+            UserError: If the system reads gold, or a backend's extra is missing.
+        """
+        with picture_on_disk(image) as path:
+            name = None if path is None else path.name
+            sample = make_sample(text, id=id, image=name, caption=caption)
+            if path is not None:
+                self._picture.folder = path.parent
+            for runner in self._built():
+                (sample,) = runner([sample])
+        return sample
+
+    def run(
+        self,
+        data: DataSource | Iterable[Sample] | str | Path,
+        *,
+        out: str | Path,
+        images: str | Path = ".",
+        limit: int | None = None,
+        until: str | None = None,
+        retry_failed: bool = False,
+        progress: Progress | None = None,
+    ) -> RunReport:
+        """Every sample through the stages, into a run folder; given again, it goes on.
+
+        Args:
+            data: A dataset, its name or path, or samples with ids of their own (then ``images`` is
+                the folder of their pictures).
+            out: The run folder.
+            images: Where relative paths of bare samples' pictures start.
+            limit: Only the first so many samples.
+            until: The last stage to run.
+            retry_failed: Ask again about records with an Issue.
+            progress: Told how it gets on.
+
+        Raises:
+            UserError: For everything the user can mend, before work begins where possible.
+        """
+        source = as_source(data, Path(images))
+        steps = self.config.until(until)
+        folder = RunFolder(Path(out))
+        for step in steps:
+            require_packages(step)
+        require_clients(self.config, steps)
+        require_models(self.config, steps)
+        require_pictures(steps, source)
+        with folder.lock():
+            return self._run_locked(source, folder, steps, limit, retry_failed, progress)
+
+    def _run_locked(
+        self,
+        source: DataSource,
+        folder: RunFolder,
+        steps: tuple[Step, ...],
+        limit: int | None,
+        retry_failed: bool,
+        progress: Progress | None,
+    ) -> RunReport:
+        require_same_origin(folder, self.config, source)
+        progress = progress or Silence()
+        images = ImageLoader(source.image_roots)
+        gold = gold_of(source, steps)
+        with self._models(folder.path, images, progress.note) as (models, release):
+            context = BuildContext(
+                images=images,
+                base=self.config.base,
+                gold=gold,
+                chats=models,
+                endpoints=self.config.llm,
+                labels=self.config.labels,
+            )
+            run = Run(
+                self.config,
+                source,
+                folder,
+                steps=steps,
+                retry_failed=retry_failed,
+                progress=progress,
+                context=context,
+                release=release,
+            )
+            return self._done(run, source, folder, steps, limit)
+
+    @contextmanager
+    def _models(
+        self, folder: Path | None, images: PictureSource, say: Callable[[str], None]
+    ) -> Iterator[tuple[Mapping[str, Chat], Callable[[str], None]]]:
+        """The system's language models, and what lets one go; answers are kept in the folder."""
+        if not self.config.llm:
+            yield {}, lambda _: None
+            return
+        from riveg.llm.answer_store import AnswerStore
+        from riveg.llm.pool import Models
+
+        answers = None if folder is None else folder / ANSWERS
+        logs = None if folder is None else folder / LOGS
+        with (
+            AnswerStore(answers) as store,
+            Models(self.config.llm, store=store, images=images, say=say, logs=logs) as models,
+        ):
+            yield models, models.release
+
+    def _done(
+        self,
+        run: Run,
+        source: DataSource,
+        folder: RunFolder,
+        steps: tuple[Step, ...],
+        limit: int | None,
+    ) -> RunReport:
+        started = time.time()
+        samples, parts = run.write_input(limit)
+        manifest = self._manifest(run, source, steps, samples, limit)
+        folder.write_manifest({**manifest, "started": started, "finished": None})
+        write_atomically(folder.path / "config.yaml", [resolved_text(self.config).encode()])
+        stages = tuple(run.run_stages(samples, parts))
+        failed = run.write_ends(parts)
+        folder.write_manifest(
+            {
+                **manifest,
+                "started": started,
+                "finished": time.time(),
+                "failed": failed,
+                "seconds": {report.stage: round(report.seconds, 3) for report in stages},
+                "out_of_memory": {
+                    report.stage: [asdict(shortage) for shortage in report.shortages]
+                    for report in stages
+                    if report.shortages
+                },
+            }
+        )
+        return RunReport(folder.path, samples, failed, stages)
+
+    def _manifest(
+        self,
+        run: Run,
+        source: DataSource,
+        steps: tuple[Step, ...],
+        samples: int,
+        limit: int | None,
+    ) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA_VERSION,
+            "system": self.config.name,
+            "data": source.name,
+            "origin": list(source.origin),
+            "part_size": self.config.run.part_size,
+            "data_version": getattr(source, "version", None),
+            "split": getattr(source, "split", None),
+            "image_roots": [str(root.absolute()) for root in source.image_roots],
+            "samples": samples,
+            "limit": limit,
+            "artifacts": {item.key: asdict(item) for item in self.config.artifacts},
+            "models": {
+                name: endpoint.model_dump(mode="json", include=set(_TOLD_OF_MODELS))
+                for name, endpoint in self.config.llm.items()
+            },
+            "oracle_stages": [step.stage.name for step in steps if step.config.oracle],
+            "stages": {
+                step.stage.name: {
+                    "backend": step.config.name,
+                    "fingerprint": run.fingerprint(step),
+                    "contents": run.contents(step),
+                }
+                for step in steps
+            },
+            "packages": _versions(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+        }
+
+    def _built(self) -> tuple[StageRunner, ...]:
+        if self._runners is None:
+            oracles = [step.stage.name for step in self.config.steps if step.config.oracle]
+            if oracles:
+                raise UserError(f"{', '.join(oracles)}: reads gold, which a single post has not")
+            for step in self.config.steps:
+                require_packages(step)
+            require_models(self.config, self.config.steps)
+            self._runners = tuple(self._runners_for(self._picture))
+        return self._runners
+
+    def _runners_for(self, images: PictureSource) -> Iterator[StageRunner]:
+        models, _ = self._held.enter_context(self._models(None, images, log.info))
+        context = BuildContext(
+            images=images,
+            base=self.config.base,
+            chats=models,
+            endpoints=self.config.llm,
+            labels=self.config.labels,
+        )
+        for step in self.config.steps:
+            yield build_runner(self.config, step, context, batch_size=1)
+
+
+class _OnePicture:
+    """Opens pictures in one folder at a time: that of the post being predicted."""
+
+    def __init__(self) -> None:
+        self.folder = Path()
+
+    def load(self, image: ImageRef) -> NDArray[np.uint8]:
+        return ImageLoader([self.folder]).load(image)
+
+    def probe(self, image: ImageRef) -> ImageRef:
+        return ImageLoader([self.folder]).probe(image)
+
+    def stamp(self, image: ImageRef) -> str:
+        return ImageLoader([self.folder]).stamp(image)
+
+
+def load_system(system: str | Path, *overrides: str) -> System:
+    """A shipped system by name, or one from a YAML file.
+
+    Args:
+        system: For example ``quickstart`` or ``my-system.yaml``.
+        overrides: ``stage.key=value`` items.
+
+    Raises:
+        InvalidConfig: With every problem of the configuration.
+    """
+    return System(load_config(system, overrides))
+
+
+def resolved_text(config: SystemConfig) -> str:
+    """The system with every default filled in, as YAML that is a system again.
+
+    Where a number came from an artifact, a comment at the end says which.
+    """
+    text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
+    for item in config.artifacts:
+        source = json.dumps({"name": item.name, "path": item.path, "digest": item.digest})
+        text += f"# {item.key}: {item.value} from the artifact {source}\n"
+    return text
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        if package == "torch" and "torch" not in sys.modules:
+            continue
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,63 @@
+"""What a language model knows about a post: the forms of its answer, and how they are read.
+
+A prompt's block ``answer`` names the form: ``text``, the words as they are; ``explanation``, a JSON
+object with that key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from riveg.llm.answer_text import text_of
+from riveg.llm.conversation import RawAnswer
+from riveg.llm.json_answers import parse_json
+
+MOST_OF_KNOWLEDGE = 2_000
+"""Characters: taggers read some 300 word pieces behind the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeForm:
+    """How an answer is bound and read; ``schema`` is ``None`` where it is no JSON."""
+
+    schema: Mapping[str, Any] | None
+    read: Callable[[RawAnswer], str]
+
+
+EXPLANATION_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "explanation": {"type": "string", "minLength": 1, "maxLength": MOST_OF_KNOWLEDGE}
+    },
+    "required": ["explanation"],
+    "additionalProperties": False,
+}
+"""JSON schema of the form ``explanation``."""
+
+
+def read_text(raw: RawAnswer) -> str:
+    """The answer on one line.
+
+    Raises:
+        Unparsable: If it is empty or too long.
+    """
+    return text_of(raw.text.strip().removeprefix("Answer:"), "The answer", MOST_OF_KNOWLEDGE)
+
+
+def read_explanation(raw: RawAnswer) -> str:
+    """The explanation on one line.
+
+    Raises:
+        Unparsable: If the answer is no such object.
+    """
+    value = parse_json(raw, EXPLANATION_SCHEMA)
+    return text_of(value["explanation"], '"explanation"', MOST_OF_KNOWLEDGE)
+
+
+FORMS: Mapping[str, KnowledgeForm] = {
+    "text": KnowledgeForm(None, read_text),
+    "explanation": KnowledgeForm(EXPLANATION_SCHEMA, read_explanation),
+}
+"""The forms by the name that a prompt gives in its block ``answer``."""

@@ -1,0 +1,214 @@
+"""The annotated posts that resemble a post most, as examples for a language model.
+
+PGIM (arXiv 2305.12212) chooses its examples so, by the cosine of fused text and picture features;
+its features come from a tagger that was not released, so any embedding may be named here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from riveg.errors import ImageFault, UserError
+from riveg.files import file_digest, text_digest
+from riveg.images.loader import ImageLoader
+from riveg.stages.augmenters.embeddings import PictureEmbedder, TextEmbedder
+from riveg.types import ImageRef
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+
+class Example(BaseModel):
+    """A post with what should be said of it; ``image`` is a path below the pool's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str = Field(min_length=1)
+    annotation: str = Field(min_length=1)
+    caption: str = ""
+    image: str | None = None
+
+
+def read_pool(path: Path) -> tuple[Example, ...]:
+    """The examples of a JSON lines file.
+
+    Raises:
+        UserError: If it cannot be read, a line is no example, or there is none; says file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: the pool of examples cannot be read ({error})") from error
+    examples = tuple(
+        _example(line, f"{path}:{number}")
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    )
+    if not examples:
+        raise UserError(f"{path}: no examples; each line is {{text, annotation, caption?, image?}}")
+    return examples
+
+
+def _example(line: str, where: str) -> Example:
+    try:
+        return Example.model_validate(json.loads(line))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the line"
+        raise UserError(f"{where}: no example: {key}: {first['msg']}") from error
+    except ValueError as error:
+        raise UserError(f"{where}: no JSON: {error}") from error
+
+
+def pictures_digest(examples: Iterable[Example], folder: Path) -> str:
+    """Changes when a picture of the pool does; none is opened."""
+    loader = ImageLoader((folder,))
+    images = [one.image for one in examples if one.image is not None]
+    return text_digest(" ".join(loader.stamp(ImageRef(image)) for image in images))
+
+
+@dataclass(frozen=True, slots=True)
+class PoolVectors:
+    """Unit vectors of a pool.
+
+    Args:
+        texts: *Shape* ``(examples, text size)``.
+        pictures: *Shape* ``(examples, picture size)``; ``None`` where no picture is looked at.
+        pictured: Which examples have a picture that can be used; *shape* ``(examples,)``.
+    """
+
+    texts: NDArray[np.float32]
+    pictures: NDArray[np.float32] | None
+    pictured: NDArray[np.bool_]
+
+
+class SimilarExamples:
+    """Finds the examples most like a post.
+
+    An example's score is the cosine of the texts, standardised over the pool, plus, where both have
+    a picture, that of the pictures; an example without one has the mean there. An example with the
+    very text of the post is left out: its annotation would be the answer.
+
+    Args:
+        path: The pool, see :func:`read_pool`; its vectors are kept beside it.
+        texts: Makes vectors of texts.
+        pictures: Makes vectors of pictures; ``None``: texts alone decide.
+
+    Raises:
+        UserError: If the pool cannot be read.
+    """
+
+    def __init__(
+        self, path: Path, texts: TextEmbedder, pictures: PictureEmbedder | None = None
+    ) -> None:
+        self._examples = read_pool(path)
+        self._texts = texts
+        self._pictures = pictures
+        self._vectors = self._indexed(path)
+
+    @property
+    def looks_at_pictures(self) -> bool:
+        """Whether a post's picture matters."""
+        return self._pictures is not None
+
+    def find(self, text: str, pixels: NDArray[np.uint8] | None, most: int) -> tuple[Example, ...]:
+        """At most ``most`` examples, the most similar last; of two alike, the pool's first wins.
+
+        Args:
+            text: The post.
+            pixels: Its picture, RGB, *shape* ``(height, width, 3)``; ``None`` where it has none.
+            most: How many are wanted.
+        """
+        scores = _standard(self._vectors.texts @ self._texts.embed_text(text))
+        vectors, pictured = self._vectors.pictures, self._vectors.pictured
+        if self._pictures is not None and vectors is not None and pixels is not None:
+            cosines = vectors[pictured] @ self._pictures.embed_picture(pixels)
+            scores[pictured] += _standard(cosines)
+        plain = _plain(text)
+        ranked = np.argsort(-scores, kind="stable")
+        others = [index for index in ranked if _plain(self._examples[index].text) != plain]
+        return tuple(self._examples[index] for index in reversed(others[:most]))
+
+    def _indexed(self, path: Path) -> PoolVectors:
+        parts = [file_digest(path), self._texts.digest]
+        if self._pictures is not None:
+            parts += [self._pictures.digest, pictures_digest(self._examples, path.parent)]
+        index = path.with_name(f"{path.stem}.{text_digest(' '.join(parts))[:16]}.npz")
+        kept = _read_index(index, len(self._examples), pictures=self._pictures is not None)
+        if kept is not None:
+            return kept
+        vectors = self._embedded(ImageLoader((path.parent,)))
+        _write_index(index, vectors)
+        return vectors
+
+    def _embedded(self, loader: ImageLoader) -> PoolVectors:
+        texts = np.stack([self._texts.embed_text(one.text) for one in self._examples])
+        if self._pictures is None:
+            return PoolVectors(texts, None, np.zeros(len(texts), dtype=np.bool_))
+        found = [self._pictured(one, self._pictures, loader) for one in self._examples]
+        size = next((len(vector) for vector in found if vector is not None), 1)
+        rows = [np.zeros(size, np.float32) if vector is None else vector for vector in found]
+        pictured = np.array([vector is not None for vector in found], dtype=np.bool_)
+        return PoolVectors(texts, np.stack(rows), pictured)
+
+    def _pictured(
+        self, example: Example, embedder: PictureEmbedder, loader: ImageLoader
+    ) -> NDArray[np.float32] | None:
+        if example.image is None:
+            return None
+        try:
+            return embedder.embed_picture(loader.load(ImageRef(example.image)))
+        except ImageFault as fault:
+            log.warning("%s: an example is used without its picture", fault)
+            return None
+
+
+def _standard(cosines: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosines with mean 0 and deviation 1, so that texts and pictures weigh alike."""
+    values = cosines.astype(np.float64)
+    if not len(values):
+        return values
+    deviation = float(values.std())
+    centred: NDArray[np.float64] = values - values.mean()
+    return centred / deviation if deviation > 1e-9 else np.zeros_like(centred)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _read_index(path: Path, examples: int, *, pictures: bool) -> PoolVectors | None:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = PoolVectors(
+                arrays["texts"], arrays["pictures"] if pictures else None, arrays["pictured"]
+            )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    return found if len(found.texts) == len(found.pictured) == examples else None
+
+
+def _write_index(path: Path, vectors: PoolVectors) -> None:
+    arrays = {"texts": vectors.texts, "pictured": vectors.pictured}
+    if vectors.pictures is not None:
+        arrays["pictures"] = vectors.pictures
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        temporary.replace(path)
+    except OSError as error:  # a pool in a folder that cannot be written is embedded each time
+        temporary.unlink(missing_ok=True)
+        log.info("%s: the vectors are not kept (%s)", path, error)

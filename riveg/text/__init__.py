@@ -1,0 +1,1 @@
+"""Tokens, spans and their alignment."""

@@ -1,0 +1,281 @@
+"""A second look at what a detector found: each region's crop is held against a text.
+
+A detector answers with whatever is most like its phrase; the network of an entailer says whether it
+is like it at all. Regions whose crop does not fit are dropped. The others keep the detector's
+order, because a crop shows nothing of its surroundings, which expressions speak of ("left of the
+man"): it tells a wrong region from a right one better than two right ones apart.
+
+A region's ``score`` is its crop's from then on, the number that the threshold is about and that
+``riveg calibrate`` tunes, and its ``source`` names both, such as ``grounding-dino+siglip``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from riveg.checkpoints.folders import model_contents
+from riveg.config.backend import BuildContext
+from riveg.errors import ImageFault
+from riveg.geometry.masks import whole_edges
+from riveg.protocols import Grounder, Mention, Partly, PictureSource
+from riveg.types import Box, ImageRef, Issue, Region
+from riveg.vision.matchers.loading import USUAL, MatcherName, load_matcher
+from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
+from riveg.vision.queries import Cut, QueryTemplate, TextReader
+from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.runtime.tensors import picture_tensors
+
+if TYPE_CHECKING:
+    from riveg.vision.runtime.tensors import PictureTensors
+
+Answer = tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue
+Order = Literal["detector", "crop"]
+
+
+class Recheck(TorchOptions):
+    """``matcher``: ``siglip`` or ``itm``, which has its usual ``model`` and ``threshold``.
+
+    ``query``: the text that is held against the crop, a template. ``threshold``: regions whose crop
+    scores less are dropped, in [0, 1]. ``margin``: before it is cut out, each edge of a box moves
+    outwards by this share of the box's side, as far as the picture goes. ``order``: of the regions
+    that are kept, the ``detector``'s, or by the score of the ``crop``. ``workers`` stays ``auto``:
+    crops are not prepared ahead.
+    """
+
+    matcher: MatcherName = "siglip"
+    model: str = Field(default=USUAL["siglip"].model, min_length=1)
+    licence: str | None = USUAL["siglip"].licence
+    query: QueryTemplate = "{expression}"
+    threshold: float = Field(default=USUAL["siglip"].threshold, ge=0.0, le=1.0)
+    margin: float = Field(default=0.1, ge=0.0, le=1.0)
+    order: Order = "detector"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_usual(cls, given: Any) -> Any:
+        """What is usual depends on the matcher."""
+        if not isinstance(given, Mapping) or str(given.get("matcher")) not in USUAL:
+            return given
+        return {**USUAL[str(given["matcher"])]._asdict(), **given}
+
+    @field_validator("workers")
+    @classmethod
+    def _has_no_workers(cls, workers: Any) -> Any:
+        if workers != "auto":
+            raise ValueError("a re-check has no workers: its crops are not prepared ahead")
+        return workers
+
+    def load(self, base: Path) -> TextMatcher:
+        """The network.
+
+        Raises:
+            UserError: If the model is not there, or is another.
+        """
+        return load_matcher(self.matcher, self.folder(base), self)
+
+
+class RegionOptions(BaseModel):
+    """Fields that detectors share: which of the found regions are the answer.
+
+    ``regions``: the best one, or ``many``, of which at most ``top_k``. ``recheck``: holds the crops
+    of ``top_k`` regions against a text and drops those that do not fit; of the others, the best one
+    or all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    regions: Literal["one", "many"] = "one"
+    top_k: int = Field(default=5, ge=1)
+    recheck: Recheck | None = None
+
+    @property
+    def most_regions(self) -> int:
+        """How many regions of a mention the detector gives at most."""
+        return 1 if self.regions == "one" and self.recheck is None else self.top_k
+
+    def rechecked(self, grounder: Grounder, context: BuildContext) -> Grounder:
+        """The detector, with the re-check behind it where there is one.
+
+        Raises:
+            UserError: If the re-check's model is not there, or is another.
+        """
+        if self.recheck is None:
+            return grounder
+        return RecheckedGrounder(
+            grounder,
+            context.images,
+            self.recheck.load(context.base),
+            source=self.recheck.matcher,
+            query=self.recheck.query,
+            threshold=self.recheck.threshold,
+            margin=self.recheck.margin,
+            order=self.recheck.order,
+            most_regions=1 if self.regions == "one" else self.top_k,
+        )
+
+    def recheck_contents(self, base: Path) -> Mapping[str, str]:
+        """Digests of the files of the re-check's model.
+
+        Raises:
+            UserError: If the model is not there.
+        """
+        if self.recheck is None:
+            return {}
+        found = model_contents(self.recheck.folder(base))
+        return {f"recheck/{name}": digest for name, digest in found.items()}
+
+
+class RecheckedGrounder:
+    """Asks a detector, then a network whether each region's crop fits its mention.
+
+    The crops of a batch of mentions are prepared together: each picture is opened once, each
+    distinct crop and text encoded once.
+
+    Args:
+        grounder: The detector.
+        images: Where pictures come from.
+        matcher: The network.
+        source: The matcher's name.
+        query: Template of the text.
+        threshold: Regions whose crop scores less are dropped.
+        margin: Share of a box's sides by which its edges move outwards.
+        order: ``detector`` or ``crop``.
+        most_regions: Of one mention.
+    """
+
+    def __init__(
+        self,
+        grounder: Grounder,
+        images: PictureSource,
+        matcher: TextMatcher,
+        *,
+        source: str,
+        query: str = "{expression}",
+        threshold: float = 0.1,
+        margin: float = 0.1,
+        order: Order = "detector",
+        most_regions: int = 1,
+    ) -> None:
+        self._grounder = grounder
+        self.pictures = getattr(grounder, "pictures", None)
+        """What the detector prepares ahead."""
+        self._images = images
+        self._matcher = matcher
+        self._source = source
+        self._reader = TextReader(
+            query, matcher.most_tokens, matcher.count, what="the re-check's text"
+        )
+        self._threshold = threshold
+        self._margin = margin
+        self._order = order
+        self._most_regions = most_regions
+
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
+        """The regions of each mention whose crop fits, best first; ``()`` where none does."""
+        answers = self._grounder.ground(mentions)
+        found = [_regions(answer) for answer in answers]
+        texts = self._reader.read([mention.entity for mention in mentions])
+        crops = self._crops(mentions, found)
+        pairs = [
+            [Pair(place, cut.text) for place in crops.places_of(mention, regions)]
+            for mention, regions, cut in zip(mentions, found, texts, strict=True)
+        ]
+        scores = iter(self._matcher.probabilities(crops.tensors, [*chain.from_iterable(pairs)]))
+        return [
+            self._answer(mention, answer, cut, crops, [*islice(scores, len(own))])
+            for mention, answer, cut, own in zip(mentions, answers, texts, pairs, strict=True)
+        ]
+
+    def _crops(self, mentions: Sequence[Mention], found: Sequence[Sequence[Region]]) -> _Crops:
+        """Every crop that is asked about, cut out of pictures that are opened one by one."""
+        wanted: dict[str, tuple[ImageRef, list[Box]]] = {}
+        for mention, regions in zip(mentions, found, strict=True):
+            if (image := mention.sample.image) is not None and regions:
+                boxes = wanted.setdefault(image.path, (image, []))[1]
+                boxes += [region.box for region in regions]
+        crops = _Crops([], {}, {})
+        for image, boxes in wanted.values():
+            try:
+                picture = self._images.load(image)
+            except ImageFault as fault:
+                crops.faults[image.path] = fault
+                continue
+            places: dict[tuple[int, int, int, int], int] = {}
+            for box in boxes:
+                left, top, right, bottom = edges = crop_edges(box, self._margin, *picture.shape[:2])
+                if edges not in places:
+                    places[edges] = len(crops.tensors)
+                    cut_out = picture[top:bottom, left:right]
+                    crops.tensors.append(picture_tensors(self._matcher.processor, cut_out))
+                crops.places[image.path, box] = places[edges]
+        return crops
+
+    def _answer(
+        self, mention: Mention, answer: Answer, text: Cut, crops: _Crops, scores: Sequence[float]
+    ) -> Answer:
+        regions, image, entity_id = _regions(answer), mention.sample.image, mention.entity.id
+        if not regions or image is None:
+            return answer
+        if image.path in crops.faults:
+            fault = crops.faults[image.path]
+            return Issue("ground", entity_id, fault.kind, str(fault))
+        if any(map(math.isnan, scores)):
+            return Issue("ground", entity_id, "no-number", "the re-check gave no probability")
+        kept = self._kept(regions, scores)
+        issues = answer.issues if isinstance(answer, Partly) else ()
+        issues += self._reader.warnings("ground", mention.entity, text)
+        return Partly(kept, issues) if issues else kept
+
+    def _kept(self, regions: Sequence[Region], scores: Sequence[float]) -> tuple[Region, ...]:
+        scored = [
+            replace(region, score=four_digits(score), source=f"{region.source}+{self._source}")
+            for region, score in zip(regions, scores, strict=True)
+        ]
+        kept = [region for region in scored if (region.score or 0.0) >= self._threshold]
+        if self._order == "crop":
+            kept.sort(key=lambda region: region.score or 0.0, reverse=True)
+        return tuple(kept[: self._most_regions])
+
+
+@dataclass(frozen=True, slots=True)
+class _Crops:
+    """Crops as the network reads them, and which belongs to a box of a picture."""
+
+    tensors: list[PictureTensors]
+    places: dict[tuple[str, Box], int]
+    faults: dict[str, ImageFault]
+
+    def places_of(self, mention: Mention, regions: Sequence[Region]) -> Iterator[int]:
+        """The regions' crops; none where the picture cannot be used."""
+        image = mention.sample.image
+        if image is not None and image.path not in self.faults:
+            yield from (self.places[image.path, region.box] for region in regions)
+
+
+def crop_edges(box: Box, margin: float, height: int, width: int) -> tuple[int, int, int, int]:
+    """What is cut out around a box: whole pixels of a picture of this size, xyxy, one at least.
+
+    >>> crop_edges(Box(10, 0, 20, 5), 0.1, 100, 100)
+    (9, 0, 21, 6)
+
+    Args:
+        box: The region.
+        margin: Share of the box's sides by which its edges move outwards.
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+    """
+    aside, above = margin * box.width, margin * box.height
+    grown = Box(box.x_min - aside, box.y_min - above, box.x_max + aside, box.y_max + above)
+    return whole_edges(grown, height, width)
+
+
+def _regions(answer: Answer) -> tuple[Region, ...]:
+    whole = answer.answer if isinstance(answer, Partly) else answer
+    return () if isinstance(whole, Issue) else whole

@@ -1,0 +1,142 @@
+"""Florence-2 (Xiao et al. 2023, arXiv 2311.06242) in two parts: pictures, and texts about them.
+
+A picture's encoder and its projection to tokens run without a word of text, so their result is
+kept for every text. What follows reads picture and text together, and so runs for each pair of
+them. It writes places as words, four to a box: ``<loc_0>`` to ``<loc_999>`` are thousandths of the
+picture's sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from riveg.errors import UserError
+from riveg.vision.runtime.loading import load_model, load_processor
+from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.runtime.tensors import pixel_values
+
+_BINS = 1000
+TASKS = {
+    "phrase-grounding": "<CAPTION_TO_PHRASE_GROUNDING>",
+    "open-vocabulary": "<OPEN_VOCABULARY_DETECTION>",
+}
+"""What is asked, by the name that a configuration has for it."""
+
+
+class Asked(NamedTuple):
+    """A picture's tokens, *shape* ``(tokens, channels)``, and a text about it."""
+
+    picture: Tensor
+    text: str
+
+
+class Florence2Network:
+    """A checkpoint on its device.
+
+    Args:
+        folder: Files of the checkpoint.
+        options: Device, number type, attention, compilation.
+        task: One of :data:`TASKS`.
+        max_new_tokens: Of an answer.
+
+    Raises:
+        UserError: If the folder is no such checkpoint.
+    """
+
+    def __init__(
+        self, folder: Path, options: TorchOptions, *, task: str, max_new_tokens: int
+    ) -> None:
+        import transformers
+
+        kind = transformers.Florence2ForConditionalGeneration
+        self._network = load_model(kind, folder, options, ("model.vision_tower",))
+        self._processor = load_processor(transformers.Florence2Processor, folder)
+        self.pixels: Callable[[NDArray[np.uint8]], Tensor] = partial(
+            pixel_values, self._processor.image_processor
+        )
+        """A picture as the network takes it, *shape* ``(3, height, width)``."""
+        self._task = TASKS[task]
+        self.most_tokens = int(self._network.config.text_config.max_position_embeddings)
+        # Writing has as many positions as reading; the first is that of the start.
+        self._max_new_tokens = min(max_new_tokens, self.most_tokens - 1)
+        if self.most_tokens <= self.count(""):
+            raise UserError(f"{folder}: reads {self.most_tokens} tokens, fewer than of a picture")
+
+    def count(self, text: str) -> int:
+        """Tokens of a question about a text, those of the picture included."""
+        return len(self._tokens([text])["input_ids"][0])
+
+    def see(self, pixels: Sequence[Tensor]) -> list[Tensor]:
+        """The tokens of pictures."""
+        network = self._network
+        values = torch.stack(list(pixels)).to(network.device, network.dtype)
+        with torch.inference_mode():
+            found = network.get_image_features(values).pooler_output
+        # Copies, so that one picture kept does not keep its whole batch.
+        return [one.clone() for one in found]
+
+    def find(self, asked: Sequence[Asked]) -> list[NDArray[np.float64]]:
+        """Boxes for each text, xyxy in [0, 1] of its picture, in the order of writing.
+
+        The likeliest token is written each time.
+        """
+        network = self._network
+        read = self._tokens([one.text for one in asked]).to(network.device)
+        with torch.inference_mode():
+            embedded = network.get_input_embeddings()(read["input_ids"])
+            places = (read["input_ids"] == network.config.image_token_id)[:, :, None]
+            pictures = torch.stack([one.picture for one in asked]).to(embedded.dtype)
+            encoded = network.model.language_model.encoder(
+                attention_mask=read["attention_mask"],
+                inputs_embeds=embedded.masked_scatter(places, pictures),
+            )
+            written = network.generate(
+                encoder_outputs=encoded,
+                attention_mask=read["attention_mask"],
+                max_new_tokens=self._max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+                early_stopping=False,
+            )
+        lines = self._processor.batch_decode(written, skip_special_tokens=False)
+        return [self._boxes(line) for line in lines]
+
+    def _tokens(self, texts: Sequence[str]) -> Any:
+        """Of whole questions: a place for each of the picture's tokens, then the text."""
+        processor, tokenizer = self._processor, self._processor.tokenizer
+        front = processor.image_token * processor.num_image_tokens + tokenizer.bos_token
+        question = processor.task_prompts_with_input[self._task]
+        return tokenizer(
+            [front + question.format(input=text) + tokenizer.eos_token for text in texts],
+            add_special_tokens=False,
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+            verbose=False,
+        )
+
+    def _boxes(self, line: str) -> NDArray[np.float64]:
+        # In a picture of as many pixels as there are places, the library's whole pixels are they.
+        found = self._processor.post_process_generation(
+            line, task=self._task, image_size=(_BINS, _BINS)
+        )[self._task]
+        shapes = [*found["bboxes"], *map(_around, found.get("polygons", ()))]
+        bins = np.array(shapes, dtype=np.float64).reshape(-1, 4)
+        return (bins + 0.5) / _BINS
+
+
+def _around(polygons: Sequence[Sequence[int]]) -> list[int]:
+    """The box around an object that was answered as polygons, each ``x, y, x, y, ...``."""
+    across = [x for polygon in polygons for x in polygon[0::2]]
+    down = [y for polygon in polygons for y in polygon[1::2]]
+    if not across or not down:
+        return [0, 0, 0, 0]
+    return [min(across), min(down), max(across), max(down)]

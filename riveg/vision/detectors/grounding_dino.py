@@ -1,0 +1,309 @@
+"""GroundingDINO in two halves: what depends on the picture alone, and what needs the text.
+
+Liu et al. 2023, arXiv 2303.05499, and MM-Grounding-DINO, arXiv 2401.02361, as in transformers. The
+picture's backbone and projections run without a word of text, so their result is kept and used for
+every phrase. They run on pictures of one size only: windows and group normalisation see padding.
+What follows (fusing encoder, decoder) is made indifferent to padding here, which it is not in two
+places, so there pictures of several sizes share a batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from riveg.errors import UserError
+from riveg.vision.detectors.grounding_dino_kernels import spare_work
+from riveg.vision.detectors.grounding_dino_prompts import Prompt
+from riveg.vision.runtime.loading import autocast, load_model, load_processor, place
+from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.runtime.tensors import resized_values
+
+if TYPE_CHECKING:
+    from riveg.vision.runtime.tensors import Pixels
+
+_KINDS = {
+    "grounding-dino": "GroundingDinoForObjectDetection",
+    "mm-grounding-dino": "MMGroundingDinoForObjectDetection",
+}
+"""``model_type`` of a folder's config.json -> class in transformers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """The queries' answers to one prompt.
+
+    ``boxes``: xyxy in [0, 1] of the picture, *shape* ``(queries, 4)``. ``scores``: the strongest
+    token of each, *shape* ``(queries,)``. ``phrase_scores``: the strongest token of each phrase,
+    *shape* ``(queries, phrases)``.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    phrase_scores: NDArray[np.float32]
+
+
+Features = tuple[Tensor, ...]
+"""A picture's projected maps, finest first, each *shape* ``(channels, height, width)``."""
+
+
+class GroundingDinoNetwork:
+    """A checkpoint of either kind on its device.
+
+    Weights stay in float32; ``dtype`` is what the products are computed in (autocast). In weights
+    of bfloat16 a box's edge would have 8 bits: 4 pixels of 1 000.
+
+    Args:
+        folder: Files of the checkpoint.
+        options: Device, number type, attention, compilation.
+
+    Raises:
+        UserError: If the folder is no such checkpoint.
+    """
+
+    def __init__(self, folder: Path, options: TorchOptions) -> None:
+        import transformers
+
+        whole = options.model_copy(update={"dtype": "float32"})
+        network = load_model(getattr(transformers, _kind(folder)), folder, whole)
+        self._placement = place(options.device, options.dtype)
+        processor = load_processor(transformers.GroundingDinoImageProcessorPil, folder)
+        self.pixels: Pixels = partial(resized_values, processor)
+        self.tokenizer = load_processor(transformers.AutoTokenizer, folder)
+        self.config = network.config
+        text_positions = network.config.text_config.max_position_embeddings
+        self.most_tokens = min(network.config.max_text_len, text_positions)
+        model = network.model
+        backbone = model.backbone.conv_encoder.model
+        self._encoder = PictureEncoder(backbone, _feature_maps, model.input_proj_vision)
+        self._given = _GivenMaps(model.backbone.position_embedding)
+        # Of this network alone: its own forward then finds the maps where it would make them.
+        model.backbone = self._given
+        model.input_proj_vision = nn.ModuleList(
+            nn.Identity() for _ in range(network.config.num_feature_levels)
+        )
+        self._proposals = None
+        if network.config.two_stage:
+            self._proposals = _UnpaddedProposals(model.encoder_output_class_embed)
+            model.encoder_output_class_embed = self._proposals
+        _UnpaddedReferences(model.decoder)
+        spare_work(network)
+        self._network = network
+        if options.compile:
+            # The other half would be compiled anew for every number and length of prompts.
+            self._encoder.compile()
+
+    def features(self, pixels: Sequence[Tensor]) -> list[Features]:
+        """What the network sees in pictures that all have the same sides."""
+        values = torch.stack(list(pixels)).to(self._placement.device)
+        with torch.inference_mode(), autocast(self._placement):
+            maps = self._encoder(values)
+        # Copies, so that one picture kept does not keep its whole batch.
+        return [tuple(one[row].clone() for one in maps) for row in range(len(pixels))]
+
+    def detect(self, features: Sequence[Features], prompts: Sequence[Prompt]) -> list[Detections]:
+        """What each prompt finds in its picture.
+
+        Args:
+            features: Of the picture of each prompt, of any sizes.
+            prompts: As many.
+        """
+        device = self._placement.device
+        tokens, mask = padded_tokens(prompts, self.tokenizer.pad_token_id or 0)
+        with torch.inference_mode(), autocast(self._placement):
+            maps, masks = _padded(features, self.config.num_queries)
+            self._given.maps, self._given.masks = maps, masks
+            if self._proposals is not None:
+                self._proposals.padding = ~torch.cat([one.flatten(1) for one in masks], 1)
+            try:
+                answer = self._network(
+                    pixel_values=maps[0].new_zeros(len(prompts), 3, 1, 1),
+                    input_ids=tokens.to(device),
+                    attention_mask=mask.to(device),
+                    token_type_ids=torch.zeros_like(tokens, device=device),
+                )
+            finally:  # where memory is short, this batch's must be free for the next
+                self._given.clear()
+        return detections_of(answer.logits, answer.pred_boxes, prompts)
+
+
+def _kind(folder: Path) -> str:
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+        return _KINDS[found]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder}: expected a config.json whose model_type is one of {', '.join(_KINDS)}"
+        ) from error
+
+
+def _feature_maps(backbone: Any, pixels: Tensor) -> Sequence[Tensor]:
+    found: Sequence[Tensor] = backbone(pixels, return_dict=True).feature_maps
+    return found
+
+
+class PictureEncoder(nn.Module):
+    """Backbone and projections: all that GroundingDINO does before it reads the text.
+
+    Args:
+        backbone: Of pictures.
+        run: Its maps of pixels, finest first.
+        projections: Of these maps and of the coarser ones that are made of them.
+    """
+
+    def __init__(
+        self, backbone: Any, run: Callable[[Any, Tensor], Sequence[Tensor]], projections: Any
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.projections = projections
+        self._run = run
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        found = self._run(self.backbone, pixels)
+        count = len(found)
+        maps = [self.projections[level](one) for level, one in enumerate(found)]
+        for level in range(count, len(self.projections)):
+            # The first of the coarser maps is made of the backbone's last, before its projection.
+            maps.append(self.projections[level](found[-1] if level == count else maps[-1]))
+        return maps
+
+
+class _GivenMaps(nn.Module):
+    """Stands where the backbone stood and gives the maps that were made before."""
+
+    def __init__(self, position_embedding: Any) -> None:
+        super().__init__()
+        self.position_embedding = position_embedding
+        self.maps: list[Tensor] = []
+        self.masks: list[Tensor] = []
+
+    def clear(self) -> None:
+        self.maps, self.masks = [], []
+
+    def forward(self, *_: Tensor) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+        pairs = list(zip(self.maps, self.masks, strict=True))
+        return pairs, [self.position_embedding(*pair).to(pair[0].dtype) for pair in pairs]
+
+
+class _UnpaddedProposals(nn.Module):
+    """The head that picks places for the decoder to look at, never one of the padding.
+
+    The library gives padded places the score of an empty one, which may be the best of all.
+    """
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        self.head = head
+        self.padding: Tensor | None = None
+
+    def forward(
+        self, vision_hidden_state: Tensor, text_hidden_state: Tensor, text_token_mask: Tensor
+    ) -> Tensor:
+        scores: Tensor = self.head(vision_hidden_state, text_hidden_state, text_token_mask)
+        if self.padding is None or self.padding.shape[1] != scores.shape[1]:
+            return scores
+        return scores.masked_fill(self.padding[:, :, None], float("-inf"))
+
+
+class _UnpaddedReferences:
+    """Has a decoder tell its queries where they are in the picture, not in the padded map.
+
+    The library makes a query's position of the same numbers that it samples the maps at, which
+    shrink with the padding. Here the decoder is told that there is none, and only its sampling is.
+    """
+
+    def __init__(self, decoder: Any) -> None:
+        self._ratios: Tensor | None = None
+        decoder.register_forward_pre_hook(self._keep, with_kwargs=True)
+        for layer in decoder.layers:
+            layer.encoder_attn.register_forward_pre_hook(self._shrink, with_kwargs=True)
+
+    def _keep(self, _: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        ratios = named["valid_ratios"]
+        self._ratios = ratios
+        return given, {**named, "valid_ratios": torch.ones_like(ratios)}
+
+    def _shrink(self, _: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        assert self._ratios is not None
+        points = named["reference_points"]
+        ratios = self._ratios.repeat(1, 1, points.shape[-1] // 2)[:, None]
+        return given, {**named, "reference_points": points * ratios}
+
+
+def _padded(features: Sequence[Features], least_places: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Maps of one size at each level, and where they are no padding.
+
+    Args:
+        features: Of one picture each.
+        least_places: The network picks so many places at once, so there must be as many.
+    """
+    sides = [
+        [max(one[level].shape[axis] for one in features) for axis in (1, 2)]
+        for level in range(len(features[0]))
+    ]
+    missing = least_places - sum(height * width for height, width in sides)
+    if missing > 0:
+        sides[0][0] += -(-missing // sides[0][1])
+    maps, masks = [], []
+    for level, (height, width) in enumerate(sides):
+        first = features[0][level]
+        whole = first.new_zeros(len(features), first.shape[0], height, width)
+        mask = torch.zeros(len(features), height, width, dtype=torch.bool, device=first.device)
+        for row, one in enumerate(features):
+            part = one[level]
+            whole[row, :, : part.shape[1], : part.shape[2]] = part
+            mask[row, : part.shape[1], : part.shape[2]] = True
+        maps.append(whole)
+        masks.append(mask)
+    return maps, masks
+
+
+def padded_tokens(prompts: Sequence[Prompt], padding: int) -> tuple[Tensor, Tensor]:
+    """Prompts' tokens in rows of one length, and 1 where they are no padding."""
+    longest = max(len(prompt.tokens) for prompt in prompts)
+    tokens = torch.full((len(prompts), longest), padding)
+    mask = torch.zeros_like(tokens)
+    for row, prompt in enumerate(prompts):
+        tokens[row, : len(prompt.tokens)] = torch.tensor(prompt.tokens)
+        mask[row, : len(prompt.tokens)] = 1
+    return tokens, mask
+
+
+def detections_of(logits: Tensor, boxes: Tensor, prompts: Sequence[Prompt]) -> list[Detections]:
+    """What queries answered to prompts.
+
+    Args:
+        logits: *shape* ``(prompts, queries, tokens)``.
+        boxes: Centre and sides in [0, 1], *shape* ``(prompts, queries, 4)``.
+        prompts: As many.
+    """
+    with torch.inference_mode():
+        probabilities = logits.float().sigmoid()
+        centers, sides = boxes.float().split(2, dim=-1)
+        corners = torch.cat([centers - sides / 2, centers + sides / 2], dim=-1).cpu().numpy()
+        scores = probabilities.amax(-1).cpu().numpy()
+        found = []
+        for row, prompt in enumerate(prompts):
+            phrases = torch.stack(
+                [probabilities[row, :, start:end].amax(-1) for start, end in prompt.phrases], -1
+            )
+            found.append(Detections(corners[row], scores[row], phrases.cpu().numpy()))
+    return found
+
+
+def phrase_owners(detections: Detections, threshold: float) -> NDArray[np.int64]:
+    """The phrase of each box's strongest token, -1 where that is not above a threshold."""
+    best = detections.phrase_scores.argmax(axis=1)
+    sure = detections.phrase_scores.max(axis=1) > threshold
+    owners: NDArray[np.int64] = np.where(sure, best, -1)
+    return owners

@@ -1,0 +1,305 @@
+"""GroundingDINO in its authors' own package, ``groundingdino-py``, for their own checkpoints.
+
+Offers what :class:`~riveg.vision.detectors.grounding_dino.GroundingDinoNetwork` does. The package's
+network is run as it is but for this: its text encoder's wrapper calls methods that transformers no
+longer has; its picture half is run once and kept; in a batch of several prompts it would give a
+prompt's attention mask to another; and it looks for as many places as it has queries, even in a
+picture that has fewer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from riveg.errors import UserError
+from riveg.vision.detectors.grounding_dino import (
+    Detections,
+    Features,
+    PictureEncoder,
+    detections_of,
+    padded_tokens,
+)
+from riveg.vision.detectors.grounding_dino_prompts import Prompt
+from riveg.vision.detectors.groundingdino_configuration import read_configuration
+from riveg.vision.runtime.loading import (
+    OF_OTHER_CONTENT,
+    autocast,
+    load_processor,
+    place,
+    read_checkpoint,
+)
+from riveg.vision.runtime.options import TorchOptions
+
+if TYPE_CHECKING:
+    from riveg.vision.runtime.tensors import Picture, Pixels
+
+_NOT_USED = ("label_enc.", "bert.embeddings.position_ids")
+"""Beginnings of what the published checkpoints hold beside the network's weights."""
+
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+_WARNINGS = (
+    "torch.meshgrid: in an upcoming release",
+    r"`torch\.cuda\.amp\.autocast\(args\.\.\.\)` is deprecated",
+    "Importing from timm",
+)
+"""Beginnings of what the package's age makes others say."""
+
+
+class GroundingDinoPackageNetwork:
+    """A checkpoint of the package on its device.
+
+    Weights stay in float32; ``dtype`` is what the products are computed in (autocast).
+
+    Args:
+        checkpoint: A ``.pth`` file.
+        configuration: The network's sizes, a file of the package's kind.
+        text_encoder: Folder with BERT's vocabulary and sizes; its weights are in the checkpoint.
+        options: Device, number type, compilation.
+
+    Raises:
+        UserError: If the files are not what they should be, or do not belong together.
+    """
+
+    def __init__(
+        self, checkpoint: Path, configuration: Path, text_encoder: Path, options: TorchOptions
+    ) -> None:
+        from transformers import AutoTokenizer
+
+        self._placement = place(options.device, options.dtype)
+        self.pixels: Pixels = _resized_values
+        self.tokenizer = load_processor(AutoTokenizer, text_encoder)
+        with _quiet():
+            network = _empty_network(configuration, text_encoder, self.tokenizer)
+        _fill(network, checkpoint)
+        network = network.to(self._placement.device).eval()
+        positions = network.bert.config.max_position_embeddings
+        self.most_tokens = min(network.max_text_len, positions)
+        backbone = network.backbone[0]
+        self._encoder = PictureEncoder(backbone, type(backbone).forward_raw, network.input_proj)
+        self._given = _GivenMaps(network.backbone[1])
+        network.backbone = self._given
+        network.input_proj = nn.ModuleList(nn.Identity() for _ in network.input_proj)
+        for layer in network.transformer.encoder.text_layers:
+            layer.register_forward_pre_hook(_own_mask, with_kwargs=True)
+        self._queries = _Queries(network.transformer)
+        self._tokens = _GivenTokens(self.tokenizer.pad_token_id or 0)
+        network.tokenizer = self._tokens
+        self._network = network
+        if options.compile:
+            self._encoder.compile()
+
+    def features(self, pixels: Sequence[Tensor]) -> list[Features]:
+        """What the network sees in pictures that all have the same sides."""
+        values = torch.stack(list(pixels)).to(self._placement.device)
+        with torch.inference_mode(), autocast(self._placement), _quiet():
+            maps = self._encoder(values)
+        # Copies, so that one picture kept does not keep its whole batch.
+        return [tuple(one[row].clone() for one in maps) for row in range(len(pixels))]
+
+    def detect(self, features: Sequence[Features], prompts: Sequence[Prompt]) -> list[Detections]:
+        """What each prompt finds in its picture.
+
+        Pictures of one size go together: the package heeds padding in most places, not in all.
+
+        Args:
+            features: Of the picture of each prompt, of any sizes.
+            prompts: As many.
+        """
+        rows_by_size: dict[tuple[int, ...], list[int]] = {}
+        for row, one in enumerate(features):
+            rows_by_size.setdefault(tuple(one[0].shape), []).append(row)
+        found: dict[int, Detections] = {}
+        for rows in rows_by_size.values():
+            some = self._detect([features[row] for row in rows], [prompts[row] for row in rows])
+            found.update(zip(rows, some, strict=True))
+        return [found[row] for row in range(len(prompts))]
+
+    def _detect(self, features: Sequence[Features], prompts: Sequence[Prompt]) -> list[Detections]:
+        from groundingdino.util.misc import NestedTensor
+
+        device = self._placement.device
+        with torch.inference_mode(), autocast(self._placement), _quiet():
+            self._given.maps = [torch.stack(level) for level in zip(*features, strict=True)]
+            self._queries.limit(sum(one.shape[-2] * one.shape[-1] for one in features[0]))
+            self._tokens.prompts = prompts
+            nothing = torch.zeros(len(prompts), 3, 1, 1, device=device)
+            try:
+                answer = self._network(
+                    NestedTensor(nothing, nothing[:, 0].bool()), captions=[""] * len(prompts)
+                )
+            finally:  # where memory is short, this batch's must be free for the next
+                self._given.maps = []
+        return detections_of(answer["pred_logits"], answer["pred_boxes"], prompts)
+
+
+def _resized_values(picture: Picture, shortest: int, longest: int) -> Tensor:
+    """A picture as the network takes it, *shape* ``(3, height, width)``.
+
+    Args:
+        picture: Upright, RGB, *shape* ``(height, width, 3)``.
+        shortest: What its shorter side is resized to, in pixels, unless
+        longest: the longer one would become longer than that.
+    """
+    with _quiet():
+        from groundingdino.datasets import transforms
+    image = Image.fromarray(picture)
+    size: int | tuple[int, int] = shortest
+    if round(longest * min(image.size) / max(image.size)) < 1:
+        # The package would make such a thin picture no pixel wide.
+        size = (longest, 1) if image.width > image.height else (1, longest)
+    image, _ = transforms.resize(image, None, size, longest)
+    values, _ = transforms.ToTensor()(image, None)
+    values, _ = transforms.Normalize(_MEAN, _DEVIATION)(values)
+    found: Tensor = values
+    return found
+
+
+def _empty_network(configuration: Path, text_encoder: Path, tokenizer: Any) -> Any:
+    import transformers
+    from groundingdino.models import build_model
+    from groundingdino.models.GroundingDINO import groundingdino as module
+
+    sizes = read_configuration(configuration)
+    # Both only spare memory in training.
+    sizes |= {"use_checkpoint": False, "use_transformer_ckpt": False, "text_encoder_type": "bert"}
+    try:
+        config = transformers.BertConfig.from_pretrained(text_encoder, local_files_only=True)
+        bert = transformers.BertModel(config)
+        with _text_encoder(module, tokenizer, bert):
+            return build_model(SimpleNamespace(**sizes))
+    except (*OF_OTHER_CONTENT, AssertionError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{configuration}: no GroundingDINO can be made of it: {type(error).__name__}: {reason}"
+        ) from error
+
+
+@contextmanager
+def _text_encoder(module: Any, tokenizer: Any, bert: Any) -> Iterator[None]:
+    """Has the package build with a text encoder that is here already, and wrap it its new way."""
+    given = SimpleNamespace(
+        get_tokenlizer=lambda _: tokenizer, get_pretrained_language_model=lambda _: bert
+    )
+    before = module.get_tokenlizer, module.BertModelWarper
+    module.get_tokenlizer, module.BertModelWarper = given, TextEncoder
+    try:
+        yield
+    finally:
+        module.get_tokenlizer, module.BertModelWarper = before
+
+
+class TextEncoder(nn.Module):
+    """What the package's ``BertModelWarper`` does, without what transformers 5 took away."""
+
+    def __init__(self, bert_model: Any) -> None:
+        super().__init__()
+        self.config = bert_model.config
+        self.embeddings = bert_model.embeddings
+        self.encoder = bert_model.encoder
+        self.pooler = bert_model.pooler
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        words = self.embeddings(
+            input_ids=input_ids, position_ids=position_ids, token_type_ids=token_type_ids
+        )
+        hidden = (1 - attention_mask[:, None].to(words.dtype)) * torch.finfo(words.dtype).min
+        return {"last_hidden_state": self.encoder(words, attention_mask=hidden)[0]}
+
+
+def _fill(network: Any, checkpoint: Path) -> None:
+    """Loads weights; all of the network's and no others."""
+    held = read_checkpoint(checkpoint, "checkpoint of GroundingDINO")
+    try:
+        weights = held.get("model", held)
+        weights = {name.removeprefix("module."): value for name, value in weights.items()}
+        missing, more = network.load_state_dict(weights, strict=False)
+    except OF_OTHER_CONTENT as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{checkpoint}: is no checkpoint of GroundingDINO of this architecture: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
+    more = [name for name in more if not name.startswith(_NOT_USED)]
+    if missing or more:
+        first = f"it lacks {missing[0]}" if missing else f"it has {more[0]}"
+        raise UserError(
+            f"{checkpoint}: is no checkpoint of GroundingDINO of this architecture: {first}, "
+            f"{len(missing) + len(more)} such weights in all"
+        )
+
+
+class _GivenMaps(nn.Module):
+    """Stands where the backbone stood and gives the maps that were made before, unpadded."""
+
+    def __init__(self, position_embedding: Any) -> None:
+        super().__init__()
+        self.position_embedding = position_embedding
+        self.maps: list[Tensor] = []
+
+    def forward(self, _: Any) -> tuple[list[Any], list[Tensor]]:
+        from groundingdino.util.misc import NestedTensor
+
+        pairs = [NestedTensor(one, torch.zeros_like(one[:, 0]).bool()) for one in self.maps]
+        return pairs, [self.position_embedding(one).to(one.tensors.dtype) for one in pairs]
+
+
+class _GivenTokens:
+    """Stands where the tokenizer stood: what is asked is already in tokens."""
+
+    def __init__(self, padding: int) -> None:
+        self._padding = padding
+        self.prompts: Sequence[Prompt] = ()
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        from transformers import BatchEncoding
+
+        tokens, mask = padded_tokens(self.prompts, self._padding)
+        return BatchEncoding(
+            {"input_ids": tokens, "token_type_ids": torch.zeros_like(mask), "attention_mask": mask}
+        )
+
+
+class _Queries:
+    """Has a network ask at most one question of each place that there is."""
+
+    def __init__(self, transformer: Any) -> None:
+        self._transformer = transformer
+        self._most = transformer.num_queries
+        self._learnt = transformer.tgt_embed
+        if self._learnt is not None:
+            del transformer.tgt_embed
+
+    def limit(self, places: int) -> None:
+        self._transformer.num_queries = min(self._most, places)
+        if self._learnt is not None:
+            weight = self._learnt.weight[: self._transformer.num_queries]
+            self._transformer.tgt_embed = SimpleNamespace(weight=weight)
+
+
+def _own_mask(layer: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Repeats each prompt's mask for the heads of its own, where the layer mixes up the prompts."""
+    return given, {**named, "src_mask": named["src_mask"].repeat_interleave(layer.nhead, dim=0)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        for message in _WARNINGS:
+            warnings.filterwarnings("ignore", message)
+        yield

@@ -1,0 +1,1 @@
+"""Networks that say how well a text fits an image."""

@@ -1,0 +1,133 @@
+"""Entailment by a network that says how well a text fits a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from riveg.checkpoints.folders import EXTRA, model_contents
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.errors import ImageFault
+from riveg.protocols import Mention, Partly, PictureSource
+from riveg.types import Entailment, Issue
+from riveg.vision.matchers.loading import MatcherName, load_matcher
+from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
+from riveg.vision.queries import Cut, QueryTemplate, TextReader
+from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.loading import worker_count
+from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.runtime.tensors import picture_tensors
+
+Answer = Entailment | Partly[Entailment] | Issue
+
+
+class PictureTextConfig(TorchOptions, BackendConfig):
+    """``query``: the text that is held against the picture, as a template.
+
+    It may hold ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``.
+
+    ``threshold``: groundable from this probability on, in [0, 1].
+    """
+
+    stage: ClassVar[str] = "entail"
+    name: ClassVar[MatcherName]
+    extra: ClassVar[str | None] = EXTRA
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
+    needs_picture: ClassVar[bool] = True
+
+    query: QueryTemplate = "{expression}"
+    threshold: float = Field(ge=0.0, le=1.0)
+
+    def build(self, context: BuildContext) -> PictureTexts:
+        """Loads the network.
+
+        Raises:
+            UserError: If the model is not there, or is another.
+        """
+        return PictureTexts(
+            context.images,
+            load_matcher(self.name, self.folder(context.base), self),
+            query=self.query,
+            threshold=self.threshold,
+            source=self.name,
+            workers=worker_count(self),
+        )
+
+    def contents(self, base: Path) -> Mapping[str, str]:
+        """Digests of the model's files."""
+        return model_contents(self.folder(base))
+
+
+class PictureTexts:
+    """Asks a matcher about mentions: each picture once, each pair of picture and text once.
+
+    Args:
+        images: Where pictures come from.
+        matcher: The network.
+        query: The template of the text.
+        threshold: Groundable from this probability on.
+        source: Of the answers.
+        workers: Processes that prepare pictures.
+    """
+
+    def __init__(
+        self,
+        images: PictureSource,
+        matcher: TextMatcher,
+        *,
+        query: str,
+        threshold: float,
+        source: str,
+        workers: int = 0,
+    ) -> None:
+        prepare = partial(picture_tensors, matcher.processor)
+        self.pictures = PreparedPictures(images, prepare, workers=workers)
+        self._matcher = matcher
+        self._reader = TextReader(query, matcher.most_tokens, matcher.count)
+        self._threshold = threshold
+        self._source = source
+
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
+        """P(the text fits the picture); 0 and never groundable for a post without a picture."""
+        opened = self.pictures.distinct(mention.sample.image for mention in mentions)
+        usable = {
+            path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
+        }
+        places = {path: place for place, path in enumerate(usable)}
+        cuts = self._reader.read([mention.entity for mention in mentions])
+        asked = [
+            (number, Pair(places[mention.sample.image.path], cuts[number].text))
+            for number, mention in enumerate(mentions)
+            if mention.sample.image is not None and mention.sample.image.path in places
+        ]
+        found = self._matcher.probabilities(list(usable.values()), [pair for _, pair in asked])
+        by_number = {number: one for (number, _), one in zip(asked, found, strict=True)}
+        return [
+            self._answer(mention, opened, cuts[number], by_number.get(number))
+            for number, mention in enumerate(mentions)
+        ]
+
+    def _answer(
+        self,
+        mention: Mention,
+        opened: Mapping[str, object],
+        cut: Cut,
+        probability: float | None,
+    ) -> Answer:
+        image, entity = mention.sample.image, mention.entity
+        if image is None:
+            return Entailment(0.0, False, self._source)
+        fault = opened[image.path]
+        if isinstance(fault, ImageFault):
+            return Issue("entail", entity.id, fault.kind, str(fault))
+        if probability is None or math.isnan(probability):
+            return Issue("entail", entity.id, "no-number", "the network gave no probability")
+        rounded = four_digits(probability)
+        entailment = Entailment(rounded, rounded >= self._threshold, self._source)
+        warnings = self._reader.warnings("entail", entity, cut)
+        return Partly(entailment, warnings) if warnings else entailment

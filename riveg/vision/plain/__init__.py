@@ -1,0 +1,1 @@
+"""Vision without torch: faces, bodies and text in images."""

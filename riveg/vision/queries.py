@@ -1,0 +1,140 @@
+"""What a model is asked about an entity: a template's text, cut at a word where it is too long."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from string import Formatter
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from riveg.registry import suggest
+from riveg.types import WARNING, Entity, Issue
+
+_FIELDS = ("mention", "label", "expression", "description")
+
+
+def _known_fields(template: str) -> str:
+    fields = []
+    for _, field, form, conversion in Formatter().parse(template):
+        if field is None:
+            continue
+        if field not in _FIELDS:
+            raise ValueError(f"no field {field!r}; {suggest(field, _FIELDS)}")
+        if form or conversion:
+            raise ValueError(f"write {{{field}}}, with nothing behind the name")
+        fields.append(field)
+    if not fields:
+        raise ValueError("it has to hold {expression}, {mention}, {description} or {label}")
+    return template
+
+
+def _unquoted(value: Any) -> Any:
+    """``{mention}`` alone, which YAML takes for a mapping where it is not in quotes."""
+    if isinstance(value, Mapping) and len(value) == 1 and None in value.values():
+        return f"{{{next(iter(value))}}}"
+    return value
+
+
+QueryTemplate = Annotated[str, BeforeValidator(_unquoted), AfterValidator(_known_fields)]
+"""A text with ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``."""
+
+
+def query_text(template: str, entity: Entity) -> str:
+    """A template filled for an entity, in single blanks.
+
+    Where no rewriter wrote an expression the mention stands for it; where there is no description,
+    the expression.
+
+    >>> from riveg.types import Span
+    >>> query_text("{expression} ({label})", Entity("e0", "Ada", "PER", Span(0, 1)))
+    'Ada (PER)'
+    """
+    expression = entity.expression or entity.text
+    filled = template.format(
+        mention=entity.text,
+        label=entity.label,
+        expression=expression,
+        description=entity.description or expression,
+    )
+    return " ".join(filled.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A text that fits, and whether something had to be left out."""
+
+    text: str
+    was_cut: bool
+
+
+def cut_to_fit(text: str, most: int, count: Callable[[str], int]) -> Cut:
+    """The longest beginning that fits, at a word; inside the first word where that is too long.
+
+    >>> cut_to_fit("one two three", 8, len)
+    Cut(text='one two', was_cut=True)
+
+    Args:
+        text: In single blanks.
+        most: Tokens that a model reads.
+        count: Tokens of a text, special ones included.
+    """
+    if count(text) <= most:
+        return Cut(text, False)
+    words = text.split(" ")
+    kept = _longest(words, " ", most, count) or _longest(words[0], "", most, count)
+    return Cut(kept, True)
+
+
+def _longest(parts: Sequence[str], joint: str, most: int, count: Callable[[str], int]) -> str:
+    lengths = range(1, len(parts) + 1)
+    kept = bisect_right(lengths, most, key=lambda length: count(joint.join(parts[:length])))
+    return joint.join(parts[:kept])
+
+
+class TextReader:
+    """Fills a template for entities and cuts what a network would not read.
+
+    Args:
+        template: Of the text.
+        most_tokens: That the network reads.
+        count: Tokens of a text, special ones included.
+        clean: Takes out of a filled template what a network would misread.
+        what: The text's name in a warning.
+    """
+
+    def __init__(
+        self,
+        template: str,
+        most_tokens: int,
+        count: Callable[[str], int],
+        *,
+        clean: Callable[[str], str] = str,
+        what: str = "the text",
+    ) -> None:
+        self._template = template
+        self._most_tokens = most_tokens
+        self._count = count
+        self._clean = clean
+        self._what = what
+
+    def read(self, entities: Sequence[Entity]) -> Sequence[Cut]:
+        """Each entity's text, or as much of it as is read; a text is cut once."""
+        texts = [query_text(self._template, entity) for entity in entities]
+        found = {text: self._cut(text) for text in dict.fromkeys(texts)}
+        return [found[text] for text in texts]
+
+    def warnings(self, stage: str, entity: Entity, cut: Cut) -> tuple[Issue, ...]:
+        """One where the text was cut."""
+        if not cut.was_cut:
+            return ()
+        message = (
+            f"{self._what} has more than the {self._most_tokens} tokens that are read; "
+            f"cut to {cut.text!r}"
+        )
+        return (Issue(stage, entity.id, WARNING, message),)
+
+    def _cut(self, text: str) -> Cut:
+        return cut_to_fit(self._clean(text), self._most_tokens, self._count)

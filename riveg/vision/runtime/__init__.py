@@ -1,0 +1,1 @@
+"""How a network on torch is loaded, placed, and fed with images."""

@@ -1,0 +1,200 @@
+"""Weights from disk to a device: safetensors only, no code from outside, no download."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from riveg.errors import MissingExtra, UserError
+from riveg.vision.runtime.options import TorchOptions
+
+if TYPE_CHECKING:
+    import torch
+
+from riveg.checkpoints.folders import EXTRA
+
+_MOST_WORKERS = 8
+OF_OTHER_CONTENT = (
+    *(OSError, EOFError, pickle.UnpicklingError, RuntimeError),
+    *(LookupError, TypeError, ValueError, AttributeError),
+)
+"""What reading a ``.pth`` file raises where it holds no checkpoint, or another network's."""
+_UNUSABLE = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, ImportError)
+"""What transformers raises of files that are damaged or another model's, or of a wrong option."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a network runs and in which numbers."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def place(device: str, dtype: str) -> Placement:
+    """The device and number type that options mean.
+
+    Raises:
+        MissingExtra: If torch is not installed.
+        UserError: If the device is not there.
+    """
+    torch = import_torch()
+    name = _best_device(torch) if device == "auto" else device
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device: {name}: torch sees no CUDA device; say cpu or auto")
+    if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+        raise UserError(f"device: {name}: torch sees {torch.cuda.device_count()}, from cuda:0 on")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device: mps: torch sees no such device; say cpu or auto")
+    if dtype == "auto":
+        has_bfloat16 = name.startswith("cuda") and torch.cuda.is_bf16_supported()
+        dtype = "bfloat16" if has_bfloat16 else "float32"
+    return Placement(torch.device(name), getattr(torch, dtype))
+
+
+def autocast(placement: Placement) -> Any:
+    """A context in which products are computed in the placement's number type."""
+    torch = import_torch()
+    enabled = placement.dtype != torch.float32
+    # Told bfloat16 even when off: CPU's autocast warns about float32.
+    number = placement.dtype if enabled else torch.bfloat16
+    return torch.autocast(placement.device.type, dtype=number, enabled=enabled)
+
+
+def import_torch() -> Any:
+    """torch.
+
+    Raises:
+        MissingExtra: If it is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("this backend", "torch", EXTRA) from error
+    return torch
+
+
+def _best_device(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def worker_count(options: TorchOptions) -> int:
+    """How many processes ``workers`` means."""
+    if options.workers != "auto":
+        return options.workers
+    if place(options.device, options.dtype).device.type == "cpu":
+        return 0
+    return min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 1))
+
+
+def load_model(
+    kind: Any, folder: Path, options: TorchOptions, compiled: tuple[str, ...] = ()
+) -> Any:
+    """A transformers network in evaluation mode on its device.
+
+    Args:
+        kind: Its class, with ``from_pretrained``.
+        folder: Its files.
+        options: Device, number type, attention, compilation.
+        compiled: Names of modules in the network that compilation concerns: those that are called
+            on their own, where the whole is not.
+
+    Raises:
+        UserError: If the files are no such model, lack some of its weights, or hold no safetensors.
+    """
+    placement = place(options.device, options.dtype)
+    from safetensors import SafetensorError
+
+    attention = {} if options.attention == "auto" else {"attn_implementation": options.attention}
+    try:
+        with _silence():
+            network, loaded = kind.from_pretrained(
+                folder,
+                dtype=placement.dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **attention,
+            )
+    except (*_UNUSABLE, SafetensorError) as error:
+        raise _not_loaded(folder, kind, error) from error
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        # The library would fill them with random numbers and only log it.
+        raise UserError(
+            f"{folder}: lacks {len(missing)} weights of a {kind.__name__}, for example {missing[0]}"
+        )
+    network = network.to(placement.device).eval()
+    for part in compiled if options.compile else ():
+        network.get_submodule(part).compile()
+    return network
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """transformers without progress bars and remarks, which would tear riveg's own progress.
+
+    Weights that are missing are riveg's to tell; those that are too many do no harm.
+    """
+    from transformers.utils import logging
+
+    verbosity, shows_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shows_bars:
+            logging.enable_progress_bar()
+
+
+def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
+    """A transformers processor or tokenizer.
+
+    Raises:
+        UserError: If its files are not there.
+    """
+    try:
+        with _silence():
+            return kind.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, **more
+            )
+    except _UNUSABLE as error:
+        raise _not_loaded(folder, kind, error) from error
+
+
+def _not_loaded(folder: Path, kind: Any, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:300]
+    return UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}")
+
+
+def read_checkpoint(path: Path, what: str) -> Any:
+    """What a ``.pth`` file holds: numbers and their names, for what else is in it is not read.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message.
+
+    Raises:
+        UserError: If it is damaged, or holds anything else.
+    """
+    torch = import_torch()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OF_OTHER_CONTENT as error:
+        # The library's own words are to read it without safety.
+        raise UserError(
+            f"{path}: is no {what}: it is damaged, or holds more than weights, which is not read"
+        ) from error

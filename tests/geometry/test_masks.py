@@ -1,0 +1,137 @@
+"""Masks: arrays to COCO run lengths and back, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from riveg.geometry.masks import mask_area, mask_from_array, mask_iou, mask_to_array
+from riveg.types import Mask
+
+Pixels = NDArray[np.bool_]
+
+
+def _drawn(height: int, width: int, *slices: tuple[slice, slice]) -> Pixels:
+    array = np.zeros((height, width), dtype=bool)
+    for part in slices:
+        array[part] = ~array[part]
+    return array
+
+
+SHAPES = {
+    "empty": _drawn(5, 7),
+    "full": ~_drawn(5, 7),
+    "one pixel in the first corner": _drawn(5, 7, (slice(0, 1), slice(0, 1))),
+    "one pixel in the last corner": _drawn(5, 7, (slice(4, 5), slice(6, 7))),
+    "a hole": _drawn(9, 9, (slice(1, 8), slice(1, 8)), (slice(3, 6), slice(3, 6))),
+    "two parts": _drawn(9, 20, (slice(0, 4), slice(0, 4)), (slice(5, 9), slice(15, 20))),
+    "touches all edges": ~_drawn(6, 6, (slice(1, 5), slice(1, 5))),
+    "one row": _drawn(1, 9, (slice(0, 1), slice(2, 5))),
+    "one column": _drawn(9, 1, (slice(2, 5), slice(0, 1))),
+    "long runs": _drawn(700, 900, (slice(100, 690), slice(10, 880))),
+}
+
+
+@st.composite
+def pixels(draw: st.DrawFn, height: int | None = None, width: int | None = None) -> Pixels:
+    height = draw(st.integers(1, 24)) if height is None else height
+    width = draw(st.integers(1, 24)) if width is None else width
+    bits = draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
+    return np.array(bits, dtype=bool).reshape(height, width)
+
+
+@st.composite
+def two_masks(draw: st.DrawFn) -> tuple[Pixels, Pixels]:
+    height, width = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    return draw(pixels(height, width)), draw(pixels(height, width))
+
+
+@pytest.mark.parametrize("reason", SHAPES)
+def test_shape_survives(reason: str) -> None:
+    array = SHAPES[reason]
+    mask = mask_from_array(array, source="drawn")
+    assert (mask.height, mask.width, mask.source) == (*array.shape, "drawn")
+    assert np.array_equal(mask_to_array(mask), array)
+    assert mask_area(mask) == array.sum()
+
+
+@given(pixels())
+def test_any_array_survives(array: Pixels) -> None:
+    back = mask_to_array(mask_from_array(array))
+    assert back.dtype == np.bool_
+    assert back.flags.c_contiguous
+    assert np.array_equal(back, array)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@given(pixels())
+def test_decoding_agrees_with_pycocotools(array: Pixels) -> None:
+    mask = mask_from_array(array)
+    theirs = coco.decode({"size": [mask.height, mask.width], "counts": mask.counts.encode()})
+    assert np.array_equal(mask_to_array(mask), theirs.astype(bool))
+
+
+@given(pixels())
+def test_memory_order_does_not_matter(array: Pixels) -> None:
+    assert mask_from_array(np.asfortranarray(array)) == mask_from_array(array)
+
+
+@given(two_masks())
+def test_iou_is_that_of_the_arrays(arrays: tuple[Pixels, Pixels]) -> None:
+    one, other = map(mask_from_array, arrays)
+    union = (arrays[0] | arrays[1]).sum()
+    expected = (arrays[0] & arrays[1]).sum() / union if union else 0.0
+    assert mask_iou(one, other) == pytest.approx(expected)
+    assert mask_iou(one, other) == mask_iou(other, one)
+
+
+def test_counts_are_those_of_the_published_format() -> None:
+    # Column-major run lengths 2, 3, 4 of a 3 x 3 mask, written by hand.
+    mask = mask_from_array(np.array([[0, 1, 0], [0, 1, 0], [1, 0, 0]], dtype=bool))
+    assert mask.counts == "234"
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        ("", "no runs at all"),
+        ("234", "falls short of 4 x 4"),
+        ("`0!", "filled, but something follows"),
+        ("h0", "longer than 4 x 4"),
+        ("o", "breaks off in the middle of a number"),
+        ("2\u00e94", "not ASCII"),
+        ("!!", "below the alphabet"),
+        ("zzzzzzzzzzzzzzzzzzzz", "not run lengths"),
+        ("oooooooooooooooooooo0", "a number without end"),
+    ],
+)
+def test_damaged_counts_are_refused(counts: str, reason: str) -> None:
+    with pytest.raises(ValueError, match="do not fill"):
+        mask_to_array(Mask(4, 4, counts))
+    with pytest.raises(ValueError, match="do not fill"):
+        mask_area(Mask(4, 4, counts))
+
+
+@given(st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=12))
+def test_any_counts_decode_or_are_refused(counts: str) -> None:
+    try:
+        array = mask_to_array(Mask(6, 6, counts))
+    except ValueError:
+        return
+    assert np.array_equal(mask_to_array(mask_from_array(array)), array)
+
+
+@pytest.mark.parametrize("array", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 1), bool)])
+def test_other_arrays_are_refused(array: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="boolean"):
+        mask_from_array(array)  # type: ignore[arg-type]
+
+
+def test_iou_needs_equal_sizes() -> None:
+    one, other = (mask_from_array(np.ones(shape, bool)) for shape in [(2, 3), (3, 2)])
+    with pytest.raises(ValueError, match="different sizes"):
+        mask_iou(one, other)

@@ -1,0 +1,1 @@
+"""What tests share: records in one line, tiny models, servers, processes."""

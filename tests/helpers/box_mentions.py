@@ -1,0 +1,85 @@
+"""Pictures of awkward sizes, and mentions with boxes in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from riveg.geometry.masks import mask_to_array
+from riveg.images.loader import ImageLimits, ImageLoader
+from riveg.protocols import Mention
+from riveg.types import Box, Entity, ImageRef, Issue, Mask, Region, Sample, Span
+
+SIZES = (
+    (91, 37),  # odd sides, wider than high
+    (33, 130),  # higher than wide, larger than what a tiny network sees
+    (64, 64),  # just what a tiny network sees
+    (1, 40),  # one pixel wide
+    (57, 1),  # one pixel high
+    (50, 3),  # three rows: not three colours
+    (9, 5),  # smaller than a patch
+    (300, 4),  # long and thin
+)
+"""``(width, height)`` of the pictures that :func:`save_pictures` makes, named ``{w}x{h}.png``."""
+
+
+def save_pictures(folder: Path) -> ImageLoader:
+    """One smooth picture of each size, one that lies on its side, one that is broken."""
+    for number, (width, height) in enumerate(SIZES):
+        picture(width, height, number).save(folder / f"{width}x{height}.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(50, 80, 99).save(folder / "turned.jpg", exif=exif)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    return ImageLoader([folder], limits=ImageLimits(min_side=1))
+
+
+def picture(width: int, height: int, seed: int) -> Image.Image:
+    """Blobs of colour."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def boxes_in(width: int, height: int) -> tuple[Box, ...]:
+    """All of the picture, its left upper part, a piece between pixels."""
+    return (
+        Box(0, 0, width, height),
+        Box(0, 0, width * 0.6, height * 0.5),
+        Box(width * 0.31, height * 0.27, width * 0.93, height * 0.88),
+    )
+
+
+def box_mention(name: str, *boxes: Box, entity: str = "e0", sample: str | None = None) -> Mention:
+    """An entity with one region for each box."""
+    found = Entity(entity, "x", "PER", Span(0, 1), regions=tuple(Region(box, 0.5) for box in boxes))
+    return Mention(Sample(sample or name, "", (), (), ImageRef(name), entities=(found,)), found)
+
+
+def mixed_mentions() -> list[Mention]:
+    """Mentions of every picture, some of one picture, a picture that is broken, none of regions."""
+    mentions = [box_mention(f"{w}x{h}.png", *boxes_in(w, h)) for w, h in SIZES]
+    turned = boxes_in(80, 50)
+    return [
+        *mentions,
+        box_mention("turned.jpg", turned[0]),
+        box_mention("turned.jpg", turned[2], turned[1], entity="e1"),
+        box_mention("broken.jpg", Box(0, 0, 9, 9)),
+        box_mention("gone.jpg"),
+        box_mention("91x37.png", Box(5, 5, 60, 30), sample="another post"),
+    ]
+
+
+def assert_alike(
+    some: Sequence[tuple[Mask, ...] | Issue], others: Sequence[tuple[Mask, ...] | Issue]
+) -> None:
+    """The same answers, but for two pixels a mask: on its edge, rounding decides."""
+    for one, other in zip(some, others, strict=True):
+        if isinstance(one, Issue) or isinstance(other, Issue):
+            assert one == other
+            continue
+        for mask, same in zip(one, other, strict=True):
+            assert mask.source == same.source
+            assert (mask_to_array(mask) != mask_to_array(same)).sum() <= 2

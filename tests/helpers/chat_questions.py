@@ -1,0 +1,48 @@
+"""Questions as the stages ask them, with a schema and with first tokens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from riveg.llm.conversation import Message, Question, RawAnswer, Unparsable
+
+SYSTEM = (
+    "Name what a picture would show of an entity, in a short noun phrase. "
+    'Example: {"expression": "the woman with a microphone", "visible": true}'
+)
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "expression": {"type": "string", "maxLength": 20},
+        "visible": {"type": "boolean"},
+    },
+    "required": ["expression", "visible"],
+    "additionalProperties": False,
+}
+
+
+def read(raw: RawAnswer) -> dict[str, Any]:
+    """The answer's object.
+
+    Raises:
+        Unparsable: If it is not what the schema says.
+    """
+    try:
+        value = json.loads(raw.text)
+        return {"expression": str(value["expression"]), "visible": bool(value["visible"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unparsable(f"Expected a JSON object with expression and visible: {error}") from error
+
+
+def named(text: str, *, max_tokens: int = 192) -> Question:
+    """Asks for an object by a schema."""
+    messages = (Message("system", SYSTEM), Message("user", f"Entity: {text}"))
+    return Question(messages, read, schema=SCHEMA, max_tokens=max_tokens)
+
+
+def visible(text: str) -> Question:
+    """Asks for yes or no by the first token."""
+    messages = (Message("user", f"Does the picture show {text}? Answer yes or no."),)
+    return Question(messages, lambda raw: raw.first_token, max_tokens=8, first_tokens=20)

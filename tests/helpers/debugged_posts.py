@@ -1,0 +1,142 @@
+"""A small system with a chat rewriter and a scripted model, for tests of what looks at prompts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from helpers.factories import NoPictures, make_sample
+from helpers.scripted_chat import ScriptedChat
+
+from riveg.config.backend import BackendConfig, BuildContext
+from riveg.config.reader import load_config
+from riveg.config.system import Step, SystemConfig
+from riveg.evaluation.cases import Annotated
+from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
+from riveg.llm.conversation import Question
+from riveg.prompt_debug.debugger import PromptDebugger
+from riveg.prompt_debug.posts import Posts
+from riveg.protocols import Mention
+from riveg.stages.table import STAGES
+from riveg.types import Box, Entailment, Sample, Span
+
+SYSTEM = """
+name: made-up
+llm:
+  main:
+    model: tiny/model
+    base_urls: ["http://127.0.0.1:9/v1"]
+    prices: {input: 1.0, output: 2.0}
+tag: {backend: mini}
+rewrite: {backend: chat, prompt: mine.jinja, batch: entity}
+"""
+
+PROMPT = """{# A prompt of the tests. #}
+{% block answer %}
+visual
+{% endblock %}
+{% block system %}
+Say what it looks like.
+{% endblock %}
+{% block user %}
+{{ text }}
+{% for entity in entities %}
+{{ entity.id }}: {{ entity.text }}
+{% endfor %}
+{% endblock %}
+"""
+
+OTHER = PROMPT.replace("Say what", "Say with colours what")
+
+SAMPLES = (
+    make_sample("Ada Lovelace in Paris", [(0, 2, "PER"), (3, 4, "LOC")], id="one"),
+    make_sample("NASA is here", [(0, 1, "ORG")], id="two"),
+    make_sample("nobody at all", id="three"),
+)
+
+ASKED = re.compile(r"^(e\d+): (.*)$", re.MULTILINE)
+
+
+def answer(question: Question) -> str:
+    """Colours for names that begin with A, where the prompt asks for them."""
+    system, user = question.messages[0].text, question.messages[1].text
+    told = {}
+    for name, text in ASKED.findall(user):
+        phrase = "a red look" if "colours" in system and text.startswith("A") else "a look"
+        told[name] = {"visible": True, "phrase": phrase, "description": f"It is {text}."}
+    return json.dumps(told)
+
+
+def write_system(folder: Path, text: str = SYSTEM) -> SystemConfig:
+    """The system with its two prompts in a folder."""
+    (folder / "mine.jinja").write_text(PROMPT)
+    (folder / "other.jinja").write_text(OTHER)
+    (folder / "system.yaml").write_text(text)
+    return load_config(folder / "system.yaml")
+
+
+def make_posts(samples: Sequence[Sample] = SAMPLES, **fields: object) -> Posts:
+    """Posts whose names are known already."""
+    return Posts("made-up posts", tuple(samples), (), ("tag",), **fields)  # type: ignore[arg-type]
+
+
+def gold_of_samples() -> GoldSet:
+    """Gold by which the pictures show one name and not the others."""
+    entities = {
+        "one": (
+            Annotated("Ada Lovelace", "PER", Span(0, 2), boxes=(Box(1, 1, 9, 9),)),
+            Annotated("Paris", "LOC", Span(3, 4), boxes=()),
+        ),
+        "two": (Annotated("NASA", "ORG", Span(0, 1), boxes=()),),
+        "three": (),
+    }
+    return gold_set("made-up", {key: GoldSample(value) for key, value in entities.items()})
+
+
+class RedEntailerConfig(BackendConfig):
+    """A gate that goes by the expression."""
+
+    stage: ClassVar[str] = "entail"
+    name: ClassVar[str] = "red"
+    summary: ClassVar[str] = "what is red is shown"
+
+    def build(self, context: BuildContext) -> RedEntailer:
+        return RedEntailer()
+
+
+class RedEntailer:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment]:
+        said = ["red" in (mention.entity.expression or "") for mention in mentions]
+        return [Entailment(0.9 if red else 0.1, red, "red") for red in said]
+
+
+def with_gate(config: SystemConfig) -> SystemConfig:
+    """The system with a stage behind the rewriter that goes by its answer."""
+    stage = next(one for one in STAGES if one.name == "entail")
+    return replace(config, steps=(*config.steps, Step(stage, RedEntailerConfig())))
+
+
+def make_debugger(
+    config: SystemConfig,
+    posts: Posts | None = None,
+    *,
+    says: Callable[[Question], str] = answer,
+    asks: bool = False,
+    chat: ScriptedChat | None = None,
+    stage: str | None = None,
+) -> tuple[PromptDebugger, ScriptedChat]:
+    """A debugger and the model that it may ask."""
+    chat = chat or ScriptedChat(says)
+    made = PromptDebugger(
+        config,
+        posts or make_posts(),
+        {"main": chat},
+        NoPictures(),
+        asks=asks,
+        stage=stage,
+    )
+    return made, chat

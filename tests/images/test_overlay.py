@@ -1,0 +1,313 @@
+"""Overlays: what must be seen in them, and what they must survive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageFont
+
+from riveg.geometry.masks import mask_from_array
+from riveg.images.fonts import PAPER, Sizes, break_word, font, shorten, showable
+from riveg.images.overlay import draw_overlay
+from riveg.images.palette import PALETTE, type_colours
+from riveg.text.tokenise import tokenise
+from riveg.types import Box, Entailment, Entity, ImageRef, Region, Sample, Span
+
+GREY = (128, 128, 128)
+
+
+def picture(width: int = 640, height: int = 480) -> NDArray[np.uint8]:
+    return np.full((height, width, 3), GREY, dtype=np.uint8)
+
+
+def entity(
+    position: int,
+    text: str,
+    boxes: Sequence[tuple[float, float, float, float]] | None = (),
+    label: str = "PER",
+    **fields: object,
+) -> Entity:
+    regions = None if boxes is None else tuple(Region(Box(*box), 0.8) for box in boxes)
+    span = Span(position, position + len(text.split()))
+    return Entity(f"e{position}", text, label, span, 0.9, regions=regions, **fields)
+
+
+def sample(text: str, *entities: Entity, tagged: bool = True) -> Sample:
+    tokens = tuple(text.split())
+    offsets, start = [], 0
+    for token in tokens:
+        start = text.index(token, start)
+        offsets.append((start, start + len(token)))
+        start += len(token)
+    found = entities if tagged else None
+    return Sample("s", text, tokens, tuple(offsets), ImageRef("a.jpg"), entities=found)
+
+
+def pixels(image: Image.Image, colour: str) -> NDArray[np.bool_]:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return (np.asarray(image) == (red, green, blue)).all(axis=2)
+
+
+def test_boxes_lie_where_they_should() -> None:
+    drawn = draw_overlay(picture(), sample("Ann here", entity(0, "Ann", [(100, 120, 300, 400)])))
+    frame = pixels(drawn, PALETTE[0])[:480]
+    assert drawn.size[0] == 640
+    assert frame[120:400, 100].all()
+    assert frame[120:400, 299].all()
+    assert frame[120, 100:300].all()
+    assert frame[399, 100:300].all()
+    assert np.array_equal(np.asarray(drawn)[260, 200], GREY)
+
+
+def test_boxes_and_words_have_the_colour_of_the_type() -> None:
+    post = sample(
+        "Ann and Bob at NASA in Paris",
+        entity(0, "Ann", [(10, 100, 100, 300)]),
+        entity(2, "Bob", [(300, 100, 400, 300)]),
+        entity(4, "NASA", [(500, 100, 600, 300)], label="ORG"),
+        entity(6, "Paris", label="LOC"),
+    )
+    drawn = draw_overlay(picture(), post)
+    colours = type_colours(["PER", "ORG", "LOC"])
+    person, organization = (pixels(drawn, colours[label]) for label in ("PER", "ORG"))
+    assert person[200, 10]
+    assert person[200, 300]
+    assert organization[200, 500]
+    assert person[480:].any()
+    assert organization[480:].any()
+    assert not pixels(drawn, colours["LOC"]).any()  # it has no place in the picture: grey
+
+
+def test_the_colours_of_a_whole_run_may_be_given() -> None:
+    post = sample("Aurora", entity(0, "Aurora", [(10, 100, 100, 300)], label="SHIP"))
+    whole = type_colours(["PLANE", "SHIP"])
+    assert whole["SHIP"] != type_colours(["SHIP"])["SHIP"]
+    assert pixels(draw_overlay(picture(), post, whole), whole["SHIP"])[200, 10]
+
+
+def test_chips_have_a_rim_that_keeps_two_of_a_type_apart() -> None:
+    box = (200, 200, 420, 330)
+    people = [entity(position, name, [box]) for position, name in enumerate(["Ann", "Bob"])]
+    drawn = draw_overlay(picture(), sample("Ann Bob", *people))
+    rim = pixels(drawn, PAPER)[:480]
+    above, below = rim[:200].sum(), rim[200:].sum()
+    one = pixels(draw_overlay(picture(), sample("Ann", people[0])), PAPER)[:480].sum()
+    assert one > 100
+    assert above + below > 1.8 * one
+
+
+def test_mask_is_translucent_and_stays_within_its_pixels() -> None:
+    inside = np.zeros((480, 640), dtype=bool)
+    inside[200:300, 200:300] = True
+    region = Region(Box(200, 200, 300, 300), 0.8, mask_from_array(inside))
+    person = Entity("e", "Ann", "PER", Span(0, 1), regions=(region,))
+    drawn = np.asarray(draw_overlay(picture(), sample("Ann", person)))
+    assert not np.array_equal(drawn[250, 250], GREY)
+    assert not pixels(Image.fromarray(drawn), PALETTE[0])[250, 250]
+    assert np.array_equal(drawn[250, 320], GREY)
+
+
+@pytest.mark.parametrize("count", [2, 4, 7])
+def test_labels_of_one_place_do_not_cover_one_another(count: int) -> None:
+    names = ["Ann", "Bob", "Cid", "Dan", "Eve", "Fay", "Gus"][:count]
+    box = (200, 200, 420, 330)
+    labels = [f"TYPE {position}" for position in range(count)]
+    everyone = [
+        entity(position, name, [box], label=label)
+        for position, (name, label) in enumerate(zip(names, labels, strict=True))
+    ]
+    drawn = draw_overlay(picture(), sample(" ".join(names), *everyone))
+    alone = draw_overlay(picture(), sample("Ann", entity(0, "Ann", [box], label=labels[0])))
+    colours = type_colours(labels)
+    chip = int(pixels(alone, colours[labels[0]])[:199].sum())  # it stands on its frame
+    assert chip > 800
+    for colour in colours.values():
+        assert pixels(drawn, colour)[:480].sum() > 0.8 * chip
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ((0, 0, 640, 480), "the whole picture"),
+        ((0, 0, 30, 20), "upper left corner"),
+        ((620, 0, 640, 20), "upper right corner"),
+        ((0, 460, 20, 480), "lower left corner"),
+        ((620, 460, 640, 480), "lower right corner"),
+        ((-50, -50, 20, 20), "reaches out of the picture"),
+        ((600, 400, 900, 900), "reaches out at the other side"),
+        ((700, 500, 800, 600), "all outside"),
+        ((10.2, 10.3, 10.4, 10.5), "less than a pixel"),
+    ],
+)
+def test_label_stays_inside(box: tuple[float, float, float, float], reason: str) -> None:
+    drawn = draw_overlay(picture(), sample("Ann", entity(0, "Ann", [box])))
+    chip = draw_overlay(picture(), sample("Ann", entity(0, "Ann", [(200, 200, 300, 300)])))
+    whole = pixels(chip, PALETTE[0])[:199].sum()
+    assert whole > 800
+    assert pixels(drawn, PALETTE[0])[:480].sum() >= 0.9 * whole
+
+
+def test_label_of_small_lettering_does_not_hide_it() -> None:
+    box = (250, 200, 390, 222)
+    drawn = np.asarray(draw_overlay(picture(), sample("Ann", entity(0, "Ann", [box]))))
+    assert (drawn[204:218, 255:385] == GREY).all()
+
+
+def test_ungroundable_entities_are_told_below_in_grey() -> None:
+    shown = draw_overlay(picture(), sample("Ann here", entity(0, "Ann", [(9, 9, 90, 90)])))
+    absent = draw_overlay(picture(), sample("Ann here", entity(0, "Ann", ())))
+    assert absent.height > shown.height
+    assert not any(pixels(absent, colour).any() for colour in PALETTE)
+    refused = entity(0, "Ann", None, entailment=Entailment(0.1, groundable=False))
+    assert draw_overlay(picture(), sample("Ann here", refused)) == absent
+
+
+def test_unanswered_is_not_drawn_as_ungroundable() -> None:
+    answers = [
+        sample("Ann here", entity(0, "Ann", ())),
+        sample("Ann here", entity(0, "Ann", None)),
+        sample("Ann here"),
+        sample("Ann here", tagged=False),
+    ]
+    drawn = [draw_overlay(picture(), each).tobytes() for each in answers]
+    assert len(set(drawn)) == len(answers)
+
+
+def test_arguments_are_not_changed_and_answers_repeat() -> None:
+    source = picture()
+    source.setflags(write=False)
+    post = sample("Ann and Bob", entity(0, "Ann", [(10, 10, 60, 90)]), entity(2, "Bob"))
+    assert draw_overlay(source, post).tobytes() == draw_overlay(source, post).tobytes()
+    assert (source == 128).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [(640, 480, 640), (1600, 900, 1600), (60, 40, 640), (4000, 3000, 1600), (40, 60, 427)],
+)
+def test_size_is_legible(width: int, height: int, expected: int) -> None:
+    box = (width * 0.25, height * 0.25, width * 0.75, height * 0.75)
+    drawn = draw_overlay(picture(width, height), sample("Ann", entity(0, "Ann", [box])))
+    assert drawn.width == expected
+    assert pixels(drawn, PALETTE[0]).any()
+
+
+@pytest.mark.parametrize(("width", "height"), [(2, 2), (2, 900), (3000, 2), (1, 1)])
+def test_extreme_shapes(width: int, height: int) -> None:
+    box = (0, 0, width, height)
+    drawn = draw_overlay(picture(width, height), sample("Ann", entity(0, "Ann", [box])))
+    assert drawn.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "東京 タワー",
+        "شيماء و محمد",
+        "שלום עולם",
+        "Ελλάδα Россия",
+        "👩‍👩‍👧 🇩🇪 ☕️",
+        "a\0b \x1b[31m",
+        "lone \ud800 surrogate",
+        "z̷̢̛a̸̡l̵g̶o̴ text",
+        "x" * 5000,
+        "word " * 20000,
+        "<script>alert(1)</script> {{ 7*7 }}",
+        "two\nlines\r\nand\u2028more",
+    ],
+)
+def test_any_text_can_be_drawn(text: str) -> None:
+    first = text.split()[0]
+    drawn = draw_overlay(picture(), sample(text, entity(0, first, [(10, 10, 200, 200)])))
+    assert 480 < drawn.height < 1000
+    absent = draw_overlay(picture(), sample(text, entity(0, first, ())))
+    assert absent.height < 1000
+
+
+@pytest.mark.parametrize("picture_width", [640, 1000, 1600])
+@pytest.mark.parametrize("text", ["Meyer!", "Berlin,", "(USA)", "#NASA."])
+def test_marks_beside_a_name_are_not_underlined(text: str, picture_width: int) -> None:
+    """With or without its marks, a name's ground is as wide; it ends where they begin."""
+    tokens, offsets = tokenise(text)
+    position = next(at for at, token in enumerate(tokens) if token.isalpha())
+    found = entity(position, tokens[position], [(10, 10, 90, 90)])
+    image = ImageRef("a.jpg")
+    post = Sample("s", text, tokens, offsets, image, entities=(found,))
+    strip = pixels(draw_overlay(picture(picture_width), post), PALETTE[0])[480:]
+    (columns,) = np.nonzero(strip.any(axis=0))
+    sizes = Sizes.of_picture(picture_width)
+    face = font(sizes.text)
+    before, name = "".join(tokens[:position]), tokens[position]
+    left = 2 * sizes.gap + face.getlength(before)
+    right = left + face.getlength(name)
+    assert columns[0] >= round(left) - (not before)
+    assert columns[-1] < round(right) + (len(tokens) == position + 1)
+
+
+def test_empty_text() -> None:
+    post = Sample("s", "", (), (), ImageRef("a.jpg"), entities=())
+    assert draw_overlay(picture(), post).height > 480
+
+
+def test_span_that_does_not_fit_the_tokens_is_no_crash() -> None:
+    assert draw_overlay(picture(), sample("Ann", entity(5, "Bob", ()))).height > 480
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    text=st.text(max_size=60),
+    boxes=st.lists(
+        st.tuples(st.floats(-50, 300), st.floats(-50, 300), st.floats(1, 400), st.floats(1, 400)),
+        max_size=6,
+    ),
+)
+def test_never_fails(text: str, boxes: list[tuple[float, float, float, float]]) -> None:
+    corners = [(x, y, x + width, y + height) for x, y, width, height in boxes]
+    found = Entity(
+        "e", text, text[:9], Span(0, 1), regions=tuple(Region(Box(*box)) for box in corners)
+    )
+    post = Sample("s", text, (text,), ((0, len(text)),), ImageRef("a.jpg"), entities=(found,))
+    assert draw_overlay(picture(300, 200), post).width == 640
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "reason"),
+    [
+        ("plain text, 100 %!", "plain text, 100 %!", "ASCII stays"),
+        ("a\tb\n\0c", "a b c", "one line, no controls"),
+        ("  ", "", "blanks only"),
+        ("Beyoncé São Łódź", "Beyonce Sao Lodz", "accents that the font lacks"),
+        ("„so“ – ½ Straße", '"so“ - 1/2 Strasse', "signs that the font lacks"),
+        ("☕️ hot 👩‍👩‍👧 🇩🇪", "hot", "pictograms"),
+        ("東京", "東京", "letters stay, as boxes"),
+        ("a\ud800b", "ab", "lone surrogate"),
+        ("e\u0301", "e", "combining mark"),
+    ],
+)
+def test_showable(text: str, expected: str, reason: str) -> None:
+    assert showable(text) == expected
+
+
+@given(st.text(min_size=1, max_size=80), st.integers(1, 300))
+def test_shortened_text_fits(text: str, width: int) -> None:
+    shown = showable(text)
+    short = shorten(shown, font(14), width)
+    assert short == shown or short == "…" or font(14).getlength(short) <= width
+    if font(14).getlength(shown) <= width:
+        assert short == shown
+
+
+@given(st.text("abc WMil.", min_size=1, max_size=80), st.integers(1, 200))
+def test_broken_word_is_whole_and_fits(word: str, width: int) -> None:
+    pieces = list(break_word(word, font(14), width))
+    assert "".join(pieces) == word
+    assert all(len(piece) == 1 or font(14).getlength(piece) <= width for piece in pieces)
+
+
+def test_font_is_the_scalable_one() -> None:
+    assert isinstance(font(20), ImageFont.FreeTypeFont)

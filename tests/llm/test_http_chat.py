@@ -1,0 +1,510 @@
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.factories import NoPictures
+from helpers.fault_server import Running, fault_server, free_port
+from helpers.places import TESTS
+from pydantic import ValidationError
+
+from riveg.errors import ImageFault, ServerGone, UserError
+from riveg.llm.answer_store import AnswerStore
+from riveg.llm.conversation import Message, NoReply, Picture, Question, Reply
+from riveg.llm.endpoint import Endpoint
+from riveg.llm.http_chat import HttpChat
+from riveg.llm.json_answers import parse_json
+from riveg.types import ImageRef
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+KEY = "sk-a-very-secret-key-93711"
+SCHEMA = {
+    "type": "object",
+    "properties": {"e0": {"type": "string", "maxLength": 40}},
+    "required": ["e0"],
+    "additionalProperties": False,
+}
+SYSTEM = Message("system", "You say what is to be seen.")
+
+
+def question(key: str, fault: str | None = None, **fields: Any) -> Question:
+    told = f" fault={fault}" if fault else ""
+    text = f"key={key}{told} answer={json.dumps({'e0': f'the answer to {key}'})}"
+    fields = {"schema": SCHEMA, "max_tokens": 64} | fields
+    return Question(
+        (SYSTEM, Message("user", text)), lambda raw: parse_json(raw, SCHEMA)["e0"], **fields
+    )
+
+
+def endpoint(*urls: str, **fields: Any) -> Endpoint:
+    return Endpoint(model="m", base_urls=urls, **{"timeout_s": 20, **fields})
+
+
+Opener = Callable[..., HttpChat]
+
+
+@pytest.fixture
+def open_chat(tmp_path: Path) -> Iterator[Opener]:
+    """Makes chats on one store, and closes them."""
+    store = AnswerStore(tmp_path / "answers.sqlite")
+    chats = []
+
+    def opened(*urls: str, images: Any = None, **fields: Any) -> HttpChat:
+        chat = HttpChat(
+            endpoint(*urls, **fields),
+            store=store,
+            images=images or NoPictures(),
+            urls=lambda: urls,
+            api_key=lambda: KEY,
+            pause_s=0.05,
+        )
+        chats.append(chat)
+        return chat
+
+    yield opened
+    for chat in chats:
+        chat.close()
+    store.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    with fault_server(tmp_path / "counts", "--key", KEY) as running:
+        yield running
+
+
+MENDED = {
+    # fault: requests that the server counts, how the answer came about
+    "429": (2, "schema"),
+    "408": (2, "schema"),
+    "409": (2, "schema"),
+    "425": (2, "schema"),
+    "500": (2, "schema"),
+    "500*3": (4, "schema"),
+    "503": (2, "schema"),
+    "html": (2, "schema"),
+    "cut": (2, "schema"),
+    "dropped": (2, "schema"),
+    "half-body": (2, "schema"),
+    "no-choices": (2, "schema"),
+    "not-text": (2, "schema"),
+    "error-200": (2, "schema"),
+    "abort": (2, "schema"),
+    "half-json": (2, "re-asked"),
+    "half-json*2": (3, "re-asked"),
+    "wrong-json": (2, "re-asked"),
+    "array": (2, "re-asked"),
+    "empty": (2, "re-asked"),
+    "null": (2, "re-asked"),
+    "endless-blanks": (2, "re-asked"),
+    "cut-short": (2, "re-asked"),
+    "endless-thoughts": (2, "re-asked"),
+    "other-entity": (2, "re-asked"),
+    "thoughts": (1, "schema"),
+    "thoughts-apart": (1, "schema"),
+    "blanks-after": (1, "schema"),
+    "odd-finish": (1, "schema"),
+    "fenced": (1, "lenient"),
+    "prose": (1, "lenient"),
+    "comma": (1, "lenient"),
+    "brace": (1, "lenient"),
+}
+HOPELESS = {
+    # fault: requests until it is given up, why
+    "500*99": (4, "no-answer"),
+    "cut*99": (4, "no-answer"),
+    "half-json*99": (3, "unparsable-answer"),
+    "other-entity*99": (3, "unparsable-answer"),
+    "endless-blanks*99": (2, "truncated-answer"),
+    "filtered*99": (1, "no-answer"),
+    "400*99": (1, "no-answer"),
+}
+
+
+@pytest.mark.parametrize("fault", [*MENDED, "429-date"])
+def test_a_fault_that_passes_costs_a_request_and_no_answer(
+    fault: str, server: Running, open_chat: Opener
+) -> None:
+    chat = open_chat(server.url)
+    requests, path = MENDED.get(fault, (2, "schema"))
+    (reply,) = chat.ask([question("q", fault)])
+    assert isinstance(reply, Reply)
+    assert (reply.value, reply.path, reply.asked) == ("the answer to q", path, requests)
+    assert server.counts() == {"q": requests}
+    again = chat.stored(question("q", fault))
+    assert again is not None
+    assert (again.value, again.raw, again.path) == (reply.value, reply.raw, reply.path)
+    assert (again.stored, again.asked) == (True, 0)
+
+
+@pytest.mark.parametrize("fault", HOPELESS)
+def test_a_fault_that_stays_is_said_and_not_kept(
+    fault: str, server: Running, open_chat: Opener
+) -> None:
+    chat = open_chat(server.url, tries=4)
+    requests, kind = HOPELESS[fault]
+    good, bad = chat.ask([question("good")]) + chat.ask([question("q", fault)])
+    assert isinstance(good, Reply)
+    assert isinstance(bad, NoReply)
+    assert bad.kind == kind
+    assert server.counts()["q"] == requests
+    assert chat.stored(question("q", fault)) is None
+
+
+def scripted(number: int) -> str | None:
+    """A third of the questions meet a fault; every twelfth of those one that stays."""
+    if number % 3:
+        return None
+    which = number // 3
+    faults = list(HOPELESS) if which % 12 == 11 else [*MENDED, "429-date", "slow"]
+    return faults[(which // 12 if which % 12 == 11 else which) % len(faults)]
+
+
+def test_two_thousand_requests_with_a_third_of_them_faulty(
+    server: Running, open_chat: Opener
+) -> None:
+    chat = open_chat(server.url, tries=4, timeout_s=2, concurrency=48)
+    faults = {f"q{number}": scripted(number) for number in range(2000)}
+    asked = [question(key, fault) for key, fault in faults.items()]
+    started = time.monotonic()
+    outcomes = chat.ask(asked)
+    assert time.monotonic() - started < 60
+
+    counts = server.counts()
+    assert set(counts) == set(faults), "none is lost, none is made up"
+    expected = {
+        **{fault: requests for fault, (requests, _) in (MENDED | HOPELESS).items()},
+        **{"429-date": 2, "slow": 2},
+    }
+    for (key, fault), outcome in zip(faults.items(), outcomes, strict=True):
+        assert counts[key] == (expected[fault] if fault else 1), (key, fault)
+        if fault in HOPELESS:
+            assert isinstance(outcome, NoReply), (key, fault)
+            assert outcome.kind == HOPELESS[fault][1], (key, fault)
+        else:
+            assert isinstance(outcome, Reply), (key, fault, outcome)
+            assert outcome.value == f"the answer to {key}"
+            assert outcome.asked == counts[key], (key, fault)
+
+    answered = [one for one, outcome in zip(asked, outcomes, strict=True) if is_reply(outcome)]
+    again = chat.ask(answered)
+    assert all(is_reply(one) and one.stored for one in again)
+    assert server.counts() == counts, "asked once more, nobody is asked"
+
+
+def is_reply(outcome: Reply | NoReply) -> bool:
+    return isinstance(outcome, Reply)
+
+
+def test_a_server_that_dies_stops_the_run_and_nothing_answered_is_asked_again(
+    tmp_path: Path, open_chat: Opener
+) -> None:
+    asked = [question(f"q{number}") for number in range(200)]
+    port, counts_file = free_port(), tmp_path / "counts"
+    with fault_server(counts_file, "--die-after", "90", port=port) as server:
+        chat = open_chat(server.url, concurrency=8, tries=3)
+        with pytest.raises(ServerGone, match=r"127\.0\.0\.1:\d+/v1 .*same command again"):
+            chat.ask(asked)
+    before = server.counts()
+    kept = [one for one in asked if chat.stored(one)]
+    assert 50 < len(kept) < 90
+    with fault_server(counts_file, port=port) as server:
+        outcomes = chat.ask(asked)
+    assert all(map(is_reply, outcomes))
+    assert sum(one.stored for one in outcomes if isinstance(one, Reply)) == len(kept)
+    after = server.counts()
+    for one in kept:
+        key = one.messages[1].text.split()[0].removeprefix("key=")
+        assert after[key] == before[key] == 1
+    # Beside them, only what was in flight when the server died was sent twice.
+    assert after.total() - 200 <= 8
+
+
+def test_a_server_that_fails_at_everything_is_gone(server: Running, open_chat: Opener) -> None:
+    chat = open_chat(server.url, tries=2)
+    with pytest.raises(ServerGone, match=r"16 questions in a row.*something broke"):
+        chat.ask([question(f"q{number}", "500*99") for number in range(40)])
+
+
+def test_a_dead_server_is_passed_over_and_the_load_is_shared(
+    tmp_path: Path, open_chat: Opener
+) -> None:
+    dead = f"http://127.0.0.1:{free_port()}/v1"
+    with (
+        fault_server(tmp_path / "a", "--delay-s", "0.01") as first,
+        fault_server(tmp_path / "b", "--delay-s", "0.01") as second,
+    ):
+        chat = open_chat(dead, first.url, second.url, concurrency=8)
+        outcomes = chat.ask([question(f"q{number}") for number in range(80)])
+    assert all(map(is_reply, outcomes))
+    shares = first.counts().total(), second.counts().total()
+    assert sum(shares) == 80
+    assert min(shares) > 20
+
+
+def test_the_same_question_is_asked_once_also_across_threads(
+    server: Running, open_chat: Opener
+) -> None:
+    chat = open_chat(server.url)
+    outcomes: list[Reply | NoReply] = []
+    same = question("q", "delayed")
+    threads = [
+        threading.Thread(target=lambda: outcomes.extend(chat.ask([same] * 5))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {one.value for one in outcomes if isinstance(one, Reply)} == {"the answer to q"}
+    assert len(outcomes) == 20
+    assert sum(one.asked for one in outcomes if isinstance(one, Reply)) == 1
+    assert server.counts() == {"q": 1}
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("404*9", r"answers 404.*is 'm' the name that it knows the model by"),
+        ("302*9", "redirects are not followed"),
+        ("quota*9", "insufficient_quota.*nothing left"),
+    ],
+)
+def test_a_setting_that_is_wrong_stops_at_once(
+    fault: str, message: str, server: Running, open_chat: Opener
+) -> None:
+    with pytest.raises(UserError, match=message):
+        open_chat(server.url).ask([question("q", fault), question("r")])
+
+
+def test_a_server_that_wants_to_be_left_alone_is(server: Running, open_chat: Opener) -> None:
+    with pytest.raises(ServerGone, match="left alone for 86400 s"):
+        open_chat(server.url).ask([question("q", "429-day")])
+
+
+def test_a_proxy_has_no_part_in_the_loopback(
+    server: Running, open_chat: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert is_reply(open_chat(server.url).ask([question("q")])[0])
+
+
+def test_a_wrong_key_is_said_without_the_key(
+    tmp_path: Path, open_chat: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with fault_server(tmp_path / "counts", "--key", "another") as server:
+        chat = open_chat(server.url)
+        with pytest.raises(UserError, match=r"answers 401.*\[key\].*api_key_variable") as caught:
+            chat.ask([question("q")])
+    assert caught.value.__cause__ is None
+    assert KEY not in str(caught.value) + caplog.text + repr(chat)
+
+
+def test_the_key_is_in_no_file_message_or_log(
+    server: Running, open_chat: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    chat = open_chat(server.url, tries=2)
+    outcomes = chat.ask([question("q"), question("r", "500*9"), question("s", "cut*9")])
+    chat.close()
+    assert KEY not in repr(outcomes) + caplog.text
+    for path in tmp_path.rglob("*"):
+        assert KEY.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [["chat_template_kwargs"], ["response_format", "seed"], ["logprobs", "top_logprobs"]],
+    ids=",".join,
+)
+def test_fields_that_a_server_does_not_know_are_left_out(
+    refused: list[str], tmp_path: Path, open_chat: Opener
+) -> None:
+    with fault_server(tmp_path / "counts", "--refuse", *refused) as server:
+        chat = open_chat(server.url)
+        first, second = (
+            *chat.ask([question("q", first_tokens=5)]),
+            *chat.ask([question("r", first_tokens=5)]),
+        )
+    assert isinstance(first, Reply)
+    assert isinstance(second, Reply)
+    assert chat.left_out == {*refused}
+    assert (first.asked, second.asked) == (2, 1)
+    assert first.path == ("plain" if "response_format" in refused else "schema")
+
+
+def test_words_of_a_post_in_a_refusal_change_nothing_for_others(
+    server: Running, open_chat: Opener
+) -> None:
+    chat = open_chat(server.url)
+    good = chat.ask([question("q")])
+    bad = chat.ask([question("seed-temperature", "400*99")])
+    assert is_reply(good[0])
+    assert not is_reply(bad[0])
+    assert chat.left_out == frozenset()
+
+
+def test_a_request_holds_what_it_should(server: Running, open_chat: Opener) -> None:
+    from riveg.llm.request import request_body
+
+    asked = question("q", first_tokens=20)
+    body = request_body(endpoint(server.url), asked, asked.messages, {})
+    assert body["response_format"]["json_schema"]["strict"] is True
+    assert (body["logprobs"], body["top_logprobs"], body["max_tokens"]) == (True, 20, 64)
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert not {"guided_json", "guided_choice", "structured_outputs"} & body.keys()
+
+
+class OnePicture:
+    """Any path is the same red picture, but for one."""
+
+    def load(self, image: ImageRef) -> Any:
+        if image.path == "gone.jpg":
+            raise ImageFault("missing-image", "gone.jpg: no such file")
+        return np.full((40, 60, 3), (200, 0, 0), np.uint8)
+
+    def probe(self, image: ImageRef) -> ImageRef:
+        self.load(image)
+        return ImageRef(image.path, 60, 40)
+
+    def stamp(self, image: ImageRef) -> str:
+        return "1"
+
+
+def test_a_picture_that_cannot_be_used_spoils_its_own_question_only(
+    server: Running, open_chat: Opener
+) -> None:
+    chat = open_chat(server.url, images=OnePicture())
+
+    def about(path: str) -> Question:
+        text = f"key={path} answer=" + json.dumps({"e0": "red"})
+        return Question(
+            (Message("user", text, (Picture(ImageRef(path)),)),),
+            lambda raw: parse_json(raw, SCHEMA)["e0"],
+            SCHEMA,
+        )
+
+    good, bad = chat.ask([about("there.jpg"), about("gone.jpg")])
+    assert isinstance(good, Reply)
+    assert isinstance(bad, NoReply)
+    assert (good.value, bad.kind) == ("red", "missing-image")
+    assert chat.count(about("there.jpg")).tokens > chat.count(question("q")).tokens // 4
+    assert chat.stored(about("gone.jpg")) is None
+
+
+def test_nothing_is_connected_to_before_something_is_asked(tmp_path: Path) -> None:
+    def never() -> Any:
+        raise AssertionError("asked for")
+
+    with AnswerStore(None) as store:
+        chat = HttpChat(
+            endpoint("http://127.0.0.1:1/v1"),
+            store=store,
+            images=NoPictures(),
+            urls=never,
+            api_key=never,
+        )
+        assert chat.ask([]) == []
+        assert chat.stored(question("q")) is None
+        assert chat.count(question("q")).tokens > 10
+        chat.close()
+
+
+def test_a_pace_is_kept(server: Running, open_chat: Opener) -> None:
+    chat = open_chat(server.url, requests_per_minute=600)
+    started = time.monotonic()
+    assert all(map(is_reply, chat.ask([question(f"q{number}") for number in range(8)])))
+    assert time.monotonic() - started >= 0.7
+
+
+ASK = """
+import sys
+sys.path[:0] = {path!r}
+from test_client import *
+
+chat = HttpChat(endpoint({url!r}, concurrency=4), store=AnswerStore(Path({store!r})),
+    images=NoPictures(), urls=lambda: ({url!r},), api_key=lambda: KEY)
+print("asking", flush=True)
+outcomes = chat.ask([question(f"q{{number}}", {fault!r}) for number in range({count})])
+print(sum(map(is_reply, outcomes)), flush=True)
+chat.close()
+"""
+
+
+def start_asking(
+    server: Running, store: Path, count: int, fault: str | None = None
+) -> subprocess.Popen[str]:
+    script = ASK.format(
+        path=[str(TESTS)],
+        url=server.url,
+        store=str(store),
+        count=count,
+        fault=fault,
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_two_processes_share_one_file_of_answers(server: Running, tmp_path: Path) -> None:
+    store = tmp_path / "shared.sqlite"
+    with start_asking(server, store, 200) as one, start_asking(server, store, 200) as two:
+        said = [process.communicate(timeout=60) for process in (one, two)]
+    assert [out.split()[-1] for out, _ in said] == ["200", "200"], said
+    counts = server.counts()
+    assert len(counts) == 200
+    assert max(counts.values()) <= 2
+    with start_asking(server, store, 200) as third:
+        assert third.communicate(timeout=60)[0].split()[-1] == "200"
+    assert server.counts() == counts
+
+
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupt_ends_soon_and_what_was_answered_stays(
+    signal_sent: signal.Signals, server: Running, tmp_path: Path
+) -> None:
+    store = tmp_path / "shared.sqlite"
+    with start_asking(server, store, 400, "delayed") as process:
+        while server.counts().total() < 40:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal_sent)
+        sent = time.monotonic()
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - sent < 3
+    assert process.returncode
+    assert signal_sent == signal.SIGKILL or "KeyboardInterrupt" in errors
+    before = server.counts()
+    with AnswerStore(store) as answers:
+        chat = HttpChat(
+            endpoint(server.url, concurrency=64),
+            store=answers,
+            images=NoPictures(),
+            urls=lambda: (server.url,),
+            api_key=lambda: KEY,
+        )
+        outcomes = chat.ask([question(f"q{number}", "delayed") for number in range(400)])
+        chat.close()
+    kept = sum(one.stored for one in outcomes if isinstance(one, Reply))
+    assert kept >= 30
+    assert server.counts().total() == before.total() + 400 - kept
+
+
+def test_a_url_that_is_none_is_said() -> None:
+    with pytest.raises(ValidationError, match="expected http://host:port/v1"):
+        endpoint("file:///etc/passwd")

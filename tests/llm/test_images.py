@@ -1,0 +1,106 @@
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.factories import NoPictures
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from riveg.errors import ImageFault
+from riveg.llm.conversation import Picture
+from riveg.llm.images import PictureEncoder, encoded, sent_size
+from riveg.types import Box, ImageRef
+
+
+class Halves:
+    """A picture of 200 x 100 pixels, red on the left and blue on the right; counts its loads."""
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.state = "1"
+
+    def load(self, image: ImageRef) -> Any:
+        self.loads += 1
+        pixels = np.zeros((100, 200, 3), np.uint8)
+        pixels[:, :100, 0] = pixels[:, 100:, 2] = 250
+        return pixels
+
+    def probe(self, image: ImageRef) -> ImageRef:
+        return ImageRef(image.path, 200, 100)
+
+    def stamp(self, image: ImageRef) -> str:
+        return self.state
+
+
+def shown(url: str) -> Image.Image:
+    head, _, content = url.partition(",")
+    assert head == "data:image/jpeg;base64"
+    return Image.open(io.BytesIO(base64.b64decode(content)))
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(28, 4096))
+def test_the_sent_size_keeps_to_the_budget(width: int, height: int, side: int) -> None:
+    sent_width, sent_height = sent_size(width, height, side)
+    assert 1 <= sent_width <= min(width, side)
+    assert 1 <= sent_height <= min(height, side)
+    if max(width, height) <= side:
+        assert (sent_width, sent_height) == (width, height)
+    else:
+        assert max(sent_width, sent_height) == side
+
+
+@pytest.mark.parametrize(
+    ("crop", "side", "size", "colour"),
+    [
+        (None, 1024, (200, 100), None),
+        (None, 50, (50, 25), None),
+        (Box(0, 0, 99.5, 50), 1024, (100, 50), 0),
+        (Box(110.2, 10, 180, 60), 1024, (70, 50), 2),
+        (Box(150, -20, 500, 300), 1024, (50, 100), 2),
+    ],
+)
+def test_a_picture_as_sent(
+    crop: Box | None, side: int, size: tuple[int, int], colour: int | None
+) -> None:
+    picture = Picture(ImageRef("a.jpg"), crop)
+    made = encoded(picture, Halves(), side)
+    image = shown(made.data_url)
+    assert image.size == (made.width, made.height) == size
+    assert PictureEncoder(Halves(), side).size(picture) == size
+    if colour is not None:
+        middle = image.getpixel((size[0] // 2, size[1] // 2))
+        assert isinstance(middle, tuple)
+        assert middle[colour] > 200 > 60 > middle[2 - colour]
+
+
+def test_the_digest_is_of_what_is_sent() -> None:
+    def digest(side: int, crop: Box | None = None) -> str:
+        return encoded(Picture(ImageRef("a.jpg"), crop), Halves(), side).digest
+
+    assert digest(1024) == digest(512)
+    assert len({digest(1024), digest(100), digest(1024, Box(0, 0, 50, 50))}) == 3
+
+
+def test_a_crop_outside_and_a_picture_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="outside the picture of 200 x 100"):
+        encoded(Picture(ImageRef("a.jpg"), Box(300, 0, 400, 50)), Halves(), 100)
+    with pytest.raises(ImageFault):
+        encoded(Picture(ImageRef("a.jpg")), NoPictures(), 100)
+
+
+def test_pictures_are_kept_for_the_next_question_until_they_change_or_room_is_short() -> None:
+    images = Halves()
+    encoder = PictureEncoder(images, 100)
+    picture = Picture(ImageRef("a.jpg"))
+    assert encoder.encode((picture,)) == encoder.encode((picture, picture))
+    assert images.loads == 1
+    images.state = "2"
+    encoder.encode((picture,))
+    assert images.loads == 2
+    narrow = PictureEncoder(images, 100, kept_bytes=10)
+    narrow.encode((picture,))
+    narrow.encode((picture,))
+    assert images.loads == 4

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.prompt_cases import GOLDEN, VALUES, cases, golden_file, rendered
+
+from riveg.errors import UserError
+from riveg.files import shipped
+from riveg.llm.prompts import load_prompt, shipped_prompts
+
+FINGERPRINTS = {
+    "augment/gem.v1": "66c3a8e4aeb0a612d90ad25dea942ba5",
+    "augment/pgim.v1": "0b80446bd7b5c43995f5132f22fcdd6b",
+    "caption/short.v1": "68b5045180d807a96130610fb5f606d3",
+    "entail/yes_no.v1": "10ed04e70d8273898dc7832b46f7c3a4",
+    "ground/boxes.v1": "b0737f8ea69c86adffbb0d2edb09858d",
+    "rerank/gem.v1": "ba24a834c45e6c471e0ec78fbb0aa880",
+    "rewrite/riveg.v1": "02d8683cb32350916b0c2fe008845972",
+    "rewrite/template.v1": "ece13737d16cc8e2582f6d3dbd798035",
+    "rewrite/visual.v1": "30d4045fd45aab4e3cd294501f1ee43a",
+    "tag/entities.v1": "3dc6babb6fe19ef5f44710bf195efa94",
+}
+"""A published prompt is never edited: change it in a new version beside the old one."""
+
+
+def test_every_shipped_prompt_is_tried_here() -> None:
+    files = list(shipped("prompts").rglob("*.jinja"))
+    assert len(files) == len(VALUES)
+    assert set(shipped_prompts()) == set(VALUES) == set(FINGERPRINTS)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_prompt_renders_with_its_variables_and_fails_without_any(name: str) -> None:
+    prompt = load_prompt(name)
+    values = VALUES[name]
+    assert prompt.variables == set(values)
+    for block, wanted in prompt.blocks.items():
+        assert prompt.render(block, **values).strip()
+        for missing in wanted:
+            rest = {key: value for key, value in values.items() if key != missing}
+            with pytest.raises(UserError, match=f"needs a value for '{missing}'"):
+                prompt.render(block, **rest)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_comment_at_the_head_explains_every_variable(name: str) -> None:
+    prompt = load_prompt(name)
+    assert "What for:" in prompt.about
+    assert "Source:" in prompt.about
+    for variable in prompt.variables:
+        assert variable in prompt.about
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_published_prompt_is_unchanged(name: str) -> None:
+    assert load_prompt(name).fingerprint == FINGERPRINTS[name]
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_constant_part_of_a_shipped_prompt_uses_nothing_of_a_post(name: str) -> None:
+    blocks = load_prompt(name).blocks
+    for block in {"system", "examples", "answer"} & {*blocks}:
+        assert blocks[block] <= {"labels", "batch", "order"}
+
+
+@pytest.mark.parametrize("case", cases())
+def test_prompts_read_as_they_are_known_to(case: str) -> None:
+    # Written anew, after a look at what changed, by removing the file and running prompt_cases.py.
+    prompt, values = cases()[case]
+    assert rendered(prompt, values) == golden_file(case).read_text(encoding="utf-8")
+
+
+def test_no_text_is_left_over() -> None:
+    assert {*GOLDEN.glob("*.txt")} == {golden_file(case) for case in cases()}
+
+
+def write(folder: Path, source: str, name: str = "mine.jinja") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source, encoding="utf-8")
+    return path
+
+
+CHAT = """{# Test: variables text, shots. #}
+{% block system %}
+You answer briefly.
+{% endblock %}
+
+{% block examples %}
+{% for shot in shots %}
+{{ shot.text }} -> {{ shot.answer }}
+{% endfor %}
+{% endblock %}
+
+{% block user %}
+Text: {{ text }}
+{% endblock %}
+"""
+
+
+def test_blocks_know_their_own_variables(tmp_path: Path) -> None:
+    prompt = load_prompt("mine.jinja", folder=write(tmp_path, CHAT).parent)
+    assert dict(prompt.blocks) == {
+        "system": frozenset(),
+        "examples": frozenset({"shots"}),
+        "user": frozenset({"text"}),
+    }
+    assert prompt.about == "Test: variables text, shots."
+    assert prompt.render("system") == "You answer briefly."
+    assert prompt.render("user", text="hi") == "Text: hi"
+    shots = [{"text": "a", "answer": "b"}, {"text": "c", "answer": "d"}]
+    assert prompt.render("examples", shots=shots) == "a -> b\nc -> d"
+    assert prompt.render("user", text="hi", shots=shots) == "Text: hi"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param("{{ 7 * 7 }}", id="an expression is not evaluated"),
+        pytest.param("{% block user %}", id="a statement is not parsed"),
+        pytest.param("{# gone #}", id="a comment stays"),
+        pytest.param("<script>&amp;", id="nothing is escaped: a prompt is no HTML"),
+        pytest.param("a\x00b", id="NUL"),
+        pytest.param("\u202eabc\U0001f600", id="right-to-left and emoji"),
+        pytest.param("{{ self.__init__.__globals__ }}", id="no way out"),
+        pytest.param("x\n", id="a line end of the value's own"),
+    ],
+)
+def test_text_of_a_post_stays_text(tmp_path: Path, hostile: str) -> None:
+    prompt = load_prompt(str(write(tmp_path, CHAT)))
+    assert prompt.render("user", text=hostile) == f"Text: {hostile}"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param("", ":1: not a prompt: it has no", id="empty"),
+        pytest.param("{% block user %}\n{{ x", ":2: not a prompt: ", id="unclosed expression"),
+        pytest.param("{% block a %}{% endblock %}\n\nhello", "text outside", id="lost text"),
+        pytest.param(
+            "{% block a %}\n{% include 'b' %}{% endblock %}", ":2: a prompt is one", id="include"
+        ),
+        pytest.param(
+            "{% extends 'b' %}{% block a %}{% endblock %}", ":1: a prompt is one", id="extends"
+        ),
+        pytest.param(
+            "{% block a %}{% endblock %}{% block a %}{% endblock %}", ":1: not", id="twice"
+        ),
+        pytest.param(
+            "{% block a %}{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}{% endblock %}",
+            "not a prompt: ",
+            id="nested too deeply",
+        ),
+        pytest.param(
+            "{% block a %}" + "{% for i in x %}" * 30 + "{% endfor %}" * 30 + "{% endblock %}",
+            "not a prompt: ",
+            id="more loops than Python takes",
+        ),
+        pytest.param(
+            "{% block a %}{% macro f(b, b) %}{% endmacro %}{% endblock %}",
+            "not a prompt: ",
+            id="one argument twice",
+        ),
+        pytest.param(
+            f"{{% block a %}}{{{{ {'9' * 5000} }}}}{{% endblock %}}",
+            "not a prompt: ",
+            id="a number beyond what Python reads",
+        ),
+    ],
+)
+def test_a_malformed_prompt_is_refused_with_its_line(
+    tmp_path: Path, source: str, message: str
+) -> None:
+    path = write(tmp_path, source)
+    with pytest.raises(UserError) as caught:
+        load_prompt(str(path))
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param("{{ x.nothing }}", "has no attribute 'nothing'", id="unknown attribute"),
+        pytest.param("{{ x + 1 }}", "TypeError", id="wrong type"),
+        pytest.param("{{ x.__class__.__mro__ }}", "SecurityError", id="sandbox"),
+        pytest.param("{{ y.append(1) }}", "SecurityError", id="values are not changed"),
+    ],
+)
+def test_a_failing_block_says_file_and_line(tmp_path: Path, body: str, message: str) -> None:
+    path = write(tmp_path, f"{{% block a %}}\nfine\n{body}\n{{{{ y }}}}{{% endblock %}}")
+    with pytest.raises(UserError) as caught:
+        load_prompt(str(path)).render("a", x="text", y=[])
+    assert message in str(caught.value)
+    assert f"{path}:3:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param("{{ 'x' * 10**9 }}", "SecurityError", id="a constant, repeated"),
+        pytest.param("{{ 10**9 * 'x' }}", "SecurityError", id="the other way round"),
+        pytest.param("{{ x * 9999 * 9999 }}", "SecurityError", id="a value, repeated"),
+        pytest.param("{{ [x] * 9999 * 9999 }}", "SecurityError", id="a list"),
+        pytest.param("{{ 10 ** 10 ** 9 }}", "SecurityError", id="a power"),
+        pytest.param("{{ 2 ** -9999 }}", "SecurityError", id="a power below one"),
+        pytest.param("{{ '%01000000000d' % 1 }}", "SecurityError", id="a width in a text"),
+        pytest.param("{{ '{:>1000000000}'.format(1) }}", "SecurityError", id="and of a method"),
+        pytest.param("{{ (x|attr('format'))(1) }}", "SecurityError", id="by a detour"),
+        pytest.param("{{ x.ljust(9999) }}", "SecurityError", id="padding"),
+        pytest.param("{{ '%01000000000d'|format(1) }}", "No filter", id="and of a filter"),
+        pytest.param("{{ x|center(9999) }}", "No filter", id="a padding filter"),
+        pytest.param("{{ x|indent(1000000000, true) }}", "at most 10000", id="a large number"),
+        pytest.param(
+            "{% for a in y %}{% for b in y %}{% for c in y %}{{ x }}{% endfor %}{% endfor %}"
+            "{% endfor %}",
+            "more than 1000000 characters",
+            id="loops",
+        ),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused(tmp_path: Path, body: str, message: str) -> None:
+    path = write(tmp_path, f"{{% block a %}}\n{body}\n{{% endblock %}}")
+    with pytest.raises(UserError, match=message) as caught:
+        load_prompt(str(path)).render("a", x="text" * 10, y=list(range(300)))
+    assert str(path) in str(caught.value)
+
+
+def test_small_sums_are_reckoned(tmp_path: Path) -> None:
+    body = "{{ '-' * 20 }} {{ x|length * 2 ** 3 % 7 }} {{ 2.5 * 2 }} {{ x|indent(2) }}"
+    path = write(tmp_path, f"{{% block a %}}{body}{{% endblock %}}")
+    assert load_prompt(str(path)).render("a", x="ab") == f"{'-' * 20} 2 5.0 ab"
+
+
+def test_unknown_names_get_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"did you mean rewrite/template\.v1"):
+        load_prompt("rewrite/template.v2")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_prompt("absent.jinja", folder=tmp_path)
+    prompt = load_prompt(str(write(tmp_path, CHAT)))
+    with pytest.raises(UserError, match="did you mean user"):
+        prompt.render("usr", text="x")
+    with pytest.raises(UserError, match="needs a value for 'text'; did you mean txt"):
+        prompt.render("user", txt="x")
+
+
+def test_a_users_prompt_goes_before_a_shipped_one(tmp_path: Path) -> None:
+    write(
+        tmp_path, "{% block expression %}{{ mention }}{% endblock %}", "rewrite/template.v1.jinja"
+    )
+    assert load_prompt("rewrite/template.v1", folder=tmp_path).path.parent.parent == tmp_path
+    assert load_prompt("rewrite/template.v1", folder=tmp_path / "other").variables > {"mention"}
+
+
+def test_line_ends_do_not_change_the_fingerprint(tmp_path: Path) -> None:
+    unix = load_prompt(str(write(tmp_path, CHAT, "unix.jinja")))
+    (tmp_path / "windows.jinja").write_bytes(CHAT.replace("\n", "\r\n").encode())
+    assert load_prompt(str(tmp_path / "windows.jinja")).fingerprint == unix.fingerprint
+    changed = load_prompt(str(write(tmp_path, CHAT + " ", "changed.jinja")))
+    assert changed.fingerprint != unix.fingerprint
+
+
+@pytest.mark.parametrize("name", ["range", "namespace", "lipsum", "dict"])
+def test_a_function_of_jinja_is_an_unknown_variable(tmp_path: Path, name: str) -> None:
+    source = f"{{% block a %}}{{% for i in {name}(2) %}}{{{{ x }}}}{{% endfor %}}{{% endblock %}}"
+    prompt = load_prompt(str(write(tmp_path, source)))
+    assert prompt.variables == {"x", name}
+    with pytest.raises(UserError, match=f"'{name}'.* is a function of Jinja") as caught:
+        prompt.require("a", ["x"])
+    assert "Known: x" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a\0b.jinja", "\ud800.jinja"])
+def test_a_path_that_can_be_none_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_prompt(name, folder=tmp_path)

@@ -1,0 +1,128 @@
+import json
+
+import pytest
+
+from riveg.llm.conversation import Message, Picture, Question, RawAnswer
+from riveg.llm.endpoint import Endpoint, Prices
+from riveg.llm.images import EncodedPicture
+from riveg.llm.request import question_key, refused_fields, request_body, without_fields
+from riveg.types import Box, ImageRef
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
+PICTURE = Picture(ImageRef("a.jpg"))
+ENDPOINT = Endpoint(model="m", base_urls=("http://127.0.0.1:1/v1",))
+
+
+def parse(raw: RawAnswer) -> str:
+    return raw.text
+
+
+QUESTION = Question(
+    (Message("system", "See."), Message("user", "What?", (PICTURE,))), parse, SCHEMA
+)
+SENT = {PICTURE: EncodedPicture("data:image/jpeg;base64,AAAA", "d1", 10, 20)}
+
+
+def test_a_body() -> None:
+    body = request_body(ENDPOINT, QUESTION, QUESTION.messages, SENT)
+    assert body == {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "See."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,AAAA"}},
+                    {"type": "text", "text": "What?"},
+                ],
+            },
+        ],
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "seed": 0,
+        "max_tokens": 256,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True},
+        },
+        "chat_template_kwargs": {"enable_thinking": False},
+    }
+
+
+def test_what_is_not_wanted_is_not_sent() -> None:
+    loose = ENDPOINT.model_copy(update={"structured": False, "thinking": True})
+    body = request_body(loose, QUESTION, QUESTION.messages, SENT)
+    assert not {"response_format", "chat_template_kwargs", "logprobs"} & body.keys()
+
+
+def test_half_a_surrogate_pair_can_be_sent() -> None:
+    body = request_body(ENDPOINT, QUESTION, (Message("user", "a\ud83d b"),), {})
+    assert body["messages"][0]["content"] == "a\ufffd b"
+    json.dumps(body, ensure_ascii=False).encode()
+
+
+KEY = question_key(ENDPOINT, QUESTION, SENT)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"base_urls": ("http://127.0.0.1:2/v1",)},
+        {"api_key_variable": "KEY"},
+        {"concurrency": 1, "tries": 1, "timeout_s": 1.0, "requests_per_minute": 1.0},
+        {"prices": Prices(input=1, output=1)},
+    ],
+)
+def test_the_key_does_not_hang_on_where_and_how_fast(fields: dict[str, object]) -> None:
+    assert question_key(ENDPOINT.model_copy(update=fields), QUESTION, SENT) == KEY
+
+
+def changed_question(**fields: object) -> Question:
+    kept = {name: getattr(QUESTION, name) for name in ("messages", "parse", "schema")}
+    return Question(**{**kept, **fields})  # type: ignore[arg-type]
+
+
+def test_the_key_hangs_on_all_that_shapes_the_answer() -> None:
+    other_picture = {PICTURE: EncodedPicture("data:", "d2", 10, 20)}
+    turned = {"type": "object", "properties": dict(reversed(SCHEMA["properties"].items()))}  # type: ignore[attr-defined]
+    keys = {
+        KEY,
+        question_key(ENDPOINT.model_copy(update={"model": "n"}), QUESTION, SENT),
+        question_key(ENDPOINT.model_copy(update={"temperature": 0.5}), QUESTION, SENT),
+        question_key(ENDPOINT, QUESTION, other_picture),
+        question_key(ENDPOINT, changed_question(schema=None), SENT),
+        question_key(ENDPOINT, changed_question(schema=turned), SENT),
+        question_key(ENDPOINT, changed_question(max_tokens=9), SENT),
+        question_key(ENDPOINT, changed_question(first_tokens=9), SENT),
+        question_key(ENDPOINT, changed_question(messages=QUESTION.messages[1:]), SENT),
+    }
+    assert len(keys) == 9
+    assert question_key(ENDPOINT, changed_question(parse=str), SENT) == KEY
+
+
+def test_a_crop_is_another_picture() -> None:
+    assert Picture(ImageRef("a.jpg"), Box(0, 0, 1, 1)) != PICTURE
+
+
+BODY = request_body(ENDPOINT, changed_question(first_tokens=5), QUESTION.messages, SENT)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (
+            "Unexpected fields in the request: {'chat_template_kwargs', 'response_format'}",
+            {"chat_template_kwargs", "response_format"},
+        ),
+        ("Unsupported value: 'temperature' does not support 0", {"temperature"}),
+        ("top_logprobs must be at most 5", {"logprobs", "top_logprobs"}),
+        ("'max_tokens' is not supported, use 'max_completion_tokens' instead", {"max_tokens"}),
+        ("max_tokens is too large", set()),
+        ("the messages are too long", set()),
+    ],
+)
+def test_fields_that_a_refusal_names(words: str, named: set[str]) -> None:
+    assert refused_fields(BODY, words) == named
+    left = without_fields(BODY, named)
+    assert not named & left.keys()
+    assert ("max_completion_tokens" in left) == ("max_tokens" in named)

@@ -1,0 +1,88 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riveg.llm.response import NotACompletion, read_completion
+
+
+def body(message: Any, finish: Any = "stop", **fields: Any) -> str:
+    return json.dumps({"choices": [{"message": message, "finish_reason": finish, **fields}]})
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "text", "reason"),
+    [
+        ({"content": "red"}, "stop", "red", "stop"),
+        ({"content": "<think>hm</think> red"}, None, "red", "stop"),
+        ({"content": None, "reasoning_content": "hm"}, "length", "", "length"),
+        ({"content": None, "refusal": "I cannot."}, "stop", "I cannot.", "stop"),
+        ({"content": [{"type": "text", "text": "re"}, {"text": "d"}, 7]}, "stop", "red", "stop"),
+        ({"content": "\ud83d"}, "stop", "\ufffd", "stop"),
+    ],
+)
+def test_words(message: Any, finish: Any, text: str, reason: str) -> None:
+    completion = read_completion(body(message, finish))
+    assert (completion.raw.text, completion.raw.finish_reason) == (text, reason)
+    assert (completion.prompt_tokens, completion.answer_tokens) == (None, None)
+
+
+def test_the_first_token_is_that_of_the_answer() -> None:
+    def place(token: str, *options: tuple[Any, Any]) -> dict[str, Any]:
+        listed = [{"token": one, "logprob": number} for one, number in options]
+        return {"token": token, "logprob": -0.1, "top_logprobs": listed}
+
+    logprobs = {
+        "content": [
+            place("\n", ("\n", -0.1)),
+            place("Yes", ("No", -2.0), ("Yes", -0.2), (None, 0), ("x", "y"), (" yes", -2.0)),
+        ]
+    }
+    found = read_completion(body({"content": "\nYes"}, logprobs=logprobs)).raw.first_token
+    assert found == (("Yes", -0.2), (" yes", -2.0), ("No", -2.0))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"choices": null}',
+        '{"choices": []}',
+        '{"choices": [{}]}',
+        '{"choices": [7]}',
+        body("red"),
+        body({"content": {"a": 1}}),
+        body({"content": "x"}, "abort"),
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_completion(content: str) -> None:
+    with pytest.raises(NotACompletion):
+        read_completion(content)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["content", "token", "logprob", "top_logprobs"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+LOGPROBS = st.fixed_dictionaries({"content": st.lists(JSON, max_size=3) | JSON}) | JSON
+
+
+@given(JSON, JSON, LOGPROBS)
+def test_any_response_is_read_or_refused(message: Any, finish: Any, logprobs: Any) -> None:
+    try:
+        completion = read_completion(body(message, finish, logprobs=logprobs, usage=finish))
+    except NotACompletion:
+        return
+    assert isinstance(completion.raw.text, str)

@@ -1,0 +1,53 @@
+"""``transformers serve``: takes a schema and does not keep to it; riveg must still end right."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.chat_questions import named
+from helpers.factories import NoPictures
+from helpers.marked_processes import end_marked
+from helpers.real_servers import ENVIRONMENT, require_package, tiny_model
+
+from riveg.llm.answer_store import AnswerStore
+from riveg.llm.conversation import Chat, NoReply, Reply
+from riveg.llm.endpoint import Endpoint, Serve
+from riveg.llm.pool import Models
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
+    python = require_package("transformers")
+    require_package("uvicorn")
+    model = tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+    marker = f"riveg-test-{uuid.uuid4().hex}"
+    serve = Serve(
+        command=(str(Path(python).parent / "transformers"), "serve"),
+        arguments=("--device", "cpu"),
+        environment={**ENVIRONMENT, "MARKER": marker},
+        ready_timeout_s=120,
+    )
+    endpoint = Endpoint(model=str(model), serve=serve, re_asks=1, concurrency=2)
+    try:
+        with (
+            AnswerStore(None) as store,
+            Models({"main": endpoint}, store=store, images=NoPictures(), say=print) as models,
+        ):
+            yield models["main"]
+    finally:
+        end_marked(marker)
+
+
+def test_every_question_ends_with_an_answer_or_a_reason(chat: Chat) -> None:
+    results = chat.ask([named(f"name {number}", max_tokens=24) for number in range(4)])
+    assert len(results) == 4
+    for result in results:
+        if isinstance(result, Reply):
+            assert result.value.keys() == {"expression", "visible"}
+        else:
+            assert isinstance(result, NoReply)
+            assert result.kind in {"truncated-answer", "unparsable-answer"}
+            assert result.raw is not None  # words of the model, not a refusal of the server

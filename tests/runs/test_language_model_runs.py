@@ -1,0 +1,216 @@
+"""Whole runs that ask a server: nothing is asked twice, whatever ends them."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.fault_server import Running, fault_server
+from helpers.places import ROOT
+from helpers.real_servers import ENVIRONMENT, VLLM_ARGUMENTS, tiny_model, vllm_command
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+EMBEDDED = [
+    word
+    for choice in ("observe=evidence", "entail=mini", "ground=evidence", "segment=grabcut")
+    for word in ("--set", choice)
+]
+"""What riveg is asked about here is its language model: the models that it ships do the rest."""
+PUBLISHED_FORM = 'rewrite.form="{mention}({label})-{expression}"'
+
+
+def command(system: str, folder: Path, server: Running, *more: str) -> list[str]:
+    where = ["--set", "llm.main.serve=null", "--set", f"llm.main.base_urls=[{server.url}]"]
+    rest = EMBEDDED if system == "riveg" else []
+    words = ["run", system, "--out", str(folder), *where, *rest, *more]
+    return [sys.executable, "-m", "riveg", *words]
+
+
+def run(system: str, folder: Path, server: Running, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(system, folder, server, *more),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
+
+
+def entities_of(folder: Path) -> list[dict[str, object]]:
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    return [entity for line in lines for entity in json.loads(line).get("entities", [])]
+
+
+def questions_about(folder: Path) -> int:
+    """How many different names there are: one that a post says twice is asked about once."""
+    lines = map(json.loads, (folder / "records.jsonl").read_text().splitlines())
+    return len(
+        {
+            (post["id"], entity["text"], entity["label"])
+            for post in lines
+            for entity in post.get("entities", [])
+        }
+    )
+
+
+def test_riveg_runs_against_a_server_and_asks_nothing_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with fault_server(tmp_path / "counts") as server:
+        first = run("riveg", folder, server)
+        assert first.returncode == 0, first.stderr
+        asked = server.counts()
+        again = run("riveg", folder, server, "--set", "entail.threshold=0.4")
+        assert again.returncode == 0, again.stderr
+        assert server.counts() == asked
+        assert {entity["expression"] for entity in entities_of(folder)} == {"a red coat"}
+        other = run("riveg", folder, server, "--set", PUBLISHED_FORM)
+        assert other.returncode == 0, other.stderr
+        assert server.counts() == asked, "another form of the same answers asks nobody"
+    entities = entities_of(folder)
+    assert asked.total() == questions_about(folder) > 20
+    assert {entity["expression_source"] for entity in entities} == {"chat:plain"}
+    assert all(entity["expression"].endswith(")-a red coat") for entity in entities)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["models"]["main"]["licence"] == "apache-2.0"
+
+
+def test_the_published_form_of_an_expression(tmp_path: Path) -> None:
+    with fault_server(tmp_path / "counts") as server:
+        done = run("riveg", tmp_path / "run", server, "--limit", "1", "--set", PUBLISHED_FORM)
+    assert done.returncode == 0, done.stderr
+    expressions = [entity["expression"] for entity in entities_of(tmp_path / "run")]
+    assert "Eileen Collins(PER)-a red coat" in expressions
+
+
+def test_a_killed_run_goes_on_without_asking_what_is_on_file(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    store = folder / "answers.sqlite"
+    with fault_server(tmp_path / "counts", "--delay-s", "0.5") as server:
+        words = command("riveg", folder, server, "--set", "llm.main.concurrency=2")
+        with subprocess.Popen(
+            words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL
+        ) as process:
+            deadline = time.monotonic() + 120
+            while answers_in(store) < 6:
+                assert process.poll() is None, "it ended before it could be killed"
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+        kept = answers_in(store)
+        assert not (folder / "records.jsonl").exists()
+        resumed = run("riveg", folder, server)
+        assert resumed.returncode == 0, resumed.stderr
+        counts = server.counts()
+    entities = entities_of(folder)
+    assert all(entity["expression"] for entity in entities)
+    # Only what was in flight when it died, two requests at most, was asked a second time.
+    twice = [number for number in counts.values() if number > 1]
+    assert len(counts) == questions_about(folder)
+    assert len(twice) <= 2
+    assert set(twice) <= {2}
+    assert kept >= 6
+
+
+def answers_in(store: Path) -> int:
+    if not store.exists():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+            (number,) = connection.execute("select count(*) from answers").fetchone()
+    except sqlite3.Error:
+        return 0
+    connection.close()
+    return int(number)
+
+
+def test_a_server_that_goes_away_stops_the_run_and_it_goes_on_later(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with fault_server(tmp_path / "counts", "--die-after", "10") as server:
+        stopped = run("riveg", folder, server, "--set", "llm.main.tries=2")
+    assert stopped.returncode == 2
+    assert stopped.stderr.strip().splitlines()[-1].startswith("riveg: ")
+    assert server.url.removesuffix("/v1") in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert not (folder / "records.jsonl").exists()
+    with fault_server(tmp_path / "counts") as server:
+        resumed = run("riveg", folder, server)
+    assert resumed.returncode == 0, resumed.stderr
+    assert all(entity["expression"] for entity in entities_of(folder))
+
+
+def test_one_model_serves_every_stage(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with fault_server(tmp_path / "counts") as server:
+        done = run("one-vlm", folder, server, "--max-error-rate", "1")
+        assert done.returncode == 0, done.stderr
+        asked = server.counts()
+        again = run("one-vlm", folder, server, "--max-error-rate", "1")
+        assert again.returncode == 0, again.stderr
+        assert server.counts() == asked
+    assert asked.total() >= 24  # a caption and tags for each of the twelve posts
+
+
+def test_a_dry_run_asks_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with fault_server(tmp_path / "counts") as server:
+        dry = run("riveg", folder, server, "--dry-run")
+        assert dry.returncode == 0, dry.stderr
+        assert not server.counts()
+        assert run("riveg", folder, server).returncode == 0
+        asked = server.counts()
+        after = run("riveg", folder, server, "--dry-run")
+        assert server.counts() == asked
+    assert str(asked.total()) in dry.stdout
+    assert after.returncode == 0
+
+
+def test_riveg_runs_with_a_vllm_that_it_starts_itself(tmp_path: Path) -> None:
+    folder, model = tmp_path / "run", tiny_model(tmp_path / "model")
+    serve = {
+        "command": vllm_command(),
+        # The tiny tokenizer makes many tokens of a prompt.
+        "arguments": [{"2048": "8192"}.get(word, word) for word in VLLM_ARGUMENTS],
+        "environment": ENVIRONMENT,
+        "ready_timeout_s": 240,
+    }
+    words = [sys.executable, "-m", "riveg", "run", "riveg", "--out", str(folder), *EMBEDDED]
+    words += ["--set", f"llm.main.model={model}", "--set", f"llm.main.serve={json.dumps(serve)}"]
+    words += ["--set", "rewrite.prompt=rewrite/visual.v1", "--set", "rewrite.fallback=template"]
+    options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "text": True}
+    first = subprocess.run(words, capture_output=True, check=False, timeout=500, **options)
+    assert first.returncode == 0, first.stderr
+    assert "vllm" in first.stderr.lower()
+    sources = {entity["expression_source"] for entity in entities_of(folder)}
+    assert "chat:schema" in sources
+    assert sources <= {"chat:schema", "chat:re-asked", "chat:partial", "template:fallback"}
+    logs = {path: path.stat().st_mtime_ns for path in (folder / "logs").iterdir()}
+    assert logs
+    again = subprocess.run(words, capture_output=True, check=False, timeout=120, **options)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in (folder / "logs").iterdir()} == logs
+
+
+def test_a_missing_client_is_told_before_anything_runs(tmp_path: Path) -> None:
+    # vLLM is not installed beside the tests: its engine in this process cannot be used.
+    words = ["--set", "llm.main.serve=null", "--set", "llm.main.engine=vllm-offline"]
+    done = subprocess.run(
+        [sys.executable, "-m", "riveg", "run", "riveg", "--out", str(tmp_path / "run"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        'riveg: rewrite: chat needs the package vllm: pip install "riveg[vllm]"'
+    ]
+    assert not (tmp_path / "run" / "0-input").exists()

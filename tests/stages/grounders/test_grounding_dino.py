@@ -1,0 +1,484 @@
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.contracts import check_backend
+from helpers.factories import make_sample, mentions_of
+from helpers.tiny_grounding_dino import save_grounding_dino
+from PIL import Image
+from pydantic import ValidationError
+
+pytestmark = pytest.mark.slow  # torch and its models, loaded and run
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from riveg.config.backend import BuildContext  # noqa: E402
+from riveg.errors import UserError  # noqa: E402
+from riveg.images.loader import ImageLimits, ImageLoader  # noqa: E402
+from riveg.protocols import Grounder, Mention, Partly  # noqa: E402
+from riveg.stages.grounders.grounding_dino import (  # noqa: E402
+    GroundingDinoConfig,
+)
+from riveg.types import ImageRef, Issue, Region  # noqa: E402
+from riveg.vision.detectors.grounding_dino import GroundingDinoNetwork, phrase_owners  # noqa: E402
+from riveg.vision.detectors.grounding_dino_kernels import spare_work  # noqa: E402
+from riveg.vision.detectors.grounding_dino_prompts import Prompt, join_phrases, read_phrase  # noqa: E402
+from riveg.vision.runtime.options import TorchOptions  # noqa: E402
+
+KINDS = {
+    "grounding-dino": "GroundingDinoForObjectDetection",
+    "mm-grounding-dino": "MMGroundingDinoForObjectDetection",
+}
+EDGES = {"shortest_edge": 64, "longest_edge": 128}
+SMALL = {**EDGES, "box_threshold": 0.0}
+ALL = {"regions": "many", "top_k": 100, "overlap": 1.0}
+SIZES = {
+    "odd": (60, 83),
+    "same": (60, 83),
+    "tall": (91, 40),
+    "flat": (64, 201),
+    "three-rows": (3, 50),
+    "one-row": (2, 400),
+    "one-column": (300, 1),
+}
+"""Height and width; the last three give fewer places than the network has queries."""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("grounding-dino")
+    return {kind: save_grounding_dino(root / kind, kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("pictures")
+    numbers = np.random.default_rng(3)
+    for name, (height, width) in SIZES.items():
+        pixels = numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{name}.png")
+    with Image.open(root / "odd.png") as picture:
+        turned = picture.transpose(Image.Transpose.ROTATE_90)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        turned.save(root / "turned.png", exif=exif)
+    return root
+
+
+def images_of(pictures: Path) -> ImageLoader:
+    return ImageLoader([pictures], limits=ImageLimits(min_side=1))
+
+
+def build(folder: Path, pictures: Path, **fields: Any) -> Grounder:
+    config = GroundingDinoConfig(model=str(folder), device="cpu", **{**EDGES, **fields})
+    return config.build(BuildContext(images=images_of(pictures)))
+
+
+def build_on(network: GroundingDinoNetwork, pictures: Path, **fields: Any) -> Grounder:
+    config = GroundingDinoConfig(model="-", device="cpu", **{**SMALL, **fields})
+    return config.build_on(network, BuildContext(images=images_of(pictures)))
+
+
+@cache
+def loaded(folder: Path) -> GroundingDinoNetwork:
+    return GroundingDinoNetwork(folder, TorchOptions(model="-", device="cpu"))
+
+
+@cache
+def plain(folder: Path) -> Any:
+    """The network as the library has it."""
+    kind = KINDS[folder.name]
+    return getattr(transformers, kind).from_pretrained(folder).eval()
+
+
+def backend(folder: Path, pictures: Path, **fields: Any) -> Grounder:
+    """As :func:`build`, with a network that is loaded once."""
+    return build_on(loaded(folder), pictures, **fields)
+
+
+def mentions(name: str, *texts: str) -> list[Mention]:
+    """Mentions of one picture, each with an expression of its own."""
+    sample = make_sample("x " * len(texts) + "x", [(n, n + 1, "PER") for n in range(len(texts))])
+    assert sample.entities is not None
+    entities = tuple(
+        replace(entity, expression=text)
+        for entity, text in zip(sample.entities, texts, strict=True)
+    )
+    image = sample.image and replace(sample.image, path=f"{name}.png")
+    return mentions_of(replace(sample, id=name, image=image, entities=entities))
+
+
+def many_mentions() -> list[Mention]:
+    return [
+        *mentions("odd", "a red man", "dog with hat", "ann lee"),
+        *mentions("tall", "bob"),
+        *mentions("three-rows", "stage", "oslo city"),
+        *mentions("same", "bob", "a blue woman with hat, dog"),
+        *mentions("flat", "ann - lee"),
+        *mentions("one-row", "bob"),
+        *mentions("one-column", "dog"),
+    ]
+
+
+def reference(folder: Path, picture: Path, text: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Boxes, scores and labels as the library gives them."""
+    processor = transformers.GroundingDinoProcessor(
+        transformers.GroundingDinoImageProcessorPil.from_pretrained(folder),
+        transformers.AutoTokenizer.from_pretrained(folder),
+    )
+    with Image.open(picture) as opened:
+        image = opened.convert("RGB")
+    inputs = processor(images=image, text=text, return_tensors="pt", size=EDGES)
+    with torch.inference_mode():
+        found = processor.post_process_grounded_object_detection(
+            plain(folder)(**inputs),
+            threshold=0.0,
+            text_threshold=0.02,
+            target_sizes=[(image.height, image.width)],
+        )[0]
+    return found["boxes"].numpy(), found["scores"].numpy(), found["text_labels"]
+
+
+def expected(boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> list[Any]:
+    limits = np.array([size[1], size[0]] * 2)
+    order = np.argsort(-scores, kind="stable")
+    return [(np.clip(boxes[row], 0, limits), scores[row]) for row in order]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["odd", "tall", "flat"])
+def test_separate_phrases_are_answered_as_the_library_does(
+    kind: str, name: str, folders: dict[str, Path], pictures: Path
+) -> None:
+    asked = mentions(name, "A red man", "dog with hat.")
+    answers = backend(folders[kind], pictures, **ALL).ground(asked)
+    for answer, text in zip(answers, ["a red man.", "dog with hat."], strict=True):
+        assert isinstance(answer, tuple)
+        boxes, scores, _ = reference(folders[kind], pictures / f"{name}.png", text)
+        right = expected(boxes, scores, SIZES[name])
+        assert len(answer) == len(right) > 20
+        for region, (box, score) in zip(answer, right, strict=True):
+            edges = (region.box.x_min, region.box.y_min, region.box.x_max, region.box.y_max)
+            np.testing.assert_allclose(edges, box, atol=0.051)
+            assert region.score == pytest.approx(score, abs=6e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("spared", [True, False], ids=["spared", "plain"])
+def test_shared_features_give_the_numbers_of_the_plain_network(
+    kind: str, spared: bool, folders: dict[str, Path]
+) -> None:
+    network = loaded(folders[kind])
+    whole = plain(folders[kind])
+    if spared:
+        whole = deepcopy(whole)
+        spare_work(whole)
+    picture = np.random.default_rng(1).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    pixels = network.pixels(picture, 64, 128)
+    (features,) = network.features([pixels])
+    for text in ["bob", "a red man with dog", "oslo"]:
+        phrase = read_phrase(text, network.tokenizer)
+        assert phrase is not None
+        (found,) = network.detect([features], [join_phrases([phrase], network.tokenizer)])
+        words = network.tokenizer(f"{text}.", return_tensors="pt")
+        with torch.inference_mode():
+            answer = whole(pixel_values=pixels[None], **words)
+        scores = answer.logits[0].sigmoid().amax(-1)
+        corners = transformers.image_transforms.center_to_corners_format(answer.pred_boxes[0])
+        # Sharing changes no bit; what the layers spare changes the order of sums.
+        tolerance = 0 if spared else 1e-5
+        np.testing.assert_allclose(found.scores, scores, rtol=tolerance)
+        np.testing.assert_allclose(found.boxes, corners, atol=1e-7 if spared else 1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_shares_a_batch_does_not_matter(kind: str, folders: dict[str, Path]) -> None:
+    network = loaded(folders[kind])
+    numbers = np.random.default_rng(2)
+    texts = ["bob", "a red man with dog", "ann lee", "stage", "oslo city", "dog", "ann"]
+    phrases = [read_phrase(text, network.tokenizer) for text in texts]
+    prompts = [join_phrases([phrase], network.tokenizer) for phrase in phrases if phrase]
+    features = [
+        network.features([network.pixels(picture, 64, 128)])[0]
+        for size in SIZES.values()
+        for picture in [numbers.integers(0, 256, (*size, 3), dtype=np.uint8)]
+    ]
+    together = network.detect(features, prompts)
+    for one, prompt, among in zip(features, prompts, together, strict=True):
+        (alone,) = network.detect([one], [prompt])
+        np.testing.assert_allclose(alone.boxes, among.boxes, atol=2e-6)
+        np.testing.assert_allclose(alone.scores, among.scores, atol=5e-6)
+
+
+@pytest.mark.parametrize("phrases", ["separate", "joined"])
+def test_contract(phrases: str, folders: dict[str, Path], pictures: Path) -> None:
+    fields = {"box_threshold": 0.0, "text_threshold": 0.0, "phrases": phrases}
+    asking = backend(folders["grounding-dino"], pictures, **fields)
+    asked = many_mentions()
+    if phrases == "joined":  # there the mentions of a picture depend on each other
+        answers = list(asking.ground(asked))
+        assert list(asking.ground(asked)) == answers
+        assert list(asking.ground([])) == []
+        return
+    answers = check_backend("ground", asking, asked)
+    assert all(isinstance(answer, tuple) and answer for answer in answers)
+    for mention, answer in zip(asked, answers, strict=True):
+        height, width = SIZES[mention.sample.id]
+        assert all(region.box.x_max <= width for region in answer)
+        assert all(region.box.y_max <= height for region in answer)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
+def test_the_batch_size_does_not_matter(
+    batch_size: int, folders: dict[str, Path], pictures: Path
+) -> None:
+    one, other = (
+        backend(folders["mm-grounding-dino"], pictures, box_threshold=0.0, batch_size=size).ground(
+            many_mentions()
+        )
+        for size in (2, batch_size)
+    )
+    assert one == other
+
+
+def test_a_turned_picture_is_answered_upright(folders: dict[str, Path], pictures: Path) -> None:
+    asking = backend(folders["grounding-dino"], pictures, **ALL)
+    upright, turned = (asking.ground(mentions(name, "bob")) for name in ("odd", "turned"))
+    assert upright == turned
+
+
+class Watched(GroundingDinoNetwork):
+    """Counts what goes through, and has memory for so many items."""
+
+    room = 99
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.pictures: list[int] = []
+        self.prompts: list[int] = []
+
+    def features(self, pixels: Any) -> Any:
+        self.pictures.append(len(pixels))
+        if len(pixels) > self.room:
+            raise torch.OutOfMemoryError("no room")
+        return super().features(pixels)
+
+    def detect(self, features: Any, prompts: Any) -> Any:
+        self.prompts.append(len(prompts))
+        if len(prompts) > self.room:
+            raise torch.OutOfMemoryError("no room")
+        return super().detect(features, prompts)
+
+
+@pytest.fixture
+def watched(folders: dict[str, Path]) -> Watched:
+    return Watched(folders["grounding-dino"], TorchOptions(model="-", device="cpu"))
+
+
+def test_each_picture_is_encoded_once_and_each_phrase_asked_once(
+    watched: Watched, pictures: Path
+) -> None:
+    asking = build_on(watched, pictures)
+    asked = [
+        *mentions("odd", "bob", "ann", "Bob."),
+        *mentions("same", "bob"),
+        *mentions("flat", "a"),
+    ]
+    answers = asking.ground(asked)
+    assert answers[0] == answers[2]
+    assert sorted(watched.pictures) == [1, 2]
+    assert sorted(watched.prompts) == [1, 3]
+    asked_apart = mentions("odd", "bob", "ann")
+    watched.prompts.clear()
+    joined = build_on(watched, pictures, phrases="joined")
+    joined.ground(asked_apart)
+    assert watched.prompts == [1]
+
+
+def test_a_batch_without_memory_is_halved(
+    watched: Watched, pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asking = build_on(watched, pictures)
+    right = asking.ground(many_mentions())
+    watched.room = 1
+    watched.prompts.clear()
+    assert asking.ground(many_mentions()) == right
+    assert {*watched.prompts} == {5, 2, 1}
+    assert "out of memory with 5 items" in caplog.text
+
+
+def test_short_memory_keeps_no_maps(folders: dict[str, Path], pictures: Path) -> None:
+    network = loaded(folders["grounding-dino"])
+    picture = images_of(pictures).load(ImageRef("odd.png"))
+    features = network.features([network.pixels(picture, 64, 128)])
+    handle = network._network.model.decoder.register_forward_pre_hook(_no_room)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            network.detect(features, [Prompt((2, 5, 4, 3), ((1, 2),))])
+    finally:
+        handle.remove()
+    assert network._given.maps == network._given.masks == []
+
+
+def _no_room(*_: Any) -> None:
+    raise torch.OutOfMemoryError("no more")
+
+
+def test_a_phrase_that_is_too_long_is_cut_at_a_word_and_said(
+    folders: dict[str, Path], pictures: Path
+) -> None:
+    asking = backend(folders["grounding-dino"], pictures, **ALL)
+    long, fits = asking.ground(mentions("odd", "red dog " * 20 + "bob", "red dog " * 14 + "red"))
+    assert isinstance(fits, tuple)
+    assert isinstance(long, Partly)
+    assert long.answer == fits
+    (issue,) = long.issues
+    assert (issue.stage, issue.entity_id, issue.kind) == ("ground", "e0", "warning")
+    assert "more than the 32 tokens" in issue.message
+    (word,) = asking.ground(mentions("odd", "a" + "b" * 60))
+    assert isinstance(word, Partly)
+
+
+def test_joined_phrases_are_the_librarys_prompt_and_boxes_go_where_they_are_labelled(
+    folders: dict[str, Path], pictures: Path
+) -> None:
+    asked = mentions("odd", "Ann Lee", "dog", "a red man")
+    prompt = "ann lee. dog. a red man."
+    network = loaded(folders["grounding-dino"])
+    phrases = [read_phrase(text, network.tokenizer) for text in ("ann lee", "dog", "a red man")]
+    joined = join_phrases([phrase for phrase in phrases if phrase], network.tokenizer)
+    assert list(joined.tokens) == network.tokenizer(prompt)["input_ids"]
+    answers = backend(
+        folders["grounding-dino"], pictures, **ALL, phrases="joined", text_threshold=0.02
+    ).ground(asked)
+    _, scores, labels = reference(folders["grounding-dino"], pictures / "odd.png", prompt)
+    found = {
+        (round(region.box.x_min, 1), round(region.box.y_max, 1), region.score): mention
+        for mention, answer in zip(asked, answers, strict=True)
+        for region in answer  # type: ignore[union-attr]
+    }
+    assert len(found) > 15
+    assert len({mention.entity.id for mention in found.values()}) > 1
+    right = [
+        (scores[row], labels[row]) for row in range(len(scores)) if labels[row].strip(". ") != ""
+    ]
+    assert len(found) == len(right)
+    for (_, _, score), mention in found.items():
+        near = [label for one, label in right if abs(one - score) < 1e-4]
+        words = (mention.entity.expression or "").lower().split()
+        assert any(set(words) & set(label.split()) for label in near), (words, near)
+
+
+def test_one_joined_phrase_is_a_separate_one(folders: dict[str, Path], pictures: Path) -> None:
+    asked = mentions("odd", "ann lee")
+    fields = {**ALL, "text_threshold": 0.0}
+    joined, separate = (
+        backend(folders["grounding-dino"], pictures, **fields, phrases=phrases).ground(asked)[0]
+        for phrases in ("joined", "separate")
+    )
+    assert isinstance(joined, tuple)
+    assert isinstance(separate, tuple)
+    assert set(joined) <= set(separate)
+    assert joined
+
+
+def test_more_joined_phrases_than_fit_are_asked_in_several_prompts(
+    watched: Watched, pictures: Path
+) -> None:
+    asking = build_on(watched, pictures, phrases="joined")
+    texts = [
+        "red dog with hat in oslo",
+        "blue dog with hat",
+        "a man with a red hat with a dog",
+        "stage " * 9,
+    ]
+    answers = asking.ground(mentions("odd", *texts, "bob with a dog with a hat"))
+    assert sum(watched.prompts) > 1
+    assert all(isinstance(answer, tuple) for answer in answers)
+
+
+def test_owners_need_a_strong_token() -> None:
+    from riveg.vision.detectors.grounding_dino import Detections
+
+    scores = np.array([[0.5, 0.2], [0.2, 0.4], [0.1, 0.2]], dtype=np.float32)
+    found = Detections(np.zeros((3, 4), np.float32), scores.max(1), scores)
+    assert phrase_owners(found, 0.25).tolist() == [0, 1, -1]
+
+
+def test_one_region_many_and_none(folders: dict[str, Path], pictures: Path) -> None:
+    asked = mentions("odd", "bob")
+    folder = folders["grounding-dino"]
+    (every,) = backend(folder, pictures, **ALL).ground(asked)
+    (many,) = backend(folder, pictures, **{**ALL, "top_k": 3}).ground(asked)
+    (one,) = backend(folder, pictures, **{**ALL, "top_k": 1}).ground(asked)
+    (none,) = backend(folder, pictures, box_threshold=0.9999).ground(asked)
+    (usual,) = build(folder, pictures, box_threshold=0.0).ground(asked)
+    fields = {"box_threshold": 0.0, "regions": "many", "top_k": 2, "overlap": 1.0}
+    (two,) = build(folder, pictures, **fields).ground(asked)
+    assert (usual, two) == (every[:1], every[:2])  # type: ignore[index]
+    assert (many, one, none) == (every[:3], every[:1], ())  # type: ignore[index]
+    assert isinstance(one[0], Region)  # type: ignore[index]
+    assert one[0].source == "grounding-dino"  # type: ignore[index]
+
+
+def test_what_cannot_be_answered_says_why(folders: dict[str, Path], pictures: Path) -> None:
+    asking = backend(folders["grounding-dino"], pictures, **ALL)
+    (pictureless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], picture=False))
+    asked = [*mentions("gone", "bob"), *mentions("odd", "bob", "..."), pictureless]
+    answers = asking.ground(asked)
+    kinds = [answer.kind if isinstance(answer, Issue) else "fine" for answer in answers]
+    assert kinds == ["missing-image", "fine", "empty-phrase", "no-picture"]
+
+
+def test_bfloat16_moves_boxes_little(folders: dict[str, Path]) -> None:
+    picture = np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    boxes = []
+    for dtype in ("float32", "bfloat16"):
+        network = GroundingDinoNetwork(
+            folders["mm-grounding-dino"], TorchOptions(model="-", device="cpu", dtype=dtype)
+        )
+        phrase = read_phrase("bob", network.tokenizer)
+        assert phrase is not None
+        features = network.features([network.pixels(picture, 64, 128)])
+        (found,) = network.detect(features, [join_phrases([phrase], network.tokenizer)])
+        boxes.append(found.boxes)
+    assert boxes[1].dtype == np.float32
+    # Finer steps than the 1/256 that a coordinate of bfloat16 itself would have.
+    steps = boxes[1] * 256
+    assert np.abs(steps - np.round(steps)).max() > 0.1
+    assert np.median(np.abs(boxes[0] - boxes[1])) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"query": "{name}"}, "no field 'name'"),
+        ({"shortest_edge": 900, "longest_edge": 800}, "must not be above"),
+        ({"phrases": "both"}, "separate"),
+        ({"overlap": 0}, "greater than 0"),
+    ],
+)
+def test_configurations_that_mean_nothing(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        GroundingDinoConfig(**fields)
+
+
+def test_another_kind_of_model_is_refused(tmp_path: Path, pictures: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(UserError, match="grounding-dino, mm-grounding-dino"):
+        build(tmp_path, pictures)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(UserError, match=r"config\.json"):
+        build(tmp_path, pictures)
+
+
+def test_contents_name_the_weights(folders: dict[str, Path]) -> None:
+    config = GroundingDinoConfig(model=str(folders["grounding-dino"]))
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= {*config.contents(Path())}

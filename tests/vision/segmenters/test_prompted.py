@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.box_mentions import box_mention, mixed_mentions, save_pictures
+from helpers.contracts import check_backend
+
+from riveg.geometry.masks import box_pixels, mask_to_array
+from riveg.images.loader import ImageLoader
+from riveg.protocols import Mention
+from riveg.types import Box, Issue
+from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.segmenters.prompted import Prompt, PromptedSegmenter
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
+    return save_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@dataclass
+class Boxes:
+    """A network that sees the box itself; nothing of boxes that lie in the upper left."""
+
+    images: ImageLoader
+    memory: int = 1000
+    batch_size: int = 3
+    boxes_at_once: int = 2
+    looks: list[int] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)
+
+    def segment(self, mentions: Sequence[Mention]) -> Any:
+        return PromptedSegmenter(
+            self.images,
+            self,
+            source="boxes",
+            batch_size=self.batch_size,
+            boxes_at_once=self.boxes_at_once,
+        ).segment(mentions)
+
+    @staticmethod
+    def prepare(picture: Any) -> None:
+        """Sees nothing but the size."""
+
+    def look_at(self, pictures: Sequence[Prepared[None]]) -> Sequence[tuple[int, int]]:
+        self.looks.append(len(pictures))
+        self._remember(len(pictures))
+        return [picture.size for picture in pictures]
+
+    def cut_out(self, seen: tuple[int, int], prompts: Sequence[Prompt]) -> Iterator[Any]:
+        self.cuts.append(len(prompts))
+        self._remember(len(prompts))
+        for box in (prompt.box for prompt in prompts):
+            yield box_pixels(box, *seen) & (box.x_min + box.y_min > 0)
+
+    def _remember(self, count: int) -> None:
+        if count > self.memory:
+            raise torch.OutOfMemoryError(f"{count} at once")
+
+
+def test_contract(images: ImageLoader) -> None:
+    answers = check_backend("segment", Boxes(images), mixed_mentions())
+    assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["truncated-image"]
+
+
+def test_masks_stand_in_the_order_of_their_regions(images: ImageLoader) -> None:
+    mentions = mixed_mentions()
+    for mention, masks in zip(mentions, Boxes(images).segment(mentions), strict=True):
+        if isinstance(masks, Issue):
+            continue
+        for region, mask in zip(mention.entity.regions or (), masks, strict=True):
+            expected = box_pixels(region.box, mask.height, mask.width)
+            assert (mask_to_array(mask) == expected).all()
+            nothing_found = region.box.x_min + region.box.y_min == 0
+            assert mask.source == ("boxes:box" if nothing_found else "boxes")
+
+
+def test_each_picture_is_looked_at_once_and_only_with_a_region(images: ImageLoader) -> None:
+    network = Boxes(images, batch_size=4, boxes_at_once=10)
+    network.segment(mixed_mentions())
+    # Nine pictures that open; "broken.jpg" is asked about too, "gone.jpg" has no region.
+    assert network.looks == [4, 4, 1]
+    assert network.cuts == [4, *[3] * 8]
+
+
+def test_no_region_means_no_look(images: ImageLoader) -> None:
+    network = Boxes(images)
+    assert network.segment([box_mention("64x64.png"), box_mention("gone.jpg")]) == [(), ()]
+    assert network.looks == []
+
+
+def test_a_post_without_a_picture_is_an_issue(images: ImageLoader) -> None:
+    mention = box_mention("64x64.png", Box(0, 0, 9, 9))
+    mention = replace(mention, sample=replace(mention.sample, image=None))
+    (issue,) = Boxes(images).segment([mention])
+    assert (issue.kind, issue.entity_id) == ("no-picture", "e0")
+
+
+@pytest.mark.parametrize("memory", [1, 2, 3])
+def test_short_memory_halves_what_is_done_together(images: ImageLoader, memory: int) -> None:
+    roomy = Boxes(images, batch_size=8, boxes_at_once=8)
+    tight = Boxes(images, memory=memory, batch_size=8, boxes_at_once=8)
+    assert tight.segment(mixed_mentions()) == roomy.segment(mixed_mentions())
+    assert max(tight.looks) > memory
+
+
+def test_what_never_fits_is_raised(images: ImageLoader) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        Boxes(images, memory=0).segment(mixed_mentions())
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        (Box(1, 2, 3, 4), (2, 4), (1, 3)),
+        (Box(0.6, 0.6, 2.4, 2.4), (1, 2), (1, 2)),  # rounded to the nearest edge
+        (Box(2.1, 2.1, 2.2, 2.2), (2, 3), (2, 3)),  # less than a pixel is one
+        (Box(7.9, 4.9, 8, 5), (4, 5), (7, 8)),  # in the last corner
+        (Box(-0.4, -0.4, 8.4, 5.4), (0, 5), (0, 8)),  # rounding of the model's
+    ],
+)
+def test_box_pixels(box: Box, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    expected = np.zeros((5, 8), dtype=bool)
+    expected[slice(*rows), slice(*columns)] = True
+    assert (box_pixels(box, 5, 8) == expected).all()
