@@ -63,7 +63,7 @@ class Measured:
         )
 
 
-def make_post(number: int) -> Sample:
+def make_sample(number: int) -> Sample:
     """A post with one name; no two are alike from the first word on."""
     tokens = (f"{number}", "days", "until", "we", "see", f"Nairobi{number}", "again")
     text, offsets = join_tokens(tokens)
@@ -79,8 +79,8 @@ def read_anything(raw: RawAnswer) -> str:
 def make_questions(chat: HttpChat, numbers: range, order: str) -> list[Question]:
     """The rewriter's own questions, or their words in the other order; answers are cut short."""
     rewriter = ChatRewriter(chat, load_prompt("rewrite/visual.v1"), labels=USUAL_LABELS)
-    posts = [make_post(number) for number in numbers]
-    mentions = [Mention(post, entity) for post in posts for entity in post.entities or ()]
+    samples = [make_sample(number) for number in numbers]
+    mentions = [Mention(sample, entity) for sample in samples for entity in sample.entities or ()]
     questions = []
     for prepared in rewriter.prepare(mentions):
         messages = prepared.question.messages
@@ -121,13 +121,13 @@ def measure(chat: HttpChat, url: str, questions: Sequence[Question]) -> Measured
     return Measured(len(questions), seconds, hits_after - hits, tokens_after - tokens)
 
 
-def compare(chat: HttpChat, url: str, posts: int) -> dict[str, Measured]:
+def compare(chat: HttpChat, url: str, samples: int) -> dict[str, Measured]:
     """Both orders, in turns."""
     total = {order: Measured(0, 0.0, 0.0, 0.0) for order in ORDERS}
     start = 0
     for round_number in range(ROUNDS + 1):
         for order in ORDERS:
-            size = posts // ROUNDS if round_number else 8
+            size = samples // ROUNDS if round_number else 8
             found = measure(chat, url, make_questions(chat, range(start, start + size), order))
             start += size
             if round_number:  # the first is to warm up
@@ -176,7 +176,7 @@ def main() -> None:
                 urls=lambda: (url,),
                 api_key=lambda: server.api_key,
             )
-            found = compare(chat, url, wanted.posts)
+            found = compare(chat, url, wanted.samples)
             chat.close()
         print_table(found)
 

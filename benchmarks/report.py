@@ -60,8 +60,8 @@ def photographs(folder: Path, count: int) -> Iterator[str]:
     for number, shot in islice(enumerate(cycle(shots)), count):
         other = ImageChops.offset(shots[(number * 7 + 3) % len(shots)], number % 600, number % 450)
         mixed = np.asarray(Image.blend(shot, other, 0.25)) + np.roll(grain, number, axis=1)
-        picture = Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
-        picture.save(folder / f"{number:05d}.jpg", quality=88)
+        pixels = Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
+        pixels.save(folder / f"{number:05d}.jpg", quality=88)
         yield f"{number:05d}.jpg"
 
 
@@ -123,17 +123,17 @@ def gold_of(sample: Sample, number: int) -> GoldSample:
 
 def make_run(folder: Path, count: int) -> GoldSet:
     """A run folder of so many posts, and its gold."""
-    pictures = folder / "pictures"
-    pictures.mkdir(parents=True)
+    images = folder / "pictures"
+    images.mkdir(parents=True)
     run, gold = folder / "run", {}
     run.mkdir()
     with (run / "records.jsonl").open("wb") as handle:
-        for number, name in enumerate(photographs(pictures, count)):
+        for number, name in enumerate(photographs(images, count)):
             sample = make_sample(number, name)
             gold[sample.id] = gold_of(sample, number)
             handle.write(encode(sample) + b"\n")
     stages = {name: {"backend": "mini"} for name in ("tag", "entail", "ground", "segment")}
-    manifest = {"samples": count, "image_roots": [str(pictures)], "stages": stages}
+    manifest = {"samples": count, "image_roots": [str(images)], "stages": stages}
     RunFolder(run).write_manifest(manifest)
     (run / "config.yaml").write_text("entail: {threshold: 0.5}\n")
     return gold_set("made-up", gold)
@@ -170,12 +170,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch) / "report"
-        gold = make_run(folder, options.posts)
+        gold = make_run(folder, options.samples)
         before = time.perf_counter()
         written: WrittenPage = write_page(folder / "run", folder / "report.html", gold=gold)
         seconds = time.perf_counter() - before
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{options.posts} posts: {written.size / 1e6:.1f} MB, written in {seconds:.1f} s")
+        print(f"{options.samples} posts: {written.size / 1e6:.1f} MB, written in {seconds:.1f} s")
         print(f"most memory: {memory:.0f} MiB")
         for drawn, whole in open_times(written.path, options.opens):
             print(f"open: first sample after {drawn:.2f} s, all read after {whole:.2f} s")

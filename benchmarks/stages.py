@@ -35,20 +35,20 @@ ENTITIES = (("Eileen Collins", "PER"), ("NASA", "ORG"), ("Houston", "LOC"))
 
 def draw(kind: int, number: int) -> Image.Image:
     """Kinds: 0 a face, 1 lettering, 2 both, 3 neither; ``number`` tints the picture."""
-    picture = Image.new("RGB", SIZE, (40 + number % 50, 70, 120))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", SIZE, (40 + number % 50, 70, 120))
+    pen = ImageDraw.Draw(image)
     for step in range(0, SIZE[0], 40):
         pen.line((step, 0, SIZE[0] - step, SIZE[1]), fill=(60, 90 + number % 40, 140), width=3)
     if kind in (0, 2):
         photo = Image.open(next(shipped("data", "quickstart", "images").glob("*astronaut*")))
-        picture.paste(photo.convert("RGB").resize((450, 450)), (number % 150, 0))
+        image.paste(photo.convert("RGB").resize((450, 450)), (number % 150, 0))
     if kind in (1, 2):
         pen.text((30, 300), "NASA", font=ImageFont.load_default(60), fill="white")
         pen.text((30, 380), "Houston, we are back", font=ImageFont.load_default(24), fill="white")
-    return picture
+    return image
 
 
-def make_posts(folder: Path, count: int) -> list[Sample]:
+def make_samples(folder: Path, count: int) -> list[Sample]:
     """Posts with three entities each, their pictures written to ``folder``."""
     tokens = ("Eileen", "Collins", "of", "NASA", "lands", "in", "Houston", "!")
     text, offsets = join_tokens(tokens)
@@ -57,13 +57,13 @@ def make_posts(folder: Path, count: int) -> list[Sample]:
         Entity(f"e{order}", name, label, span)
         for order, ((name, label), span) in enumerate(zip(ENTITIES, spans, strict=True))
     )
-    posts = []
+    samples = []
     for number in range(count):
         name = f"{number}.jpg"
         draw(number % 4, number).save(folder / name, quality=90)
         image = ImageRef(name, *SIZE)
-        posts.append(Sample(str(number), text, tokens, offsets, image, entities=entities))
-    return posts
+        samples.append(Sample(str(number), text, tokens, offsets, image, entities=entities))
+    return samples
 
 
 def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
@@ -86,27 +86,27 @@ def timed(ask: Callable[[Any], Any], items: Sequence[Any], size: int) -> tuple[l
     return answers, Spent(time.perf_counter() - clock, time.process_time() - processor)
 
 
-def mentions(posts: Sequence[Sample]) -> list[Mention]:
+def mentions(samples: Sequence[Sample]) -> list[Mention]:
     """Every entity with its post."""
-    return [Mention(post, entity) for post in posts for entity in post.entities or ()]
+    return [Mention(sample, entity) for sample in samples for entity in sample.entities or ()]
 
 
-def joined(posts: Sequence[Sample], field: str, answers: Sequence[Any]) -> list[Sample]:
+def joined(samples: Sequence[Sample], field: str, answers: Sequence[Any]) -> list[Sample]:
     """Posts with one answer for each entity; an entity's Issue stops the benchmark."""
     queue = iter(answers)
     out = []
-    for post in posts:
+    for sample in samples:
         entities = []
-        for entity in post.entities or ():
+        for entity in sample.entities or ():
             answer = next(queue)
             if isinstance(answer, Issue):
-                raise SystemExit(f"{post.id}: {answer.stage}: {answer.message}")
+                raise SystemExit(f"{sample.id}: {answer.stage}: {answer.message}")
             entities.append(replace(entity, **{field: answer}))
-        out.append(replace(post, entities=tuple(entities)))
+        out.append(replace(sample, entities=tuple(entities)))
     return out
 
 
-def measure(posts: list[Sample], folder: Path, batch: int) -> dict[str, Spent]:
+def measure(samples: list[Sample], folder: Path, batch: int) -> dict[str, Spent]:
     """What each stage costs, in the order of a run; models are loaded before the clock starts."""
     context = BuildContext(ImageLoader([folder]), folder)
 
@@ -115,18 +115,20 @@ def measure(posts: list[Sample], folder: Path, batch: int) -> dict[str, Spent]:
 
     seconds: dict[str, Spent] = {}
     if find_spec("riveg.stages.taggers.mini") and asset("tagger").is_dir():
-        _, seconds["tag: mini"] = timed(backend("tag", "mini").tag, posts, batch)
+        _, seconds["tag: mini"] = timed(backend("tag", "mini").tag, samples, batch)
     observer = backend("observe", "evidence")
-    seen, seconds["observe: evidence"] = timed(observer.observe, posts, batch)
-    posts = [replace(post, observations=found) for post, found in zip(posts, seen, strict=True)]
+    seen, seconds["observe: evidence"] = timed(observer.observe, samples, batch)
+    samples = [
+        replace(sample, observations=found) for sample, found in zip(samples, seen, strict=True)
+    ]
     if find_spec("riveg.stages.entailers.mini") and asset("entailer").is_dir():
         entail = backend("entail", "mini").entail
-        answers, seconds["entail: mini"] = timed(entail, mentions(posts), batch)
-        posts = joined(posts, "entailment", answers)
+        answers, seconds["entail: mini"] = timed(entail, mentions(samples), batch)
+        samples = joined(samples, "entailment", answers)
     # Two of three entities are groundable here; in Twitter-GMNER it is two of five.
-    shown = [one.entity.label != "LOC" for one in mentions(posts)]
-    posts = joined(posts, "entailment", [Entailment(None, is_shown) for is_shown in shown])
-    asked = [one for one, is_shown in zip(mentions(posts), shown, strict=True) if is_shown]
+    shown = [one.entity.label != "LOC" for one in mentions(samples)]
+    samples = joined(samples, "entailment", [Entailment(None, is_shown) for is_shown in shown])
+    asked = [one for one, is_shown in zip(mentions(samples), shown, strict=True) if is_shown]
     regions, seconds["ground: evidence"] = timed(backend("ground", "evidence").ground, asked, batch)
     cut = [
         Mention(one.sample, replace(one.entity, regions=found))
@@ -144,9 +146,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        posts = make_posts(folder, arguments.posts)
-        seconds = measure(posts, folder, arguments.batch)
-    count = len(posts)
+        samples = make_samples(folder, arguments.samples)
+        seconds = measure(samples, folder, arguments.batch)
+    count = len(samples)
     clocks = [spent.clock for spent in seconds.values()]
     total = Spent(sum(clocks), sum(spent.processor for spent in seconds.values()))
     print(f"{count} posts of {SIZE[0]}x{SIZE[1]} pixels")

@@ -63,7 +63,7 @@ class Preset:
     detector: str
     segmenter: str
     edges: tuple[int, int]
-    pictures: int
+    images: int
     rounds: int
     batch_size: int
     dtype: str
@@ -81,19 +81,21 @@ class Measured:
 
     detector: Path
     segmenter: Path
-    pictures: Path
-    posts: Sequence[Sample]
+    images: Path
+    samples: Sequence[Sample]
     images: ImageLoader
     preset: Preset
     device: str
 
     @property
     def mentions(self) -> list[Mention]:
-        return [Mention(post, entity) for post in self.posts for entity in post.entities or ()]
+        return [
+            Mention(sample, entity) for sample in self.samples for entity in sample.entities or ()
+        ]
 
-    def path(self, post: Sample) -> Path:
-        assert post.image is not None
-        return self.pictures / post.image.path
+    def path(self, sample: Sample) -> Path:
+        assert sample.image is not None
+        return self.images / sample.image.path
 
     def numbers(self) -> AbstractContextManager[Any]:
         """The number type of the products, for networks that are not riveg's."""
@@ -108,15 +110,17 @@ def entity_count(place: float) -> int:
     return 1 + min(bisect_right(list(accumulate(SHARES)), place), len(SHARES) - 1)
 
 
-def make_posts(folder: Path, count: int, sides: Sequence[tuple[int, int]] = SIDES) -> list[Sample]:
+def make_samples(
+    folder: Path, count: int, sides: Sequence[tuple[int, int]] = SIDES
+) -> list[Sample]:
     """Posts with pictures of noise and names of one letter a word, each with a box."""
     numbers = np.random.default_rng(0)
-    posts = []
+    samples = []
     for number in range(count):
         height, width = sides[number % len(sides)]
         coarse = numbers.integers(0, 256, (height // 20, width // 20, 3), dtype=np.uint8)
-        picture = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-        picture.save(folder / f"{number}.jpg")
+        pixels = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        pixels.save(folder / f"{number}.jpg")
         names = entity_count((number + 0.5) / count)
         words = [chr(97 + int(one)) for one in numbers.integers(0, 26, 4 * names)]
         text, offsets = join_tokens(tuple(words))
@@ -128,10 +132,10 @@ def make_posts(folder: Path, count: int, sides: Sequence[tuple[int, int]] = SIDE
             name = " ".join(words[span.start : span.end])
             entities.append(Entity(f"e{order}", name, "PER", span, regions=(Region(box),)))
         image = ImageRef(f"{number}.jpg", width, height)
-        posts.append(
+        samples.append(
             Sample(str(number), text, tuple(words), offsets, image, entities=tuple(entities))
         )
-    return posts
+    return samples
 
 
 def demo_boxes(work: Measured) -> Run:
@@ -146,10 +150,10 @@ def demo_boxes(work: Measured) -> Run:
     size = {"shortest_edge": shortest, "longest_edge": longest}
 
     def run() -> None:
-        for post in work.posts:
-            for entity in post.entities or ():
-                picture = Image.open(work.path(post)).convert("RGB")
-                pixels = processor(picture, size=size, return_tensors="pt").to(work.device)
+        for sample in work.samples:
+            for entity in sample.entities or ():
+                image = Image.open(work.path(sample)).convert("RGB")
+                pixels = processor(image, size=size, return_tensors="pt").to(work.device)
                 words = tokenizer(f"{entity.text}.", return_tensors="pt").to(work.device)
                 with torch.inference_mode(), work.numbers():
                     answer = network(**pixels, **words)
@@ -168,8 +172,8 @@ def demo_masks(work: Measured) -> Run:
 
     def run() -> None:
         for mention in work.mentions:
-            picture = Image.open(work.path(mention.sample)).convert("RGB")
-            inputs = processor(picture, input_boxes=[[edges_of(mention)]], return_tensors="pt")
+            image = Image.open(work.path(mention.sample)).convert("RGB")
+            inputs = processor(image, input_boxes=[[edges_of(mention)]], return_tensors="pt")
             with torch.inference_mode(), work.numbers():
                 answer = network(
                     pixel_values=inputs["pixel_values"].to(work.device),
@@ -243,18 +247,18 @@ def least_boxes(work: Measured, *, joined: bool) -> list[Run]:
     )
     network = GroundingDinoNetwork(work.detector, options)
     asked: dict[tuple[int, ...], list[tuple[Any, list[Any]]]] = {}
-    for post in work.posts:
-        assert post.image is not None
-        pixels = network.pixels(work.images.load(post.image), *work.preset.edges)
-        read = [read_phrase(entity.text, network.tokenizer) for entity in post.entities or ()]
+    for sample in work.samples:
+        assert sample.image is not None
+        pixels = network.pixels(work.images.load(sample.image), *work.preset.edges)
+        read = [read_phrase(entity.text, network.tokenizer) for entity in sample.entities or ()]
         known = [one for one in read if one is not None]
         groups = [known] if joined else [[one] for one in known]
         prompts = [join_phrases(group, network.tokenizer) for group in groups]
         asked.setdefault(tuple(pixels.shape), []).append((pixels, prompts))
 
     def run(size: int) -> None:
-        for posts in asked.values():
-            for part in parts(posts, size):
+        for samples in asked.values():
+            for part in parts(samples, size):
                 maps = network.features([pixels for pixels, _ in part])
                 pairs = [
                     (one, prompt)
@@ -276,10 +280,10 @@ def least_masks(work: Measured) -> list[Run]:
     encoder = next(network.vision_encoder.parameters())
     processor = SamProcessor(SamImageProcessorPil.from_pretrained(work.segmenter))
     asked: list[tuple[Any, Any]] = []
-    for post in work.posts:
-        edges = [edges_of(Mention(post, entity)) for entity in post.entities or ()]
-        picture = Image.open(work.path(post)).convert("RGB")
-        inputs = processor(picture, input_boxes=[edges], return_tensors="pt")
+    for sample in work.samples:
+        edges = [edges_of(Mention(sample, entity)) for entity in sample.entities or ()]
+        image = Image.open(work.path(sample)).convert("RGB")
+        inputs = processor(image, input_boxes=[edges], return_tensors="pt")
         asked.append((inputs["pixel_values"], inputs["input_boxes"].float().to(work.device)))
 
     def run(size: int) -> None:
@@ -347,8 +351,8 @@ def run_alone(work: Measured) -> None:
     """Boxes and masks of all posts by riveg."""
     boxes = timed(riveg_boxes(work, "separate"), work)
     masks = timed(riveg_masks(work), work)
-    posts, entities = len(work.posts), len(work.mentions)
-    print(f"{posts} posts, {entities} entities: boxes {boxes:.1f} s, masks {masks:.1f} s")
+    samples, entities = len(work.samples), len(work.mentions)
+    print(f"{samples} posts, {entities} entities: boxes {boxes:.1f} s, masks {masks:.1f} s")
 
 
 def main() -> None:
@@ -361,26 +365,26 @@ def main() -> None:
     options = parser.parse_args()
     preset = PRESETS[options.device]
     preset = replace(preset, rounds=options.rounds or preset.rounds)
-    count = options.posts or options.pictures or preset.pictures
+    count = options.samples or options.images or preset.images
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        posts = make_posts(root, count)
+        samples = make_samples(root, count)
         work = Measured(
             save_grounding_dino(root / "detector", preset.detector),
             save_sam(root / "segmenter", preset.segmenter),
             root,
-            posts,
+            samples,
             ImageLoader([root]),
             preset,
             options.device,
         )
         print(
-            f"{len(posts)} pictures, {len(work.mentions)} entities; grounding-dino-"
+            f"{len(samples)} pictures, {len(work.mentions)} entities; grounding-dino-"
             f"{preset.detector} at {preset.edges[0]}/{preset.edges[1]}, SAM ViT-"
             f"{preset.segmenter}, {preset.dtype}, {options.device}, batches of "
             f"{preset.batch_size}, {torch.get_num_threads()} threads\n"
         )
-        (run_alone if options.posts else compare)(work)
+        (run_alone if options.samples else compare)(work)
 
 
 if __name__ == "__main__":

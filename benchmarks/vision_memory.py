@@ -22,7 +22,7 @@ from typing import Any
 
 import random_models
 import torch
-from vision import make_posts
+from vision import make_samples
 
 from riveg.config.backend import BuildContext
 from riveg.images.loader import ImageLoader
@@ -88,12 +88,14 @@ BACKENDS = {
 def peak(backend: Backend, model: Path, batch: int, device: str) -> float:
     """Highest memory in GB after one batch; in this process, which does nothing else."""
     with tempfile.TemporaryDirectory() as folder:
-        posts = make_posts(Path(folder), batch, sides=((480, 640),))
+        samples = make_samples(Path(folder), batch, sides=((480, 640),))
         given = {"model": str(model), "device": device, "batch_size": batch, **backend.fields}
         config = backend_config(backend.stage, backend.name).model_validate(given)
-        asked: list[Any] = posts
+        asked: list[Any] = samples
         if backend.stage != "caption":
-            asked = [Mention(post, entity) for post in posts for entity in post.entities or ()]
+            asked = [
+                Mention(sample, entity) for sample in samples for entity in sample.entities or ()
+            ]
         built = config.build(BuildContext(ImageLoader([Path(folder)])))
         for answer in getattr(built, backend.stage)(asked):
             if isinstance(answer, Issue):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-PictureFault = Literal[
+ImageFaultKind = Literal[
     "missing-image",
     "outside-root",
     "not-an-image",
@@ -15,7 +15,7 @@ PictureFault = Literal[
 ]
 """Why a picture cannot be used."""
 
-PICTURE_FAULTS: frozenset[str] = frozenset(get_args(PictureFault))
+IMAGE_FAULTS: frozenset[str] = frozenset(get_args(ImageFaultKind))
 """Kinds of Issues that mean: this sample's picture cannot be used by any stage."""
 
 
@@ -55,6 +55,6 @@ class ImageFault(RivegError):
         message: What is wrong with which picture.
     """
 
-    def __init__(self, kind: PictureFault, message: str) -> None:
+    def __init__(self, kind: ImageFaultKind, message: str) -> None:
         super().__init__(message)
         self.kind = kind

@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from riveg.config.system import Step
-from riveg.errors import PICTURE_FAULTS, ImageFault, RivegError
-from riveg.protocols import Mention, Partly, PicturesAhead, PictureSource
+from riveg.errors import IMAGE_FAULTS, ImageFault, RivegError
+from riveg.protocols import ImagesAhead, ImageSource, Mention, Partly
 from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Mask, Region, Sample
 
 log = logging.getLogger(__name__)
 
-NO_PICTURE = "no-picture"
+NO_IMAGE = "no-picture"
 """``source`` of the answer about a post without a picture: nothing of it can be shown."""
 
 _EDGE_TOLERANCE = 0.5
@@ -39,13 +39,13 @@ class StageRunner:
     """
 
     def __init__(
-        self, step: Step, backend: object, images: PictureSource, *, batch_size: int, gated: bool
+        self, step: Step, backend: object, images: ImageSource, *, batch_size: int, gated: bool
     ) -> None:
         self._stage = step.stage
-        self._needs_picture = step.config.needs_picture
+        self._needs_image = step.config.needs_image
         self._ask: Ask = getattr(backend, step.stage.name)
-        pictures = getattr(backend, "pictures", None)
-        self._ahead = pictures if isinstance(pictures, PicturesAhead) else None
+        decoded = getattr(backend, "pictures", None)
+        self._ahead = decoded if isinstance(decoded, ImagesAhead) else None
         self._probe = images.probe if self._ahead is None else self._ahead.probe
         self._batch_size = batch_size
         self._gated = gated
@@ -85,7 +85,7 @@ class StageRunner:
 
     def _prepared(self, sample: Sample) -> Sample:
         image = sample.image
-        if not self._needs_picture or image is None or image.width or is_picture_broken(sample):
+        if not self._needs_image or image is None or image.width or is_image_broken(sample):
             return sample
         try:
             return replace(sample, image=self._probe(image))
@@ -113,9 +113,7 @@ class StageRunner:
     def _asks_sample(self, sample: Sample) -> bool:
         if any(issue.stage == "input" for issue in sample.issues):
             return False
-        return not self._needs_picture or (
-            sample.image is not None and not is_picture_broken(sample)
-        )
+        return not self._needs_image or (sample.image is not None and not is_image_broken(sample))
 
     def _answer_entities(self, batch: Sequence[Sample]) -> Iterator[Sample]:
         mentions = [
@@ -135,7 +133,7 @@ class StageRunner:
         stage = self._stage.name
         if stage not in _SHOWN_STAGES:
             return True
-        if sample.image is None or is_picture_broken(sample):
+        if sample.image is None or is_image_broken(sample):
             return False
         if stage == "ground" and self._gated:
             return entity.entailment is not None and entity.entailment.groundable
@@ -160,10 +158,10 @@ class StageRunner:
         return replace(sample, entities=tuple(entities), issues=(*sample.issues, *issues))
 
     def _unasked(self, sample: Sample, entity: Entity) -> Entity:
-        if is_picture_broken(sample):
+        if is_image_broken(sample):
             return entity
         if self._stage.name == "entail" and sample.image is None:
-            return replace(entity, entailment=Entailment(None, False, NO_PICTURE))
+            return replace(entity, entailment=Entailment(None, False, NO_IMAGE))
         ungroundable = entity.entailment is not None and not entity.entailment.groundable
         if self._stage.name == "ground" and (sample.image is None or ungroundable):
             return replace(entity, regions=())
@@ -196,9 +194,9 @@ class StageRunner:
         )
 
 
-def is_picture_broken(sample: Sample) -> bool:
+def is_image_broken(sample: Sample) -> bool:
     """Whether a stage has found that the sample's picture cannot be used."""
-    return any(issue.entity_id is None and issue.kind in PICTURE_FAULTS for issue in sample.issues)
+    return any(issue.entity_id is None and issue.kind in IMAGE_FAULTS for issue in sample.issues)
 
 
 def _with_issues(sample: Sample, issues: Sequence[Issue]) -> Sample:

@@ -56,7 +56,7 @@ class Ranking:
     label_scores: Mapping[str, float] | None
 
 
-class PictureSource(Protocol):
+class ImageSource(Protocol):
     """Where stages get pictures from; load and probe raise :class:`~riveg.errors.ImageFault`."""
 
     def load(self, image: ImageRef) -> NDArray[np.uint8]:
@@ -70,7 +70,7 @@ class PictureSource(Protocol):
 
 
 @runtime_checkable
-class PicturesAhead(Protocol):
+class ImagesAhead(Protocol):
     """A backend's ``pictures``, where it has them: told what comes next, it opens them ahead."""
 
     def expect(self, images: Sequence[ImageRef]) -> None:

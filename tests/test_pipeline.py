@@ -9,7 +9,7 @@ import pytest
 from riveg.config.backend import BackendConfig
 from riveg.config.system import Step
 from riveg.errors import ImageFault, RivegError, UserError
-from riveg.pipeline import NO_PICTURE, StageRunner
+from riveg.pipeline import NO_IMAGE, StageRunner
 from riveg.protocols import Mention, Partly, Ranking
 from riveg.runs.building import require_packages
 from riveg.stages.table import STAGES
@@ -30,7 +30,7 @@ from riveg.types import (
 STAGE = {stage.name: stage for stage in STAGES}
 
 
-class Pictures:
+class Images:
     """A picture source that knows the sides of ``good.jpg`` and faults on the rest."""
 
     def load(self, image: ImageRef) -> Any:
@@ -65,14 +65,14 @@ class PlainConfig(BackendConfig):
     summary: ClassVar[str] = "for tests"
 
 
-class PictureConfig(PlainConfig):
-    needs_picture: ClassVar[bool] = True
+class ImageConfig(PlainConfig):
+    needs_image: ClassVar[bool] = True
 
 
 def make_sample(id: str = "a", image: str | None = "good.jpg", **values: Any) -> Sample:
     text, offsets = join_tokens(["Ada", "met", "Bob"])
-    picture = None if image is None else ImageRef(image)
-    return Sample(id, text, ("Ada", "met", "Bob"), offsets, image=picture, **values)
+    reference = None if image is None else ImageRef(image)
+    return Sample(id, text, ("Ada", "met", "Bob"), offsets, image=reference, **values)
 
 
 def make_entity(id: str = "e0", **values: Any) -> Entity:
@@ -90,7 +90,7 @@ def run(
 ) -> tuple[list[Sample], Answers]:
     backend = Answers(answer)
     step = Step(STAGE[stage], config or PlainConfig())
-    runner = StageRunner(step, backend, Pictures(), batch_size=batch_size, gated=gated)
+    runner = StageRunner(step, backend, Images(), batch_size=batch_size, gated=gated)
     return list(runner(samples)), backend
 
 
@@ -121,15 +121,15 @@ def test_a_bad_row_of_the_input_is_asked_about_nothing() -> None:
     assert not backend.batches
 
 
-def test_a_picture_is_opened_before_a_backend_that_needs_it() -> None:
-    (answered,), _ = run("observe", (), [make_sample()], config=PictureConfig())
+def test_an_image_is_opened_before_a_backend_that_needs_it() -> None:
+    (answered,), _ = run("observe", (), [make_sample()], config=ImageConfig())
     assert answered.image == ImageRef("good.jpg", 100, 50)
     assert answered.observations == ()
 
 
-def test_a_broken_picture_is_one_issue_and_the_entity_stays_unanswered() -> None:
+def test_a_broken_image_is_one_issue_and_the_entity_stays_unanswered() -> None:
     sample = make_sample(image="gone.jpg", entities=(make_entity(),))
-    (seen,), backend = run("observe", (), [sample], config=PictureConfig())
+    (seen,), backend = run("observe", (), [sample], config=ImageConfig())
     assert [issue.kind for issue in seen.issues] == ["missing-image"]
     (entailed,), other = run("entail", Entailment(1.0, True), [seen])
     (grounded,), _ = run("ground", (), [entailed])
@@ -139,18 +139,18 @@ def test_a_broken_picture_is_one_issue_and_the_entity_stays_unanswered() -> None
     assert not other.batches
 
 
-def test_text_stages_do_not_mind_a_missing_picture() -> None:
+def test_text_stages_do_not_mind_a_missing_image() -> None:
     (answered,), _ = run("tag", (), [make_sample(image="gone.jpg")])
     assert answered.entities == ()
     assert not answered.issues
 
 
-def test_a_post_without_picture_is_answered_not_groundable() -> None:
+def test_a_sample_without_image_is_answered_not_groundable() -> None:
     sample = make_sample(image=None, entities=(make_entity(),))
     (entailed,), backend = run("entail", Entailment(1.0, True), [sample])
     (grounded,), _ = run("ground", (Region(Box(0, 0, 1, 1)),), [entailed])
     (entity,) = grounded.entities or ()
-    assert entity.entailment == Entailment(None, False, NO_PICTURE)
+    assert entity.entailment == Entailment(None, False, NO_IMAGE)
     assert entity.regions == ()
     assert not backend.batches
 
@@ -177,7 +177,7 @@ def test_masks_join_their_regions() -> None:
     regions = (Region(Box(0, 0, 9, 9)), Region(Box(1, 1, 2, 2)))
     sample = make_sample(entities=(make_entity(regions=regions),))
     masks = (Mask(50, 100, "a"), Mask(50, 100, "b"))
-    (answered,), _ = run("segment", masks, [sample], config=PictureConfig())
+    (answered,), _ = run("segment", masks, [sample], config=ImageConfig())
     assert answered.entities is not None
     found = answered.entities[0].regions or ()
     assert [region.mask for region in found] == list(masks)
@@ -192,9 +192,9 @@ def test_masks_join_their_regions() -> None:
         (Box(-3, 0, 10, 10), "box-outside-picture"),
     ],
 )
-def test_a_box_outside_the_picture_is_an_issue_not_a_clip(box: Box, kind: str | None) -> None:
+def test_a_box_outside_the_image_is_an_issue_not_a_clip(box: Box, kind: str | None) -> None:
     sample = make_sample(entities=(make_entity(),))
-    (answered,), _ = run("ground", (Region(box),), [sample], config=PictureConfig(), gated=False)
+    (answered,), _ = run("ground", (Region(box),), [sample], config=ImageConfig(), gated=False)
     assert [issue.kind for issue in answered.issues] == ([kind] if kind else [])
     assert answered.entities is not None
     assert answered.entities[0].regions == (None if kind else (Region(box),))
@@ -202,7 +202,7 @@ def test_a_box_outside_the_picture_is_an_issue_not_a_clip(box: Box, kind: str | 
 
 def test_a_mask_of_another_size_is_an_issue() -> None:
     sample = make_sample(entities=(make_entity(regions=(Region(Box(0, 0, 9, 9)),)),))
-    (answered,), _ = run("segment", (Mask(9, 9, "a"),), [sample], config=PictureConfig())
+    (answered,), _ = run("segment", (Mask(9, 9, "a"),), [sample], config=ImageConfig())
     assert [issue.kind for issue in answered.issues] == ["mask-size"]
 
 
@@ -234,7 +234,7 @@ def test_a_backend_that_loses_an_answer_is_caught() -> None:
             return [()] * (len(samples) - 1)
 
     runner = StageRunner(
-        Step(STAGE["tag"], PlainConfig()), Loses(), Pictures(), batch_size=4, gated=True
+        Step(STAGE["tag"], PlainConfig()), Loses(), Images(), batch_size=4, gated=True
     )
     with pytest.raises(RivegError, match="1 answers to 2 questions"):
         list(runner([make_sample("a"), make_sample("b")]))
@@ -303,5 +303,5 @@ def test_a_missing_extra_is_one_line_with_the_command() -> None:
 
 def test_an_observation_is_data() -> None:
     seen = (Observation("face", Box(0, 0, 5, 5), 0.9),)
-    (answered,), _ = run("observe", seen, [make_sample()], config=PictureConfig())
+    (answered,), _ = run("observe", seen, [make_sample()], config=ImageConfig())
     assert answered.observations == seen

@@ -48,8 +48,8 @@ def test_it_is_listed_validated_and_run(package: Path) -> None:
     system.write_text("tag: mini\nentail: {backend: hopeful, probability: 0.7}\n")
     assert riveg(package, "validate", str(system)).returncode == 0
     arguments = ("--text", "Lionel Messi scored in Barcelona", "--json", "--system", str(system))
-    picture = str(next((ROOT / "data" / "quickstart" / "images").iterdir()))
-    done = riveg(package, "predict", *arguments, "--image", picture)
+    image = str(next((ROOT / "data" / "quickstart" / "images").iterdir()))
+    done = riveg(package, "predict", *arguments, "--image", image)
     assert done.returncode == 0, done.stderr
     entities = json.loads(done.stdout)["entities"]
     assert entities

@@ -65,15 +65,15 @@ def calibrate(
     found = calibrate_run(folder, annotation)
     content = artifact_content(folder, name, annotation, found)
     write_artifact(path, content)
-    picture = path.with_suffix(".png") if plot else None
-    if picture:
+    image = path.with_suffix(".png") if plot else None
+    if image:
         data = dict.fromkeys(word for word in (dataset.name, dataset.split) if word)
-        draw(picture, found, f"{manifest['system']} on {' '.join(data)}")
+        draw(image, found, f"{manifest['system']} on {' '.join(data)}")
     if as_json:
         typer.echo(json.dumps(content, indent=1))
         return
     _print_report(found, manifest.get("limit"), rerun_advice(folder, found))
-    _print_files(found, path, picture, name if path == Path("artifacts") / f"{name}.json" else None)
+    _print_files(found, path, image, name if path == Path("artifacts") / f"{name}.json" else None)
 
 
 def _print_report(found: Calibration, limit: int | None, advice: str | None) -> None:
@@ -147,12 +147,12 @@ def _notes(found: Calibration) -> list[str]:
     return lines
 
 
-def _print_files(found: Calibration, path: Path, picture: Path | None, name: str | None) -> None:
+def _print_files(found: Calibration, path: Path, image: Path | None, name: str | None) -> None:
     from riveg.cli.tables import plain, stdout
 
     console: Console = stdout()
     console.print(plain(f"written  {path}"), soft_wrap=True)
-    if picture:
-        console.print(plain(f"curve    {picture}"), soft_wrap=True)
+    if image:
+        console.print(plain(f"curve    {image}"), soft_wrap=True)
     sets = " ".join(f"--set {shlex.quote(f'{key}=@{name or path}')}" for key in found.thresholds)
     console.print(plain(f"use it   {sets}"), soft_wrap=True)

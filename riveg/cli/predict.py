@@ -54,8 +54,8 @@ def _write(sample: Sample, image: Path | None, out: Path, *, quiet: bool) -> Non
     write_atomically(out / "record.json", [encode(sample), b"\n"])
     written = [out / "record.json"]
     if image is not None and sample.image is not None:
-        picture = ImageLoader([image.parent]).load(sample.image)
-        draw_overlay(picture, sample).save(out / "overlay.png")
+        pixels = ImageLoader([image.parent]).load(sample.image)
+        draw_overlay(pixels, sample).save(out / "overlay.png")
         written.append(out / "overlay.png")
     if not quiet:
         typer.echo(visible("written " + ", ".join(map(str, written))))

@@ -130,8 +130,8 @@ class _Sheet:
 
     def _messages(self, messages: Sequence[Said]) -> None:
         for said in messages:
-            pictures = "".join(f"  [picture {path}]" for path in said.pictures)
-            self._console.print(plain(said.role + pictures), style="bold cyan")
+            images = "".join(f"  [picture {path}]" for path in said.pictures)
+            self._console.print(plain(said.role + images), style="bold cyan")
             self._block(said.text)
 
     def _variables(self, variables: Sequence[Variable]) -> None:

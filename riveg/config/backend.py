@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from riveg.labels import USUAL_LABELS, Label
 from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.types import (
     Gold,
 )
@@ -28,7 +28,7 @@ class BuildContext:
     system's types.
     """
 
-    images: PictureSource
+    images: ImageSource
     base: Path = field(default_factory=Path)
     gold: Mapping[str, Gold] = field(default_factory=dict)
     chats: Mapping[str, Chat] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class BackendConfig(BaseModel):
     summary: ClassVar[str]
     extra: ClassVar[str | None] = None
     packages: ClassVar[tuple[str, ...]] = ()
-    needs_picture: ClassVar[bool] = False
+    needs_image: ClassVar[bool] = False
     needs_stage: ClassVar[str | None] = None
     oracle: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False

@@ -24,7 +24,7 @@ class NamedObject:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureAnnotation:
+class ImageAnnotation:
     """Objects in file order; ``defects`` are those that could not be read.
 
     ``size`` is the declared width and height, ``None`` where none is declared.
@@ -52,7 +52,7 @@ class AnnotationFolder(Protocol):
     def has_masks(self) -> bool:
         """Whether objects come with masks."""
 
-    def read(self, image_id: str) -> PictureAnnotation | None:
+    def read(self, image_id: str) -> ImageAnnotation | None:
         """The picture's annotation; ``None`` where it has no file."""
 
 

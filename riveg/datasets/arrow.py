@@ -37,9 +37,9 @@ class ParquetReader:
         """The names of the columns."""
         return tuple(_parquet(self.files[split]).schema_arrow.names)
 
-    def holds_pictures(self, split: str) -> bool:
+    def holds_images(self, split: str) -> bool:
         """Whether the column ``image`` holds more than paths."""
-        return _holds_pictures(_parquet(self.files[split]).schema_arrow)
+        return _holds_images(_parquet(self.files[split]).schema_arrow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class HuggingFaceReader:
         """The names of the columns."""
         return tuple(_saved(self.files[split]).column_names)
 
-    def holds_pictures(self, split: str) -> bool:
+    def holds_images(self, split: str) -> bool:
         """Whether the column ``image`` holds more than paths."""
-        return _holds_pictures(_saved(self.files[split]).features.arrow_schema)
+        return _holds_images(_saved(self.files[split]).features.arrow_schema)
 
 
 def saved_splits(folder: Path) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def _rows(
             yield row_of_columns(columns, place, f"row-{number}", rules, annotated=annotated)
 
 
-def _holds_pictures(schema: Any) -> bool:
+def _holds_images(schema: Any) -> bool:
     import pyarrow as pa
 
     own = [name for name, known in known_columns(schema.names).items() if known == "image"]

@@ -63,8 +63,8 @@ def check(dataset: Dataset) -> Report:
     defects: list[Defect] = []
     with ExitStack() as stack:
         memory = _Memory(*(stack.enter_context(FirstSeen()) for _ in range(4)))
-        pictures = _picture_checker(dataset, memory)
-        if pictures is None and dataset.image_roots:
+        images = _image_checker(dataset, memory)
+        if images is None and dataset.image_roots:
             places = ", ".join(str(root) for root in dataset.image_roots)
             message = "no such picture folder, so no picture was checked"
             defects.append(Defect("missing-folder", places, message))
@@ -75,8 +75,8 @@ def check(dataset: Dataset) -> Report:
                 tally.add(row)
                 defects += _row_defects(row, dataset.labels)
                 defects += _repeated(row, split, memory)
-                if pictures is not None:
-                    defects += pictures.defects(row, split)
+                if images is not None:
+                    defects += images.defects(row, split)
                 else:
                     defects += _boxes_outside(row, row.size, "declared")
             splits[split] = tally.counts()
@@ -215,14 +215,14 @@ def _earlier(
     return None if found is None else _Earlier(*found.split("\0", 2))
 
 
-def _picture_checker(dataset: Dataset, memory: _Memory) -> _PictureChecker | None:
+def _image_checker(dataset: Dataset, memory: _Memory) -> _ImageChecker | None:
     """``None`` where no picture folder exists: one defect is better than one for each post."""
     if not any(root.is_dir() for root in dataset.image_roots):
         return None
-    return _PictureChecker(dataset.image_roots, memory)
+    return _ImageChecker(dataset.image_roots, memory)
 
 
-class _PictureChecker:
+class _ImageChecker:
     """Opens pictures and compares them with each other and with the annotation."""
 
     def __init__(self, roots: tuple[Path, ...], memory: _Memory) -> None:

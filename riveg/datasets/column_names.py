@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 COLUMNS = ("id", "text", "tokens", "offsets", "image", "caption", "entities")
 """Every column that is read; others may stand beside them and are passed over."""
 
-_PICTURE_WORDS = ("image", "picture", "photo", "img", "file_name", "filename")
+_IMAGE_WORDS = ("image", "picture", "photo", "img", "file_name", "filename")
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
@@ -62,17 +62,17 @@ def separation(header: str) -> str | None:
     return None
 
 
-def missing_picture_note(names: Sequence[str]) -> str:
+def missing_image_note(names: Sequence[str]) -> str:
     """That there is no column ``image``, and which column may have been meant as it."""
     known = known_columns(names)
-    likely = [name for name in names if name not in known and _looks_like_pictures(_meant(name))]
+    likely = [name for name in names if name not in known and _looks_like_images(_meant(name))]
     hint = f"; found {likely[0]!r}, did you mean image?" if likely else ""
     return f"has no column image{hint}"
 
 
-def _looks_like_pictures(name: str) -> bool:
+def _looks_like_images(name: str) -> bool:
     near = difflib.get_close_matches(name, ["image"], n=1)
-    return bool(near) or any(word in name for word in _PICTURE_WORDS)
+    return bool(near) or any(word in name for word in _IMAGE_WORDS)
 
 
 def _meant(name: str) -> str:

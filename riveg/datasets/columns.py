@@ -24,7 +24,7 @@ class Fault:
     message: str
 
 
-class PictureStore(Protocol):
+class ImageStore(Protocol):
     """Where pictures that come as bytes are put."""
 
     def store(self, content: bytes) -> str:
@@ -39,7 +39,7 @@ class ColumnRules:
     """
 
     label_map: Mapping[str, str] = field(default_factory=dict)
-    pictures: PictureStore | None = None
+    images: ImageStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def row_of_columns(
     columns = {name: columns[own] for own, name in known_columns(columns).items()}
     identity = _identity(columns)
     wording = _wording(columns)
-    image = _image(columns.get("image"), rules.pictures)
+    image = _image(columns.get("image"), rules.images)
     caption = _string(columns, "caption")
     faults = [part for part in (identity, wording, image, caption) if isinstance(part, Fault)]
     words = _Wording("") if isinstance(wording, Fault) else wording
@@ -180,12 +180,12 @@ def _found(text: str, tokens: Sequence[str]) -> Offsets | None:
     return tuple(ranges)
 
 
-def _image(value: object, pictures: PictureStore | None) -> str | Fault | None:
+def _image(value: object, images: ImageStore | None) -> str | Fault | None:
     """The picture's path; the bytes of one that has none go to the store."""
-    if isinstance(value, Mapping) and pictures is not None:
+    if isinstance(value, Mapping) and images is not None:
         value = value.get("bytes") or value.get("path")
-    if isinstance(value, bytes) and pictures is not None:
-        return pictures.store(value)
+    if isinstance(value, bytes) and images is not None:
+        return images.store(value)
     return _string({"image": value}, "image")
 
 

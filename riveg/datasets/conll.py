@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from riveg.datasets.annotations import AnnotationFolder, NamedObject, PictureAnnotation
+from riveg.datasets.annotations import AnnotationFolder, ImageAnnotation, NamedObject
 from riveg.datasets.captions import read_captions
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.errors import UserError
@@ -85,12 +85,12 @@ class ConllReader:
             text=text,
             tokens=sentence.tokens,
             offsets=offsets,
-            image=None if image_id is None else ImageRef(self._picture(image_id)),
+            image=None if image_id is None else ImageRef(self._image(image_id)),
             caption=None if image_id is None else captions.get(image_id),
             issues=issues,
         )
 
-    def _picture(self, image_id: str) -> str:
+    def _image(self, image_id: str) -> str:
         names = [f"{image_id}{suffix}" for suffix in self.suffixes]
         if len(names) > 1:
             for name in names:
@@ -112,7 +112,7 @@ class ConllReader:
             forms=found.forms,
         )
 
-    def _annotation(self, image_id: str | None) -> PictureAnnotation:
+    def _annotation(self, image_id: str | None) -> ImageAnnotation:
         if self.annotations is None or not image_id:
             return _NO_FILE
         return self.annotations.read(image_id) or _NO_FILE
@@ -136,7 +136,7 @@ class ConllReader:
             )
 
 
-_NO_FILE = PictureAnnotation("")
+_NO_FILE = ImageAnnotation("")
 
 
 def _tag_defects(sentence: ConllSentence, place: str) -> Iterator[Defect]:
@@ -160,7 +160,7 @@ def _fine_defects(sentence: ConllSentence, place: str) -> Iterator[Defect]:
         yield Defect("fine-tag-mismatch", place, message)
 
 
-def _unmatched(found: PictureAnnotation, entities: Sequence[GoldEntity]) -> Iterator[Defect]:
+def _unmatched(found: ImageAnnotation, entities: Sequence[GoldEntity]) -> Iterator[Defect]:
     known = {entity.text for entity in entities}
     for name in dict.fromkeys(item.name for item in found.objects):
         if name not in known:

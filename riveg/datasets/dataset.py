@@ -103,7 +103,7 @@ class Dataset:
         roots = [_Root.of(root) for root in self.image_roots]
         for split in self.splits:
             for row in self.reader.rows(split, annotated=annotated):
-                yield _with_relative_picture(row, roots)
+                yield _with_relative_image(row, roots)
 
     def unique_rows(self, *, annotated: bool) -> Iterator[Row]:
         """Rows, as long as no id comes twice.
@@ -170,7 +170,7 @@ class _Root:
         return None
 
 
-def _with_relative_picture(row: Row, roots: Sequence[_Root]) -> Row:
+def _with_relative_image(row: Row, roots: Sequence[_Root]) -> Row:
     image = row.sample.image
     if image is None or not Path(image.path).is_absolute() or ".." in Path(image.path).parts:
         return row

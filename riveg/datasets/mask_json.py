@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from pycocotools import mask as coco
 
-from riveg.datasets.annotations import NamedObject, PictureAnnotation, annotation_file
+from riveg.datasets.annotations import ImageAnnotation, NamedObject, annotation_file
 from riveg.datasets.dataset import Defect, quoted
 from riveg.geometry.masks import mask_area
 from riveg.types import Box, Mask
@@ -28,7 +28,7 @@ _SHAPE_KEYS = ("segmentation", "mask", "masks", "rle", "polygon", "polygons", "p
 _LIST_KEYS = ("shapes", "annotations", "objects", "entities", "regions", "instances")
 _HEIGHT_KEYS = ("imageHeight", "image_height", "height")
 _WIDTH_KEYS = ("imageWidth", "image_width", "width")
-_ABOUT_PICTURE = {
+_ABOUT_IMAGE = {
     *_HEIGHT_KEYS, *_WIDTH_KEYS, "version", "flags", "imagePath", "imageData", "filename",
     "file_name", "image", "image_id", "id", "size", "info", "licenses", "categories", "images",
     "text", "caption", "tokens",
@@ -46,7 +46,7 @@ class MaskJsonFolder:
     suffix: ClassVar[str] = ".json"
     has_masks: ClassVar[bool] = True
 
-    def read(self, image_id: str) -> PictureAnnotation | None:
+    def read(self, image_id: str) -> ImageAnnotation | None:
         """The picture's masks in whichever form they come."""
         path = annotation_file(self.folder, image_id, self.suffix)
         return None if path is None else read_mask_json(path)
@@ -65,13 +65,13 @@ class _UnreadableError(ValueError):
     """An object that fits no form; the message says why."""
 
 
-def read_mask_json(path: Path) -> PictureAnnotation:
+def read_mask_json(path: Path) -> ImageAnnotation:
     """One file's objects; what cannot be read is among its defects."""
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         defect = Defect("bad-json", path.name, f"cannot be read as JSON ({error})")
-        return PictureAnnotation(path.name, defects=(defect,))
+        return ImageAnnotation(path.name, defects=(defect,))
     size = _size(document)
     objects: list[NamedObject] = []
     defects: list[Defect] = []
@@ -86,7 +86,7 @@ def read_mask_json(path: Path) -> PictureAnnotation:
             message = f"object {number} ({shown}): {error}"
             defects.append(Defect("bad-mask", path.name, message))
     declared = None if size is None else (size[1], size[0])
-    return PictureAnnotation(path.name, declared, tuple(objects), tuple(defects), tuple(forms))
+    return ImageAnnotation(path.name, declared, tuple(objects), tuple(defects), tuple(forms))
 
 
 def _size(document: object) -> Size | None:
@@ -119,7 +119,7 @@ def _entries(document: object) -> Iterator[tuple[object, str, object]]:
         yield from _listed(document[key], kind, _categories(document))
     else:
         for name, value in document.items():
-            if name not in _ABOUT_PICTURE:
+            if name not in _ABOUT_IMAGE:
                 yield from ((name, "by-name", item) for item in _several(value))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from riveg.datasets.arrow import HuggingFaceReader, ParquetReader, is_saved_folder, saved_splits
-from riveg.datasets.column_names import header_problem, known_columns, missing_picture_note
+from riveg.datasets.column_names import header_problem, known_columns, missing_image_note
 from riveg.datasets.columns import ColumnRules
 from riveg.datasets.config import (
     DatasetConfig,
@@ -17,8 +17,8 @@ from riveg.datasets.config import (
 )
 from riveg.datasets.dataset import Dataset
 from riveg.datasets.delimited import CsvReader
+from riveg.datasets.image_cache import ImageCache, cache_folder
 from riveg.datasets.jsonl import JsonlReader
-from riveg.datasets.picture_cache import PictureCache, cache_folder
 from riveg.errors import UserError
 from riveg.registry import suggest
 
@@ -95,7 +95,7 @@ def _only(dataset: Dataset, split: str) -> Dataset:
 def _roots(dataset: Dataset, images: Path) -> tuple[Path, ...]:
     """The given folder, and behind it the one for pictures that come as bytes."""
     reader = dataset.reader
-    if isinstance(reader, ParquetReader | HuggingFaceReader) and reader.rules.pictures is not None:
+    if isinstance(reader, ParquetReader | HuggingFaceReader) and reader.rules.images is not None:
         return images, dataset.image_roots[-1]
     return (images,)
 
@@ -184,10 +184,10 @@ def _tabular(
 ) -> Dataset:
     reader = _READERS[kind](files, rules)
     if isinstance(reader, ParquetReader | HuggingFaceReader) and any(
-        map(reader.holds_pictures, files)
+        map(reader.holds_images, files)
     ):
         folder = cache_folder(next(iter(files.values())))
-        reader = replace(reader, rules=replace(rules, pictures=PictureCache(folder)))
+        reader = replace(reader, rules=replace(rules, images=ImageCache(folder)))
         image_roots = (*image_roots, folder)
     columns = {split: reader.columns(split) for split in files}
     for split, names in columns.items():
@@ -196,7 +196,7 @@ def _tabular(
             raise UserError(f"{files[split]}: {problem}")
     known = {split: {*known_columns(names).values()} for split, names in columns.items()}
     has_gold = any("entities" in names for names in known.values())
-    no_picture = [split for split, names in known.items() if "image" not in names]
+    no_image = [split for split, names in known.items() if "image" not in names]
     return Dataset(
         name=name,
         version=None,
@@ -206,7 +206,7 @@ def _tabular(
         has_gold=has_gold,
         has_boxes=has_gold and _tells_boxes(reader, files),
         notes=tuple(
-            f"{files[split].name} {missing_picture_note(columns[split])}" for split in no_picture
+            f"{files[split].name} {missing_image_note(columns[split])}" for split in no_image
         ),
         reader=reader,
     )

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.ElementTree import fromstring
 
-from riveg.datasets.annotations import NamedObject, PictureAnnotation, annotation_file
+from riveg.datasets.annotations import ImageAnnotation, NamedObject, annotation_file
 from riveg.datasets.dataset import Defect, quoted
 from riveg.types import Box
 
@@ -24,25 +24,25 @@ class VocFolder:
     suffix: ClassVar[str] = ".xml"
     has_masks: ClassVar[bool] = False
 
-    def read(self, image_id: str) -> PictureAnnotation | None:
+    def read(self, image_id: str) -> ImageAnnotation | None:
         """The picture's boxes, edges taken as they stand in the file."""
         path = annotation_file(self.folder, image_id, self.suffix)
         return None if path is None else read_voc(path)
 
 
-def read_voc(path: Path) -> PictureAnnotation:
+def read_voc(path: Path) -> ImageAnnotation:
     """One file's objects; what cannot be read is among its defects."""
     try:
         with path.open("rb") as handle:
             root = fromstring(handle.read())
     except (OSError, ParseError, ValueError, LookupError) as error:
         reason = f"cannot be read as XML ({error})"
-        return PictureAnnotation(path.name, defects=(Defect("bad-xml", path.name, reason),))
+        return ImageAnnotation(path.name, defects=(Defect("bad-xml", path.name, reason),))
     found = [
         _named_object(element, path.name, number)
         for number, element in enumerate(root.iter("object"), start=1)
     ]
-    return PictureAnnotation(
+    return ImageAnnotation(
         path.name,
         _size(root),
         tuple(item for item in found if isinstance(item, NamedObject)),

@@ -196,7 +196,7 @@ def calibrate(
         estimates[2] if held_out is not None else None,
         _interval(f1[:, 1] - f1[:, 0]),
         min(FOLDS, samples),
-        sum(_is_rearranged(post, outcomes.own[0], chosen[0]) for post in outcomes.posts),
+        sum(_is_rearranged(sample, outcomes.own[0], chosen[0]) for sample in outcomes.posts),
         outcomes,
     )
 
@@ -251,8 +251,8 @@ def _interval(values: NDArray[np.float64]) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _is_rearranged(post: Post, own: float, chosen: float) -> bool:
-    known = [one for one in post.probabilities if one is not None]
+def _is_rearranged(sample: Post, own: float, chosen: float) -> bool:
+    known = [one for one in sample.probabilities if one is not None]
     before, after = ({one for one in known if one >= bound} for bound in (own, chosen))
     return before != after and bool(after)
 

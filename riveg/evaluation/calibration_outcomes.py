@@ -14,7 +14,7 @@ from riveg.evaluation.canonical import AGREEMENTS, CanonicalScorer, Rules
 from riveg.evaluation.cases import Case, Predicted
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.threshold_search import Axis, Rectangle, Surface
-from riveg.pipeline import is_picture_broken
+from riveg.pipeline import is_image_broken
 from riveg.runs.reading import read_records
 from riveg.types import Region, Sample
 
@@ -137,7 +137,7 @@ def read_outcomes(folder: Path, gold: GoldSet, own: OwnThresholds, rules: Rules)
 
 
 def _probabilities(sample: Sample, gate: _Gate) -> Iterator[float | None]:
-    asked = sample.image is not None and not is_picture_broken(sample)
+    asked = sample.image is not None and not is_image_broken(sample)
     for entity in sample.entities or ():
         said = entity.entailment
         if not asked or said is None or said.probability is None:

@@ -100,7 +100,7 @@ def predicted_of(sample: Sample) -> tuple[Predicted, ...]:
     return tuple(found)
 
 
-def picture_size(sample: Sample) -> tuple[int, int] | None:
+def image_size(sample: Sample) -> tuple[int, int] | None:
     """Width and height of a record's picture, where a stage has opened it."""
     image = sample.image
     if image is None or image.width is None or image.height is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from riveg.datasets.dataset import Dataset, Row, usable_gold
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated, Case, Predicted, picture_size, predicted_of
+from riveg.evaluation.cases import Annotated, Case, Predicted, image_size, predicted_of
 from riveg.types import Box, GoldEntity, Sample
 
 
@@ -57,7 +57,7 @@ class GoldSet:
             return None
         answered = sample.entities is not None
         return self.case(
-            sample.id, predicted_of(sample), answered=answered, size=picture_size(sample)
+            sample.id, predicted_of(sample), answered=answered, size=image_size(sample)
         )
 
     def case(

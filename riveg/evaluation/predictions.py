@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from riveg.evaluation.cases import Predicted, Tells, picture_size, predicted_of
+from riveg.evaluation.cases import Predicted, Tells, image_size, predicted_of
 from riveg.runs.folder import RunFolder
 from riveg.runs.reading import read_record_lines, read_records
 from riveg.types import Sample
@@ -57,9 +57,7 @@ class Predictions:
 
 def answer_of(sample: Sample) -> Answer:
     """A record as an answer."""
-    return Answer(
-        sample.id, predicted_of(sample), sample.entities is not None, picture_size(sample)
-    )
+    return Answer(sample.id, predicted_of(sample), sample.entities is not None, image_size(sample))
 
 
 _LOCATING = frozenset({"ground", "extract"})

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from riveg.exports.pictures import (
+from riveg.exports.images import (
+    ImageWithEntities,
     LeftOut,
     Masked,
-    Pictured,
     digest,
-    find_picture,
+    find_image,
+    imaged,
     labels_of,
     masked_regions,
-    pictured,
-    place_picture,
+    place_image,
 )
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
@@ -78,40 +78,40 @@ class _Writer:
         yield b"]}\n"
 
     def _images(self) -> Iterator[bytes]:
-        for picture in pictured(self.source, self.left_out):
-            own = picture.position + 1
-            if self._image_ids.setdefault(digest(picture.path), own) != own:
+        for image in imaged(self.source, self.left_out):
+            own = image.position + 1
+            if self._image_ids.setdefault(digest(image.path), own) != own:
                 continue  # two posts with the same picture
             self.counts["images"] += 1
             if self.copy_images:
-                self._copy(picture.path)
+                self._copy(image.path)
             yield _json(
                 {
                     "id": own,
-                    "file_name": picture.path,
-                    "width": picture.width,
-                    "height": picture.height,
-                    "sample_id": picture.sample.id,
+                    "file_name": image.path,
+                    "width": image.width,
+                    "height": image.height,
+                    "sample_id": image.sample.id,
                 }
             )
 
     def _copy(self, path: str) -> None:
-        original = find_picture(path, self.source.image_roots)
+        original = find_image(path, self.source.image_roots)
         if original is None:
             self.left_out["picture that is not there any more"] += 1
         else:
-            place_picture(original, self.out / "images" / path, copy=True)
+            place_image(original, self.out / "images" / path, copy=True)
 
     def _annotations(self, categories: dict[str, int]) -> Iterator[bytes]:
-        for picture in pictured(self.source, Counter()):
-            for masked in masked_regions(picture, self.left_out):
+        for image in imaged(self.source, Counter()):
+            for masked in masked_regions(image, self.left_out):
                 self.counts["masks"] += 1
                 values = {
                     "id": self.counts["masks"],
-                    "image_id": self._image_ids[digest(picture.path)],
+                    "image_id": self._image_ids[digest(image.path)],
                     "category_id": categories[masked.placed.entity.label],
                     "segmentation": self._segmentation(masked.mask),
-                    **_about(picture, masked),
+                    **_about(image, masked),
                 }
                 yield _json(values)
 
@@ -122,7 +122,7 @@ class _Writer:
         return [flat(joined_ring([part.exterior, *part.holes])) for part in polygons]
 
 
-def _about(picture: Pictured, masked: Masked) -> dict[str, object]:
+def _about(image: ImageWithEntities, masked: Masked) -> dict[str, object]:
     entity, region = masked.placed.entity, masked.placed.region
     box = region.box
     return {
@@ -130,7 +130,7 @@ def _about(picture: Pictured, masked: Masked) -> dict[str, object]:
         "bbox": [box.x_min, box.y_min, box.width, box.height],
         "iscrowd": 0,
         "score": region.score,
-        "sample_id": picture.sample.id,
+        "sample_id": image.sample.id,
         "entity_id": entity.id,
         "entity": entity.text,
         "rank": masked.placed.rank,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from riveg.exports.images import LeftOut
 from riveg.exports.mentions import character_range
-from riveg.exports.pictures import LeftOut
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
 from riveg.types import Box, Entity, Mask, Region, Sample

@@ -22,7 +22,7 @@ from riveg.images.loader import ImageLoader
 from riveg.images.palette import type_colours
 from riveg.types import Box, Entity, ImageRef, Region, Sample
 
-NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+NO_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 """An empty pixel: Label Studio wants a picture in every task."""
 
 _USUAL_LABELS = ("LOC", "ORG", "OTHER", "PER")
@@ -101,7 +101,7 @@ class _TaskWriter:
 
     def task(self, sample: Sample) -> dict[str, Any]:
         self.counts["tasks"] += 1
-        data = {"id": sample.id, "text": sample.text, "image": self._picture(sample.image)}
+        data = {"id": sample.id, "text": sample.text, "image": self._image(sample.image)}
         # PostgreSQL, under a Label Studio of more than one user, takes no NUL in a text.
         data = {name: _without_nul(value) for name, value in data.items()}
         return {"data": data, "predictions": self._predictions(sample)}
@@ -191,19 +191,19 @@ class _TaskWriter:
                 return None
         return (image.width, image.height) if image.width and image.height else None
 
-    def _picture(self, image: ImageRef | None) -> str:
+    def _image(self, image: ImageRef | None) -> str:
         if image is None:
-            return NO_PICTURE
+            return NO_IMAGE
         relative = PurePosixPath(image.path)
         if relative.is_absolute() or ".." in relative.parts or "\0" in image.path:
             self.left_out["picture outside its folder"] += 1
-            return NO_PICTURE
+            return NO_IMAGE
         holding = (root for root in self._roots if _is_there(root / relative))
         root = next(holding, self._roots[0] if self._roots else Path())
-        return picture_address(root, image.path, self.document_root)
+        return image_address(root, image.path, self.document_root)
 
 
-def picture_address(root: Path, name: str, document_root: Path) -> str:
+def image_address(root: Path, name: str, document_root: Path) -> str:
     """Where Label Studio serves a picture, when it may serve what lies below ``document_root``.
 
     >>> picture_address(Path("/posts/images"), "a b.jpg", Path("/posts"))

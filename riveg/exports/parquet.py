@@ -69,7 +69,7 @@ class _RowMaker:
             "id": sample.id,
             "text": sample.text,
             "tokens": list(sample.tokens),
-            "image": self._picture(image) if image else None,
+            "image": self._image(image) if image else None,
             "image_path": image.path if image else None,
             "width": image.width if image else None,
             "height": image.height if image else None,
@@ -111,7 +111,7 @@ class _RowMaker:
             "source": region.source,
         }
 
-    def _picture(self, image: ImageRef) -> dict[str, Any] | None:
+    def _image(self, image: ImageRef) -> dict[str, Any] | None:
         """The file as it is: the reader turns it upright, as riveg does."""
         try:
             self._images.load(image)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from riveg.exports.pictures import LeftOut, Pictured, masked_regions, pictured
+from riveg.exports.images import ImageWithEntities, LeftOut, imaged, masked_regions
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import numbered_name, write_atomically
 from riveg.geometry.masks import mask_to_array
@@ -67,39 +67,39 @@ class _Writer:
     def pieces(self) -> Iterator[bytes]:
         """The legend; each picture is written before its part of the legend."""
         yield b'{"background":0,"pictures":['
-        for number, picture in enumerate(pictured(self.source, self.left_out)):
-            line = json.dumps(self._picture(picture), ensure_ascii=False, separators=(",", ":"))
+        for number, image in enumerate(imaged(self.source, self.left_out)):
+            line = json.dumps(self._image(image), ensure_ascii=False, separators=(",", ":"))
             yield (b",\n" if number else b"\n") + line.encode()
         yield b"]}\n"
 
-    def _picture(self, picture: Pictured) -> dict[str, Any]:
-        layers = self._layers(picture)
-        indices = np.zeros((picture.height, picture.width), dtype=np.uint8)
+    def _image(self, image: ImageWithEntities) -> dict[str, Any]:
+        layers = self._layers(image)
+        indices = np.zeros((image.height, image.width), dtype=np.uint8)
         order = sorted(range(len(layers)), key=lambda index: -int(layers[index].pixels.sum()))
         for index in order:  # the smaller ones on top
             indices[layers[index].pixels] = index + 1
-        name = numbered_name(picture.position, picture.sample.id, ".png")
-        image = Image.fromarray(indices)
-        image.putpalette(_palette())
-        image.save(self.out / MASKS / name)
+        name = numbered_name(image.position, image.sample.id, ".png")
+        drawn = Image.fromarray(indices)
+        drawn.putpalette(_palette())
+        drawn.save(self.out / MASKS / name)
         self.counts["images"] += 1
         self.counts["entities"] += len(layers)
         return {
             "file": f"{MASKS}/{name}",
-            "sample_id": picture.sample.id,
-            "image": picture.path,
-            "width": picture.width,
-            "height": picture.height,
+            "sample_id": image.sample.id,
+            "image": image.path,
+            "width": image.width,
+            "height": image.height,
             "entities": [
                 self._entry(name, index, layer, int((indices == index).sum()))
                 for index, layer in enumerate(layers, start=1)
             ],
         }
 
-    def _layers(self, picture: Pictured) -> list[_Layer]:
+    def _layers(self, image: ImageWithEntities) -> list[_Layer]:
         """Entities with pixels, in the record's order."""
         found: dict[int, _Layer] = {}
-        for masked in masked_regions(picture, self.left_out):
+        for masked in masked_regions(image, self.left_out):
             number = masked.placed.number
             pixels = mask_to_array(masked.mask)
             if number in found:

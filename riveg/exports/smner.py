@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from riveg.exports.images import LeftOut
 from riveg.exports.jsonl import box_edges
 from riveg.exports.mentions import character_range
-from riveg.exports.pictures import LeftOut
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
 from riveg.formats.conll import HEADER

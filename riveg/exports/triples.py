@@ -127,20 +127,20 @@ class _NodeWriter:
             "text": sample.text,
         }
         if sample.image is not None:
-            node["picture"] = self._picture(sample.image)
+            node["picture"] = self._image(sample.image)
         if names:
             node["mentions"] = names
         yield node
         for name, entity in zip(names, entities, strict=True):
             yield from self._entity(sample, post, name, entity)
 
-    def _picture(self, image: ImageRef) -> _Node:
-        node: _Node = {"id": self._picture_iri(image), "type": "schema:ImageObject"}
+    def _image(self, image: ImageRef) -> _Node:
+        node: _Node = {"id": self._image_iri(image), "type": "schema:ImageObject"}
         sides = {"width": image.width, "height": image.height}
         told = {name: side for name, side in sides.items() if side is not None}
         return {**node, "path": image.path, **told}
 
-    def _picture_iri(self, image: ImageRef) -> str:
+    def _image_iri(self, image: ImageRef) -> str:
         return iri(self._base, "picture", image.path)
 
     def _entity(self, sample: Sample, post: str, name: str, entity: Entity) -> Iterator[_Node]:
@@ -212,7 +212,7 @@ class _NodeWriter:
                 self.left_out[fault] += 1
         target: _Node = {"id": place, "type": "oa:SpecificResource", "selector": selectors}
         if sample.image is not None:
-            target["source"] = self._picture_iri(sample.image)
+            target["source"] = self._image_iri(sample.image)
         node = self._annotation(iri(place, "annotation"), name, target, region.score)
         if region.source is not None:
             agent = {"id": iri("urn:riveg:backend", region.source), "type": "prov:SoftwareAgent"}

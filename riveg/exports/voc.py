@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from riveg.exports.pictures import (
+from riveg.exports.images import (
+    ImageFolder,
+    ImageWithEntities,
     LeftOut,
-    Pictured,
-    PictureFolder,
     Placed,
-    pictured,
+    imaged,
     placed_regions,
 )
 from riveg.exports.source import ExportReport, ExportSource
@@ -32,30 +32,30 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
         out: An empty folder.
         copy_images: Whether ``JPEGImages/`` gets copies and not links.
     """
-    images = PictureFolder(out / "JPEGImages", source.image_roots, copy_images)
+    images = ImageFolder(out / "JPEGImages", source.image_roots, copy_images)
     counts, left_out = Counter({"images": 0, "boxes": 0}), LeftOut()
     split = _split_file(out, source.manifest.get("split"))
     for folder in (out / "Annotations", images.folder, split.parent):
         folder.mkdir(parents=True)
     with split.open("w", encoding="utf-8") as names:
-        for picture in pictured(source, left_out):
-            name = images.name(picture.path)
+        for image in imaged(source, left_out):
+            name = images.name(image.path)
             path = out / "Annotations" / f"{Path(name).stem}.xml"
-            objects = [_object(placed, left_out) for placed in _boxes(picture, left_out)]
+            objects = [_object(placed, left_out) for placed in _boxes(image, left_out)]
             counts["boxes"] += len(objects)
             if not path.exists():
                 counts["images"] += 1
                 names.write(f"{path.stem}\n")
-                path.write_text(_head(name, picture) + _END, encoding="utf-8", newline="\n")
+                path.write_text(_head(name, image) + _END, encoding="utf-8", newline="\n")
             _append(path, objects)
-            if not images.place(picture.path):
+            if not images.place(image.path):
                 left_out["picture that is not there any more"] += 1
     files = (out / "Annotations", images.folder, split)
     return ExportReport(files, dict(counts), dict(left_out))
 
 
-def _boxes(picture: Pictured, left_out: LeftOut) -> Iterator[Placed]:
-    for placed in placed_regions(picture.sample, left_out):
+def _boxes(image: ImageWithEntities, left_out: LeftOut) -> Iterator[Placed]:
+    for placed in placed_regions(image.sample, left_out):
         if not placed.entity.text:
             left_out["region of an entity without words"] += 1
             continue
@@ -76,12 +76,12 @@ def _append(path: Path, objects: list[str]) -> None:
         path.write_text("".join([text, *objects, _END]), encoding="utf-8", newline="\n")
 
 
-def _head(name: str, picture: Pictured) -> str:
+def _head(name: str, image: ImageWithEntities) -> str:
     return (
         "<annotation>\n  <folder>JPEGImages</folder>\n"
         f"  <filename>{_text(name)}</filename>\n"
         "  <source>\n    <database>riveg</database>\n  </source>\n"
-        f"  <size>\n    <width>{picture.width}</width>\n    <height>{picture.height}</height>\n"
+        f"  <size>\n    <width>{image.width}</width>\n    <height>{image.height}</height>\n"
         "    <depth>3</depth>\n  </size>\n  <segmented>0</segmented>\n"
     )
 

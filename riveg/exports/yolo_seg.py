@@ -7,14 +7,14 @@ from pathlib import Path
 
 import yaml
 
-from riveg.exports.pictures import (
+from riveg.exports.images import (
+    ImageFolder,
+    ImageWithEntities,
     LeftOut,
     Masked,
-    Pictured,
-    PictureFolder,
+    imaged,
     labels_of,
     masked_regions,
-    pictured,
 )
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
@@ -39,21 +39,21 @@ def export_yolo_seg(
     """
     labels = labels_of(source)
     indices = {label: number for number, label in enumerate(labels)}
-    images = PictureFolder(out / "images", source.image_roots, copy_images)
+    images = ImageFolder(out / "images", source.image_roots, copy_images)
     counts, left_out = Counter({"images": 0, "outlines": 0, "classes": len(labels)}), LeftOut()
     for folder in ("images", "labels"):
         (out / folder).mkdir()
-    for picture in pictured(source, left_out):
-        path = out / "labels" / f"{_stem(images.name(picture.path))}.txt"
+    for image in imaged(source, left_out):
+        path = out / "labels" / f"{_stem(images.name(image.path))}.txt"
         counts["images"] += not path.exists()
         lines = [
-            _line(indices[masked.placed.entity.label], masked, picture, tolerance)
-            for masked in masked_regions(picture, left_out)
+            _line(indices[masked.placed.entity.label], masked, image, tolerance)
+            for masked in masked_regions(image, left_out)
         ]
         counts["outlines"] += len(lines)
         with path.open("a", encoding="ascii") as handle:  # another post may have the same picture
             handle.writelines(lines)
-        if not images.place(picture.path):
+        if not images.place(image.path):
             left_out["picture that is not there any more"] += 1
     _write_data(out / "data.yaml", labels)
     files = tuple(out / name for name in ("data.yaml", "labels", "images"))
@@ -64,10 +64,10 @@ def _stem(name: str) -> str:
     return Path(name).stem
 
 
-def _line(index: int, masked: Masked, picture: Pictured, tolerance: float) -> str:
+def _line(index: int, masked: Masked, image: ImageWithEntities, tolerance: float) -> str:
     polygons = mask_to_polygons(masked.mask, tolerance)
     ring = joined_ring([ring for part in polygons for ring in (part.exterior, *part.holes)])
-    edges = (f"{x / picture.width:.6f} {y / picture.height:.6f}" for x, y in ring)
+    edges = (f"{x / image.width:.6f} {y / image.height:.6f}" for x, y in ring)
     return f"{index} {' '.join(edges)}\n"
 
 

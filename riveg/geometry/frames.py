@@ -91,7 +91,7 @@ class Frame:
     rows_first: bool = False
     is_whole: bool = True
 
-    def box(self, numbers: Sequence[float], extent: Size, picture: Size) -> Box:
+    def box(self, numbers: Sequence[float], extent: Size, image: Size) -> Box:
         """A stated box in pixels of the upright picture.
 
         Args:
@@ -109,10 +109,10 @@ class Frame:
                 raise OutsideFrame(f"{_shown(numbers)}: {_brief(number)} is not in [0, {end:g}]")
         self.check_order(numbers)
         return Box(
-            x_min / extent.width * picture.width,
-            y_min / extent.height * picture.height,
-            x_max / extent.width * picture.width,
-            y_max / extent.height * picture.height,
+            x_min / extent.width * image.width,
+            y_min / extent.height * image.height,
+            x_max / extent.width * image.width,
+            y_max / extent.height * image.height,
         )
 
     @property

@@ -32,7 +32,7 @@ class Sizes:
     gap: int
 
     @classmethod
-    def of_picture(cls, longer_side: int) -> Sizes:
+    def of_image(cls, longer_side: int) -> Sizes:
         """The measures for a picture whose longer side has so many pixels."""
         text = max(14, round(longer_side / 42))
         return cls(

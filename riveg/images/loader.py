@@ -30,7 +30,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from riveg.errors import ImageFault
 from riveg.types import ImageRef
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 """RGB, *shape* ``(height, width, 3)``, C-contiguous, values in [0, 255]."""
 
 
@@ -65,13 +65,13 @@ class ImageLoader:
     ) -> None:
         self._roots = tuple(Path(root) for root in roots)
         self._limits = limits
-        self._recent = _RecentPictures(cache_bytes)
+        self._recent = _RecentImages(cache_bytes)
 
     def __reduce__(self) -> tuple[Callable[..., ImageLoader], tuple[object, ...]]:
         """For another process: the same folders and limits, without the pictures kept."""
         return partial(ImageLoader, limits=self._limits, cache_bytes=0), (self._roots,)
 
-    def load(self, image: ImageRef) -> Picture:
+    def load(self, image: ImageRef) -> Pixels:
         """The upright picture, RGB, *shape* ``(height, width, 3)``; the array is read-only.
 
         Alpha is laid over white, 16 bits are scaled to 8, an animation gives its first frame.
@@ -89,11 +89,11 @@ class ImageLoader:
                 f"the limit is {self._limits.max_bytes}",
             )
         key = (path, status.st_mtime_ns, status.st_size)
-        picture = self._recent.get(key)
-        if picture is None:
-            picture = _read(path, _shown(image.path), self._limits)
-            self._recent.put(key, picture)
-        return picture
+        pixels = self._recent.get(key)
+        if pixels is None:
+            pixels = _read(path, _shown(image.path), self._limits)
+            self._recent.put(key, pixels)
+        return pixels
 
     def probe(self, image: ImageRef) -> ImageRef:
         """The same reference with the upright sides; decodes wholly, so that damage shows here.
@@ -153,7 +153,7 @@ def _resolve(root: Path, relative: Path) -> Path | None:
     return path
 
 
-def _read(path: Path, shown: str, limits: ImageLimits) -> Picture:
+def _read(path: Path, shown: str, limits: ImageLimits) -> Pixels:
     try:
         handle = path.open("rb")
     except OSError as error:
@@ -164,7 +164,7 @@ def _read(path: Path, shown: str, limits: ImageLimits) -> Picture:
         return _decode(handle, shown, limits)
 
 
-def _decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Picture:
+def _decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Pixels:
     plugin = _plugin(handle.read(_HEAD_BYTES), shown)
     try:
         if plugin is GifImageFile:
@@ -184,9 +184,9 @@ def _decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Picture:
             "truncated-image", f"{shown}: truncated or damaged ({type(error).__name__}: {error})"
         ) from error
     upright = flat.transpose(turn) if turn is not None else flat
-    picture = np.array(upright, dtype=np.uint8, order="C")
-    picture.setflags(write=False)
-    return picture
+    pixels = np.array(upright, dtype=np.uint8, order="C")
+    pixels.setflags(write=False)
+    return pixels
 
 
 _HEAD_BYTES = 1024
@@ -322,29 +322,29 @@ def _orientation(image: ImageFile) -> int:
         return 1
 
 
-class _RecentPictures:
+class _RecentImages:
     """The last decoded pictures up to a number of bytes, least recently used thrown out first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._pictures: OrderedDict[tuple[Path, int, int], Picture] = OrderedDict()
+        self._images: OrderedDict[tuple[Path, int, int], Pixels] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[Path, int, int]) -> Picture | None:
+    def get(self, key: tuple[Path, int, int]) -> Pixels | None:
         with self._lock:
-            if key in self._pictures:
-                self._pictures.move_to_end(key)
-            return self._pictures.get(key)
+            if key in self._images:
+                self._images.move_to_end(key)
+            return self._images.get(key)
 
-    def put(self, key: tuple[Path, int, int], picture: Picture) -> None:
+    def put(self, key: tuple[Path, int, int], pixels: Pixels) -> None:
         with self._lock:
-            if key in self._pictures or picture.nbytes > self._most_bytes:
+            if key in self._images or pixels.nbytes > self._most_bytes:
                 return
-            self._pictures[key] = picture
-            self._bytes += picture.nbytes
+            self._images[key] = pixels
+            self._bytes += pixels.nbytes
             while self._bytes > self._most_bytes:
-                _, dropped = self._pictures.popitem(last=False)
+                _, dropped = self._images.popitem(last=False)
                 self._bytes -= dropped.nbytes
 
 

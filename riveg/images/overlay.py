@@ -34,7 +34,7 @@ class _Marked:
 
 
 def draw_overlay(
-    picture: NDArray[np.uint8], sample: Sample, colours: Mapping[str, str] | None = None
+    pixels: NDArray[np.uint8], sample: Sample, colours: Mapping[str, str] | None = None
 ) -> Image.Image:
     """The picture with every region of the sample's entities, and a strip with the post below.
 
@@ -49,8 +49,8 @@ def draw_overlay(
     Returns:
         An RGB image. Small pictures are enlarged and huge ones reduced, labels stay legible.
     """
-    canvas, scale = _canvas(picture)
-    sizes = Sizes.of_picture(max(canvas.size))
+    canvas, scale = _canvas(pixels)
+    sizes = Sizes.of_image(max(canvas.size))
     entities = sample.entities or ()
     if colours is None:
         colours = type_colours(entity.label for entity in entities)
@@ -66,8 +66,8 @@ def draw_overlay(
     return _above(canvas, draw_strip(sample, colours, canvas.width, sizes))
 
 
-def _canvas(picture: NDArray[np.uint8]) -> tuple[Image.Image, float]:
-    image = Image.fromarray(np.ascontiguousarray(picture)).convert("RGB")
+def _canvas(pixels: NDArray[np.uint8]) -> tuple[Image.Image, float]:
+    image = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
     longest = max(image.size)
     scale = min(max(longest, _SIDES[0]), _SIDES[1]) / longest
     if scale == 1:

@@ -40,7 +40,7 @@ def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Si
     """
     margin = 2 * sizes.gap
     face = font(sizes.text)
-    lines = _wrap(_post_words(sample, colours), face, width - 2 * margin)
+    lines = _wrap(_sample_words(sample, colours), face, width - 2 * margin)
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], [(0.0, _Word("…"))]]
     note_face = font(sizes.small)
@@ -63,7 +63,7 @@ def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Si
     return strip
 
 
-def _post_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]:
+def _sample_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]:
     """The text's words in order; those of entities have a colour, grey where it has no place."""
     text = sample.text[:_LONGEST_TEXT]
     done = 0

@@ -12,7 +12,7 @@ Role = Literal["system", "user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class AttachedImage:
     """A picture in a message; ``crop``: only that part, in pixels of the upright picture."""
 
     image: ImageRef
@@ -25,7 +25,7 @@ class Message:
 
     role: Role
     text: str
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[AttachedImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

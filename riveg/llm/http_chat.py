@@ -11,16 +11,16 @@ from typing import Any
 
 from riveg.errors import ImageFault
 from riveg.llm.answer_store import AnswerStore, StoredAnswer
-from riveg.llm.conversation import NoReply, Picture, Question, Reply, TokenCount, Unparsable
+from riveg.llm.conversation import AttachedImage, NoReply, Question, Reply, TokenCount, Unparsable
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.event_loop import BackgroundLoop
-from riveg.llm.images import EncodedPicture, PictureEncoder
+from riveg.llm.images import EncodedImage, ImageEncoder
 from riveg.llm.reasking import Interview
 from riveg.llm.request import question_key, request_body
 from riveg.llm.retries import Effort, Exchange
 from riveg.llm.servers import Addresses, require_client
 from riveg.llm.token_counts import TokenCounter
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 
 _ENCODERS = 4
 """Pictures that are encoded at a time."""
@@ -44,7 +44,7 @@ class HttpChat:
         endpoint: Endpoint,
         *,
         store: AnswerStore,
-        images: PictureSource,
+        images: ImageSource,
         urls: Callable[[], Sequence[str]],
         api_key: Callable[[], str | None],
         pause_s: float = 0.5,
@@ -54,8 +54,8 @@ class HttpChat:
         self._urls = urls
         self._api_key = api_key
         self._pause_s = pause_s
-        self._pictures = PictureEncoder(images, endpoint.picture_side)
-        self._tokens = TokenCounter(endpoint, self._pictures)
+        self._images = ImageEncoder(images, endpoint.picture_side)
+        self._tokens = TokenCounter(endpoint, self._images)
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._encoders = asyncio.Semaphore(_ENCODERS)
         self._in_flight: dict[str, asyncio.Future[NoReply | None]] = {}
@@ -138,12 +138,12 @@ class HttpChat:
                 )
             return self._exchange
 
-    def _encode(self, question: Question) -> dict[Picture, EncodedPicture]:
-        pictures = (picture for message in question.messages for picture in message.pictures)
-        return self._pictures.encode(tuple(pictures))
+    def _encode(self, question: Question) -> dict[AttachedImage, EncodedImage]:
+        images = (image for message in question.messages for image in message.images)
+        return self._images.encode(tuple(images))
 
-    async def _encoded(self, question: Question) -> dict[Picture, EncodedPicture]:
-        if not any(message.pictures for message in question.messages):
+    async def _encoded(self, question: Question) -> dict[AttachedImage, EncodedImage]:
+        if not any(message.images for message in question.messages):
             return {}
         return await asyncio.to_thread(self._encode, question)
 
@@ -151,12 +151,12 @@ class HttpChat:
         """The answer on file; the question's key, where there is none."""
         async with self._encoders:
             try:
-                pictures = await self._encoded(question)
+                images = await self._encoded(question)
             except ImageFault as fault:
                 return NoReply(fault.kind, str(fault))
             except ValueError as error:
                 return NoReply("bad-picture", str(error))
-        key = question_key(self._endpoint, question, pictures)
+        key = question_key(self._endpoint, question, images)
         return self._recall(key, question) or key
 
     def _recall(self, key: str, question: Question) -> Reply | None:
@@ -198,14 +198,14 @@ class HttpChat:
             self._in_flight.pop(key).set_result(outcome)
 
     async def _interview(self, question: Question, key: str, exchange: Exchange) -> Reply | NoReply:
-        pictures = await self._encoded(question)
+        images = await self._encoded(question)
         interview = Interview(
             question, self._endpoint.re_asks, structured=self._endpoint.structured
         )
         effort = Effort(time.monotonic())
         outcome: Reply | NoReply | None = None
         while outcome is None:
-            body = request_body(self._endpoint, question, interview.messages, pictures)
+            body = request_body(self._endpoint, question, interview.messages, images)
             completion = await exchange.send(question, body, effort)
             if isinstance(completion, NoReply):
                 return completion

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from riveg.errors import ImageFault
-from riveg.llm.conversation import Picture
+from riveg.llm.conversation import AttachedImage
 
 if TYPE_CHECKING:
-    from riveg.protocols import PictureSource
+    from riveg.protocols import ImageSource
     from riveg.types import Box
 
 _QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedPicture:
+class EncodedImage:
     """A JPEG as a ``data:`` URL; ``digest`` is of its bytes, the sides are in pixels."""
 
     data_url: str
@@ -32,7 +32,7 @@ class EncodedPicture:
     height: int
 
 
-EncodedPictures = Mapping[Picture, EncodedPicture]
+EncodedImages = Mapping[AttachedImage, EncodedImage]
 
 
 def sent_size(width: int, height: int, side: int) -> tuple[int, int]:
@@ -56,7 +56,7 @@ def crop_edges(crop: Box | None, width: int, height: int) -> tuple[int, int, int
     return left, top, right, bottom
 
 
-def encoded(picture: Picture, images: PictureSource, side: int) -> EncodedPicture:
+def encoded(attached: AttachedImage, images: ImageSource, side: int) -> EncodedImage:
     """The picture, or its crop, ready to be sent.
 
     Raises:
@@ -65,8 +65,8 @@ def encoded(picture: Picture, images: PictureSource, side: int) -> EncodedPictur
     """
     from PIL import Image
 
-    pixels = images.load(picture.image)
-    left, top, right, bottom = crop_edges(picture.crop, pixels.shape[1], pixels.shape[0])
+    pixels = images.load(attached.image)
+    left, top, right, bottom = crop_edges(attached.crop, pixels.shape[1], pixels.shape[0])
     image = Image.fromarray(pixels[top:bottom, left:right])
     width, height = sent_size(image.width, image.height, side)
     if (width, height) != image.size:
@@ -76,10 +76,10 @@ def encoded(picture: Picture, images: PictureSource, side: int) -> EncodedPictur
     content = buffer.getvalue()
     digest = hashlib.blake2b(content).hexdigest()[:32]
     url = "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
-    return EncodedPicture(url, digest, width, height)
+    return EncodedImage(url, digest, width, height)
 
 
-class PictureEncoder:
+class ImageEncoder:
     """Encodes pictures and keeps the latest for the next question; may be shared by threads.
 
     Args:
@@ -89,45 +89,45 @@ class PictureEncoder:
     """
 
     def __init__(
-        self, images: PictureSource, side: int, *, kept_bytes: int = 64 * 1024 * 1024
+        self, images: ImageSource, side: int, *, kept_bytes: int = 64 * 1024 * 1024
     ) -> None:
         self._images = images
         self._side = side
         self._room = kept_bytes
-        self._kept: OrderedDict[tuple[Picture, str], EncodedPicture] = OrderedDict()
+        self._kept: OrderedDict[tuple[AttachedImage, str], EncodedImage] = OrderedDict()
         self._lock = threading.Lock()
 
-    def encode(self, pictures: tuple[Picture, ...]) -> dict[Picture, EncodedPicture]:
+    def encode(self, images: tuple[AttachedImage, ...]) -> dict[AttachedImage, EncodedImage]:
         """Each picture as sent.
 
         Raises:
             ImageFault: If one cannot be used.
             ValueError: If a crop is outside its picture.
         """
-        return {picture: self._one(picture) for picture in pictures}
+        return {image: self._one(image) for image in images}
 
-    def size(self, picture: Picture) -> tuple[int, int]:
+    def size(self, attached: AttachedImage) -> tuple[int, int]:
         """Width and height as sent, in pixels.
 
         Raises:
             ImageFault: If the picture cannot be used.
             ValueError: If the crop is outside the picture.
         """
-        image = picture.image
+        image = attached.image
         if image.width is None or image.height is None:
             image = self._images.probe(image)
         if image.width is None or image.height is None:
             raise ImageFault("not-an-image", f"{image.path}: its size is not known")
-        left, top, right, bottom = crop_edges(picture.crop, image.width, image.height)
+        left, top, right, bottom = crop_edges(attached.crop, image.width, image.height)
         return sent_size(right - left, bottom - top, self._side)
 
-    def _one(self, picture: Picture) -> EncodedPicture:
-        key = (picture, self._images.stamp(picture.image))
+    def _one(self, attached: AttachedImage) -> EncodedImage:
+        key = (attached, self._images.stamp(attached.image))
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = encoded(picture, self._images, self._side)
+        made = encoded(attached, self._images, self._side)
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from riveg.errors import UserError
-from riveg.llm.conversation import Message, Picture
+from riveg.llm.conversation import AttachedImage, Message
 from riveg.llm.prompts import Prompt
 
 USER = "user"
@@ -48,7 +48,7 @@ def conversation(
     *,
     constants: Mapping[str, object],
     values: Mapping[str, object],
-    pictures: Sequence[Picture] = (),
+    images: Sequence[AttachedImage] = (),
 ) -> tuple[Message, ...]:
     """The messages of one request: the system message, where the prompt has one, and the user's.
 
@@ -64,7 +64,7 @@ def conversation(
     require_conversation(prompt, constants=constants, values=values)
     parts = [prompt.render(block, **constants) for block in _constant_blocks(prompt)]
     opening = "\n\n".join(part for part in parts if part)
-    asked = Message("user", prompt.render(USER, **{**values, **constants}), tuple(pictures))
+    asked = Message("user", prompt.render(USER, **{**values, **constants}), tuple(images))
     return (Message("system", opening), asked) if opening else (asked,)
 
 

@@ -15,7 +15,7 @@ from riveg.llm.answer_store import AnswerStore
 from riveg.llm.conversation import Chat, NoReply, Question, Reply, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.vllm_server import Say, Server
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 
 if TYPE_CHECKING:
     from riveg.llm.http_chat import HttpChat
@@ -43,7 +43,7 @@ class Models(Mapping[str, Chat]):
         endpoints: Mapping[str, Endpoint],
         *,
         store: AnswerStore,
-        images: PictureSource,
+        images: ImageSource,
         say: Say,
         logs: Path | None = None,
     ) -> None:
@@ -134,7 +134,7 @@ class ServedChat:
     """A model behind a server that riveg starts at the first question that is not on file."""
 
     def __init__(
-        self, endpoint: Endpoint, server: Server, *, store: AnswerStore, images: PictureSource
+        self, endpoint: Endpoint, server: Server, *, store: AnswerStore, images: ImageSource
     ) -> None:
         from riveg.llm.http_chat import HttpChat
 
@@ -179,7 +179,7 @@ class ServedChat:
         self._chat.close()
 
 
-def _http_chat(endpoint: Endpoint, *, store: AnswerStore, images: PictureSource) -> HttpChat:
+def _http_chat(endpoint: Endpoint, *, store: AnswerStore, images: ImageSource) -> HttpChat:
     from riveg.llm.http_chat import HttpChat
 
     return HttpChat(

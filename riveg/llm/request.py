@@ -10,28 +10,28 @@ from typing import Any
 from riveg.files import text_digest
 from riveg.llm.conversation import Message, Question
 from riveg.llm.endpoint import Endpoint
-from riveg.llm.images import EncodedPictures
+from riveg.llm.images import EncodedImages
 from riveg.llm.json_answers import whole_characters
 
 KEY_VERSION = 1
 """Raised when the same question would be sent in other words."""
 
 
-def chat_messages(messages: Sequence[Message], pictures: EncodedPictures) -> list[dict[str, Any]]:
+def chat_messages(messages: Sequence[Message], images: EncodedImages) -> list[dict[str, Any]]:
     """The messages in the form that OpenAI-compatible servers and ``LLM.chat`` of vLLM take.
 
     Args:
         messages: In order.
         pictures: Every picture of the messages, encoded.
     """
-    return [_chat_message(message, pictures) for message in messages]
+    return [_chat_message(message, images) for message in messages]
 
 
 def request_body(
     endpoint: Endpoint,
     question: Question,
     messages: Sequence[Message],
-    pictures: EncodedPictures,
+    images: EncodedImages,
 ) -> dict[str, Any]:
     """The body of a ``chat/completions`` request.
 
@@ -43,7 +43,7 @@ def request_body(
     """
     body: dict[str, Any] = {
         "model": endpoint.model,
-        "messages": chat_messages(messages, pictures),
+        "messages": chat_messages(messages, images),
         "temperature": endpoint.temperature,
         "top_p": endpoint.top_p,
         "seed": endpoint.seed,
@@ -97,7 +97,7 @@ def without_fields(body: Mapping[str, Any], names: Collection[str]) -> dict[str,
     return left
 
 
-def question_key(endpoint: Endpoint, question: Question, pictures: EncodedPictures) -> str:
+def question_key(endpoint: Endpoint, question: Question, images: EncodedImages) -> str:
     """Digest of all that shapes the answer; the order of a schema's keys is part of it."""
     return text_digest(
         json.dumps(
@@ -108,7 +108,7 @@ def question_key(endpoint: Endpoint, question: Question, pictures: EncodedPictur
                     [
                         message.role,
                         message.text,
-                        [pictures[picture].digest for picture in message.pictures],
+                        [images[image].digest for image in message.images],
                     ]
                     for message in question.messages
                 ],
@@ -120,12 +120,12 @@ def question_key(endpoint: Endpoint, question: Question, pictures: EncodedPictur
     )
 
 
-def _chat_message(message: Message, pictures: EncodedPictures) -> dict[str, Any]:
+def _chat_message(message: Message, images: EncodedImages) -> dict[str, Any]:
     text = whole_characters(message.text)
-    if not message.pictures:
+    if not message.images:
         return {"role": message.role, "content": text}
     parts: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": pictures[picture].data_url}}
-        for picture in message.pictures
+        {"type": "image_url", "image_url": {"url": images[image].data_url}}
+        for image in message.images
     ]
     return {"role": message.role, "content": [*parts, {"type": "text", "text": text}]}

@@ -84,7 +84,7 @@ class Exchange:
             await self._paced(question)
             sent = without_fields(body, left_out)
             try:
-                completion = await self._post(sent, effort)
+                completion = await self._sample(sent, effort)
             except Refusal as refusal:
                 more = self._refused(sent, refusal.words) - left_out
                 if not more:
@@ -101,12 +101,12 @@ class Exchange:
                 self._learn(left_out, frozenset(sent))
                 return completion
 
-    async def _post(self, body: dict[str, Any], effort: Effort) -> Completion:
+    async def _sample(self, body: dict[str, Any], effort: Effort) -> Completion:
         address = self._addresses.pick(time.monotonic())
         effort.requests += 1
         try:
             async with asyncio.timeout(self._endpoint.timeout_s):
-                completion = await self._addresses.post(address, body)
+                completion = await self._addresses.sample(address, body)
         except TimeoutError:
             limit = f"{self._endpoint.timeout_s:g} s"
             fault = ServerFault(f"{address.shown} did not answer within {limit}")

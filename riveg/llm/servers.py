@@ -119,7 +119,7 @@ class Addresses:
             return min(well, key=lambda address: (address.in_flight, address.sent))
         return min(self.all, key=lambda address: address.rests_until)
 
-    async def post(self, address: Address, body: dict[str, Any]) -> Completion:
+    async def sample(self, address: Address, body: dict[str, Any]) -> Completion:
         """One request, no second try.
 
         Raises:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riveg.errors import ImageFault
-from riveg.llm.conversation import Picture, Question, TokenCount
+from riveg.llm.conversation import AttachedImage, Question, TokenCount
 from riveg.llm.endpoint import Endpoint
-from riveg.llm.images import PictureEncoder
+from riveg.llm.images import ImageEncoder
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -20,7 +20,7 @@ _CHARACTERS_A_TOKEN = 3.5
 _TOKENS_A_MESSAGE = 5
 """Role and marks around a message, where the model's chat template is not at hand."""
 
-_PICTURE_CELL = 28
+_IMAGE_CELL = 28
 """Pixels of the square that becomes one token in the Qwen-VL family; others differ."""
 
 
@@ -32,9 +32,9 @@ class TokenCounter:
         pictures: Tells the size of pictures as they are sent.
     """
 
-    def __init__(self, endpoint: Endpoint, pictures: PictureEncoder) -> None:
+    def __init__(self, endpoint: Endpoint, images: ImageEncoder) -> None:
         self._endpoint = endpoint
-        self._pictures = pictures
+        self._images = images
         self._lock = threading.Lock()
         self._looked = False
         self._tokenizer: Tokenizer | None = None
@@ -43,8 +43,8 @@ class TokenCounter:
     def count(self, question: Question) -> TokenCount:
         """Tokens of the request; exact where tokenizer and chat template counted all of it."""
         tokenizer = self._found()
-        pictures = [picture for message in question.messages for picture in message.pictures]
-        seen = sum(map(self._picture_tokens, pictures))
+        images = [image for message in question.messages for image in message.images]
+        seen = sum(map(self._image_tokens, images))
         if tokenizer is None:
             texts = sum(len(message.text) for message in question.messages)
             around = _TOKENS_A_MESSAGE * len(question.messages)
@@ -56,14 +56,14 @@ class TokenCounter:
                 for message in question.messages
             )
             return TokenCount(tokens + seen, exact=False)
-        return TokenCount(_length(tokenizer, text) + seen, exact=not pictures)
+        return TokenCount(_length(tokenizer, text) + seen, exact=not images)
 
-    def _picture_tokens(self, picture: Picture) -> int:
+    def _image_tokens(self, image: AttachedImage) -> int:
         try:
-            width, height = self._pictures.size(picture)
+            width, height = self._images.size(image)
         except (ImageFault, ValueError):
             return 0
-        return -(-width // _PICTURE_CELL) * -(-height // _PICTURE_CELL)
+        return -(-width // _IMAGE_CELL) * -(-height // _IMAGE_CELL)
 
     def _rendered(self, question: Question) -> str | None:
         if self._template is None:

@@ -23,12 +23,12 @@ from riveg.llm import guard
 from riveg.llm.answer_store import AnswerStore, StoredAnswer
 from riveg.llm.conversation import NoReply, Question, RawAnswer, Reply, TokenCount, Unparsable
 from riveg.llm.endpoint import Endpoint
-from riveg.llm.images import EncodedPictures, PictureEncoder
+from riveg.llm.images import EncodedImages, ImageEncoder
 from riveg.llm.json_answers import spoken_token, whole_characters, without_thoughts
 from riveg.llm.reasking import Interview
 from riveg.llm.request import chat_messages, question_key
 from riveg.llm.token_counts import TokenCounter
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 
 _BATCH = 512
 """Conversations given to vLLM at once; the answers are on file after each batch."""
@@ -62,11 +62,11 @@ class OfflineChat:
         images: Where pictures of the questions come from.
     """
 
-    def __init__(self, endpoint: Endpoint, *, store: AnswerStore, images: PictureSource) -> None:
+    def __init__(self, endpoint: Endpoint, *, store: AnswerStore, images: ImageSource) -> None:
         self._endpoint = endpoint
         self._store = store
-        self._pictures = PictureEncoder(images, endpoint.picture_side)
-        self._tokens = TokenCounter(endpoint, self._pictures)
+        self._images = ImageEncoder(images, endpoint.picture_side)
+        self._tokens = TokenCounter(endpoint, self._images)
         self._lock = threading.Lock()
         self._engine: Any = None
         self._watch: EngineWatch | None = None
@@ -126,20 +126,20 @@ class OfflineChat:
 
     def _on_file_or_open(self, question: Question) -> Reply | NoReply | _Open:
         try:
-            pictures = self._pictures.encode(
-                tuple(picture for message in question.messages for picture in message.pictures)
+            images = self._images.encode(
+                tuple(image for message in question.messages for image in message.images)
             )
         except ImageFault as fault:
             return NoReply(fault.kind, str(fault))
         except ValueError as fault:
             return NoReply("bad-picture", str(fault))
-        key = question_key(self._endpoint, question, pictures)
+        key = question_key(self._endpoint, question, images)
         answer = self._store.get(key)
         reply = None if answer is None else _read(question, answer)
         return reply or _Open(
             key,
             question,
-            pictures,
+            images,
             Interview(question, self._endpoint.re_asks, structured=self._endpoint.structured),
         )
 
@@ -179,7 +179,7 @@ class OfflineChat:
         started = time.monotonic()
         try:
             outputs = self._engine.chat(
-                [chat_messages(one.interview.messages, one.pictures) for one in asked],
+                [chat_messages(one.interview.messages, one.images) for one in asked],
                 [self._sampling(one.question) for one in asked],
                 use_tqdm=False,
                 chat_template_kwargs=None
@@ -276,7 +276,7 @@ class _Open:
 
     key: str
     question: Question
-    pictures: EncodedPictures
+    images: EncodedImages
     interview: Interview
     position: int = 0
 

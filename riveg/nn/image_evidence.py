@@ -18,11 +18,11 @@ PERSON = "person"
 """Shift of a person for whom there is a body, but no face."""
 NOBODY = "nobody"
 """Shift of a person where neither face nor body was found, nor their name read."""
-LETTERING = "lettering"
+OCR_TEXT = "lettering"
 """Shift of anything but a person whose name is to be read in the picture."""
-PERSON_LETTERING = "person-lettering"
+PERSON_OCR_TEXT = "person-lettering"
 """Shift of a person whose name is to be read in the picture."""
-SHIFTS = (FACE, PERSON, NOBODY, LETTERING, PERSON_LETTERING)
+SHIFTS = (FACE, PERSON, NOBODY, OCR_TEXT, PERSON_OCR_TEXT)
 
 _SHORT = 3
 """Names of up to so many letters stand in many lines that do not mean them."""
@@ -44,8 +44,8 @@ def evidence_shifts(
     if sample.observations is None:
         return {}
     spelled = _spelled(entity, sample.observations)
-    shifts = dict.fromkeys(LABELS, spelled * log_odds[LETTERING])
-    shifts["PER"] = spelled * log_odds[PERSON_LETTERING]
+    shifts = dict.fromkeys(LABELS, spelled * log_odds[OCR_TEXT])
+    shifts["PER"] = spelled * log_odds[PERSON_OCR_TEXT]
     finding = _finding(sample, entity)
     if finding is not None and not (finding == NOBODY and spelled):
         shifts["PER"] += log_odds[finding]

@@ -21,7 +21,7 @@ from riveg.prompt_debug.document import Compared, Consequence, Named, Post, Prom
 from riveg.prompt_debug.message_diff import message_diff
 from riveg.prompt_debug.word_diff import Piece, word_diff
 from riveg.report.builder import page_style, policy
-from riveg.report.pictures import SmallCopies
+from riveg.report.images import SmallCopies
 from riveg.types import ImageRef
 
 _FOLDER = Path(__file__).with_name("page")
@@ -106,8 +106,8 @@ def _posts(found: PromptDebug, image_roots: Sequence[Path]) -> Iterator[Values]:
     by_id = {post.id: post for post in found.posts}
     posts = [by_id[sample_id] for sample_id in order]
     images = [ImageRef(post.image) if post.image else None for post in posts]
-    for post, picture in zip(posts, SmallCopies(image_roots).of(images), strict=True):
-        yield {"post": post, "picture": picture, "cards": cards.get(post.id, [])}
+    for post, image in zip(posts, SmallCopies(image_roots).of(images), strict=True):
+        yield {"post": post, "picture": image, "cards": cards.get(post.id, [])}
 
 
 def _question_cards(found: PromptDebug) -> dict[str, list[Values]]:

@@ -13,7 +13,7 @@ from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.errors import RivegError, UserError
 from riveg.evaluation.gold import GoldSet
 from riveg.geometry.boxes import box_text
-from riveg.llm.conversation import Chat, Message, NoReply, Picture, Prepared, Reply
+from riveg.llm.conversation import AttachedImage, Chat, Message, NoReply, Prepared, Reply
 from riveg.llm.prompts import SUFFIX, Prompt, load_prompt
 from riveg.prompt_debug.comparing import compared, consequences
 from riveg.prompt_debug.document import (
@@ -32,7 +32,7 @@ from riveg.prompt_debug.document import (
 )
 from riveg.prompt_debug.posts import Posts, gold_for_oracles
 from riveg.prompt_debug.told import source_of, told_of_entity, told_of_sample
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.registry import suggest
 from riveg.runs.building import require_packages
 from riveg.runs.llm_questions import NOT_ASKED, answered, asks_model, filed, questions_of
@@ -64,7 +64,7 @@ class PromptDebugger:
         config: SystemConfig,
         posts: Posts,
         chats: Mapping[str, Chat],
-        images: PictureSource,
+        images: ImageSource,
         *,
         stage: str | None = None,
         asks: bool = False,
@@ -353,13 +353,13 @@ def _shared(conversations: Sequence[tuple[Message, ...]]) -> int:
 
 
 def _said(message: Message) -> Said:
-    return Said(message.role, message.text, tuple(map(_picture, message.pictures)))
+    return Said(message.role, message.text, tuple(map(_image, message.images)))
 
 
-def _picture(picture: Picture) -> str:
-    if picture.crop is None:
-        return picture.image.path
-    return f"{picture.image.path} [{box_text(picture.crop)}]"
+def _image(image: AttachedImage) -> str:
+    if image.crop is None:
+        return image.image.path
+    return f"{image.image.path} [{box_text(image.crop)}]"
 
 
 def _variables(prepared: Prepared, prompt: Prompt) -> Iterator[Variable]:

@@ -119,19 +119,19 @@ def _last_of(
     return found, answered
 
 
-def post_of_text(text: str, picture: Path | None = None, caption: str | None = None) -> Posts:
+def post_of_text(text: str, pixels: Path | None = None, caption: str | None = None) -> Posts:
     """One post typed by hand.
 
     Raises:
         UserError: If the text is empty or no valid Unicode, or there is no such picture.
     """
-    if picture is not None and not picture.is_file():
-        raise UserError(f"--image {picture}: there is no such file")
-    name = None if picture is None else picture.name
+    if pixels is not None and not pixels.is_file():
+        raise UserError(f"--image {pixels}: there is no such file")
+    name = None if pixels is None else pixels.name
     sample = make_sample(text, id="post", image=name, caption=caption)
     if sample.issues:
         raise UserError(f"--text: {sample.issues[0].message}")
-    return Posts("--text", (sample,), () if picture is None else (picture.parent,))
+    return Posts("--text", (sample,), () if pixels is None else (pixels.parent,))
 
 
 def _chosen(

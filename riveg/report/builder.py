@@ -16,9 +16,9 @@ from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.verdicts import VERDICTS
 from riveg.files import write_atomically
 from riveg.images.palette import ink_on, type_colours
+from riveg.report.images import SmallCopies
 from riveg.report.judging import Judge, Judgement
 from riveg.report.pairing import AGREEMENTS, OUTCOMES
-from riveg.report.pictures import SmallCopies
 from riveg.report.rows import row
 from riveg.report.runs import ReportedRun, SampleLookup
 from riveg.report.scripts import content_hash, inert_json
@@ -128,8 +128,8 @@ class PageBuilder:
         yield _data(self._summary(), 'id="summary"')
         yield between.replace("/*script*/", script).encode()
         images = (sample.image for sample in islice(self._records(), self._shown))
-        for number, picture in enumerate(SmallCopies(self._roots).of(images)):
-            yield _data(picture, f'id="picture-{number}"')
+        for number, image in enumerate(SmallCopies(self._roots).of(images)):
+            yield _data(image, f'id="picture-{number}"')
         yield after.encode()
 
     def written(self) -> WrittenPage:

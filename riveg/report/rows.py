@@ -10,9 +10,9 @@ from typing import Any
 from riveg.evaluation.cases import Annotated
 from riveg.evaluation.verdicts import Verdict
 from riveg.geometry.polygons import Ring, mask_to_polygons
+from riveg.report.images import SIDE, original_address
 from riveg.report.judging import Judgement
 from riveg.report.pairing import Item, items
-from riveg.report.pictures import SIDE, original_address
 from riveg.report.scripts import utf16_positions
 from riveg.types import Box, Entity, Issue, Mask, Observation, Region, Sample, Span
 

@@ -52,13 +52,13 @@ def require_clients(config: SystemConfig, steps: Sequence[Step]) -> None:
             raise MissingExtra(f"{step.stage.name}: {step.config.name}", package, extra)
 
 
-def require_pictures(steps: Sequence[Step], source: DataSource) -> None:
+def require_images(steps: Sequence[Step], source: DataSource) -> None:
     """Makes sure, before a run, that one of the picture folders is there where stages need it.
 
     Raises:
         UserError: If none is.
     """
-    needing = [step.stage.name for step in steps if step.config.needs_picture]
+    needing = [step.stage.name for step in steps if step.config.needs_image]
     if not needing or not source.image_roots or any(root.is_dir() for root in source.image_roots):
         return
     folders = ", ".join(map(str, source.image_roots))

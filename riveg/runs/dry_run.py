@@ -22,7 +22,7 @@ from riveg.llm.conversation import Chat, Prepared, Question, Reply, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.protocols import Mention
 from riveg.runs.building import require_packages
-from riveg.runs.checks import gold_of, require_pictures, require_same_origin
+from riveg.runs.checks import gold_of, require_images, require_same_origin
 from riveg.runs.folder import RunFolder, StageFolder
 from riveg.runs.llm_questions import asks_model, identity, prepare_of, questions_of
 from riveg.runs.progress import Progress, Silence
@@ -142,7 +142,7 @@ def dry_run(
     steps = config.until(until)
     for step in steps[: _last_asking(steps)]:
         require_packages(step)
-    require_pictures(steps, source)
+    require_images(steps, source)
     images = ImageLoader(source.image_roots)
     with (
         folder.lock(),

@@ -22,7 +22,7 @@ OVERLAYS = "overlays"
 
 def write_overlays(folder: Path, most: int) -> int:
     """Draws at most so many answered pictures into ``overlays/``; how many were drawn."""
-    images = _pictures_of(folder)
+    images = _images_of(folder)
     target = folder / OVERLAYS
     target.mkdir(exist_ok=True)
     for old in target.glob("[0-9][0-9][0-9][0-9][0-9]-*.png"):
@@ -35,12 +35,12 @@ def write_overlays(folder: Path, most: int) -> int:
         if sample.image is None:
             continue
         try:
-            picture = images.load(sample.image)
+            pixels = images.load(sample.image)
         except ImageFault:
             continue  # failed.jsonl has said why
         if colours is None and _has_unusual_labels(sample):
             colours = _colours_of(folder)
-        overlay = draw_overlay(picture, sample, colours)
+        overlay = draw_overlay(pixels, sample, colours)
         write_atomically(target / numbered_name(number, sample.id, ".png"), [_png(overlay)])
         drawn += 1
     return drawn
@@ -72,16 +72,16 @@ def draw_sample(folder: Path, sample_id: str) -> Image:
     if sample.image is None:
         raise UserError(f"{folder}: sample {sample_id!r} has no picture to draw on")
     try:
-        picture = _pictures_of(folder).load(sample.image)
+        pixels = _images_of(folder).load(sample.image)
     except ImageFault as error:
         raise UserError(
             f"{folder}: the picture of sample {sample_id!r} cannot be used: {error}"
         ) from error
     colours = _colours_of(folder) if _has_unusual_labels(sample) else None
-    return draw_overlay(picture, sample, colours)
+    return draw_overlay(pixels, sample, colours)
 
 
-def _pictures_of(folder: Path) -> ImageLoader:
+def _images_of(folder: Path) -> ImageLoader:
     roots = RunFolder(folder).read_manifest().get("image_roots", [])
     return ImageLoader([Path(root) for root in roots])
 

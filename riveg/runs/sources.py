@@ -94,7 +94,7 @@ def as_source(data: DataSource | Iterable[Sample] | str | Path, root: Path) -> D
 
 
 @contextmanager
-def picture_on_disk(
+def image_on_disk(
     image: str | Path | Image.Image | NDArray[np.uint8] | None,
 ) -> Iterator[Path | None]:
     """Where a picture lies while the block runs; a decoded one is written to a temporary file.

@@ -11,7 +11,7 @@ from riveg.config.system import Step
 from riveg.errors import UserError
 from riveg.formats.records import decode, encode
 from riveg.pipeline import StageRunner
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.runs.folder import Part, StageFolder, WrittenBehind, line_digest, reusable
 from riveg.runs.progress import Progress, Silence
 from riveg.types import WARNING, Issue, Sample
@@ -38,7 +38,7 @@ class StageTask:
     upstream: StageFolder
     folder: StageFolder
     fingerprint: str
-    images: PictureSource
+    images: ImageSource
     build: Callable[[], StageRunner]
     retry_failed: bool
     progress: Progress = field(default_factory=Silence)
@@ -88,7 +88,7 @@ class StageTask:
 
     def _input_digest(self, line: bytes) -> str:
         """Of the record upstream and, for a stage that opens it, of the picture as it is now."""
-        if not self.step.config.needs_picture or b'"image":' not in line:
+        if not self.step.config.needs_image or b'"image":' not in line:
             return line_digest(line)
         image = decode(Sample, line).image
         stamp = "" if image is None else self.images.stamp(image)

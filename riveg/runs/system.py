@@ -24,19 +24,19 @@ from riveg.files import write_atomically
 from riveg.images.loader import ImageLoader
 from riveg.llm.conversation import Chat
 from riveg.pipeline import StageRunner
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.runs.building import build_runner, require_packages
 from riveg.runs.checks import (
     gold_of,
     require_clients,
+    require_images,
     require_models,
-    require_pictures,
     require_same_origin,
 )
 from riveg.runs.folder import RunFolder
 from riveg.runs.progress import Progress, Silence
 from riveg.runs.run import Run, RunReport
-from riveg.runs.sources import DataSource, as_source, make_sample, picture_on_disk
+from riveg.runs.sources import DataSource, as_source, image_on_disk, make_sample
 from riveg.types import SCHEMA_VERSION, ImageRef, Sample
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class System:
     def __init__(self, config: SystemConfig) -> None:
         self.config = config
         self._runners: tuple[StageRunner, ...] | None = None
-        self._picture = _OnePicture()
+        self._image = _OneImage()
         self._held = ExitStack()
 
     def __enter__(self) -> System:
@@ -109,11 +109,11 @@ class System:
         Raises:
             UserError: If the system reads gold, or a backend's extra is missing.
         """
-        with picture_on_disk(image) as path:
+        with image_on_disk(image) as path:
             name = None if path is None else path.name
             sample = make_sample(text, id=id, image=name, caption=caption)
             if path is not None:
-                self._picture.folder = path.parent
+                self._image.folder = path.parent
             for runner in self._built():
                 (sample,) = runner([sample])
         return sample
@@ -151,7 +151,7 @@ class System:
             require_packages(step)
         require_clients(self.config, steps)
         require_models(self.config, steps)
-        require_pictures(steps, source)
+        require_images(steps, source)
         with folder.lock():
             return self._run_locked(source, folder, steps, limit, retry_failed, progress)
 
@@ -191,7 +191,7 @@ class System:
 
     @contextmanager
     def _models(
-        self, folder: Path | None, images: PictureSource, say: Callable[[str], None]
+        self, folder: Path | None, images: ImageSource, say: Callable[[str], None]
     ) -> Iterator[tuple[Mapping[str, Chat], Callable[[str], None]]]:
         """The system's language models, and what lets one go; answers are kept in the folder."""
         if not self.config.llm:
@@ -285,10 +285,10 @@ class System:
             for step in self.config.steps:
                 require_packages(step)
             require_models(self.config, self.config.steps)
-            self._runners = tuple(self._runners_for(self._picture))
+            self._runners = tuple(self._runners_for(self._image))
         return self._runners
 
-    def _runners_for(self, images: PictureSource) -> Iterator[StageRunner]:
+    def _runners_for(self, images: ImageSource) -> Iterator[StageRunner]:
         models, _ = self._held.enter_context(self._models(None, images, log.info))
         context = BuildContext(
             images=images,
@@ -301,7 +301,7 @@ class System:
             yield build_runner(self.config, step, context, batch_size=1)
 
 
-class _OnePicture:
+class _OneImage:
     """Opens pictures in one folder at a time: that of the post being predicted."""
 
     def __init__(self) -> None:

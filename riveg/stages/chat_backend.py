@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from riveg.config.backend import BuildContext
-from riveg.errors import PICTURE_FAULTS, UserError
+from riveg.errors import IMAGE_FAULTS, UserError
 from riveg.labels import Label
-from riveg.llm.conversation import Chat, Given, Message, NoReply, Picture, Prepared, Reply
+from riveg.llm.conversation import AttachedImage, Chat, Given, Message, NoReply, Prepared, Reply
 from riveg.llm.messages import conversation, require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
 from riveg.protocols import Mention
@@ -55,7 +55,7 @@ def messages_of(
     prompt: Prompt,
     constants: Mapping[str, Given],
     values: Mapping[str, Given],
-    pictures: Sequence[Picture] = (),
+    images: Sequence[AttachedImage] = (),
 ) -> tuple[Message, ...]:
     """The messages of one request, from values that know where they came from.
 
@@ -66,7 +66,7 @@ def messages_of(
         prompt,
         constants={name: given.value for name, given in constants.items()},
         values={name: given.value for name, given in values.items()},
-        pictures=pictures,
+        images=images,
     )
 
 
@@ -130,13 +130,13 @@ def read_prompt(
     return prompt
 
 
-def picture_of(sample: Sample) -> tuple[Picture, ...]:
+def image_of(sample: Sample) -> tuple[AttachedImage, ...]:
     """The picture of a post; nothing where it has none, or one that was found to be unusable."""
-    faulty = any(one.entity_id is None and one.kind in PICTURE_FAULTS for one in sample.issues)
-    return () if sample.image is None or faulty else (Picture(sample.image),)
+    faulty = any(one.entity_id is None and one.kind in IMAGE_FAULTS for one in sample.issues)
+    return () if sample.image is None or faulty else (AttachedImage(sample.image),)
 
 
-def post_values(sample: Sample) -> dict[str, Given]:
+def sample_values(sample: Sample) -> dict[str, Given]:
     """``text`` and ``caption`` (empty where there is none)."""
     return {
         "text": Given(sample.text, "sample.text"),

@@ -62,7 +62,7 @@ class BoxedEntity:
         return relative
 
 
-Pictures = Sequence[Sequence[BoxedEntity]]
+Images = Sequence[Sequence[BoxedEntity]]
 """Groundable entities, one sequence a picture."""
 
 
@@ -94,10 +94,10 @@ def read_boxed_entities(data: str, split: str) -> tuple[tuple[BoxedEntity, ...],
         UserError: If the data cannot be read, declares no picture sizes, or no entity has a box.
     """
     rows = open_dataset(data, split=split).rows()
-    pictures = tuple(found for found in map(_boxed_entities, rows) if found)
-    if not pictures:
+    images = tuple(found for found in map(_boxed_entities, rows) if found)
+    if not images:
         raise UserError(f"{data} {split}: no entity has a box")
-    return pictures
+    return images
 
 
 def _boxed_entities(row: Row) -> tuple[BoxedEntity, ...]:
@@ -113,7 +113,7 @@ def _boxed_entities(row: Row) -> tuple[BoxedEntity, ...]:
 
 
 def fit_box_priors(
-    pictures: Pictures, count: int, *, grid: int = 40
+    images: Images, count: int, *, grid: int = 40
 ) -> dict[str, tuple[PriorBox, ...]]:
     """Boxes by type, and under ``*`` those of all types together.
 
@@ -126,7 +126,7 @@ def fit_box_priors(
         grid: Candidates are the training boxes with their edges rounded to 1 / grid.
     """
     by_label: dict[str, list[Boxes]] = defaultdict(list)
-    for entity in (entity for picture in pictures for entity in picture):
+    for entity in (entity for image in images for entity in image):
         by_label[entity.label].append(entity.relative)
         by_label["*"].append(entity.relative)
     return {label: _cover(by_label[label], count, grid) for label in sorted(by_label)}
@@ -173,13 +173,13 @@ def iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
     return ratio
 
 
-def fit_body_reaches(pictures: Pictures, label: str) -> tuple[float, ...]:
+def fit_body_reaches(images: Images, label: str) -> tuple[float, ...]:
     """How far down bodies run, for one, two, and three or more people in a picture.
 
     Of each body only the upper edge and the width, misjudged by several factors, are shown to the
     rule; a hit is a box with IoU >= 0.5. Ties go to the higher mean IoU.
     """
-    return tuple(_best_reach(bodies) for bodies in _bodies_by_people(pictures, label) if bodies)
+    return tuple(_best_reach(bodies) for bodies in _bodies_by_people(images, label) if bodies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +191,14 @@ class _Body:
     below: float
 
 
-def _bodies_by_people(pictures: Pictures, label: str) -> list[list[_Body]]:
+def _bodies_by_people(images: Images, label: str) -> list[list[_Body]]:
     """Bodies of pictures with one, two, and three or more different person boxes."""
     bodies: list[list[_Body]] = [[], [], []]
-    for picture in pictures:
+    for image in images:
         # A dictionary, since one box may serve two names and a set of boxes has no order.
         people = {
             box: _Body(box.width, box.height, entity.height - box.y_min)
-            for entity in picture
+            for entity in image
             if entity.label == label
             for box in entity.boxes
         }
@@ -223,14 +223,14 @@ def _reach_score(bodies: Sequence[_Body], reach: float) -> tuple[float, float]:
 
 
 def reached_edge(
-    pictures: Pictures, label: str, reaches: Sequence[float]
+    images: Images, label: str, reaches: Sequence[float]
 ) -> list[tuple[int, float, float]]:
     """For each number of people: bodies, and the shares to the lower edge, true and by the rule.
 
     An edge counts as reached from 97 % of a body's way to it.
     """
     rows: list[tuple[int, float, float]] = []
-    groups = [bodies for bodies in _bodies_by_people(pictures, label) if bodies]
+    groups = [bodies for bodies in _bodies_by_people(images, label) if bodies]
     for bodies, reach in zip(groups, reaches, strict=False):
         true = [body.height >= 0.97 * body.below for body in bodies]
         ruled = [0.97 * body.below <= reach * body.width for body in bodies]
@@ -239,11 +239,11 @@ def reached_edge(
 
 
 def hit_rates(
-    priors: Mapping[str, Sequence[PriorBox]], pictures: Pictures
+    priors: Mapping[str, Sequence[PriorBox]], images: Images
 ) -> dict[str, tuple[int, float, float]]:
     """By type: how many entities, and the shares hit by the first box and by any of them."""
     by_label: dict[str, list[Boxes]] = defaultdict(list)
-    for entity in (entity for picture in pictures for entity in picture):
+    for entity in (entity for image in images for entity in image):
         by_label[entity.label].append(entity.relative)
     rates: dict[str, tuple[int, float, float]] = {}
     for label, entities in sorted(by_label.items()):
@@ -253,7 +253,7 @@ def hit_rates(
     return rates
 
 
-def _card(config: BoxPriorTrainingConfig, priors: BoxPriors, train: Pictures, dev: Pictures) -> str:
+def _card(config: BoxPriorTrainingConfig, priors: BoxPriors, train: Images, dev: Images) -> str:
     on_train, on_dev = hit_rates(priors.boxes, train), hit_rates(priors.boxes, dev)
     rows = [
         f"| {label} | {on_train[label][0]} | {on_train[label][1]:.1%} | {on_train[label][2]:.1%} "

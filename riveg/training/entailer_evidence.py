@@ -7,14 +7,14 @@ import math
 from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.nn.entailment_classifier import Shift
-from riveg.nn.image_evidence import FACE, LETTERING, NOBODY, PERSON, PERSON_LETTERING
+from riveg.nn.image_evidence import FACE, NOBODY, OCR_TEXT, PERSON, PERSON_OCR_TEXT
 
 _FINDINGS = {
     FACE: "a face is found for a person",
     PERSON: "a body without a face is found for a person",
     NOBODY: "neither a face nor a body is found, nor a person's name read,",
-    LETTERING: "the name of a place, an organization or a thing is read",
-    PERSON_LETTERING: "a person's name is read",
+    OCR_TEXT: "the name of a place, an organization or a thing is read",
+    PERSON_OCR_TEXT: "a person's name is read",
 }
 _JUDGED = "set by judgement from plausible detection rates, not measured: no pictures were at hand"
 
@@ -44,8 +44,8 @@ class EvidenceConfig(BaseModel):
             FACE: _shift(FACE, self.face, scale),
             PERSON: _shift(PERSON, self.person, scale),
             NOBODY: _shift(NOBODY, self.nobody, scale),
-            LETTERING: _shift(LETTERING, self.lettering),
-            PERSON_LETTERING: _shift(PERSON_LETTERING, self.person_lettering),
+            OCR_TEXT: _shift(OCR_TEXT, self.lettering),
+            PERSON_OCR_TEXT: _shift(PERSON_OCR_TEXT, self.person_lettering),
         }
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from helpers.factories import make_sample
 from helpers.places import ROOT
-from helpers.posts_on_the_fly import make_posts, write_posts
 from helpers.run_folders import make_run
+from helpers.samples_on_the_fly import make_samples, write_samples
 from typer.testing import CliRunner
 
 from riveg.cli import app
@@ -30,14 +30,14 @@ PLACES = {
 def make_dev(folder: Path, count: int) -> Path:
     """Posts with pictures and gold in ``dev.jsonl``."""
     rows = []
-    for post in make_posts(folder, count):
-        places = PLACES[post["text"].split()[0]]
+    for sample in make_samples(folder, count):
+        places = PLACES[sample["text"].split()[0]]
         entities = [
             {"label": label, "start": start, "end": end, "boxes": [] if box is None else [box]}
             for label, start, end, box in places
         ]
-        rows.append({**post, "entities": entities})
-    return write_posts(folder / "dev.jsonl", rows)
+        rows.append({**sample, "entities": entities})
+    return write_samples(folder / "dev.jsonl", rows)
 
 
 def riveg(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -110,7 +110,7 @@ def write_gold(path: Path) -> Path:
     """The second word is never in the picture; the first one is from the eighth post on."""
     shown = {"boxes": [[0.0, 0.0, 50.0, 50.0]]}
     nowhere: dict[str, object] = {"boxes": []}
-    return write_posts(
+    return write_samples(
         path,
         [
             {

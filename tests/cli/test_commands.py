@@ -23,7 +23,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_run_draws_pictures_and_writes_records(run_folder: Path) -> None:
+def test_run_draws_images_and_writes_records(run_folder: Path) -> None:
     names = sorted(path.name for path in (run_folder / "overlays").iterdir())
     assert names == ["00000-qs01-astronaut.png", "00001-qs02-rocket.png"]
     lines = (run_folder / "records.jsonl").read_text().splitlines()
@@ -40,7 +40,7 @@ def test_show_run_tells_what_every_stage_said(run_folder: Path) -> None:
     assert "mask by grabcut" in done.stdout
 
 
-def test_a_run_finds_its_pictures_from_any_folder(tmp_path: Path) -> None:
+def test_a_run_finds_its_images_from_any_folder(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     shutil.copy(ASTRONAUT, tmp_path / "pictures" / "a.jpg")
     (tmp_path / "posts.jsonl").write_text('{"text": "Eileen Collins", "image": "a.jpg"}\n')
@@ -88,7 +88,7 @@ def test_predict_prints_the_record_alone(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["entities"][0]["label"] == "PER"
 
 
-def test_predict_without_a_picture_grounds_nothing() -> None:
+def test_predict_without_an_image_grounds_nothing() -> None:
     done = riveg("predict", "--text", "Eileen Collins of NASA", "--json")
     entities = json.loads(done.stdout)["entities"]
     assert {len(entity["regions"]) for entity in entities} == {0}

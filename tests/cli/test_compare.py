@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 from helpers.factories import make_sample
-from helpers.posts_on_the_fly import write_posts
 from helpers.run_folders import make_run
+from helpers.samples_on_the_fly import write_samples
 from typer.testing import CliRunner
 
 from riveg.cli.compare import compare
@@ -31,7 +31,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "80")
     entities = [{"label": "PER", "start": 0, "end": 1, "boxes": []}]
     posts = [{"id": f"s{n}", "text": "Ada spoke", "entities": entities} for n in range(3)]
-    write_posts(tmp_path / "dev.jsonl", posts)
+    write_samples(tmp_path / "dev.jsonl", posts)
     overrides = ["entail=none", "ground=none", "segment=none"]
     for name, labels in (("a", ["PER", "ORG", "ORG"]), ("b", ["ORG", "PER", "ORG", "PER"])):
         make_run(tmp_path / name, samples(*labels), overrides=overrides, data="dev")

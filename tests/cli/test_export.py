@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from helpers.small_runs import trap_posts, write_run
+from helpers.small_runs import trap_samples, write_run
 from typer.testing import CliRunner
 
 from riveg.cli.export import export
@@ -26,7 +26,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def test_it_says_what_was_written_and_what_was_left_out(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, trap_posts()).folder
+    folder = write_run(tmp_path, trap_samples()).folder
     said = run(folder, "--format", "coco", "--out", str(tmp_path / "out"))
     lines = [line.rstrip() for line in said.splitlines()]
     assert lines[0] == f"coco: {folder} written to {tmp_path / 'out'}"
@@ -36,7 +36,7 @@ def test_it_says_what_was_written_and_what_was_left_out(tmp_path: Path) -> None:
 
 
 def test_the_summary_as_json(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, trap_posts()).folder
+    folder = write_run(tmp_path, trap_samples()).folder
     out = tmp_path / "out"
     said = json.loads(run(folder, "--format", "png", "--out", str(out), "--per-entity", "--json"))
     assert said["schema"] == "riveg-export-1"
@@ -54,7 +54,7 @@ def test_the_summary_as_json(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
-    folder = write_run(tmp_path, trap_posts()).folder
+    folder = write_run(tmp_path, trap_samples()).folder
     with pytest.raises(UserError, match=message):
         run(folder, *arguments, "--out", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()

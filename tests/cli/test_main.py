@@ -129,7 +129,7 @@ def test_short_memory_is_one_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_picture_of_a_former_post_does_not_stay(tmp_path: Path) -> None:
+def test_an_image_of_a_former_sample_does_not_stay(tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = riveg("predict", "--text", "Eileen Collins", "--image", ASTRONAUT, "--out", out)
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from helpers.debugged_posts import OTHER, PROMPT, SYSTEM, write_system
+from helpers.debugged_samples import OTHER, PROMPT, SYSTEM, write_system
 from helpers.fault_server import fault_server
 from helpers.places import ROOT
 from typer.testing import CliRunner

@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Path:
         )
         samples.append(replace(sample, entities=entities))
     (root,) = open_dataset("quickstart").image_roots
-    return make_run(tmp_path / "run", samples, pictures=root, data="quickstart", data_version="1")
+    return make_run(tmp_path / "run", samples, images=root, data="quickstart", data_version="1")
 
 
 def test_a_run_with_gold(run: Path, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_partial_page_says_so(run: Path) -> None:
 def test_two_runs(run: Path, tmp_path: Path) -> None:
     samples, _ = story(tmp_path / "pictures")
     shared = next(read_records(run))
-    other = make_run(tmp_path / "other", [shared, *samples], pictures=tmp_path / "pictures")
+    other = make_run(tmp_path / "other", [shared, *samples], images=tmp_path / "pictures")
     done = CliRunner().invoke(app, [str(run), "--compare", str(other)])
     assert done.exit_code == 0, done.output
     assert "47 samples only in the second run" in done.output

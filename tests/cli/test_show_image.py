@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.small_runs import SIDES, named, post, region, trap_posts, write_run
+from helpers.small_runs import SIDES, answered, named, region, trap_samples, write_run
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -25,14 +25,14 @@ def show(folder: Path, *arguments: str | Path) -> Result:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A finished run whose folder also holds what its stages saw."""
-    folder = write_run(tmp_path, trap_posts()).folder
-    lines = tuple(encode(sample) for sample in trap_posts())
+    folder = write_run(tmp_path, trap_samples()).folder
+    lines = tuple(encode(sample) for sample in trap_samples())
     part = Part.of("input", "f", tuple(map(str, range(len(lines)))), lines)
     RunFolder(folder).input.write(0, part)
     return folder
 
 
-def test_the_picture_is_drawn_and_the_answers_told(run: Path, tmp_path: Path) -> None:
+def test_the_image_is_drawn_and_the_answers_told(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "one.PNG"
     done = show(run, "--id", "ünï/ ../:1", "--image", target)
     assert done.exit_code == 0, done.output
@@ -42,14 +42,14 @@ def test_the_picture_is_drawn_and_the_answers_told(run: Path, tmp_path: Path) ->
         assert np.array_equal(np.asarray(drawn), np.asarray(draw_sample(run, "ünï/ ../:1")))
 
 
-def test_it_is_the_picture_that_the_run_folder_has(run: Path, tmp_path: Path) -> None:
+def test_it_is_the_image_that_the_run_folder_has(run: Path, tmp_path: Path) -> None:
     assert write_overlays(run, 1) == 1
     write_overlay(run, "ünï/ ../:1", tmp_path / "one.png")
     (kept,) = (run / "overlays").iterdir()
     assert (tmp_path / "one.png").read_bytes() == kept.read_bytes()
 
 
-def test_an_earlier_picture_is_replaced(run: Path, tmp_path: Path) -> None:
+def test_an_earlier_image_is_replaced(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "one.png"
     write_overlay(run, "2", target)
     before = target.read_bytes()
@@ -59,8 +59,8 @@ def test_an_earlier_picture_is_replaced(run: Path, tmp_path: Path) -> None:
 
 def test_the_colours_are_those_of_the_whole_run(tmp_path: Path) -> None:
     samples = [
-        post("Mir", named("Mir", 0, label="PLANE"), id="1"),
-        post("Aurora", named("Aurora", 0, region(4, 12, 30), label="SHIP"), id="2"),
+        answered("Mir", named("Mir", 0, label="PLANE"), id="1"),
+        answered("Aurora", named("Aurora", 0, region(4, 12, 30), label="SHIP"), id="2"),
     ]
     drawn = np.asarray(draw_sample(write_run(tmp_path, samples).folder, "2"))
     colour = type_colours(["PLANE", "SHIP"])["SHIP"]

@@ -24,7 +24,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVEG_CACHE", str(tmp_path / "cache"))
 
 
-def picture(colour: str, kind: str = "PNG") -> bytes:
+def image_bytes(colour: str, kind: str = "PNG") -> bytes:
     buffer = BytesIO()
     Image.new("RGB", (20, 10), colour).save(buffer, kind)
     return buffer.getvalue()
@@ -83,7 +83,7 @@ def saved_folder(folder: Path, rows: dict[str, Any], features: Any) -> Path:
 
 
 @pytest.mark.parametrize("save", [saved_parquet, saved_folder])
-def test_pictures_in_an_image_feature_are_written_once(tmp_path: Path, save: Any) -> None:
+def test_images_in_an_image_feature_are_written_once(tmp_path: Path, save: Any) -> None:
     features = datasets.Features(
         {
             "id": datasets.Value("string"),
@@ -91,7 +91,7 @@ def test_pictures_in_an_image_feature_are_written_once(tmp_path: Path, save: Any
             "image": datasets.Image(),
         }
     )
-    red, blue = picture("red"), picture("blue", "JPEG")
+    red, blue = image_bytes("red"), image_bytes("blue", "JPEG")
     rows = {
         "id": ["a", "b", "c", "d", "e"],
         "text": ["x"] * 5,
@@ -121,8 +121,8 @@ def test_pictures_in_an_image_feature_are_written_once(tmp_path: Path, save: Any
     assert [defect.kind for defect in check(dataset).defects] == ["not-an-image"]
 
 
-def test_plain_bytes_are_pictures_too(tmp_path: Path) -> None:
-    path = write(tmp_path / "posts.parquet", [{"text": "x", "image": picture("red")}])
+def test_plain_bytes_are_images_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "posts.parquet", [{"text": "x", "image": image_bytes("red")}])
     (sample,) = open_dataset(str(path)).samples()
     assert sample.image
     assert sample.image.path.endswith(".png")
@@ -132,7 +132,7 @@ def test_a_feature_that_names_files_keeps_their_paths(tmp_path: Path) -> None:
     image = [{"bytes": None, "path": "sub/a.png"}]
     features = datasets.Features({"text": datasets.Value("string"), "image": datasets.Image()})
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.png").write_bytes(picture("red"))
+    (tmp_path / "sub" / "a.png").write_bytes(image_bytes("red"))
     table = pa.table({"text": ["x"], "image": image}, schema=features.arrow_schema)
     parquet.write_table(table, tmp_path / "posts.parquet")
     dataset = open_dataset(str(tmp_path / "posts.parquet"))

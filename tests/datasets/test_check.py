@@ -19,7 +19,7 @@ def png(path: Path, colour: str = "red", size: tuple[int, int] = (20, 10)) -> No
     Image.new("RGB", size, colour).save(path)
 
 
-def posts(folder: Path, **splits: list[dict[str, Any]]) -> Report:
+def samples(folder: Path, **splits: list[dict[str, Any]]) -> Report:
     """The report on a JSON lines dataset; pictures lie in ``images``."""
     for split, rows in splits.items():
         lines = "".join(
@@ -42,9 +42,9 @@ def tom(*boxes: list[float], label: str = "PER", text: str | None = None) -> lis
     return [{"label": label, "start": 0, "end": 1, "boxes": [*boxes], "text": text}]
 
 
-def test_sound_posts_have_no_defects(tmp_path: Path) -> None:
+def test_sound_samples_have_no_defects(tmp_path: Path) -> None:
     png(tmp_path / "images" / "a.png")
-    report = posts(
+    report = samples(
         tmp_path,
         train=[{"id": "a", "image": "a.png", "entities": tom([0, 0, 20, 10])}, {"id": "b"}],
         dev=[{"id": "c", "entities": []}],
@@ -55,13 +55,13 @@ def test_sound_posts_have_no_defects(tmp_path: Path) -> None:
     assert [counts.without_entity for counts in report.splits.values()] == [0, 1]
 
 
-def test_pictures_that_are_missing_or_no_pictures(tmp_path: Path) -> None:
+def test_images_that_are_missing_or_no_images(tmp_path: Path) -> None:
     png(tmp_path / "images" / "a.png")
     (tmp_path / "images" / "text.jpg").write_text("not a picture")
     whole = (tmp_path / "images" / "a.png").read_bytes()
     (tmp_path / "images" / "half.png").write_bytes(whole[:-30])
     names = ["gone.png", "text.jpg", "half.png", "../set.yaml", "/etc/passwd", "nul\0.png"]
-    report = posts(tmp_path, test=[{"id": name, "image": name} for name in names])
+    report = samples(tmp_path, test=[{"id": name, "image": name} for name in names])
     assert kinds(report) == [
         "missing-image",
         "not-an-image",
@@ -73,39 +73,39 @@ def test_pictures_that_are_missing_or_no_pictures(tmp_path: Path) -> None:
     assert [defect.where for defect in report.defects] == [f"test.jsonl:{n}" for n in range(1, 7)]
 
 
-def test_a_missing_folder_is_one_defect_and_not_one_a_post(tmp_path: Path) -> None:
+def test_a_missing_folder_is_one_defect_and_not_one_a_sample(tmp_path: Path) -> None:
     rows = [{"id": n, "image": f"{n}.png"} for n in range(20)]
-    assert kinds(posts(tmp_path, test=rows)) == ["missing-folder"]
+    assert kinds(samples(tmp_path, test=rows)) == ["missing-folder"]
 
 
 def test_identical_bytes_under_two_names(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         png(tmp_path / "images" / f"{name}.png", "blue" if name == "c" else "red")
     rows = [{"id": n, "image": f"{n}.png"} for n in "abc"]
-    report = posts(tmp_path, test=rows)
+    report = samples(tmp_path, test=rows)
     assert kinds(report) == ["duplicate-picture"]
     assert "'b.png' has the same bytes as 'a.png' of test.jsonl:1" in report.defects[0].message
 
 
 def test_a_split_without_samples_is_a_defect(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    report = posts(tmp_path, train=[{"id": "a"}], dev=[])
+    report = samples(tmp_path, train=[{"id": "a"}], dev=[])
     (defect,) = report.defects
     assert (defect.kind, defect.where) == ("no-samples", "dev.jsonl")
 
 
-def test_two_posts_may_share_one_file(tmp_path: Path) -> None:
+def test_two_samples_may_share_one_file(tmp_path: Path) -> None:
     png(tmp_path / "images" / "a.png")
     rows = [{"id": n, "image": "a.png"} for n in "ab"]
-    assert kinds(posts(tmp_path, test=rows)) == []
+    assert kinds(samples(tmp_path, test=rows)) == []
 
 
 @pytest.mark.parametrize(
     "box", [[-1, 0, 5, 5], [0, -0.5, 5, 5], [0, 0, 20.5, 5], [0, 0, 5, 11]], ids=str
 )
-def test_boxes_outside_the_picture(tmp_path: Path, box: list[float]) -> None:
+def test_boxes_outside_the_image(tmp_path: Path, box: list[float]) -> None:
     png(tmp_path / "images" / "a.png")
-    report = posts(tmp_path, test=[{"id": "a", "image": "a.png", "entities": tom(box)}])
+    report = samples(tmp_path, test=[{"id": "a", "image": "a.png", "entities": tom(box)}])
     assert kinds(report) == ["box-outside"]
     assert "leaves the real size 20 x 10" in report.defects[0].message
 
@@ -141,8 +141,8 @@ def test_what_two_splits_share(
     tmp_path: Path, kind: str, across: list[str], within: list[str]
 ) -> None:
     one, other = leak(kind)(tmp_path)
-    assert kinds(posts(tmp_path, train=[one], dev=[other])) == across
-    assert kinds(posts(tmp_path, train=[one, other])) == within
+    assert kinds(samples(tmp_path, train=[one], dev=[other])) == across
+    assert kinds(samples(tmp_path, train=[one, other])) == within
 
 
 def test_gold_that_contradicts_the_text_or_the_declared_types(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_gold_that_contradicts_the_text_or_the_declared_types(tmp_path: Path) ->
         {"id": "d", "text": ""},
     ]
     (tmp_path / "images").mkdir()
-    assert kinds(posts(tmp_path, test=rows)) == [
+    assert kinds(samples(tmp_path, test=rows)) == [
         "text-mismatch",
         "unknown-label",
         "bad-entities",
@@ -196,7 +196,7 @@ def test_declared_and_real_sizes(
     assert kinds(voc_set(tmp_path, "IMGID:1\nTom\tB-PER\n", annotation(x_max), size)) == expected
 
 
-def test_the_declared_size_serves_without_the_picture(tmp_path: Path) -> None:
+def test_the_declared_size_serves_without_the_image(tmp_path: Path) -> None:
     report = voc_set(tmp_path, "IMGID:1\nTom\tB-PER\n", annotation(31), (30, 10))
     (tmp_path / "images" / "1.jpg").unlink()
     report = check(open_dataset(str(tmp_path / "set.yaml")))
@@ -214,7 +214,7 @@ def test_tags_and_names_are_reported_with_their_places(tmp_path: Path) -> None:
     assert "Tom Hanks" in name.message
 
 
-def test_annotation_files_of_no_post_are_noted(tmp_path: Path) -> None:
+def test_annotation_files_of_no_sample_are_noted(tmp_path: Path) -> None:
     voc_set(tmp_path, "IMGID:1\nTom\tB-PER\n", annotation(30), (30, 10))
     (tmp_path / "xml" / "2.xml").write_text(annotation(30))
     report = check(open_dataset(str(tmp_path / "set.yaml")))
@@ -228,6 +228,6 @@ def test_messages_cannot_steer_a_terminal(tmp_path: Path) -> None:
         {"id": "\x1b[2Jx", "text": "b\x1b]0;t\x07", "image": "\x1b"},
     ]
     (tmp_path / "images").mkdir()
-    report = posts(tmp_path, test=rows)
+    report = samples(tmp_path, test=rows)
     assert kinds(report) == ["duplicate-id", "missing-image"]
     assert all(defect.message.isprintable() for defect in report.defects)

@@ -62,12 +62,12 @@ def test_two_columns_of_one_meaning_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["image_path", "images", "picture", "Photo", "img", "imgae", "file_name"]
 )
-def test_a_column_that_may_mean_the_picture_is_named(tmp_path: Path, name: str) -> None:
+def test_a_column_that_may_mean_the_image_is_named(tmp_path: Path, name: str) -> None:
     (note,) = open_dataset(csv_file(tmp_path, f"text,{name}\na,a.jpg\n")).notes
     assert note == f"posts.csv has no column image; found {name!r}, did you mean image?"
 
 
-def test_other_columns_are_not_taken_for_the_picture(tmp_path: Path) -> None:
+def test_other_columns_are_not_taken_for_the_image(tmp_path: Path) -> None:
     (note,) = open_dataset(csv_file(tmp_path, "text,likes,caption\na,3,b\n")).notes
     assert note == "posts.csv has no column image"
 

@@ -138,7 +138,7 @@ def test_a_split_that_is_not_there_is_a_note_unless_it_is_asked_for(tmp_path: Pa
         open_dataset(path, split="trian")
 
 
-def test_picture_folders_need_not_be_there(tmp_path: Path) -> None:
+def test_image_folders_need_not_be_there(tmp_path: Path) -> None:
     place(tmp_path / "posts", "a.jsonl")
     path = write(tmp_path, "../posts")
     dataset = open_dataset(path)

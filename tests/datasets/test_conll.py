@@ -140,7 +140,7 @@ def test_ids_are_never_paths(tmp_path: Path, image_id: str) -> None:
     assert gold.entities[0].boxes == ()
 
 
-def test_a_post_without_text_or_id_is_a_sample_all_the_same(tmp_path: Path) -> None:
+def test_a_sample_without_text_or_id_is_a_sample_all_the_same(tmp_path: Path) -> None:
     dataset = gmner(tmp_path, "IMGID:1\n\nfree\tO\n\nIMGID:\nalso\tO\n")
     samples = list(dataset.samples())
     assert [sample.id for sample in samples] == ["1", "line-3", "line-5"]

@@ -64,16 +64,16 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(posts=st.lists(rows(), min_size=1, max_size=6))
-def test_round_trip(kind: str, posts: list[dict[str, Any]]) -> None:
+@given(samples=st.lists(rows(), min_size=1, max_size=6))
+def test_round_trip(kind: str, samples: list[dict[str, Any]]) -> None:
     if kind == "parquet":
         pytest.importorskip("pyarrow", reason="needs the extra data")
     with TemporaryDirectory() as name:
         source, target = Path(name) / "posts.jsonl", Path(name) / f"copy.{kind}"
-        numbered = [{"id": str(number), **row} for number, row in enumerate(posts)]
+        numbered = [{"id": str(number), **row} for number, row in enumerate(samples)]
         source.write_text("".join(json.dumps(row) + "\n" for row in numbered))
         original = open_dataset(str(source))
-        assert convert(original, target, kind_of(kind)).rows == len(posts)
+        assert convert(original, target, kind_of(kind)).rows == len(samples)
         copy = open_dataset(str(target))
         assert list(copy.samples()) == list(original.samples())
         assert list(copy.gold()) == list(original.gold())
@@ -81,7 +81,7 @@ def test_round_trip(kind: str, posts: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_the_quickstart_posts_survive(tmp_path: Path, kind: str) -> None:
+def test_the_quickstart_samples_survive(tmp_path: Path, kind: str) -> None:
     if kind == "parquet":
         pytest.importorskip("pyarrow", reason="needs the extra data")
     if not shipped("data", "quickstart", "txt").is_dir():

@@ -12,7 +12,7 @@ from riveg.datasets.dataset import Dataset
 from riveg.datasets.opening import open_dataset
 
 
-def posts(path: Path, *images: str) -> Path:
+def samples(path: Path, *images: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         path.write_text("text,image\n" + "".join(f"a,{image}\n" for image in images))
@@ -29,7 +29,7 @@ def paths(dataset: Dataset) -> list[str]:
 def test_absolute_paths_below_a_root_become_relative(tmp_path: Path, name: str) -> None:
     images = tmp_path / "images"
     images.mkdir()
-    file = posts(tmp_path / name, f"{images}/sub/a.jpg", f"{tmp_path}/b.jpg", "c.jpg")
+    file = samples(tmp_path / name, f"{images}/sub/a.jpg", f"{tmp_path}/b.jpg", "c.jpg")
     assert paths(open_dataset(file)) == ["images/sub/a.jpg", "b.jpg", "c.jpg"]
     assert paths(open_dataset(file, images=images)) == ["sub/a.jpg", f"{tmp_path}/b.jpg", "c.jpg"]
 
@@ -40,7 +40,7 @@ def test_relative_and_linked_roots_count_as_what_they_are(
     real = tmp_path / "real"
     real.mkdir()
     (tmp_path / "link").symlink_to(real)
-    file = posts(tmp_path / "posts.jsonl", f"{real}/a.jpg", f"{tmp_path}/link/b.jpg")
+    file = samples(tmp_path / "posts.jsonl", f"{real}/a.jpg", f"{tmp_path}/link/b.jpg")
     monkeypatch.chdir(tmp_path)
     assert paths(open_dataset(file, images=Path("link"))) == ["a.jpg", "b.jpg"]
 
@@ -49,16 +49,16 @@ def test_relative_and_linked_roots_count_as_what_they_are(
 def test_what_does_not_lie_below_stays_as_it_is(tmp_path: Path, tail: str) -> None:
     images = tmp_path / "images"
     images.mkdir()
-    file = posts(tmp_path / "posts.jsonl", f"{images}{tail}")
+    file = samples(tmp_path / "posts.jsonl", f"{images}{tail}")
     assert paths(open_dataset(file, images=images)) == [f"{images}{tail}"]
 
 
-def test_a_path_never_comes_to_mean_the_picture_of_another_root(tmp_path: Path) -> None:
+def test_a_path_never_comes_to_mean_the_image_of_another_root(tmp_path: Path) -> None:
     roots = (tmp_path / "one", tmp_path / "two")
     for root in roots:
         root.mkdir()
         (root / "a.jpg").write_text("a")
     (roots[1] / "b.jpg").write_text("b")
-    file = posts(tmp_path / "posts.jsonl", *(f"{roots[1]}/{name}.jpg" for name in "ab"))
+    file = samples(tmp_path / "posts.jsonl", *(f"{roots[1]}/{name}.jpg" for name in "ab"))
     dataset = replace(open_dataset(file), image_roots=roots)
     assert paths(dataset) == [f"{roots[1]}/a.jpg", "b.jpg"]

@@ -44,7 +44,7 @@ def figures(*cases: Case) -> tuple[float, float, float, float]:
         ([Region(SQUARE, 0.9), Region(ASIDE, 0.5)], (100, 100, 100, 100), "a wrong one after"),
     ],
 )
-def test_one_picture_with_one_gold_box(
+def test_one_image_with_one_gold_box(
     regions: list[Region], expected: tuple[float, ...], reason: str
 ) -> None:
     case = Case("1", (predicted(*regions),), (gold(SQUARE),))
@@ -57,7 +57,7 @@ def test_labels_are_categories_and_count_alike() -> None:
     assert figures(right, missed) == pytest.approx((50, 50, 50, 50))
 
 
-def test_a_region_of_another_picture_is_no_hit() -> None:
+def test_a_region_of_another_image_is_no_hit() -> None:
     cases = [Case("1", (predicted(Region(SQUARE)),), ()), Case("2", (), (gold(SQUARE),))]
     assert figures(*cases) == (0, 0, 0, 0)
 

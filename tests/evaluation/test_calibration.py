@@ -112,14 +112,14 @@ def test_below_the_gate_of_the_run_nothing_is_searched(tmp_path: Path) -> None:
 
 
 def test_what_no_threshold_moves_stays_as_it_is(tmp_path: Path) -> None:
-    no_picture = replace(sample("0", entity(0, None, shown=False)), image=None, issues=())
+    no_image = replace(sample("0", entity(0, None, shown=False)), image=None, issues=())
     broken = replace(
         sample("1", replace(entity(0, 0.1, shown=False), regions=None)),
         issues=(Issue("observe", None, "missing-image", "gone"),),
     )
     unanswered = sample("2", replace(entity(0, 0.9), entailment=None, regions=None))
     told = sample("3", entity(0, None, Region(SQUARE)))
-    samples = [no_picture, broken, unanswered, told]
+    samples = [no_image, broken, unanswered, told]
     folder = make_run(tmp_path / "run", samples, overrides=OPEN)
     found = calibrate(folder, gold_of(*[gold(False)] * 3, gold(True)))
     assert found.before.count == found.after.count
@@ -222,7 +222,7 @@ def test_a_single_sample_has_no_folds(tmp_path: Path) -> None:
     assert calibrate(folder, gold_of(gold(True))).cross_validated is None
 
 
-def test_posts_whose_gate_changes_are_counted(tmp_path: Path) -> None:
+def test_samples_whose_gate_changes_are_counted(tmp_path: Path) -> None:
     samples = [
         sample("0", entity(0, 0.8, RIGHT), entity(1, 0.3, RIGHT)),  # one goes, one stays
         sample("1", entity(0, 0.3, RIGHT)),  # its only one goes

@@ -68,10 +68,10 @@ def test_it_is_drawn(tmp_path: Path, panels: int) -> None:
     found = calibration(tmp_path / "run") if panels == 2 else one_threshold(tmp_path)
     path = tmp_path / "curve.png"
     draw(path, found, "a system with $math and <b> in its name")
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert picture.width == 768 * panels
-        assert np.asarray(picture.convert("L")).std() > 10  # something is on it
+    with Image.open(path) as pixels:
+        assert pixels.format == "PNG"
+        assert pixels.width == 768 * panels
+        assert np.asarray(pixels.convert("L")).std() > 10  # something is on it
 
 
 def one_threshold(folder: Path) -> Calibration:

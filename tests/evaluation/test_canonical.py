@@ -189,7 +189,7 @@ def test_rightly_no_mask_is_a_hit() -> None:
     assert canonical(masks=True)(case)["smner"].hits == 1
 
 
-def test_masks_of_different_pictures_are_refused() -> None:
+def test_masks_of_different_images_are_refused() -> None:
     case = Case(
         "s",
         (Predicted("J", "PER", Span(0, 1), True, (Region(A, mask=mask(range(0, 4))),)),),

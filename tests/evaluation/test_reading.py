@@ -82,10 +82,10 @@ def test_what_cannot_be_scored_is_one_clear_line(records: Path, tmp_path: Path) 
     with pytest.raises(UserError, match="--gold: say which data"):
         open_gold(None, open_predictions(records))
     with pytest.raises(UserError, match="has no gold"):
-        open_gold(str(write_posts(tmp_path)), open_predictions(records))
+        open_gold(str(write_samples(tmp_path)), open_predictions(records))
 
 
-def write_posts(folder: Path) -> Path:
+def write_samples(folder: Path) -> Path:
     path = folder / "posts.jsonl"
     path.write_text(json.dumps({"id": "1", "text": "Ann sings"}) + "\n")
     return path

@@ -88,7 +88,7 @@ def test_what_has_no_partner() -> None:
     assert (missed.kind, missed.predicted) == ("missed", None)
 
 
-def test_a_post_without_an_answer_is_not_one_whose_entities_were_missed() -> None:
+def test_a_sample_without_an_answer_is_not_one_whose_entities_were_missed() -> None:
     (verdict,) = verdicts(Case("s", (), (SHOWN,), answered=False))
     assert verdict.kind == "unanswered"
 

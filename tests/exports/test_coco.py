@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from helpers.any_samples import masks, runs
-from helpers.small_runs import PICTURES, SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import IMAGES, SIDES, answered, named, region, ring, trap_samples, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
@@ -39,7 +39,7 @@ def exported(folder: Path, samples: list[Sample], **options: Any) -> tuple[COCO,
 @given(mask=masks())
 def test_masks_come_back_to_the_pixel(form: Literal["rle", "polygon"], mask: Mask) -> None:
     with TemporaryDirectory() as folder:
-        sample = post("Ann", named("Ann", 0, region(mask=mask)))
+        sample = answered("Ann", named("Ann", 0, region(mask=mask)))
         found, report = exported(Path(folder), [sample], mask=form)
     annotations = [*found.anns.values()]
     if not mask_area(mask):
@@ -80,7 +80,9 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     empty = mask_from_array(np.zeros(SIDES[::-1], dtype=bool))
     damaged = Mask(SIDES[1], SIDES[0], "!")
     regions = [region(mask=mask) for mask in (small, empty, damaged, ring())]
-    found, report = exported(tmp_path, [*trap_posts(), post("X", named("X", 0, *regions), id="7")])
+    found, report = exported(
+        tmp_path, [*trap_samples(), answered("X", named("X", 0, *regions), id="7")]
+    )
     assert report.counts == {"images": 3, "masks": 3, "categories": 3}
     assert report.left_out == {
         "post not answered": 1,
@@ -93,17 +95,17 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         "mask with no pixel": 1,
         "damaged mask": 1,
     }
-    assert {each["file_name"] for each in found.imgs.values()} == {*PICTURES[:2], "missing.jpg"}
+    assert {each["file_name"] for each in found.imgs.values()} == {*IMAGES[:2], "missing.jpg"}
 
 
-def test_a_picture_that_is_gone_and_was_never_measured_is_left_out(tmp_path: Path) -> None:
-    sample = replace(post("a"), image=ImageRef("missing.jpg"))
+def test_an_image_that_is_gone_and_was_never_measured_is_left_out(tmp_path: Path) -> None:
+    sample = replace(answered("a"), image=ImageRef("missing.jpg"))
     _, report = exported(tmp_path, [sample])
     assert report.left_out == {"post whose picture's size is not known": 1}
 
 
 def test_an_annotation_says_whose_it_is(tmp_path: Path) -> None:
-    found, _ = exported(tmp_path, trap_posts())
+    found, _ = exported(tmp_path, trap_samples())
     first = found.anns[1]
     assert (first["entity"], first["entity_id"], first["rank"]) == ("Ann", "e0", 0)
     assert (first["sample_id"], first["score"]) == ("ünï/ ../:1", 0.5)
@@ -111,23 +113,23 @@ def test_an_annotation_says_whose_it_is(tmp_path: Path) -> None:
     assert found.cats[first["category_id"]]["name"] == "PER"
 
 
-def test_posts_with_one_picture_share_an_image(tmp_path: Path) -> None:
-    posts = [post("Ann", named("Ann", 0, region(mask=ring())), id=each) for each in "12"]
-    found, report = exported(tmp_path, posts)
+def test_samples_with_one_image_share_an_image(tmp_path: Path) -> None:
+    samples = [answered("Ann", named("Ann", 0, region(mask=ring())), id=each) for each in "12"]
+    found, report = exported(tmp_path, samples)
     assert report.counts["images"] == 1
     assert [each["image_id"] for each in found.anns.values()] == [1, 1]
 
 
-def test_a_picture_that_no_stage_opened_is_measured(tmp_path: Path) -> None:
-    found, _ = exported(tmp_path, [replace(post("a"), image=ImageRef("turned.jpg"))])
+def test_an_image_that_no_stage_opened_is_measured(tmp_path: Path) -> None:
+    found, _ = exported(tmp_path, [replace(answered("a"), image=ImageRef("turned.jpg"))])
     (image,) = found.imgs.values()
     assert (image["width"], image["height"]) == SIDES  # upright
 
 
-def test_pictures_are_copied_on_request(tmp_path: Path) -> None:
-    _, report = exported(tmp_path, trap_posts(), copy_images=True)
+def test_images_are_copied_on_request(tmp_path: Path) -> None:
+    _, report = exported(tmp_path, trap_samples(), copy_images=True)
     images = tmp_path / "out" / "images"
-    for name in PICTURES[:2]:
+    for name in IMAGES[:2]:
         original = tmp_path / "pictures" / name
         assert (images / name).read_bytes() == original.read_bytes()
         assert not (images / name).is_symlink()
@@ -141,7 +143,7 @@ def test_a_tolerance_makes_polygons_smaller(tmp_path: Path) -> None:
     for tolerance in (0.0, 1.0):
         folder = tmp_path / str(tolerance)
         folder.mkdir()
-        sample = post("Ann", named("Ann", 0, region(mask=disc)))
+        sample = answered("Ann", named("Ann", 0, region(mask=disc)))
         found, _ = exported(folder, [sample], mask="polygon", tolerance=tolerance)
         ((polygon,),) = [each["segmentation"] for each in found.anns.values()]
         sizes.append(len(polygon))
@@ -154,7 +156,7 @@ def test_a_tolerance_makes_polygons_smaller(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_supervision_loads_it(form: Literal["rle", "polygon"], tmp_path: Path) -> None:
     supervision = pytest.importorskip("supervision", reason="supervision is not installed")
-    sample = post("Ann", named("Ann", 0, region(mask=ring())))
+    sample = answered("Ann", named("Ann", 0, region(mask=ring())))
     exported(tmp_path, [sample], mask=form, copy_images=True)
     out = tmp_path / "out"
     found = supervision.DetectionDataset.from_coco(

@@ -6,13 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import SIDES, answered, named, region, ring, trap_samples, write_run
 
 from riveg.exports.jsonl import export_jsonl
 
 
 def test_every_entity_has_a_line_with_the_same_keys(tmp_path: Path) -> None:
-    report = export_jsonl(write_run(tmp_path, trap_posts()), tmp_path)
+    report = export_jsonl(write_run(tmp_path, trap_samples()), tmp_path)
     lines = (tmp_path / "entities.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
     rows = [json.loads(line) for line in lines]
     assert len({tuple(row) for row in rows}) == 1
@@ -27,7 +27,7 @@ def test_every_entity_has_a_line_with_the_same_keys(tmp_path: Path) -> None:
 def test_a_line_holds_the_best_place_and_then_the_others(tmp_path: Path) -> None:
     mask = ring()
     found = named("Ann", 0, region(mask=mask), region(30, 10, 8))
-    export_jsonl(write_run(tmp_path, [post("Ann", found)]), tmp_path)
+    export_jsonl(write_run(tmp_path, [answered("Ann", found)]), tmp_path)
     row = json.loads((tmp_path / "entities.jsonl").read_text())
     assert (row["box"], row["box_score"], row["box_source"]) == (
         [4, 6, 24, 26],
@@ -41,7 +41,7 @@ def test_a_line_holds_the_best_place_and_then_the_others(tmp_path: Path) -> None
 
 def test_nowhere_and_not_looked_for_are_told_apart(tmp_path: Path) -> None:
     found = named("Ann", 0)
-    posts = [post("Ann", found), post("Ann", replace(found, regions=None), id="2")]
-    export_jsonl(write_run(tmp_path, posts), tmp_path)
+    samples = [answered("Ann", found), answered("Ann", replace(found, regions=None), id="2")]
+    export_jsonl(write_run(tmp_path, samples), tmp_path)
     lines = (tmp_path / "entities.jsonl").read_text().splitlines()
     assert [json.loads(line)["grounded"] for line in lines] == [False, None]

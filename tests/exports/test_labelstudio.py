@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from defusedxml import ElementTree
 from helpers.small_runs import (
-    PICTURES,
+    IMAGES,
     SIDES,
+    answered,
     boxes,
     named,
-    post,
     region,
     ring,
-    trap_posts,
+    trap_samples,
     write_run,
 )
 from hypothesis import given
@@ -29,8 +29,8 @@ from riveg.exports.labelstudio import (
     box_in_percent,
     export_labelstudio,
     fit_for_xml,
+    image_address,
     labeling_config,
-    picture_address,
 )
 from riveg.formats.brush import brush_to_mask
 from riveg.geometry.masks import mask_from_array
@@ -46,8 +46,8 @@ def results(task: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [result for result in task["predictions"][0]["result"] if result["type"] == kind]
 
 
-def test_a_task_joins_text_and_picture(tmp_path: Path) -> None:
-    (task, *_), _ = exported(tmp_path, *trap_posts())
+def test_a_task_joins_text_and_image(tmp_path: Path) -> None:
+    (task, *_), _ = exported(tmp_path, *trap_samples())
     assert [each["id"] for each in task["predictions"][0]["result"] if "id" in each] == [
         "e0:text",
         "e0:box:0",
@@ -72,7 +72,7 @@ def test_a_task_joins_text_and_picture(tmp_path: Path) -> None:
 
 
 def test_spans_are_code_points_of_the_text_that_is_shown(tmp_path: Path) -> None:
-    (task, *_), _ = exported(tmp_path, *trap_posts())
+    (task, *_), _ = exported(tmp_path, *trap_samples())
     text = task["data"]["text"]
     values = [each["value"] for each in results(task, "labels")]
     assert [text[value["start"] : value["end"]] for value in values] == ["Ann", "Ann", "Łódź"]
@@ -82,7 +82,7 @@ def test_spans_are_code_points_of_the_text_that_is_shown(tmp_path: Path) -> None
 
 
 def test_masks_are_brushes_of_the_same_pixels(tmp_path: Path) -> None:
-    (task, *_), _ = exported(tmp_path, *trap_posts())
+    (task, *_), _ = exported(tmp_path, *trap_samples())
     brush = results(task, "brushlabels")[0]
     assert (brush["original_width"], brush["original_height"]) == SIDES
     assert brush["image_rotation"] == 0
@@ -117,11 +117,11 @@ def test_boxes_that_reach_out(box: Box, expected: tuple[int, ...] | None, reason
     assert found == expected
 
 
-def test_pictures_are_named_as_the_server_reads_them(tmp_path: Path) -> None:
-    (first, *_, last), _ = exported(tmp_path, *trap_posts())
+def test_images_are_named_as_the_server_reads_them(tmp_path: Path) -> None:
+    (first, *_, last), _ = exported(tmp_path, *trap_samples())
     address = urlparse(first["data"]["image"])
     assert address.path == "/data/local-files/"
-    assert parse_qs(address.query)["d"] == [f"pictures/{PICTURES[1]}"]
+    assert parse_qs(address.query)["d"] == [f"pictures/{IMAGES[1]}"]
     assert last["data"]["image"].startswith("data:image/gif")
     readme = (tmp_path / "out" / "README.txt").read_text()
     assert f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={tmp_path}" in readme
@@ -129,17 +129,17 @@ def test_pictures_are_named_as_the_server_reads_them(tmp_path: Path) -> None:
 
 @given(st.text(min_size=1).filter(lambda name: not {*"./\0"} & {*name}))
 def test_any_file_name_is_read_as_it_was_written(name: str) -> None:
-    address = picture_address(Path("/posts/pictures"), name * 20, Path("/posts"))
+    address = image_address(Path("/posts/pictures"), name * 20, Path("/posts"))
     assert parse_qs(urlparse(address).query)["d"] == [f"pictures/{name * 20}"]
 
 
 def test_a_name_too_long_for_the_disk_is_no_crash(tmp_path: Path) -> None:
-    (task,), _ = exported(tmp_path, post("Ann", picture="x" * 5000))
+    (task,), _ = exported(tmp_path, answered("Ann", image="x" * 5000))
     assert task["data"]["image"].endswith("xxx")
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
-    tasks, report = exported(tmp_path, *trap_posts())
+    tasks, report = exported(tmp_path, *trap_samples())
     assert len(tasks) == 6
     assert tasks[0]["data"]["id"] == "ünï/ ../:1"
     assert tasks[1]["predictions"][0]["result"] == []
@@ -159,7 +159,7 @@ def test_a_mask_that_cannot_be_painted_is_counted(tmp_path: Path) -> None:
     empty = mask_from_array(np.zeros((height, width), dtype=bool))
     masks = [empty, Mask(1, 1, "01"), Mask(height, width, "8")]
     regions = [region(mask=mask) for mask in masks]
-    sample = post("Ann", named("Ann", 0, *regions, region(70)))
+    sample = answered("Ann", named("Ann", 0, *regions, region(70)))
     (task,), report = exported(tmp_path, sample)
     assert not results(task, "brushlabels")
     assert report.left_out == {
@@ -173,7 +173,7 @@ def test_a_mask_that_cannot_be_painted_is_counted(tmp_path: Path) -> None:
 def test_repeated_entity_ids_and_hostile_ones_stay_distinct(tmp_path: Path) -> None:
     names = ["e{}", "e{}", "e{}~2", "", "{0}:text"]
     everyone = [named("Ann", 0, region(mask=ring()), id=name) for name in names]
-    (task,), _ = exported(tmp_path, post("Ann", *everyone))
+    (task,), _ = exported(tmp_path, answered("Ann", *everyone))
     ids = [each["id"] for each in task["predictions"][0]["result"] if "id" in each]
     assert len(set(ids)) == len(ids) == 15
     known = {*ids}
@@ -182,20 +182,20 @@ def test_repeated_entity_ids_and_hostile_ones_stay_distinct(tmp_path: Path) -> N
 
 def test_a_span_beyond_the_tokens_leaves_its_regions(tmp_path: Path) -> None:
     stray = Entity("e0", "Ann", "PER", Span(7, 8), regions=(region(),))
-    (task,), report = exported(tmp_path, post("Bob", stray))
+    (task,), report = exported(tmp_path, answered("Bob", stray))
     assert [each["type"] for each in task["predictions"][0]["result"]] == ["rectanglelabels"]
     assert report.left_out == {"span beyond the post's tokens": 1}
 
 
 def test_unknown_sides_are_measured_upright(tmp_path: Path) -> None:
-    sample = replace(post("Ann", named("Ann", 0, region())), image=ImageRef("turned.jpg"))
+    sample = replace(answered("Ann", named("Ann", 0, region())), image=ImageRef("turned.jpg"))
     (task,), _ = exported(tmp_path, sample)
     (box,) = results(task, "rectanglelabels")
     assert (box["original_width"], box["original_height"]) == SIDES
 
 
 def test_the_labels_of_all_controls_are_those_of_the_records(tmp_path: Path) -> None:
-    exported(tmp_path, *trap_posts())
+    exported(tmp_path, *trap_samples())
     config = ElementTree.parse(tmp_path / "out" / "config.xml").getroot()
     for tag in ("Labels", "RectangleLabels", "BrushLabels"):
         (control,) = config.iter(tag)
@@ -210,20 +210,20 @@ def test_any_label_fits_the_configuration(labels: set[str]) -> None:
     assert {each.get("value") for each in config.iter("Label")} == fitted
 
 
-def test_no_posts_and_no_entities_are_still_a_project(tmp_path: Path) -> None:
+def test_no_samples_and_no_entities_are_still_a_project(tmp_path: Path) -> None:
     tasks, _ = exported(tmp_path)
     assert tasks == []
     assert 'value="PER"' in (tmp_path / "out" / "config.xml").read_text()
 
 
 def test_nul_never_reaches_the_database(tmp_path: Path) -> None:
-    sample = post("A\0nn", named("A\0nn", 0, id="e\0"), id="\0")
+    sample = answered("A\0nn", named("A\0nn", 0, id="e\0"), id="\0")
     exported(tmp_path, sample)
     assert b"u0000" not in (tmp_path / "out" / "tasks.json").read_bytes()
 
 
 def test_exports_repeat_byte_by_byte(tmp_path: Path) -> None:
-    source = write_run(tmp_path, trap_posts())
+    source = write_run(tmp_path, trap_samples())
     contents = []
     for name in ("one", "two"):
         export_labelstudio(source, tmp_path / name)
@@ -233,7 +233,7 @@ def test_exports_repeat_byte_by_byte(tmp_path: Path) -> None:
 
 def test_label_studio_accepts_it(tmp_path: Path) -> None:
     sdk = pytest.importorskip("label_studio_sdk.label_interface", reason="needs label-studio-sdk")
-    tasks, _ = exported(tmp_path, *trap_posts())
+    tasks, _ = exported(tmp_path, *trap_samples())
     interface = sdk.LabelInterface((tmp_path / "out" / "config.xml").read_text())
     interface.validate()
     for task in tasks:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.small_runs import PICTURES, SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import IMAGES, SIDES, answered, named, region, ring, trap_samples, write_run
 from PIL import Image
 
 from riveg.errors import UserError
@@ -30,11 +30,11 @@ def loaded(folder: Path, *samples: Sample, embed: bool = True) -> tuple[Any, Any
 
 
 def test_rows_come_back_with_their_types(tmp_path: Path) -> None:
-    rows, report = loaded(tmp_path, *trap_posts())
+    rows, report = loaded(tmp_path, *trap_samples())
     assert isinstance(rows.features["image"], datasets.Image)
     first = rows[0]
     assert first["id"] == "ünï/ ../:1"
-    assert (first["image"].size, first["image_path"]) == (SIDES, PICTURES[1])
+    assert (first["image"].size, first["image_path"]) == (SIDES, IMAGES[1])
     entity = first["entities"][0]
     place = entity.pop("regions")[0]
     assert entity == {
@@ -57,7 +57,7 @@ def test_rows_come_back_with_their_types(tmp_path: Path) -> None:
 
 
 def test_not_answered_and_nothing_there_stay_apart(tmp_path: Path) -> None:
-    rows, _ = loaded(tmp_path, *trap_posts())
+    rows, _ = loaded(tmp_path, *trap_samples())
     assert [row["entities"] is None for row in rows] == [False, False, True, False, False, False]
     assert rows[1]["entities"] == []
     assert rows[0]["entities"][2]["regions"] == []
@@ -68,15 +68,15 @@ def test_not_answered_and_nothing_there_stay_apart(tmp_path: Path) -> None:
 
 
 def test_characters_are_those_of_the_text(tmp_path: Path) -> None:
-    rows, _ = loaded(tmp_path, *trap_posts())
+    rows, _ = loaded(tmp_path, *trap_samples())
     for row in rows:
         for entity in row["entities"] or ():
             assert row["text"][entity["char_start"] : entity["char_end"]] == entity["text"]
             assert " ".join(row["tokens"][entity["start"] : entity["end"]]) == entity["text"]
 
 
-def test_pictures_travel_as_they_are_and_load_upright(tmp_path: Path) -> None:
-    rows, _ = loaded(tmp_path, post("Ann", named("Ann", 0), picture="turned.jpg"))
+def test_images_travel_as_they_are_and_load_upright(tmp_path: Path) -> None:
+    rows, _ = loaded(tmp_path, answered("Ann", named("Ann", 0), image="turned.jpg"))
     assert rows[0]["image"].size == SIDES
     kept = rows.cast_column("image", datasets.Image(decode=False))[0]["image"]
     assert kept["bytes"] == (tmp_path / "pictures" / "turned.jpg").read_bytes()
@@ -84,15 +84,15 @@ def test_pictures_travel_as_they_are_and_load_upright(tmp_path: Path) -> None:
         assert raw.size == SIDES[::-1]
 
 
-def test_unreadable_pictures_are_null(tmp_path: Path) -> None:
-    rows, _ = loaded(tmp_path, *trap_posts())
+def test_unreadable_images_are_null(tmp_path: Path) -> None:
+    rows, _ = loaded(tmp_path, *trap_samples())
     assert [row["image"] is None for row in rows] == [False, False, False, True, True, True]
     assert rows[4]["image_path"] == "missing.jpg"
 
 
-def test_paths_instead_of_pictures(tmp_path: Path) -> None:
-    rows, _ = loaded(tmp_path, *trap_posts(), embed=False)
-    path = str(tmp_path / "pictures" / PICTURES[0])
+def test_paths_instead_of_images(tmp_path: Path) -> None:
+    rows, _ = loaded(tmp_path, *trap_samples(), embed=False)
+    path = str(tmp_path / "pictures" / IMAGES[0])
     assert rows.cast_column("image", datasets.Image(decode=False))[1]["image"] == {
         "bytes": None,
         "path": path,
@@ -101,7 +101,9 @@ def test_paths_instead_of_pictures(tmp_path: Path) -> None:
 
 
 def test_more_rows_than_a_group_keep_their_order(tmp_path: Path) -> None:
-    samples = (post("Ann", named("Ann", 0, region()), id=str(n), picture=None) for n in range(2500))
+    samples = (
+        answered("Ann", named("Ann", 0, region()), id=str(n), image=None) for n in range(2500)
+    )
     rows, report = loaded(tmp_path, *samples)
     assert rows["id"][:] == [str(number) for number in range(2500)]
     assert parquet.ParquetFile(report.files[0]).num_row_groups == 3
@@ -115,7 +117,7 @@ def test_no_rows(tmp_path: Path) -> None:
 
 
 def test_nothing_half_written_stays(tmp_path: Path) -> None:
-    source = write_run(tmp_path, trap_posts())
+    source = write_run(tmp_path, trap_samples())
     records = source.folder / "records.jsonl"
     records.write_bytes(records.read_bytes() + b"{torn")
     with pytest.raises(UserError, match=r"records.jsonl:7: not a Sample"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from helpers.any_samples import runs
-from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import SIDES, answered, named, region, ring, trap_samples, write_run
 from hypothesis import given, settings
 from PIL import Image
 
@@ -41,43 +41,43 @@ def test_an_index_for_each_entity_and_the_smaller_on_top(tmp_path: Path) -> None
         named("Bob", 1, region(mask=large), id="e1"),
         named("Eve", 2, region(), id="e2"),
     ]
-    (picture,), report = exported(tmp_path, [post("Ann Bob Eve", *entities)])
-    image = Image.open(tmp_path / "out" / picture["file"])
+    (entry,), report = exported(tmp_path, [answered("Ann Bob Eve", *entities)])
+    image = Image.open(tmp_path / "out" / entry["file"])
     assert (image.mode, image.size) == ("P", SIDES)
     pixels = np.asarray(image)
     assert (pixels[10:20, 10:20] == 1).all()
     assert (pixels == 2).sum() == 64 * 48 - 100
-    legend = [(each["index"], each["entity"], each["pixels"]) for each in picture["entities"]]
+    legend = [(each["index"], each["entity"], each["pixels"]) for each in entry["entities"]]
     assert legend == [(1, "Ann", 100), (2, "Bob", 64 * 48)]
     assert report.left_out == {"region without a mask": 1}
     palette = image.getpalette() or []
     colours = ["#{:02x}{:02x}{:02x}".format(*palette[at : at + 3]) for at in (0, 3, 6)]
-    assert colours == ["#000000", *(each["colour"] for each in picture["entities"])]
+    assert colours == ["#000000", *(each["colour"] for each in entry["entities"])]
 
 
 @settings(max_examples=20, deadline=None)
 @given(runs())
-def test_the_legend_agrees_with_the_pictures(samples: list[Sample]) -> None:
+def test_the_legend_agrees_with_the_images(samples: list[Sample]) -> None:
     with TemporaryDirectory() as folder:
-        pictures, report = exported(Path(folder), samples)
-        assert report.counts["images"] == len(pictures)
-        for picture in pictures:
-            pixels = np.asarray(Image.open(Path(folder) / "out" / picture["file"]))
-            assert pixels.shape == (picture["height"], picture["width"])
-            entities = picture["entities"]
+        images, report = exported(Path(folder), samples)
+        assert report.counts["images"] == len(images)
+        for image in images:
+            pixels = np.asarray(Image.open(Path(folder) / "out" / image["file"]))
+            assert pixels.shape == (image["height"], image["width"])
+            entities = image["entities"]
             assert {*np.unique(pixels)} <= {0, *(each["index"] for each in entities)}
             for each in entities:
                 assert each["visible_pixels"] == (pixels == each["index"]).sum()
                 assert each["visible_pixels"] <= each["pixels"]
 
 
-def test_a_picture_of_each_entity_on_request(tmp_path: Path) -> None:
+def test_an_image_of_each_entity_on_request(tmp_path: Path) -> None:
     mask = ring()
     first = named("Ann", 0, region(mask=mask), region(mask=rectangle(40, 0, 64, 9)))
-    posts = [post("Ann", first, id="../é"), *trap_posts()]
-    pictures, report = exported(tmp_path, posts, per_entity=True)
+    samples = [answered("Ann", first, id="../é"), *trap_samples()]
+    images, report = exported(tmp_path, samples, per_entity=True)
     out = tmp_path / "out"
-    (entry,) = pictures[0]["entities"]
+    (entry,) = images[0]["entities"]
     image = Image.open(out / entry["file"])
     assert image.mode == "1"
     expected = mask_to_array(mask) | mask_to_array(rectangle(40, 0, 64, 9))
@@ -89,12 +89,12 @@ def test_a_picture_of_each_entity_on_request(tmp_path: Path) -> None:
 def test_entities_beyond_the_palette_are_counted(tmp_path: Path) -> None:
     mask = rectangle(0, 0, 2, 2)
     entities = [named("x", 0, region(mask=mask), id=f"e{number}") for number in range(257)]
-    (picture,), report = exported(tmp_path, [post("x", *entities)])
-    assert len(picture["entities"]) == 255
+    (image,), report = exported(tmp_path, [answered("x", *entities)])
+    assert len(image["entities"]) == 255
     assert report.left_out == {"region of an entity after the 255th of its picture": 2}
-    assert len({each["colour"] for each in picture["entities"]}) == 255
+    assert len({each["colour"] for each in image["entities"]}) == 255
 
 
-def test_an_answered_picture_without_masks_is_all_background(tmp_path: Path) -> None:
-    (picture,), _ = exported(tmp_path, [post("nothing")])
-    assert not np.asarray(Image.open(tmp_path / "out" / picture["file"])).any()
+def test_an_answered_image_without_masks_is_all_background(tmp_path: Path) -> None:
+    (image,), _ = exported(tmp_path, [answered("nothing")])
+    assert not np.asarray(Image.open(tmp_path / "out" / image["file"])).any()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.small_runs import named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import answered, named, region, ring, trap_samples, write_run
 
 from riveg.errors import UserError
 from riveg.exports.registry import FORMATS, export_run, exporter, options_of
@@ -22,7 +22,7 @@ OWN = ("smner", "coco", "png", "voc", "yolo-seg", "jsonl")
 def test_every_format_is_there_and_writes_what_it_says(name: str, tmp_path: Path) -> None:
     pytest.importorskip("datasets") if name == "parquet" else None
     out = tmp_path / "deep" / "out"
-    report = export_run(write_run(tmp_path, trap_posts()), name, out)
+    report = export_run(write_run(tmp_path, trap_samples()), name, out)
     assert report.files
     assert all(path.exists() and path.is_relative_to(out) for path in report.files)
     assert all(number > 0 for number in report.left_out.values())
@@ -30,7 +30,7 @@ def test_every_format_is_there_and_writes_what_it_says(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("name", OWN)
 def test_the_same_run_gives_the_same_files(name: str, tmp_path: Path) -> None:
-    source = write_run(tmp_path, trap_posts())
+    source = write_run(tmp_path, trap_samples())
     both = []
     for place in ("one", "two"):
         out = tmp_path / place
@@ -70,7 +70,7 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OWN)
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_failed_export_leaves_nothing(name: str, is_there: bool, tmp_path: Path) -> None:
-    source = write_run(tmp_path, trap_posts())
+    source = write_run(tmp_path, trap_samples())
     records = source.folder / "records.jsonl"
     records.write_bytes(records.read_bytes() + b'{"id":1}\n')
     out = tmp_path / "out"
@@ -88,17 +88,17 @@ def test_a_run_that_has_not_ended_is_said(tmp_path: Path) -> None:
         export_run(source, "coco", tmp_path / "out")
 
 
-def many_posts(count: int) -> Iterator[Sample]:
+def many_samples(count: int) -> Iterator[Sample]:
     """Posts of 20 kB each with a mask and a picture of their own."""
     filler = " x" * 10_000
     for number in range(count):
-        sample = post("Ann", named("Ann", 0, region(mask=ring())), id=str(number))
+        sample = answered("Ann", named("Ann", 0, region(mask=ring())), id=str(number))
         yield Sample(
             sample.id,
             sample.text + filler,
             sample.tokens,
             sample.offsets,
-            post("x", picture=f"{number}.jpg").image,
+            answered("x", image=f"{number}.jpg").image,
             entities=sample.entities,
         )
 
@@ -109,7 +109,7 @@ def test_memory_does_not_grow_with_the_run(name: str, tmp_path: Path) -> None:
     for turn, count in enumerate((1, 10, 110)):  # the first one is for what is loaded on use
         folder = tmp_path / str(turn)
         folder.mkdir()
-        source = write_run(folder, many_posts(count))
+        source = write_run(folder, many_samples(count))
         tracemalloc.start()
         export_run(source, name, folder / "out")
         peaks.append(tracemalloc.get_traced_memory()[1])

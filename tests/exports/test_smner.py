@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from helpers.any_samples import runs
-from helpers.small_runs import named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import answered, named, region, ring, trap_samples, write_run
 from hypothesis import given, settings
 from pycocotools import mask as coco
 
@@ -48,7 +48,7 @@ def test_records_come_back_as_they_were(samples: list[Sample]) -> None:
 
 def test_a_document_holds_what_an_evaluation_reads(tmp_path: Path) -> None:
     mask = ring()
-    out = exported(tmp_path, [post("in Ann", named("Ann", 1, region(mask=mask)))])
+    out = exported(tmp_path, [answered("in Ann", named("Ann", 1, region(mask=mask)))])
     (entry,) = read_index(out)["files"]
     document = json.loads((out / entry["file"]).read_text())
     (entity,) = document["entities"]
@@ -66,13 +66,13 @@ def test_a_document_holds_what_an_evaluation_reads(tmp_path: Path) -> None:
 
 
 def test_not_answered_and_nothing_there_are_told_apart(tmp_path: Path) -> None:
-    posts = [
-        replace(post("a"), entities=None),
-        replace(post("b", id="2"), entities=()),
-        post("Ann", replace(named("Ann", 0), regions=None), id="3"),
-        post("Ann", named("Ann", 0), id="4"),
+    samples = [
+        replace(answered("a"), entities=None),
+        replace(answered("b", id="2"), entities=()),
+        answered("Ann", replace(named("Ann", 0), regions=None), id="3"),
+        answered("Ann", named("Ann", 0), id="4"),
     ]
-    out = exported(tmp_path, posts)
+    out = exported(tmp_path, samples)
     entries = read_index(out)["files"]
     documents = [json.loads((out / entry["file"]).read_text()) for entry in entries]
     assert [document["entities"] for document in documents[:2]] == [None, []]
@@ -82,7 +82,7 @@ def test_not_answered_and_nothing_there_are_told_apart(tmp_path: Path) -> None:
 
 def test_ids_cannot_lead_out_of_the_folder_or_collide(tmp_path: Path) -> None:
     ids = ["../../x", "/x", "x", "X", "", "a" * 300]
-    out = exported(tmp_path, [post("hi", id=each) for each in ids])
+    out = exported(tmp_path, [answered("hi", id=each) for each in ids])
     assert len([*(out / "samples").iterdir()]) == len(ids)
     assert {path.name for path in out.iterdir()} == {"index.json", "samples", "predicted.conll"}
     assert [sample.id for sample in read_smner(out)] == ids
@@ -108,7 +108,7 @@ def test_the_tags_hold_entities_that_do_not_overlap(
         replace(named("x", 0), id=f"e{number}", span=Span(start, end), score=score)
         for number, (start, end, score) in enumerate(spans)
     ]
-    out = exported(tmp_path, [post("one two three four", *found)])
+    out = exported(tmp_path, [answered("one two three four", *found)])
     (sentence,) = read_conll(out / "predicted.conll")
     tagged = [(span.start, span.end) for span, _ in bio_to_spans(sentence.columns[0])]
     assert (sentence.image_id, tagged) == ("1", expected)
@@ -117,31 +117,31 @@ def test_the_tags_hold_entities_that_do_not_overlap(
     assert left == ({"entity that overlaps a surer one (CoNLL only)": lost} if lost else {})
 
 
-def test_the_conll_file_has_every_post_in_order(tmp_path: Path) -> None:
-    posts = [*trap_posts(), post("a\tb c\nd", id="7\n8")]
-    out = exported(tmp_path, posts)
+def test_the_conll_file_has_every_sample_in_order(tmp_path: Path) -> None:
+    samples = [*trap_samples(), answered("a\tb c\nd", id="7\n8")]
+    out = exported(tmp_path, samples)
     sentences = [*read_conll(out / "predicted.conll")]
-    assert len(sentences) == len(posts)
-    assert [len(each.tokens) for each in sentences] == [len(each.tokens) for each in posts]
+    assert len(sentences) == len(samples)
+    assert [len(each.tokens) for each in sentences] == [len(each.tokens) for each in samples]
     left = read_index(out)["left_out"]
     assert left["post not answered (CoNLL only: all of its tags are O)"] == 1
     assert left["tab or line break in a word, an id or a type (CoNLL only: a space)"] == 3
 
 
 def test_the_index_says_what_the_batch_is(tmp_path: Path) -> None:
-    out = exported(tmp_path, trap_posts())
+    out = exported(tmp_path, trap_samples())
     index = read_index(out)
     assert [index[key] for key in ("schema", "version", "system", "data", "split")] == [
         "riveg-smner", 1, "quick", "posts", "test"
     ]  # fmt: skip
     assert index["counts"] == {"posts": 6, "entities": 6, "regions": 5, "masks": 2}
-    assert [entry["id"] for entry in index["files"]] == [each.id for each in trap_posts()]
+    assert [entry["id"] for entry in index["files"]] == [each.id for each in trap_samples()]
 
 
 def test_a_batch_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"index\.json: cannot be read .*riveg export"):
         next(read_smner(tmp_path))
-    out = exported(tmp_path, [post("a")])
+    out = exported(tmp_path, [answered("a")])
     path = next((out / "samples").iterdir())
     for damage, message in {
         "{": "is no sample of an SMNER batch",

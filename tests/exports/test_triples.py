@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 from defusedxml import ElementTree
-from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import SIDES, answered, named, region, ring, trap_samples, write_run
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def of_type(nodes: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def test_an_entity_a_mention_and_a_place(tmp_path: Path) -> None:
-    nodes, _ = exported(tmp_path, post("Ann here", named("Ann", 0, region(mask=ring()))))
+    nodes, _ = exported(tmp_path, answered("Ann here", named("Ann", 0, region(mask=ring()))))
     run, told, entity, mention, place = nodes
     assert (run["type"], run["agent"]["name"]) == ("prov:Activity", "quick")
     assert (told["text"], told["mentions"]) == ("Ann here", [entity["id"]])
@@ -61,7 +61,7 @@ def test_an_entity_a_mention_and_a_place(tmp_path: Path) -> None:
 
 
 def test_what_is_written_and_left_out_is_counted(tmp_path: Path) -> None:
-    nodes, report = exported(tmp_path, *trap_posts())
+    nodes, report = exported(tmp_path, *trap_samples())
     assert report.counts == EXPECTED
     assert report.left_out == {
         "sample that was not tagged": 1,
@@ -73,9 +73,9 @@ def test_what_is_written_and_left_out_is_counted(tmp_path: Path) -> None:
     assert {node["label"] for node in nodes if "label" in node} == {"PER", "LOC", "SHIP & CO"}
 
 
-def test_places_outside_the_picture_are_counted(tmp_path: Path) -> None:
+def test_places_outside_the_image_are_counted(tmp_path: Path) -> None:
     ann = named("Ann", 0, region(70, mask=ring()), region(mask=mask_from_array(np.eye(3) > 0)))
-    nodes, report = exported(tmp_path, post("Ann", ann))
+    nodes, report = exported(tmp_path, answered("Ann", ann))
     assert report.left_out == {
         "box outside its picture": 1,
         "mask of another size than its picture": 1,
@@ -83,16 +83,16 @@ def test_places_outside_the_picture_are_counted(tmp_path: Path) -> None:
     assert len(nodes[-1]["target"]["selector"]) == 1
 
 
-def test_a_post_is_one_name_whatever_its_id(tmp_path: Path) -> None:
+def test_a_sample_is_one_name_whatever_its_id(tmp_path: Path) -> None:
     ids = ["1", "1:entity:e0", "1%3A", "ü/../", " ", "1 ", ""]
-    nodes, _ = exported(tmp_path, *(post("Ann", named("Ann", 0), id=id) for id in ids))
+    nodes, _ = exported(tmp_path, *(answered("Ann", named("Ann", 0), id=id) for id in ids))
     names = [node["id"] for node in nodes]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"urn:riveg(:[A-Za-z0-9._~%-]*)+", name) for name in names)
 
 
 def test_entities_with_one_name_are_two(tmp_path: Path) -> None:
-    nodes, _ = exported(tmp_path, post("Ann Ann", named("Ann", 0), named("Ann", 1)))
+    nodes, _ = exported(tmp_path, answered("Ann Ann", named("Ann", 0), named("Ann", 1)))
     people = of_type(nodes, "schema:Person")
     assert [each["id"].rpartition(":")[2] for each in people] == ["e0", "e0~2"]
 
@@ -154,7 +154,7 @@ def test_a_mask_with_a_hole_and_a_part_of_its_own() -> None:
 
 
 def test_exports_repeat_byte_by_byte(tmp_path: Path) -> None:
-    source = write_run(tmp_path, trap_posts())
+    source = write_run(tmp_path, trap_samples())
     contents = []
     for name in ("one", "two"):
         export_triples(source, tmp_path / name)
@@ -166,7 +166,7 @@ def test_exports_repeat_byte_by_byte(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
 def test_a_graph_library_finds_every_place(tmp_path: Path) -> None:
     rdflib = pytest.importorskip("rdflib", reason="needs rdflib")
-    exported(tmp_path, *trap_posts())
+    exported(tmp_path, *trap_samples())
     with (tmp_path / "out" / "graph.jsonld").open("rb") as handle:
         graph = rdflib.Graph().parse(handle, format="json-ld")
     rows = [tuple(map(str, row)) for row in graph.query(QUERY)]

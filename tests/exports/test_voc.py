@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from defusedxml import ElementTree
 from helpers.any_samples import runs
-from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import SIDES, answered, named, region, ring, trap_samples, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ def exported(folder: Path, samples: list[Sample], *, copy_images: bool = False) 
 
 def test_rivegs_own_reader_reads_names_and_boxes(tmp_path: Path) -> None:
     found = [named("Ann", 0, region(), region(30, 10, 8)), named("Łódź", 2, region(1, 2, 3))]
-    exported(tmp_path, [post("Ann in Łódź", *found)])
+    exported(tmp_path, [answered("Ann in Łódź", *found)])
     annotation = VocFolder(tmp_path / "out" / "Annotations").read("a")
     assert annotation is not None
     assert (annotation.size, annotation.defects) == (SIDES, ())
@@ -41,7 +41,7 @@ def test_rivegs_own_reader_reads_names_and_boxes(tmp_path: Path) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(runs())
-def test_every_box_of_every_answered_post_is_read_back(samples: list[Sample]) -> None:
+def test_every_box_of_every_answered_sample_is_read_back(samples: list[Sample]) -> None:
     with TemporaryDirectory() as folder:
         report = exported(Path(folder), samples)
         files = [*(Path(folder) / "out" / "Annotations").iterdir()]
@@ -62,7 +62,7 @@ def test_whole_edges_are_near_and_never_empty(low: float, length: float) -> None
 
 
 def test_an_object_tells_its_type_apart_from_its_name(tmp_path: Path) -> None:
-    exported(tmp_path, [post("Ann", named("Ann", 0, region(), label="SHIP & <CO>"))])
+    exported(tmp_path, [answered("Ann", named("Ann", 0, region(), label="SHIP & <CO>"))])
     root = ElementTree.parse(tmp_path / "out" / "Annotations" / "a.xml").getroot()
     values = [root.findtext(f"object/{tag}") for tag in ("name", "type", "entity", "score")]
     assert values == ["Ann", "SHIP & <CO>", "e0", "0.5"]
@@ -78,16 +78,16 @@ def test_an_object_tells_its_type_apart_from_its_name(tmp_path: Path) -> None:
     ],
 )
 def test_hostile_names_are_words_to_xml(tmp_path: Path, text: str, read: str, lost: int) -> None:
-    report = exported(tmp_path, [post(text, replace(named("x", 0, region()), text=text))])
+    report = exported(tmp_path, [answered(text, replace(named("x", 0, region()), text=text))])
     (found,) = read_voc(tmp_path / "out" / "Annotations" / "a.xml").objects
     assert found.name == read
     reason = "character that XML cannot hold (a replacement mark stands for it)"
     assert report.left_out == ({reason: lost} if lost else {})
 
 
-def test_posts_with_one_picture_share_a_file(tmp_path: Path) -> None:
-    posts = [post(name, named(name, 0, region()), id=name) for name in ("Ann", "Bob")]
-    report = exported(tmp_path, posts)
+def test_samples_with_one_image_share_a_file(tmp_path: Path) -> None:
+    samples = [answered(name, named(name, 0, region()), id=name) for name in ("Ann", "Bob")]
+    report = exported(tmp_path, samples)
     found = read_voc(tmp_path / "out" / "Annotations" / "a.xml")
     assert [item.name for item in found.objects] == ["Ann", "Bob"]
     assert report.counts == {"images": 1, "boxes": 2}
@@ -95,8 +95,8 @@ def test_posts_with_one_picture_share_a_file(tmp_path: Path) -> None:
     assert names.read_text() == "a\n"
 
 
-def test_pictures_are_linked_or_copied_and_missing_ones_counted(tmp_path: Path) -> None:
-    report = exported(tmp_path, trap_posts())
+def test_images_are_linked_or_copied_and_missing_ones_counted(tmp_path: Path) -> None:
+    report = exported(tmp_path, trap_samples())
     folder = tmp_path / "out" / "JPEGImages"
     assert sorted(path.name for path in folder.iterdir()) == ["a.jpg", "sub-b-ü.png"]
     assert (folder / "a.jpg").resolve() == (tmp_path / "pictures" / "a.jpg").resolve()
@@ -104,13 +104,13 @@ def test_pictures_are_linked_or_copied_and_missing_ones_counted(tmp_path: Path) 
     assert report.left_out["mask (VOC files hold boxes; see coco and png)"] == 2
     other = tmp_path / "other"
     other.mkdir()
-    exported(other, trap_posts(), copy_images=True)
+    exported(other, trap_samples(), copy_images=True)
     assert not (other / "out" / "JPEGImages" / "a.jpg").is_symlink()
 
 
 def test_supervision_loads_it(tmp_path: Path) -> None:
     supervision = pytest.importorskip("supervision", reason="supervision is not installed")
-    exported(tmp_path, [post("Ann", named("Ann", 0, region(mask=ring())))])
+    exported(tmp_path, [answered("Ann", named("Ann", 0, region(mask=ring())))])
     out = tmp_path / "out"
     found = supervision.DetectionDataset.from_pascal_voc(
         str(out / "JPEGImages"), str(out / "Annotations")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from helpers.any_samples import masks, runs
-from helpers.small_runs import SIDES, named, post, region, ring, trap_posts, write_run
+from helpers.small_runs import SIDES, answered, named, region, ring, trap_samples, write_run
 from hypothesis import given, settings
 from pycocotools import mask as coco
 
@@ -40,7 +40,7 @@ def counts_of(line: str) -> tuple[int, str]:
 @given(masks())
 def test_outlines_keep_parts_and_holes(mask: Mask) -> None:
     with TemporaryDirectory() as folder:
-        exported(Path(folder), [post("Ann", named("Ann", 0, region(mask=mask)))])
+        exported(Path(folder), [answered("Ann", named("Ann", 0, region(mask=mask)))])
         lines = (Path(folder) / "out" / "labels" / "a.txt").read_text().splitlines()
     assert [counts_of(line) for line in lines] == ([(0, mask.counts)] if mask_area(mask) else [])
 
@@ -62,8 +62,10 @@ def test_lines_are_well_formed_and_counted(samples: list[Sample]) -> None:
         assert all(0 <= float(edge) <= 1 for edge in edges)
 
 
-def test_every_label_has_its_picture_and_its_class(tmp_path: Path) -> None:
-    report = exported(tmp_path, [*trap_posts(), post("NO", named("NO", 0, region(), label="no"))])
+def test_every_label_has_its_image_and_its_class(tmp_path: Path) -> None:
+    report = exported(
+        tmp_path, [*trap_samples(), answered("NO", named("NO", 0, region(), label="no"))]
+    )
     out = tmp_path / "out"
     labels = {path.stem for path in (out / "labels").iterdir()}
     images = {path.stem for path in (out / "images").iterdir()}
@@ -76,24 +78,24 @@ def test_every_label_has_its_picture_and_its_class(tmp_path: Path) -> None:
     assert (out / data["val"]).is_dir()
 
 
-def test_pictures_of_one_stem_have_names_of_their_own(tmp_path: Path) -> None:
-    posts = [
-        post("Ann", named("Ann", 0, region(mask=ring())), id=path, picture=path)
+def test_images_of_one_stem_have_names_of_their_own(tmp_path: Path) -> None:
+    samples = [
+        answered("Ann", named("Ann", 0, region(mask=ring())), id=path, image=path)
         for path in ("x.jpg", "x.png", "a/x.jpg", "a-x.jpg", "X.jpg", "..jpg")
     ]
-    report = exported(tmp_path, posts)
-    assert report.counts["images"] == len(posts)
-    assert len([*(tmp_path / "out" / "labels").iterdir()]) == len(posts)
+    report = exported(tmp_path, samples)
+    assert report.counts["images"] == len(samples)
+    assert len([*(tmp_path / "out" / "labels").iterdir()]) == len(samples)
 
 
 def test_copies_on_request(tmp_path: Path) -> None:
-    exported(tmp_path, trap_posts(), copy_images=True)
+    exported(tmp_path, trap_samples(), copy_images=True)
     assert not any(path.is_symlink() for path in (tmp_path / "out" / "images").iterdir())
 
 
 def test_supervision_loads_it(tmp_path: Path) -> None:
     supervision = pytest.importorskip("supervision", reason="supervision is not installed")
-    exported(tmp_path, [post("Ann", named("Ann", 0, region(mask=ring())))])
+    exported(tmp_path, [answered("Ann", named("Ann", 0, region(mask=ring())))])
     out = tmp_path / "out"
     found = supervision.DetectionDataset.from_yolo(
         str(out / "images"), str(out / "labels"), str(out / "data.yaml"), force_masks=True

@@ -14,10 +14,10 @@ from riveg.formats.brush import brush_to_mask, mask_to_brush
 from riveg.geometry.masks import mask_from_array
 from riveg.types import Mask
 
-Pixels = NDArray[np.bool_]
+Bitmap = NDArray[np.bool_]
 
 
-def drawn(height: int, width: int, *parts: tuple[slice, slice]) -> Pixels:
+def drawn(height: int, width: int, *parts: tuple[slice, slice]) -> Bitmap:
     array = np.zeros((height, width), dtype=bool)
     for part in parts:
         array[part] = ~array[part]
@@ -69,7 +69,7 @@ def decoded(brush: list[int]) -> list[int]:
 
 
 @st.composite
-def pixels(draw: st.DrawFn) -> Pixels:
+def pixels(draw: st.DrawFn) -> Bitmap:
     height, width = draw(st.integers(1, 24)), draw(st.integers(1, 24))
     array = drawn(height, width)
     for _ in range(draw(st.integers(0, 4))):
@@ -80,14 +80,14 @@ def pixels(draw: st.DrawFn) -> Pixels:
 
 
 @given(pixels())
-def test_masks_come_back(array: Pixels) -> None:
+def test_masks_come_back(array: Bitmap) -> None:
     mask = mask_from_array(array, "grabcut")
     height, width = array.shape
     assert brush_to_mask(mask_to_brush(mask), height, width, "grabcut") == mask
 
 
 @given(pixels())
-def test_an_independent_reader_sees_the_same_pixels_in_all_channels(array: Pixels) -> None:
+def test_an_independent_reader_sees_the_same_pixels_in_all_channels(array: Bitmap) -> None:
     values = np.array(decoded(mask_to_brush(mask_from_array(array)))).reshape(*array.shape, 4)
     assert np.array_equal(values, np.repeat(array[:, :, None] * 255, 4, axis=2))
 

@@ -85,7 +85,7 @@ def test_there_and_back(
     name: FrameName, width: int, height: int, sent_width: int, sent_height: int, data: st.DataObject
 ) -> None:
     frame = FRAMES[name]
-    picture = Size(width, height)
+    image = Size(width, height)
     extent = frame.extent(Size(sent_width, sent_height), Resize())
     left, right = sorted(data.draw(TWO_SHARES))
     upper, lower = sorted(data.draw(TWO_SHARES))
@@ -95,9 +95,9 @@ def test_there_and_back(
         right * extent.width,
         lower * extent.height,
     )
-    box = frame.box(frame.edges(stated), extent, picture)
-    assert 0 <= box.x_min < box.x_max <= picture.width
-    assert 0 <= box.y_min < box.y_max <= picture.height
+    box = frame.box(frame.edges(stated), extent, image)
+    assert 0 <= box.x_min < box.x_max <= image.width
+    assert 0 <= box.y_min < box.y_max <= image.height
     assert box.x_min == pytest.approx(left * width)
     assert box.x_max == pytest.approx(right * width)
     assert box.y_min == pytest.approx(upper * height)

@@ -12,10 +12,10 @@ from pycocotools import mask as coco
 from riveg.geometry.masks import mask_area, mask_from_array, mask_iou, mask_to_array
 from riveg.types import Mask
 
-Pixels = NDArray[np.bool_]
+Bitmap = NDArray[np.bool_]
 
 
-def _drawn(height: int, width: int, *slices: tuple[slice, slice]) -> Pixels:
+def _drawn(height: int, width: int, *slices: tuple[slice, slice]) -> Bitmap:
     array = np.zeros((height, width), dtype=bool)
     for part in slices:
         array[part] = ~array[part]
@@ -37,7 +37,7 @@ SHAPES = {
 
 
 @st.composite
-def pixels(draw: st.DrawFn, height: int | None = None, width: int | None = None) -> Pixels:
+def pixels(draw: st.DrawFn, height: int | None = None, width: int | None = None) -> Bitmap:
     height = draw(st.integers(1, 24)) if height is None else height
     width = draw(st.integers(1, 24)) if width is None else width
     bits = draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
@@ -45,7 +45,7 @@ def pixels(draw: st.DrawFn, height: int | None = None, width: int | None = None)
 
 
 @st.composite
-def two_masks(draw: st.DrawFn) -> tuple[Pixels, Pixels]:
+def two_masks(draw: st.DrawFn) -> tuple[Bitmap, Bitmap]:
     height, width = draw(st.integers(1, 12)), draw(st.integers(1, 12))
     return draw(pixels(height, width)), draw(pixels(height, width))
 
@@ -60,7 +60,7 @@ def test_shape_survives(reason: str) -> None:
 
 
 @given(pixels())
-def test_any_array_survives(array: Pixels) -> None:
+def test_any_array_survives(array: Bitmap) -> None:
     back = mask_to_array(mask_from_array(array))
     assert back.dtype == np.bool_
     assert back.flags.c_contiguous
@@ -69,19 +69,19 @@ def test_any_array_survives(array: Pixels) -> None:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @given(pixels())
-def test_decoding_agrees_with_pycocotools(array: Pixels) -> None:
+def test_decoding_agrees_with_pycocotools(array: Bitmap) -> None:
     mask = mask_from_array(array)
     theirs = coco.decode({"size": [mask.height, mask.width], "counts": mask.counts.encode()})
     assert np.array_equal(mask_to_array(mask), theirs.astype(bool))
 
 
 @given(pixels())
-def test_memory_order_does_not_matter(array: Pixels) -> None:
+def test_memory_order_does_not_matter(array: Bitmap) -> None:
     assert mask_from_array(np.asfortranarray(array)) == mask_from_array(array)
 
 
 @given(two_masks())
-def test_iou_is_that_of_the_arrays(arrays: tuple[Pixels, Pixels]) -> None:
+def test_iou_is_that_of_the_arrays(arrays: tuple[Bitmap, Bitmap]) -> None:
     one, other = map(mask_from_array, arrays)
     union = (arrays[0] | arrays[1]).sum()
     expected = (arrays[0] & arrays[1]).sum() / union if union else 0.0

@@ -119,7 +119,7 @@ def test_a_tolerance_gives_fewer_corners_that_stay_near() -> None:
     assert mask_iou(polygons_to_mask([simple], mask.height, mask.width), mask) > 0.98
 
 
-def test_a_picture_takes_milliseconds() -> None:
+def test_an_image_takes_milliseconds() -> None:
     masks = [blob(seed) for seed in range(10)]
     begun = time.perf_counter()
     for mask in masks:

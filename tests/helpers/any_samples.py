@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from helpers.small_runs import PICTURES, SIDES, boxes
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from helpers.small_runs import IMAGES, SIDES, boxes
 from riveg.geometry.masks import mask_from_array
 from riveg.text.tokenise import join_tokens
 from riveg.types import Entailment, Entity, ImageRef, Issue, Mask, Region, Sample, Span
@@ -59,7 +59,7 @@ def samples(draw: st.DrawFn, number: int) -> Sample:
     text, offsets = join_tokens(tokens)
     many = draw(st.none() | st.integers(0, 3))
     found = None if many is None else tuple(draw(entities(n, tokens)) for n in range(many))
-    picture = draw(st.sampled_from([None, *PICTURES, "../x.jpg", "missing.jpg"]))
+    pixels = draw(st.sampled_from([None, *IMAGES, "../x.jpg", "missing.jpg"]))
     sides = draw(st.sampled_from([SIDES, (None, None)]))
     issues = st.just(()) | st.just((Issue("ground", "e0", "timeout", "no\nanswer"),))
     return Sample(
@@ -67,7 +67,7 @@ def samples(draw: st.DrawFn, number: int) -> Sample:
         text=text,
         tokens=tokens,
         offsets=offsets,
-        image=None if picture is None else ImageRef(picture, *sides),
+        image=None if pixels is None else ImageRef(pixels, *sides),
         caption=draw(st.none() | st.just("a street")),
         entities=found,
         issues=draw(issues),

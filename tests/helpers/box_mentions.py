@@ -26,18 +26,18 @@ SIZES = (
 """``(width, height)`` of the pictures that :func:`save_pictures` makes, named ``{w}x{h}.png``."""
 
 
-def save_pictures(folder: Path) -> ImageLoader:
+def save_images(folder: Path) -> ImageLoader:
     """One smooth picture of each size, one that lies on its side, one that is broken."""
     for number, (width, height) in enumerate(SIZES):
-        picture(width, height, number).save(folder / f"{width}x{height}.png")
+        image(width, height, number).save(folder / f"{width}x{height}.png")
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture(50, 80, 99).save(folder / "turned.jpg", exif=exif)
+    image(50, 80, 99).save(folder / "turned.jpg", exif=exif)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     return ImageLoader([folder], limits=ImageLimits(min_side=1))
 
 
-def picture(width: int, height: int, seed: int) -> Image.Image:
+def image(width: int, height: int, seed: int) -> Image.Image:
     """Blobs of colour."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)

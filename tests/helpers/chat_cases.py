@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from helpers.factories import make_sample
-
 from riveg.labels import Label
 from riveg.llm.conversation import Question
 from riveg.text.tokenise import tokenise
@@ -31,7 +30,7 @@ HOSTILE = {
 """Texts of posts that would like to be more than that, by what they try."""
 
 
-def hostile_post(text: str) -> Sample:
+def hostile_sample(text: str) -> Sample:
     """A post that is ``text`` in every respect; its first and its last token are entities."""
     tokens, offsets = tokenise(text)
     entities = tuple(
@@ -42,7 +41,7 @@ def hostile_post(text: str) -> Sample:
     return Sample("h", text, tokens, offsets, image, text, text, entities=entities)
 
 
-def picture_post(
+def image_sample(
     text: str, spans: Sequence[tuple[int, int, str]] = (), *, id: str, **fields: Any
 ) -> Sample:
     """A post whose picture of 1200 x 800 pixels was opened."""

@@ -14,7 +14,7 @@ from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, ImageRef, Sample, Span
 
 
-class NoPictures:
+class NoImages:
     """A picture source without pictures, for backends that open none."""
 
     def load(self, image: ImageRef) -> Any:
@@ -26,7 +26,7 @@ class NoPictures:
 
 def make_context(base: Path | None = None, **fields: Any) -> BuildContext:
     """A context whose relative paths start at ``base``."""
-    return BuildContext(images=NoPictures(), base=base or Path(), **fields)
+    return BuildContext(images=NoImages(), base=base or Path(), **fields)
 
 
 def make_sample(
@@ -34,7 +34,7 @@ def make_sample(
     spans: Sequence[tuple[int, int, str]] = (),
     *,
     id: str = "1",
-    picture: bool = True,
+    has_image: bool = True,
     **fields: Any,
 ) -> Sample:
     """A tokenised sample; ``spans`` are ``(start, end, label)`` and become entities e0, e1, ..."""
@@ -47,7 +47,7 @@ def make_sample(
             for number, (start, end, label) in enumerate(spans)
         ),
     )
-    image = ImageRef(f"{id}.jpg") if picture else None
+    image = ImageRef(f"{id}.jpg") if has_image else None
     return Sample(id, joined, tokens, offsets, image, **fields)
 
 

@@ -19,17 +19,17 @@ import pytest
 import torch
 import transformers
 from groundingdino.util import inference
+
 from helpers.contracts import check_backend
 from helpers.factories import mentions_of
-from helpers.odd_pictures import (
+from helpers.odd_images import (
     SIDES,
+    image_context,
     open_upright,
-    picture_context,
-    posts_about,
-    save_odd_pictures,
+    samples_about,
+    save_odd_images,
 )
 from helpers.tiny_groundingdino import SIZES, TEXT, TinyFiles, empty_network, save_groundingdino
-
 from riveg.errors import UserError
 from riveg.protocols import Mention, Partly
 from riveg.stages.grounders.groundingdino import GroundingDinoPackageConfig
@@ -61,7 +61,7 @@ def plain(files: TinyFiles) -> Any:
     return network
 
 
-def build(files: TinyFiles, pictures: Path, **fields: Any) -> Any:
+def build(files: TinyFiles, images: Path, **fields: Any) -> Any:
     usual = {
         "model": str(files.checkpoint),
         "architecture": str(files.configuration),
@@ -72,11 +72,11 @@ def build(files: TinyFiles, pictures: Path, **fields: Any) -> Any:
         "longest_edge": EDGES[1],
     }
     config = GroundingDinoPackageConfig(**{**usual, **fields})
-    return config.build(picture_context(pictures, pictures))
+    return config.build(image_context(images, images))
 
 
 def mentions(*names: str) -> list[Mention]:
-    return [mention for post in posts_about(*names) for mention in mentions_of(post)]
+    return [mention for sample in samples_about(*names) for mention in mentions_of(sample)]
 
 
 def prompt(files: TinyFiles, text: str) -> Prompt:
@@ -99,18 +99,18 @@ def corners(boxes: torch.Tensor) -> np.ndarray:
     return transformers.image_transforms.center_to_corners_format(boxes.numpy())
 
 
-def check_equal_to_predict(files: TinyFiles, pictures: Path) -> None:
+def check_equal_to_predict(files: TinyFiles, images: Path) -> None:
     """Regions, phrase by phrase, to what they are rounded to."""
     network = plain(files)
-    asking = build(files, pictures, regions="many", top_k=100, overlap=1.0)
+    asking = build(files, images, regions="many", top_k=100, overlap=1.0)
     names = [name for name in SIDES if name not in LONG]
     for mention, answer in zip(mentions(*names), asking.ground(mentions(*names)), strict=True):
-        picture = open_upright(pictures, mention.sample.image.path)
-        values, _ = as_the_package_does(*EDGES)(picture, None)
+        image = open_upright(images, mention.sample.image.path)
+        values, _ = as_the_package_does(*EDGES)(image, None)
         text = mention.entity.expression or mention.entity.text
         boxes, scores, _ = inference.predict(network, values, text, 0.0, 0.0, "cpu")
         order = torch.argsort(-scores, stable=True)
-        right = np.clip(corners(boxes), 0, 1) * np.array([picture.width, picture.height] * 2)
+        right = np.clip(corners(boxes), 0, 1) * np.array([image.width, image.height] * 2)
         assert len(answer) == len(order) == SIZES["num_queries"]
         for region, row in zip(answer, order, strict=True):
             assert isinstance(region, Region)
@@ -120,9 +120,9 @@ def check_equal_to_predict(files: TinyFiles, pictures: Path) -> None:
             assert region.source == "groundingdino"
 
 
-def check_full_size(files: TinyFiles, pictures: Path) -> None:
+def check_full_size(files: TinyFiles, images: Path) -> None:
     """The very numbers of ``load_image`` and ``predict``."""
-    source, values = inference.load_image(str(pictures / "wide.png"))
+    source, values = inference.load_image(str(images / "wide.png"))
     network = loaded(files)
     pixels = network.pixels(source, 800, 1333)
     assert torch.equal(pixels, values)
@@ -134,21 +134,21 @@ def check_full_size(files: TinyFiles, pictures: Path) -> None:
         np.testing.assert_allclose(found.boxes, corners(boxes), atol=1e-6)
 
 
-def check_batches(files: TinyFiles, pictures: Path) -> None:
-    single = build(files, pictures, batch_size=1)
+def check_batches(files: TinyFiles, images: Path) -> None:
+    single = build(files, images, batch_size=1)
     answers = check_backend("ground", single, mentions(*SIDES))
     assert all(isinstance(answer, tuple) and answer for answer in answers)
     for size in (3, 32):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            other = build(files, pictures, batch_size=size).ground(mentions(*SIDES))
+            other = build(files, images, batch_size=size).ground(mentions(*SIDES))
         assert list(other) == answers
 
 
-def check_prompts_of_a_batch(files: TinyFiles, pictures: Path) -> None:
+def check_prompts_of_a_batch(files: TinyFiles, image_folder: Path) -> None:
     """Whatever shares a forward: in the package itself, one prompt would get another's mask."""
     network = loaded(files)
-    images = [np.array(open_upright(pictures, name)) for name in SIDES]
+    images = [np.array(open_upright(image_folder, name)) for name in SIDES]
     pixels = [network.pixels(image, *EDGES) for image in [*images, images[0], images[0]]]
     features = [network.features([one])[0] for one in pixels]
     prompts = [prompt(files, text) for text in (*TEXTS, "man with hat", "a")]
@@ -158,20 +158,20 @@ def check_prompts_of_a_batch(files: TinyFiles, pictures: Path) -> None:
         np.testing.assert_allclose(alone.scores, among.scores, atol=1e-5)
 
 
-def check_each_picture_is_encoded_once(files: TinyFiles, pictures: Path) -> None:
+def check_each_image_is_encoded_once(files: TinyFiles, images: Path) -> None:
     network, seen = loaded(files), []
     hook = network._encoder.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     asked = mentions("odd.png", "odd.png", "square.png")
-    asking = build(files, pictures)
+    asking = build(files, images)
     asking._finder._network = network
     asking.ground(asked)
     hook.remove()
     assert sorted(seen) == [1, 1]
 
 
-def check_short_memory(files: TinyFiles, pictures: Path) -> None:
+def check_short_memory(files: TinyFiles, images: Path) -> None:
     """Halves pictures and prompts, and gives the same answers."""
-    right = build(files, pictures, batch_size=8).ground(mentions(*SIDES))
+    right = build(files, images, batch_size=8).ground(mentions(*SIDES))
     network, seen, asked = loaded(files), [], []
 
     def look(_: Any, given: Any) -> None:
@@ -188,10 +188,10 @@ def check_short_memory(files: TinyFiles, pictures: Path) -> None:
         network._encoder.register_forward_pre_hook(look),
         network._network.register_forward_pre_hook(ask),
     ]
-    asking = build(files, pictures, batch_size=8)
+    asking = build(files, images, batch_size=8)
     asking._finder._network = network
     # Two pictures of one size, so that there is something to halve.
-    (pictures / "again.png").write_bytes((pictures / "odd.png").read_bytes())
+    (images / "again.png").write_bytes((images / "odd.png").read_bytes())
     assert asking.ground(mentions(*SIDES)) == right
     asking.ground(mentions("odd.png", "again.png"))
     for hook in hooks:
@@ -201,13 +201,13 @@ def check_short_memory(files: TinyFiles, pictures: Path) -> None:
     assert network._given.maps == []
 
 
-def check_long_phrases(files: TinyFiles, pictures: Path) -> None:
+def check_long_phrases(files: TinyFiles, images: Path) -> None:
     """Cut at a word, and said beside the answer."""
     (mention,) = mentions("odd.png")[:1]
     most = loaded(files).most_tokens
     short, long = ("red dog " * count for count in ((most - 3) // 2, most))
     fits, cut = (
-        build(files, pictures).ground(
+        build(files, images).ground(
             [replace(mention, entity=replace(mention.entity, expression=text))]
         )[0]
         for text in (short, long)
@@ -219,7 +219,7 @@ def check_long_phrases(files: TinyFiles, pictures: Path) -> None:
         assert cut.answer == fits
 
 
-def check_transformers(files: TinyFiles, pictures: Path) -> None:
+def check_transformers(files: TinyFiles, images: Path) -> None:
     """The same weights in transformers give the same boxes."""
     config = transformers.GroundingDinoConfig(
         backbone_config=transformers.SwinConfig(
@@ -243,7 +243,7 @@ def check_transformers(files: TinyFiles, pictures: Path) -> None:
     assert {name for name in missing if ".swin.layernorm." not in name} == set()
     assert more == []
     network = loaded(files)
-    pixels = network.pixels(np.array(open_upright(pictures, "odd.png")), *EDGES)
+    pixels = network.pixels(np.array(open_upright(images, "odd.png")), *EDGES)
     (features,) = network.features([pixels])
     for text in TEXTS:
         words = network.tokenizer(f"{text}.", return_tensors="pt")
@@ -326,8 +326,8 @@ def renamed(name: str) -> str:
     return name
 
 
-def check_bfloat16(files: TinyFiles, pictures: Path) -> None:
-    image = np.array(open_upright(pictures, "odd.png"))
+def check_bfloat16(files: TinyFiles, images: Path) -> None:
+    image = np.array(open_upright(images, "odd.png"))
     boxes = []
     for dtype in ("float32", "bfloat16"):
         network = loaded(files, dtype)
@@ -340,7 +340,7 @@ class Code:
     """What a checkpoint must not bring."""
 
 
-def check_refusals(files: TinyFiles, pictures: Path) -> None:
+def check_refusals(files: TinyFiles, images: Path) -> None:
     weights = torch.load(files.checkpoint, weights_only=True)["model"]
     first = next(iter(weights))
     lacking = {name: weight for name, weight in weights.items() if name != first}
@@ -352,35 +352,35 @@ def check_refusals(files: TinyFiles, pictures: Path) -> None:
         ([1, 2], "is no checkpoint"),
         (Code(), "is no checkpoint"),
     ):
-        torch.save(content, pictures / "wrong.pth")
+        torch.save(content, images / "wrong.pth")
         with pytest.raises(UserError, match=why):
-            build(files, pictures, model="wrong.pth")
-    (pictures / "wrong.pth").write_bytes(b"")
+            build(files, images, model="wrong.pth")
+    (images / "wrong.pth").write_bytes(b"")
     with pytest.raises(UserError, match="is no checkpoint"):
-        build(files, pictures, model="wrong.pth")
+        build(files, images, model="wrong.pth")
     text = files.configuration.read_text()
     for changed, why in (
         (text.replace("swin_T_224_1k", "vit"), "Unknown backbone vit"),
         (text.replace("nheads", "heads"), "nheads"),
     ):
-        (pictures / "wrong.py").write_text(changed)
+        (images / "wrong.py").write_text(changed)
         with pytest.raises(UserError, match=why):
-            build(files, pictures, architecture="wrong.py")
+            build(files, images, architecture="wrong.py")
 
 
 def check_all(folder: Path) -> None:
     files = save_groundingdino(folder)
-    pictures = save_odd_pictures(folder / "pictures")
-    check_equal_to_predict(files, pictures)
-    check_full_size(files, pictures)
-    check_batches(files, pictures)
-    check_prompts_of_a_batch(files, pictures)
-    check_each_picture_is_encoded_once(files, pictures)
-    check_short_memory(files, pictures)
-    check_long_phrases(files, pictures)
-    check_transformers(files, pictures)
-    check_bfloat16(files, pictures)
-    check_refusals(files, pictures)
+    images = save_odd_images(folder / "pictures")
+    check_equal_to_predict(files, images)
+    check_full_size(files, images)
+    check_batches(files, images)
+    check_prompts_of_a_batch(files, images)
+    check_each_image_is_encoded_once(files, images)
+    check_short_memory(files, images)
+    check_long_phrases(files, images)
+    check_transformers(files, images)
+    check_bfloat16(files, images)
+    check_refusals(files, images)
 
 
 if __name__ == "__main__":

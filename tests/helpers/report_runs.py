@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from helpers.factories import make_sample, write_records
 from PIL import Image
 
+from helpers.factories import make_sample, write_records
 from riveg.evaluation.cases import Annotated
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.geometry.masks import mask_from_array
@@ -39,12 +39,12 @@ def make_run(
     folder: Path,
     samples: Sequence[Sample],
     *,
-    pictures: Path,
+    images: Path,
     stages: Sequence[str] = ("tag", "entail", "ground", "segment"),
     **manifest: object,
 ) -> Path:
     """A run folder with these records, and with pictures where they have none yet."""
-    pictures.mkdir(parents=True, exist_ok=True)
+    images.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True)
     write_records(folder / "records.jsonl", samples)
     (folder / "config.yaml").write_text(f"entail:\n  backend: mini\n  threshold: {GATE}\n")
@@ -55,7 +55,7 @@ def make_run(
         "data": "posts",
         "data_version": "3",
         "split": "test",
-        "image_roots": [str(pictures)],
+        "image_roots": [str(images)],
         "samples": len(samples),
         "limit": None,
         "oracle_stages": [],
@@ -66,11 +66,11 @@ def make_run(
     return folder
 
 
-def draw_picture(path: Path, shade: int = 90, size: tuple[int, int] = SIZE) -> None:
+def draw_image(path: Path, shade: int = 90, size: tuple[int, int] = SIZE) -> None:
     """A plain picture with a brighter face."""
-    picture = Image.new("RGB", size, (shade, 110, 130))
-    picture.paste((230, 200, 170), (96, 60, 288, 300))
-    picture.save(path, quality=80)
+    image = Image.new("RGB", size, (shade, 110, 130))
+    image.paste((230, 200, 170), (96, 60, 288, 300))
+    image.save(path, quality=80)
 
 
 def disc(box: Box, size: tuple[int, int] = SIZE) -> Mask:
@@ -105,13 +105,13 @@ def annotated(text: str, label: str, span: tuple[int, int], *boxes: Box) -> Anno
     return Annotated(text, label, Span(*span), boxes=boxes)
 
 
-def story(pictures: Path) -> tuple[list[Sample], GoldSet]:
+def story(images: Path) -> tuple[list[Sample], GoldSet]:
     """Samples of every kind that the page treats apart, with gold for all but the last."""
-    pictures.mkdir(parents=True, exist_ok=True)
+    images.mkdir(parents=True, exist_ok=True)
     told = _told()
     for number, (sample, _) in enumerate(told):
         if sample.image is not None and sample.id != "gone":
-            draw_picture(pictures / sample.image.path, 40 + number % 200)
+            draw_image(images / sample.image.path, 40 + number % 200)
     gold = {sample.id: GoldSample(entities) for sample, entities in told[:-1]}
     return [sample for sample, _ in told], gold_set("posts", gold, version="3", split="test")
 
@@ -151,7 +151,7 @@ def _told() -> list[tuple[Sample, tuple[Annotated, ...]]]:
         ),
         (
             replace(
-                make_sample("no words of anybody", id="silent", picture=False),
+                make_sample("no words of anybody", id="silent", has_image=False),
                 entities=None,
                 issues=(Issue("tag", None, "bad-answer", "the tagger gave no answer"),),
             ),

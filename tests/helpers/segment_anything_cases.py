@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from segment_anything import SamPredictor
+from segment_anything.build_sam import _build_sam, sam_model_registry
+from segment_anything.modeling import Sam
+
 from helpers.box_mentions import (
     SIZES,
     assert_alike,
     box_mention,
     boxes_in,
     mixed_mentions,
-    save_pictures,
+    save_images,
 )
 from helpers.contracts import check_backend
-from segment_anything import SamPredictor
-from segment_anything.build_sam import _build_sam, sam_model_registry
-from segment_anything.modeling import Sam
-
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
 from riveg.geometry.masks import mask_iou, mask_to_array
@@ -113,10 +113,10 @@ def check_batches(path: Path, images: ImageLoader) -> None:
 
 
 def check_short_memory(path: Path, images: ImageLoader) -> None:
-    network, pictures = tiny_sam(), []
+    network, decoded = tiny_sam(), []
 
     def remember(_encoder: Any, inputs: Any) -> None:
-        pictures.append(len(inputs[0]))
+        decoded.append(len(inputs[0]))
         if len(inputs[0]) > 2:
             raise torch.OutOfMemoryError("pictures")
 
@@ -125,7 +125,7 @@ def check_short_memory(path: Path, images: ImageLoader) -> None:
     own = backend.SegmentAnythingNetwork(network)
     tight = PromptedSegmenter(images, own, source="segment-anything", batch_size=4)
     assert_alike(tight.segment(mentions), build(path, images).segment(mentions))
-    assert pictures == [4, 2, 2]
+    assert decoded == [4, 2, 2]
 
 
 def check_bfloat16(path: Path, images: ImageLoader) -> None:
@@ -176,7 +176,7 @@ def check_refusals(folder: Path, images: ImageLoader) -> None:
 
 
 def check_all(folder: Path) -> None:
-    images = save_pictures(folder)
+    images = save_images(folder)
     path = folder / "tiny.pth"
     torch.save(tiny_sam().state_dict(), path)
     check_equal_to_the_predictor(path, images)

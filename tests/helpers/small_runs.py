@@ -19,14 +19,14 @@ from riveg.types import Box, Entailment, Entity, ImageRef, Mask, Region, Sample,
 SIDES = (64, 48)
 """Width and height of every picture here."""
 
-PICTURES = ("a.jpg", "sub/b ü&?.png", "turned.jpg")
+IMAGES = ("a.jpg", "sub/b ü&?.png", "turned.jpg")
 
 
 def write_run(folder: Path, samples: Iterable[Sample]) -> ExportSource:
     """A run folder with these records, and pictures below ``folder/pictures``."""
-    pictures = folder / "pictures"
-    for name in PICTURES:
-        path = pictures / name
+    images = folder / "pictures"
+    for name in IMAGES:
+        path = images / name
         path.parent.mkdir(parents=True, exist_ok=True)
         image = Image.new("RGB", SIDES, "navy")
         if name == "turned.jpg":
@@ -43,18 +43,18 @@ def write_run(folder: Path, samples: Iterable[Sample]) -> ExportSource:
         "system": "quick",
         "data": "posts",
         "split": "test",
-        "image_roots": [str(pictures)],
+        "image_roots": [str(images)],
     }
     (run / "manifest.json").write_text(json.dumps(manifest))
     return ExportSource.of_run(run)
 
 
-def post(text: str, *entities: Entity, id: str = "1", picture: str | None = PICTURES[0]) -> Sample:
+def answered(text: str, *entities: Entity, id: str = "1", image: str | None = IMAGES[0]) -> Sample:
     """A tagged post; its picture's sides are known."""
     tokens = tuple(text.split(" "))
     joined, offsets = join_tokens(tokens)
-    image = ImageRef(picture, *SIDES) if picture is not None else None
-    return Sample(id, joined, tokens, offsets, image, entities=entities)
+    reference = ImageRef(image, *SIDES) if image is not None else None
+    return Sample(id, joined, tokens, offsets, reference, entities=entities)
 
 
 def named(
@@ -87,27 +87,27 @@ def region(left: float = 4, top: float = 6, side: float = 20, mask: Mask | None 
     return Region(Box(left, top, left + side, top + side), 0.5, mask, "evidence:face")
 
 
-def trap_posts() -> list[Sample]:
+def trap_samples() -> list[Sample]:
     """Posts with all that an export may stumble over."""
     return [
-        post(
+        answered(
             "Ann and Ann 👩‍🚀 in Łódź",
             named("Ann", 0, region(mask=ring()), region(30, 10, 8)),
             named("Ann", 2, region(mask=ring()), id="e1"),
             named("Łódź", 5, id="e2", label="LOC", score=None),
             id="ünï/ ../:1",
-            picture=PICTURES[1],
+            image=IMAGES[1],
         ),
-        post("nothing here", id="2"),
-        Sample("3", "not tagged", ("not", "tagged"), ((0, 3), (4, 10)), ImageRef(PICTURES[0])),
-        post('</script> & "Bob"', named('"Bob"', 2, region()), id="4", picture=None),
-        post(
+        answered("nothing here", id="2"),
+        Sample("3", "not tagged", ("not", "tagged"), ((0, 3), (4, 10)), ImageRef(IMAGES[0])),
+        answered('</script> & "Bob"', named('"Bob"', 2, region()), id="4", image=None),
+        answered(
             "Ghost",
             Entity("e0", "Ghost", "SHIP & CO", Span(0, 1)),
             id="5",
-            picture="missing.jpg",
+            image="missing.jpg",
         ),
-        post("Climber", named("Climber", 0, region(-4, 40, 20)), id="6", picture="../../etc/x"),
+        answered("Climber", named("Climber", 0, region(-4, 40, 20)), id="6", image="../../etc/x"),
     ]
 
 

@@ -37,7 +37,7 @@ def save_text_encoder(folder: Path) -> Path:
     return folder
 
 
-def save_picture_encoder(folder: Path, kind: str) -> Path:
+def save_image_encoder(folder: Path, kind: str) -> Path:
     """A ``clip`` or ``siglip`` of one layer that looks at 32 x 32 pixels."""
     import torch
     import transformers

@@ -91,15 +91,15 @@ def _bias_to_places(network: Any, tokenizer: Any) -> None:
 def _processor(tokenizer: Any) -> Any:
     import transformers
 
-    pictures = transformers.CLIPImageProcessorPil(
+    images = transformers.CLIPImageProcessorPil(
         size={"height": SIDE, "width": SIDE},
         do_center_crop=False,
         image_mean=[0.485, 0.456, 0.406],
         image_std=[0.229, 0.224, 0.225],
     )
-    pictures.image_seq_length = IMAGE_TOKENS
+    images.image_seq_length = IMAGE_TOKENS
     return transformers.Florence2Processor(
-        pictures,
+        images,
         tokenizer,
         post_processor_config={
             task: {}

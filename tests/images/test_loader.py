@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from riveg.errors import ImageFault
-from riveg.images.loader import ImageLimits, ImageLoader, Picture
+from riveg.images.loader import ImageLimits, ImageLoader, Pixels
 from riveg.types import ImageRef
 
 EXIF_ORIENTATION = 0x0112
@@ -26,11 +26,11 @@ EXIF_ORIENTATION = 0x0112
 
 def scene(width: int = 48, height: int = 32) -> Image.Image:
     """Four quarters of four colours: every turn and flip of it looks different."""
-    picture = Image.new("RGB", (width, height), (200, 30, 30))
-    picture.paste((30, 160, 60), (width // 2, 0, width, height // 2))
-    picture.paste((30, 60, 200), (0, height // 2, width // 2, height))
-    picture.paste((240, 230, 90), (width // 2, height // 2, width, height))
-    return picture
+    image = Image.new("RGB", (width, height), (200, 30, 30))
+    image.paste((30, 160, 60), (width // 2, 0, width, height // 2))
+    image.paste((30, 60, 200), (0, height // 2, width // 2, height))
+    image.paste((240, 230, 90), (width // 2, height // 2, width, height))
+    return image
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -60,7 +60,7 @@ def loader(root: Path, **limits: int) -> ImageLoader:
     return ImageLoader([root], limits=ImageLimits(**limits))
 
 
-def load(root: Path, name: str, **limits: int) -> Picture:
+def load(root: Path, name: str, **limits: int) -> Image:
     return loader(root, **limits).load(ImageRef(name))
 
 
@@ -73,7 +73,7 @@ def fault(root: Path, name: str, **limits: int) -> ImageFault:
     return caught.value
 
 
-def differs(one: Picture, other: Picture) -> float:
+def differs(one: Pixels, other: Pixels) -> float:
     """Mean absolute difference in grey levels."""
     assert one.shape == other.shape
     return float(np.abs(one.astype(int) - other.astype(int)).mean())
@@ -82,11 +82,11 @@ def differs(one: Picture, other: Picture) -> float:
 @pytest.mark.parametrize("extension", ["jpg", "png", "webp", "gif", "bmp", "tiff"])
 def test_reads_every_allowed_format(tmp_path: Path, extension: str) -> None:
     scene().save(tmp_path / f"a.{extension}")
-    picture = load(tmp_path, f"a.{extension}")
-    assert picture.dtype == np.uint8
-    assert picture.shape == (32, 48, 3)
-    assert picture.flags.c_contiguous
-    assert differs(picture, np.asarray(scene())) < 8
+    pixels = load(tmp_path, f"a.{extension}")
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (32, 48, 3)
+    assert pixels.flags.c_contiguous
+    assert differs(pixels, np.asarray(scene())) < 8
 
 
 def test_extension_is_not_asked(tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_cmyk(tmp_path: Path) -> None:
 def test_sixteen_bit_grey_is_scaled(tmp_path: Path, extension: str) -> None:
     deep = np.array([[0, 257, 32896], [65535, 40000, 12345]], dtype=np.uint16)
     Image.fromarray(deep).save(tmp_path / f"a.{extension}")
-    picture = load(tmp_path, f"a.{extension}")
-    assert picture[..., 0].tolist() == [[0, 1, 128], [255, 156, 48]]
-    assert (picture[..., 0] == picture[..., 2]).all()
+    pixels = load(tmp_path, f"a.{extension}")
+    assert pixels[..., 0].tolist() == [[0, 1, 128], [255, 156, 48]]
+    assert (pixels[..., 0] == pixels[..., 2]).all()
 
 
 def test_sixteen_bit_big_endian_tiff(tmp_path: Path) -> None:
@@ -209,10 +209,10 @@ def test_other_modes_become_rgb(tmp_path: Path, mode: str) -> None:
 def test_palette_with_transparency(
     tmp_path: Path, transparency: int | bytes, expected: list[list[int]]
 ) -> None:
-    picture = Image.new("P", (2, 2))
-    picture.putpalette([250, 0, 0, 0, 200, 0])
-    picture.putdata([0, 1, 0, 1])
-    picture.save(tmp_path / "a.png", transparency=transparency)
+    image = Image.new("P", (2, 2))
+    image.putpalette([250, 0, 0, 0, 200, 0])
+    image.putdata([0, 1, 0, 1])
+    image.save(tmp_path / "a.png", transparency=transparency)
     assert load(tmp_path, "a.png")[0].tolist() == expected
 
 
@@ -296,7 +296,7 @@ def test_truncated(tmp_path: Path, extension: str, kept: float) -> None:
         (b"II*\0\xff\xff\xff\x7f", "truncated-image", "truncated"),
     ],
 )
-def test_what_is_no_picture(tmp_path: Path, content: bytes, kind: str, says: str) -> None:
+def test_what_is_no_image(tmp_path: Path, content: bytes, kind: str, says: str) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
     found = fault(tmp_path, "a.jpg")
     assert found.kind == kind
@@ -335,7 +335,7 @@ def test_sides_are_refused_by_the_header(
     assert time.monotonic() - started < 1.0
 
 
-def test_one_pixel_high_picture(tmp_path: Path) -> None:
+def test_one_pixel_high_image(tmp_path: Path) -> None:
     scene(600, 2).resize((600, 1)).save(tmp_path / "a.jpg")
     assert fault(tmp_path, "a.jpg").kind == "too-small"
     assert load(tmp_path, "a.jpg", min_side=1).shape == (1, 600, 3)
@@ -376,7 +376,7 @@ def test_byte_limit_comes_before_reading(tmp_path: Path) -> None:
     edits=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=12),
     kept=st.floats(0.0, 1.0),
 )
-def test_damage_is_a_picture_or_a_fault(
+def test_damage_is_an_image_or_a_fault(
     tmp_path: Path, extension: str, edits: list[tuple[float, int]], kept: float
 ) -> None:
     whole = io.BytesIO()
@@ -386,11 +386,11 @@ def test_damage_is_a_picture_or_a_fault(
         data[int(where * len(data))] = value
     (tmp_path / "a.jpg").write_bytes(bytes(data[: int(len(data) * kept)]))
     try:
-        picture = load(tmp_path, "a.jpg")
+        pixels = load(tmp_path, "a.jpg")
     except ImageFault:
         return
-    assert picture.dtype == np.uint8
-    assert picture.ndim == 3
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
 
 
 # --- where pictures may lie ---------------------------------------------------------------------
@@ -492,7 +492,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
 # --- the pictures kept --------------------------------------------------------------------------
 
 
-def test_pictures_are_read_only_and_kept(tmp_path: Path) -> None:
+def test_images_are_read_only_and_kept(tmp_path: Path) -> None:
     scene().save(tmp_path / "a.png")
     source = loader(tmp_path)
     first = source.load(ImageRef("a.png"))
@@ -511,7 +511,7 @@ def test_changed_file_is_read_again(tmp_path: Path) -> None:
     assert source.load(ImageRef("a.bmp"))[0, 0].tolist() == [0, 0, 255]
 
 
-def test_least_recently_used_picture_goes_first(tmp_path: Path) -> None:
+def test_least_recently_used_image_goes_first(tmp_path: Path) -> None:
     for name in "abc":
         Image.new("RGB", (10, 10), "red").save(tmp_path / f"{name}.png")
     source = ImageLoader([tmp_path], cache_bytes=600)
@@ -522,7 +522,7 @@ def test_least_recently_used_picture_goes_first(tmp_path: Path) -> None:
     assert source.load(ImageRef("b.png")) is not kept["b"]
 
 
-def test_picture_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:
+def test_image_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:
     scene().save(tmp_path / "a.png")
     source = ImageLoader([tmp_path], cache_bytes=100)
     assert source.load(ImageRef("a.png")) is not source.load(ImageRef("a.png"))

@@ -21,7 +21,7 @@ from riveg.types import Box, Entailment, Entity, ImageRef, Region, Sample, Span
 GREY = (128, 128, 128)
 
 
-def picture(width: int = 640, height: int = 480) -> NDArray[np.uint8]:
+def blank(width: int = 640, height: int = 480) -> NDArray[np.uint8]:
     return np.full((height, width, 3), GREY, dtype=np.uint8)
 
 
@@ -54,7 +54,7 @@ def pixels(image: Image.Image, colour: str) -> NDArray[np.bool_]:
 
 
 def test_boxes_lie_where_they_should() -> None:
-    drawn = draw_overlay(picture(), sample("Ann here", entity(0, "Ann", [(100, 120, 300, 400)])))
+    drawn = draw_overlay(blank(), sample("Ann here", entity(0, "Ann", [(100, 120, 300, 400)])))
     frame = pixels(drawn, PALETTE[0])[:480]
     assert drawn.size[0] == 640
     assert frame[120:400, 100].all()
@@ -72,7 +72,7 @@ def test_boxes_and_words_have_the_colour_of_the_type() -> None:
         entity(4, "NASA", [(500, 100, 600, 300)], label="ORG"),
         entity(6, "Paris", label="LOC"),
     )
-    drawn = draw_overlay(picture(), post)
+    drawn = draw_overlay(blank(), post)
     colours = type_colours(["PER", "ORG", "LOC"])
     person, organization = (pixels(drawn, colours[label]) for label in ("PER", "ORG"))
     assert person[200, 10]
@@ -87,16 +87,16 @@ def test_the_colours_of_a_whole_run_may_be_given() -> None:
     post = sample("Aurora", entity(0, "Aurora", [(10, 100, 100, 300)], label="SHIP"))
     whole = type_colours(["PLANE", "SHIP"])
     assert whole["SHIP"] != type_colours(["SHIP"])["SHIP"]
-    assert pixels(draw_overlay(picture(), post, whole), whole["SHIP"])[200, 10]
+    assert pixels(draw_overlay(blank(), post, whole), whole["SHIP"])[200, 10]
 
 
 def test_chips_have_a_rim_that_keeps_two_of_a_type_apart() -> None:
     box = (200, 200, 420, 330)
     people = [entity(position, name, [box]) for position, name in enumerate(["Ann", "Bob"])]
-    drawn = draw_overlay(picture(), sample("Ann Bob", *people))
+    drawn = draw_overlay(blank(), sample("Ann Bob", *people))
     rim = pixels(drawn, PAPER)[:480]
     above, below = rim[:200].sum(), rim[200:].sum()
-    one = pixels(draw_overlay(picture(), sample("Ann", people[0])), PAPER)[:480].sum()
+    one = pixels(draw_overlay(blank(), sample("Ann", people[0])), PAPER)[:480].sum()
     assert one > 100
     assert above + below > 1.8 * one
 
@@ -106,7 +106,7 @@ def test_mask_is_translucent_and_stays_within_its_pixels() -> None:
     inside[200:300, 200:300] = True
     region = Region(Box(200, 200, 300, 300), 0.8, mask_from_array(inside))
     person = Entity("e", "Ann", "PER", Span(0, 1), regions=(region,))
-    drawn = np.asarray(draw_overlay(picture(), sample("Ann", person)))
+    drawn = np.asarray(draw_overlay(blank(), sample("Ann", person)))
     assert not np.array_equal(drawn[250, 250], GREY)
     assert not pixels(Image.fromarray(drawn), PALETTE[0])[250, 250]
     assert np.array_equal(drawn[250, 320], GREY)
@@ -121,8 +121,8 @@ def test_labels_of_one_place_do_not_cover_one_another(count: int) -> None:
         entity(position, name, [box], label=label)
         for position, (name, label) in enumerate(zip(names, labels, strict=True))
     ]
-    drawn = draw_overlay(picture(), sample(" ".join(names), *everyone))
-    alone = draw_overlay(picture(), sample("Ann", entity(0, "Ann", [box], label=labels[0])))
+    drawn = draw_overlay(blank(), sample(" ".join(names), *everyone))
+    alone = draw_overlay(blank(), sample("Ann", entity(0, "Ann", [box], label=labels[0])))
     colours = type_colours(labels)
     chip = int(pixels(alone, colours[labels[0]])[:199].sum())  # it stands on its frame
     assert chip > 800
@@ -145,26 +145,26 @@ def test_labels_of_one_place_do_not_cover_one_another(count: int) -> None:
     ],
 )
 def test_label_stays_inside(box: tuple[float, float, float, float], reason: str) -> None:
-    drawn = draw_overlay(picture(), sample("Ann", entity(0, "Ann", [box])))
-    chip = draw_overlay(picture(), sample("Ann", entity(0, "Ann", [(200, 200, 300, 300)])))
+    drawn = draw_overlay(blank(), sample("Ann", entity(0, "Ann", [box])))
+    chip = draw_overlay(blank(), sample("Ann", entity(0, "Ann", [(200, 200, 300, 300)])))
     whole = pixels(chip, PALETTE[0])[:199].sum()
     assert whole > 800
     assert pixels(drawn, PALETTE[0])[:480].sum() >= 0.9 * whole
 
 
-def test_label_of_small_lettering_does_not_hide_it() -> None:
+def test_label_of_small_ocr_text_does_not_hide_it() -> None:
     box = (250, 200, 390, 222)
-    drawn = np.asarray(draw_overlay(picture(), sample("Ann", entity(0, "Ann", [box]))))
+    drawn = np.asarray(draw_overlay(blank(), sample("Ann", entity(0, "Ann", [box]))))
     assert (drawn[204:218, 255:385] == GREY).all()
 
 
 def test_ungroundable_entities_are_told_below_in_grey() -> None:
-    shown = draw_overlay(picture(), sample("Ann here", entity(0, "Ann", [(9, 9, 90, 90)])))
-    absent = draw_overlay(picture(), sample("Ann here", entity(0, "Ann", ())))
+    shown = draw_overlay(blank(), sample("Ann here", entity(0, "Ann", [(9, 9, 90, 90)])))
+    absent = draw_overlay(blank(), sample("Ann here", entity(0, "Ann", ())))
     assert absent.height > shown.height
     assert not any(pixels(absent, colour).any() for colour in PALETTE)
     refused = entity(0, "Ann", None, entailment=Entailment(0.1, groundable=False))
-    assert draw_overlay(picture(), sample("Ann here", refused)) == absent
+    assert draw_overlay(blank(), sample("Ann here", refused)) == absent
 
 
 def test_unanswered_is_not_drawn_as_ungroundable() -> None:
@@ -174,12 +174,12 @@ def test_unanswered_is_not_drawn_as_ungroundable() -> None:
         sample("Ann here"),
         sample("Ann here", tagged=False),
     ]
-    drawn = [draw_overlay(picture(), each).tobytes() for each in answers]
+    drawn = [draw_overlay(blank(), each).tobytes() for each in answers]
     assert len(set(drawn)) == len(answers)
 
 
 def test_arguments_are_not_changed_and_answers_repeat() -> None:
-    source = picture()
+    source = blank()
     source.setflags(write=False)
     post = sample("Ann and Bob", entity(0, "Ann", [(10, 10, 60, 90)]), entity(2, "Bob"))
     assert draw_overlay(source, post).tobytes() == draw_overlay(source, post).tobytes()
@@ -192,7 +192,7 @@ def test_arguments_are_not_changed_and_answers_repeat() -> None:
 )
 def test_size_is_legible(width: int, height: int, expected: int) -> None:
     box = (width * 0.25, height * 0.25, width * 0.75, height * 0.75)
-    drawn = draw_overlay(picture(width, height), sample("Ann", entity(0, "Ann", [box])))
+    drawn = draw_overlay(blank(width, height), sample("Ann", entity(0, "Ann", [box])))
     assert drawn.width == expected
     assert pixels(drawn, PALETTE[0]).any()
 
@@ -200,7 +200,7 @@ def test_size_is_legible(width: int, height: int, expected: int) -> None:
 @pytest.mark.parametrize(("width", "height"), [(2, 2), (2, 900), (3000, 2), (1, 1)])
 def test_extreme_shapes(width: int, height: int) -> None:
     box = (0, 0, width, height)
-    drawn = draw_overlay(picture(width, height), sample("Ann", entity(0, "Ann", [box])))
+    drawn = draw_overlay(blank(width, height), sample("Ann", entity(0, "Ann", [box])))
     assert drawn.mode == "RGB"
 
 
@@ -223,24 +223,24 @@ def test_extreme_shapes(width: int, height: int) -> None:
 )
 def test_any_text_can_be_drawn(text: str) -> None:
     first = text.split()[0]
-    drawn = draw_overlay(picture(), sample(text, entity(0, first, [(10, 10, 200, 200)])))
+    drawn = draw_overlay(blank(), sample(text, entity(0, first, [(10, 10, 200, 200)])))
     assert 480 < drawn.height < 1000
-    absent = draw_overlay(picture(), sample(text, entity(0, first, ())))
+    absent = draw_overlay(blank(), sample(text, entity(0, first, ())))
     assert absent.height < 1000
 
 
-@pytest.mark.parametrize("picture_width", [640, 1000, 1600])
+@pytest.mark.parametrize("image_width", [640, 1000, 1600])
 @pytest.mark.parametrize("text", ["Meyer!", "Berlin,", "(USA)", "#NASA."])
-def test_marks_beside_a_name_are_not_underlined(text: str, picture_width: int) -> None:
+def test_marks_beside_a_name_are_not_underlined(text: str, image_width: int) -> None:
     """With or without its marks, a name's ground is as wide; it ends where they begin."""
     tokens, offsets = tokenise(text)
     position = next(at for at, token in enumerate(tokens) if token.isalpha())
     found = entity(position, tokens[position], [(10, 10, 90, 90)])
     image = ImageRef("a.jpg")
-    post = Sample("s", text, tokens, offsets, image, entities=(found,))
-    strip = pixels(draw_overlay(picture(picture_width), post), PALETTE[0])[480:]
+    sample = Sample("s", text, tokens, offsets, image, entities=(found,))
+    strip = pixels(draw_overlay(blank(image_width), sample), PALETTE[0])[480:]
     (columns,) = np.nonzero(strip.any(axis=0))
-    sizes = Sizes.of_picture(picture_width)
+    sizes = Sizes.of_image(image_width)
     face = font(sizes.text)
     before, name = "".join(tokens[:position]), tokens[position]
     left = 2 * sizes.gap + face.getlength(before)
@@ -250,12 +250,12 @@ def test_marks_beside_a_name_are_not_underlined(text: str, picture_width: int) -
 
 
 def test_empty_text() -> None:
-    post = Sample("s", "", (), (), ImageRef("a.jpg"), entities=())
-    assert draw_overlay(picture(), post).height > 480
+    sample = Sample("s", "", (), (), ImageRef("a.jpg"), entities=())
+    assert draw_overlay(blank(), sample).height > 480
 
 
 def test_span_that_does_not_fit_the_tokens_is_no_crash() -> None:
-    assert draw_overlay(picture(), sample("Ann", entity(5, "Bob", ()))).height > 480
+    assert draw_overlay(blank(), sample("Ann", entity(5, "Bob", ()))).height > 480
 
 
 @settings(max_examples=25, deadline=None)
@@ -271,8 +271,8 @@ def test_never_fails(text: str, boxes: list[tuple[float, float, float, float]]) 
     found = Entity(
         "e", text, text[:9], Span(0, 1), regions=tuple(Region(Box(*box)) for box in corners)
     )
-    post = Sample("s", text, (text,), ((0, len(text)),), ImageRef("a.jpg"), entities=(found,))
-    assert draw_overlay(picture(300, 200), post).width == 640
+    sample = Sample("s", text, (text,), ((0, len(text)),), ImageRef("a.jpg"), entities=(found,))
+    assert draw_overlay(blank(300, 200), sample).width == 640
 
 
 @pytest.mark.parametrize(

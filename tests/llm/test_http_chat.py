@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.factories import NoPictures
+from helpers.factories import NoImages
 from helpers.fault_server import Running, fault_server, free_port
 from helpers.places import TESTS
 from pydantic import ValidationError
 
 from riveg.errors import ImageFault, ServerGone, UserError
 from riveg.llm.answer_store import AnswerStore
-from riveg.llm.conversation import Message, NoReply, Picture, Question, Reply
+from riveg.llm.conversation import AttachedImage, Message, NoReply, Question, Reply
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.http_chat import HttpChat
 from riveg.llm.json_answers import parse_json
@@ -63,7 +63,7 @@ def open_chat(tmp_path: Path) -> Iterator[Opener]:
         chat = HttpChat(
             endpoint(*urls, **fields),
             store=store,
-            images=images or NoPictures(),
+            images=images or NoImages(),
             urls=lambda: urls,
             api_key=lambda: KEY,
             pause_s=0.05,
@@ -344,7 +344,7 @@ def test_fields_that_a_server_does_not_know_are_left_out(
     assert first.path == ("plain" if "response_format" in refused else "schema")
 
 
-def test_words_of_a_post_in_a_refusal_change_nothing_for_others(
+def test_words_of_a_sample_in_a_refusal_change_nothing_for_others(
     server: Running, open_chat: Opener
 ) -> None:
     chat = open_chat(server.url)
@@ -366,7 +366,7 @@ def test_a_request_holds_what_it_should(server: Running, open_chat: Opener) -> N
     assert not {"guided_json", "guided_choice", "structured_outputs"} & body.keys()
 
 
-class OnePicture:
+class OneImage:
     """Any path is the same red picture, but for one."""
 
     def load(self, image: ImageRef) -> Any:
@@ -382,15 +382,15 @@ class OnePicture:
         return "1"
 
 
-def test_a_picture_that_cannot_be_used_spoils_its_own_question_only(
+def test_an_image_that_cannot_be_used_spoils_its_own_question_only(
     server: Running, open_chat: Opener
 ) -> None:
-    chat = open_chat(server.url, images=OnePicture())
+    chat = open_chat(server.url, images=OneImage())
 
     def about(path: str) -> Question:
         text = f"key={path} answer=" + json.dumps({"e0": "red"})
         return Question(
-            (Message("user", text, (Picture(ImageRef(path)),)),),
+            (Message("user", text, (AttachedImage(ImageRef(path)),)),),
             lambda raw: parse_json(raw, SCHEMA)["e0"],
             SCHEMA,
         )
@@ -411,7 +411,7 @@ def test_nothing_is_connected_to_before_something_is_asked(tmp_path: Path) -> No
         chat = HttpChat(
             endpoint("http://127.0.0.1:1/v1"),
             store=store,
-            images=NoPictures(),
+            images=NoImages(),
             urls=never,
             api_key=never,
         )
@@ -494,7 +494,7 @@ def test_an_interrupt_ends_soon_and_what_was_answered_stays(
         chat = HttpChat(
             endpoint(server.url, concurrency=64),
             store=answers,
-            images=NoPictures(),
+            images=NoImages(),
             urls=lambda: (server.url,),
             api_key=lambda: KEY,
         )

@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.factories import NoPictures
+from helpers.factories import NoImages
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from riveg.errors import ImageFault
-from riveg.llm.conversation import Picture
-from riveg.llm.images import PictureEncoder, encoded, sent_size
+from riveg.llm.conversation import AttachedImage
+from riveg.llm.images import ImageEncoder, encoded, sent_size
 from riveg.types import Box, ImageRef
 
 
@@ -62,14 +62,14 @@ def test_the_sent_size_keeps_to_the_budget(width: int, height: int, side: int) -
         (Box(150, -20, 500, 300), 1024, (50, 100), 2),
     ],
 )
-def test_a_picture_as_sent(
+def test_an_image_as_sent(
     crop: Box | None, side: int, size: tuple[int, int], colour: int | None
 ) -> None:
-    picture = Picture(ImageRef("a.jpg"), crop)
-    made = encoded(picture, Halves(), side)
+    pixels = AttachedImage(ImageRef("a.jpg"), crop)
+    made = encoded(pixels, Halves(), side)
     image = shown(made.data_url)
     assert image.size == (made.width, made.height) == size
-    assert PictureEncoder(Halves(), side).size(picture) == size
+    assert ImageEncoder(Halves(), side).size(pixels) == size
     if colour is not None:
         middle = image.getpixel((size[0] // 2, size[1] // 2))
         assert isinstance(middle, tuple)
@@ -78,29 +78,29 @@ def test_a_picture_as_sent(
 
 def test_the_digest_is_of_what_is_sent() -> None:
     def digest(side: int, crop: Box | None = None) -> str:
-        return encoded(Picture(ImageRef("a.jpg"), crop), Halves(), side).digest
+        return encoded(AttachedImage(ImageRef("a.jpg"), crop), Halves(), side).digest
 
     assert digest(1024) == digest(512)
     assert len({digest(1024), digest(100), digest(1024, Box(0, 0, 50, 50))}) == 3
 
 
-def test_a_crop_outside_and_a_picture_that_is_not_there() -> None:
+def test_a_crop_outside_and_an_image_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="outside the picture of 200 x 100"):
-        encoded(Picture(ImageRef("a.jpg"), Box(300, 0, 400, 50)), Halves(), 100)
+        encoded(AttachedImage(ImageRef("a.jpg"), Box(300, 0, 400, 50)), Halves(), 100)
     with pytest.raises(ImageFault):
-        encoded(Picture(ImageRef("a.jpg")), NoPictures(), 100)
+        encoded(AttachedImage(ImageRef("a.jpg")), NoImages(), 100)
 
 
-def test_pictures_are_kept_for_the_next_question_until_they_change_or_room_is_short() -> None:
+def test_images_are_kept_for_the_next_question_until_they_change_or_room_is_short() -> None:
     images = Halves()
-    encoder = PictureEncoder(images, 100)
-    picture = Picture(ImageRef("a.jpg"))
-    assert encoder.encode((picture,)) == encoder.encode((picture, picture))
+    encoder = ImageEncoder(images, 100)
+    image = AttachedImage(ImageRef("a.jpg"))
+    assert encoder.encode((image,)) == encoder.encode((image, image))
     assert images.loads == 1
     images.state = "2"
-    encoder.encode((picture,))
+    encoder.encode((image,))
     assert images.loads == 2
-    narrow = PictureEncoder(images, 100, kept_bytes=10)
-    narrow.encode((picture,))
-    narrow.encode((picture,))
+    narrow = ImageEncoder(images, 100, kept_bytes=10)
+    narrow.encode((image,))
+    narrow.encode((image,))
     assert images.loads == 4

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.llm.conversation import Message, Picture
+from riveg.llm.conversation import AttachedImage, Message
 from riveg.llm.messages import conversation, require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
 from riveg.types import ImageRef
@@ -32,16 +32,16 @@ def prompt_of(folder: Path, source: str) -> Prompt:
 
 
 def test_system_and_examples_are_one_message_before_the_users(tmp_path: Path) -> None:
-    picture = Picture(ImageRef("1.jpg"))
+    image = AttachedImage(ImageRef("1.jpg"))
     found = conversation(
         prompt_of(tmp_path, WHOLE),
         constants={"labels": ["PER", "LOC"]},
         values={"text": "hi"},
-        pictures=[picture],
+        images=[image],
     )
     assert found == (
         Message("system", "You answer briefly.\n\n2 types"),
-        Message("user", "Text: hi (PER)", (picture,)),
+        Message("user", "Text: hi (PER)", (image,)),
     )
 
 

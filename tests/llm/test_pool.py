@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.factories import NoPictures
+from helpers.factories import NoImages
 from helpers.marked_processes import command_of, end_marked, marked_processes
 
 from riveg.errors import ServerGone, UserError
@@ -50,7 +50,7 @@ def test_a_key_that_is_not_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     away = Endpoint(model="m", base_urls=("http://127.0.0.1:9/v1",), api_key_variable="NO_SUCH_KEY")
     models = Models(
-        {"main": away}, store=AnswerStore(None), images=NoPictures(), say=lambda text: None
+        {"main": away}, store=AnswerStore(None), images=NoImages(), say=lambda text: None
     )
     with models, pytest.raises(UserError, match="NO_SUCH_KEY is not set"):
         models["main"].ask([question("q")])
@@ -79,7 +79,7 @@ class Served:
         return Endpoint(model=model, serve=serve, tries=1, **fields)
 
     def models(self, **endpoints: Endpoint) -> Models:
-        return Models(endpoints, store=self.store, images=NoPictures(), say=self.said.append)
+        return Models(endpoints, store=self.store, images=NoImages(), say=self.said.append)
 
     @property
     def running(self) -> int:

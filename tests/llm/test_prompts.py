@@ -58,7 +58,7 @@ def test_a_published_prompt_is_unchanged(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_the_constant_part_of_a_shipped_prompt_uses_nothing_of_a_post(name: str) -> None:
+def test_the_constant_part_of_a_shipped_prompt_uses_nothing_of_a_sample(name: str) -> None:
     blocks = load_prompt(name).blocks
     for block in {"system", "examples", "answer"} & {*blocks}:
         assert blocks[block] <= {"labels", "batch", "order"}
@@ -127,7 +127,7 @@ def test_blocks_know_their_own_variables(tmp_path: Path) -> None:
         pytest.param("x\n", id="a line end of the value's own"),
     ],
 )
-def test_text_of_a_post_stays_text(tmp_path: Path, hostile: str) -> None:
+def test_text_of_a_sample_stays_text(tmp_path: Path, hostile: str) -> None:
     prompt = load_prompt(str(write(tmp_path, CHAT)))
     assert prompt.render("user", text=hostile) == f"Text: {hostile}"
 

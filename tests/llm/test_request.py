@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from riveg.llm.conversation import Message, Picture, Question, RawAnswer
+from riveg.llm.conversation import AttachedImage, Message, Question, RawAnswer
 from riveg.llm.endpoint import Endpoint, Prices
-from riveg.llm.images import EncodedPicture
+from riveg.llm.images import EncodedImage
 from riveg.llm.request import question_key, refused_fields, request_body, without_fields
 from riveg.types import Box, ImageRef
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
-PICTURE = Picture(ImageRef("a.jpg"))
+IMAGE = AttachedImage(ImageRef("a.jpg"))
 ENDPOINT = Endpoint(model="m", base_urls=("http://127.0.0.1:1/v1",))
 
 
@@ -17,10 +17,8 @@ def parse(raw: RawAnswer) -> str:
     return raw.text
 
 
-QUESTION = Question(
-    (Message("system", "See."), Message("user", "What?", (PICTURE,))), parse, SCHEMA
-)
-SENT = {PICTURE: EncodedPicture("data:image/jpeg;base64,AAAA", "d1", 10, 20)}
+QUESTION = Question((Message("system", "See."), Message("user", "What?", (IMAGE,))), parse, SCHEMA)
+SENT = {IMAGE: EncodedImage("data:image/jpeg;base64,AAAA", "d1", 10, 20)}
 
 
 def test_a_body() -> None:
@@ -83,13 +81,13 @@ def changed_question(**fields: object) -> Question:
 
 
 def test_the_key_hangs_on_all_that_shapes_the_answer() -> None:
-    other_picture = {PICTURE: EncodedPicture("data:", "d2", 10, 20)}
+    other_image = {IMAGE: EncodedImage("data:", "d2", 10, 20)}
     turned = {"type": "object", "properties": dict(reversed(SCHEMA["properties"].items()))}  # type: ignore[attr-defined]
     keys = {
         KEY,
         question_key(ENDPOINT.model_copy(update={"model": "n"}), QUESTION, SENT),
         question_key(ENDPOINT.model_copy(update={"temperature": 0.5}), QUESTION, SENT),
-        question_key(ENDPOINT, QUESTION, other_picture),
+        question_key(ENDPOINT, QUESTION, other_image),
         question_key(ENDPOINT, changed_question(schema=None), SENT),
         question_key(ENDPOINT, changed_question(schema=turned), SENT),
         question_key(ENDPOINT, changed_question(max_tokens=9), SENT),
@@ -100,8 +98,8 @@ def test_the_key_hangs_on_all_that_shapes_the_answer() -> None:
     assert question_key(ENDPOINT, changed_question(parse=str), SENT) == KEY
 
 
-def test_a_crop_is_another_picture() -> None:
-    assert Picture(ImageRef("a.jpg"), Box(0, 0, 1, 1)) != PICTURE
+def test_a_crop_is_another_image() -> None:
+    assert AttachedImage(ImageRef("a.jpg"), Box(0, 0, 1, 1)) != IMAGE
 
 
 BODY = request_body(ENDPOINT, changed_question(first_tokens=5), QUESTION.messages, SENT)

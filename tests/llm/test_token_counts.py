@@ -2,12 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.factories import NoPictures
+from helpers.factories import NoImages
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from riveg.llm.conversation import Message, Picture, Question
+from riveg.llm.conversation import AttachedImage, Message, Question
 from riveg.llm.endpoint import Endpoint
-from riveg.llm.images import PictureEncoder
+from riveg.llm.images import ImageEncoder
 from riveg.llm.token_counts import TokenCounter
 from riveg.types import ImageRef
 
@@ -29,11 +29,11 @@ def folder(tmp_path: Path) -> Path:
 
 def counter(model: str) -> TokenCounter:
     endpoint = Endpoint(model=model, base_urls=("http://127.0.0.1:1/v1",))
-    return TokenCounter(endpoint, PictureEncoder(NoPictures(), 280))
+    return TokenCounter(endpoint, ImageEncoder(NoImages(), 280))
 
 
-def question(*pictures: Picture) -> Question:
-    return Question((Message("user", "a red ball", pictures),), str)
+def question(*images: AttachedImage) -> Question:
+    return Question((Message("user", "a red ball", images),), str)
 
 
 def test_without_a_tokenizer_it_is_an_estimate() -> None:
@@ -65,12 +65,12 @@ def test_with_a_tokenizer_alone_the_marks_are_estimated(template: str | None, fo
     assert (found.tokens, found.exact) == (3 + 5, False)
 
 
-def test_pictures_are_estimated_from_their_sent_size(folder: Path) -> None:
+def test_images_are_estimated_from_their_sent_size(folder: Path) -> None:
     (folder / "chat_template.jinja").write_text(TEMPLATE)
-    picture = Picture(ImageRef("a.jpg", 560, 1120))
+    image = AttachedImage(ImageRef("a.jpg", 560, 1120))
     plain, seen = (
         counter(str(folder)).count(question()),
-        counter(str(folder)).count(question(picture)),
+        counter(str(folder)).count(question(image)),
     )
     assert not seen.exact
     assert seen.tokens - plain.tokens == 5 * 10  # 140 x 280 pixels in cells of 28

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.chat_questions import named
-from helpers.factories import NoPictures
+from helpers.factories import NoImages
 from helpers.marked_processes import end_marked
 from helpers.real_servers import ENVIRONMENT, require_package, tiny_model
 
@@ -34,7 +34,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
     try:
         with (
             AnswerStore(None) as store,
-            Models({"main": endpoint}, store=store, images=NoPictures(), say=print) as models,
+            Models({"main": endpoint}, store=store, images=NoImages(), say=print) as models,
         ):
             yield models["main"]
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.factories import NoPictures
+from helpers.factories import NoImages
 from helpers.marked_processes import command_of, end_marked, gone_within, marked_processes
 from helpers.real_servers import (
     ENVIRONMENT,
@@ -160,7 +160,7 @@ def test_what_is_on_file_is_not_asked_again_whatever_the_engine(asked: Asked) ->
     offline = Endpoint(model=asked.endpoint.model, engine="vllm-offline")
     with (
         AnswerStore(asked.folder / "answers.sqlite") as store,
-        Models({"main": offline}, store=store, images=NoPictures(), say=print) as models,
+        Models({"main": offline}, store=store, images=NoImages(), say=print) as models,
     ):
         (reply,) = models["main"].ask([named("name 3")])
     assert reply.stored  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.chat_questions import named
-from helpers.factories import NoPictures
+from helpers.factories import NoImages
 from helpers.marked_processes import end_marked
 from helpers.real_servers import ENVIRONMENT, ROOT, require_package, tiny_model
 
@@ -73,7 +73,7 @@ def endpoint(model: str | Path) -> Endpoint:
 def test_without_vllm_it_says_what_to_install() -> None:
     with (
         AnswerStore(None) as store,
-        Models({"main": endpoint("m")}, store=store, images=NoPictures(), say=print) as models,
+        Models({"main": endpoint("m")}, store=store, images=NoImages(), say=print) as models,
         pytest.raises(MissingExtra, match=r'pip install "riveg\[vllm\]"'),
     ):
         models["main"].ask([named("x")])

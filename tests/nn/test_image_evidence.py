@@ -5,15 +5,15 @@ from helpers.factories import make_sample
 
 from riveg.nn.image_evidence import (
     FACE,
-    LETTERING,
     NOBODY,
+    OCR_TEXT,
     PERSON,
-    PERSON_LETTERING,
+    PERSON_OCR_TEXT,
     evidence_shifts,
 )
 from riveg.types import Box, Observation
 
-LOG_ODDS = {FACE: 1.0, PERSON: 0.5, NOBODY: -1.0, LETTERING: 10.0, PERSON_LETTERING: 8.0}
+LOG_ODDS = {FACE: 1.0, PERSON: 0.5, NOBODY: -1.0, OCR_TEXT: 10.0, PERSON_OCR_TEXT: 8.0}
 BOX = Box(0, 0, 90, 9)
 SPANS = [(0, 1, "PER"), (2, 3, "person"), (4, 5, "ORG")]
 

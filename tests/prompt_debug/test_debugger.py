@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.debugged_posts import (
+from helpers.debugged_samples import (
     OTHER,
     PROMPT,
     SAMPLES,

@@ -100,7 +100,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The page of a run with gold."""
     folder = tmp_path_factory.mktemp("judged")
     samples, gold = story(folder / "pictures")
-    run = make_run(folder / "run", samples, pictures=folder / "pictures")
+    run = make_run(folder / "run", samples, images=folder / "pictures")
     written = write_page(run, folder / "pages" / "report.html", gold=gold)
     return Written(written, samples, run)
 
@@ -110,11 +110,11 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The page of two runs: the second mends ``off``, breaks ``right``, and lacks a sample."""
     folder = tmp_path_factory.mktemp("compared")
     samples, gold = story(folder / "pictures")
-    run = make_run(folder / "run-a", samples, pictures=folder / "pictures")
+    run = make_run(folder / "run-a", samples, images=folder / "pictures")
     second = make_run(
         folder / "run-b",
         [_second(sample) for sample in samples if sample.id != "filler-3"],
-        pictures=folder / "pictures",
+        images=folder / "pictures",
     )
     written = write_page(run, folder / "compare.html", gold=gold, other=second)
     return Written(written, samples, run)
@@ -133,6 +133,6 @@ def unjudged(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The page of a run without gold, of which only the first three samples are shown."""
     folder = tmp_path_factory.mktemp("unjudged")
     samples, _ = story(folder / "pictures")
-    run = make_run(folder / "run", [replace(one) for one in samples], pictures=folder / "pictures")
+    run = make_run(folder / "run", [replace(one) for one in samples], images=folder / "pictures")
     written = write_page(run, folder / "report.html", most=3)
     return Written(written, samples, run)

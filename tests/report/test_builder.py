@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.report_pages import Written
-from helpers.report_runs import HOSTILE, draw_picture, make_run, story, with_entities
+from helpers.report_runs import HOSTILE, draw_image, make_run, story, with_entities
 from PIL import Image
 
 from riveg.errors import UserError
@@ -24,7 +24,7 @@ from riveg.evaluation.counts import NOTHING
 from riveg.evaluation.gold import gold_set
 from riveg.evaluation.verdicts import verdicts
 from riveg.report.builder import PageBuilder, page_script, write_page
-from riveg.report.pictures import MOST_BYTES, SIDE, SmallCopies, small_copy
+from riveg.report.images import MOST_BYTES, SIDE, SmallCopies, small_copy
 from riveg.types import ImageRef
 
 
@@ -67,7 +67,7 @@ def test_hostile_text_stays_in_its_script_element(judged: Written) -> None:
 
 def test_totals_are_the_canonical_scorers(tmp_path: Path) -> None:
     samples, gold = story(tmp_path / "pictures")
-    run = make_run(tmp_path / "run", samples, pictures=tmp_path / "pictures")
+    run = make_run(tmp_path / "run", samples, images=tmp_path / "pictures")
     write_page(run, tmp_path / "report.html", gold=gold, most=2)
     (summary,) = data_of(tmp_path / "report.html", 'id="summary"')
     totals, kinds = {}, Counter()
@@ -109,7 +109,7 @@ def test_gold_without_boxes_blames_no_place(tmp_path: Path) -> None:
         name: replace(one, entities=tuple(replace(each, boxes=None) for each in one.entities))
         for name, one in gold.samples.items()
     }
-    run = make_run(tmp_path / "run", samples, pictures=tmp_path / "pictures")
+    run = make_run(tmp_path / "run", samples, images=tmp_path / "pictures")
     write_page(run, tmp_path / "report.html", gold=gold_set("words", bare))
     (summary,) = data_of(tmp_path / "report.html", 'id="summary"')
     assert not {*summary["verdicts"][0]} & {"wrongly-grounded", "wrongly-ungrounded", "box-off"}
@@ -121,8 +121,8 @@ def test_a_run_of_tags_is_judged_by_words_and_types(tmp_path: Path, compared: bo
     samples, gold = story(tmp_path / "pictures")
     bare = {"entailment": None, "regions": None}
     tags = [with_entities(one, *([bare] * len(one.entities or ()))) for one in samples]
-    folder = make_run(tmp_path / "tags", tags, pictures=tmp_path / "pictures", stages=("tag",))
-    full = make_run(tmp_path / "full", samples, pictures=tmp_path / "pictures")
+    folder = make_run(tmp_path / "tags", tags, images=tmp_path / "pictures", stages=("tag",))
+    full = make_run(tmp_path / "full", samples, images=tmp_path / "pictures")
     page = tmp_path / "report.html"
     write_page(folder, page, gold=gold, other=full if compared else None)
     (summary,) = data_of(page, 'id="summary"')
@@ -132,7 +132,7 @@ def test_a_run_of_tags_is_judged_by_words_and_types(tmp_path: Path, compared: bo
         assert kinds["right"] == scores["hits"]
 
 
-def test_only_so_many_samples_are_shown_with_their_pictures(unjudged: Written) -> None:
+def test_only_so_many_samples_are_shown_with_their_images(unjudged: Written) -> None:
     assert (unjudged.written.samples, unjudged.written.shown) == (47, 3)
     assert [one["id"] for one in rows_of(unjudged.path)] == ["right", "off", "places"]
     assert len(data_of(unjudged.path, r'id="picture-\d+"')) == 3
@@ -146,14 +146,14 @@ def test_types_keep_one_colour_over_all_samples(judged: Written) -> None:
 
 def test_the_page_is_made_piece_by_piece(tmp_path: Path) -> None:
     samples, _ = story(tmp_path / "pictures")
-    run = make_run(tmp_path / "run", samples, pictures=tmp_path / "pictures")
+    run = make_run(tmp_path / "run", samples, images=tmp_path / "pictures")
     largest = max(map(len, PageBuilder(run, tmp_path / "report.html").pieces()))
     assert largest < len(page_script()) + 60_000
 
 
 def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     samples, gold = story(tmp_path / "pictures")
-    run = make_run(tmp_path / "run", samples, pictures=tmp_path / "pictures")
+    run = make_run(tmp_path / "run", samples, images=tmp_path / "pictures")
     pages = [write_page(run, tmp_path / name, gold=gold).path for name in ("a.html", "b.html")]
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
@@ -173,7 +173,7 @@ def test_a_folder_without_a_finished_run_is_one_clear_line(tmp_path: Path) -> No
     assert not (tmp_path / "report.html").exists()
 
 
-def test_small_copies_are_small_whatever_the_picture() -> None:
+def test_small_copies_are_small_whatever_the_image() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
     content = small_copy(noise)
     assert len(content) < 30_000
@@ -187,9 +187,9 @@ def test_small_copies_are_small_whatever_the_picture() -> None:
         assert image.size == (2, 3)
 
 
-def test_pictures_come_in_order_and_faults_in_their_place(tmp_path: Path) -> None:
+def test_images_come_in_order_and_faults_in_their_place(tmp_path: Path) -> None:
     for number in range(40):
-        draw_picture(tmp_path / f"{number}.jpg", size=(20 + number, 30))
+        draw_image(tmp_path / f"{number}.jpg", size=(20 + number, 30))
     images = [ImageRef(f"{number}.jpg") for number in range(40)]
     images[7:7] = [None, ImageRef("gone.jpg")]
     found = list(SmallCopies([tmp_path]).of(images))
@@ -200,9 +200,9 @@ def test_pictures_come_in_order_and_faults_in_their_place(tmp_path: Path) -> Non
 
 def test_runs_over_other_samples_are_not_compared(tmp_path: Path) -> None:
     samples, _ = story(tmp_path / "pictures")
-    make_run(tmp_path / "a", samples, pictures=tmp_path / "pictures")
+    make_run(tmp_path / "a", samples, images=tmp_path / "pictures")
     others = [replace(sample, id=f"other-{sample.id}") for sample in samples]
-    make_run(tmp_path / "b", others, pictures=tmp_path / "pictures")
+    make_run(tmp_path / "b", others, images=tmp_path / "pictures")
     with pytest.raises(UserError, match="share no sample"):
         write_page(tmp_path / "a", tmp_path / "page.html", other=tmp_path / "b")
     assert not (tmp_path / "page.html").exists()

@@ -203,7 +203,7 @@ def test_a_card_says_what_every_stage_said(desk: Opened) -> None:
     assert "wrong span\nat tag" in page.locator(".card").first.inner_text()
 
 
-def test_posts_without_a_usable_picture_say_why(desk: Opened) -> None:
+def test_samples_without_a_usable_image_say_why(desk: Opened) -> None:
     desk.show("#id=silent")
     page = desk.page
     assert page.locator(".placeholder[data-fault=no-picture]").is_visible()
@@ -230,10 +230,10 @@ def test_hostile_text_is_shown_and_does_nothing(desk: Opened) -> None:
     assert page.locator(".photo").evaluate("element => element.naturalWidth") > 0
 
 
-def test_long_posts_leave_room_for_the_picture(tmp_path: Path, open_page: Open) -> None:
+def test_long_samples_leave_room_for_the_image(tmp_path: Path, open_page: Open) -> None:
     spans = [(3 * number, 3 * number + 1, "PER") for number in range(400)]
     sample = make_sample("\u202eAda ran away " * 400, spans, id="long")
-    run = make_run(tmp_path / "run", [sample], pictures=tmp_path / "pictures")
+    run = make_run(tmp_path / "run", [sample], images=tmp_path / "pictures")
     page = open_page(write_page(run, tmp_path / "report.html").path).page
     assert page.locator(".post").bounding_box()["height"] < 400
     assert page.locator(".picture").bounding_box()["y"] < 800

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.debugged_posts import (
+from helpers.debugged_samples import (
     PROMPT,
     SAMPLES,
     gold_of_samples,
@@ -17,7 +17,7 @@ from helpers.debugged_posts import (
 )
 from helpers.factories import make_sample
 from helpers.report_pages import Open
-from helpers.report_runs import HOSTILE, draw_picture
+from helpers.report_runs import HOSTILE, draw_image
 
 from riveg.prompt_debug.builder import write_page
 from riveg.types import ImageRef
@@ -28,9 +28,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture
 def compared(tmp_path: Path) -> Path:
     """Two prompts over three posts, one with a picture."""
-    draw_picture(tmp_path / "one.jpg")
-    posts = make_posts(read_gold=gold_of_samples)
-    debugger, _ = make_debugger(with_gate(write_system(tmp_path)), posts, asks=True)
+    draw_image(tmp_path / "one.jpg")
+    samples = make_posts(read_gold=gold_of_samples)
+    debugger, _ = make_debugger(with_gate(write_system(tmp_path)), samples, asks=True)
     found = debugger.look(None, str(tmp_path / "other.jinja"))
     write_page(found, tmp_path / "page.html", [tmp_path])
     return tmp_path / "page.html"

@@ -15,14 +15,14 @@ from helpers.factories import make_sample
 from helpers.report_runs import FACE, SIZE, annotated, disc, seen, story, with_entities
 
 from riveg.geometry.masks import mask_to_array
+from riveg.report.images import original_address
 from riveg.report.judging import Judgement
-from riveg.report.pictures import original_address
 from riveg.report.rows import mask_path, row
 from riveg.types import Box, ImageRef, Mask
 
 
 def test_positions_are_counted_as_javascript_counts() -> None:
-    sample = make_sample("🚀🚀 Ada ä 𝔘 Oslo", [(1, 2, "PER"), (4, 5, "LOC")], picture=False)
+    sample = make_sample("🚀🚀 Ada ä 𝔘 Oslo", [(1, 2, "PER"), (4, 5, "LOC")], has_image=False)
     values = row([sample], [Judgement()], [], Path("report.html"))
     as_utf16 = sample.text.encode("utf-16-le")
     for entity in values["answers"][0]["entities"]:
@@ -43,7 +43,7 @@ def test_a_row_is_json_and_keeps_unanswered_apart_from_nothing(tmp_path: Path) -
 
 
 def test_gold_whose_words_are_not_told_or_not_in_the_text_has_no_place() -> None:
-    sample = make_sample("Ada", picture=False)
+    sample = make_sample("Ada", has_image=False)
     gold = (annotated("Ada", "PER", (0, 1)), annotated("Oslo", "LOC", (5, 6)))
     values = row([sample], [Judgement(gold)], [], Path("report.html"))
     assert [entity["place"] for entity in values["gold"]] == [[0, 3], None]
@@ -90,20 +90,20 @@ def test_a_mask_without_a_pixel_has_no_path() -> None:
 def test_originals_are_linked_relatively_and_every_sign_is_escaped(
     tmp_path: Path, name: str
 ) -> None:
-    pictures, page = tmp_path / "some pictures", tmp_path / "pages" / "x" / "report.html"
-    (pictures / name).parent.mkdir(parents=True)
-    (pictures / name).touch()
-    address = original_address(ImageRef(name), [tmp_path / "empty", pictures], page)
+    images, page = tmp_path / "some pictures", tmp_path / "pages" / "x" / "report.html"
+    (images / name).parent.mkdir(parents=True)
+    (images / name).touch()
+    address = original_address(ImageRef(name), [tmp_path / "empty", images], page)
     assert address is not None
     assert re.fullmatch(r"[\w./~%-]+", address, flags=re.ASCII)
-    assert (page.parent / unquote(address)).resolve() == (pictures / name).resolve()
+    assert (page.parent / unquote(address)).resolve() == (images / name).resolve()
 
 
 @pytest.mark.parametrize("name", ["gone.jpg", "../secret.jpg", "", "a\0b.jpg", "x" * 300])
 def test_what_is_not_there_or_lies_outside_is_not_linked(tmp_path: Path, name: str) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    images = tmp_path / "pictures"
+    images.mkdir()
     (tmp_path / "secret.jpg").touch()
-    assert original_address(ImageRef(name), [pictures], tmp_path / "report.html") is None
+    assert original_address(ImageRef(name), [images], tmp_path / "report.html") is None
     outside = str(tmp_path / "secret.jpg")
-    assert original_address(ImageRef(outside), [pictures], tmp_path / "report.html") is None
+    assert original_address(ImageRef(outside), [images], tmp_path / "report.html") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.debugged_posts import SYSTEM, write_system
+from helpers.debugged_samples import SYSTEM, write_system
 from helpers.fault_server import fault_server
 
 from riveg.config.reader import load_config

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.posts_on_the_fly import (
+from helpers.samples_on_the_fly import (
     ASTRONAUT,
     ROOT,
     BadPost,
+    bad_images,
     bad_lines,
-    bad_pictures,
     blur,
-    plain_post,
-    write_posts,
+    plain_sample,
+    write_samples,
     write_system,
 )
 
@@ -64,23 +64,25 @@ class BadData:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        self.good = [plain_post(folder, number) for number in range(160)]
+        self.good = [plain_sample(folder, number) for number in range(160)]
         # Lines that are no post get an id from their number: here 5, 10, 15, ...
         self.bad = [
             replace(bad, id=bad.id.format(5 * number))
-            for number, bad in enumerate([*bad_pictures(folder), *bad_lines()], start=1)
+            for number, bad in enumerate([*bad_images(folder), *bad_lines()], start=1)
         ]
         self.path = folder / "posts.jsonl"
 
     def write(self, bad_lines: Sequence[bytes]) -> None:
         lines = []
         for number, line in enumerate(bad_lines):
-            lines += [json.dumps(post).encode() for post in self.good[4 * number : 4 * number + 4]]
+            lines += [
+                json.dumps(sample).encode() for sample in self.good[4 * number : 4 * number + 4]
+            ]
             lines.append(line)
         self.path.write_bytes(b"\n".join(lines))
 
 
-MENDED_PICTURES = (
+MENDED_IMAGES = (
     "gone.jpg",
     "cut.jpg",
     "cut.png",
@@ -94,14 +96,14 @@ MENDED_PICTURES = (
 
 def assert_reasons(out: Path, bad: Sequence[BadPost]) -> None:
     failed = rows(out / "failed.jsonl")
-    assert [row["id"] for row in failed] == [post.id for post in bad]
-    for row, post in zip(failed, bad, strict=True):
-        assert [issue["kind"] for issue in row["issues"]] == [post.kind], row
-        assert post.word in row["issues"][0]["message"]
+    assert [row["id"] for row in failed] == [sample.id for sample in bad]
+    for row, sample in zip(failed, bad, strict=True):
+        assert [issue["kind"] for issue in row["issues"]] == [sample.kind], row
+        assert sample.word in row["issues"][0]["message"]
 
 
 @pytest.mark.slow
-def test_40_bad_posts_of_200_have_their_reasons_and_mended_ones_are_made_anew(
+def test_40_bad_samples_of_200_have_their_reasons_and_mended_ones_are_made_anew(
     tmp_path: Path,
 ) -> None:
     data = BadData(tmp_path / "data")
@@ -119,17 +121,17 @@ def test_40_bad_posts_of_200_have_their_reasons_and_mended_ones_are_made_anew(
     assert_reasons(out, data.bad)
     before = {json.loads(line)["id"]: line for line in lines_of(out)}
     answered = [row for row in map(json.loads, before.values()) if "issues" not in row]
-    assert [row["id"] for row in answered] == [post["id"] for post in data.good]
+    assert [row["id"] for row in answered] == [sample["id"] for sample in data.good]
     assert all(row["entities"][0]["regions"] is not None for row in answered)
 
-    for name in MENDED_PICTURES:
+    for name in MENDED_IMAGES:
         (data.folder / name).unlink(missing_ok=True)
         blur(80, 80).save(data.folder / name)
     data.write([bad.mended or bad.line for bad in data.bad])
     rest = [
         bad
         for bad in data.bad
-        if not bad.mended and bad.id.removeprefix("bad ") not in MENDED_PICTURES
+        if not bad.mended and bad.id.removeprefix("bad ") not in MENDED_IMAGES
     ]
     assert len(rest) == 30
     done = riveg(*command, out, "--retry-failed")
@@ -140,8 +142,8 @@ def test_40_bad_posts_of_200_have_their_reasons_and_mended_ones_are_made_anew(
     assert made(done)["observe"] == 22 + 2
     assert made(done)["entail"] == made(done)["segment"] == 8 + 2
     after = {json.loads(line)["id"]: line for line in lines_of(out)}
-    for post in (*data.good, *({"id": bad.id} for bad in rest)):
-        assert after[post["id"]] == before[post["id"]]
+    for sample in (*data.good, *({"id": bad.id} for bad in rest)):
+        assert after[sample["id"]] == before[sample["id"]]
 
     assert riveg(*command, tmp_path / "fresh").returncode == 1
     for path in sorted((tmp_path / "fresh").rglob("*.jsonl")):
@@ -187,20 +189,20 @@ IDS = (
 )
 
 
-def hostile_posts(folder: Path) -> list[Mapping[str, str]]:
-    posts = []
+def hostile_samples(folder: Path) -> list[Mapping[str, str]]:
+    samples = []
     for number, (id, text) in enumerate(zip(IDS, TEXTS.values(), strict=True)):
         name = f"{number} [x] ;$(id) é\n.png"
         blur(40 + number, 40).save(folder / name)
-        posts.append({"id": id, "text": text, "image": name})
-    return posts
+        samples.append({"id": id, "text": text, "image": name})
+    return samples
 
 
-def write_csv(path: Path, posts: Sequence[Mapping[str, str]]) -> Path:
+def write_csv(path: Path, samples: Sequence[Mapping[str, str]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, ["id", "text", "image"], quoting=csv.QUOTE_ALL)
         writer.writeheader()
-        writer.writerows(posts)
+        writer.writerows(samples)
     return path
 
 
@@ -211,9 +213,9 @@ def test_hostile_text_and_names_come_back_unchanged_and_do_nothing(
 ) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    posts = hostile_posts(folder)
-    write = write_posts if kind == "jsonl" else write_csv
-    data = write(folder / f"\x1b[31m[-x].{kind}", posts)
+    samples = hostile_samples(folder)
+    write = write_samples if kind == "jsonl" else write_csv
+    data = write(folder / f"\x1b[31m[-x].{kind}", samples)
     out = tmp_path / "[/run] \x1b[31m"
     out.parent.mkdir()
     before = everything(tmp_path)
@@ -221,7 +223,7 @@ def test_hostile_text_and_names_come_back_unchanged_and_do_nothing(
     assert done.returncode == 0, done.stdout + done.stderr
     records = rows(out / "records.jsonl")
     assert [(row["id"], row["text"]) for row in records] == [
-        (post["id"], post["text"]) for post in posts
+        (sample["id"], sample["text"]) for sample in samples
     ]
     for row in records:
         cut = [row["text"][start:end] for start, end in row["offsets"]]
@@ -230,7 +232,7 @@ def test_hostile_text_and_names_come_back_unchanged_and_do_nothing(
     assert any("Eileen Collins" in expression for expression in expressions)
     assert "49" not in "".join(expressions)
     drawn = list((out / "overlays").iterdir())
-    assert len(drawn) == len(posts)
+    assert len(drawn) == len(samples)
     assert {path for path in everything(tmp_path) - before if not path.is_relative_to(out)} == set()
     for id in ("../../x", "\x1b[31mred"):
         shown = riveg("show", "run", out, "--id", id)
@@ -254,14 +256,14 @@ SYSTEM = load_system("quickstart")
 @pytest.mark.slow
 def test_predict_prints_hostile_text_harmlessly(tmp_path: Path) -> None:
     text = " ".join(value.replace("\0", "") for name, value in TEXTS.items() if name != "long")
-    picture = tmp_path / "[x] \x1b[31m.jpg"
-    picture.write_bytes(ASTRONAUT.read_bytes())
+    image = tmp_path / "[x] \x1b[31m.jpg"
+    image.write_bytes(ASTRONAUT.read_bytes())
     out = tmp_path / "[/out] \x1b[31m"
-    done = riveg("predict", "--text", text, "--image", picture, "--out", out)
+    done = riveg("predict", "--text", text, "--image", image, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "Eileen Collins" in done.stdout
     record = json.loads((out / "record.json").read_bytes())
-    assert (record["text"], record["image"]["path"]) == (text, picture.name)
+    assert (record["text"], record["image"]["path"]) == (text, image.name)
 
 
 @pytest.mark.parametrize("option", ["--text", "--caption", "--image"])

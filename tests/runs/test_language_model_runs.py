@@ -54,9 +54,9 @@ def questions_about(folder: Path) -> int:
     lines = map(json.loads, (folder / "records.jsonl").read_text().splitlines())
     return len(
         {
-            (post["id"], entity["text"], entity["label"])
-            for post in lines
-            for entity in post.get("entities", [])
+            (sample["id"], entity["text"], entity["label"])
+            for sample in lines
+            for entity in sample.get("entities", [])
         }
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from helpers.debugged_posts import SAMPLES, answer, write_system
+from helpers.debugged_samples import SAMPLES, answer, write_system
 from helpers.factories import make_context
 from helpers.scripted_chat import ScriptedChat
 

@@ -29,9 +29,9 @@ def entities(sentence: ConllSentence) -> list[tuple[str, str]]:
     ]
 
 
-def gold_boxes(post: str, folder: Path = FOLDER) -> list[tuple[str, Box]]:
+def gold_boxes(sample: str, folder: Path = FOLDER) -> list[tuple[str, Box]]:
     """Name and box of each object of the post's xml; none where it has no file."""
-    path = folder / "xml" / f"{post}.xml"
+    path = folder / "xml" / f"{sample}.xml"
     if not path.exists():
         return []
     return [
@@ -51,16 +51,16 @@ def test_counts() -> None:
     found = [entity for sentence in SENTENCES for entity in entities(sentence)]
     assert len(found) == 33
     assert {label for _, label in found} == {"PER", "LOC", "ORG", "OTHER"}
-    assert sum(len(gold_boxes(post)) for post in IDS) == 24
+    assert sum(len(gold_boxes(sample)) for sample in IDS) == 24
 
 
-def test_files_are_those_of_the_posts() -> None:
+def test_files_are_those_of_the_samples() -> None:
     assert sorted(path.name for path in (FOLDER / "images").iterdir()) == [f"{x}.jpg" for x in IDS]
     assert {path.stem for path in (FOLDER / "xml").iterdir()} <= set(IDS)
 
 
 @pytest.mark.parametrize("sentence", SENTENCES, ids=IDS)
-def test_post(sentence: ConllSentence) -> None:
+def test_sample(sentence: ConllSentence) -> None:
     tags = sentence.columns[0]
     assert spans_to_bio(bio_to_spans(tags), len(tags)) == tags, "an I- tag that opens an entity"
     assert 3 <= len(sentence.tokens) <= 40
@@ -78,23 +78,26 @@ def test_post(sentence: ConllSentence) -> None:
         assert 0 <= box.y_min < box.y_max <= image.height
 
 
-@pytest.mark.parametrize("post", [post for post in IDS if gold_boxes(post)])
-def test_declared_size_is_that_of_the_picture(post: str) -> None:
-    root = ElementTree.parse(FOLDER / "xml" / f"{post}.xml").getroot()
+@pytest.mark.parametrize("sample", [sample for sample in IDS if gold_boxes(sample)])
+def test_declared_size_is_that_of_the_image(sample: str) -> None:
+    root = ElementTree.parse(FOLDER / "xml" / f"{sample}.xml").getroot()
     declared = tuple(int(root.findtext(f"size/{side}")) for side in ("width", "height"))
-    with Image.open(FOLDER / "images" / f"{post}.jpg") as picture:
-        assert declared == picture.size
-    assert root.findtext("filename") == f"{post}.jpg"
+    with Image.open(FOLDER / "images" / f"{sample}.jpg") as image:
+        assert declared == image.size
+    assert root.findtext("filename") == f"{sample}.jpg"
 
 
 def test_every_case_that_a_newcomer_should_meet() -> None:
-    by_post = {str(sentence.image_id): entities(sentence) for sentence in SENTENCES}
-    boxes = {post: [name for name, _ in gold_boxes(post)] for post in by_post}
-    assert [post for post, found in by_post.items() if not found] == ["qs05-camera"]
+    by_sample = {str(sentence.image_id): entities(sentence) for sentence in SENTENCES}
+    boxes = {sample: [name for name, _ in gold_boxes(sample)] for sample in by_sample}
+    assert [sample for sample, found in by_sample.items() if not found] == ["qs05-camera"]
     assert boxes["qs12-newspaper"].count("Apollo 11") == 2
-    assert [name for name, _ in by_post["qs03-cat"]] == ["Chelsea", "Chelsea"]
+    assert [name for name, _ in by_sample["qs03-cat"]] == ["Chelsea", "Chelsea"]
     ungroundable = {
-        name for post, found in by_post.items() for name, _ in found if name not in boxes[post]
+        name
+        for sample, found in by_sample.items()
+        for name, _ in found
+        if name not in boxes[sample]
     }
     assert {"NASA", "Cape Canaveral", "Real Madrid", "Paris", "Houston"} <= ungroundable
 
@@ -103,7 +106,7 @@ def test_captions() -> None:
     lines = (FOLDER / "captions.txt").read_text(encoding="utf-8").splitlines()
     names = [line.partition(" :")[0] for line in lines]
     assert all(line.partition(" :")[2].strip() for line in lines)
-    assert sorted({f"{post}.jpg" for post in IDS} - set(names)) == [
+    assert sorted({f"{sample}.jpg" for sample in IDS} - set(names)) == [
         "qs04-coffee.jpg",
         "qs09-bookshop.jpg",
     ]
@@ -116,7 +119,7 @@ def test_attribution_is_kept() -> None:
         assert name in text
 
 
-def test_pictures_stay_small() -> None:
+def test_images_stay_small() -> None:
     sizes = [path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(sizes) < 1_000_000
 
@@ -131,8 +134,8 @@ def test_drawing_them_anew_gives_the_same(tmp_path: Path) -> None:
             difference = np.abs(np.asarray(new, dtype=int) - np.asarray(old, dtype=int))
         # Another release of Pillow may set a letter or a JPEG block a shade differently.
         assert difference.mean() < 2
-    for post in IDS:
-        new, old = gold_boxes(str(post), tmp_path), gold_boxes(str(post))
+    for sample in IDS:
+        new, old = gold_boxes(str(sample), tmp_path), gold_boxes(str(sample))
         assert [name for name, _ in new] == [name for name, _ in old]
         for (_, one), (_, other) in zip(new, old, strict=True):
             assert abs(one.x_min - other.x_min) <= 2

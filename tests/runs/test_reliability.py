@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers.posts_on_the_fly import (
+from helpers.samples_on_the_fly import (
     ROOT,
     STAGE_FOLDERS,
-    make_posts,
-    make_tiny_posts,
-    write_posts,
+    make_samples,
+    make_tiny_samples,
+    write_samples,
     write_system,
 )
 
@@ -74,7 +74,7 @@ class Work:
     def __init__(self, folder: Path, count: int, *settings: str) -> None:
         self.folder = folder
         self.parts = -(-count // 8)
-        data = write_posts(folder / "posts.jsonl", make_posts(folder, count))
+        data = write_samples(folder / "posts.jsonl", make_samples(folder, count))
         system = write_system(folder / "system.yaml")
         self._arguments = ("run", system, "--data", data, *settings, "--out")
         self.unbroken = folder / "unbroken"
@@ -363,12 +363,12 @@ def peak_memory(*arguments: str | Path) -> int:
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_number_of_posts(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:
     system = write_system(tmp_path / "system.yaml")
-    posts = make_tiny_posts(tmp_path, 5000)
+    samples = make_tiny_samples(tmp_path, 5000)
     peaks = {}
     for count in (500, 5000):
-        data = write_posts(tmp_path / f"{count}.jsonl", posts[:count])
+        data = write_samples(tmp_path / f"{count}.jsonl", samples[:count])
         out = tmp_path / str(count)
         peaks[count] = peak_memory("run", system, "--data", data, "--out", out)
         manifest = json.loads((out / "manifest.json").read_text())

@@ -81,7 +81,7 @@ def system(
     return System(SystemConfig("toy", "", steps, run, None, Path(), "toy.yaml"))
 
 
-def posts(
+def samples(
     count: int,
     text: Callable[[int], str] = lambda number: f"post {number}",
     origin: tuple[str, ...] = ("/a",),
@@ -109,7 +109,7 @@ def times(folder: Path, stage: str) -> list[int]:
 
 
 def test_a_run_leaves_its_stages_its_records_and_its_manifest(tmp_path: Path) -> None:
-    report = system().run(posts(7), out=tmp_path)
+    report = system().run(samples(7), out=tmp_path)
     assert (report.samples, report.failed, report.error_rate) == (7, 0, 0.0)
     assert sorted(path.name for path in (tmp_path / "2-augment").iterdir()) == [
         "part-00000.jsonl",
@@ -128,52 +128,52 @@ def test_a_run_leaves_its_stages_its_records_and_its_manifest(tmp_path: Path) ->
 
 
 def test_a_finished_run_asks_nothing_and_writes_no_part(tmp_path: Path) -> None:
-    system().run(posts(7), out=tmp_path)
+    system().run(samples(7), out=tmp_path)
     before = [times(tmp_path, stage) for stage in ("0-input", "1-caption", "2-augment")]
     asked.clear()
-    report = system().run(posts(7), out=tmp_path)
+    report = system().run(samples(7), out=tmp_path)
     assert not asked
     assert [stage.made for stage in report.stages] == [0, 0]
     assert before == [times(tmp_path, stage) for stage in ("0-input", "1-caption", "2-augment")]
 
 
 def test_a_change_makes_its_stage_and_the_later_ones_anew_and_nothing_else(tmp_path: Path) -> None:
-    system().run(posts(4), out=tmp_path)
+    system().run(samples(4), out=tmp_path)
     caption = times(tmp_path, "1-caption")
     augment = times(tmp_path, "2-augment")
     asked.clear()
-    system(augment=ToyConfig(word="two")).run(posts(4), out=tmp_path)
+    system(augment=ToyConfig(word="two")).run(samples(4), out=tmp_path)
     assert {item.split(":")[0] for item in asked} == {"augment"}
     assert times(tmp_path, "1-caption") == caption
     assert all(now > then for now, then in zip(times(tmp_path, "2-augment"), augment, strict=True))
     asked.clear()
     system(caption=ToyConfig(word="three"), augment=ToyConfig(word="two")).run(
-        posts(4), out=tmp_path
+        samples(4), out=tmp_path
     )
     assert len(asked) == 8  # both stages
 
 
-def test_an_edited_post_is_the_only_one_made_anew(tmp_path: Path) -> None:
-    system().run(posts(7), out=tmp_path)
+def test_an_edited_sample_is_the_only_one_made_anew(tmp_path: Path) -> None:
+    system().run(samples(7), out=tmp_path)
     asked.clear()
-    edited = posts(7, lambda number: "another text" if number == 4 else f"post {number}")
+    edited = samples(7, lambda number: "another text" if number == 4 else f"post {number}")
     system().run(edited, out=tmp_path)
     assert asked == ["caption:4", "augment:4"]
 
 
-def test_posts_can_be_appended(tmp_path: Path) -> None:
-    system().run(posts(4), out=tmp_path / "grown")
-    system().run(posts(8), out=tmp_path / "grown")
-    system().run(posts(8), out=tmp_path / "whole")
+def test_samples_can_be_appended(tmp_path: Path) -> None:
+    system().run(samples(4), out=tmp_path / "grown")
+    system().run(samples(8), out=tmp_path / "grown")
+    system().run(samples(8), out=tmp_path / "whole")
     assert contents(tmp_path / "grown") == contents(tmp_path / "whole")
 
 
 def test_until_stops_and_goes_on_later(tmp_path: Path) -> None:
-    report = system().run(posts(4), out=tmp_path, until="caption")
+    report = system().run(samples(4), out=tmp_path, until="caption")
     assert [stage.stage for stage in report.stages] == ["caption"]
     assert json.loads((tmp_path / "records.jsonl").read_text().splitlines()[0])["caption"]
     asked.clear()
-    system().run(posts(4), out=tmp_path)
+    system().run(samples(4), out=tmp_path)
     assert {item.split(":")[0] for item in asked} == {"augment"}
 
 
@@ -186,24 +186,24 @@ def failing(tmp_path: Path, ids: str) -> ToyConfig:
 def test_failed_records_are_told_of_kept_and_retried_when_asked(tmp_path: Path) -> None:
     out = tmp_path / "run"
     config = failing(tmp_path, "2 5")
-    report = system(caption=config).run(posts(7), out=out)
+    report = system(caption=config).run(samples(7), out=out)
     assert (report.failed, round(report.error_rate, 3)) == (2, 0.286)
     rows = [json.loads(line) for line in (out / "failed.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == ["2", "5"]
     assert rows[0]["issues"][0]["kind"] == "toy-fault"
 
     asked.clear()
-    system(caption=config).run(posts(7), out=out)
+    system(caption=config).run(samples(7), out=out)
     assert not asked  # without --retry-failed nothing is asked again
 
     failing(tmp_path, "5")
-    report = system(caption=config).run(posts(7), out=out, retry_failed=True)
+    report = system(caption=config).run(samples(7), out=out, retry_failed=True)
     assert asked == ["caption:2", "caption:5", "augment:2"]
     assert report.failed == 1
 
     failing(tmp_path, "")
-    system(caption=config).run(posts(7), out=out, retry_failed=True)
-    system(caption=config).run(posts(7), out=tmp_path / "unbroken")
+    system(caption=config).run(samples(7), out=out, retry_failed=True)
+    system(caption=config).run(samples(7), out=tmp_path / "unbroken")
     assert contents(out) == contents(tmp_path / "unbroken")
 
 
@@ -221,9 +221,9 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=rf"process {other.pid}\) is at work"):
-            system().run(posts(1), out=tmp_path)
+            system().run(samples(1), out=tmp_path)
         other.kill()
-    system().run(posts(1), out=tmp_path)  # the kernel has freed the lock
+    system().run(samples(1), out=tmp_path)  # the kernel has freed the lock
 
 
 @contextmanager
@@ -237,7 +237,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_ends_clearly_and_the_run_goes_on_later(tmp_path: Path) -> None:
-    data = posts(7, lambda number: "word " * (2000 if number > 3 else 1))
+    data = samples(7, lambda number: "word " * (2000 if number > 3 else 1))
     with file_size_limit(20_000), pytest.raises(UserError, match="make room, then give the same"):
         system().run(data, out=tmp_path / "run")
     assert not list((tmp_path / "run").rglob("*.partial"))
@@ -261,7 +261,7 @@ def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path) -> No
 
 
 def run_again(tmp_path: Path, **changes: Any) -> RunReport:
-    settings: dict[str, Any] = {"data": posts(6), "limit": None} | changes
+    settings: dict[str, Any] = {"data": samples(6), "limit": None} | changes
     return system().run(settings["data"], out=tmp_path, limit=settings["limit"])
 
 
@@ -269,11 +269,14 @@ def run_again(tmp_path: Path, **changes: Any) -> RunReport:
     ("changes", "word"),
     [
         ({"limit": 2}, "--limit 2 would throw answers away"),
-        ({"data": posts(2)}, "posts with fewer would throw answers away"),
-        ({"data": posts(3)}, "posts with 3 would throw answers away"),  # at a part's edge
-        ({"data": Samples("others", (), posts(6).make, (), ("/a",))}, "holds a run of data posts"),
-        ({"data": posts(6, origin=("/b",))}, "run of origin /a"),
-        ({"data": posts(0)}, "no samples in it"),
+        ({"data": samples(2)}, "posts with fewer would throw answers away"),
+        ({"data": samples(3)}, "posts with 3 would throw answers away"),  # at a part's edge
+        (
+            {"data": Samples("others", (), samples(6).make, (), ("/a",))},
+            "holds a run of data posts",
+        ),
+        ({"data": samples(6, origin=("/b",))}, "run of origin /a"),
+        ({"data": samples(0)}, "no samples in it"),
     ],
 )
 def test_a_run_folder_is_not_thrown_away(
@@ -313,59 +316,59 @@ def _swap(content: bytes) -> bytes:
 def test_a_damaged_part_is_made_anew(
     tmp_path: Path, stage: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    system().run(posts(7), out=tmp_path)
+    system().run(samples(7), out=tmp_path)
     before = contents(tmp_path)
     path = tmp_path / stage / "part-00000.jsonl"
     path.write_bytes(damage(path.read_bytes()))
-    system().run(posts(7), out=tmp_path)
+    system().run(samples(7), out=tmp_path)
     assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("lost", ["1-caption", "1-caption/part-00001.jsonl", "manifest.json"])
 def test_what_was_deleted_is_made_anew(tmp_path: Path, lost: str) -> None:
-    system().run(posts(7), out=tmp_path)
+    system().run(samples(7), out=tmp_path)
     before = contents(tmp_path)
     path = tmp_path / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    system().run(posts(7), out=tmp_path)
+    system().run(samples(7), out=tmp_path)
     assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("content", ["[1]", '{"samples": "x"}', "{", ""])
 def test_a_manifest_that_is_none_says_so(tmp_path: Path, content: str) -> None:
-    system().run(posts(2), out=tmp_path)
+    system().run(samples(2), out=tmp_path)
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(UserError, match=r"manifest\.json: .*remove it"):
-        system().run(posts(2), out=tmp_path)
+        system().run(samples(2), out=tmp_path)
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("mine")
     with pytest.raises(UserError, match="holds files and is no run folder"):
-        system().run(posts(2), out=tmp_path)
+        system().run(samples(2), out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_parts_are_not_cut_anew(tmp_path: Path) -> None:
-    system(part_size=3).run(posts(7), out=tmp_path)
+    system(part_size=3).run(samples(7), out=tmp_path)
     with pytest.raises(UserError, match="run of part_size 3, this one is of 4"):
-        system(part_size=4).run(posts(7), out=tmp_path)
+        system(part_size=4).run(samples(7), out=tmp_path)
 
 
-def test_a_picture_that_was_exchanged_is_looked_at_again(tmp_path: Path) -> None:
-    class PictureConfig(ToyConfig):
-        needs_picture: ClassVar[bool] = True
+def test_an_image_that_was_exchanged_is_looked_at_again(tmp_path: Path) -> None:
+    class ImageConfig(ToyConfig):
+        needs_image: ClassVar[bool] = True
 
-    picture = tmp_path / "a.png"
+    pixels = tmp_path / "a.png"
     samples = [make_sample("a", id="0", image="a.png"), make_sample("b", id="1", image="b.png")]
     for name in ("a.png", "b.png"):
         Image.new("RGB", (20, 20)).save(tmp_path / name)
-    looks = system(augment=PictureConfig())
+    looks = system(augment=ImageConfig())
     looks.run(samples, out=tmp_path / "run", images=tmp_path)
     asked.clear()
     looks.run(samples, out=tmp_path / "run", images=tmp_path)
     assert not asked
-    Image.new("RGB", (40, 30)).save(picture)
+    Image.new("RGB", (40, 30)).save(pixels)
     looks.run(samples, out=tmp_path / "run", images=tmp_path)
     assert asked == ["augment:0"]
     record = json.loads((tmp_path / "run" / "records.jsonl").read_text().splitlines()[0])
@@ -397,32 +400,32 @@ def test_a_sample_is_made_of_texts(values: dict[str, Any], word: str) -> None:
 
 
 def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
-    system().run(posts(2), out=tmp_path)
+    system().run(samples(2), out=tmp_path)
     path = tmp_path / "1-caption" / "part-00000.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"schema":1', b'"schema":99'))
     with pytest.raises(UserError, match="of schema 99, expected 'caption' of schema 1"):
-        system().run(posts(2), out=tmp_path)
+        system().run(samples(2), out=tmp_path)
 
 
 def test_oracles_need_gold_and_are_marked(tmp_path: Path) -> None:
     oracle = system(augment=OracleConfig())
     with pytest.raises(UserError, match="has no gold"):
-        oracle.run(posts(2), out=tmp_path)
-    data = Samples("posts", (), posts(2).make, annotation=(Gold("0", ()),), origin=("/a",))
+        oracle.run(samples(2), out=tmp_path)
+    data = Samples("posts", (), samples(2).make, annotation=(Gold("0", ()),), origin=("/a",))
     oracle.run(data, out=tmp_path)
     assert RunFolder(tmp_path).read_manifest()["oracle_stages"] == ["augment"]
     with pytest.raises(UserError, match="augment: reads gold"):
         oracle.predict(text="a post")
 
 
-def test_a_missing_picture_folder_is_one_message(tmp_path: Path) -> None:
-    class PictureConfig(ToyConfig):
-        needs_picture: ClassVar[bool] = True
+def test_a_missing_image_folder_is_one_message(tmp_path: Path) -> None:
+    class ImageConfig(ToyConfig):
+        needs_image: ClassVar[bool] = True
 
-    data = Samples("posts", (tmp_path / "nowhere",), posts(2).make)
+    data = Samples("posts", (tmp_path / "nowhere",), samples(2).make)
     with pytest.raises(UserError, match=r"no picture folder at .*nowhere.*stages augment need"):
-        system(augment=PictureConfig()).run(data, out=tmp_path / "run")
-    system(augment=PictureConfig()).run(data, out=tmp_path / "run", until="caption")
+        system(augment=ImageConfig()).run(data, out=tmp_path / "run")
+    system(augment=ImageConfig()).run(data, out=tmp_path / "run", until="caption")
 
 
 def test_a_warning_beside_an_answer_is_no_failure() -> None:

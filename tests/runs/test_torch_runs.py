@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from helpers.factories import make_sample
 from helpers.marked_processes import command_of, end_marked, gone_within, marked_processes
-from helpers.odd_pictures import SIDES, picture_context, posts_about, save_odd_pictures
+from helpers.odd_images import SIDES, image_context, samples_about, save_odd_images
 from helpers.places import ROOT
 from helpers.tiny_blip import save_captioner, save_itm
 from helpers.tiny_grounding_dino import save_grounding_dino
@@ -67,8 +67,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = save_odd_pictures(tmp_path_factory.mktemp("pictures"))
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = save_odd_images(tmp_path_factory.mktemp("pictures"))
     whole = (folder / "odd.png").read_bytes()
     (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
     return folder
@@ -80,13 +80,13 @@ def config_of(name: str, models: Path, **fields: Any) -> BackendConfig:
     return backend_config(stage, name)(**{**options, **fields})
 
 
-def posts() -> list[Sample]:
+def samples() -> list[Sample]:
     """Posts about every odd picture, one of them twice, broken ones, and one without a picture."""
-    shown = posts_about(*SIDES, "cut.png", "gone.png", "odd.png")
+    shown = samples_about(*SIDES, "cut.png", "gone.png", "odd.png")
     known = replace(shown[0], id="known")
     assert known.image is not None
     known = replace(known, image=replace(known.image, width=97, height=61))
-    return [*shown, known, make_sample("nothing", id="bare", picture=False)]
+    return [*shown, known, make_sample("nothing", id="bare", pixels=False)]
 
 
 def wait_for_worker(seconds: float = 60) -> None:
@@ -108,20 +108,20 @@ def workers_of(process: int) -> list[int]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_answers_do_not_depend_on_workers(models: Path, pictures: Path, name: str) -> None:
+def test_answers_do_not_depend_on_workers(models: Path, images: Path, name: str) -> None:
     found = []
     for workers in (0, 2):
         config = config_of(name, models, workers=workers, batch_size=2)
-        context = picture_context(pictures, models)
+        context = image_context(images, models)
         step = Step(STAGE[config.stage], config)
         backend = config.build(context)
         runner = StageRunner(step, backend, context.images, batch_size=3, gated=False)
         try:
-            runner(posts()).__next__()  # starts the workers
+            runner(samples()).__next__()  # starts the workers
             if workers:
                 assert len(workers_of(os.getpid())) == 2
                 wait_for_worker()
-            found.append([encode(sample) for sample in runner(posts())])
+            found.append([encode(sample) for sample in runner(samples())])
         finally:
             runner.close()
         assert workers_of(os.getpid()) == []
@@ -136,15 +136,15 @@ def system(*configs: BackendConfig) -> System:
     return System(SystemConfig("tiny", "", steps, run, None, Path(), "tiny.yaml"))
 
 
-def source(pictures: Path) -> Samples:
-    return Samples("posts", (pictures,), lambda: iter(posts_about(*WIDE_ENOUGH)))
+def source(images: Path) -> Samples:
+    return Samples("posts", (images,), lambda: iter(samples_about(*WIDE_ENOUGH)))
 
 
-def test_how_many_at_once_redoes_nothing(models: Path, pictures: Path, tmp_path: Path) -> None:
+def test_how_many_at_once_redoes_nothing(models: Path, images: Path, tmp_path: Path) -> None:
     made = []
     for fields in ({}, {"workers": 2}, {"batch_size": 3}, {"prompt": "a photo of"}):
         config = config_of("blip", models, **fields)
-        (report,) = system(config).run(source(pictures), out=tmp_path).stages
+        (report,) = system(config).run(source(images), out=tmp_path).stages
         made.append(report.made)
     assert made == [5, 0, 0, 5]
 
@@ -185,11 +185,11 @@ def room_for(count: int, network: str) -> Iterator[list[int]]:
         hook.remove()
 
 
-def test_short_memory_is_told_and_remembered(models: Path, pictures: Path, tmp_path: Path) -> None:
+def test_short_memory_is_told_and_remembered(models: Path, images: Path, tmp_path: Path) -> None:
     notes = Notes()
     config = config_of("blip", models, batch_size=4)
     with room_for(1, "BlipVisionEmbeddings") as tried:
-        report = system(config).run(source(pictures), out=tmp_path / "short", progress=notes)
+        report = system(config).run(source(images), out=tmp_path / "short", progress=notes)
     assert tried == [4, 2, 1, 1, 1, 1, 1]  # and not 4 again for the second part
     assert report.failed == 0
     assert notes.lines == ["caption: out of memory with 4 items at once; went on with 1"]
@@ -197,7 +197,7 @@ def test_short_memory_is_told_and_remembered(models: Path, pictures: Path, tmp_p
     assert manifest["out_of_memory"] == {"caption": [{"wanted": 4, "fitted": 1}]}
 
     with room_for(4, "BlipVisionEmbeddings") as tried:
-        system(config).run(source(pictures), out=tmp_path / "enough")
+        system(config).run(source(images), out=tmp_path / "enough")
     assert tried == [4, 1]
     manifest = json.loads((tmp_path / "enough" / "manifest.json").read_text())
     assert manifest["out_of_memory"] == {}
@@ -205,7 +205,7 @@ def test_short_memory_is_told_and_remembered(models: Path, pictures: Path, tmp_p
     assert short.read_bytes() == enough.read_bytes()
 
 
-def command(models: Path, pictures: Path, folder: Path, workers: int) -> Sequence[str | Path]:
+def command(models: Path, images: Path, folder: Path, workers: int) -> Sequence[str | Path]:
     data = folder / "posts.jsonl"
     names = WIDE_ENOUGH * 4
     rows = [{"id": str(number), "text": "a b", "image": one} for number, one in enumerate(names)]
@@ -218,7 +218,7 @@ def command(models: Path, pictures: Path, folder: Path, workers: int) -> Sequenc
         *(sys.executable, "-m", "riveg", "run", folder / "system.yaml", "--data", data),
         *(
             "--images",
-            pictures,
+            images,
             "--set",
             f"caption.workers={workers}",
             "--set",
@@ -230,14 +230,14 @@ def command(models: Path, pictures: Path, folder: Path, workers: int) -> Sequenc
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_ended_run_leaves_no_worker_and_goes_on_later(
-    models: Path, pictures: Path, tmp_path: Path, number: signal.Signals
+    models: Path, images: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RIVEG_TEST": str(tmp_path)}
     marker = f"RIVEG_TEST={tmp_path}"
     parts = tmp_path / "run" / "1-caption"
     try:
         with subprocess.Popen(
-            [*command(models, pictures, tmp_path, 2), tmp_path / "run"],
+            [*command(models, images, tmp_path, 2), tmp_path / "run"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
@@ -257,7 +257,7 @@ def test_an_ended_run_leaves_no_worker_and_goes_on_later(
     finally:
         end_marked(marker)
     for out, workers_wanted in (("run", 2), ("alone", 0)):
-        arguments = [*command(models, pictures, tmp_path, workers_wanted), tmp_path / out]
+        arguments = [*command(models, images, tmp_path, workers_wanted), tmp_path / out]
         done = subprocess.run(arguments, capture_output=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr
     found, expected = (tmp_path / name / "records.jsonl" for name in ("run", "alone"))

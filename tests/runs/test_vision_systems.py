@@ -206,15 +206,15 @@ def test_two_segmenters_compared(riveg: Riveg, unbroken: Path, run: Path) -> Non
     assert widest(told.stdout) <= 80
 
 
-def test_one_broken_picture_is_one_issue(riveg: Riveg, tmp_path: Path) -> None:
+def test_one_broken_image_is_one_issue(riveg: Riveg, tmp_path: Path) -> None:
     shutil.copy(QUICKSTART / "images" / "qs03-cat.jpg", tmp_path / "cat.jpg")
     (tmp_path / "broken.jpg").write_bytes((tmp_path / "cat.jpg").read_bytes()[:2000])
-    posts = [
+    samples = [
         {"id": name, "text": "Ada Lovelace in London", "image": image}
         for name, image in (("good", "cat.jpg"), ("bad", "broken.jpg"), ("bare", None))
     ]
     data = tmp_path / "posts.jsonl"
-    data.write_text("".join(json.dumps(post) + "\n" for post in posts))
+    data.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     words = ("run", "cpu", "--data", data, "--out", tmp_path / "run")
     done = riveg.tried(*words)
     assert done.returncode == 1, done.stderr
@@ -272,9 +272,9 @@ def test_grounded_sam_on_phrases(riveg: Riveg, tmp_path: Path) -> None:
     assert (run / "overlays").is_dir()
 
 
-def test_grounded_sam_on_one_picture(riveg: Riveg) -> None:
-    picture = QUICKSTART / "images" / "qs03-cat.jpg"
-    words = ("--set", "tag=phrases", "--text", "a man. a dog", "--image", picture, "--json")
+def test_grounded_sam_on_one_image(riveg: Riveg) -> None:
+    image = QUICKSTART / "images" / "qs03-cat.jpg"
+    words = ("--set", "tag=phrases", "--text", "a man. a dog", "--image", image, "--json")
     done = riveg("predict", "--system", "grounded-sam", *words)
     assert [one["text"] for one in json.loads(done.stdout)["entities"]] == ["a man", "a dog"]
 
@@ -310,8 +310,8 @@ def test_a_system_is_valid_where_its_models_are_not(
 def test_every_missing_model_is_told_at_once(riveg: Riveg, tmp_path: Path) -> None:
     elsewhere = Riveg(tmp_path)
     asked = ("--set", "segment=sam", "--set", "ground.recheck.matcher=itm")
-    post = ("predict", "--text", "Ada in Paris", "--system", "cpu")
-    for words in (("run", "cpu", "--out", tmp_path / "run"), post):
+    sample = ("predict", "--text", "Ada in Paris", "--system", "cpu")
+    for words in (("run", "cpu", "--out", tmp_path / "run"), sample):
         told = elsewhere.tried(*words, *asked).stderr.splitlines()[-1]
         for one in (
             "entail.model google/siglip2-base-patch16-224",

@@ -65,7 +65,7 @@ def _seconds(text: str) -> float:
     return time.perf_counter() - started
 
 
-def test_most_annotated_posts_are_cut_as_the_annotators_cut_them() -> None:
+def test_most_annotated_samples_are_cut_as_the_annotators_cut_them() -> None:
     root = os.environ.get("RIVEG_TEST_DATA")
     if root is None:
         pytest.skip("RIVEG_TEST_DATA is not set")

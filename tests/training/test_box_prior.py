@@ -57,11 +57,11 @@ def test_an_entity_of_several_boxes_counts_once():
 
 
 def test_types_are_apart_and_all_are_in_the_star():
-    pictures = [[entity((0, 0, 80, 100)), entity((100, 0, 200, 100), label="ORG")]]
-    priors = fit_box_priors(pictures, 5)
+    images = [[entity((0, 0, 80, 100)), entity((100, 0, 200, 100), label="ORG")]]
+    priors = fit_box_priors(images, 5)
     assert set(priors) == {"PER", "ORG", "*"}
     assert len(priors["*"]) == 2
-    assert hit_rates(priors, pictures)["ORG"] == (1, 1.0, 1.0)
+    assert hit_rates(priors, images)["ORG"] == (1, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_reach_follows_the_bodies(box, low, high):
 
 def test_reach_goes_by_the_number_of_people():
     tall, short = (80, 0, 100, 100), (10, 0, 50, 40)
-    pictures = [[entity(tall)], [entity(short), entity((60, 0, 100, 40))]]
-    alone, two = fit_body_reaches(pictures, "PER")
+    images = [[entity(tall)], [entity(short), entity((60, 0, 100, 40))]]
+    alone, two = fit_body_reaches(images, "PER")
     assert alone > two
 
 

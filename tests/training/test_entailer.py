@@ -31,21 +31,21 @@ EVIDENCE = EvidenceConfig(
 NAMES = {"PER": ["Ann", "Bob", "Cy Dee"], "LOC": ["Rome", "Texas"], "ORG": ["NASA"]}
 
 
-def write_posts(folder: Path, split: str, count: int, seed: int) -> None:
+def write_samples(folder: Path, split: str, count: int, seed: int) -> None:
     """Posts in which a person is shown when the text says "look" or the caption names it."""
     chance = random.Random(seed)
     lines, captions = [], []
     for number in range(count):
-        picture = f"{split}{number}"
+        image = f"{split}{number}"
         label = chance.choice(sorted(NAMES))
         name = chance.choice(NAMES[label])
         looks, named = chance.random() < 0.5, chance.random() < 0.5
         first, *rest = name.split()
-        lines += [f"IMGID:{picture}", "look\tO" if looks else "read\tO", f"{first}\tB-{label}"]
+        lines += [f"IMGID:{image}", "look\tO" if looks else "read\tO", f"{first}\tB-{label}"]
         lines += [*(f"{word}\tI-{label}" for word in rest), "now\tO", ""]
-        captions.append(f"{picture}.jpg :{name.lower() if named else 'a cat'} on a wall")
+        captions.append(f"{image}.jpg :{name.lower() if named else 'a cat'} on a wall")
         if label == "PER" and (looks or named):
-            (folder / "xml" / f"{picture}.xml").write_text(
+            (folder / "xml" / f"{image}.xml").write_text(
                 f"<annotation><object><name>{name}</name>{BOX}</object></annotation>"
             )
     (folder / f"{split}.txt").write_text("\n".join(lines))
@@ -72,8 +72,8 @@ def write_dataset(folder: Path, **changes: object) -> str:
 @pytest.fixture
 def settings_of_a_small_set(tmp_path: Path) -> EntailerTrainingConfig:
     (tmp_path / "xml").mkdir()
-    write_posts(tmp_path, "train", 300, seed=1)
-    write_posts(tmp_path, "dev", 120, seed=2)
+    write_samples(tmp_path, "train", 300, seed=1)
+    write_samples(tmp_path, "dev", 120, seed=2)
     return EntailerTrainingConfig(
         data=write_dataset(tmp_path),
         out=tmp_path / "model",
@@ -123,7 +123,7 @@ def test_the_same_settings_give_the_same_bytes(
         assert path.read_bytes() == (again / path.name).read_bytes()
 
 
-def test_a_post_has_no_say_in_its_own_names_fame(
+def test_a_sample_has_no_say_in_its_own_names_fame(
     settings_of_a_small_set: EntailerTrainingConfig,
 ) -> None:
     config = settings_of_a_small_set

@@ -10,7 +10,7 @@ from typing import Any
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.cases import Predicted
-from riveg.evaluation.foreign.lines import numbered_lines, picture_stem
+from riveg.evaluation.foreign.lines import image_stem, numbered_lines
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.formats.e2e_answer import Corners, Triple, answer_text, parse_answer
 from riveg.types import Box, Region
@@ -107,7 +107,7 @@ def _sample_id(values: dict[str, Any], where: str) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise UserError(f"{where}: {key} must be an id, found {quoted(json.dumps(value))}")
     text = str(value).strip()
-    return text if key == "id" else picture_stem(text)
+    return text if key == "id" else image_stem(text)
 
 
 def _require_like_first(

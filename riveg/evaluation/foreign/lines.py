@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from riveg.errors import UserError
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -26,14 +26,14 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise UserError(f"{path}: is not UTF-8 text ({error})") from error
 
 
-def picture_stem(name: str) -> str:
+def image_stem(name: str) -> str:
     """A picture's id: its file name without folders and without the suffix of a picture.
 
     >>> picture_stem("twitter2017_images/17_06_4689.jpg")
     '17_06_4689'
     """
     file = PurePosixPath(name.replace("\\", "/"))
-    return file.stem if file.suffix.lower() in PICTURE_SUFFIXES else file.name
+    return file.stem if file.suffix.lower() in IMAGE_SUFFIXES else file.name
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.cases import Annotated, Predicted, Tells
-from riveg.evaluation.foreign.lines import counted, numbered_lines, picture_stem
+from riveg.evaluation.foreign.lines import counted, image_stem, numbered_lines
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.types import Box, Region
 
@@ -89,7 +89,7 @@ def read_riveg_gold(path: Path) -> Mapping[str, tuple[Annotated, ...]]:
         name, label = _name_and_type(fields[1], where)
         boxes = _gold_boxes(fields[-1], where) if FLAGS[fields[-2]] else ()
         entity = Annotated(name, label, boxes=boxes)
-        found.setdefault(picture_stem(fields[0]), []).append(entity)
+        found.setdefault(image_stem(fields[0]), []).append(entity)
     return {sample_id: tuple(entities) for sample_id, entities in found.items()}
 
 
@@ -105,11 +105,11 @@ def _rows(path: Path) -> Iterator[_Row]:
         predicted = Predicted(
             name, label, groundable=shown, regions=None if shown else (), entailed=shown
         )
-        yield _Row(row_id, _picture(row_id), predicted, number)
+        yield _Row(row_id, _image(row_id), predicted, number)
 
 
-def _picture(row_id: str) -> str:
-    return picture_stem(_ROW_NUMBER.sub("", row_id))
+def _image(row_id: str) -> str:
+    return image_stem(_ROW_NUMBER.sub("", row_id))
 
 
 def _name_and_type(field: str, where: str) -> tuple[str, str]:
@@ -184,7 +184,7 @@ def _placed(row: _Row, item: _RowBox) -> _Row:
 
 def _order_note(shown: Sequence[_Row], found: Sequence[_RowBox]) -> str:
     pairs = zip(shown, found, strict=True)
-    astray = sum(row.sample_id != _picture(item.row_id) for row, item in pairs)
+    astray = sum(row.sample_id != _image(item.row_id) for row, item in pairs)
     return (
         "boxes are joined to lines by order, as the released program does: their ids are not the "
         f"lines' ids; {counted(astray, 'box names', 'boxes name')} another picture than its line"

@@ -16,7 +16,7 @@ from riveg.llm.answer_text import one_line
 from riveg.llm.conversation import Chat, Given, NoReply, Prepared, Question
 from riveg.llm.messages import require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.stages.augmenters.answers import FORMS, KnowledgeForm
 from riveg.stages.chat_backend import (
     answer_form_name,
@@ -91,7 +91,7 @@ class ChatAugmenterConfig(BackendConfig):
 
     def _pool_contents(self, base: Path) -> Mapping[str, str]:
         from riveg.stages.augmenters.embeddings import model_digest
-        from riveg.stages.augmenters.similar_examples import pictures_digest, read_pool
+        from riveg.stages.augmenters.similar_examples import images_digest, read_pool
 
         if self.pool is None:
             return {}
@@ -102,13 +102,13 @@ class ChatAugmenterConfig(BackendConfig):
             found["embedding"] = model_digest(base / self.embedding)
         if self.picture_embedding is not None:
             found["picture_embedding"] = model_digest(base / self.picture_embedding)
-            found["pool pictures"] = pictures_digest(examples, path.parent)
+            found["pool pictures"] = images_digest(examples, path.parent)
         return found
 
     def _examples(self, base: Path) -> SimilarExamples | None:
         from riveg.stages.augmenters.embeddings import (
             CharacterNgrams,
-            ClipPictures,
+            ClipImages,
             TransformerTexts,
             require_models_extra,
         )
@@ -122,8 +122,8 @@ class ChatAugmenterConfig(BackendConfig):
             CharacterNgrams() if self.embedding is None else TransformerTexts(base / self.embedding)
         )
         folder = self.picture_embedding
-        pictures = None if folder is None else ClipPictures(base / folder)
-        return SimilarExamples(base / self.pool, texts, pictures)
+        images = None if folder is None else ClipImages(base / folder)
+        return SimilarExamples(base / self.pool, texts, images)
 
 
 class ChatAugmenter:
@@ -148,7 +148,7 @@ class ChatAugmenter:
         prompt: Prompt,
         *,
         labels: Sequence[Label],
-        images: PictureSource,
+        images: ImageSource,
         examples: SimilarExamples | None = None,
         similar: int = 5,
         max_tokens: int = 512,
@@ -200,7 +200,7 @@ class ChatAugmenter:
         return tuple(map(_example_value, found))
 
     def _pixels(self, sample: Sample) -> NDArray[np.uint8] | None:
-        if sample.image is None or self._examples is None or not self._examples.looks_at_pictures:
+        if sample.image is None or self._examples is None or not self._examples.looks_at_images:
             return None
         try:
             return self._images.load(sample.image)

@@ -32,14 +32,14 @@ class TextEmbedder(Protocol):
         """A vector of length 1, or of zeros where the text has nothing; *shape* ``(size,)``."""
 
 
-class PictureEmbedder(Protocol):
+class ImageEmbedder(Protocol):
     """Makes a vector of a picture."""
 
     @property
     def digest(self) -> str:
         """Changes when the vectors do."""
 
-    def embed_picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed_image(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """A vector of length 1; ``pixels`` are RGB, *shape* ``(height, width, 3)``."""
 
 
@@ -96,7 +96,7 @@ class TransformerTexts:
         return _unit(hidden.mean(dim=0).double().numpy())
 
 
-class ClipPictures:
+class ClipImages:
     """The picture half of a CLIP-like model (CLIP, SigLIP).
 
     Args:
@@ -115,7 +115,7 @@ class ClipPictures:
         if not hasattr(self._model, "get_image_features"):
             raise UserError(f"{folder}: a {type(self._model).__name__} makes no picture vectors")
 
-    def embed_picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed_image(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The model's picture features."""
         import torch
 

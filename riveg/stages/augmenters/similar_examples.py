@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from riveg.errors import ImageFault, UserError
 from riveg.files import file_digest, text_digest
 from riveg.images.loader import ImageLoader
-from riveg.stages.augmenters.embeddings import PictureEmbedder, TextEmbedder
+from riveg.stages.augmenters.embeddings import ImageEmbedder, TextEmbedder
 from riveg.types import ImageRef
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _example(line: str, where: str) -> Example:
         raise UserError(f"{where}: no JSON: {error}") from error
 
 
-def pictures_digest(examples: Iterable[Example], folder: Path) -> str:
+def images_digest(examples: Iterable[Example], folder: Path) -> str:
     """Changes when a picture of the pool does; none is opened."""
     loader = ImageLoader((folder,))
     images = [one.image for one in examples if one.image is not None]
@@ -90,8 +90,8 @@ class PoolVectors:
     """
 
     texts: NDArray[np.float32]
-    pictures: NDArray[np.float32] | None
-    pictured: NDArray[np.bool_]
+    images: NDArray[np.float32] | None
+    imaged: NDArray[np.bool_]
 
 
 class SimilarExamples:
@@ -111,17 +111,17 @@ class SimilarExamples:
     """
 
     def __init__(
-        self, path: Path, texts: TextEmbedder, pictures: PictureEmbedder | None = None
+        self, path: Path, texts: TextEmbedder, images: ImageEmbedder | None = None
     ) -> None:
         self._examples = read_pool(path)
         self._texts = texts
-        self._pictures = pictures
+        self._images = images
         self._vectors = self._indexed(path)
 
     @property
-    def looks_at_pictures(self) -> bool:
+    def looks_at_images(self) -> bool:
         """Whether a post's picture matters."""
-        return self._pictures is not None
+        return self._images is not None
 
     def find(self, text: str, pixels: NDArray[np.uint8] | None, most: int) -> tuple[Example, ...]:
         """At most ``most`` examples, the most similar last; of two alike, the pool's first wins.
@@ -132,10 +132,10 @@ class SimilarExamples:
             most: How many are wanted.
         """
         scores = _standard(self._vectors.texts @ self._texts.embed_text(text))
-        vectors, pictured = self._vectors.pictures, self._vectors.pictured
-        if self._pictures is not None and vectors is not None and pixels is not None:
-            cosines = vectors[pictured] @ self._pictures.embed_picture(pixels)
-            scores[pictured] += _standard(cosines)
+        vectors, imaged = self._vectors.images, self._vectors.imaged
+        if self._images is not None and vectors is not None and pixels is not None:
+            cosines = vectors[imaged] @ self._images.embed_image(pixels)
+            scores[imaged] += _standard(cosines)
         plain = _plain(text)
         ranked = np.argsort(-scores, kind="stable")
         others = [index for index in ranked if _plain(self._examples[index].text) != plain]
@@ -143,10 +143,10 @@ class SimilarExamples:
 
     def _indexed(self, path: Path) -> PoolVectors:
         parts = [file_digest(path), self._texts.digest]
-        if self._pictures is not None:
-            parts += [self._pictures.digest, pictures_digest(self._examples, path.parent)]
+        if self._images is not None:
+            parts += [self._images.digest, images_digest(self._examples, path.parent)]
         index = path.with_name(f"{path.stem}.{text_digest(' '.join(parts))[:16]}.npz")
-        kept = _read_index(index, len(self._examples), pictures=self._pictures is not None)
+        kept = _read_index(index, len(self._examples), images=self._images is not None)
         if kept is not None:
             return kept
         vectors = self._embedded(ImageLoader((path.parent,)))
@@ -155,21 +155,21 @@ class SimilarExamples:
 
     def _embedded(self, loader: ImageLoader) -> PoolVectors:
         texts = np.stack([self._texts.embed_text(one.text) for one in self._examples])
-        if self._pictures is None:
+        if self._images is None:
             return PoolVectors(texts, None, np.zeros(len(texts), dtype=np.bool_))
-        found = [self._pictured(one, self._pictures, loader) for one in self._examples]
+        found = [self._imaged(one, self._images, loader) for one in self._examples]
         size = next((len(vector) for vector in found if vector is not None), 1)
         rows = [np.zeros(size, np.float32) if vector is None else vector for vector in found]
-        pictured = np.array([vector is not None for vector in found], dtype=np.bool_)
-        return PoolVectors(texts, np.stack(rows), pictured)
+        imaged = np.array([vector is not None for vector in found], dtype=np.bool_)
+        return PoolVectors(texts, np.stack(rows), imaged)
 
-    def _pictured(
-        self, example: Example, embedder: PictureEmbedder, loader: ImageLoader
+    def _imaged(
+        self, example: Example, embedder: ImageEmbedder, loader: ImageLoader
     ) -> NDArray[np.float32] | None:
         if example.image is None:
             return None
         try:
-            return embedder.embed_picture(loader.load(ImageRef(example.image)))
+            return embedder.embed_image(loader.load(ImageRef(example.image)))
         except ImageFault as fault:
             log.warning("%s: an example is used without its picture", fault)
             return None
@@ -189,21 +189,21 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _read_index(path: Path, examples: int, *, pictures: bool) -> PoolVectors | None:
+def _read_index(path: Path, examples: int, *, images: bool) -> PoolVectors | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = PoolVectors(
-                arrays["texts"], arrays["pictures"] if pictures else None, arrays["pictured"]
+                arrays["texts"], arrays["pictures"] if images else None, arrays["pictured"]
             )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    return found if len(found.texts) == len(found.pictured) == examples else None
+    return found if len(found.texts) == len(found.imaged) == examples else None
 
 
 def _write_index(path: Path, vectors: PoolVectors) -> None:
-    arrays = {"texts": vectors.texts, "pictured": vectors.pictured}
-    if vectors.pictures is not None:
-        arrays["pictures"] = vectors.pictures
+    arrays = {"texts": vectors.texts, "pictured": vectors.imaged}
+    if vectors.images is not None:
+        arrays["pictures"] = vectors.images
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -12,18 +12,18 @@ from pydantic import Field
 from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault, UserError
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.types import Issue, Sample
 from riveg.vision.runtime.batches import in_batches
-from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.image_queue import ImageQueue
 from riveg.vision.runtime.loading import load_model, load_processor, worker_count
 from riveg.vision.runtime.options import TorchOptions
-from riveg.vision.runtime.tensors import picture_tensors, stacked
+from riveg.vision.runtime.tensors import image_tensors, stacked
 
 if TYPE_CHECKING:
     import torch
 
-    from riveg.vision.runtime.tensors import PictureTensors
+    from riveg.vision.runtime.tensors import ImageTensors
 
 _NETWORKS = {"blip": "BlipForConditionalGeneration", "blip-2": "Blip2ForConditionalGeneration"}
 """By a folder's ``model_type``."""
@@ -40,7 +40,7 @@ class BlipConfig(TorchOptions, BackendConfig):
     summary: ClassVar[str] = "one sentence by BLIP or BLIP-2, the likeliest word each time"
     extra: ClassVar[str | None] = "models"
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     model: str = Field(default="Salesforce/blip-image-captioning-large", min_length=1)
     licence: str | None = "bsd-3-clause"
@@ -93,7 +93,7 @@ class Blip:
 
     def __init__(
         self,
-        images: PictureSource,
+        images: ImageSource,
         network: Any,
         tokenizer: Any,
         processor: Any,
@@ -103,8 +103,8 @@ class Blip:
         batch_size: int = 8,
         workers: int = 0,
     ) -> None:
-        prepare = partial(picture_tensors, processor)
-        self.pictures = PreparedPictures(images, prepare, workers=workers)
+        prepare = partial(image_tensors, processor)
+        self.images = ImageQueue(images, prepare, workers=workers)
         self._network = network
         self._tokenizer = tokenizer
         self._beginning = _beginning(network.config, tokenizer, prompt)
@@ -113,7 +113,7 @@ class Blip:
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """One line of text about each picture; the empty caption for a post without one."""
-        opened = self.pictures.distinct(sample.image for sample in samples)
+        opened = self.images.distinct(sample.image for sample in samples)
         usable = {
             path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
         }
@@ -133,12 +133,12 @@ class Blip:
         caption = captions[sample.image.path]
         return caption or Issue("caption", None, "empty-answer", "the model wrote no word")
 
-    def _write(self, pictures: Sequence[PictureTensors]) -> Sequence[str]:
+    def _write(self, images: Sequence[ImageTensors]) -> Sequence[str]:
         import torch
 
         network = self._network
-        pixels = stacked(pictures, network.device)["pixel_values"].to(network.dtype)
-        begun = self._beginning.tokens.repeat(len(pictures), 1).to(network.device)
+        pixels = stacked(images, network.device)["pixel_values"].to(network.dtype)
+        begun = self._beginning.tokens.repeat(len(images), 1).to(network.device)
         with torch.inference_mode():
             tokens = network.generate(
                 pixel_values=pixels,

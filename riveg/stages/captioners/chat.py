@@ -13,9 +13,9 @@ from riveg.llm.conversation import Chat, NoReply, Prepared, Question, RawAnswer,
 from riveg.llm.prompts import Prompt
 from riveg.stages.chat_backend import (
     ask_about,
+    image_of,
     issue_of,
     messages_of,
-    picture_of,
     read_prompt,
     require_chat,
 )
@@ -35,7 +35,7 @@ class ChatCaptionerConfig(BackendConfig):
     name: ClassVar[str] = "chat"
     summary: ClassVar[str] = "one sentence by a vision-language model"
     extra: ClassVar[str | None] = "chat"
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
     whole_parts: ClassVar[bool] = True
 
     llm: str = "main"
@@ -94,7 +94,7 @@ class ChatCaptioner:
         ]
 
     def _prepared(self, sample: Sample) -> Prepared:
-        messages = messages_of(self._prompt, {}, {}, picture_of(sample))
+        messages = messages_of(self._prompt, {}, {}, image_of(sample))
         question = Question(messages, read_caption, max_tokens=self._max_tokens)
         return Prepared((sample.id, ()), question, self._prompt.name)
 

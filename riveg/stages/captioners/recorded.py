@@ -44,10 +44,10 @@ class RecordedCaptionerConfig(BackendConfig):
         captions: dict[str, str | None] = {}
         for file in self.files:
             path = recorded_file(file, context.base)
-            for picture, caption in read_captions(path).items():
+            for image, caption in read_captions(path).items():
                 # The published BLIP-2 files share a picture, with the same caption in both.
-                if captions.get(picture) != caption:
-                    add_once(captions, picture, caption, str(path))
+                if captions.get(image) != caption:
+                    add_once(captions, image, caption, str(path))
         return RecordedCaptioner(captions)
 
     def contents(self, base: Path) -> Mapping[str, str]:
@@ -90,20 +90,20 @@ def read_captions(path: Path) -> dict[str, str | None]:
     if path.suffix == ".jsonl":
         return read_recorded(path, lambda sample: sample.caption)
     captions: dict[str, str | None] = {}
-    for number, picture, caption in _published(path):
-        add_once(captions, picture, caption, f"{path}:{number}")
+    for number, image, caption in _published(path):
+        add_once(captions, image, caption, f"{path}:{number}")
     return captions
 
 
 def _published(path: Path) -> Iterator[tuple[int, str, str]]:
-    first, picture, lines = 0, "", list[str]()
+    first, image, lines = 0, "", list[str]()
     with path.open(encoding="utf-8") as handle:
         for number, raw in enumerate(handle, start=1):
             line = raw.rstrip("\r\n")
             opening = _SEVERAL_LINES.match(line)
-            if opening or not picture:
-                if picture:
-                    yield first, picture, "\n".join(lines).strip()
+            if opening or not image:
+                if image:
+                    yield first, image, "\n".join(lines).strip()
                 match = opening or _ONE_LINE.fullmatch(line)
                 if match is None and line.strip():
                     raise UserError(
@@ -113,8 +113,8 @@ def _published(path: Path) -> Iterator[tuple[int, str, str]]:
                 if match and not opening:
                     yield number, match["id"], match["caption"].strip()
                 if opening:
-                    first, picture, lines = number, opening["id"], [opening["caption"]]
+                    first, image, lines = number, opening["id"], [opening["caption"]]
             else:
                 lines.append(line)
-    if picture:
-        yield first, picture, "\n".join(lines).strip()
+    if image:
+        yield first, image, "\n".join(lines).strip()

@@ -26,13 +26,13 @@ from riveg.protocols import Mention
 from riveg.stages.chat_backend import (
     ask_about,
     entity_value,
+    image_of,
     issue_of,
     label_values,
     messages_of,
-    picture_of,
-    post_values,
     read_prompt,
     require_chat,
+    sample_values,
 )
 from riveg.types import Entailment, Issue
 
@@ -63,7 +63,7 @@ class ChatEntailerConfig(BackendConfig):
     name: ClassVar[str] = "chat"
     summary: ClassVar[str] = "yes or no by a vision-language model, with its probability"
     extra: ClassVar[str | None] = "chat"
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
     uses_labels: ClassVar[bool] = True
     whole_parts: ClassVar[bool] = True
 
@@ -139,9 +139,9 @@ class ChatEntailer:
 
     def _prepared(self, mention: Mention) -> Prepared:
         sample, entity = mention.sample, mention.entity
-        values = {**post_values(sample), "entity": entity_value(entity)}
+        values = {**sample_values(sample), "entity": entity_value(entity)}
         question = Question(
-            messages_of(self._prompt, self._constants, values, picture_of(sample)),
+            messages_of(self._prompt, self._constants, values, image_of(sample)),
             read_verdict,
             max_tokens=_MAX_TOKENS,
             first_tokens=_FIRST_TOKENS,

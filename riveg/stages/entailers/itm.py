@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.vision.matchers.entailer import PictureTextConfig
+from riveg.vision.matchers.entailer import ImageTextConfig
 from riveg.vision.matchers.loading import USUAL, MatcherName
 
 
-class ItmEntailerConfig(PictureTextConfig):
+class ItmEntailerConfig(ImageTextConfig):
     """BLIP's head, which reads text and picture together.
 
     GEM's published template is ``{mention} is belong {label}``.

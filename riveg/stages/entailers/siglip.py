@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.vision.matchers.entailer import PictureTextConfig
+from riveg.vision.matchers.entailer import ImageTextConfig
 from riveg.vision.matchers.loading import USUAL, MatcherName
 
 
-class SiglipEntailerConfig(PictureTextConfig):
+class SiglipEntailerConfig(ImageTextConfig):
     """SigLIP's sigmoid.
 
     Its probabilities are small, so take ``threshold`` from ``riveg calibrate``.

@@ -30,13 +30,13 @@ from riveg.protocols import Mention
 from riveg.stages.chat_backend import (
     ask_about,
     entity_value,
+    image_of,
     issue_of,
     label_values,
     messages_of,
-    picture_of,
-    post_values,
     read_prompt,
     require_chat,
+    sample_values,
     source_of,
 )
 from riveg.types import Issue, Region, Sample
@@ -88,7 +88,7 @@ class ChatGrounderConfig(BackendConfig):
     name: ClassVar[str] = "chat"
     summary: ClassVar[str] = "boxes by a vision-language model, in its family's frame"
     extra: ClassVar[str | None] = "chat"
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
     uses_labels: ClassVar[bool] = True
     whole_parts: ClassVar[bool] = True
 
@@ -194,12 +194,12 @@ class ChatGrounder:
         sample, entity = mention.sample, mention.entity
         extent = self._extent(_sides(sample))
         values = {
-            **post_values(sample),
+            **sample_values(sample),
             "entity": entity_value(entity),
             "coordinates": Given(_coordinates(extent, self._frame), "ground.frame, sample.image"),
         }
         question = Question(
-            messages_of(self._prompt, self._constants, values, picture_of(sample)),
+            messages_of(self._prompt, self._constants, values, image_of(sample)),
             partial(read_boxes, frame=self._frame),
             schema=self._schema,
             max_tokens=self._max_tokens,
@@ -207,8 +207,8 @@ class ChatGrounder:
         given = {**self._constants, **values}
         return Prepared((sample.id, (entity.id,)), question, self._prompt.name, given)
 
-    def _extent(self, picture: Size) -> Size:
-        width, height = int(picture.width), int(picture.height)
+    def _extent(self, image: Size) -> Size:
+        width, height = int(image.width), int(image.height)
         sent = sent_size(width, height, self._picture_side or max(width, height))
         return self._frame.extent(Size(*sent), self._resize)
 
@@ -216,10 +216,10 @@ class ChatGrounder:
         if isinstance(reply, NoReply):
             return issue_of("ground", mention.entity.id, reply)
         stated: Stated = reply.value
-        picture = _sides(mention.sample)
-        extent = self._extent(picture)
+        image = _sides(mention.sample)
+        extent = self._extent(image)
         try:
-            boxes = [self._frame.box(numbers, extent, picture) for numbers in stated[: self._most]]
+            boxes = [self._frame.box(numbers, extent, image) for numbers in stated[: self._most]]
         except OutsideFrame as error:
             message = f"{error}; does ground.frame fit the model?"
             return Issue("ground", mention.entity.id, OUTSIDE_FRAME, message)

@@ -149,7 +149,7 @@ class EvidenceGrounder:
     def _alone(self, sample: Sample, entity: Entity) -> tuple[Region, ...]:
         """Lettering, else the prior."""
         spellings = self._spellings(sample, entity)
-        regions = tuple(_lettering(one) for one in spellings)
+        regions = tuple(_ocr_text(one) for one in spellings)
         return regions or (self._prior(sample, entity, ()),)
 
     def _people(self, sample: Sample) -> _Regions:
@@ -176,7 +176,7 @@ class EvidenceGrounder:
         self, sample: Sample, entity: Entity, spellings: Sequence[Spelling], taken: Sequence[Box]
     ) -> tuple[Region, ...]:
         free = [one for one in spellings if not any(_stands_on(one.box, box) for box in taken)]
-        regions = tuple(_lettering(one) for one in free)
+        regions = tuple(_ocr_text(one) for one in free)
         return regions or (self._prior(sample, entity, taken),)
 
     def _bodies(self, sample: Sample, names: int) -> list[_Body]:
@@ -270,7 +270,7 @@ def _sides(sample: Sample) -> tuple[int, int]:
     return image.width, image.height
 
 
-def _lettering(spelling: Spelling) -> Region:
+def _ocr_text(spelling: Spelling) -> Region:
     return Region(spelling.box, round(spelling.score, 4), source="evidence:lettering")
 
 

@@ -47,7 +47,7 @@ class Florence2Config(RegionOptions, TorchOptions, BackendConfig):
     summary: ClassVar[str] = "Florence-2: boxes for a text, written as text; no scores"
     extra: ClassVar[str | None] = EXTRA
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     model: str = Field(default="florence-community/Florence-2-base", min_length=1)
     licence: str | None = "mit"
@@ -103,16 +103,16 @@ class Florence2:
         return dict.fromkeys(text for text in texts if text)
 
     def find(
-        self, pictures: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, None]]
+        self, images: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, None]]
     ) -> Iterator[Found]:
         """Boxes in the order in which they were written."""
         from riveg.vision.detectors.florence2 import Asked
 
-        pixels = [one.value for one in pictures.values()]
+        pixels = [one.value for one in images.values()]
         seen = dict(
-            zip(pictures, in_batches(pixels, self.batch_size, self._network.see), strict=True)
+            zip(images, in_batches(pixels, self.batch_size, self._network.see), strict=True)
         )
-        pairs = [(path, text) for path in pictures for text in asked[path]]
+        pairs = [(path, text) for path in images for text in asked[path]]
         questions = [Asked(seen[path], text) for path, text in pairs]
         answers = in_batches(questions, self.batch_size, self._network.find)
         for (path, text), boxes in zip(pairs, answers, strict=True):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from riveg.vision.detectors.grounding_dino import Detections, Features
-    from riveg.vision.runtime.tensors import Pixels
+    from riveg.vision.runtime.tensors import Resizer
 
     class PhraseNetwork(Protocol):
         """GroundingDINO in two halves, as one of its libraries has it."""
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         tokenizer: Any
         most_tokens: int
 
-        pixels: Pixels
+        pixels: Resizer
 
         def features(self, pixels: Sequence[Tensor]) -> list[Features]: ...
         def detect(
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 
 _MOST_PADDING = 1.15
-"""Pixels computed for a group of pictures, padding included, against those they have."""
+"""Resizer computed for a group of pictures, padding included, against those they have."""
 
 
 class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
@@ -80,7 +80,7 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
     summary: ClassVar[str] = "GroundingDINO, MM-Grounding-DINO or LLMDet: boxes for a phrase"
     extra: ClassVar[str | None] = EXTRA
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     model: str = Field(default="IDEA-Research/grounding-dino-base", min_length=1)
     licence: str | None = "apache-2.0"
@@ -184,10 +184,10 @@ class GroundingDino:
         return {text: phrase for text, phrase in read.items() if phrase is not None}
 
     def find(
-        self, pictures: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, Phrase]]
+        self, images: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, Phrase]]
     ) -> Iterator[Found]:
         """The queries' boxes; where phrases are joined, those that are a phrase's own."""
-        pixels = {path: one.value for path, one in pictures.items()}
+        pixels = {path: one.value for path, one in images.items()}
         features = self._features(pixels)
         sides = {path: (one.shape[1], one.shape[2]) for path, one in pixels.items()}
         for paths in padded_together(sides):

@@ -42,7 +42,7 @@ class Owlv2Config(RegionOptions, TorchOptions, BackendConfig):
     summary: ClassVar[str] = "OWLv2: boxes for a text of up to 16 tokens"
     extra: ClassVar[str | None] = EXTRA
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors", "scipy")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     model: str = Field(default="google/owlv2-base-patch16-ensemble", min_length=1)
     licence: str | None = "apache-2.0"
@@ -101,13 +101,13 @@ class Owlv2:
         return dict(zip(texts, in_batches(texts, self.batch_size, self._network.read), strict=True))
 
     def find(
-        self, pictures: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, Tensor]]
+        self, images: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, Tensor]]
     ) -> Iterator[Found]:
         """The patches' boxes, and how well each shows each text."""
-        pixels = [one.value for one in pictures.values()]
+        pixels = [one.value for one in images.values()]
         seen = in_batches(pixels, self.batch_size, self._network.see)
-        for (path, picture), patches in zip(pictures.items(), seen, strict=True):
-            height, width = picture.size
+        for (path, image), patches in zip(images.items(), seen, strict=True):
+            height, width = image.size
             # From shares of the square that the picture was padded to, to shares of the picture.
             side = max(height, width)
             boxes = patches.boxes * ([side / width, side / height] * 2)

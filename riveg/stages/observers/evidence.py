@@ -27,19 +27,19 @@ from pydantic import Field
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
 from riveg.files import file_digest
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.types import Box, Issue, Observation, Sample
 from riveg.vision.plain.faces import FigureFinder, cascade_files, common_area
-from riveg.vision.plain.ocr import LetteringReader, reading_models
+from riveg.vision.plain.ocr import OcrReader, reading_models
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
+    Pixels = NDArray[np.uint8]
 
 
-Lettering = Literal["auto", "always", "never"]
+OcrMode = Literal["auto", "always", "never"]
 
 
 class EvidenceObserverConfig(BackendConfig):
@@ -53,12 +53,12 @@ class EvidenceObserverConfig(BackendConfig):
     stage: ClassVar[str] = "observe"
     name: ClassVar[str] = "evidence"
     summary: ClassVar[str] = "faces and people (OpenCV), lettering (rapidocr)"
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     face_side: int = Field(default=400, ge=64)
     profile_side: int = Field(default=320, ge=64)
     person_side: int = Field(default=400, ge=128)
-    lettering: Lettering = "auto"
+    lettering: OcrMode = "auto"
     lettering_side: int = Field(default=448, ge=64)
     lettering_lines: int = Field(default=12, ge=1)
     least_score: float = Field(default=0.5, ge=0, le=1)
@@ -96,12 +96,12 @@ class EvidenceObserver:
 
     def __init__(
         self,
-        images: PictureSource,
+        images: ImageSource,
         *,
         face_side: int = 400,
         profile_side: int = 320,
         person_side: int = 400,
-        lettering: Lettering = "auto",
+        lettering: OcrMode = "auto",
         lettering_side: int = 448,
         lettering_lines: int = 12,
         least_score: float = 0.5,
@@ -109,18 +109,16 @@ class EvidenceObserver:
         threads: int = 2,
     ) -> None:
         self._images = images
-        self._lettering = lettering
+        self._ocr_text = lettering
         self._person_labels = frozenset(person_labels)
         # One pool for the observer's life: threads that come and go leave their memory behind.
         self._pool = ThreadPoolExecutor(threads)
         # Neither cascades nor rapidocr may be shared by threads: each thread takes a pair.
-        self._free: SimpleQueue[tuple[FigureFinder, LetteringReader | None]] = SimpleQueue()
+        self._free: SimpleQueue[tuple[FigureFinder, OcrReader | None]] = SimpleQueue()
         for _ in range(threads):
             figures = FigureFinder(face_side, profile_side, person_side)
             reads = lettering != "never"
-            reader = (
-                LetteringReader(lettering_side, lettering_lines, least_score) if reads else None
-            )
+            reader = OcrReader(lettering_side, lettering_lines, least_score) if reads else None
             self._free.put((figures, reader))
 
     def observe(self, samples: Sequence[Sample]) -> Sequence[tuple[Observation, ...] | Issue]:
@@ -131,30 +129,30 @@ class EvidenceObserver:
         if sample.image is None:
             return Issue("observe", None, "no-picture", "the post has no picture to look at")
         try:
-            picture = self._images.load(sample.image)
+            pixels = self._images.load(sample.image)
         except ImageFault as fault:
             return Issue("observe", None, fault.kind, str(fault))
         figures, reader = pair = self._free.get()
         try:
-            return self._look(picture, sample, figures, reader)
+            return self._look(pixels, sample, figures, reader)
         finally:
             self._free.put(pair)
 
     def _look(
         self,
-        picture: Picture,
+        pixels: Pixels,
         sample: Sample,
         figures: FigureFinder,
-        reader: LetteringReader | None,
+        reader: OcrReader | None,
     ) -> tuple[Observation, ...]:
         people_matter = self._people_matter(sample)
-        faces = figures.frontal_faces(picture)
+        faces = figures.frontal_faces(pixels)
         if not faces and people_matter:
-            faces = figures.profiles(picture)
+            faces = figures.profiles(pixels)
         read: tuple[Observation, ...] = ()
-        if reader and (self._lettering == "always" or self._lettering_matters(sample, len(faces))):
-            read = reader.read(picture)
-        people = figures.people(picture) if people_matter and not faces else ()
+        if reader and (self._ocr_text == "always" or self._ocr_matters(sample, len(faces))):
+            read = reader.read(pixels)
+        people = figures.people(pixels) if people_matter and not faces else ()
         off = (one for one in people if not any(_inside(line.box, one.box) for line in read))
         return (*faces, *off, *read)
 
@@ -162,7 +160,7 @@ class EvidenceObserver:
         entities = sample.entities
         return entities is None or any(one.label in self._person_labels for one in entities)
 
-    def _lettering_matters(self, sample: Sample, faces: int) -> bool:
+    def _ocr_matters(self, sample: Sample, faces: int) -> bool:
         if sample.entities is None:
             return True
         people = sum(entity.label in self._person_labels for entity in sample.entities)

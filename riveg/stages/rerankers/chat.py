@@ -34,13 +34,13 @@ from riveg.protocols import Mention, Partly, Ranking
 from riveg.stages.chat_backend import (
     ask_about,
     entity_value,
+    image_of,
     issue_of,
     label_values,
     messages_of,
-    picture_of,
-    post_values,
     read_prompt,
     require_chat,
+    sample_values,
 )
 from riveg.types import Entity, Issue, Sample
 
@@ -69,7 +69,7 @@ class ChatRerankerConfig(BackendConfig):
     name: ClassVar[str] = "chat"
     summary: ClassVar[str] = "types that the tagger was unsure of, by a vision-language model"
     extra: ClassVar[str | None] = "chat"
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
     uses_labels: ClassVar[bool] = True
     whole_parts: ClassVar[bool] = True
 
@@ -170,13 +170,13 @@ class ChatReranker:
         sample, entity = mention.sample, mention.entity
         candidates = self._candidates(entity)
         values = {
-            **post_values(sample),
+            **sample_values(sample),
             "marked_text": Given(marked_text(sample, entity), "sample.tokens, entity.span"),
             "entity": entity_value(entity),
             "candidates": Given(candidates, "entity.label_scores"),
         }
         question = Question(
-            messages_of(self._prompt, self._constants, values, picture_of(sample)),
+            messages_of(self._prompt, self._constants, values, image_of(sample)),
             partial(read_label, candidates=candidates),
             schema=_schema(candidates),
             max_tokens=self._max_tokens,

@@ -19,15 +19,15 @@ from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
-from riveg.protocols import Mention, PictureSource
+from riveg.protocols import ImageSource, Mention
 from riveg.types import Box, Issue, Mask, Region
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
-    Pixels = NDArray[np.bool_]
+    Pixels = NDArray[np.uint8]
+    Bitmap = NDArray[np.bool_]
 
 _MARGIN = 0.25
 """Background seen on every side of the box, in its sides."""
@@ -48,7 +48,7 @@ class GrabCutConfig(BackendConfig):
     stage: ClassVar[str] = "segment"
     name: ClassVar[str] = "grabcut"
     summary: ClassVar[str] = "GrabCut from the box (OpenCV), else the box's ellipse"
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     side: int = Field(default=200, ge=32)
     rounds: int = Field(default=3, ge=1)
@@ -75,7 +75,7 @@ class GrabCut:
 
     def __init__(
         self,
-        images: PictureSource,
+        images: ImageSource,
         *,
         side: int = 200,
         rounds: int = 3,
@@ -102,35 +102,35 @@ class GrabCut:
         if image is None:
             return Issue("segment", entity.id, "no-picture", "the post has no picture to cut")
         try:
-            picture = self._images.load(image)
+            pixels = self._images.load(image)
         except ImageFault as fault:
             return Issue("segment", entity.id, fault.kind, str(fault))
-        return tuple(self._mask(picture, region) for region in entity.regions or ())
+        return tuple(self._mask(pixels, region) for region in entity.regions or ())
 
-    def _mask(self, picture: Picture, region: Region) -> Mask:
+    def _mask(self, pixels: Pixels, region: Region) -> Mask:
         from riveg.geometry.masks import box_pixels, mask_from_array
 
-        height, width = picture.shape[:2]
+        height, width = pixels.shape[:2]
         if region.source == "evidence:lettering":
             return mask_from_array(box_pixels(region.box, height, width), "box")
-        cut = self._cut(picture, region.box)
+        cut = self._cut(pixels, region.box)
         if cut is not None:
             return mask_from_array(cut, "grabcut")
         return mask_from_array(_ellipse(region.box, width, height), "ellipse")
 
-    def _cut(self, picture: Picture, box: Box) -> Pixels | None:
+    def _cut(self, pixels: Pixels, box: Box) -> Bitmap | None:
         """The cut, or ``None`` where there is nothing to cut by or the cut failed."""
         from riveg.geometry.masks import box_pixels
 
-        view = _view(picture, box, self._side)
+        view = _view(pixels, box, self._side)
         if view is None:
             return None
         foreground = _grabcut(view, self._rounds)
         if foreground is None:
             return None
-        pixels = _in_picture(foreground, view, picture) & box_pixels(box, *picture.shape[:2])
-        share = pixels.sum() / max(box.area, 1.0)
-        return pixels if self._least_share <= share <= self._most_share else None
+        inside = _in_image(foreground, view, pixels) & box_pixels(box, *pixels.shape[:2])
+        share = inside.sum() / max(box.area, 1.0)
+        return inside if self._least_share <= share <= self._most_share else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,14 @@ class _View:
     runs_off: bool
 
 
-def _view(picture: Picture, box: Box, side: int) -> _View | None:
+def _view(pixels: Pixels, box: Box, side: int) -> _View | None:
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = pixels.shape[:2]
     across, down = box.width * _MARGIN, box.height * _MARGIN
     x_min, y_min = max(0, int(box.x_min - across)), max(0, int(box.y_min - down))
     x_max, y_max = min(width, int(box.x_max + across) + 1), min(height, int(box.y_max + down) + 1)
-    out = picture[y_min:y_max, x_min:x_max]
+    out = pixels[y_min:y_max, x_min:x_max]
     if min(out.shape[:2]) < _LEAST_SIDE:
         return None
     scale = min(1.0, side / max(out.shape[:2]))
@@ -167,7 +167,7 @@ def _view(picture: Picture, box: Box, side: int) -> _View | None:
     return _View(small, (x_min, y_min, x_max, y_max), inner, box.y_max >= 0.97 * height)
 
 
-def _grabcut(view: _View, rounds: int) -> Pixels | None:
+def _grabcut(view: _View, rounds: int) -> Bitmap | None:
     """Foreground of *shape* ``(height, width)`` of the view."""
     import cv2
     import numpy as np
@@ -190,7 +190,7 @@ def _grabcut(view: _View, rounds: int) -> Pixels | None:
     return _without_specks((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
 
 
-def _shape(width: int, height: int, *, runs_off: bool) -> Pixels:
+def _shape(width: int, height: int, *, runs_off: bool) -> Bitmap:
     """The ellipse in a box of these sides; full width below its middle if it runs off."""
     import numpy as np
 
@@ -198,7 +198,7 @@ def _shape(width: int, height: int, *, runs_off: bool) -> Pixels:
     y = (np.arange(height) + 0.5) / height * 2 - 1
     if runs_off:
         y = np.minimum(y, 0.0)
-    inside: Pixels = x[None, :] ** 2 + y[:, None] ** 2 <= 1
+    inside: Bitmap = x[None, :] ** 2 + y[:, None] ** 2 <= 1
     return inside
 
 
@@ -206,7 +206,7 @@ def _is_plain(pixels: Any) -> bool:
     return bool((pixels.max(axis=(0, 1)).astype(int) - pixels.min(axis=(0, 1)) < 8).all())
 
 
-def _without_specks(foreground: Any) -> Pixels | None:
+def _without_specks(foreground: Any) -> Bitmap | None:
     import cv2
     import numpy as np
 
@@ -215,11 +215,11 @@ def _without_specks(foreground: Any) -> Pixels | None:
         return None
     areas = figures[1:, cv2.CC_STAT_AREA]
     kept = 1 + np.flatnonzero(areas >= _SPECK * areas.max())
-    found: Pixels = np.isin(pieces, kept)
+    found: Bitmap = np.isin(pieces, kept)
     return found
 
 
-def _in_picture(foreground: Pixels, view: _View, picture: Picture) -> Pixels:
+def _in_image(foreground: Bitmap, view: _View, pixels: Pixels) -> Bitmap:
     import cv2
     import numpy as np
 
@@ -227,12 +227,12 @@ def _in_picture(foreground: Pixels, view: _View, picture: Picture) -> Pixels:
     size = (x_max - x_min, y_max - y_min)
     # Interpolated and thresholded, so that edges come out smooth and not as steps.
     soft = cv2.resize(foreground.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    pixels = np.zeros(picture.shape[:2], dtype=np.bool_)
-    pixels[y_min:y_max, x_min:x_max] = soft >= 0.5
-    return pixels
+    inside = np.zeros(pixels.shape[:2], dtype=np.bool_)
+    inside[y_min:y_max, x_min:x_max] = soft >= 0.5
+    return inside
 
 
-def _ellipse(box: Box, width: int, height: int) -> Pixels:
+def _ellipse(box: Box, width: int, height: int) -> Bitmap:
     from riveg.geometry.masks import box_pixels, whole_edges
 
     x_min, y_min, x_max, y_max = whole_edges(box, height, width)

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from riveg.vision.runtime.tensors import PictureTensors
+    from riveg.vision.runtime.tensors import ImageTensors
 
-    Picture = NDArray[np.uint8]
-    Pixels = NDArray[np.bool_]
+    Pixels = NDArray[np.uint8]
+    Bitmap = NDArray[np.bool_]
 
 
 class SamConfig(PromptOptions, BackendConfig):
@@ -48,7 +48,7 @@ class SamConfig(PromptOptions, BackendConfig):
     summary: ClassVar[str] = "Segment Anything from the box (transformers)"
     extra: ClassVar[str | None] = "models"
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     model: str = Field(default="facebook/sam-vit-huge", min_length=1)
     licence: str | None = "apache-2.0"
@@ -99,11 +99,11 @@ class SamNetwork:
         self._network = network
         self._processor = processor
 
-    def look_at(self, pictures: Sequence[Prepared[PictureTensors]]) -> Sequence[_Seen]:
+    def look_at(self, images: Sequence[Prepared[ImageTensors]]) -> Sequence[_Seen]:
         """The embedding of each picture."""
         import torch
 
-        pixels = torch.cat([picture.value["pixel_values"] for picture in pictures])
+        pixels = torch.cat([image.value["pixel_values"] for image in images])
         encoder = next(self._network.vision_encoder.parameters())
         with torch.inference_mode():
             embeddings = self._network.get_image_embeddings(pixels.to(encoder))
@@ -111,13 +111,13 @@ class SamNetwork:
         return [
             _Seen(
                 embedding[None],
-                picture.size,
-                tuple(picture.value["reshaped_input_sizes"][0].tolist()),
+                image.size,
+                tuple(image.value["reshaped_input_sizes"][0].tolist()),
             )
-            for embedding, picture in zip(embeddings, pictures, strict=True)
+            for embedding, image in zip(embeddings, images, strict=True)
         ]
 
-    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Pixels]:
+    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Bitmap]:
         """The pixels of each box."""
         for logits in self._logits(seen, [prompt.box for prompt in prompts]):
             yield self._pixels(seen, logits)
@@ -133,18 +133,18 @@ class SamNetwork:
             ).pred_masks[0]
         return found
 
-    def _pixels(self, seen: _Seen, logits: torch.Tensor) -> Pixels:
+    def _pixels(self, seen: _Seen, logits: torch.Tensor) -> Bitmap:
         import torch
 
         with torch.inference_mode():
             (mask,) = self._processor.post_process_masks(
                 [logits[None]], [seen.size], [seen.seen_size]
             )
-        pixels: Pixels = mask[0, 0].cpu().numpy()
+        pixels: Bitmap = mask[0, 0].cpu().numpy()
         return pixels
 
 
-def _prepared(processor: Any, picture: Picture) -> PictureTensors:
+def _prepared(processor: Any, pixels: Pixels) -> ImageTensors:
     """What a processor makes of a picture.
 
     It is shrunk here: where a side shrinks below half a pixel, the processor refuses. Given as
@@ -152,8 +152,8 @@ def _prepared(processor: Any, picture: Picture) -> PictureTensors:
     """
     from PIL import Image
 
-    height, width = shrunk_size(picture.shape[:2], processor.size["longest_edge"])
-    shrunk = Image.fromarray(picture).resize((width, height), processor.resample)
+    height, width = shrunk_size(pixels.shape[:2], processor.size["longest_edge"])
+    shrunk = Image.fromarray(pixels).resize((width, height), processor.resample)
     return dict(processor(shrunk, do_resize=False, return_tensors="pt"))
 
 

@@ -30,7 +30,7 @@ class Sam2Config(PromptOptions, BackendConfig):
     summary: ClassVar[str] = "Segment Anything 2 from the box (transformers)"
     extra: ClassVar[str | None] = "models"
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     model: str = Field(default="facebook/sam2.1-hiera-large", min_length=1)
     licence: str | None = "apache-2.0"

@@ -43,7 +43,7 @@ class Sam3Config(PromptOptions, BackendConfig):
     summary: ClassVar[str] = "Segment Anything 3 from the box or the text (transformers)"
     extra: ClassVar[str | None] = "models"
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     model: str = Field(default="facebook/sam3", min_length=1)
     licence: str | None = "SAM License"

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
-    Pixels = NDArray[np.bool_]
+    Pixels = NDArray[np.uint8]
+    Bitmap = NDArray[np.bool_]
     Weights = Mapping[str, torch.Tensor]
 
 
@@ -49,7 +49,7 @@ class SegmentAnythingConfig(PromptOptions, BackendConfig):
     summary: ClassVar[str] = "Segment Anything from the box (its own package, official .pth)"
     extra: ClassVar[str | None] = "sam"
     packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "segment_anything")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     model: str = Field(default="ybelkada/segment-anything", min_length=1)
     checkpoint: str = Field(default="checkpoints/sam_vit_h_4b8939.pth", min_length=1)
@@ -181,22 +181,22 @@ class SegmentAnythingNetwork:
         self.prepare = partial(_shrunk, network.image_encoder.img_size)
         self._network = network
 
-    def look_at(self, pictures: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
+    def look_at(self, images: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
         """The embedding of each picture."""
         import torch
 
         network = self._network
         encoder = next(network.image_encoder.parameters())
         with torch.inference_mode():
-            shrunk = [picture.value.to(network.device) for picture in pictures]
+            shrunk = [image.value.to(network.device) for image in images]
             pixels = torch.cat([network.preprocess(one) for one in shrunk])
             embeddings = network.image_encoder(pixels.to(encoder)).float()
         return [
-            _Seen(embedding[None], picture.size, (one.shape[2], one.shape[3]))
-            for embedding, picture, one in zip(embeddings, pictures, shrunk, strict=True)
+            _Seen(embedding[None], image.size, (one.shape[2], one.shape[3]))
+            for embedding, image, one in zip(embeddings, images, shrunk, strict=True)
         ]
 
-    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Pixels]:
+    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Bitmap]:
         """The pixels of each box."""
         for logits in self._logits(seen, [prompt.box for prompt in prompts]):
             yield self._pixels(seen, logits)
@@ -219,23 +219,23 @@ class SegmentAnythingNetwork:
             )
         return found
 
-    def _pixels(self, seen: _Seen, logits: torch.Tensor) -> Pixels:
+    def _pixels(self, seen: _Seen, logits: torch.Tensor) -> Bitmap:
         import torch
 
         with torch.inference_mode():
             grown = self._network.postprocess_masks(logits[None], seen.seen_size, seen.size)
-            pixels: Pixels = (grown[0, 0] > self._network.mask_threshold).cpu().numpy()
+            pixels: Bitmap = (grown[0, 0] > self._network.mask_threshold).cpu().numpy()
         return pixels
 
 
-def _shrunk(longest: int, picture: Picture) -> torch.Tensor:
+def _shrunk(longest: int, pixels: Pixels) -> torch.Tensor:
     """As the package does it, *shape* ``(1, 3, height, width)``, with a longest side."""
     import numpy as np
     import torch
     from PIL import Image
 
-    height, width = shrunk_size(picture.shape[:2], longest)
-    shrunk = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    height, width = shrunk_size(pixels.shape[:2], longest)
+    shrunk = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(shrunk)).permute(2, 0, 1)[None]
 
 

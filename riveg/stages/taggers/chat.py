@@ -30,9 +30,9 @@ from riveg.stages.chat_backend import (
     issue_of,
     label_values,
     messages_of,
-    post_values,
     read_prompt,
     require_chat,
+    sample_values,
 )
 from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
 from riveg.types import Entity, Issue, Sample, Span
@@ -192,7 +192,7 @@ class ChatTagger:
 
     def _prepared(self, sample: Sample) -> Prepared:
         values = {
-            **post_values(sample),
+            **sample_values(sample),
             "knowledge": Given(sample.knowledge or "", "sample.knowledge"),
         }
         question = Question(

@@ -24,16 +24,16 @@ from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BuildContext
 from riveg.errors import ImageFault
 from riveg.geometry.masks import whole_edges
-from riveg.protocols import Grounder, Mention, Partly, PictureSource
+from riveg.protocols import Grounder, ImageSource, Mention, Partly
 from riveg.types import Box, ImageRef, Issue, Region
 from riveg.vision.matchers.loading import USUAL, MatcherName, load_matcher
 from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
 from riveg.vision.queries import Cut, QueryTemplate, TextReader
 from riveg.vision.runtime.options import TorchOptions
-from riveg.vision.runtime.tensors import picture_tensors
+from riveg.vision.runtime.tensors import image_tensors
 
 if TYPE_CHECKING:
-    from riveg.vision.runtime.tensors import PictureTensors
+    from riveg.vision.runtime.tensors import ImageTensors
 
 Answer = tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue
 Order = Literal["detector", "crop"]
@@ -153,7 +153,7 @@ class RecheckedGrounder:
     def __init__(
         self,
         grounder: Grounder,
-        images: PictureSource,
+        images: ImageSource,
         matcher: TextMatcher,
         *,
         source: str,
@@ -164,7 +164,7 @@ class RecheckedGrounder:
         most_regions: int = 1,
     ) -> None:
         self._grounder = grounder
-        self.pictures = getattr(grounder, "pictures", None)
+        self.images = getattr(grounder, "pictures", None)
         """What the detector prepares ahead."""
         self._images = images
         self._matcher = matcher
@@ -203,17 +203,17 @@ class RecheckedGrounder:
         crops = _Crops([], {}, {})
         for image, boxes in wanted.values():
             try:
-                picture = self._images.load(image)
+                pixels = self._images.load(image)
             except ImageFault as fault:
                 crops.faults[image.path] = fault
                 continue
             places: dict[tuple[int, int, int, int], int] = {}
             for box in boxes:
-                left, top, right, bottom = edges = crop_edges(box, self._margin, *picture.shape[:2])
+                left, top, right, bottom = edges = crop_edges(box, self._margin, *pixels.shape[:2])
                 if edges not in places:
                     places[edges] = len(crops.tensors)
-                    cut_out = picture[top:bottom, left:right]
-                    crops.tensors.append(picture_tensors(self._matcher.processor, cut_out))
+                    cut_out = pixels[top:bottom, left:right]
+                    crops.tensors.append(image_tensors(self._matcher.processor, cut_out))
                 crops.places[image.path, box] = places[edges]
         return crops
 
@@ -248,7 +248,7 @@ class RecheckedGrounder:
 class _Crops:
     """Crops as the network reads them, and which belongs to a box of a picture."""
 
-    tensors: list[PictureTensors]
+    tensors: list[ImageTensors]
     places: dict[tuple[str, Box], int]
     faults: dict[str, ImageFault]
 

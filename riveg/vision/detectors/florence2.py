@@ -34,7 +34,7 @@ TASKS = {
 class Asked(NamedTuple):
     """A picture's tokens, *shape* ``(tokens, channels)``, and a text about it."""
 
-    picture: Tensor
+    image: Tensor
     text: str
 
 
@@ -93,10 +93,10 @@ class Florence2Network:
         with torch.inference_mode():
             embedded = network.get_input_embeddings()(read["input_ids"])
             places = (read["input_ids"] == network.config.image_token_id)[:, :, None]
-            pictures = torch.stack([one.picture for one in asked]).to(embedded.dtype)
+            images = torch.stack([one.image for one in asked]).to(embedded.dtype)
             encoded = network.model.language_model.encoder(
                 attention_mask=read["attention_mask"],
-                inputs_embeds=embedded.masked_scatter(places, pictures),
+                inputs_embeds=embedded.masked_scatter(places, images),
             )
             written = network.generate(
                 encoder_outputs=encoded,

@@ -29,7 +29,7 @@ from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import resized_values
 
 if TYPE_CHECKING:
-    from riveg.vision.runtime.tensors import Pixels
+    from riveg.vision.runtime.tensors import Resizer
 
 _KINDS = {
     "grounding-dino": "GroundingDinoForObjectDetection",
@@ -77,14 +77,14 @@ class GroundingDinoNetwork:
         network = load_model(getattr(transformers, _kind(folder)), folder, whole)
         self._placement = place(options.device, options.dtype)
         processor = load_processor(transformers.GroundingDinoImageProcessorPil, folder)
-        self.pixels: Pixels = partial(resized_values, processor)
+        self.pixels: Resizer = partial(resized_values, processor)
         self.tokenizer = load_processor(transformers.AutoTokenizer, folder)
         self.config = network.config
         text_positions = network.config.text_config.max_position_embeddings
         self.most_tokens = min(network.config.max_text_len, text_positions)
         model = network.model
         backbone = model.backbone.conv_encoder.model
-        self._encoder = PictureEncoder(backbone, _feature_maps, model.input_proj_vision)
+        self._encoder = ImageEncoder(backbone, _feature_maps, model.input_proj_vision)
         self._given = _GivenMaps(model.backbone.position_embedding)
         # Of this network alone: its own forward then finds the maps where it would make them.
         model.backbone = self._given
@@ -151,7 +151,7 @@ def _feature_maps(backbone: Any, pixels: Tensor) -> Sequence[Tensor]:
     return found
 
 
-class PictureEncoder(nn.Module):
+class ImageEncoder(nn.Module):
     """Backbone and projections: all that GroundingDINO does before it reads the text.
 
     Args:

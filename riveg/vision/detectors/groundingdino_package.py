@@ -24,7 +24,7 @@ from riveg.errors import UserError
 from riveg.vision.detectors.grounding_dino import (
     Detections,
     Features,
-    PictureEncoder,
+    ImageEncoder,
     detections_of,
     padded_tokens,
 )
@@ -40,7 +40,7 @@ from riveg.vision.runtime.loading import (
 from riveg.vision.runtime.options import TorchOptions
 
 if TYPE_CHECKING:
-    from riveg.vision.runtime.tensors import Picture, Pixels
+    from riveg.vision.runtime.tensors import Pixels, Resizer
 
 _NOT_USED = ("label_enc.", "bert.embeddings.position_ids")
 """Beginnings of what the published checkpoints hold beside the network's weights."""
@@ -76,7 +76,7 @@ class GroundingDinoPackageNetwork:
         from transformers import AutoTokenizer
 
         self._placement = place(options.device, options.dtype)
-        self.pixels: Pixels = _resized_values
+        self.pixels: Resizer = _resized_values
         self.tokenizer = load_processor(AutoTokenizer, text_encoder)
         with _quiet():
             network = _empty_network(configuration, text_encoder, self.tokenizer)
@@ -85,7 +85,7 @@ class GroundingDinoPackageNetwork:
         positions = network.bert.config.max_position_embeddings
         self.most_tokens = min(network.max_text_len, positions)
         backbone = network.backbone[0]
-        self._encoder = PictureEncoder(backbone, type(backbone).forward_raw, network.input_proj)
+        self._encoder = ImageEncoder(backbone, type(backbone).forward_raw, network.input_proj)
         self._given = _GivenMaps(network.backbone[1])
         network.backbone = self._given
         network.input_proj = nn.ModuleList(nn.Identity() for _ in network.input_proj)
@@ -142,7 +142,7 @@ class GroundingDinoPackageNetwork:
         return detections_of(answer["pred_logits"], answer["pred_boxes"], prompts)
 
 
-def _resized_values(picture: Picture, shortest: int, longest: int) -> Tensor:
+def _resized_values(pixels: Pixels, shortest: int, longest: int) -> Tensor:
     """A picture as the network takes it, *shape* ``(3, height, width)``.
 
     Args:
@@ -152,7 +152,7 @@ def _resized_values(picture: Picture, shortest: int, longest: int) -> Tensor:
     """
     with _quiet():
         from groundingdino.datasets import transforms
-    image = Image.fromarray(picture)
+    image = Image.fromarray(pixels)
     size: int | tuple[int, int] = shortest
     if round(longest * min(image.size) / max(image.size)) < 1:
         # The package would make such a thin picture no pixel wide.

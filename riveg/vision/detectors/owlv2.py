@@ -23,7 +23,7 @@ from riveg.vision.runtime.tensors import pixel_values
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPicture:
+class SeenImage:
     """``patches``: *shape* ``(patches, channels)``; ``boxes``: xyxy of the square, one for each."""
 
     patches: Tensor
@@ -62,7 +62,7 @@ class Owlv2Network:
         """Tokens of a text."""
         return len(self._tokenizer(text, verbose=False)["input_ids"])
 
-    def see(self, pixels: Sequence[Tensor]) -> list[SeenPicture]:
+    def see(self, pixels: Sequence[Tensor]) -> list[SeenImage]:
         """What the network sees in pictures."""
         values = torch.stack(list(pixels)).to(self._placement.device)
         with torch.inference_mode():
@@ -72,7 +72,7 @@ class Owlv2Network:
             patches = grid.flatten(1, 2)
             centers, sides = self._network.box_predictor(patches, grid).split(2, dim=-1)
             corners = torch.cat([centers - sides / 2, centers + sides / 2], dim=-1).cpu().numpy()
-        return [SeenPicture(patches[row].clone(), corners[row]) for row in range(len(pixels))]
+        return [SeenImage(patches[row].clone(), corners[row]) for row in range(len(pixels))]
 
     def read(self, texts: Sequence[str]) -> list[Tensor]:
         """What the network makes of texts that are short enough, *shape* ``(channels,)`` each."""
@@ -85,9 +85,9 @@ class Owlv2Network:
             ).pooler_output.float()
         return list(found / found.norm(p=2, dim=-1, keepdim=True))
 
-    def scores(self, picture: SeenPicture, texts: Sequence[Tensor]) -> NDArray[np.float32]:
+    def scores(self, image: SeenImage, texts: Sequence[Tensor]) -> NDArray[np.float32]:
         """How well each box shows each text, in [0, 1], *shape* ``(texts, patches)``."""
         with torch.inference_mode():
-            logits, _ = self._network.class_predictor(picture.patches[None], torch.stack([*texts]))
+            logits, _ = self._network.class_predictor(image.patches[None], torch.stack([*texts]))
             probabilities: NDArray[np.float32] = logits[0].T.sigmoid().cpu().numpy()
         return probabilities

@@ -8,11 +8,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from riveg.errors import ImageFault
-from riveg.protocols import Mention, Partly, PictureSource
+from riveg.protocols import ImageSource, Mention, Partly
 from riveg.types import ImageRef, Issue, Region
 from riveg.vision.detectors.regions import choose_regions
 from riveg.vision.queries import Cut, TextReader
-from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.image_queue import ImageQueue
 from riveg.vision.runtime.image_worker import Prepared
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class PhraseFinder(Protocol):
         """What the network makes of distinct texts; one with nothing to look for is left out."""
 
     def find(
-        self, pictures: Mapping[str, Prepared[Any]], asked: Mapping[str, Mapping[str, Any]]
+        self, images: Mapping[str, Prepared[Any]], asked: Mapping[str, Mapping[str, Any]]
     ) -> Iterable[Found]:
         """The boxes of every text about every picture.
 
@@ -82,7 +82,7 @@ class PhraseSearch:
 
     def __init__(
         self,
-        images: PictureSource,
+        images: ImageSource,
         finder: PhraseFinder,
         *,
         source: str,
@@ -91,7 +91,7 @@ class PhraseSearch:
         overlap: float = 0.7,
         workers: int = 0,
     ) -> None:
-        self.pictures = PreparedPictures(images, finder.prepare, workers=workers)
+        self.images = ImageQueue(images, finder.prepare, workers=workers)
         self._finder = finder
         self._source = source
         self._most_regions = most_regions
@@ -123,7 +123,7 @@ class PhraseSearch:
         """Answers all texts about some pictures."""
         faults: dict[str, ImageFault] = {}
         opened: dict[str, Prepared[Any]] = {}
-        for path, one in self.pictures.distinct(images).items():
+        for path, one in self.images.distinct(images).items():
             if isinstance(one, ImageFault):
                 faults[path] = one
             else:

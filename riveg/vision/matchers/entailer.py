@@ -13,20 +13,20 @@ from pydantic import Field
 from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
-from riveg.protocols import Mention, Partly, PictureSource
+from riveg.protocols import ImageSource, Mention, Partly
 from riveg.types import Entailment, Issue
 from riveg.vision.matchers.loading import MatcherName, load_matcher
 from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
 from riveg.vision.queries import Cut, QueryTemplate, TextReader
-from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.image_queue import ImageQueue
 from riveg.vision.runtime.loading import worker_count
 from riveg.vision.runtime.options import TorchOptions
-from riveg.vision.runtime.tensors import picture_tensors
+from riveg.vision.runtime.tensors import image_tensors
 
 Answer = Entailment | Partly[Entailment] | Issue
 
 
-class PictureTextConfig(TorchOptions, BackendConfig):
+class ImageTextConfig(TorchOptions, BackendConfig):
     """``query``: the text that is held against the picture, as a template.
 
     It may hold ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``.
@@ -38,18 +38,18 @@ class PictureTextConfig(TorchOptions, BackendConfig):
     name: ClassVar[MatcherName]
     extra: ClassVar[str | None] = EXTRA
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    needs_picture: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = True
 
     query: QueryTemplate = "{expression}"
     threshold: float = Field(ge=0.0, le=1.0)
 
-    def build(self, context: BuildContext) -> PictureTexts:
+    def build(self, context: BuildContext) -> ImageTexts:
         """Loads the network.
 
         Raises:
             UserError: If the model is not there, or is another.
         """
-        return PictureTexts(
+        return ImageTexts(
             context.images,
             load_matcher(self.name, self.folder(context.base), self),
             query=self.query,
@@ -63,7 +63,7 @@ class PictureTextConfig(TorchOptions, BackendConfig):
         return model_contents(self.folder(base))
 
 
-class PictureTexts:
+class ImageTexts:
     """Asks a matcher about mentions: each picture once, each pair of picture and text once.
 
     Args:
@@ -77,7 +77,7 @@ class PictureTexts:
 
     def __init__(
         self,
-        images: PictureSource,
+        images: ImageSource,
         matcher: TextMatcher,
         *,
         query: str,
@@ -85,8 +85,8 @@ class PictureTexts:
         source: str,
         workers: int = 0,
     ) -> None:
-        prepare = partial(picture_tensors, matcher.processor)
-        self.pictures = PreparedPictures(images, prepare, workers=workers)
+        prepare = partial(image_tensors, matcher.processor)
+        self.images = ImageQueue(images, prepare, workers=workers)
         self._matcher = matcher
         self._reader = TextReader(query, matcher.most_tokens, matcher.count)
         self._threshold = threshold
@@ -94,7 +94,7 @@ class PictureTexts:
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
         """P(the text fits the picture); 0 and never groundable for a post without a picture."""
-        opened = self.pictures.distinct(mention.sample.image for mention in mentions)
+        opened = self.images.distinct(mention.sample.image for mention in mentions)
         usable = {
             path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
         }

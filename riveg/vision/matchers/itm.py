@@ -14,7 +14,7 @@ from riveg.vision.runtime.options import TorchOptions
 if TYPE_CHECKING:
     import torch
 
-    from riveg.vision.runtime.tensors import PictureTensors
+    from riveg.vision.runtime.tensors import ImageTensors
 
 
 def load_itm_matcher(folder: Path, options: TorchOptions) -> ItmMatcher:
@@ -57,7 +57,7 @@ class ItmMatcher:
         self._batch_size = batch_size
 
     def probabilities(
-        self, pictures: Sequence[PictureTensors], pairs: Sequence[Pair]
+        self, images: Sequence[ImageTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
         """Of each pair, in [0, 1]."""
         import torch
@@ -67,20 +67,20 @@ class ItmMatcher:
         # Texts of one length together, so that little is padded; the answers do not depend on it.
         distinct.sort(key=lambda pair: counts[pair.text])
         with torch.inference_mode():
-            seen = list(in_batches(pictures, self._batch_size, self._encode))
+            seen = list(in_batches(images, self._batch_size, self._encode))
 
             def match(batch: Sequence[Pair]) -> Sequence[float]:
-                return self._match([seen[pair.picture] for pair in batch], batch)
+                return self._match([seen[pair.image] for pair in batch], batch)
 
             found = list(in_batches(distinct, self._batch_size, match))
         by_pair = dict(zip(distinct, found, strict=True))
         return [by_pair[pair] for pair in pairs]
 
-    def _encode(self, pictures: Sequence[PictureTensors]) -> Sequence[torch.Tensor]:
+    def _encode(self, images: Sequence[ImageTensors]) -> Sequence[torch.Tensor]:
         """Each picture's patches, *shape* ``(patches, width)``."""
         from riveg.vision.runtime.tensors import stacked
 
-        inputs = stacked(pictures, self._network.device)
+        inputs = stacked(images, self._network.device)
         return list(self._network.vision_model(**inputs).last_hidden_state)
 
     def _match(self, seen: Sequence[torch.Tensor], batch: Sequence[Pair]) -> Sequence[float]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from riveg.vision.runtime.tensors import PictureTensors
+    from riveg.vision.runtime.tensors import ImageTensors
 
 
 class Pair(NamedTuple):
     """A picture, by its place in a sequence, and a text."""
 
-    picture: int
+    image: int
     text: str
 
 
@@ -29,7 +29,7 @@ class TextMatcher(Protocol):
         """Tokens of a text, special ones included."""
 
     def probabilities(
-        self, pictures: Sequence[PictureTensors], pairs: Sequence[Pair]
+        self, images: Sequence[ImageTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
         """Of each pair, in [0, 1]; every picture is encoded once, however many pairs it is in."""
 

@@ -15,7 +15,7 @@ from riveg.vision.runtime.options import TorchOptions
 if TYPE_CHECKING:
     import torch
 
-    from riveg.vision.runtime.tensors import PictureTensors
+    from riveg.vision.runtime.tensors import ImageTensors
 
 
 def load_siglip_matcher(folder: Path, options: TorchOptions) -> SiglipMatcher:
@@ -70,7 +70,7 @@ class SiglipMatcher:
         self._batch_size = batch_size
 
     def probabilities(
-        self, pictures: Sequence[PictureTensors], pairs: Sequence[Pair]
+        self, images: Sequence[ImageTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
         """Of each pair, in [0, 1]; each distinct text is encoded once."""
         import torch
@@ -80,18 +80,18 @@ class SiglipMatcher:
         texts = list(dict.fromkeys(pair.text for pair in pairs))
         places = {text: place for place, text in enumerate(texts)}
         with torch.inference_mode():
-            seen = torch.stack(list(in_batches(pictures, self._batch_size, self._encode)))
+            seen = torch.stack(list(in_batches(images, self._batch_size, self._encode)))
             read = torch.stack(list(in_batches(texts, self._batch_size, self._read)))
             chosen = read[[places[pair.text] for pair in pairs]]
-            product = (chosen * seen[[pair.picture for pair in pairs]]).sum(dim=-1)
+            product = (chosen * seen[[pair.image for pair in pairs]]).sum(dim=-1)
             scale, bias = self._network.logit_scale.float(), self._network.logit_bias.float()
             fits: list[float] = (product * scale.exp() + bias).sigmoid().tolist()
         return fits
 
-    def _encode(self, pictures: Sequence[PictureTensors]) -> Sequence[torch.Tensor]:
+    def _encode(self, images: Sequence[ImageTensors]) -> Sequence[torch.Tensor]:
         from riveg.vision.runtime.tensors import stacked
 
-        inputs = stacked(pictures, self._network.device)
+        inputs = stacked(images, self._network.device)
         return _directions(self._network.vision_model(**inputs).pooler_output)
 
     def _read(self, texts: Sequence[str]) -> Sequence[torch.Tensor]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
+    Pixels = NDArray[np.uint8]
 
 _FRONTAL = "haarcascade_frontalface_alt2.xml"
 _PROFILE = "haarcascade_profileface.xml"
@@ -52,24 +52,24 @@ class FigureFinder:
         self._profile_side = profile_side
         self._person_side = person_side
 
-    def frontal_faces(self, picture: Picture) -> tuple[Observation, ...]:
+    def frontal_faces(self, pixels: Pixels) -> tuple[Observation, ...]:
         """Faces that look this way."""
-        grey, scale = _grey(picture, self._face_side)
-        return _observations("face", _cascade(self._frontal, grey, scale, _FRONTAL_LEVELS), picture)
+        grey, scale = _grey(pixels, self._face_side)
+        return _observations("face", _cascade(self._frontal, grey, scale, _FRONTAL_LEVELS), pixels)
 
-    def profiles(self, picture: Picture) -> tuple[Observation, ...]:
+    def profiles(self, pixels: Pixels) -> tuple[Observation, ...]:
         """Faces that look to either side."""
         import cv2
 
-        grey, scale = _grey(picture, self._profile_side)
+        grey, scale = _grey(pixels, self._profile_side)
         left = _cascade(self._profile, grey, scale, _PROFILE_LEVELS)
         turned = _cascade(self._profile, cv2.flip(grey, 1), scale, _PROFILE_LEVELS)
-        right = [(_mirrored(box, picture.shape[1]), score) for box, score in turned]
-        return _observations("face", left + right, picture)
+        right = [(_mirrored(box, pixels.shape[1]), score) for box, score in turned]
+        return _observations("face", left + right, pixels)
 
-    def people(self, picture: Picture) -> tuple[Observation, ...]:
+    def people(self, pixels: Pixels) -> tuple[Observation, ...]:
         """Whole people who stand upright."""
-        small, scale = _shrunk(picture, self._person_side)
+        small, scale = _shrunk(pixels, self._person_side)
         if small.shape[0] < 128 or small.shape[1] < 64:
             return ()
         boxes, weights = self._person.detectMultiScale(small, winStride=(8, 8), scale=1.1)
@@ -78,7 +78,7 @@ class FigureFinder:
             for box, weight in zip(boxes, _flat(weights), strict=True)
             if weight >= _LEAST_PERSON
         ]
-        return _observations("person", found, picture)
+        return _observations("person", found, pixels)
 
 
 _Found = list[tuple[Box, float]]
@@ -100,23 +100,23 @@ def _flat(weights: Any) -> list[float]:
     return [float(weight) for weight in np.ravel(weights)]
 
 
-def _grey(picture: Picture, side: int) -> tuple[Any, float]:
+def _grey(pixels: Pixels, side: int) -> tuple[Any, float]:
     import cv2
 
-    small, scale = _shrunk(picture, side)
+    small, scale = _shrunk(pixels, side)
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), scale
 
 
-def _shrunk(picture: Picture, side: int) -> tuple[Any, float]:
+def _shrunk(pixels: Pixels, side: int) -> tuple[Any, float]:
     """A copy whose longer side is at most ``side``, and its pixels per pixel of the picture."""
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = pixels.shape[:2]
     scale = min(1.0, side / max(height, width))
     if scale == 1.0:
-        return picture, scale
+        return pixels, scale
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), scale
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), scale
 
 
 def _scaled(box: Sequence[Any], scale: float) -> Box:
@@ -133,11 +133,11 @@ def _score(weight: float, levels: tuple[float, float]) -> float:
     return round(min(1.0, max(0.01, (weight - low) / (high - low))), 4)
 
 
-def _observations(kind: str, found: _Found, picture: Picture) -> tuple[Observation, ...]:
+def _observations(kind: str, found: _Found, pixels: Pixels) -> tuple[Observation, ...]:
     """Surest first where finds overlap, then from top to bottom, inside the picture."""
     kept: _Found = []
     for box, score in sorted(found, key=lambda one: (-one[1], one[0].y_min, one[0].x_min)):
-        inside = clipped(box, picture)
+        inside = clipped(box, pixels)
         if inside and not any(_is_same(inside, other) for other, _ in kept):
             kept.append((inside, score))
     kept.sort(key=lambda one: (one[0].y_min, one[0].x_min))
@@ -157,9 +157,9 @@ def common_area(first: Box, second: Box) -> float:
     return max(0.0, wide) * max(0.0, high)
 
 
-def clipped(box: Box, picture: Picture) -> Box | None:
+def clipped(box: Box, pixels: Pixels) -> Box | None:
     """The box inside the picture, to a hundredth of a pixel; ``None`` where nothing is left."""
-    height, width = picture.shape[:2]
+    height, width = pixels.shape[:2]
     x_min, y_min = (round(max(0.0, edge), 2) for edge in (box.x_min, box.y_min))
     x_max, y_max = round(min(float(width), box.x_max), 2), round(min(float(height), box.y_max), 2)
     return Box(x_min, y_min, x_max, y_max) if x_min < x_max and y_min < y_max else None

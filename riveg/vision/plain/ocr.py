@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
+    Pixels = NDArray[np.uint8]
 
 _LINE_RATIO = 7.0
 """Width over height of a line of standard length; the reader pads shorter ones to it."""
@@ -35,7 +35,7 @@ def reading_models() -> tuple[Path, ...]:
     return package_files("rapidocr", "models", "*_det_*.onnx", "*_rec_*.onnx")
 
 
-class LetteringReader:
+class OcrReader:
     """Locates and reads lettering; for one thread at a time."""
 
     def __init__(self, side: int, lines: int, least_score: float) -> None:
@@ -61,19 +61,19 @@ class LetteringReader:
         self._budget = lines * _LINE_RATIO
         self._least_score = least_score
 
-    def read(self, picture: Picture) -> tuple[Observation, ...]:
+    def read(self, pixels: Pixels) -> tuple[Observation, ...]:
         """Lines of lettering, read."""
         import numpy as np
 
-        if min(picture.shape[:2]) < _LEAST_LINE:
+        if min(pixels.shape[:2]) < _LEAST_LINE:
             return ()
-        blue_first = np.ascontiguousarray(picture[:, :, ::-1])
+        blue_first = np.ascontiguousarray(pixels[:, :, ::-1])
         located = self._ocr(blue_first, use_det=True, use_cls=False, use_rec=False).boxes
         found: list[tuple[Box, float, str]] = []
         for corners in self._worth_reading([] if located is None else located):
             line = _straightened(blue_first, corners)
             answer = self._ocr(line, use_det=False, use_cls=False, use_rec=True)
-            box = clipped(_hull(corners), picture)
+            box = clipped(_hull(corners), pixels)
             for text, score in zip(answer.txts or (), answer.scores or (), strict=True):
                 if box and text.strip() and score >= self._least_score:
                     found.append((box, round(min(1.0, float(score)), 4), text.strip()))
@@ -110,7 +110,7 @@ def _line_size(corners: Any) -> tuple[float, float]:
     return (height, width) if height > 1.5 * width else (width, height)
 
 
-def _straightened(picture: Any, corners: Any) -> Any:
+def _straightened(pixels: Any, corners: Any) -> Any:
     import cv2
     import numpy as np
 
@@ -118,6 +118,6 @@ def _straightened(picture: Any, corners: Any) -> Any:
     frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     turn = cv2.getPerspectiveTransform(np.asarray(corners, dtype=np.float32), frame)
     line = cv2.warpPerspective(
-        picture, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        pixels, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return np.ascontiguousarray(np.rot90(line)) if height > 1.5 * width else line

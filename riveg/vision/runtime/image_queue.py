@@ -27,11 +27,11 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from riveg.errors import ImageFault
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.types import ImageRef
 from riveg.vision.runtime.image_worker import ALONE, Prepared, prepared
 
-__all__ = ["Prepared", "PreparedPictures"]
+__all__ = ["ImageQueue", "Prepared"]
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ _PATIENCE_SECONDS = 60.0
 _Task = tuple["Future[Any]", bytes]
 
 
-class PreparedPictures(Generic[T]):
+class ImageQueue(Generic[T]):
     """What a network takes of each picture, made ahead of it.
 
     Args:
@@ -60,7 +60,7 @@ class PreparedPictures(Generic[T]):
 
     def __init__(
         self,
-        images: PictureSource,
+        images: ImageSource,
         prepare: Callable[[Any], T],
         *,
         workers: int = 0,
@@ -198,7 +198,7 @@ class _Crew:
         # Also when this is forgotten, or the interpreter ends.
         self.dismiss = weakref.finalize(self, _dismiss, self._processes, self._threads, self._tasks)
 
-    def ask(self, images: PictureSource, image: ImageRef) -> Future[Any]:
+    def ask(self, images: ImageSource, image: ImageRef) -> Future[Any]:
         """Has a worker prepare a picture, as soon as one has time."""
         future: Future[Any] = Future()
         # With the source, as it is now: it may point elsewhere later.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
 
-from riveg.protocols import PictureSource
+from riveg.protocols import ImageSource
 from riveg.types import ImageRef
 
 T = TypeVar("T")
@@ -38,14 +38,14 @@ class Prepared(Generic[T]):
     value: T
 
 
-def prepared(images: PictureSource, image: ImageRef, prepare: Callable[[Any], T]) -> Prepared[T]:
+def prepared(images: ImageSource, image: ImageRef, prepare: Callable[[Any], T]) -> Prepared[T]:
     """A picture, opened and prepared.
 
     Raises:
         ImageFault: If it cannot be used.
     """
-    picture = images.load(image)
-    return Prepared((picture.shape[0], picture.shape[1]), prepare(picture))
+    pixels = images.load(image)
+    return Prepared((pixels.shape[0], pixels.shape[1]), prepare(pixels))
 
 
 class _Pickler(pickle.Pickler):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
+    Pixels = NDArray[np.uint8]
 
 _BILINEAR = 2
 """Pillow's number for it, which processors' files hold."""
@@ -39,23 +39,23 @@ class Preparation:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     deviation: tuple[float, ...] = (0.229, 0.224, 0.225)
 
-    def prepare(self, picture: Picture) -> torch.Tensor:
+    def prepare(self, pixels: Pixels) -> torch.Tensor:
         """Float32 of *shape* ``(1, 3, height, width)``."""
         import torch
         from torch.nn import functional
 
         # A copy: pictures are read-only, of which torch warns.
-        pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].contiguous()
-        if picture.shape[:2] != (self.height, self.width):
-            pixels = functional.interpolate(
-                pixels, (self.height, self.width), mode="bilinear", antialias=True
+        values = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].contiguous()
+        if pixels.shape[:2] != (self.height, self.width):
+            values = functional.interpolate(
+                values, (self.height, self.width), mode="bilinear", antialias=True
             )
         # Mean and deviation are scaled, not the picture: so does the library, in one step.
         mean, deviation = (
-            (torch.tensor(values) * (1.0 / self.rescale_factor)).view(3, 1, 1)
-            for values in (self.mean, self.deviation)
+            (torch.tensor(numbers) * (1.0 / self.rescale_factor)).view(3, 1, 1)
+            for numbers in (self.mean, self.deviation)
         )
-        return pixels.float().sub_(mean).div_(deviation)
+        return values.float().sub_(mean).div_(deviation)
 
 
 def read_preparation(folder: Path, usual: Preparation = Preparation()) -> Preparation:

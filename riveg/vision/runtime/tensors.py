@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
-    PictureTensors = Mapping[str, torch.Tensor]
-    Pixels = Callable[..., torch.Tensor]
+    Pixels = NDArray[np.uint8]
+    ImageTensors = Mapping[str, torch.Tensor]
+    Resizer = Callable[..., torch.Tensor]
     """Makes *shape* ``(3, height, width)`` of a picture and its input's ``shortest`` and
     ``longest`` side; a function that can be sent to another process."""
 
 
-def picture_tensors(processor: Any, picture: Picture, **options: Any) -> PictureTensors:
+def image_tensors(processor: Any, pixels: Pixels, **options: Any) -> ImageTensors:
     """One picture's tensors by the network's argument names; each has a batch of one.
 
     Args:
@@ -28,17 +28,17 @@ def picture_tensors(processor: Any, picture: Picture, **options: Any) -> Picture
     from PIL import Image
 
     # As a PIL image: of an array with three rows, the processor takes the rows for the colours.
-    return dict(processor(images=Image.fromarray(picture), return_tensors="pt", **options))
+    return dict(processor(images=Image.fromarray(pixels), return_tensors="pt", **options))
 
 
-def stacked(tensors: Sequence[PictureTensors], device: torch.device) -> dict[str, torch.Tensor]:
+def stacked(tensors: Sequence[ImageTensors], device: torch.device) -> dict[str, torch.Tensor]:
     """Several pictures' tensors as one batch on a device."""
     import torch
 
     return {name: torch.cat([one[name] for one in tensors]).to(device) for name in tensors[0]}
 
 
-def pixel_values(processor: Any, picture: Picture, **options: Any) -> torch.Tensor:
+def pixel_values(processor: Any, pixels: Pixels, **options: Any) -> torch.Tensor:
     """One picture as its network takes it, *shape* ``(3, height, width)``.
 
     Args:
@@ -46,10 +46,10 @@ def pixel_values(processor: Any, picture: Picture, **options: Any) -> torch.Tens
         picture: Likewise.
         **options: That the processor is told instead of its own.
     """
-    return picture_tensors(processor, picture, **options)["pixel_values"][0]
+    return image_tensors(processor, pixels, **options)["pixel_values"][0]
 
 
-def resized_values(processor: Any, picture: Picture, shortest: int, longest: int) -> torch.Tensor:
+def resized_values(processor: Any, pixels: Pixels, shortest: int, longest: int) -> torch.Tensor:
     """As :func:`pixel_values`, of a picture resized with its aspect kept.
 
     Args:
@@ -58,9 +58,9 @@ def resized_values(processor: Any, picture: Picture, shortest: int, longest: int
         shortest: What its shorter side is resized to, in pixels, unless
         longest: the longer one would become longer than that.
     """
-    height, width = input_size(picture.shape[0], picture.shape[1], shortest, longest)
+    height, width = input_size(pixels.shape[0], pixels.shape[1], shortest, longest)
     size = {"height": height, "width": width}
-    return pixel_values(processor, picture, size=size, do_pad=False)
+    return pixel_values(processor, pixels, size=size, do_pad=False)
 
 
 def input_size(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from riveg.errors import ImageFault
 from riveg.geometry.masks import box_pixels, mask_from_array
-from riveg.protocols import Mention, Partly, PictureSource
+from riveg.protocols import ImageSource, Mention, Partly
 from riveg.types import WARNING, Box, ImageRef, Issue, Mask
 from riveg.vision.queries import Cut, TextReader
 from riveg.vision.runtime.batches import in_batches
-from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.image_queue import ImageQueue
 from riveg.vision.runtime.image_worker import Prepared
 from riveg.vision.runtime.loading import load_model, place
 from riveg.vision.runtime.options import TorchOptions
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
-    Pixels = NDArray[np.bool_]
+    Pixels = NDArray[np.uint8]
+    Bitmap = NDArray[np.bool_]
 
 Answer = tuple[Mask, ...] | Partly[tuple[Mask, ...]] | Issue
 
@@ -51,13 +51,13 @@ class MaskNetwork(Protocol):
     """Looks at pictures, which is costly, and then finds what prompts mean, which is cheap."""
 
     @property
-    def prepare(self) -> Callable[[Picture], Any]:
+    def prepare(self) -> Callable[[Pixels], Any]:
         """Makes of an upright picture what is looked at; ``pickle`` can send it to a worker."""
 
-    def look_at(self, pictures: Sequence[Prepared[Any]]) -> Sequence[Any]:
+    def look_at(self, images: Sequence[Prepared[Any]]) -> Sequence[Any]:
         """What the network keeps of each picture."""
 
-    def cut_out(self, seen: Any, prompts: Sequence[Prompt]) -> Iterable[Pixels]:
+    def cut_out(self, seen: Any, prompts: Sequence[Prompt]) -> Iterable[Bitmap]:
         """Each prompt's pixels, one after the other, *shape* ``(height, width)`` of the picture."""
 
 
@@ -84,7 +84,7 @@ class PromptedSegmenter:
 
     def __init__(
         self,
-        images: PictureSource,
+        images: ImageSource,
         network: MaskNetwork,
         *,
         source: str,
@@ -93,7 +93,7 @@ class PromptedSegmenter:
         workers: int = 0,
         reader: TextReader | None = None,
     ) -> None:
-        self.pictures = PreparedPictures(images, network.prepare, workers=workers)
+        self.images = ImageQueue(images, network.prepare, workers=workers)
         self._network = network
         self._source = source
         self._batch_size = batch_size
@@ -120,10 +120,10 @@ class PromptedSegmenter:
 
     def _look(self, batch: Sequence[ImageRef]) -> Sequence[Any]:
         """What the network keeps of each picture, or the fault that keeps it from being opened."""
-        found = self.pictures.distinct(batch)
+        found = self.images.distinct(batch)
         opened = [found[image.path] for image in batch]
-        pictures = [one for one in opened if not isinstance(one, ImageFault)]
-        seen = iter(self._network.look_at(pictures) if pictures else ())
+        images = [one for one in opened if not isinstance(one, ImageFault)]
+        seen = iter(self._network.look_at(images) if images else ())
         return [one if isinstance(one, ImageFault) else next(seen) for one in opened]
 
     def _answers(self, mentions: Sequence[Mention], seen: Any) -> Iterator[Answer]:
@@ -152,7 +152,7 @@ class PromptedSegmenter:
             self._mask(pixels, prompt.box) for pixels, prompt in zip(found, prompts, strict=True)
         ]
 
-    def _mask(self, pixels: Pixels, box: Box) -> Mask:
+    def _mask(self, pixels: Bitmap, box: Box) -> Mask:
         if pixels.any():
             return mask_from_array(pixels, self._source)
         return mask_from_array(box_pixels(box, *pixels.shape), f"{self._source}:box")

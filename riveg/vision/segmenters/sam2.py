@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.bool_]
+    Bitmap = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +45,20 @@ class Sam2Network:
         self._network = network
         self._preparation = preparation
 
-    def look_at(self, pictures: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
+    def look_at(self, images: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
         """The embeddings of each picture."""
         import torch
 
-        pixels = torch.cat([picture.value for picture in pictures])
+        pixels = torch.cat([image.value for image in images])
         encoder = next(self._network.vision_encoder.parameters())
         with torch.inference_mode():
             maps = self._network.get_image_embeddings(pixels.to(encoder))
         return [
-            _Seen([one[number : number + 1] for one in maps], picture.size)
-            for number, picture in enumerate(pictures)
+            _Seen([one[number : number + 1] for one in maps], image.size)
+            for number, image in enumerate(images)
         ]
 
-    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Pixels]:
+    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Bitmap]:
         """The pixels of each box."""
         for logits in self._logits(seen, [prompt.box for prompt in prompts]):
             yield _pixels(logits, seen.size)
@@ -85,11 +85,11 @@ class Sam2Network:
         return corners
 
 
-def _pixels(logits: torch.Tensor, size: tuple[int, int]) -> Pixels:
+def _pixels(logits: torch.Tensor, size: tuple[int, int]) -> Bitmap:
     import torch
     from torch.nn import functional
 
     with torch.inference_mode():
         grown = functional.interpolate(logits[None], size, mode="bilinear", align_corners=False)
-        pixels: Pixels = (grown[0, 0] > 0.0).cpu().numpy()
+        pixels: Bitmap = (grown[0, 0] > 0.0).cpu().numpy()
     return pixels

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.bool_]
+    Bitmap = NDArray[np.bool_]
 
 _TEXTS_KEPT = 1024
 """Texts whose encoding is kept: 32 kB each."""
@@ -80,11 +80,11 @@ class Sam3TextNetwork:
         """Tokens of a text."""
         return len(self._tokenizer(text, verbose=False)["input_ids"])
 
-    def look_at(self, pictures: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
+    def look_at(self, images: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
         """The maps of each picture."""
         import torch
 
-        pixels = torch.cat([picture.value for picture in pictures])
+        pixels = torch.cat([image.value for image in images])
         encoder = next(self._network.vision_encoder.parameters())
         with torch.inference_mode():
             found = self._network.get_vision_features(pixels.to(encoder))
@@ -92,12 +92,12 @@ class Sam3TextNetwork:
             _Seen(
                 [one[number : number + 1] for one in found.fpn_hidden_states],
                 [one[number : number + 1] for one in found.fpn_position_encoding],
-                picture.size,
+                image.size,
             )
-            for number, picture in enumerate(pictures)
+            for number, image in enumerate(images)
         ]
 
-    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Pixels]:
+    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Bitmap]:
         """The pixels of each region's instance; none where no instance lies there."""
         texts = list(dict.fromkeys(prompt.text for prompt in prompts))
         found = dict(zip(texts, self._instances(seen, texts), strict=True))
@@ -151,8 +151,8 @@ class Sam3TextNetwork:
         limits = np.array([width, height, width, height], dtype=np.float64)
         edges = np.array([box.x_min, box.y_min, box.x_max, box.y_max])
         boxes = np.clip(found.boxes, 0.0, 1.0) * limits
-        in_picture = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        rows = np.flatnonzero(in_picture & (found.scores > self._threshold))
+        in_image = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        rows = np.flatnonzero(in_image & (found.scores > self._threshold))
         if not len(rows):
             return None
         shares = overlaps(edges, boxes[rows])
@@ -160,7 +160,7 @@ class Sam3TextNetwork:
         return int(rows[best]) if shares[best] >= self._overlap else None
 
 
-def _pixels(logits: torch.Tensor, size: tuple[int, int]) -> Pixels:
+def _pixels(logits: torch.Tensor, size: tuple[int, int]) -> Bitmap:
     import torch
     from torch.nn import functional
 
@@ -169,5 +169,5 @@ def _pixels(logits: torch.Tensor, size: tuple[int, int]) -> Pixels:
         grown = functional.interpolate(
             logits.sigmoid()[None, None], size, mode="bilinear", align_corners=False
         )
-        pixels: Pixels = (grown[0, 0] > _MASK_THRESHOLD).cpu().numpy()
+        pixels: Bitmap = (grown[0, 0] > _MASK_THRESHOLD).cpu().numpy()
     return pixels

@@ -54,7 +54,7 @@ def test_a_written_file_is_read_again(
     assert file.tells == "tags"
 
 
-def test_what_is_predicted_behind_the_post_is_counted(tmp_path: Path) -> None:
+def test_what_is_predicted_behind_the_sample_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "pred.txt"
     rows = ["NASA\tB-ORG\tS-ORG", "<EOS>\tX\tO", "Ann\tX\tB-PER", "Lee\tX\tE-PER", "of\tX\tX"]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")

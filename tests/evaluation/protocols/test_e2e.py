@@ -80,7 +80,7 @@ def test_the_order_changes_nothing(case: Case, random: object) -> None:
 
 
 @given(st.integers(28, 5000), st.integers(28, 5000))
-def test_the_resized_picture_has_sides_of_28_and_the_right_area(width: int, height: int) -> None:
+def test_the_resized_image_has_sides_of_28_and_the_right_area(width: int, height: int) -> None:
     if max(width, height) / min(width, height) > 200:
         return
     sides = smart_resize(width, height)

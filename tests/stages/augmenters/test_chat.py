@@ -11,7 +11,7 @@ import pytest
 from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample
 from helpers.scripted_chat import ScriptedChat
-from helpers.tiny_embedding_models import save_picture_encoder, save_text_encoder
+from helpers.tiny_embedding_models import save_image_encoder, save_text_encoder
 from PIL import Image
 
 from riveg.config.backend import BuildContext
@@ -23,10 +23,10 @@ from riveg.registry import backend_config
 from riveg.stages.augmenters.chat import ChatAugmenter, ChatAugmenterConfig
 from riveg.types import ImageRef, Issue
 
-POSTS = [
+SAMPLES = [
     make_sample("Serena at Wimbledon", id="a", caption="a woman with a racket"),
     make_sample("NASA waits", id="b"),
-    make_sample("Rex", id="c", picture=False),
+    make_sample("Rex", id="c", has_image=False),
 ]
 
 POOL = [
@@ -36,20 +36,19 @@ POOL = [
 ]
 
 
-def post_of(question: Question) -> str:
+def sample_of(question: Question) -> str:
     """The post's own text: the last of the user message."""
     text = next(one.text for one in question.messages if one.role == "user")
     return re.findall(r"^Text: (.*)$", text, re.MULTILINE)[-1]
 
 
 def answer_text(question: Question) -> str:
-    return (
-        f"Named entities: 1. {post_of(question).split()[0][:40]} (PER)\n\nReasoning: it is named.\n"
-    )
+    name = sample_of(question).split()[0][:40]
+    return f"Named entities: 1. {name} (PER)\n\nReasoning: it is named.\n"
 
 
 def answer_explanation(question: Question) -> str:
-    return json.dumps({"explanation": f"It is about {post_of(question)}."})
+    return json.dumps({"explanation": f"It is about {sample_of(question)}."})
 
 
 def write_pool(folder: Path, rows: list[dict[str, Any]] = POOL) -> Path:
@@ -76,24 +75,24 @@ GEM = {"prompt": "augment/gem.v1"}
     ],
 )
 def test_contract(options: dict[str, Any], answer: Callable[[Question], str]) -> None:
-    check_backend("augment", augmenter(ScriptedChat(answer), **options), POSTS)
+    check_backend("augment", augmenter(ScriptedChat(answer), **options), SAMPLES)
 
 
 def test_contract_with_similar_examples(tmp_path: Path) -> None:
     write_pool(tmp_path)
     live = augmenter(ScriptedChat(answer_text), tmp_path, pool="pool.jsonl", similar=2)
-    check_backend("augment", live, POSTS)
+    check_backend("augment", live, SAMPLES)
 
 
 def test_names_and_reasoning_become_one_line() -> None:
     chat = ScriptedChat(answer_text)
-    answers = augmenter(chat).augment(POSTS)
+    answers = augmenter(chat).augment(SAMPLES)
     assert answers[0] == "Named entities: 1. Serena (PER) Reasoning: it is named."
     assert [question.schema for question in chat.asked] == [None] * 3
 
 
 def test_an_explanation_comes_out_of_its_object() -> None:
-    answers = augmenter(ScriptedChat(answer_explanation), **GEM).augment(POSTS)
+    answers = augmenter(ScriptedChat(answer_explanation), **GEM).augment(SAMPLES)
     assert answers[2] == "It is about Rex."
 
 
@@ -106,7 +105,7 @@ def test_an_explanation_comes_out_of_its_object() -> None:
     ],
 )
 def test_what_is_no_explanation_is_an_issue(answer: str, message: str) -> None:
-    (found,) = augmenter(ScriptedChat(lambda _: answer), **GEM).augment(POSTS[:1])
+    (found,) = augmenter(ScriptedChat(lambda _: answer), **GEM).augment(SAMPLES[:1])
     assert isinstance(found, Issue)
     assert (found.entity_id, found.kind) == (None, "unparsable-answer")
     assert message in found.message
@@ -116,7 +115,7 @@ def test_similar_examples_stand_in_the_users_message_the_most_similar_last(tmp_p
     write_pool(tmp_path)
     chat = ScriptedChat(answer_text)
     live = augmenter(chat, tmp_path, pool="pool.jsonl", similar=2)
-    live.augment(POSTS)
+    live.augment(SAMPLES)
     assert chat.asked[0].messages[1].text == (
         "Text: NASA launches\n"
         "Picture: a rocket\n"
@@ -132,14 +131,14 @@ def test_similar_examples_stand_in_the_users_message_the_most_similar_last(tmp_p
     )
     assert len({question.messages[0] for question in chat.asked}) == 1
     assert {question.messages[0].role for question in chat.asked} == {"system"}
-    prepared = live.prepare(POSTS)[0]
+    prepared = live.prepare(SAMPLES)[0]
     assert prepared.subject == ("a", ())
     assert prepared.given["similar"].source == "augment.pool"
 
 
 @pytest.mark.parametrize("options", [{}, GEM])
 def test_the_constant_part_is_the_same_in_all_requests(options: dict[str, Any]) -> None:
-    prepared = augmenter(ScriptedChat(answer_text), **options).prepare(POSTS)
+    prepared = augmenter(ScriptedChat(answer_text), **options).prepare(SAMPLES)
     assert len({one.question.messages[0] for one in prepared}) == 1
 
 
@@ -153,13 +152,13 @@ def test_the_constant_part_is_the_same_in_all_requests(options: dict[str, Any]) 
         "\u202e evil \u2066",
     ],
 )
-def test_a_hostile_post_changes_nothing_outside_its_own_row(tmp_path: Path, text: str) -> None:
+def test_a_hostile_sample_changes_nothing_outside_its_own_row(tmp_path: Path, text: str) -> None:
     write_pool(tmp_path)
-    hostile = replace(POSTS[0], id="h", text=text, caption=text)
+    hostile = replace(SAMPLES[0], id="h", text=text, caption=text)
     alone, beside = ScriptedChat(answer_text), ScriptedChat(answer_text)
     options = {"pool": "pool.jsonl", "similar": 2}
-    expected = augmenter(alone, tmp_path, **options).augment(POSTS)
-    answers = augmenter(beside, tmp_path, **options).augment([hostile, *POSTS])
+    expected = augmenter(alone, tmp_path, **options).augment(SAMPLES)
+    answers = augmenter(beside, tmp_path, **options).augment([hostile, *SAMPLES])
     assert answers[1:] == expected
     assert [one.messages for one in beside.asked[1:]] == [one.messages for one in alone.asked]
     asked = beside.asked[0].messages[1].text
@@ -199,7 +198,7 @@ def test_it_is_registered() -> None:
 @pytest.mark.slow
 def test_local_models_choose_the_examples(tmp_path: Path) -> None:
     save_text_encoder(tmp_path / "text")
-    save_picture_encoder(tmp_path / "clip", "clip")
+    save_image_encoder(tmp_path / "clip", "clip")
     for name, colour in {"red": (250, 0, 0), "blue": (0, 0, 250), "post": (240, 10, 10)}.items():
         Image.new("RGB", (40, 30), colour).save(tmp_path / f"{name}.png")
     same = {"text": "one word", "annotation": "Named entities: none"}
@@ -212,11 +211,11 @@ def test_local_models_choose_the_examples(tmp_path: Path) -> None:
         similar=1,
     )
     context = BuildContext(ImageLoader([tmp_path]), base=tmp_path, chats={"main": chat})
-    post = replace(make_sample("two words"), image=ImageRef("post.png"))
-    broken = replace(post, id="2", image=ImageRef("absent.png"))
+    sample = replace(make_sample("two words"), image=ImageRef("post.png"))
+    broken = replace(sample, id="2", image=ImageRef("absent.png"))
     live = config.build(context)
     assert not [
-        one for one in check_backend("augment", live, [post, broken]) if isinstance(one, Issue)
+        one for one in check_backend("augment", live, [sample, broken]) if isinstance(one, Issue)
     ]
     assert config.contents(tmp_path).keys() == {
         "prompt",

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.tiny_embedding_models import save_picture_encoder, save_text_encoder
+from helpers.tiny_embedding_models import save_image_encoder, save_text_encoder
 from PIL import Image
 
 from riveg.errors import UserError
-from riveg.stages.augmenters.embeddings import CharacterNgrams, ClipPictures, TransformerTexts
+from riveg.stages.augmenters.embeddings import CharacterNgrams, ClipImages, TransformerTexts
 from riveg.stages.augmenters.similar_examples import SimilarExamples, read_pool
 
 ROWS: list[dict[str, Any]] = [
@@ -29,7 +29,7 @@ class MeanColour:
     def __init__(self) -> None:
         self.asked = 0
 
-    def embed_picture(self, pixels: Any) -> Any:
+    def embed_image(self, pixels: Any) -> Any:
         self.asked += 1
         mean = pixels.reshape(-1, 3).mean(axis=0) - 127.5
         return (mean / np.linalg.norm(mean)).astype(np.float32)
@@ -51,7 +51,7 @@ def write_pool(folder: Path, rows: list[dict[str, Any]] = ROWS) -> Path:
     return path
 
 
-def picture(colour: tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> Any:
+def plain_colour(colour: tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> Any:
     return np.full((*size, 3), colour, dtype=np.uint8)
 
 
@@ -67,7 +67,7 @@ def test_the_most_similar_comes_last(tmp_path: Path) -> None:
     assert texts_of(pool.find("a NASA wind", None, 1)) == ["NASA waits for the wind"]
 
 
-def test_the_posts_own_annotation_is_never_shown(tmp_path: Path) -> None:
+def test_the_samples_own_annotation_is_never_shown(tmp_path: Path) -> None:
     pool = SimilarExamples(write_pool(tmp_path), CharacterNgrams())
     found = texts_of(pool.find("serena  wins WIMBLEDON", None, 50))
     assert "Serena wins Wimbledon" not in found
@@ -81,9 +81,9 @@ def test_of_two_alike_the_first_of_the_pool_wins(tmp_path: Path) -> None:
     assert [one.annotation for one in pool.find("", None, 1)] == ["0"]
 
 
-def test_pictures_decide_where_texts_do_not(tmp_path: Path) -> None:
-    Image.fromarray(picture((250, 10, 10))).save(tmp_path / "red.png")
-    Image.fromarray(picture((10, 10, 250))).save(tmp_path / "blue.png")
+def test_images_decide_where_texts_do_not(tmp_path: Path) -> None:
+    Image.fromarray(plain_colour((250, 10, 10))).save(tmp_path / "red.png")
+    Image.fromarray(plain_colour((10, 10, 250))).save(tmp_path / "blue.png")
     rows = [
         {"text": "look at this", "annotation": "red", "image": "red.png"},
         {"text": "look at this", "annotation": "blue", "image": "blue.png"},
@@ -91,7 +91,7 @@ def test_pictures_decide_where_texts_do_not(tmp_path: Path) -> None:
         {"text": "look at this", "annotation": "lost", "image": "../lost.png"},
     ]
     pool = SimilarExamples(write_pool(tmp_path, rows), CharacterNgrams(), MeanColour())
-    ranked = [one.annotation for one in pool.find("and this", picture((0, 0, 200)), 4)]
+    ranked = [one.annotation for one in pool.find("and this", plain_colour((0, 0, 200)), 4)]
     assert ranked == ["red", "lost", "none", "blue"]  # no picture: neither for nor against
     alone = [one.annotation for one in pool.find("and this", None, 4)]
     assert alone == ["lost", "none", "blue", "red"]
@@ -123,7 +123,7 @@ def test_an_index_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
     (index,) = tmp_path.glob("*.npz")
     objects = np.array([{"code": 1}] * len(ROWS), dtype=object)
     with index.open("wb") as file:
-        np.savez(file, texts=objects, pictured=np.zeros(len(ROWS), dtype=bool))
+        np.savez(file, texts=objects, imaged=np.zeros(len(ROWS), dtype=bool))
     embedder = CountedNgrams()
     SimilarExamples(path, embedder)
     assert embedder.asked == len(ROWS)
@@ -172,15 +172,15 @@ def test_line_separators_within_a_text_are_no_line_ends(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
-def test_local_models_compare_texts_and_pictures(tmp_path: Path, kind: str) -> None:
+def test_local_models_compare_texts_and_images(tmp_path: Path, kind: str) -> None:
     for number, colour in enumerate([(250, 10, 10), (10, 10, 250)]):
-        Image.fromarray(picture(colour)).save(tmp_path / f"{number}.png")
+        Image.fromarray(plain_colour(colour)).save(tmp_path / f"{number}.png")
     rows = [{**row, "image": f"{number}.png"} for number, row in enumerate(ROWS[:2])]
     texts = TransformerTexts(save_text_encoder(tmp_path / "text"))
-    pictures = ClipPictures(save_picture_encoder(tmp_path / "picture", kind))
-    pool = SimilarExamples(write_pool(tmp_path, rows), texts, pictures)
-    assert len(pool.find("apple", picture((0, 0, 200), (1, 3)), 2)) == 2
-    same = pool.find("serena wins wimbledon!", picture((250, 10, 10)), 1)
+    images = ClipImages(save_image_encoder(tmp_path / "picture", kind))
+    pool = SimilarExamples(write_pool(tmp_path, rows), texts, images)
+    assert len(pool.find("apple", plain_colour((0, 0, 200), (1, 3)), 2)) == 2
+    same = pool.find("serena wins wimbledon!", plain_colour((250, 10, 10)), 1)
     assert texts_of(same) == ["Serena wins Wimbledon"]
     assert np.linalg.norm(texts.embed_text("a" * 5_000)) == pytest.approx(1, abs=1e-5)
     assert np.array_equal(texts.embed_text("rex"), texts.embed_text("rex"))
@@ -191,7 +191,7 @@ def test_local_models_compare_texts_and_pictures(tmp_path: Path, kind: str) -> N
 def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     folder = save_text_encoder(tmp_path / "text")
     with pytest.raises(UserError, match="AutoImageProcessor cannot read it"):
-        ClipPictures(folder)
+        ClipImages(folder)
     (folder / "config.json").write_text("{}")
     with pytest.raises(UserError, match="cannot read it"):
         TransformerTexts(folder)

@@ -5,22 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.chat_cases import HOSTILE, asked_text, hostile_post, picture_post
+from helpers.chat_cases import HOSTILE, asked_text, hostile_sample, image_sample
 from helpers.contracts import check_backend
 from helpers.factories import make_context
 from helpers.scripted_chat import ScriptedChat
 
 from riveg.errors import UserError
-from riveg.llm.conversation import NoReply, Picture, Question
+from riveg.llm.conversation import AttachedImage, NoReply, Question
 from riveg.stages.captioners.chat import ChatCaptioner, ChatCaptionerConfig
 from riveg.types import Issue
 
-POST = picture_post("Ann met Rex", id="a")
-OTHER = picture_post("Bob met Ann", id="b")
+POST = image_sample("Ann met Rex", id="a")
+OTHER = image_sample("Bob met Ann", id="b")
 
 
 def scripted(question: Question) -> str:
-    return f"A dog beside {question.messages[-1].pictures[0].image.path}."
+    return f"A dog beside {question.messages[-1].images[0].image.path}."
 
 
 def captioner(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> ChatCaptioner:
@@ -58,9 +58,9 @@ def test_a_caption_is_one_line(answer: str, caption: str | None) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_the_model_never_reads_the_post(text: str) -> None:
+def test_the_model_never_reads_the_sample(text: str) -> None:
     chat = ScriptedChat(scripted)
-    assert captioner(chat).caption([hostile_post(text), POST])[1] == "A dog beside a.jpg."
+    assert captioner(chat).caption([hostile_sample(text), POST])[1] == "A dog beside a.jpg."
     first, second = ([one.text for one in asked.messages] for asked in chat.asked)
     assert first == second
 
@@ -70,7 +70,7 @@ def test_what_is_asked_and_where_it_came_from() -> None:
     assert asked_text(asked.question) == ("Describe the picture in one sentence.")
     assert asked.subject == ("a", ())
     assert POST.image is not None
-    assert asked.question.messages[-1].pictures == (Picture(POST.image),)
+    assert asked.question.messages[-1].images == (AttachedImage(POST.image),)
 
 
 def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:

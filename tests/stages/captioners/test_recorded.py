@@ -70,7 +70,7 @@ def test_contract_and_lookup(tmp_path: Path) -> None:
         make_sample("by id", id="7"),
         make_sample("recorded", id="r"),
         make_sample("nowhere", id="absent"),
-        make_sample("no picture", id="absent", picture=False),
+        make_sample("no picture", id="absent", has_image=False),
     ]
     named = ImageRef("folder/17_06_9.png")
     samples.append(Sample("by-picture", "x", ("x",), ((0, 1),), named))

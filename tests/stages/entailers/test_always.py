@@ -11,7 +11,7 @@ from riveg.types import Entailment
 def test_contract() -> None:
     assert backend_config("entail", "always") is AlwaysEntailerConfig
     mentions = mentions_of(
-        make_sample("Ann", [(0, 1, "PER")]), make_sample("Ann", [(0, 1, "PER")], picture=False)
+        make_sample("Ann", [(0, 1, "PER")]), make_sample("Ann", [(0, 1, "PER")], has_image=False)
     )
     assert check_backend("entail", AlwaysEntailerConfig().build(make_context()), mentions) == [
         Entailment(None, True, "always"),

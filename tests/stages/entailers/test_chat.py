@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post, picture_post
+from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_sample, image_sample
 from helpers.contracts import check_backend
 from helpers.factories import make_context, mentions_of
 from helpers.scripted_chat import ScriptedChat
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.llm.conversation import NoReply, Picture, Question, RawAnswer, Unparsable
+from riveg.llm.conversation import AttachedImage, NoReply, Question, RawAnswer, Unparsable
 from riveg.stages.entailers.chat import (
     ChatEntailer,
     ChatEntailerConfig,
@@ -24,8 +24,8 @@ from riveg.stages.entailers.chat import (
 )
 from riveg.types import Entailment, Issue
 
-POST = picture_post("Ever Given meets Rex", [(0, 2, "VESSEL"), (3, 4, "PER")], id="a")
-OTHER = picture_post("Ann met Bob", [(0, 1, "PER"), (2, 3, "PER")], id="b")
+POST = image_sample("Ever Given meets Rex", [(0, 2, "VESSEL"), (3, 4, "PER")], id="a")
+OTHER = image_sample("Ann met Bob", [(0, 1, "PER"), (2, 3, "PER")], id="b")
 
 YES_80 = (("Yes", math.log(0.5)), (" yes", math.log(0.1)), ("No", math.log(0.15)), ("It", -1.4))
 
@@ -135,7 +135,7 @@ def test_without_an_answer_it_is_an_issue_of_its_own() -> None:
     assert answers[0].kind == "unparsable-answer"
 
 
-def test_picture_phrase_and_own_types_reach_the_model() -> None:
+def test_image_phrase_and_own_types_reach_the_model() -> None:
     first, *rest = POST.entities or ()
     told = replace(first, expression="container ship", description="Green hull, stacked boxes.")
     chat = ScriptedChat(scripted)
@@ -145,7 +145,7 @@ def test_picture_phrase_and_own_types_reach_the_model() -> None:
     assert "- VESSEL: a ship or boat by name (such as Titanic, Ever Given)" in opening.text
     assert "- SPONSOR: who pays for an event" in opening.text
     assert POST.image is not None
-    assert asked.pictures == (Picture(POST.image),)
+    assert asked.images == (AttachedImage(POST.image),)
     assert "Name: Ever Given [VESSEL]\nWhat to look for: container ship\n" in asked.text
     assert "How it looks: Green hull, stacked boxes." in asked.text
     assert "What to look for" not in asked_text(chat.asked[1])
@@ -153,10 +153,10 @@ def test_picture_phrase_and_own_types_reach_the_model() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_post_changes_nothing_outside_its_own_row(text: str) -> None:
+def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str) -> None:
     alone, beside = ScriptedChat(scripted), ScriptedChat(scripted)
     expected = entailer(alone).entail(mentions_of(OTHER))
-    found = entailer(beside).entail(mentions_of(hostile_post(text), OTHER))
+    found = entailer(beside).entail(mentions_of(hostile_sample(text), OTHER))
     assert found[2:] == expected
     assert [one.messages for one in beside.asked[-2:]] == [one.messages for one in alone.asked]
     assert {one.messages[0] for one in beside.asked} == {alone.asked[0].messages[0]}

@@ -45,7 +45,7 @@ def test_contract() -> None:
         make_sample(TEXT, SPANS, id="1"),
         make_sample(TEXT, SPANS, id="2", caption="a woman in a space suit"),
         make_sample(TEXT, SPANS, id="3", observations=(FACE, lettering("NASA"))),
-        make_sample(TEXT, SPANS, id="4", picture=False),
+        make_sample(TEXT, SPANS, id="4", has_image=False),
         make_sample("Zürich \U0001f600", [(0, 1, "stadt")], id="5", caption=" "),
     ]
     for answer in check_backend("entail", BACKEND, mentions_of(*samples)):
@@ -53,8 +53,8 @@ def test_contract() -> None:
         assert answer.groundable == (answer.probability >= 0.5)
 
 
-def test_without_a_picture_nothing_is_groundable() -> None:
-    sample = make_sample(TEXT, SPANS, picture=False, caption="a man")
+def test_without_an_image_nothing_is_groundable() -> None:
+    sample = make_sample(TEXT, SPANS, has_image=False, caption="a man")
     opened = MiniEntailerConfig(threshold=0.0).build(make_context())
     for backend in (BACKEND, opened):
         answers = backend.entail(mentions_of(sample))
@@ -86,7 +86,7 @@ def test_the_threshold_moves_the_gate_and_not_the_probability() -> None:
         ((lettering("TEXAS"),), 3, (FACE,), "faces say nothing of places"),
     ],
 )
-def test_picture_evidence_points_the_right_way(
+def test_image_evidence_points_the_right_way(
     caption: str | None,
     likelier: tuple[Observation, ...],
     number: int,
@@ -103,7 +103,7 @@ def test_faces_change_nothing_but_persons(number: int) -> None:
     assert probability(looked(FACE), number) == probability(looked(), number)
 
 
-def test_unasked_vision_is_not_an_empty_picture() -> None:
+def test_unasked_vision_is_not_an_empty_image() -> None:
     unasked = probability(make_sample(TEXT, SPANS), 1)
     assert probability(looked(), 1) < unasked < probability(looked(FACE), 1)
 
@@ -154,12 +154,12 @@ def system() -> System:
     return load_system("quickstart")
 
 
-def picture(name: str) -> Path:
+def image_path(name: str) -> Path:
     return shipped("data", "quickstart", "images", f"{name}.jpg")
 
 
 @pytest.mark.slow
-def test_a_person_with_a_clear_face_is_in_the_picture(system: System) -> None:
+def test_a_person_with_a_clear_face_is_in_the_image(system: System) -> None:
     """Plain sentences, no caption, one face: the tagger's and the detector's misses count too."""
     missed = []
     for text in (
@@ -174,7 +174,7 @@ def test_a_person_with_a_clear_face_is_in_the_picture(system: System) -> None:
         "Eileen Collins smiles before her flight",
         "A picture of Marie Curie",
     ):
-        found = system.predict(text=text, image=picture("qs01-astronaut")).entities or ()
+        found = system.predict(text=text, image=image_path("qs01-astronaut")).entities or ()
         persons = [one.entailment for one in found if one.label == "PER"]
         if not any(one is not None and one.groundable for one in persons):
             missed.append(text)
@@ -192,15 +192,15 @@ def test_a_person_with_a_clear_face_is_in_the_picture(system: System) -> None:
         ("qs11-scoreboard", "Liverpool win it again", "Liverpool", "a club on a scoreboard"),
     ],
 )
-def test_a_name_that_is_read_is_in_the_picture(
+def test_a_name_that_is_read_is_in_the_image(
     system: System, image: str, text: str, name: str, why: str, caption: str | None
 ) -> None:
-    found = system.predict(text=text, image=picture(image), caption=caption).entities or ()
+    found = system.predict(text=text, image=image_path(image), caption=caption).entities or ()
     (entity,) = [one for one in found if one.text == name]
     assert entity.entailment is not None
     assert entity.entailment.groundable, why
     (other,) = (
-        system.predict(text=text, image=picture("qs02-rocket"), caption=caption).entities or ()
+        system.predict(text=text, image=image_path("qs02-rocket"), caption=caption).entities or ()
     )
     assert other.entailment is not None
     assert (other.entailment.probability or 0) < (entity.entailment.probability or 0)
@@ -208,7 +208,7 @@ def test_a_name_that_is_read_is_in_the_picture(
 
 def test_registered_with_contents() -> None:
     assert backend_config("entail", "mini") is MiniEntailerConfig
-    assert not MiniEntailerConfig.needs_picture
+    assert not MiniEntailerConfig.needs_image
     assert set(MiniEntailerConfig().contents(Path())) == {"caption.json", "captionless.json"}
 
 

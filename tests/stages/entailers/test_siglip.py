@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from helpers.contracts import check_backend
 from helpers.factories import make_sample, mentions_of
-from helpers.odd_pictures import (
+from helpers.odd_images import (
     SIDES,
+    image_context,
     open_upright,
-    picture_context,
-    posts_about,
-    save_odd_pictures,
+    samples_about,
+    save_odd_images,
 )
 from helpers.tiny_blip import save_itm
 from helpers.tiny_siglip import TEXT_LIMIT, save_siglip
@@ -22,10 +22,10 @@ from riveg.protocols import Mention, Partly
 from riveg.registry import backend_config
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
 from riveg.types import Entailment, Issue
-from riveg.vision.matchers.entailer import PictureTexts
+from riveg.vision.matchers.entailer import ImageTexts
 from riveg.vision.matchers.matcher import Pair
 from riveg.vision.matchers.siglip import SiglipMatcher, load_siglip_matcher
-from riveg.vision.runtime.tensors import picture_tensors
+from riveg.vision.runtime.tensors import image_tensors
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
@@ -45,13 +45,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_odd_pictures(tmp_path_factory.mktemp("pictures"))
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_odd_images(tmp_path_factory.mktemp("pictures"))
 
 
-def build(models: Path, pictures: Path, kind: str = "siglip", **options: Any) -> PictureTexts:
+def build(models: Path, images: Path, kind: str = "siglip", **options: Any) -> ImageTexts:
     config = SiglipEntailerConfig(model=kind, device="cpu", **options)
-    return config.build(picture_context(pictures, models))
+    return config.build(image_context(images, models))
 
 
 def matcher_of(folder: Path, batch_size: int = 8) -> SiglipMatcher:
@@ -66,7 +66,7 @@ def probabilities(answers: Any) -> list[float]:
 TEXTS = ("the woman in a red shirt, left", "Red Team", "a")
 
 
-def by_the_library(folder: Path, pictures: Path) -> list[float]:
+def by_the_library(folder: Path, image_folder: Path) -> list[float]:
     """One pair at a time: the processor, the whole network, the sigmoid."""
     import torch
     from transformers import AutoModel, AutoTokenizer, Siglip2Processor, SiglipProcessor
@@ -84,66 +84,66 @@ def by_the_library(folder: Path, pictures: Path) -> list[float]:
     found = []
     for name in SIDES:
         for text in TEXTS:
-            picture = open_upright(pictures, name)
-            inputs = processor(images=picture, text=[text.lower()], return_tensors="pt", **options)
+            image = open_upright(image_folder, name)
+            inputs = processor(images=image, text=[text.lower()], return_tensors="pt", **options)
             with torch.no_grad():
                 found.append(network(**inputs).logits_per_image.sigmoid().item())
     return found
 
 
-def seen_by(matcher: SiglipMatcher, pictures: Path) -> list[Any]:
-    images = picture_context(pictures, pictures).images
-    posts = posts_about(*SIDES)
+def seen_by(matcher: SiglipMatcher, image_folder: Path) -> list[Any]:
+    images = image_context(image_folder, image_folder).images
+    samples = samples_about(*SIDES)
     return [
-        picture_tensors(matcher.processor, images.load(post.image))
-        for post in posts
-        if post.image is not None
+        image_tensors(matcher.processor, images.load(sample.image))
+        for sample in samples
+        if sample.image is not None
     ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equals_the_library(models: Path, pictures: Path, kind: str) -> None:
-    expected = by_the_library(models / kind, pictures)
+def test_equals_the_library(models: Path, images: Path, kind: str) -> None:
+    expected = by_the_library(models / kind, images)
     assert max(expected) - min(expected) > 0.3, "answers of any use differ"
     pairs = [Pair(number, text) for number in range(len(SIDES)) for text in TEXTS]
     for batch_size in (1, 2, 64):
         matcher = matcher_of(models / kind, batch_size)
-        found = matcher.probabilities(seen_by(matcher, pictures), pairs)
+        found = matcher.probabilities(seen_by(matcher, images), pairs)
         assert found == pytest.approx(expected, rel=EXACT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_contract(models: Path, pictures: Path, kind: str) -> None:
-    posts = posts_about(*SIDES, "gone.png")
-    posts.append(make_sample("no picture", [(0, 1, "PER")], id="none", picture=False))
-    answers = check_backend("entail", build(models, pictures, kind), mentions_of(*posts))
+def test_contract(models: Path, images: Path, kind: str) -> None:
+    samples = samples_about(*SIDES, "gone.png")
+    samples.append(make_sample("no picture", [(0, 1, "PER")], id="none", has_image=False))
+    answers = check_backend("entail", build(models, images, kind), mentions_of(*samples))
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["missing-image"] * 2
     assert answers[-1] == Entailment(0.0, False, "siglip")
 
 
-def test_padding_on_the_left_changes_nothing(models: Path, pictures: Path, tmp_path: Path) -> None:
-    mentions = mentions_of(*posts_about(*SIDES))
+def test_padding_on_the_left_changes_nothing(models: Path, images: Path, tmp_path: Path) -> None:
+    mentions = mentions_of(*samples_about(*SIDES))
     save_siglip(tmp_path / "left", padding_side="left")
-    left = build(tmp_path, pictures, "left").entail(mentions)
-    assert left == build(models, pictures).entail(mentions)
+    left = build(tmp_path, images, "left").entail(mentions)
+    assert left == build(models, images).entail(mentions)
 
 
-def test_capitals_change_nothing(models: Path, pictures: Path) -> None:
-    (mention, _) = mentions_of(*posts_about("odd.png"))
+def test_capitals_change_nothing(models: Path, images: Path) -> None:
+    (mention, _) = mentions_of(*samples_about("odd.png"))
     shouted = replace(mention, entity=replace(mention.entity, expression="THE Woman"))
     said = replace(mention, entity=replace(mention.entity, expression="the woman"))
-    first, second = build(models, pictures).entail([shouted, said])
+    first, second = build(models, images).entail([shouted, said])
     assert first == second
 
 
-def test_the_network_s_own_scale_and_bias_are_used(models: Path, pictures: Path) -> None:
+def test_the_network_s_own_scale_and_bias_are_used(models: Path, images: Path) -> None:
     import torch
 
-    backend = build(models, pictures)
+    backend = build(models, images)
     network = backend._matcher._network  # type: ignore[attr-defined]
     with torch.no_grad():
         network.logit_bias.fill_(-40.0)
-    answers = probabilities(backend.entail(mentions_of(*posts_about(*SIDES))))
+    answers = probabilities(backend.entail(mentions_of(*samples_about(*SIDES))))
     assert all(0.0 < probability < 1e-12 for probability in answers), "small, but not nothing"
 
 
@@ -156,12 +156,12 @@ def count_rows(network: Any, part: str, argument: str) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_picture_and_each_text_is_read_once(models: Path, pictures: Path, kind: str) -> None:
-    backend = build(models, pictures, kind)
+def test_each_image_and_each_text_is_read_once(models: Path, images: Path, kind: str) -> None:
+    backend = build(models, images, kind)
     network = backend._matcher._network  # type: ignore[attr-defined]
     seen = count_rows(network, "vision_model", "pixel_values")
     read = count_rows(network, "text_model", "input_ids")
-    backend.entail(mentions_of(*posts_about("odd.png", "square.png", "odd.png")))
+    backend.entail(mentions_of(*samples_about("odd.png", "square.png", "odd.png")))
     assert (sum(seen), sum(read)) == (2, 2)
 
 
@@ -170,16 +170,16 @@ def test_each_picture_and_each_text_is_read_once(models: Path, pictures: Path, k
 )
 def test_short_memory_halves_the_batch(
     models: Path,
-    pictures: Path,
+    images: Path,
     caplog: pytest.LogCaptureFixture,
     part: str,
     argument: str,
 ) -> None:
     import torch
 
-    mentions = mentions_of(*posts_about(*SIDES))
-    expected = build(models, pictures).entail(mentions)
-    backend = build(models, pictures)
+    mentions = mentions_of(*samples_about(*SIDES))
+    expected = build(models, images).entail(mentions)
+    backend = build(models, images)
 
     def run_short(_: Any, __: Any, arguments: Any) -> None:
         if len(arguments[argument]) > 1:
@@ -192,10 +192,10 @@ def test_short_memory_halves_the_batch(
     assert "going on with 1" in caplog.text
 
 
-def test_a_long_text_is_cut_at_a_word_and_says_so(models: Path, pictures: Path) -> None:
-    (mention, _) = mentions_of(*posts_about("odd.png"))
+def test_a_long_text_is_cut_at_a_word_and_says_so(models: Path, images: Path) -> None:
+    (mention, _) = mentions_of(*samples_about("odd.png"))
     long = with_words(mention, 80)
-    backend = build(models, pictures)
+    backend = build(models, images)
     (answer,) = backend.entail([long])
     assert isinstance(answer, Partly)
     assert [issue.kind for issue in answer.issues] == ["warning"]
@@ -208,17 +208,17 @@ def with_words(mention: Mention, count: int) -> Mention:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_comes_near(models: Path, pictures: Path, kind: str) -> None:
-    mentions = mentions_of(*posts_about("odd.png", "wide.png"))
-    rough = build(models, pictures, kind, dtype="bfloat16").entail(mentions)
-    exact = build(models, pictures, kind).entail(mentions)
+def test_half_precision_comes_near(models: Path, images: Path, kind: str) -> None:
+    mentions = mentions_of(*samples_about("odd.png", "wide.png"))
+    rough = build(models, images, kind, dtype="bfloat16").entail(mentions)
+    exact = build(models, images, kind).entail(mentions)
     assert probabilities(rough) == pytest.approx(probabilities(exact), abs=0.05)
 
 
-def test_another_model_is_refused(pictures: Path, tmp_path: Path) -> None:
+def test_another_model_is_refused(images: Path, tmp_path: Path) -> None:
     save_itm(tmp_path / "other")
     with pytest.raises(UserError, match="expected a model of type siglip or siglip2, found blip"):
-        build(tmp_path, pictures, "other")
+        build(tmp_path, images, "other")
 
 
 def test_registered_with_contents(models: Path) -> None:

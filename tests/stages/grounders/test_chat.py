@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.chat_cases import HOSTILE, asked_text, hostile_post, picture_post
+from helpers.chat_cases import HOSTILE, asked_text, hostile_sample, image_sample
 from helpers.contracts import check_answer, check_backend
 from helpers.factories import make_context, make_sample, mentions_of
 from helpers.scripted_chat import ScriptedChat
@@ -17,13 +17,13 @@ from pydantic import ValidationError
 
 from riveg.errors import UserError
 from riveg.geometry.frames import FRAMES, FrameName
-from riveg.llm.conversation import NoReply, Picture, Question
+from riveg.llm.conversation import AttachedImage, NoReply, Question
 from riveg.llm.endpoint import Endpoint
 from riveg.stages.grounders.chat import ChatGrounder, ChatGrounderConfig, answer_schema
 from riveg.types import Box, Issue, Region
 
-POST = picture_post("Ann met Rex", [(0, 1, "PER"), (2, 3, "OTHER")], id="a")
-OTHER = picture_post("Bob met Ann", [(0, 1, "PER"), (2, 3, "PER")], id="b")
+POST = image_sample("Ann met Rex", [(0, 1, "PER"), (2, 3, "OTHER")], id="a")
+OTHER = image_sample("Bob met Ann", [(0, 1, "PER"), (2, 3, "PER")], id="b")
 
 ENDPOINT = Endpoint(model="any", base_urls=("http://127.0.0.1:9/v1",), picture_side=1024)
 
@@ -65,7 +65,7 @@ def test_contract(answer: Callable[[Question], str], requests: int) -> None:
     assert len(chat.asked) == requests
 
 
-def test_boxes_come_in_pixels_of_the_picture_and_in_the_models_order() -> None:
+def test_boxes_come_in_pixels_of_the_image_and_in_the_models_order() -> None:
     (bob, ann) = grounder(ScriptedChat(scripted)).ground(mentions_of(OTHER))
     assert bob == ()
     assert ann == (
@@ -107,7 +107,7 @@ def test_the_frame_is_told_and_kept_to(
     assert f"[{order}," in chat.asked[0].messages[0].text
 
 
-def test_a_model_that_sees_the_picture_as_it_is_sent() -> None:
+def test_a_model_that_sees_the_image_as_it_is_sent() -> None:
     (region,) = ground(boxes((512, 0, 1024, 683)), "pixels-sent", resize={"multiple": 1})
     assert region.box == Box(600, 0, 1200, 800)
 
@@ -171,7 +171,7 @@ def test_what_is_read_of_an_answer(answer: str, count: int | None) -> None:
 
 
 @given(st.lists(st.lists(st.integers(-10, 1010) | st.floats(), max_size=5), max_size=3))
-def test_any_answer_is_boxes_in_the_picture_or_an_issue(stated: list[list[float]]) -> None:
+def test_any_answer_is_boxes_in_the_image_or_an_issue(stated: list[list[float]]) -> None:
     answer = ground(boxes(*map(tuple, stated)))
     check_answer("ground", mentions_of(POST)[0], answer)
 
@@ -199,7 +199,7 @@ def test_a_frame_must_be_declared_and_known() -> None:
         ChatGrounderConfig(frame="pixels-sent").build(context)
 
 
-def test_a_picture_that_nobody_has_opened_is_an_issue() -> None:
+def test_an_image_that_nobody_has_opened_is_an_issue() -> None:
     sample = make_sample("Ann met Rex", [(0, 1, "PER")], id="c")
     answers = grounder(ScriptedChat(scripted)).ground(mentions_of(sample, POST))
     assert isinstance(answers[0], Issue)
@@ -208,10 +208,10 @@ def test_a_picture_that_nobody_has_opened_is_an_issue() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_post_changes_nothing_outside_its_own_row(text: str) -> None:
+def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str) -> None:
     alone, beside = ScriptedChat(scripted), ScriptedChat(scripted)
     expected = grounder(alone).ground(mentions_of(OTHER))
-    found = grounder(beside).ground(mentions_of(hostile_post(text), OTHER))
+    found = grounder(beside).ground(mentions_of(hostile_sample(text), OTHER))
     assert found[2:] == expected
     assert [one.messages for one in beside.asked[-2:]] == [one.messages for one in alone.asked]
     assert {one.messages[0] for one in beside.asked} == {alone.asked[0].messages[0]}
@@ -231,7 +231,7 @@ def test_what_is_asked_and_where_it_came_from() -> None:
     )
     assert asked.subject == ("a", ("e0",))
     assert POST.image is not None
-    assert asked.question.messages[-1].pictures == (Picture(POST.image),)
+    assert asked.question.messages[-1].images == (AttachedImage(POST.image),)
 
 
 def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_two_people_and_nothing_seen_do_not_share_a_box():
     assert found["Ann"][0].score == WHOLE.share
 
 
-def test_lettering_gives_every_place_that_spells_a_name():
+def test_ocr_text_gives_every_place_that_spells_a_name():
     regions = ground(
         [entity(0, "Apollo 11", "OTHER")],
         face(270),
@@ -213,7 +213,7 @@ def test_what_is_lacking_is_an_issue(change, kind):
     assert (issue.stage, issue.entity_id, issue.kind) == ("ground", "e0", kind)
 
 
-def test_every_box_lies_in_the_picture():
+def test_every_box_lies_in_the_image():
     found = ground(
         [entity(0, "Ann"), entity(1, "Bob"), entity(2, "NASA", "ORG")],
         face(0, 90, 380),

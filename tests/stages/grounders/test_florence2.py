@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers.contracts import check_backend
 from helpers.factories import make_sample, mentions_of
-from helpers.odd_pictures import SIDES, open_upright, picture_context, save_odd_pictures
+from helpers.odd_images import SIDES, image_context, open_upright, save_odd_images
 from helpers.tiny_florence2 import TEXT_LIMIT, save_florence2
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
@@ -37,8 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_odd_pictures(tmp_path_factory.mktemp("pictures"))
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_odd_images(tmp_path_factory.mktemp("pictures"))
 
 
 @cache
@@ -49,13 +49,13 @@ def loaded(
     return Florence2Network(folder, options, task=task, max_new_tokens=tokens)
 
 
-def build_on(network: Florence2Network, pictures: Path, **fields: Any) -> Grounder:
+def build_on(network: Florence2Network, images: Path, **fields: Any) -> Grounder:
     config = Florence2Config(model="-", device="cpu", **fields)
-    return config.build_on(network, picture_context(pictures, pictures))
+    return config.build_on(network, image_context(images, images))
 
 
-def backend(folder: Path, pictures: Path, task: str = "phrase-grounding", **more: Any) -> Grounder:
-    return build_on(loaded(folder, task), pictures, **{**ALL, **more})
+def backend(folder: Path, images: Path, task: str = "phrase-grounding", **more: Any) -> Grounder:
+    return build_on(loaded(folder, task), images, **{**ALL, **more})
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
@@ -83,10 +83,10 @@ def library(folder: Path) -> tuple[Any, Any]:
     return kind.from_pretrained(folder).eval(), processor
 
 
-def reference(folder: Path, picture: Any, text: str, task: str) -> tuple[str, dict[str, Any]]:
+def reference(folder: Path, pixels: Any, text: str, task: str) -> tuple[str, dict[str, Any]]:
     """What the library writes, and what its processor makes of that."""
     network, processor = library(folder)
-    inputs = processor(images=picture, text=f"{TASKS[task]}{text}", return_tensors="pt")
+    inputs = processor(images=pixels, text=f"{TASKS[task]}{text}", return_tensors="pt")
     with torch.inference_mode():
         tokens = network.generate(
             **inputs,
@@ -96,7 +96,7 @@ def reference(folder: Path, picture: Any, text: str, task: str) -> tuple[str, di
             early_stopping=False,
         )
     (line,) = processor.batch_decode(tokens, skip_special_tokens=False)
-    found = processor.post_process_generation(line, task=TASKS[task], image_size=picture.size)
+    found = processor.post_process_generation(line, task=TASKS[task], image_size=pixels.size)
     return line, found[TASKS[task]]
 
 
@@ -109,12 +109,12 @@ def written_places(line: str) -> Any:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", SIDES)
-def test_boxes_are_the_librarys_before_it_cuts_them_to_whole_pixels(folder, pictures, name, task):
-    picture = open_upright(pictures, name)
-    sides = np.array(picture.size * 2)
-    answers = backend(folder, pictures, task).ground(mentions(name, *TEXTS))
+def test_boxes_are_the_librarys_before_it_cuts_them_to_whole_pixels(folder, images, name, task):
+    image = open_upright(images, name)
+    sides = np.array(image.size * 2)
+    answers = backend(folder, images, task).ground(mentions(name, *TEXTS))
     for text, answer in zip(TEXTS, answers, strict=True):
-        line, right = reference(folder, picture, text, task)
+        line, right = reference(folder, image, text, task)
         exact = (written_places(line) + 0.5) / 1000 * sides
         assert len(exact) > 10
         whole = np.array(right["bboxes"])
@@ -125,32 +125,32 @@ def test_boxes_are_the_librarys_before_it_cuts_them_to_whole_pixels(folder, pict
         assert {(region.score, region.source) for region in answer} <= {(None, "florence2")}
 
 
-def test_answers_depend_on_picture_and_text(folder, pictures):
+def test_answers_depend_on_image_and_text(folder, images):
     """Else these tests would show nothing about them."""
-    asking = backend(folder, pictures)
+    asking = backend(folder, images)
     found = [tuple(asking.ground(mentions(name, *TEXTS))) for name in ("odd.png", "square.png")]
     assert len({answer for answers in found for answer in answers}) == 6
     assert all(answer for answers in found for answer in answers)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_contract(folder, pictures, batch_size):
-    asking = backend(folder, pictures, batch_size=batch_size)
+def test_contract(folder, images, batch_size):
+    asking = backend(folder, images, batch_size=batch_size)
     answers = check_backend("ground", asking, many_mentions())
-    assert answers == list(backend(folder, pictures, batch_size=32).ground(many_mentions()))
+    assert answers == list(backend(folder, images, batch_size=32).ground(many_mentions()))
     for mention, answer in zip(many_mentions(), answers, strict=True):
-        width, height = open_upright(pictures, mention.sample.id).size
+        width, height = open_upright(images, mention.sample.id).size
         assert all(region.box.x_max <= width for region in answer)
         assert all(region.box.y_max <= height for region in answer)
     assert sum(map(bool, answers)) > 10
 
 
-def test_the_box_written_first_is_the_one(folder, pictures):
-    (every,) = backend(folder, pictures).ground(mentions("odd.png", "the dog"))
-    (one,) = backend(folder, pictures, top_k=1).ground(mentions("odd.png", "the dog"))
+def test_the_box_written_first_is_the_one(folder, images):
+    (every,) = backend(folder, images).ground(mentions("odd.png", "the dog"))
+    (one,) = backend(folder, images, top_k=1).ground(mentions("odd.png", "the dog"))
     assert one == every[:1]
-    apart = backend(folder, pictures, overlap=0.01).ground(many_mentions())
-    whole = backend(folder, pictures).ground(many_mentions())
+    apart = backend(folder, images, overlap=0.01).ground(many_mentions())
+    whole = backend(folder, images).ground(many_mentions())
     assert 0 < sum(map(len, apart)) < sum(map(len, whole))
 
 
@@ -179,10 +179,10 @@ class Watched(Florence2Network):
             raise torch.OutOfMemoryError("no room")
 
 
-def test_pictures_are_seen_once_and_in_halves_where_memory_is_short(folder, pictures):
+def test_images_are_seen_once_and_in_halves_where_memory_is_short(folder, images):
     options = TorchOptions(model="-", device="cpu")
     network = Watched(folder, options, task="phrase-grounding", max_new_tokens=NEW_TOKENS)
-    asking = build_on(network, pictures, **ALL)
+    asking = build_on(network, images, **ALL)
     asked = [*mentions("odd.png", *TEXTS), *mentions("wide.png", "team", "team")]
     right = asking.ground(asked)
     assert (network.seen, network.asked) == ([2], [4])
@@ -192,8 +192,8 @@ def test_pictures_are_seen_once_and_in_halves_where_memory_is_short(folder, pict
     assert network.asked[1:] == [4, 2, 1, 1, 1, 1]
 
 
-def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, pictures):
-    asking = backend(folder, pictures)
+def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, images):
+    asking = backend(folder, images)
     network = loaded(folder)
     words = ["red"] * (TEXT_LIMIT - network.count("red") + 1)
     assert network.count(" ".join(words)) == TEXT_LIMIT
@@ -204,28 +204,28 @@ def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, pictures):
     assert f"more than the {TEXT_LIMIT} tokens" in long.issues[0].message
 
 
-def test_a_text_cannot_bring_the_networks_own_marks(folder, pictures):
-    marked, plain, nothing = backend(folder, pictures).ground(
+def test_a_text_cannot_bring_the_networks_own_marks(folder, images):
+    marked, plain, nothing = backend(folder, images).ground(
         mentions("odd.png", "the <dog>", "the dog", "<>")
     )
     assert marked == plain
     assert isinstance(nothing, Issue)
     assert nothing.kind == "empty-phrase"
-    (image,) = backend(folder, pictures).ground(mentions("odd.png", "<image> {input} </s> <loc_1>"))
+    (image,) = backend(folder, images).ground(mentions("odd.png", "<image> {input} </s> <loc_1>"))
     assert not isinstance(image, Issue)
 
 
-def test_what_cannot_be_answered_says_why(folder, pictures):
-    (pictureless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], picture=False))
-    asked = [*mentions("gone.png", "team"), *mentions("odd.png", "team"), pictureless]
-    answers = backend(folder, pictures).ground(asked)
+def test_what_cannot_be_answered_says_why(folder, images):
+    (imageless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], has_image=False))
+    asked = [*mentions("gone.png", "team"), *mentions("odd.png", "team"), imageless]
+    answers = backend(folder, images).ground(asked)
     kinds = [answer.kind if isinstance(answer, Issue) else "fine" for answer in answers]
     assert kinds == ["missing-image", "fine", "no-picture"]
 
 
-def test_no_box_written_is_nothing_there(folder, pictures):
+def test_no_box_written_is_nothing_there(folder, images):
     network = loaded(folder, tokens=3)
-    asking = build_on(network, pictures)
+    asking = build_on(network, images)
     assert asking.ground(mentions("odd.png", "team")) == [()]
 
 
@@ -235,7 +235,7 @@ def test_polygons_give_the_box_around_them(folder):
     assert (network._boxes(line) * 1000 - 0.5).round().tolist() == [[10, 5, 30, 40]]
 
 
-def test_built_from_a_configuration(folder, pictures):
+def test_built_from_a_configuration(folder, images):
     config = Florence2Config(
         model=str(folder),
         device="cpu",
@@ -244,37 +244,37 @@ def test_built_from_a_configuration(folder, pictures):
         overlap=1.0,
         max_new_tokens=NEW_TOKENS,
     )
-    built = config.build(picture_context(pictures, folder))
+    built = config.build(image_context(images, folder))
     (two,) = built.ground(mentions("odd.png", "the dog"))
-    (every,) = backend(folder, pictures).ground(mentions("odd.png", "the dog"))
+    (every,) = backend(folder, images).ground(mentions("odd.png", "the dog"))
     assert two == every[:2]
     assert len(two) == 2
     assert {"model.safetensors", "processor_config.json"} <= set(config.contents(Path()))
 
 
-def test_bfloat16_sees_nearly_the_same(folder, pictures):
+def test_bfloat16_sees_nearly_the_same(folder, images):
     """What is written then may differ: places are words, and the next best one is near."""
-    picture = np.array(open_upright(pictures, "odd.png"))
+    pixels = np.array(open_upright(images, "odd.png"))
     exact, half = (
-        network.see([network.pixels(picture)])[0].float()
+        network.see([network.pixels(pixels)])[0].float()
         for network in (loaded(folder), loaded(folder, dtype="bfloat16"))
     )
     assert 0 < (exact - half).abs().max() < 0.1
-    (answer,) = build_on(loaded(folder, dtype="bfloat16"), pictures).ground(
+    (answer,) = build_on(loaded(folder, dtype="bfloat16"), images).ground(
         mentions("odd.png", "team")
     )
     assert isinstance(answer, tuple)
 
 
-def test_workers_can_prepare_pictures(folder, pictures):
+def test_workers_can_prepare_images(folder, images):
     network = loaded(folder)
     sent = pickle.loads(pickle.dumps(network.pixels))
-    picture = np.array(open_upright(pictures, "three-rows.png"))
-    assert torch.equal(sent(picture), network.pixels(picture))
+    pixels = np.array(open_upright(images, "three-rows.png"))
+    assert torch.equal(sent(pixels), network.pixels(pixels))
 
 
-def test_another_checkpoint_is_refused(tmp_path, pictures):
+def test_another_checkpoint_is_refused(tmp_path, images):
     (tmp_path / "config.json").write_text('{"model_type": "florence2"}')
     config = Florence2Config(model=str(tmp_path), device="cpu")
     with pytest.raises(UserError, match="cannot be loaded as Florence2ForConditionalGeneration"):
-        config.build(picture_context(pictures, tmp_path))
+        config.build(image_context(images, tmp_path))

@@ -58,32 +58,32 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("pictures")
     numbers = np.random.default_rng(3)
     for name, (height, width) in SIZES.items():
         pixels = numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / f"{name}.png")
-    with Image.open(root / "odd.png") as picture:
-        turned = picture.transpose(Image.Transpose.ROTATE_90)
+    with Image.open(root / "odd.png") as image:
+        turned = image.transpose(Image.Transpose.ROTATE_90)
         exif = Image.Exif()
         exif[0x0112] = 6
         turned.save(root / "turned.png", exif=exif)
     return root
 
 
-def images_of(pictures: Path) -> ImageLoader:
-    return ImageLoader([pictures], limits=ImageLimits(min_side=1))
+def images_of(images: Path) -> ImageLoader:
+    return ImageLoader([images], limits=ImageLimits(min_side=1))
 
 
-def build(folder: Path, pictures: Path, **fields: Any) -> Grounder:
+def build(folder: Path, image_folder: Path, **fields: Any) -> Grounder:
     config = GroundingDinoConfig(model=str(folder), device="cpu", **{**EDGES, **fields})
-    return config.build(BuildContext(images=images_of(pictures)))
+    return config.build(BuildContext(images=images_of(image_folder)))
 
 
-def build_on(network: GroundingDinoNetwork, pictures: Path, **fields: Any) -> Grounder:
+def build_on(network: GroundingDinoNetwork, image_folder: Path, **fields: Any) -> Grounder:
     config = GroundingDinoConfig(model="-", device="cpu", **{**SMALL, **fields})
-    return config.build_on(network, BuildContext(images=images_of(pictures)))
+    return config.build_on(network, BuildContext(images=images_of(image_folder)))
 
 
 @cache
@@ -98,9 +98,9 @@ def plain(folder: Path) -> Any:
     return getattr(transformers, kind).from_pretrained(folder).eval()
 
 
-def backend(folder: Path, pictures: Path, **fields: Any) -> Grounder:
+def backend(folder: Path, images: Path, **fields: Any) -> Grounder:
     """As :func:`build`, with a network that is loaded once."""
-    return build_on(loaded(folder), pictures, **fields)
+    return build_on(loaded(folder), images, **fields)
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
@@ -127,13 +127,15 @@ def many_mentions() -> list[Mention]:
     ]
 
 
-def reference(folder: Path, picture: Path, text: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def reference(
+    folder: Path, image_path: Path, text: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Boxes, scores and labels as the library gives them."""
     processor = transformers.GroundingDinoProcessor(
         transformers.GroundingDinoImageProcessorPil.from_pretrained(folder),
         transformers.AutoTokenizer.from_pretrained(folder),
     )
-    with Image.open(picture) as opened:
+    with Image.open(image_path) as opened:
         image = opened.convert("RGB")
     inputs = processor(images=image, text=text, return_tensors="pt", size=EDGES)
     with torch.inference_mode():
@@ -155,13 +157,13 @@ def expected(boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> li
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["odd", "tall", "flat"])
 def test_separate_phrases_are_answered_as_the_library_does(
-    kind: str, name: str, folders: dict[str, Path], pictures: Path
+    kind: str, name: str, folders: dict[str, Path], images: Path
 ) -> None:
     asked = mentions(name, "A red man", "dog with hat.")
-    answers = backend(folders[kind], pictures, **ALL).ground(asked)
+    answers = backend(folders[kind], images, **ALL).ground(asked)
     for answer, text in zip(answers, ["a red man.", "dog with hat."], strict=True):
         assert isinstance(answer, tuple)
-        boxes, scores, _ = reference(folders[kind], pictures / f"{name}.png", text)
+        boxes, scores, _ = reference(folders[kind], images / f"{name}.png", text)
         right = expected(boxes, scores, SIZES[name])
         assert len(answer) == len(right) > 20
         for region, (box, score) in zip(answer, right, strict=True):
@@ -180,16 +182,16 @@ def test_shared_features_give_the_numbers_of_the_plain_network(
     if spared:
         whole = deepcopy(whole)
         spare_work(whole)
-    picture = np.random.default_rng(1).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    pixels = network.pixels(picture, 64, 128)
-    (features,) = network.features([pixels])
+    pixels = np.random.default_rng(1).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    values = network.pixels(pixels, 64, 128)
+    (features,) = network.features([values])
     for text in ["bob", "a red man with dog", "oslo"]:
         phrase = read_phrase(text, network.tokenizer)
         assert phrase is not None
         (found,) = network.detect([features], [join_phrases([phrase], network.tokenizer)])
         words = network.tokenizer(f"{text}.", return_tensors="pt")
         with torch.inference_mode():
-            answer = whole(pixel_values=pixels[None], **words)
+            answer = whole(pixel_values=values[None], **words)
         scores = answer.logits[0].sigmoid().amax(-1)
         corners = transformers.image_transforms.center_to_corners_format(answer.pred_boxes[0])
         # Sharing changes no bit; what the layers spare changes the order of sums.
@@ -206,9 +208,9 @@ def test_what_shares_a_batch_does_not_matter(kind: str, folders: dict[str, Path]
     phrases = [read_phrase(text, network.tokenizer) for text in texts]
     prompts = [join_phrases([phrase], network.tokenizer) for phrase in phrases if phrase]
     features = [
-        network.features([network.pixels(picture, 64, 128)])[0]
+        network.features([network.pixels(image, 64, 128)])[0]
         for size in SIZES.values()
-        for picture in [numbers.integers(0, 256, (*size, 3), dtype=np.uint8)]
+        for image in [numbers.integers(0, 256, (*size, 3), dtype=np.uint8)]
     ]
     together = network.detect(features, prompts)
     for one, prompt, among in zip(features, prompts, together, strict=True):
@@ -218,9 +220,9 @@ def test_what_shares_a_batch_does_not_matter(kind: str, folders: dict[str, Path]
 
 
 @pytest.mark.parametrize("phrases", ["separate", "joined"])
-def test_contract(phrases: str, folders: dict[str, Path], pictures: Path) -> None:
+def test_contract(phrases: str, folders: dict[str, Path], images: Path) -> None:
     fields = {"box_threshold": 0.0, "text_threshold": 0.0, "phrases": phrases}
-    asking = backend(folders["grounding-dino"], pictures, **fields)
+    asking = backend(folders["grounding-dino"], images, **fields)
     asked = many_mentions()
     if phrases == "joined":  # there the mentions of a picture depend on each other
         answers = list(asking.ground(asked))
@@ -237,10 +239,10 @@ def test_contract(phrases: str, folders: dict[str, Path], pictures: Path) -> Non
 
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 def test_the_batch_size_does_not_matter(
-    batch_size: int, folders: dict[str, Path], pictures: Path
+    batch_size: int, folders: dict[str, Path], images: Path
 ) -> None:
     one, other = (
-        backend(folders["mm-grounding-dino"], pictures, box_threshold=0.0, batch_size=size).ground(
+        backend(folders["mm-grounding-dino"], images, box_threshold=0.0, batch_size=size).ground(
             many_mentions()
         )
         for size in (2, batch_size)
@@ -248,8 +250,8 @@ def test_the_batch_size_does_not_matter(
     assert one == other
 
 
-def test_a_turned_picture_is_answered_upright(folders: dict[str, Path], pictures: Path) -> None:
-    asking = backend(folders["grounding-dino"], pictures, **ALL)
+def test_a_turned_image_is_answered_upright(folders: dict[str, Path], images: Path) -> None:
+    asking = backend(folders["grounding-dino"], images, **ALL)
     upright, turned = (asking.ground(mentions(name, "bob")) for name in ("odd", "turned"))
     assert upright == turned
 
@@ -261,11 +263,11 @@ class Watched(GroundingDinoNetwork):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.pictures: list[int] = []
+        self.images: list[int] = []
         self.prompts: list[int] = []
 
     def features(self, pixels: Any) -> Any:
-        self.pictures.append(len(pixels))
+        self.images.append(len(pixels))
         if len(pixels) > self.room:
             raise torch.OutOfMemoryError("no room")
         return super().features(pixels)
@@ -282,10 +284,10 @@ def watched(folders: dict[str, Path]) -> Watched:
     return Watched(folders["grounding-dino"], TorchOptions(model="-", device="cpu"))
 
 
-def test_each_picture_is_encoded_once_and_each_phrase_asked_once(
-    watched: Watched, pictures: Path
+def test_each_image_is_encoded_once_and_each_phrase_asked_once(
+    watched: Watched, images: Path
 ) -> None:
-    asking = build_on(watched, pictures)
+    asking = build_on(watched, images)
     asked = [
         *mentions("odd", "bob", "ann", "Bob."),
         *mentions("same", "bob"),
@@ -293,19 +295,19 @@ def test_each_picture_is_encoded_once_and_each_phrase_asked_once(
     ]
     answers = asking.ground(asked)
     assert answers[0] == answers[2]
-    assert sorted(watched.pictures) == [1, 2]
+    assert sorted(watched.images) == [1, 2]
     assert sorted(watched.prompts) == [1, 3]
     asked_apart = mentions("odd", "bob", "ann")
     watched.prompts.clear()
-    joined = build_on(watched, pictures, phrases="joined")
+    joined = build_on(watched, images, phrases="joined")
     joined.ground(asked_apart)
     assert watched.prompts == [1]
 
 
 def test_a_batch_without_memory_is_halved(
-    watched: Watched, pictures: Path, caplog: pytest.LogCaptureFixture
+    watched: Watched, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asking = build_on(watched, pictures)
+    asking = build_on(watched, images)
     right = asking.ground(many_mentions())
     watched.room = 1
     watched.prompts.clear()
@@ -314,10 +316,10 @@ def test_a_batch_without_memory_is_halved(
     assert "out of memory with 5 items" in caplog.text
 
 
-def test_short_memory_keeps_no_maps(folders: dict[str, Path], pictures: Path) -> None:
+def test_short_memory_keeps_no_maps(folders: dict[str, Path], images: Path) -> None:
     network = loaded(folders["grounding-dino"])
-    picture = images_of(pictures).load(ImageRef("odd.png"))
-    features = network.features([network.pixels(picture, 64, 128)])
+    pixels = images_of(images).load(ImageRef("odd.png"))
+    features = network.features([network.pixels(pixels, 64, 128)])
     handle = network._network.model.decoder.register_forward_pre_hook(_no_room)
     try:
         with pytest.raises(torch.OutOfMemoryError):
@@ -332,9 +334,9 @@ def _no_room(*_: Any) -> None:
 
 
 def test_a_phrase_that_is_too_long_is_cut_at_a_word_and_said(
-    folders: dict[str, Path], pictures: Path
+    folders: dict[str, Path], images: Path
 ) -> None:
-    asking = backend(folders["grounding-dino"], pictures, **ALL)
+    asking = backend(folders["grounding-dino"], images, **ALL)
     long, fits = asking.ground(mentions("odd", "red dog " * 20 + "bob", "red dog " * 14 + "red"))
     assert isinstance(fits, tuple)
     assert isinstance(long, Partly)
@@ -347,7 +349,7 @@ def test_a_phrase_that_is_too_long_is_cut_at_a_word_and_said(
 
 
 def test_joined_phrases_are_the_librarys_prompt_and_boxes_go_where_they_are_labelled(
-    folders: dict[str, Path], pictures: Path
+    folders: dict[str, Path], images: Path
 ) -> None:
     asked = mentions("odd", "Ann Lee", "dog", "a red man")
     prompt = "ann lee. dog. a red man."
@@ -356,9 +358,9 @@ def test_joined_phrases_are_the_librarys_prompt_and_boxes_go_where_they_are_labe
     joined = join_phrases([phrase for phrase in phrases if phrase], network.tokenizer)
     assert list(joined.tokens) == network.tokenizer(prompt)["input_ids"]
     answers = backend(
-        folders["grounding-dino"], pictures, **ALL, phrases="joined", text_threshold=0.02
+        folders["grounding-dino"], images, **ALL, phrases="joined", text_threshold=0.02
     ).ground(asked)
-    _, scores, labels = reference(folders["grounding-dino"], pictures / "odd.png", prompt)
+    _, scores, labels = reference(folders["grounding-dino"], images / "odd.png", prompt)
     found = {
         (round(region.box.x_min, 1), round(region.box.y_max, 1), region.score): mention
         for mention, answer in zip(asked, answers, strict=True)
@@ -376,11 +378,11 @@ def test_joined_phrases_are_the_librarys_prompt_and_boxes_go_where_they_are_labe
         assert any(set(words) & set(label.split()) for label in near), (words, near)
 
 
-def test_one_joined_phrase_is_a_separate_one(folders: dict[str, Path], pictures: Path) -> None:
+def test_one_joined_phrase_is_a_separate_one(folders: dict[str, Path], images: Path) -> None:
     asked = mentions("odd", "ann lee")
     fields = {**ALL, "text_threshold": 0.0}
     joined, separate = (
-        backend(folders["grounding-dino"], pictures, **fields, phrases=phrases).ground(asked)[0]
+        backend(folders["grounding-dino"], images, **fields, phrases=phrases).ground(asked)[0]
         for phrases in ("joined", "separate")
     )
     assert isinstance(joined, tuple)
@@ -390,9 +392,9 @@ def test_one_joined_phrase_is_a_separate_one(folders: dict[str, Path], pictures:
 
 
 def test_more_joined_phrases_than_fit_are_asked_in_several_prompts(
-    watched: Watched, pictures: Path
+    watched: Watched, images: Path
 ) -> None:
-    asking = build_on(watched, pictures, phrases="joined")
+    asking = build_on(watched, images, phrases="joined")
     texts = [
         "red dog with hat in oslo",
         "blue dog with hat",
@@ -412,33 +414,33 @@ def test_owners_need_a_strong_token() -> None:
     assert phrase_owners(found, 0.25).tolist() == [0, 1, -1]
 
 
-def test_one_region_many_and_none(folders: dict[str, Path], pictures: Path) -> None:
+def test_one_region_many_and_none(folders: dict[str, Path], images: Path) -> None:
     asked = mentions("odd", "bob")
     folder = folders["grounding-dino"]
-    (every,) = backend(folder, pictures, **ALL).ground(asked)
-    (many,) = backend(folder, pictures, **{**ALL, "top_k": 3}).ground(asked)
-    (one,) = backend(folder, pictures, **{**ALL, "top_k": 1}).ground(asked)
-    (none,) = backend(folder, pictures, box_threshold=0.9999).ground(asked)
-    (usual,) = build(folder, pictures, box_threshold=0.0).ground(asked)
+    (every,) = backend(folder, images, **ALL).ground(asked)
+    (many,) = backend(folder, images, **{**ALL, "top_k": 3}).ground(asked)
+    (one,) = backend(folder, images, **{**ALL, "top_k": 1}).ground(asked)
+    (none,) = backend(folder, images, box_threshold=0.9999).ground(asked)
+    (usual,) = build(folder, images, box_threshold=0.0).ground(asked)
     fields = {"box_threshold": 0.0, "regions": "many", "top_k": 2, "overlap": 1.0}
-    (two,) = build(folder, pictures, **fields).ground(asked)
+    (two,) = build(folder, images, **fields).ground(asked)
     assert (usual, two) == (every[:1], every[:2])  # type: ignore[index]
     assert (many, one, none) == (every[:3], every[:1], ())  # type: ignore[index]
     assert isinstance(one[0], Region)  # type: ignore[index]
     assert one[0].source == "grounding-dino"  # type: ignore[index]
 
 
-def test_what_cannot_be_answered_says_why(folders: dict[str, Path], pictures: Path) -> None:
-    asking = backend(folders["grounding-dino"], pictures, **ALL)
-    (pictureless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], picture=False))
-    asked = [*mentions("gone", "bob"), *mentions("odd", "bob", "..."), pictureless]
+def test_what_cannot_be_answered_says_why(folders: dict[str, Path], images: Path) -> None:
+    asking = backend(folders["grounding-dino"], images, **ALL)
+    (imageless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], has_image=False))
+    asked = [*mentions("gone", "bob"), *mentions("odd", "bob", "..."), imageless]
     answers = asking.ground(asked)
     kinds = [answer.kind if isinstance(answer, Issue) else "fine" for answer in answers]
     assert kinds == ["missing-image", "fine", "empty-phrase", "no-picture"]
 
 
 def test_bfloat16_moves_boxes_little(folders: dict[str, Path]) -> None:
-    picture = np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     boxes = []
     for dtype in ("float32", "bfloat16"):
         network = GroundingDinoNetwork(
@@ -446,7 +448,7 @@ def test_bfloat16_moves_boxes_little(folders: dict[str, Path]) -> None:
         )
         phrase = read_phrase("bob", network.tokenizer)
         assert phrase is not None
-        features = network.features([network.pixels(picture, 64, 128)])
+        features = network.features([network.pixels(pixels, 64, 128)])
         (found,) = network.detect(features, [join_phrases([phrase], network.tokenizer)])
         boxes.append(found.boxes)
     assert boxes[1].dtype == np.float32
@@ -470,13 +472,13 @@ def test_configurations_that_mean_nothing(fields: dict[str, Any], message: str) 
         GroundingDinoConfig(**fields)
 
 
-def test_another_kind_of_model_is_refused(tmp_path: Path, pictures: Path) -> None:
+def test_another_kind_of_model_is_refused(tmp_path: Path, images: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UserError, match="grounding-dino, mm-grounding-dino"):
-        build(tmp_path, pictures)
+        build(tmp_path, images)
     (tmp_path / "config.json").unlink()
     with pytest.raises(UserError, match=r"config\.json"):
-        build(tmp_path, pictures)
+        build(tmp_path, images)
 
 
 def test_contents_name_the_weights(folders: dict[str, Path]) -> None:

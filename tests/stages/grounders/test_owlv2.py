@@ -42,16 +42,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("pictures")
     numbers = np.random.default_rng(3)
     for name, (height, width) in SIZES.items():
         pixels = numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / f"{name}.png")
-    with Image.open(root / "odd.png") as picture:
+    with Image.open(root / "odd.png") as image:
         exif = Image.Exif()
         exif[0x0112] = 6
-        picture.transpose(Image.Transpose.ROTATE_90).save(root / "turned.png", exif=exif)
+        image.transpose(Image.Transpose.ROTATE_90).save(root / "turned.png", exif=exif)
     return root
 
 
@@ -60,17 +60,17 @@ def loaded(folder: Path) -> Owlv2Network:
     return Owlv2Network(folder, TorchOptions(model="-", device="cpu"))
 
 
-def images_of(pictures: Path) -> ImageLoader:
-    return ImageLoader([pictures], limits=ImageLimits(min_side=1))
+def images_of(images: Path) -> ImageLoader:
+    return ImageLoader([images], limits=ImageLimits(min_side=1))
 
 
-def build_on(network: Owlv2Network, pictures: Path, **fields: Any) -> Grounder:
+def build_on(network: Owlv2Network, image_folder: Path, **fields: Any) -> Grounder:
     config = Owlv2Config(model="-", device="cpu", **{"box_threshold": 0.0, **fields})
-    return config.build_on(network, BuildContext(images=images_of(pictures)))
+    return config.build_on(network, BuildContext(images=images_of(image_folder)))
 
 
-def backend(folder: Path, pictures: Path, **fields: Any) -> Grounder:
-    return build_on(loaded(folder), pictures, **fields)
+def backend(folder: Path, images: Path, **fields: Any) -> Grounder:
+    return build_on(loaded(folder), images, **fields)
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
@@ -97,16 +97,16 @@ def many_mentions() -> list[Mention]:
 
 
 @pytest.mark.parametrize("name", ["odd", "tall", "flat", "one-column"])
-def test_answers_are_those_of_the_library(name: str, folder: Path, pictures: Path) -> None:
+def test_answers_are_those_of_the_library(name: str, folder: Path, images: Path) -> None:
     network = transformers.Owlv2ForObjectDetection.from_pretrained(folder).eval()
     processor = transformers.Owlv2Processor(
         transformers.Owlv2ImageProcessorPil.from_pretrained(folder),
         transformers.AutoTokenizer.from_pretrained(folder),
     )
-    with Image.open(pictures / f"{name}.png") as opened:
+    with Image.open(images / f"{name}.png") as opened:
         image = opened.convert("RGB")
     texts = ["red man", "Dog with hat"]
-    answers = backend(folder, pictures, **ALL).ground(mentions(name, *texts))
+    answers = backend(folder, images, **ALL).ground(mentions(name, *texts))
     for text, answer in zip(texts, answers, strict=True):
         inputs = processor(images=image, text=[[f"a photo of {text}"]], return_tensors="pt")
         with torch.inference_mode():
@@ -129,10 +129,10 @@ def test_answers_are_those_of_the_library(name: str, folder: Path, pictures: Pat
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_contract(batch_size: int, folder: Path, pictures: Path) -> None:
-    asking = backend(folder, pictures, batch_size=batch_size)
+def test_contract(batch_size: int, folder: Path, images: Path) -> None:
+    asking = backend(folder, images, batch_size=batch_size)
     answers = check_backend("ground", asking, many_mentions())
-    assert answers == list(backend(folder, pictures, batch_size=32).ground(many_mentions()))
+    assert answers == list(backend(folder, images, batch_size=32).ground(many_mentions()))
     for mention, answer in zip(many_mentions(), answers, strict=True):
         height, width = SIZES[mention.sample.id]
         assert all(region.box.x_max <= width for region in answer)
@@ -140,8 +140,8 @@ def test_contract(batch_size: int, folder: Path, pictures: Path) -> None:
     assert sum(map(bool, answers)) > 5
 
 
-def test_a_turned_picture_is_answered_upright(folder: Path, pictures: Path) -> None:
-    asking = backend(folder, pictures, **ALL)
+def test_a_turned_image_is_answered_upright(folder: Path, images: Path) -> None:
+    asking = backend(folder, images, **ALL)
     upright, turned = (asking.ground(mentions(name, "bob")) for name in ("odd", "turned"))
     assert upright == turned
 
@@ -159,11 +159,11 @@ class Watched(Owlv2Network):
         return super().see(pixels)
 
 
-def test_pictures_are_seen_once_and_in_halves_where_memory_is_short(
-    folder: Path, pictures: Path
+def test_images_are_seen_once_and_in_halves_where_memory_is_short(
+    folder: Path, images: Path
 ) -> None:
     network = Watched(folder, TorchOptions(model="-", device="cpu"))
-    asking = build_on(network, pictures)
+    asking = build_on(network, images)
     right = asking.ground(many_mentions())
     assert network.seen == (6,)
     network.room = 2
@@ -171,8 +171,8 @@ def test_pictures_are_seen_once_and_in_halves_where_memory_is_short(
     assert network.seen[1:] == (6, 3, 1, 1, 1, 1, 1, 1)
 
 
-def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder: Path, pictures: Path) -> None:
-    asking = backend(folder, pictures)
+def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder: Path, images: Path) -> None:
+    asking = backend(folder, images)
     long, fits = asking.ground(mentions("odd", "red dog with hat", "red dog with"))
     assert isinstance(long, Partly)
     assert long.answer == fits
@@ -180,30 +180,30 @@ def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder: Path, picture
     assert "'a photo of red dog with'" in long.issues[0].message
 
 
-def test_what_cannot_be_answered_says_why(folder: Path, pictures: Path) -> None:
-    (pictureless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], picture=False))
-    asked = [*mentions("gone", "bob"), *mentions("odd", "bob"), pictureless]
-    answers = backend(folder, pictures).ground(asked)
+def test_what_cannot_be_answered_says_why(folder: Path, images: Path) -> None:
+    (imageless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], has_image=False))
+    asked = [*mentions("gone", "bob"), *mentions("odd", "bob"), imageless]
+    answers = backend(folder, images).ground(asked)
     kinds = [answer.kind if isinstance(answer, Issue) else "fine" for answer in answers]
     assert kinds == ["missing-image", "fine", "no-picture"]
 
 
-def test_built_from_a_configuration(folder: Path, pictures: Path) -> None:
+def test_built_from_a_configuration(folder: Path, images: Path) -> None:
     config = Owlv2Config(
         model=str(folder), device="cpu", box_threshold=0.0, regions="many", top_k=2, overlap=1.0
     )
-    built = config.build(BuildContext(images=images_of(pictures)))
+    built = config.build(BuildContext(images=images_of(images)))
     (two,) = built.ground(mentions("odd", "bob"))
-    (every,) = backend(folder, pictures, **ALL).ground(mentions("odd", "bob"))
+    (every,) = backend(folder, images, **ALL).ground(mentions("odd", "bob"))
     assert two == every[:2]  # type: ignore[index]
     assert "model.safetensors" in config.contents(Path())
 
 
 def test_bfloat16_keeps_boxes_fine(folder: Path) -> None:
-    picture = np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     boxes = []
     for dtype in ("float32", "bfloat16"):
         network = Owlv2Network(folder, TorchOptions(model="-", device="cpu", dtype=dtype))
-        (seen,) = network.see([network.pixels(picture)])
+        (seen,) = network.see([network.pixels(pixels)])
         boxes.append(seen.boxes)
     assert 0 < np.abs(boxes[0] - boxes[1]).max() < 0.05

@@ -91,7 +91,7 @@ def test_a_profile_is_found_where_there_is_no_frontal_face(observer):
     assert faces[0].box.y_min < 150 < faces[0].box.y_max
 
 
-def test_lettering_is_read_where_it_is(observer):
+def test_ocr_text_is_read_where_it_is(observer):
     lines = answer(observer, sample("poster.png", "ORG"))
     assert [one.text for one in lines] == [
         "SUMMER FEST",
@@ -108,7 +108,7 @@ def test_large_letters_are_no_people(observer):
 
 
 @pytest.mark.parametrize(
-    ("picture", "labels", "reads"),
+    ("image", "labels", "reads"),
     [
         ("poster.png", (), False),  # no entity: nothing to spell
         ("poster.png", ("ORG",), True),
@@ -119,8 +119,8 @@ def test_large_letters_are_no_people(observer):
         ("named.png", ("PER", "PER"), True),  # whose face it is may be spelt
     ],
 )
-def test_reads_where_it_can_matter(observer, picture, labels, reads):
-    assert ("text" in kinds(answer(observer, sample(picture, *labels)))) is reads
+def test_reads_where_it_can_matter(observer, image, labels, reads):
+    assert ("text" in kinds(answer(observer, sample(image, *labels)))) is reads
 
 
 def test_reads_when_no_stage_has_named_entities_yet(observer):
@@ -138,12 +138,12 @@ def test_reading_is_bounded_and_takes_the_tallest(images):
     assert [one.text for one in answer(observer, sample("poster.png"))] == ["SUMMER FEST"]
 
 
-@pytest.mark.parametrize("picture", ["plain.png", "flat.png", "thin.png"])
-def test_nothing_is_seen_in_nothing(observer, picture):
-    assert answer(observer, sample(picture, "PER", "ORG")) == ()
+@pytest.mark.parametrize("image", ["plain.png", "flat.png", "thin.png"])
+def test_nothing_is_seen_in_nothing(observer, image):
+    assert answer(observer, sample(image, "PER", "ORG")) == ()
 
 
-def test_a_picture_that_cannot_be_used_is_an_issue(observer):
+def test_an_image_that_cannot_be_used_is_an_issue(observer):
     broken, missing, none = observer.observe(
         [sample("broken.jpg", "PER"), sample("gone.jpg", "PER"), Sample("s", "", (), ())]
     )
@@ -164,7 +164,7 @@ def test_a_batch_is_answered_like_each_alone(observer, images):
     assert observer.observe([]) == ()
 
 
-def test_boxes_lie_in_the_picture(observer, images):
+def test_boxes_lie_in_the_image(observer, images):
     for name in ("poster.png", "named.png", "two.png", "profile.png"):
         height, width = images.load(ImageRef(name)).shape[:2]
         for one in answer(observer, sample(name, "PER", "ORG")):
@@ -174,7 +174,7 @@ def test_boxes_lie_in_the_picture(observer, images):
             assert one.box.y_max <= height
 
 
-def test_the_picture_is_left_as_it_was(observer, images):
+def test_the_image_is_left_as_it_was(observer, images):
     before = np.array(images.load(ImageRef("named.png")))
     answer(observer, sample("named.png", "PER", "ORG"))
     assert (images.load(ImageRef("named.png")) == before).all()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post, picture_post
+from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_sample, image_sample
 from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample, mentions_of
 from helpers.scripted_chat import ScriptedChat
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.llm.conversation import NoReply, Picture, Question, RawAnswer, Unparsable
+from riveg.llm.conversation import AttachedImage, NoReply, Question, RawAnswer, Unparsable
 from riveg.protocols import Partly, Ranking
 from riveg.stages.rerankers.chat import (
     ChatReranker,
@@ -40,9 +40,9 @@ def scored(sample: Sample, *scores: dict[str, float] | None) -> Sample:
 
 
 POST = scored(
-    picture_post("Golden State beats Ann", [(0, 2, "PER"), (3, 4, "PER")], id="a"), UNSURE, SURE
+    image_sample("Golden State beats Ann", [(0, 2, "PER"), (3, 4, "PER")], id="a"), UNSURE, SURE
 )
-OTHER = scored(picture_post("Rex met Bob", [(0, 1, "PER")], id="b"), UNSURE)
+OTHER = scored(image_sample("Rex met Bob", [(0, 1, "PER")], id="b"), UNSURE)
 
 
 def says(label: str) -> Callable[[Question], str]:
@@ -110,7 +110,7 @@ def test_the_likeliest_candidates_are_offered_and_no_more() -> None:
 def test_a_tagger_without_scores_leaves_nothing_to_be_sure_by() -> None:
     chat = ScriptedChat(says("SPONSOR"))
     context = make_context(chats={"main": chat}, labels=OWN_TYPES)
-    sample = picture_post("Ever Given sails", [(0, 2, "VESSEL")], id="c")
+    sample = image_sample("Ever Given sails", [(0, 2, "VESSEL")], id="c")
     assert ChatRerankerConfig().build(context).rerank(mentions_of(sample)) == [
         Ranking("SPONSOR", None)
     ]
@@ -174,22 +174,22 @@ def test_each_word_of_the_name_is_marked() -> None:
     assert marked_text(Sample("d", text, tokens, offsets), entity) == "So &&#&&TeamUSA: go!"
 
 
-def test_the_picture_is_shown_where_there_is_one_that_can_be_used() -> None:
+def test_the_image_is_shown_where_there_is_one_that_can_be_used() -> None:
     live = reranker(ScriptedChat(says("ORG")))
-    without = scored(make_sample("Rex met Bob", [(0, 1, "PER")], picture=False), UNSURE)
+    without = scored(make_sample("Rex met Bob", [(0, 1, "PER")], has_image=False), UNSURE)
     broken = replace(OTHER, issues=(Issue("rerank", None, "truncated-image", "b.jpg"),))
     asked = live.prepare(mentions_of(OTHER, without, broken))
     assert OTHER.image is not None
-    pictures = [one.question.messages[-1].pictures for one in asked]
-    assert pictures == [(Picture(OTHER.image),), (), ()]
+    images = [one.question.messages[-1].images for one in asked]
+    assert images == [(AttachedImage(OTHER.image),), (), ()]
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_post_changes_nothing_outside_its_own_row(text: str) -> None:
-    post = scored(hostile_post(text), UNSURE, UNSURE)
+def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str) -> None:
+    sample = scored(hostile_sample(text), UNSURE, UNSURE)
     alone, beside = ScriptedChat(says("ORG")), ScriptedChat(says("ORG"))
     expected = reranker(alone).rerank(mentions_of(OTHER))
-    found = reranker(beside).rerank(mentions_of(post, OTHER))
+    found = reranker(beside).rerank(mentions_of(sample, OTHER))
     assert found[2:] == expected
     assert beside.asked[-1].messages == alone.asked[0].messages
     assert {one.messages[0] for one in beside.asked} == {alone.asked[0].messages[0]}

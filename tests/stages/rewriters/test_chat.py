@@ -118,14 +118,14 @@ def test_the_published_system_asks_one_by_one_and_puts_name_and_type_before_the_
 
 
 def test_a_form_is_not_rendered_twice() -> None:
-    post = make_sample("{label} here", [(0, 1, "PER")])
+    sample = make_sample("{label} here", [(0, 1, "PER")])
     live = rewriter(
         ScriptedChat(lambda _: "the {mention} of {label}"),
         **RIVEG,
         batch="entity",
         form="{mention}-{expression}",
     )
-    assert live.rewrite(mentions_of(post))[0].text == "{label}-the {mention} of {label}"
+    assert live.rewrite(mentions_of(sample))[0].text == "{label}-the {mention} of {label}"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_template_writes_where_the_system_says_so() -> None:
     assert refused == Issue("rewrite", "e0", "no-answer", "the server says 500")
 
 
-def test_one_question_a_post_whichever_of_its_names_are_asked_about() -> None:
+def test_one_question_a_sample_whichever_of_its_names_are_asked_about() -> None:
     live = rewriter(ScriptedChat(answer_visual))
     whole, alone = (
         live.prepare(mentions)[0] for mentions in (mentions_of(POST), mentions_of(POST)[2:])
@@ -191,11 +191,11 @@ def test_one_question_a_post_whichever_of_its_names_are_asked_about() -> None:
     assert one.given["caption"].source == "sample.caption"
 
 
-def test_a_post_with_many_names_is_asked_about_in_several_requests() -> None:
+def test_a_sample_with_many_names_is_asked_about_in_several_requests() -> None:
     words = [f"Name{number}" for number in range(30)]
-    post = make_sample(" ".join(words), [(at, at + 1, "PER") for at in range(30)])
+    sample = make_sample(" ".join(words), [(at, at + 1, "PER") for at in range(30)])
     chat = ScriptedChat(answer_visual)
-    texts = [one.text for one in rewriter(chat).rewrite(mentions_of(post))]
+    texts = [one.text for one in rewriter(chat).rewrite(mentions_of(sample))]
     assert texts == [f"look of {word}" for word in words]
     assert [len(asked_of(question)) for question in chat.asked] == [12, 12, 6]
 
@@ -211,9 +211,9 @@ def test_the_types_of_the_system_reach_the_model() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"batch": "entity"}, RIVEG, {**RIVEG, "batch": "entity"}])
 def test_the_same_name_twice_has_two_answers(options: dict[str, Any]) -> None:
-    post = make_sample("Ann and Ann", [(0, 1, "PER"), (2, 3, "PER")])
+    sample = make_sample("Ann and Ann", [(0, 1, "PER"), (2, 3, "PER")])
     answer = answer_phrase if "prompt" in options else answer_visual
-    first, second = rewriter(ScriptedChat(answer), **options).rewrite(mentions_of(post))
+    first, second = rewriter(ScriptedChat(answer), **options).rewrite(mentions_of(sample))
     assert isinstance(first, Expression)
     assert first == second
 
@@ -231,12 +231,12 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("batch", ["sample", "entity"])
-def test_a_hostile_post_changes_nothing_outside_its_own_row(text: str, batch: str) -> None:
+def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str, batch: str) -> None:
     named = make_sample("Evil word", [(0, 1, "PER"), (1, 2, "ORG")], id="h")
-    post = replace(named, text=text, caption=text, knowledge=text)
+    sample = replace(named, text=text, caption=text, knowledge=text)
     alone, beside = ScriptedChat(answer_visual), ScriptedChat(answer_visual)
     expected = rewriter(alone, batch=batch).rewrite(mentions_of(OTHER))
-    found = rewriter(beside, batch=batch).rewrite(mentions_of(post, OTHER))
+    found = rewriter(beside, batch=batch).rewrite(mentions_of(sample, OTHER))
     assert found[2:] == expected
     others = [one.messages for one in beside.asked if "Rex" in one.messages[1].text]
     assert others == [one.messages for one in alone.asked]
@@ -247,10 +247,10 @@ def test_a_hostile_post_changes_nothing_outside_its_own_row(text: str, batch: st
     assert [one.text for one in found[:2]] == ["look of Evil", "look of word"]
 
 
-def test_template_code_of_a_post_stays_text() -> None:
-    post = make_sample("{{7*7}} Ann", [(0, 1, "PER"), (1, 2, "PER")], caption="{% raw %}")
+def test_template_code_of_a_sample_stays_text() -> None:
+    sample = make_sample("{{7*7}} Ann", [(0, 1, "PER"), (1, 2, "PER")], caption="{% raw %}")
     chat = ScriptedChat(answer_visual)
-    rewriter(chat).rewrite(mentions_of(post))
+    rewriter(chat).rewrite(mentions_of(sample))
     shown = chat.asked[0].messages[1].text
     assert "Text: {{7*7}} Ann\nCaption: {% raw %}\n" in shown
     assert "e0: {{7*7}} [PER]" in shown
@@ -313,7 +313,7 @@ def test_a_prompt_that_does_not_fit_is_found_before_the_run(
         assert str(path) in str(caught.value)
 
 
-def test_a_prompt_that_fails_on_one_post_is_that_posts_issue(tmp_path: Path) -> None:
+def test_a_prompt_that_fails_on_one_sample_is_that_samples_issue(tmp_path: Path) -> None:
     source = "{% block user %}\n{{ 1 / (caption | length) }}\n"
     source += (
         "{% for one in entities %}{{ one.id }}: {{ one.text }} [x]\n{% endfor %}{% endblock %}"

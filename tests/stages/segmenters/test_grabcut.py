@@ -81,7 +81,7 @@ def test_an_ellipse_has_an_ellipses_area(images):
     assert mask_to_array(mask).sum() == pytest.approx(np.pi / 4 * 200 * 100, rel=0.01)
 
 
-def test_lettering_is_its_box(images):
+def test_ocr_text_is_its_box(images):
     box = Box(100.4, 50.2, 199.7, 80)
     (mask,) = masks(images, mention("ball.png", box, source="evidence:lettering"))
     cut = mask_to_array(mask)
@@ -99,7 +99,7 @@ def test_lettering_is_its_box(images):
         Box(300, 200, 599.6, 449.9),
     ],
 )
-def test_masks_stay_in_their_box_and_have_the_pictures_size(images, box):
+def test_masks_stay_in_their_box_and_have_the_images_size(images, box):
     (mask,) = masks(images, mention("ball.png", box))
     cut = mask_to_array(mask)
     assert (mask.height, mask.width) == cut.shape == (450, 600)
@@ -116,7 +116,7 @@ def test_one_mask_for_each_region_in_order(images):
     assert masks(images, mention("ball.png")) == ()
 
 
-def test_a_picture_that_cannot_be_used_is_an_issue(images):
+def test_an_image_that_cannot_be_used_is_an_issue(images):
     broken, missing = GrabCut(images).segment(
         [mention(name, Box(0, 0, 9, 9)) for name in ("broken.jpg", "gone.jpg")]
     )

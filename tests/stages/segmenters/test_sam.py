@@ -13,7 +13,7 @@ from helpers.box_mentions import (
     box_mention,
     boxes_in,
     mixed_mentions,
-    save_pictures,
+    save_images,
 )
 from helpers.contracts import check_backend
 from helpers.tiny_sam import save_sam
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
-    return save_pictures(tmp_path_factory.mktemp("pictures"))
+    return save_images(tmp_path_factory.mktemp("pictures"))
 
 
 def build(folder: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
@@ -53,12 +53,12 @@ def masks(sam: PromptedSegmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
     return answer
 
 
-def reference(folder: Path, picture: Any, boxes: tuple[Box, ...]) -> list[Mask]:
+def reference(folder: Path, pixels: Any, boxes: tuple[Box, ...]) -> list[Mask]:
     """The library's own path: processor, one forward from the pixels on, post-processing."""
     network = SamModel.from_pretrained(folder).eval()
     processor = SamProcessor(SamImageProcessorPil.from_pretrained(folder))
     edges = [[box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes]
-    inputs = processor(Image.fromarray(picture), input_boxes=[edges], return_tensors="pt")
+    inputs = processor(Image.fromarray(pixels), input_boxes=[edges], return_tensors="pt")
     sizes = inputs["original_sizes"], inputs["reshaped_input_sizes"]
     with torch.inference_mode():
         found = network(
@@ -66,8 +66,8 @@ def reference(folder: Path, picture: Any, boxes: tuple[Box, ...]) -> list[Mask]:
             input_boxes=inputs["input_boxes"],
             multimask_output=False,
         )
-    (pixels,) = processor.post_process_masks(found.pred_masks, *sizes)
-    return [mask_from_array(one[0].numpy()) for one in pixels]
+    (cut,) = processor.post_process_masks(found.pred_masks, *sizes)
+    return [mask_from_array(one[0].numpy()) for one in cut]
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -83,7 +83,7 @@ def test_equals_the_librarys_path(folder, images, width, height):
             assert not mask_to_array(wanted).any()
 
 
-def test_a_turned_picture_is_cut_upright(folder, images):
+def test_a_turned_image_is_cut_upright(folder, images):
     boxes = boxes_in(80, 50)
     upright = images.load(ImageRef("turned.jpg"))
     expected = reference(folder, upright, boxes)
@@ -113,12 +113,12 @@ def test_answers_do_not_depend_on_what_is_done_together(folder, images, batch_si
     other = build(folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once)
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()))
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()[::-1])[::-1])
-    pictures = [
+    decoded = [
         prepared(images, ImageRef(f"{width}x{height}.png"), one._network.prepare)
         for width, height in SIZES
     ]
-    for seen, picture, size in zip(other._network.look_at(pictures), pictures, SIZES, strict=True):
-        (alone,) = one._network.look_at([picture])
+    for seen, image, size in zip(other._network.look_at(decoded), decoded, SIZES, strict=True):
+        (alone,) = one._network.look_at([image])
         together = other._network._logits(seen, boxes_in(*size))
         single = torch.cat([one._network._logits(alone, [box]) for box in boxes_in(*size)])
         assert (together - single).abs().max() <= 3e-5 * single.abs().max()
@@ -128,7 +128,7 @@ class Counting(SamModel):
     """Counts pictures that are encoded and boxes that are decoded; has memory for two at once."""
 
     def get_image_embeddings(self, pixel_values: Any, **more: Any) -> Any:
-        self.pictures.append(len(pixel_values))
+        self.images.append(len(pixel_values))
         if len(pixel_values) > 2:
             raise torch.OutOfMemoryError("pictures")
         return super().get_image_embeddings(pixel_values, **more)
@@ -142,12 +142,12 @@ class Counting(SamModel):
 
 def test_short_memory_halves_what_is_done_together(folder, images):
     network = Counting.from_pretrained(folder).eval()
-    network.pictures, network.boxes = [], []
+    network.images, network.boxes = [], []
     processor = SamImageProcessorPil.from_pretrained(folder)
     tight = PromptedSegmenter(images, SamNetwork(network, processor), source="sam", batch_size=4)
     mentions = mixed_mentions()[:4]
     assert_alike(tight.segment(mentions), build(folder, images).segment(mentions))
-    assert network.pictures == [4, 2, 2]
+    assert network.images == [4, 2, 2]
     assert network.boxes == [3, 1, 1, 1] * 4
 
 
@@ -181,11 +181,11 @@ def test_bfloat16_concerns_the_encoder_alone(folder, images):
         assert mask_iou(one, other) > 0.95
 
 
-def test_workers_can_prepare_pictures(folder, images):
+def test_workers_can_prepare_images(folder, images):
     network = build(folder, images)._network
     sent = pickle.loads(pickle.dumps(network.prepare))
-    picture = images.load(ImageRef("33x130.png"))
-    found, expected = sent(picture), network.prepare(picture)
+    pixels = images.load(ImageRef("33x130.png"))
+    found, expected = sent(pixels), network.prepare(pixels)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)
 

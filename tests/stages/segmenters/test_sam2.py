@@ -14,7 +14,7 @@ from helpers.box_mentions import (
     box_mention,
     boxes_in,
     mixed_mentions,
-    save_pictures,
+    save_images,
 )
 from helpers.contracts import check_backend
 from helpers.tiny_sam import SIDE, save_sam, save_sam2
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
-    return save_pictures(tmp_path_factory.mktemp("pictures"))
+    return save_images(tmp_path_factory.mktemp("pictures"))
 
 
 def build(folder: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
@@ -59,17 +59,17 @@ def masks(sam: PromptedSegmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
     return answer
 
 
-def reference(folder: Path, picture: Any, boxes: tuple[Box, ...]) -> list[Mask]:
+def reference(folder: Path, pixels: Any, boxes: tuple[Box, ...]) -> list[Mask]:
     """One forward from the pixels on, as the library does it, but for the torchvision in it."""
     network = Sam2Model.from_pretrained(folder).eval()
-    height, width = picture.shape[:2]
+    height, width = pixels.shape[:2]
     edges = torch.tensor([[box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes])
     corners = edges.float().reshape(-1, 2, 2)
     corners[..., 0] = corners[..., 0] * (SIDE / width)
     corners[..., 1] = corners[..., 1] * (SIDE / height)
     with torch.inference_mode():
         found = network(
-            pixel_values=SQUARE.prepare(picture),
+            pixel_values=SQUARE.prepare(pixels),
             input_boxes=corners.reshape(1, -1, 4),
             multimask_output=False,
         )
@@ -135,19 +135,19 @@ def test_equals_the_librarys_processor(folder, images, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_a_picture_is_prepared_as_pillow_would(images, width, height):
+def test_an_image_is_prepared_as_pillow_would(images, width, height):
     """To one level of 255: Pillow and torch round an 8-bit resize apart."""
-    picture = images.load(ImageRef(f"{width}x{height}.png"))
-    resized = Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    pixels = images.load(ImageRef(f"{width}x{height}.png"))
+    resized = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     mean, deviation = np.array(SQUARE.mean), np.array(SQUARE.deviation)
     expected = ((np.asarray(resized) / 255 - mean) / deviation).transpose(2, 0, 1)
-    prepared = SQUARE.prepare(picture)
+    prepared = SQUARE.prepare(pixels)
     assert prepared.shape == (1, 3, SIDE, SIDE)
     assert prepared.dtype == torch.float32
     assert np.abs(prepared[0].numpy() - expected).max() < 1.01 / 255 / deviation.min()
 
 
-def test_a_turned_picture_is_cut_upright(folder, images):
+def test_a_turned_image_is_cut_upright(folder, images):
     boxes = boxes_in(80, 50)
     upright = images.load(ImageRef("turned.jpg"))
     expected = reference(folder, upright, boxes)
@@ -177,12 +177,12 @@ def test_answers_do_not_depend_on_what_is_done_together(folder, images, batch_si
     other = build(folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once)
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()))
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()[::-1])[::-1])
-    pictures = [
+    decoded = [
         prepared(images, ImageRef(f"{width}x{height}.png"), one._network.prepare)
         for width, height in SIZES
     ]
-    for seen, picture, size in zip(other._network.look_at(pictures), pictures, SIZES, strict=True):
-        (alone,) = one._network.look_at([picture])
+    for seen, image, size in zip(other._network.look_at(decoded), decoded, SIZES, strict=True):
+        (alone,) = one._network.look_at([image])
         together = other._network._logits(seen, boxes_in(*size))
         single = torch.cat([one._network._logits(alone, [box]) for box in boxes_in(*size)])
         assert (together - single).abs().max() <= 3e-5 * single.abs().max()
@@ -190,10 +190,10 @@ def test_answers_do_not_depend_on_what_is_done_together(folder, images, batch_si
 
 def test_short_memory_halves_what_is_done_together(folder, images):
     network = Sam2Model.from_pretrained(folder).eval()
-    pictures, boxes = [], []
+    decoded, boxes = [], []
 
-    def remember_pictures(_encoder: Any, inputs: Any) -> None:
-        pictures.append(len(inputs[0]))
+    def remember_images(_encoder: Any, inputs: Any) -> None:
+        decoded.append(len(inputs[0]))
         if len(inputs[0]) > 2:
             raise torch.OutOfMemoryError("pictures")
 
@@ -202,12 +202,12 @@ def test_short_memory_halves_what_is_done_together(folder, images):
         if boxes[-1] > 2:
             raise torch.OutOfMemoryError("boxes")
 
-    network.vision_encoder.register_forward_pre_hook(remember_pictures)
+    network.vision_encoder.register_forward_pre_hook(remember_images)
     network.mask_decoder.register_forward_pre_hook(remember_boxes, with_kwargs=True)
     mentions = mixed_mentions()[:4]
     tight = PromptedSegmenter(images, Sam2Network(network, SQUARE), source="sam2", batch_size=4)
     assert_alike(tight.segment(mentions), build(folder, images).segment(mentions))
-    assert pictures == [4, 2, 2]
+    assert decoded == [4, 2, 2]
     assert boxes == [3, 1, 1, 1] * 4
 
 

@@ -16,7 +16,7 @@ from helpers.box_mentions import (
     box_mention,
     boxes_in,
     mixed_mentions,
-    save_pictures,
+    save_images,
 )
 from helpers.contracts import check_backend
 from helpers.tiny_sam3 import QUERIES, SIDE, save_sam3
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
-    return save_pictures(tmp_path_factory.mktemp("pictures"))
+    return save_images(tmp_path_factory.mktemp("pictures"))
 
 
 def build(folder: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
@@ -76,17 +76,17 @@ def cut(sam: PromptedSegmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
     return masks(answer)
 
 
-def tracked(folder: Path, picture: Any, boxes: tuple[Box, ...]) -> list[Mask]:
+def tracked(folder: Path, pixels: Any, boxes: tuple[Box, ...]) -> list[Mask]:
     """One forward from the pixels on, as the library does it, but for the torchvision in it."""
     network = Sam3TrackerModel.from_pretrained(folder).eval()
-    height, width = picture.shape[:2]
+    height, width = pixels.shape[:2]
     edges = torch.tensor([[box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes])
     corners = edges.float().reshape(-1, 2, 2)
     corners[..., 0] = corners[..., 0] * (SIDE / width)
     corners[..., 1] = corners[..., 1] * (SIDE / height)
     with torch.inference_mode():
         found = network(
-            pixel_values=SQUARE.prepare(picture),
+            pixel_values=SQUARE.prepare(pixels),
             input_boxes=corners.reshape(1, -1, 4),
             multimask_output=False,
         )
@@ -112,7 +112,7 @@ def test_boxes_equal_one_forward_from_the_pixels_on(folder, images, width, heigh
     assert_same(cut(build(folder, images), name, *boxes), expected)
 
 
-def test_a_turned_picture_is_cut_upright(folder, images):
+def test_a_turned_image_is_cut_upright(folder, images):
     boxes = boxes_in(80, 50)
     expected = tracked(folder, images.load(ImageRef("turned.jpg")), boxes)
     assert_same(cut(build(folder, images), "turned.jpg", *boxes), expected)
@@ -125,16 +125,16 @@ def test_boxes_move_the_mask(folder, images):
     assert mask_iou(found[1], found[2]) < 0.98
 
 
-def instances(folder: Path, picture: Any, text: str) -> list[tuple[Box, Mask]]:
+def instances(folder: Path, pixels: Any, text: str) -> list[tuple[Box, Mask]]:
     """Every one, by one forward from the pixels on."""
     network = Sam3Model.from_pretrained(folder).eval()
     read = AutoTokenizer.from_pretrained(folder)(
         text, padding="max_length", max_length=32, return_tensors="pt"
     )
-    height, width = picture.shape[:2]
+    height, width = pixels.shape[:2]
     with torch.inference_mode():
         found = network(
-            pixel_values=SQUARE.prepare(picture),
+            pixel_values=SQUARE.prepare(pixels),
             input_ids=read["input_ids"],
             attention_mask=read["attention_mask"],
         )
@@ -263,14 +263,14 @@ def mask_or_issue(answer: Any) -> Any:
 
 
 @pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
-def test_a_picture_is_encoded_once(folder, images, fields):
+def test_an_image_is_encoded_once(folder, images, fields):
     sam = build(folder, images, **fields)
-    pictures: list[int] = []
+    decoded: list[int] = []
     encoder = sam._network._network.vision_encoder
-    encoder.register_forward_pre_hook(lambda _, inputs: pictures.append(len(inputs[0])))
+    encoder.register_forward_pre_hook(lambda _, inputs: decoded.append(len(inputs[0])))
     mentions = [saying(box_mention("64x64.png", *boxes_in(64, 64)), text) for text in TEXTS]
     sam.segment([*mentions, box_mention("91x37.png")])
-    assert pictures == [1]
+    assert decoded == [1]
 
 
 def test_a_text_is_read_once(folder, images):
@@ -366,11 +366,11 @@ def test_a_folder_that_says_nothing_is_prepared_as_the_published_model(folder, i
 
 
 @pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
-def test_workers_can_prepare_pictures(folder, images, fields):
+def test_workers_can_prepare_images(folder, images, fields):
     network = build(folder, images, **fields)._network
     sent = pickle.loads(pickle.dumps(network.prepare))
-    picture = images.load(ImageRef("33x130.png"))
-    assert torch.equal(sent(picture), network.prepare(picture))
+    pixels = images.load(ImageRef("33x130.png"))
+    assert torch.equal(sent(pixels), network.prepare(pixels))
 
 
 def test_config(folder, images, tmp_path):

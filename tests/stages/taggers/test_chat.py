@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_post
+from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_sample
 from helpers.contracts import check_answer, check_backend
 from helpers.factories import make_context, make_sample
 from helpers.scripted_chat import ScriptedChat
@@ -41,12 +41,12 @@ ANSWERS: Mapping[str, str] = {
 }
 
 
-def post_of(question: Question) -> str:
+def sample_of(question: Question) -> str:
     return asked_text(question).partition("Text: ")[2].partition("\n")[0]
 
 
 def scripted(question: Question) -> str:
-    return ANSWERS.get(post_of(question), said())
+    return ANSWERS.get(sample_of(question), said())
 
 
 def tagger(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> ChatTagger:
@@ -174,7 +174,7 @@ def test_a_list_that_was_cut_off_is_never_half_an_answer() -> None:
         assert answer.kind == kind
 
 
-def test_posts_of_the_same_words_in_other_tokens_have_their_own_spans() -> None:
+def test_samples_of_the_same_words_in_other_tokens_have_their_own_spans() -> None:
     text, offsets = join_tokens(["Ever Given", "meets", "York"])
     coarse = Sample("c", text, ("Ever Given", "meets", "York"), offsets)
     fine_text, fine_offsets = join_tokens(["Ever", "Given", "meets", "York"])
@@ -189,11 +189,11 @@ def test_posts_of_the_same_words_in_other_tokens_have_their_own_spans() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_post_changes_nothing_outside_its_own_row(text: str) -> None:
-    post = hostile_post(text)
+def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str) -> None:
+    sample = hostile_sample(text)
     alone, beside = ScriptedChat(scripted), ScriptedChat(scripted)
     expected = tagger(alone).tag([OTHER])
-    found = tagger(beside).tag([post, OTHER])
+    found = tagger(beside).tag([sample, OTHER])
     assert found[1:] == expected
     assert beside.asked[1].messages == alone.asked[0].messages
     assert beside.asked[0].messages[0] == alone.asked[0].messages[0]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from helpers.contracts import check_backend
 from helpers.factories import mentions_of
-from helpers.odd_pictures import (
+from helpers.odd_images import (
     SIDES,
+    image_context,
     open_upright,
-    picture_context,
-    posts_about,
-    save_odd_pictures,
+    samples_about,
+    save_odd_images,
 )
 from helpers.tiny_blip import save_itm
 from helpers.tiny_grounding_dino import save_grounding_dino
@@ -57,13 +57,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_odd_pictures(tmp_path_factory.mktemp("pictures"))
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_odd_images(tmp_path_factory.mktemp("pictures"))
 
 
 def build(
     models: Path,
-    pictures: Path,
+    images: Path,
     detector: str = "owlv2",
     recheck: dict[str, Any] | None = None,
     **fields: Any,
@@ -77,7 +77,7 @@ def build(
         else rechecked_by(recheck.pop("matcher", "siglip"), recheck),
         **{**usual, **fields},
     )
-    return config.build(picture_context(pictures, models))
+    return config.build(image_context(images, models))
 
 
 def rechecked_by(matcher: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -122,30 +122,30 @@ def by_the_library(model: Path, crops: Sequence[tuple[Image.Image, str]]) -> lis
     return found
 
 
-def crop_by_hand(picture: Image.Image, box: Box, margin: float) -> Image.Image:
+def crop_by_hand(image: Image.Image, box: Box, margin: float) -> Image.Image:
     edges = [
         box.x_min - margin * (box.x_max - box.x_min),
         box.y_min - margin * (box.y_max - box.y_min),
         box.x_max + margin * (box.x_max - box.x_min),
         box.y_max + margin * (box.y_max - box.y_min),
     ]
-    array = np.clip(np.round(edges), 0, [picture.width, picture.height] * 2).astype(int)
+    array = np.clip(np.round(edges), 0, [image.width, image.height] * 2).astype(int)
     left, top, right, bottom = map(int, array)
-    left, top = min(left, picture.width - 1), min(top, picture.height - 1)
-    return picture.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+    left, top = min(left, image.width - 1), min(top, image.height - 1)
+    return image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
 
 
 @pytest.mark.parametrize(
     ("detector", "matcher"), [("grounding-dino", "siglip"), ("owlv2", "itm"), ("owlv2", "siglip")]
 )
 def test_equals_scoring_the_crops_by_hand(
-    models: Path, pictures: Path, detector: str, matcher: str
+    models: Path, images: Path, detector: str, matcher: str
 ) -> None:
-    mentions = mentions_of(*posts_about(*SIDES))
-    found = whole(build(models, pictures, detector, **MANY).ground(mentions))
+    mentions = mentions_of(*samples_about(*SIDES))
+    found = whole(build(models, images, detector, **MANY).ground(mentions))
     crops = [
         (
-            crop_by_hand(open_upright(pictures, str(mention.sample.image.path)), region.box, 0.2),
+            crop_by_hand(open_upright(images, str(mention.sample.image.path)), region.box, 0.2),
             f"a photo of {mention.entity.expression or mention.entity.text}",
         )
         for mention, regions in zip(mentions, found, strict=True)
@@ -160,7 +160,7 @@ def test_equals_scoring_the_crops_by_hand(
         "margin": 0.2,
         "query": "a photo of {expression}",
     }
-    again = whole(build(models, pictures, detector, recheck, **MANY).ground(mentions))
+    again = whole(build(models, images, detector, recheck, **MANY).ground(mentions))
     assert [[one.box for one in regions] for regions in again] == [
         [one.box for one in regions] for regions in found
     ]
@@ -170,29 +170,27 @@ def test_equals_scoring_the_crops_by_hand(
 
 
 @pytest.mark.parametrize("matcher", MATCHERS)
-def test_contract(models: Path, pictures: Path, matcher: str) -> None:
+def test_contract(models: Path, images: Path, matcher: str) -> None:
     recheck = {"matcher": matcher, "threshold": 0.4}
-    backend = build(models, pictures, recheck=recheck, **MANY)
-    posts = posts_about(*SIDES, "gone.png")
-    answers = check_backend("ground", backend, mentions_of(*posts))
+    backend = build(models, images, recheck=recheck, **MANY)
+    samples = samples_about(*SIDES, "gone.png")
+    answers = check_backend("ground", backend, mentions_of(*samples))
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["missing-image"] * 2
     assert len({len(answer) for answer in answers if isinstance(answer, tuple)}) > 1
 
 
 @pytest.mark.parametrize("order", ["detector", "crop"])
-def test_what_is_kept_and_in_which_order(models: Path, pictures: Path, order: str) -> None:
-    mentions = mentions_of(*posts_about(*SIDES))
-    everything = whole(build(models, pictures, recheck={"threshold": 0.0}, **MANY).ground(mentions))
+def test_what_is_kept_and_in_which_order(models: Path, images: Path, order: str) -> None:
+    mentions = mentions_of(*samples_about(*SIDES))
+    everything = whole(build(models, images, recheck={"threshold": 0.0}, **MANY).ground(mentions))
     middle = float(np.median([one.score for regions in everything for one in regions]))
     expected = [tuple(one for one in regions if one.score >= middle) for regions in everything]
     if order == "crop":
         expected = [tuple(sorted(one, key=lambda region: -region.score)) for one in expected]
     recheck = {"threshold": middle, "order": order}
-    assert (
-        whole(build(models, pictures, recheck=dict(recheck), **MANY).ground(mentions)) == expected
-    )
+    assert whole(build(models, images, recheck=dict(recheck), **MANY).ground(mentions)) == expected
     # Where one region is wanted, the detector still offers top_k.
-    one = whole(build(models, pictures, recheck=dict(recheck), top_k=4).ground(mentions))
+    one = whole(build(models, images, recheck=dict(recheck), top_k=4).ground(mentions))
     assert one == [regions[:1] for regions in expected]
     assert any(
         kept and kept[0].box != all_[0].box for kept, all_ in zip(one, everything, strict=True)
@@ -200,9 +198,9 @@ def test_what_is_kept_and_in_which_order(models: Path, pictures: Path, order: st
     assert () in expected, "where none fits the answer is that there is none"
 
 
-def test_none_left(models: Path, pictures: Path) -> None:
-    mentions = mentions_of(*posts_about(*SIDES))
-    backend = build(models, pictures, recheck={"threshold": 1.0})
+def test_none_left(models: Path, images: Path) -> None:
+    mentions = mentions_of(*samples_about(*SIDES))
+    backend = build(models, images, recheck={"threshold": 1.0})
     assert whole(backend.ground(mentions)) == [()] * len(mentions)
 
 
@@ -216,9 +214,9 @@ class Given:
         return self.answers[: len(mentions)]
 
 
-def rechecked(models: Path, pictures: Path, *answers: Any, **fields: Any) -> RecheckedGrounder:
+def rechecked(models: Path, image_folder: Path, *answers: Any, **fields: Any) -> RecheckedGrounder:
     matcher = Recheck(**rechecked_by("siglip", {})).load(models)
-    images = picture_context(pictures, models).images
+    images = image_context(image_folder, models).images
     options: dict[str, Any] = {"threshold": 0.0, "most_regions": 9, **fields}
     return RecheckedGrounder(Given(*answers), images, matcher, source="siglip", **options)
 
@@ -226,25 +224,25 @@ def rechecked(models: Path, pictures: Path, *answers: Any, **fields: Any) -> Rec
 SMALL = (Box(10.2, 10.2, 10.3, 10.4), Box(96.9, 60.9, 97.0, 61.0), Box(96.99, 0, 97.4, 0.01))
 
 
-def test_a_box_of_less_than_a_pixel_has_a_crop(models: Path, pictures: Path) -> None:
-    (mention, _) = mentions_of(*posts_about("odd.png"))
+def test_a_box_of_less_than_a_pixel_has_a_crop(models: Path, images: Path) -> None:
+    (mention, _) = mentions_of(*samples_about("odd.png"))
     regions = tuple(Region(box, 0.5, source="mine") for box in SMALL)
-    (answer,) = rechecked(models, pictures, regions).ground([mention])
+    (answer,) = rechecked(models, images, regions).ground([mention])
     assert [one.box for one in answer] == list(SMALL)
-    picture = open_upright(pictures, "odd.png")
+    image = open_upright(images, "odd.png")
     text = str(mention.entity.expression)
-    crops = [(picture.crop((x, y, x + 1, y + 1)), text) for x, y in [(10, 10), (96, 60), (96, 0)]]
+    crops = [(image.crop((x, y, x + 1, y + 1)), text) for x, y in [(10, 10), (96, 60), (96, 0)]]
     expected = by_the_library(models / "siglip", crops)
     assert [one.score for one in answer] == pytest.approx(expected, rel=ROUNDED)
 
 
-def test_what_is_no_region_goes_through(models: Path, pictures: Path) -> None:
-    (mention, _) = mentions_of(*posts_about("odd.png"))
+def test_what_is_no_region_goes_through(models: Path, images: Path) -> None:
+    (mention, _) = mentions_of(*samples_about("odd.png"))
     issue = Issue("ground", "e0", "no-number", "why")
     warning = Issue("ground", "e0", "warning", "cut")
     region = Region(Box(0, 0, 30, 30), 0.5, source="mine")
     backend = rechecked(
-        models, pictures, issue, (), Partly((), (warning,)), Partly((region,), (warning,))
+        models, images, issue, (), Partly((), (warning,)), Partly((region,), (warning,))
     )
     *others, last = backend.ground([mention] * 4)
     assert others == [issue, (), Partly((), (warning,))]
@@ -253,40 +251,40 @@ def test_what_is_no_region_goes_through(models: Path, pictures: Path) -> None:
     assert last.answer == (replace(region, score=last.answer[0].score, source="mine+siglip"),)
 
 
-def test_a_picture_that_went_away_is_told(models: Path, pictures: Path) -> None:
-    gone, here = (mentions_of(*posts_about(name))[0] for name in ("gone.png", "odd.png"))
+def test_an_image_that_went_away_is_told(models: Path, images: Path) -> None:
+    gone, here = (mentions_of(*samples_about(name))[0] for name in ("gone.png", "odd.png"))
     region = Region(Box(0, 0, 1, 1), 0.5, source="mine")
-    first, second = rechecked(models, pictures, (region,), (region,)).ground([gone, here])
+    first, second = rechecked(models, images, (region,), (region,)).ground([gone, here])
     assert (first.kind, first.entity_id) == ("missing-image", "e0")
     assert isinstance(second, tuple)
 
 
-def test_a_cut_text_is_told_beside_the_answer(models: Path, pictures: Path) -> None:
-    (mention, _) = mentions_of(*posts_about("odd.png"))
+def test_a_cut_text_is_told_beside_the_answer(models: Path, images: Path) -> None:
+    (mention, _) = mentions_of(*samples_about("odd.png"))
     long = replace(mention, entity=replace(mention.entity, expression="man " * 80))
     region = Region(Box(0, 0, 30, 30), 0.5, source="mine")
     warning = Issue("ground", "e0", "warning", "the detector's text was cut")
-    (answer,) = rechecked(models, pictures, Partly((region,), (warning,))).ground([long])
+    (answer,) = rechecked(models, images, Partly((region,), (warning,))).ground([long])
     assert isinstance(answer, Partly)
     assert answer.issues[0] == warning
     assert answer.issues[1].message.startswith("the re-check's text has more than the 64 tokens")
 
 
-def test_no_number_is_no_answer(models: Path, pictures: Path) -> None:
+def test_no_number_is_no_answer(models: Path, images: Path) -> None:
     import torch
 
-    (mention, _) = mentions_of(*posts_about("odd.png"))
-    backend = rechecked(models, pictures, (Region(Box(0, 0, 30, 30), 0.5),))
+    (mention, _) = mentions_of(*samples_about("odd.png"))
+    backend = rechecked(models, images, (Region(Box(0, 0, 30, 30), 0.5),))
     with torch.no_grad():
         backend._matcher._network.logit_bias.fill_(math.nan)  # type: ignore[attr-defined]
     (answer,) = backend.ground([mention])
     assert (answer.stage, answer.entity_id, answer.kind) == ("ground", "e0", "no-number")
 
 
-def test_each_picture_crop_and_text_is_looked_at_once(models: Path, pictures: Path) -> None:
-    mentions = mentions_of(*posts_about("odd.png", "square.png", "odd.png"))
+def test_each_image_crop_and_text_is_looked_at_once(models: Path, images: Path) -> None:
+    mentions = mentions_of(*samples_about("odd.png", "square.png", "odd.png"))
     boxes = [Region(Box(x, 0, 30, 30), 0.5, source="mine") for x in (0, 5)]
-    backend = rechecked(models, pictures, *[tuple(boxes)] * len(mentions))
+    backend = rechecked(models, images, *[tuple(boxes)] * len(mentions))
     network = backend._matcher._network  # type: ignore[attr-defined]
     rows = {"pixel_values": 0, "input_ids": 0}
     opened: list[str] = []
@@ -309,13 +307,13 @@ def test_each_picture_crop_and_text_is_looked_at_once(models: Path, pictures: Pa
 
 
 def test_short_memory_halves_the_batch(
-    models: Path, pictures: Path, caplog: pytest.LogCaptureFixture
+    models: Path, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     import torch
 
-    mentions = mentions_of(*posts_about(*SIDES))
-    expected = whole(build(models, pictures, recheck={"threshold": 0.0}, **MANY).ground(mentions))
-    backend = build(models, pictures, recheck={"threshold": 0.0}, **MANY)
+    mentions = mentions_of(*samples_about(*SIDES))
+    expected = whole(build(models, images, recheck={"threshold": 0.0}, **MANY).ground(mentions))
+    backend = build(models, images, recheck={"threshold": 0.0}, **MANY)
 
     def run_short(_: Any, __: Any, arguments: Any) -> None:
         if len(arguments["pixel_values"]) > 1:

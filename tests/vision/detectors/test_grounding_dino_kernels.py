@@ -46,7 +46,7 @@ def test_rows_give_what_sampled_maps_give(
     torch.testing.assert_close(sampled(WeightedRows(), levels, **case), expected, rtol=0, atol=2e-5)
 
 
-def test_places_on_the_edges_of_the_picture() -> None:
+def test_places_on_the_edges_of_the_image() -> None:
     levels = [(3, 5), (1, 1), (1, 4)]
     case = {"batch": 2, "heads": 2, "points": 3, "spread": 1.0, "on_edges": True}
     expected = sampled(library.MultiScaleDeformableAttention(), levels, **case)

@@ -46,7 +46,7 @@ def test_choice(case: str) -> None:
         assert (box.x_min, box.y_min, box.x_max, box.y_max) == pytest.approx(right, abs=0.01)
 
 
-def test_edges_outside_the_picture_are_moved_to_its_own() -> None:
+def test_edges_outside_the_image_are_moved_to_its_own() -> None:
     (region,) = choose_regions(
         np.array([(-0.1, 0.5, 1.2, 1.01)], dtype=np.float32),
         np.array([0.9], dtype=np.float32),

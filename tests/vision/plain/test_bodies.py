@@ -18,7 +18,7 @@ def test_one_face_runs_to_the_lower_edge_where_the_body_would():
     assert body == Box(210, 73, 390, 450)
 
 
-def test_a_small_face_high_up_has_a_body_that_ends_in_the_picture():
+def test_a_small_face_high_up_has_a_body_that_ends_in_the_image():
     (body,) = grow_bodies([face(290, 40, 20)], 600, 450, REACH)
     assert body.y_max == 31 + REACH * 60
 
@@ -52,7 +52,7 @@ boxes = st.builds(
 
 
 @given(st.lists(boxes, max_size=6, unique=True))
-def test_bodies_lie_in_the_picture_and_hold_their_faces(faces):
+def test_bodies_lie_in_the_image_and_hold_their_faces(faces):
     bodies = grow_bodies(faces, 600, 450, REACH)
     assert len(bodies) == len(faces)
     for body, own in zip(bodies, faces, strict=True):

@@ -115,7 +115,7 @@ def test_full_name_beats_surname_in_the_same_place():
     assert found.box.x_min == pytest.approx(100)
 
 
-def test_only_lettering_is_read():
+def test_only_ocr_text_is_read():
     face = Observation("face", Box(0, 0, 10, 10), 0.9, "NASA")
     assert find_spellings("NASA", [face]) == ()
 

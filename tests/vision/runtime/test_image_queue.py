@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.marked_processes import command_of, end_marked, gone_within, marked_processes
-from helpers.odd_pictures import SIDES, save_odd_pictures
+from helpers.odd_images import SIDES, save_odd_images
 from helpers.places import ROOT
 
 from riveg.errors import ImageFault
 from riveg.images.loader import ImageLimits, ImageLoader
 from riveg.types import ImageRef
 from riveg.vision.runtime import image_queue
-from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.image_queue import ImageQueue
 
 pytestmark = pytest.mark.slow  # every test starts processes
 
@@ -38,7 +38,7 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
-    folder = save_odd_pictures(tmp_path_factory.mktemp("pictures"))
+    folder = save_odd_images(tmp_path_factory.mktemp("pictures"))
     whole = (folder / "turned.jpg").read_bytes()
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "text.png").write_text("no picture")
@@ -52,12 +52,12 @@ raised: Any = partial(np.add, 0.5)
 
 
 @contextmanager
-def prepared_by(images: ImageLoader, workers: int, **more: Any) -> Iterator[PreparedPictures[Any]]:
-    pictures = PreparedPictures(images, more.pop("prepare", raised), workers=workers, **more)
+def prepared_by(images: ImageLoader, workers: int, **more: Any) -> Iterator[ImageQueue[Any]]:
+    queue = ImageQueue(images, more.pop("prepare", raised), workers=workers, **more)
     try:
-        yield pictures
+        yield queue
     finally:
-        pictures.close()
+        queue.close()
 
 
 def workers_of(process: int) -> list[int]:
@@ -66,11 +66,11 @@ def workers_of(process: int) -> list[int]:
     return [number for number in found if b"picture_worker" in command_of(number)]
 
 
-def wait_for_workers(pictures: PreparedPictures[Any], count: int) -> None:
+def wait_for_workers(images: ImageQueue[Any], count: int) -> None:
     """Returns when one has answered, so that all are at least on their way."""
-    pictures.expect(REFERENCES)
+    images.expect(REFERENCES)
     deadline = time.monotonic() + 60
-    while not any(awaited.future.done() for awaited in pictures._sent):
+    while not any(awaited.future.done() for awaited in images._sent):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert len(workers_of(os.getpid())) == count
@@ -96,94 +96,94 @@ def test_workers_give_what_this_process_gives(images: ImageLoader) -> None:
                     assert same(other, one)
 
 
-def test_sides_are_known_without_opening_a_picture_twice(images: ImageLoader) -> None:
-    with prepared_by(images, 1) as pictures:
-        wait_for_workers(pictures, 1)
+def test_sides_are_known_without_opening_an_image_twice(images: ImageLoader) -> None:
+    with prepared_by(images, 1) as queue:
+        wait_for_workers(queue, 1)
         for image in REFERENCES:
             if image.path in BROKEN:
                 with pytest.raises(ImageFault):
-                    pictures.probe(image)
+                    queue.probe(image)
             else:
-                assert pictures.probe(image) == images.probe(image)
-        held = [awaited.image for awaited in pictures._sent]
+                assert queue.probe(image) == images.probe(image)
+        held = [awaited.image for awaited in queue._sent]
         assert held == [image for image in REFERENCES if image.path not in BROKEN]
 
 
 def test_no_more_is_held_than_was_said(images: ImageLoader) -> None:
     many = [ImageRef("odd.png")] * 20
-    with prepared_by(images, 1, ahead=4) as pictures:
-        pictures.expect(many)
+    with prepared_by(images, 1, ahead=4) as queue:
+        queue.expect(many)
         for image in many:
-            assert len(pictures._sent) <= 4
-            pictures.take(image)
-        assert not pictures._sent
-        pictures.expect(REFERENCES)
-        assert pictures.take(ImageRef("turned.jpg")).size == (48, 80)  # the sixth of them
+            assert len(queue._sent) <= 4
+            queue.take(image)
+        assert not queue._sent
+        queue.expect(REFERENCES)
+        assert queue.take(ImageRef("turned.jpg")).size == (48, 80)  # the sixth of them
 
 
 def test_without_anything_ahead_no_process_is_started(images: ImageLoader) -> None:
-    with prepared_by(images, 2) as pictures:
-        pictures.take(REFERENCES[0])
-        pictures.expect(REFERENCES[:1])
-        assert pictures.take(REFERENCES[0]).size == (61, 97)
+    with prepared_by(images, 2) as queue:
+        queue.take(REFERENCES[0])
+        queue.expect(REFERENCES[:1])
+        assert queue.take(REFERENCES[0]).size == (61, 97)
         assert workers_of(os.getpid()) == []
 
 
 def test_killed_workers_are_done_without(images: ImageLoader) -> None:
-    with prepared_by(images, 0) as alone, prepared_by(images, 2) as pictures:
-        wait_for_workers(pictures, 2)
+    with prepared_by(images, 0) as alone, prepared_by(images, 2) as queue:
+        wait_for_workers(queue, 2)
         for number in workers_of(os.getpid()):
             os.kill(number, signal.SIGKILL)
         for _ in range(2):
-            pictures.expect(REFERENCES[:6])
-            assert all(same(pictures.take(one), alone.take(one)) for one in REFERENCES[:6])
+            queue.expect(REFERENCES[:6])
+            assert all(same(queue.take(one), alone.take(one)) for one in REFERENCES[:6])
 
 
 def test_what_a_worker_hangs_at_is_prepared_here(
     images: ImageLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_queue, "_PATIENCE_SECONDS", 0.2)
-    with prepared_by(images, 0) as alone, prepared_by(images, 1) as pictures:
-        wait_for_workers(pictures, 1)
+    with prepared_by(images, 0) as alone, prepared_by(images, 1) as queue:
+        wait_for_workers(queue, 1)
         os.kill(workers_of(os.getpid())[0], signal.SIGSTOP)
         for _ in range(2):
-            pictures.expect(REFERENCES[:6])
+            queue.expect(REFERENCES[:6])
             time.sleep(0.2)  # the worker's thread has then begun with one, at the first time
-            assert all(same(pictures.take(one), alone.take(one)) for one in REFERENCES[:6])
+            assert all(same(queue.take(one), alone.take(one)) for one in REFERENCES[:6])
 
 
 def test_what_is_asked_for_again_brings_nothing_of_much_later(images: ImageLoader) -> None:
     many = [*[ImageRef("odd.png")] * 20, ImageRef("square.png")]
-    with prepared_by(images, 1, ahead=4) as pictures:
-        pictures.expect(many)
-        assert pictures.take(many[-1]).size == (64, 64)
-        assert len(pictures._sent) == 4
+    with prepared_by(images, 1, ahead=4) as queue:
+        queue.expect(many)
+        assert queue.take(many[-1]).size == (64, 64)
+        assert len(queue._sent) == 4
 
 
 def test_what_cannot_be_sent_is_prepared_here(images: ImageLoader) -> None:
-    for prepare in (lambda picture: picture / 2, _not_there):
-        with prepared_by(images, 1, prepare=prepare) as pictures:
-            pictures.expect(REFERENCES[:6])
-            assert [pictures.take(one).size for one in REFERENCES[:2]] == [(61, 97), (64, 64)]
+    for prepare in (lambda image: image / 2, _not_there):
+        with prepared_by(images, 1, prepare=prepare) as queue:
+            queue.expect(REFERENCES[:6])
+            assert [queue.take(one).size for one in REFERENCES[:2]] == [(61, 97), (64, 64)]
 
 
-def _not_there(picture: Any) -> Any:
+def _not_there(pixels: Any) -> Any:
     """A worker cannot import this module."""
-    return picture / 2
+    return pixels / 2
 
 
 def test_tensors_come_back_as_they_are(images: ImageLoader) -> None:
     torch = pytest.importorskip("torch")
-    with prepared_by(images, 1, prepare=torch.tensor) as pictures:
-        wait_for_workers(pictures, 1)
-        found = pictures.take(REFERENCES[0]).value
+    with prepared_by(images, 1, prepare=torch.tensor) as queue:
+        wait_for_workers(queue, 1)
+        found = queue.take(REFERENCES[0]).value
     assert torch.equal(found, torch.tensor(images.load(REFERENCES[0])))
 
 
 def test_none_is_left_after_closing_or_forgetting(images: ImageLoader) -> None:
-    pictures = PreparedPictures(images, raised, workers=2)
-    for end in (pictures.close, partial(pictures.__dict__.__setitem__, "_crew", None)):
-        wait_for_workers(pictures, 2)
+    queue = ImageQueue(images, raised, workers=2)
+    for end in (queue.close, partial(queue.__dict__.__setitem__, "_crew", None)):
+        wait_for_workers(queue, 2)
         numbers = workers_of(os.getpid())
         end()
         assert gone_within(numbers, 5)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.box_mentions import box_mention, mixed_mentions, save_pictures
+from helpers.box_mentions import box_mention, mixed_mentions, save_images
 from helpers.contracts import check_backend
 
 from riveg.geometry.masks import box_pixels, mask_to_array
@@ -20,7 +20,7 @@ from riveg.vision.segmenters.prompted import Prompt, PromptedSegmenter
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
-    return save_pictures(tmp_path_factory.mktemp("pictures"))
+    return save_images(tmp_path_factory.mktemp("pictures"))
 
 
 @dataclass
@@ -44,13 +44,13 @@ class Boxes:
         ).segment(mentions)
 
     @staticmethod
-    def prepare(picture: Any) -> None:
+    def prepare(pixels: Any) -> None:
         """Sees nothing but the size."""
 
-    def look_at(self, pictures: Sequence[Prepared[None]]) -> Sequence[tuple[int, int]]:
-        self.looks.append(len(pictures))
-        self._remember(len(pictures))
-        return [picture.size for picture in pictures]
+    def look_at(self, images: Sequence[Prepared[None]]) -> Sequence[tuple[int, int]]:
+        self.looks.append(len(images))
+        self._remember(len(images))
+        return [image.size for image in images]
 
     def cut_out(self, seen: tuple[int, int], prompts: Sequence[Prompt]) -> Iterator[Any]:
         self.cuts.append(len(prompts))
@@ -80,7 +80,7 @@ def test_masks_stand_in_the_order_of_their_regions(images: ImageLoader) -> None:
             assert mask.source == ("boxes:box" if nothing_found else "boxes")
 
 
-def test_each_picture_is_looked_at_once_and_only_with_a_region(images: ImageLoader) -> None:
+def test_each_image_is_looked_at_once_and_only_with_a_region(images: ImageLoader) -> None:
     network = Boxes(images, batch_size=4, boxes_at_once=10)
     network.segment(mixed_mentions())
     # Nine pictures that open; "broken.jpg" is asked about too, "gone.jpg" has no region.
@@ -94,7 +94,7 @@ def test_no_region_means_no_look(images: ImageLoader) -> None:
     assert network.looks == []
 
 
-def test_a_post_without_a_picture_is_an_issue(images: ImageLoader) -> None:
+def test_a_sample_without_an_image_is_an_issue(images: ImageLoader) -> None:
     mention = box_mention("64x64.png", Box(0, 0, 9, 9))
     mention = replace(mention, sample=replace(mention.sample, image=None))
     (issue,) = Boxes(images).segment([mention])

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from riveg.errors import ImageFault
-from riveg.images.loader import ImageLoader, Picture
+from riveg.images.loader import ImageLoader, Pixels
 from riveg.types import ImageRef
 
 SIDE = 560
@@ -52,18 +52,18 @@ class SmallCopies:
         if image is None:
             return {"fault": {"kind": "no-picture", "message": "this post came without a picture"}}
         try:
-            picture = self._images.load(image)
+            pixels = self._images.load(image)
         except ImageFault as fault:
             return {"fault": {"kind": fault.kind, "message": str(fault)}}
-        height, width = picture.shape[:2]
-        content = base64.b64encode(small_copy(picture)).decode()
+        height, width = pixels.shape[:2]
+        content = base64.b64encode(small_copy(pixels)).decode()
         return {"data": f"data:image/webp;base64,{content}", "size": [width, height]}
 
 
-def small_copy(picture: Picture) -> bytes:
+def small_copy(pixels: Pixels) -> bytes:
     """A small WebP of a picture; pictures that are small already keep their sides."""
     for side, quality in _QUALITIES:
-        image = Image.fromarray(picture)
+        image = Image.fromarray(pixels)
         image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
         content = BytesIO()
         image.save(content, "WEBP", quality=quality, method=2)

@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from helpers.factories import NoPictures, make_sample
+from helpers.factories import NoImages, make_sample
 from helpers.scripted_chat import ScriptedChat
-
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.config.reader import load_config
 from riveg.config.system import Step, SystemConfig
@@ -135,7 +134,7 @@ def make_debugger(
         config,
         posts or make_posts(),
         {"main": chat},
-        NoPictures(),
+        NoImages(),
         asks=asks,
         stage=stage,
     )

@@ -23,7 +23,7 @@ _SUFFIXES: tuple[tuple[bytes, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class PictureCache:
+class ImageCache:
     """Keeps pictures in ``folder`` under the digest of their bytes."""
 
     folder: Path

@@ -19,7 +19,7 @@ from helpers.places import ROOT
 
 ASTRONAUT = ROOT / "data" / "quickstart" / "images" / "qs01-astronaut.jpg"
 
-Post = Mapping[str, Any]
+Sample = Mapping[str, Any]
 
 SYSTEM = """\
 name: small-parts
@@ -50,12 +50,12 @@ def write_system(path: Path) -> Path:
     return path
 
 
-def make_posts(folder: Path, count: int) -> list[Post]:
+def make_samples(folder: Path, count: int) -> list[Sample]:
     """In turn about a face, lettering, nothing, no picture, a place; pictures in ``folder``."""
-    return [_post(folder, number) for number in range(count)]
+    return [_sample(folder, number) for number in range(count)]
 
 
-def make_tiny_posts(folder: Path, count: int) -> list[Post]:
+def make_tiny_samples(folder: Path, count: int) -> list[Sample]:
     """Posts with one place each and pictures of 32x24: as little work as a post can be."""
     for number in range(count):
         blur(32, 24).save(folder / f"{number:04d}.png")
@@ -69,24 +69,24 @@ def make_tiny_posts(folder: Path, count: int) -> list[Post]:
     ]
 
 
-def write_posts(path: Path, posts: Iterable[Post]) -> Path:
+def write_samples(path: Path, samples: Iterable[Sample]) -> Path:
     """Writes posts as JSON lines."""
-    path.write_text("".join(json.dumps(post) + "\n" for post in posts))
+    path.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     return path
 
 
-def _post(folder: Path, number: int) -> Post:
-    text, picture = _KINDS[number % len(_KINDS)]
-    post = {"id": f"p{number:04d}", "text": f"{text} ({number})"}
-    if picture is None:
-        return post
+def _sample(folder: Path, number: int) -> Sample:
+    text, image = _KINDS[number % len(_KINDS)]
+    sample = {"id": f"p{number:04d}", "text": f"{text} ({number})"}
+    if image is None:
+        return sample
     name = f"{number:04d}.jpg"
     # Sides differ from post to post, so that no answer can be taken for another's.
-    picture(160 + number % 9 * 16, 120 + number % 7 * 12).save(folder / name, quality=85)
-    return {**post, "image": name}
+    image(160 + number % 9 * 16, 120 + number % 7 * 12).save(folder / name, quality=85)
+    return {**sample, "image": name}
 
 
-def plain_post(folder: Path, number: int) -> Post:
+def plain_sample(folder: Path, number: int) -> Sample:
     """A post with one place and a picture with nothing in it."""
     blur(96 + number % 8 * 8, 96).save(folder / f"good-{number}.jpg")
     return {
@@ -107,7 +107,7 @@ class BadPost:
     mended: bytes | None = None
 
 
-def bad_pictures(folder: Path) -> list[BadPost]:
+def bad_images(folder: Path) -> list[BadPost]:
     """Posts whose text is good and whose picture is not; the pictures are named as the posts."""
     outside = folder.parent / "outside.jpg"
     blur(64, 64).save(outside)
@@ -121,34 +121,34 @@ def bad_pictures(folder: Path) -> list[BadPost]:
     with (folder / "huge-file.jpg").open("wb") as handle:
         handle.truncate(65 * 1024 * 1024)
     return [
-        _with_picture("gone.jpg", "missing-image", "no such file"),
-        _with_picture("cut.jpg", "truncated-image", "truncated or damaged"),
-        _with_picture("cut.png", "truncated-image", "truncated or damaged"),
-        _with_picture("bomb.png", "too-large", "longest side allowed"),
-        _with_picture("field.png", "too-large", "the limit is"),
-        _with_picture("text.jpg", "not-an-image", "no picture riveg knows"),
-        _with_picture("flat.png", "too-small", "64 x 1 pixels"),
-        _with_picture("thin.png", "too-small", "1 x 64 pixels"),
-        _with_picture("document.jpg", "unsupported-format", "PDF"),
-        _with_picture("drawing.jpg", "unsupported-format", "SVG"),
-        _with_picture("empty.jpg", "not-an-image", "is empty"),
-        _with_picture("huge-file.jpg", "too-large", "bytes"),
-        _with_picture("folder.jpg", "not-an-image", "is a folder"),
-        _with_picture("pipe.jpg", "not-an-image", "no regular file"),
-        _with_picture("link-out.jpg", "outside-root", "leads out of"),
-        _with_picture("link-nowhere.jpg", "missing-image", "no such file"),
-        _with_picture("link-loop.jpg", "missing-image", "cannot be reached"),
-        _with_picture("../../etc/passwd", "outside-root", "below the picture folder"),
-        _with_picture(str(outside), "outside-root", "below the picture folder"),
-        _with_picture("good-0.jpg\0.png", "missing-image", "names no file"),
-        _with_picture("x" * 300 + ".jpg", "missing-image", "cannot be reached"),
-        _with_picture("\x1b[31m\n.jpg", "missing-image", "\\x1b[31m\\n.jpg"),
+        _with_image("gone.jpg", "missing-image", "no such file"),
+        _with_image("cut.jpg", "truncated-image", "truncated or damaged"),
+        _with_image("cut.png", "truncated-image", "truncated or damaged"),
+        _with_image("bomb.png", "too-large", "longest side allowed"),
+        _with_image("field.png", "too-large", "the limit is"),
+        _with_image("text.jpg", "not-an-image", "no picture riveg knows"),
+        _with_image("flat.png", "too-small", "64 x 1 pixels"),
+        _with_image("thin.png", "too-small", "1 x 64 pixels"),
+        _with_image("document.jpg", "unsupported-format", "PDF"),
+        _with_image("drawing.jpg", "unsupported-format", "SVG"),
+        _with_image("empty.jpg", "not-an-image", "is empty"),
+        _with_image("huge-file.jpg", "too-large", "bytes"),
+        _with_image("folder.jpg", "not-an-image", "is a folder"),
+        _with_image("pipe.jpg", "not-an-image", "no regular file"),
+        _with_image("link-out.jpg", "outside-root", "leads out of"),
+        _with_image("link-nowhere.jpg", "missing-image", "no such file"),
+        _with_image("link-loop.jpg", "missing-image", "cannot be reached"),
+        _with_image("../../etc/passwd", "outside-root", "below the picture folder"),
+        _with_image(str(outside), "outside-root", "below the picture folder"),
+        _with_image("good-0.jpg\0.png", "missing-image", "names no file"),
+        _with_image("x" * 300 + ".jpg", "missing-image", "cannot be reached"),
+        _with_image("\x1b[31m\n.jpg", "missing-image", "\\x1b[31m\\n.jpg"),
     ]
 
 
-def _with_picture(image: str, kind: str, word: str) -> BadPost:
-    post = {"id": f"bad {image}", "text": "Fog in Oslo", "image": image}
-    return BadPost(_line(post), f"bad {image}", kind, word)
+def _with_image(image: str, kind: str, word: str) -> BadPost:
+    sample = {"id": f"bad {image}", "text": "Fog in Oslo", "image": image}
+    return BadPost(_line(sample), f"bad {image}", kind, word)
 
 
 def _damaged() -> dict[str, bytes]:
@@ -176,9 +176,9 @@ def _damaged() -> dict[str, bytes]:
     }
 
 
-def _encoded(picture: Image.Image, kind: str) -> bytes:
+def _encoded(image: Image.Image, kind: str) -> bytes:
     content = BytesIO()
-    picture.save(content, kind)
+    image.save(content, kind)
     return content.getvalue()
 
 
@@ -214,13 +214,13 @@ def bad_lines() -> list[BadPost]:
 
 
 def _bad_line(
-    post: Post, kind: str, word: str, mended: bytes | None = None, *, id: str | None = None
+    sample: Sample, kind: str, word: str, mended: bytes | None = None, *, id: str | None = None
 ) -> BadPost:
-    return BadPost(_line(post), id or str(post["id"]), kind, word, mended)
+    return BadPost(_line(sample), id or str(sample["id"]), kind, word, mended)
 
 
-def _line(post: Post) -> bytes:
-    return json.dumps(post).encode()
+def _line(sample: Sample) -> bytes:
+    return json.dumps(sample).encode()
 
 
 def face(width: int, height: int) -> Image.Image:
@@ -230,16 +230,16 @@ def face(width: int, height: int) -> Image.Image:
 
 @cache
 def _portrait() -> Image.Image:
-    with Image.open(ASTRONAUT) as picture:
-        return picture.convert("RGB").crop((100, 10, 360, 210))
+    with Image.open(ASTRONAUT) as image:
+        return image.convert("RGB").crop((100, 10, 360, 210))
 
 
 def lettering(width: int, height: int) -> Image.Image:
     """A slide that says PYCON."""
-    picture = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
     draw.text((12, height // 3), "PYCON", fill="black", font=ImageFont.load_default(width // 5))
-    return picture
+    return image
 
 
 def blur(width: int, height: int) -> Image.Image:

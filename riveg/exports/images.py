@@ -21,7 +21,7 @@ LeftOut = Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Pictured:
+class ImageWithEntities:
     """An answered post whose upright picture's sides, in pixels, are known.
 
     ``position`` counts the run's posts from 0, ``path`` starts at a picture folder.
@@ -56,7 +56,7 @@ class Masked:
     area: int
 
 
-def pictured(source: ExportSource, left_out: LeftOut) -> Iterator[Pictured]:
+def imaged(source: ExportSource, left_out: LeftOut) -> Iterator[ImageWithEntities]:
     """The answered posts that have a picture, in input order; why others do not come is counted."""
     loader = ImageLoader(source.image_roots, cache_bytes=0)
     for position, sample in enumerate(source.records()):
@@ -69,7 +69,7 @@ def pictured(source: ExportSource, left_out: LeftOut) -> Iterator[Pictured]:
         elif (sides := _sides(sample.image, loader)) is None:
             left_out["post whose picture's size is not known"] += 1
         else:
-            yield Pictured(position, sample, sample.image.path, *sides)
+            yield ImageWithEntities(position, sample, sample.image.path, *sides)
 
 
 def placed_regions(sample: Sample, left_out: LeftOut) -> Iterator[Placed]:
@@ -83,14 +83,14 @@ def placed_regions(sample: Sample, left_out: LeftOut) -> Iterator[Placed]:
             yield Placed(number, entity, region, rank)
 
 
-def masked_regions(picture: Pictured, left_out: LeftOut) -> Iterator[Masked]:
+def masked_regions(image: ImageWithEntities, left_out: LeftOut) -> Iterator[Masked]:
     """Every region with pixels; others are counted."""
-    for placed in placed_regions(picture.sample, left_out):
+    for placed in placed_regions(image.sample, left_out):
         mask = placed.region.mask
         if mask is None:
             left_out["region without a mask"] += 1
             continue
-        if (mask.width, mask.height) != (picture.width, picture.height):
+        if (mask.width, mask.height) != (image.width, image.height):
             left_out["mask of another size than its picture"] += 1
             continue
         try:
@@ -137,7 +137,7 @@ def digest(text: str) -> int:
 
 
 @dataclass(slots=True)
-class PictureFolder:
+class ImageFolder:
     """A flat folder of pictures, links to the originals or copies.
 
     Holds some hundred bytes a picture, to keep names apart.
@@ -169,10 +169,10 @@ class PictureFolder:
 
     def place(self, path: str) -> bool:
         """Puts the picture into the folder; false where it is not found."""
-        original = find_picture(path, self.roots)
+        original = find_image(path, self.roots)
         if original is None:
             return False
-        place_picture(original, self.folder / self.name(path), copy=self.copy)
+        place_image(original, self.folder / self.name(path), copy=self.copy)
         return True
 
 
@@ -183,7 +183,7 @@ def is_plain(name: str) -> bool:
     )
 
 
-def place_picture(original: Path, target: Path, *, copy: bool) -> None:
+def place_image(original: Path, target: Path, *, copy: bool) -> None:
     """Links or copies a picture; one that is there already stays."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
@@ -194,7 +194,7 @@ def place_picture(original: Path, target: Path, *, copy: bool) -> None:
         target.symlink_to(original)
 
 
-def find_picture(path: str, roots: tuple[Path, ...]) -> Path | None:
+def find_image(path: str, roots: tuple[Path, ...]) -> Path | None:
     """The regular file below the first root that has it, links resolved; ``None``: nowhere."""
     if not is_confined(path):
         return None

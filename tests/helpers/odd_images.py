@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from helpers.factories import make_sample
 from PIL import Image
 
+from helpers.factories import make_sample
 from riveg.config.backend import BuildContext
 from riveg.images.loader import ImageLimits, ImageLoader
 from riveg.types import ImageRef, Sample
@@ -27,41 +27,43 @@ _TURN = 6
 """EXIF orientation: a quarter turn."""
 
 
-def save_odd_pictures(folder: Path) -> Path:
+def save_odd_images(folder: Path) -> Path:
     """Writes them; ``turned.jpg`` stands upright only after its EXIF orientation is heeded."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
     for name, (width, height) in SIDES.items():
         patches = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        picture = Image.fromarray(patches).resize((width, height), Image.Resampling.BILINEAR)
+        pixels = Image.fromarray(patches).resize((width, height), Image.Resampling.BILINEAR)
         exif = Image.Exif()
         if name == "turned.jpg":
             exif[0x0112] = _TURN
-        picture.save(folder / name, exif=exif)
+        pixels.save(folder / name, exif=exif)
     return folder
 
 
 def open_upright(folder: Path, name: str) -> Image.Image:
     """A picture as a user of the library would hand it to a processor."""
     with Image.open(folder / name) as stored:
-        picture = stored.convert("RGB")
-    return picture.transpose(Image.Transpose.ROTATE_270) if name == "turned.jpg" else picture
+        image = stored.convert("RGB")
+    return image.transpose(Image.Transpose.ROTATE_270) if name == "turned.jpg" else image
 
 
-def picture_context(pictures: Path, base: Path) -> BuildContext:
+def image_context(image_folder: Path, base: Path) -> BuildContext:
     """A context that opens pictures down to one pixel."""
-    images = ImageLoader([pictures], limits=ImageLimits(min_side=1))
+    images = ImageLoader([image_folder], limits=ImageLimits(min_side=1))
     return BuildContext(images=images, base=base)
 
 
-def posts_about(*names: str) -> list[Sample]:
+def samples_about(*names: str) -> list[Sample]:
     """A post about each picture with a person, a team and an expression of many words."""
-    return [replace(_post(str(number)), image=ImageRef(name)) for number, name in enumerate(names)]
+    return [
+        replace(_sample(str(number)), image=ImageRef(name)) for number, name in enumerate(names)
+    ]
 
 
-def _post(id: str) -> Sample:
-    post = make_sample("Eileen Collins leads Red Team", [(0, 2, "PER"), (3, 5, "ORG")], id=id)
-    person, team = post.entities or ()
+def _sample(id: str) -> Sample:
+    sample = make_sample("Eileen Collins leads Red Team", [(0, 2, "PER"), (3, 5, "ORG")], id=id)
+    person, team = sample.entities or ()
     return replace(
-        post, entities=(replace(person, expression="the woman in a red shirt, left"), team)
+        sample, entities=(replace(person, expression="the woman in a red shirt, left"), team)
     )
