@@ -1,9 +1,9 @@
 """What is it worth that the long constant part of a prompt comes first?
 
 Starts vLLM with a tiny model of random weights (or the model given) and asks it for the expressions
-of made-up posts, once as riveg does, with the instructions and examples before the post, and once
-with the same words in the other order. Two rounds of each, in turns, no post asked about twice. The
-rates of prefix-cache hits are the server's own, from its ``/metrics``.
+of made-up samples, once as riveg does, with the instructions and examples before the sample, and
+once with the same words in the other order. Two rounds of each, in turns, no sample asked about
+twice. The rates of prefix-cache hits are the server's own, from its ``/metrics``.
 
     python benchmarks/language_model.py [--posts 100] [--model FOLDER] [--command "vllm serve"]
 
@@ -64,7 +64,7 @@ class Measured:
 
 
 def make_sample(number: int) -> Sample:
-    """A post with one name; no two are alike from the first word on."""
+    """A sample with one name; no two are alike from the first word on."""
     tokens = (f"{number}", "days", "until", "we", "see", f"Nairobi{number}", "again")
     text, offsets = join_tokens(tokens)
     name = Entity("e0", tokens[5], "LOC", Span(5, 6))

@@ -115,7 +115,7 @@ def save_siglip2(folder: Path) -> Path:
 
 
 def save_blip(folder: Path, kind: str) -> Path:
-    """blip-itm-base-coco or blip-image-captioning-base, with pictures of 384 x 384 pixels."""
+    """blip-itm-base-coco or blip-image-captioning-base, with images of 384 x 384 pixels."""
     import torch
     import transformers
 

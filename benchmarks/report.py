@@ -1,9 +1,9 @@
-"""How large is the report of 1 500 posts, how long does it take to write, and to open?
+"""How large is the report of 1 500 samples, how long does it take to write, and to open?
 
-Posts are made on the fly: three entities each, two of them with a box and a mask of several parts,
-and a picture of 600 x 450 pixels with as much detail as a photograph (the quickstart's, mixed and
-tinted, so that no two are the same). The page is opened in headless Chromium from disk; it is open
-when its first sample, with the picture, is drawn and everything after it has been read.
+Samples are made on the fly: three entities each, two of them with a box and a mask of several
+parts, and an image of 600 x 450 pixels with as much detail as a photograph (the quickstart's, mixed
+and tinted, so that no two are the same). The page is opened in headless Chromium from disk; it is
+open when its first sample, with the image, is drawn and everything after it has been read.
 
     python benchmarks/report.py [--posts 1500] [--keep FOLDER] [--opens 3]
 """
@@ -53,7 +53,7 @@ ENTITIES = (("PER", Span(0, 2)), ("ORG", Span(3, 4)), ("LOC", Span(8, 9)))
 
 
 def photographs(folder: Path, count: int) -> Iterator[str]:
-    """Writes pictures and tells their names."""
+    """Writes images and tells their names."""
     files = sorted(shipped("data", "quickstart", "images").glob("*.jpg"))
     shots = [Image.open(file).convert("RGB").resize(SIZE) for file in files]
     grain = np.random.default_rng(0).normal(0, 6, (SIZE[1], SIZE[0], 3))
@@ -77,7 +77,7 @@ def ragged(box: Box, seed: int) -> Mask:
 
 
 def make_sample(number: int, name: str) -> Sample:
-    """One post; every third one's first box is elsewhere."""
+    """One sample; every third one's first box is elsewhere."""
     tokens = (*TOKENS, str(number))
     text, offsets = join_tokens(tokens)
     rng = np.random.default_rng(number)
@@ -122,7 +122,7 @@ def gold_of(sample: Sample, number: int) -> GoldSample:
 
 
 def make_run(folder: Path, count: int) -> GoldSet:
-    """A run folder of so many posts, and its gold."""
+    """A run folder of so many samples, and its gold."""
     images = folder / "pictures"
     images.mkdir(parents=True)
     run, gold = folder / "run", {}
@@ -162,7 +162,7 @@ def open_times(page: Path, opens: int) -> list[tuple[float, float]]:
 
 
 def main() -> None:
-    """Makes the posts, writes the page, opens it, prints what that took."""
+    """Makes the samples, writes the page, opens it, prints what that took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--posts", type=int, default=1500)
     parser.add_argument("--opens", type=int, default=3)

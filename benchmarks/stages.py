@@ -1,9 +1,9 @@
 """How fast is each embedded stage, and which of them takes the time?
 
-Posts are made on the fly: pictures of 600 x 450 pixels with the quickstart's astronaut, with
-lettering that spells the name, with both, and with neither, in equal parts. Each picture differs in
-its pixels, so that no cache helps. Stages run one after the other over all posts, in batches, as in
-a run.
+Samples are made on the fly: images of 600 x 450 pixels with the quickstart's astronaut, with
+OCR text that spells the name, with both, and with neither, in equal parts. Each image differs in
+its pixels, so that no cache helps. Stages run one after the other over all samples, in batches, as
+in a run.
 
     python benchmarks/stages.py [--posts 40] [--batch 8]
 """
@@ -34,7 +34,7 @@ ENTITIES = (("Eileen Collins", "PER"), ("NASA", "ORG"), ("Houston", "LOC"))
 
 
 def draw(kind: int, number: int) -> Image.Image:
-    """Kinds: 0 a face, 1 lettering, 2 both, 3 neither; ``number`` tints the picture."""
+    """Kinds: 0 a face, 1 OCR text, 2 both, 3 neither; ``number`` tints the image."""
     image = Image.new("RGB", SIZE, (40 + number % 50, 70, 120))
     pen = ImageDraw.Draw(image)
     for step in range(0, SIZE[0], 40):
@@ -49,7 +49,7 @@ def draw(kind: int, number: int) -> Image.Image:
 
 
 def make_samples(folder: Path, count: int) -> list[Sample]:
-    """Posts with three entities each, their pictures written to ``folder``."""
+    """Samples with three entities each, their images written to ``folder``."""
     tokens = ("Eileen", "Collins", "of", "NASA", "lands", "in", "Houston", "!")
     text, offsets = join_tokens(tokens)
     spans = (Span(0, 2), Span(3, 4), Span(6, 7))
@@ -87,12 +87,12 @@ def timed(ask: Callable[[Any], Any], items: Sequence[Any], size: int) -> tuple[l
 
 
 def mentions(samples: Sequence[Sample]) -> list[Mention]:
-    """Every entity with its post."""
+    """Every entity with its sample."""
     return [Mention(sample, entity) for sample in samples for entity in sample.entities or ()]
 
 
 def joined(samples: Sequence[Sample], field: str, answers: Sequence[Any]) -> list[Sample]:
-    """Posts with one answer for each entity; an entity's Issue stops the benchmark."""
+    """Samples with one answer for each entity; an entity's Issue stops the benchmark."""
     queue = iter(answers)
     out = []
     for sample in samples:
@@ -139,7 +139,7 @@ def measure(samples: list[Sample], folder: Path, batch: int) -> dict[str, Spent]
 
 
 def main() -> None:
-    """Makes posts, runs the stages, prints the table."""
+    """Makes samples, runs the stages, prints the table."""
     parser = argparse.ArgumentParser(description="Posts a second of each embedded stage.")
     parser.add_argument("--posts", type=int, default=40)
     parser.add_argument("--batch", type=int, default=8)

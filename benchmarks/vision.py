@@ -1,17 +1,17 @@
 """Boxes and masks by full-size networks: riveg, the loop of the published demos, and the floor.
 
-Pictures are made up, their entities as many as Twitter-GMNER's posts have (1.7 on average); the
+Images are made up, their entities as many as Twitter-GMNER's samples have (1.7 on average); the
 networks have the real ones' sizes and random weights. Measured in turns, in one run:
 
-- the loop of the demos: for each phrase open the picture, prepare it and send both through the
-  whole detector; for each box send the picture through the whole of Segment Anything;
+- the loop of the demos: for each phrase open the image, prepare it and send both through the
+  whole detector; for each box send the image through the whole of Segment Anything;
 - riveg, ``phrases: separate`` and ``joined``, asked as a run asks it;
-- the floor: only the forwards that cannot be saved, at the best of some batch sizes, on pictures
-  that are prepared already: the detector's backbone once a picture, the rest of it once a phrase
-  (joined: once a picture), Segment Anything's encoder once a picture, its decoder once a picture.
+- the floor: only the forwards that cannot be saved, at the best of some batch sizes, on images
+  that are prepared already: the detector's backbone once an image, the rest of it once a phrase
+  (joined: once an image), Segment Anything's encoder once an image, its decoder once an image.
 
     python benchmarks/vision.py                       on a processor, some ten minutes
-    python benchmarks/vision.py --device cuda         grounding-dino-base, SAM ViT-H, 200 pictures
+    python benchmarks/vision.py --device cuda         grounding-dino-base, SAM ViT-H, 200 images
     python benchmarks/vision.py --device cuda --posts 1500   riveg alone over 2 543 entities
 """
 
@@ -45,10 +45,10 @@ from riveg.vision.detectors.grounding_dino import GroundingDinoNetwork
 from riveg.vision.detectors.grounding_dino_prompts import join_phrases, read_phrase
 
 SHARES = (0.4894, 0.3613, 0.1190, 0.0248, 0.0055)
-"""Of posts with one, two ... entities: next to those of Twitter-GMNER's dev split, and such that
-1 500 posts have the 2 543 entities of its test split."""
+"""Of samples with one, two ... entities: next to those of Twitter-GMNER's dev split, and such that
+1 500 samples have the 2 543 entities of its test split."""
 SIDES = ((480, 640), (640, 480), (450, 600), (600, 800))
-"""Heights and widths of the pictures, in turns."""
+"""Heights and widths of the images, in turns."""
 BATCHES = {"cpu": (1, 2), "cuda": (1, 4, 8, 16)}
 """What the floor may choose from."""
 
@@ -77,7 +77,7 @@ PRESETS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Networks on disk, posts with pictures, and how to run them."""
+    """Networks on disk, samples with images, and how to run them."""
 
     detector: Path
     segmenter: Path
@@ -106,14 +106,14 @@ class Measured:
 
 
 def entity_count(place: float) -> int:
-    """How many entities the post at a place in [0, 1) of the distribution has."""
+    """How many entities the sample at a place in [0, 1) of the distribution has."""
     return 1 + min(bisect_right(list(accumulate(SHARES)), place), len(SHARES) - 1)
 
 
 def make_samples(
     folder: Path, count: int, sides: Sequence[tuple[int, int]] = SIDES
 ) -> list[Sample]:
-    """Posts with pictures of noise and names of one letter a word, each with a box."""
+    """Samples with images of noise and names of one letter a word, each with a box."""
     numbers = np.random.default_rng(0)
     samples = []
     for number in range(count):
@@ -139,7 +139,7 @@ def make_samples(
 
 
 def demo_boxes(work: Measured) -> Run:
-    """One picture, one phrase, one forward."""
+    """One image, one phrase, one forward."""
     from transformers import AutoTokenizer, GroundingDinoForObjectDetection
     from transformers import GroundingDinoImageProcessorPil as Processor
 
@@ -164,7 +164,7 @@ def demo_boxes(work: Measured) -> Run:
 
 
 def demo_masks(work: Measured) -> Run:
-    """One picture, one box, encoder and decoder."""
+    """One image, one box, encoder and decoder."""
     from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
     network = SamModel.from_pretrained(work.segmenter).eval().to(work.device)
@@ -190,7 +190,7 @@ def demo_masks(work: Measured) -> Run:
 
 
 def edges_of(mention: Mention) -> list[float]:
-    """The box that a post's entity was made with."""
+    """The box that a sample's entity was made with."""
     (region,) = mention.entity.regions or ()
     return [region.box.x_min, region.box.y_min, region.box.x_max, region.box.y_max]
 
@@ -241,7 +241,7 @@ def check(answers: Sequence[object]) -> None:
 
 
 def least_boxes(work: Measured, *, joined: bool) -> list[Run]:
-    """Backbone once a picture, the rest once a prompt, nothing else."""
+    """Backbone once an image, the rest once a prompt, nothing else."""
     options = GroundingDinoConfig.model_validate(
         {"model": str(work.detector), "device": work.device, "dtype": work.preset.dtype}
     )
@@ -272,7 +272,7 @@ def least_boxes(work: Measured, *, joined: bool) -> list[Run]:
 
 
 def least_masks(work: Measured) -> list[Run]:
-    """Encoder once a picture, decoder once a picture, nothing else."""
+    """Encoder once an image, decoder once an image, nothing else."""
     from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
     network = SamModel.from_pretrained(work.segmenter).eval().to(work.device)
@@ -348,7 +348,7 @@ def compare(work: Measured) -> None:
 
 
 def run_alone(work: Measured) -> None:
-    """Boxes and masks of all posts by riveg."""
+    """Boxes and masks of all samples by riveg."""
     boxes = timed(riveg_boxes(work, "separate"), work)
     masks = timed(riveg_masks(work), work)
     samples, entities = len(work.samples), len(work.mentions)

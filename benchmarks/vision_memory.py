@@ -1,7 +1,7 @@
 """How much memory does each vision backend take, at which batch size?
 
 Each backend and batch size runs in a process of its own: the network, of its real sizes and random
-weights, is loaded and asked about one batch of pictures of 480 x 640 pixels, one or two entities
+weights, is loaded and asked about one batch of images of 480 x 640 pixels, one or two entities
 each. Given is the process's highest memory with everything in it (Python and torch take 0.4 GB), on
 a GPU the highest that torch allocated there.
 

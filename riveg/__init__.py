@@ -1,4 +1,4 @@
-"""Named entities in posts: their types, where they are in the picture, and which pixels."""
+"""Named entities in samples: their types, where they are in the image, and which pixels."""
 
 from __future__ import annotations
 

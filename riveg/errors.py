@@ -13,10 +13,10 @@ ImageFaultKind = Literal[
     "too-small",
     "truncated-image",
 ]
-"""Why a picture cannot be used."""
+"""Why an image cannot be used."""
 
 IMAGE_FAULTS: frozenset[str] = frozenset(get_args(ImageFaultKind))
-"""Kinds of Issues that mean: this sample's picture cannot be used by any stage."""
+"""Kinds of Issues that mean: this sample's image cannot be used by any stage."""
 
 
 class RivegError(Exception):
@@ -48,11 +48,11 @@ class MissingModel(UserError):
 
 
 class ImageFault(RivegError):
-    """A picture that cannot be used; becomes an Issue on its sample.
+    """An image that cannot be used; becomes an Issue on its sample.
 
     Args:
         kind: Why.
-        message: What is wrong with which picture.
+        message: What is wrong with which image.
     """
 
     def __init__(self, kind: ImageFaultKind, message: str) -> None:

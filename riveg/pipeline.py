@@ -1,7 +1,7 @@
 """How a stage is asked and its answers are joined to the samples: in memory, by id.
 
-The rules that hold for every backend stand here once: who is asked at all, what a post without a
-picture means, how one bad item is kept from spoiling its batch, what an answer must look like.
+The rules that hold for every backend stand here once: who is asked at all, what a sample without an
+image means, how one bad item is kept from spoiling its batch, what an answer must look like.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Mask, Region, 
 log = logging.getLogger(__name__)
 
 NO_IMAGE = "no-picture"
-"""``source`` of the answer about a post without a picture: nothing of it can be shown."""
+"""``source`` of the answer about a sample without an image: nothing of it can be shown."""
 
 _EDGE_TOLERANCE = 0.5
 """Pixels that a box may stick out by rounding before it counts as outside."""
@@ -33,7 +33,7 @@ class StageRunner:
     Args:
         step: The stage and its backend's configuration.
         backend: The live backend.
-        images: Opens each picture once before a backend that needs it is asked.
+        images: Opens each image once before a backend that needs it is asked.
         batch_size: Samples a call.
         gated: Whether an entail stage decides what is grounded.
     """
@@ -71,7 +71,7 @@ class StageRunner:
             self._ahead.close()
 
     def _looked_at(self, batch: Sequence[Sample]) -> Iterable[ImageRef]:
-        """Each picture once that the backend will be asked about, as far as can be told now."""
+        """Each image once that the backend will be asked about, as far as can be told now."""
         distinct: dict[str, ImageRef] = {}
         for sample in batch:
             if sample.image is not None and self._asks_about(sample):
@@ -195,7 +195,7 @@ class StageRunner:
 
 
 def is_image_broken(sample: Sample) -> bool:
-    """Whether a stage has found that the sample's picture cannot be used."""
+    """Whether a stage has found that the sample's image cannot be used."""
     return any(issue.entity_id is None and issue.kind in IMAGE_FAULTS for issue in sample.issues)
 
 
@@ -209,7 +209,7 @@ def _parted(answer: Any) -> tuple[Any, tuple[Issue, ...]]:
 
 
 _SHOWN_STAGES = frozenset({"entail", "ground", "segment"})
-"""Stages that ask about the picture: without one the answer is known."""
+"""Stages that ask about the image: without one the answer is known."""
 
 _SAMPLE_FIELDS = {
     "caption": "caption",

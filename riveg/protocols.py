@@ -57,41 +57,41 @@ class Ranking:
 
 
 class ImageSource(Protocol):
-    """Where stages get pictures from; load and probe raise :class:`~riveg.errors.ImageFault`."""
+    """Where stages get images from; load and probe raise :class:`~riveg.errors.ImageFault`."""
 
     def load(self, image: ImageRef) -> NDArray[np.uint8]:
-        """The upright picture, RGB, *shape* ``(height, width, 3)``, values in [0, 255]."""
+        """The upright image, RGB, *shape* ``(height, width, 3)``, values in [0, 255]."""
 
     def probe(self, image: ImageRef) -> ImageRef:
-        """The same reference with the upright picture's width and height filled in."""
+        """The same reference with the upright image's width and height filled in."""
 
     def stamp(self, image: ImageRef) -> str:
-        """A short text that changes when the picture does; opens nothing, raises nothing."""
+        """A short text that changes when the image does; opens nothing, raises nothing."""
 
 
 @runtime_checkable
 class ImagesAhead(Protocol):
-    """A backend's ``pictures``, where it has them: told what comes next, it opens them ahead."""
+    """A backend's ``images``, where it has them: told what comes next, it opens them ahead."""
 
     def expect(self, images: Sequence[ImageRef]) -> None:
-        """Pictures that will be asked about, in order; takes the place of what was said before."""
+        """Images that will be asked about, in order; takes the place of what was said before."""
 
     def probe(self, image: ImageRef) -> ImageRef:
-        """As a picture source's; of a picture that is expected, without opening it once more."""
+        """As an image source's; of an image that is expected, without opening it once more."""
 
     def close(self) -> None:
         """No more of them come."""
 
 
 class Captioner(Protocol):
-    """Puts a picture into words."""
+    """Puts an image into words."""
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
-        """One sentence or more about each picture."""
+        """One sentence or more about each image."""
 
 
 class Augmenter(Protocol):
-    """Adds what the world knows about a post."""
+    """Adds what the world knows about a sample."""
 
     def augment(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """Knowledge text about each sample."""
@@ -110,7 +110,7 @@ class Extractor(Protocol):
     """Finds and grounds entities at once."""
 
     def extract(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
-        """The entities of each post with their regions."""
+        """The entities of each sample with their regions."""
 
 
 class Reranker(Protocol):
@@ -128,17 +128,17 @@ class Rewriter(Protocol):
 
 
 class Observer(Protocol):
-    """Looks at a picture before anybody asks for an entity."""
+    """Looks at an image before anybody asks for an entity."""
 
     def observe(self, samples: Sequence[Sample]) -> Sequence[tuple[Observation, ...] | Issue]:
-        """What plain vision finds in each picture; ``()`` where it finds nothing."""
+        """What plain vision finds in each image; ``()`` where it finds nothing."""
 
 
 class Entailer(Protocol):
-    """Decides what a picture shows."""
+    """Decides what an image shows."""
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
-        """Whether each mention is to be seen in its picture."""
+        """Whether each mention is to be seen in its image."""
 
 
 class Grounder(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SCHEMA_VERSION = 1
 """Version of the records on disk; raised whenever a field changes its meaning."""
@@ -31,7 +32,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in absolute pixels of the upright picture, continuous edges, xyxy.
+    """A rectangle in absolute pixels of the upright image, continuous edges, xyxy.
 
     The area is ``width * height``: no pixel is added. Both sides are positive.
     """
@@ -63,7 +64,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Pixels of the upright picture as compressed COCO run lengths (column-major).
+    """Pixels of the upright image as compressed COCO run lengths (column-major).
 
     ``source`` names what made it, for example ``grabcut`` or ``ellipse`` where that fell back.
     """
@@ -76,7 +77,7 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One place in the picture: a box, how sure (``[0, 1]``), its pixels, and what found it."""
+    """One place in the image: a box, how sure (``[0, 1]``), its pixels, and what found it."""
 
     box: Box
     score: float | None = None
@@ -86,7 +87,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Entailment:
-    """P(the picture shows the entity) in ``[0, 1]``, and the gate's decision."""
+    """P(the image shows the entity) in ``[0, 1]``, and the gate's decision."""
 
     probability: float | None
     groundable: bool
@@ -125,11 +126,18 @@ class Entity:
     regions: tuple[Region, ...] | None = None
 
 
+class ImageSize(NamedTuple):
+    """The sides of an upright image, in pixels; arrays of it are ``(height, width, ...)``."""
+
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """A picture by its path below a picture folder; the sides are the upright picture's, in pixels.
+    """An image by its path below an image folder, and the sides of the upright image, in pixels.
 
-    The sides are ``None`` until a stage has opened the picture.
+    The sides are ``None`` until a stage has opened the image.
     """
 
     path: str
@@ -139,9 +147,9 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Something plain vision found in the picture, before anybody asked for an entity.
+    """Something plain vision found in the image, before anybody asked for an entity.
 
-    ``kind`` is ``face``, ``person`` or ``text``; ``text`` holds the lettering that was read.
+    ``kind`` is ``face``, ``person`` or ``text``; ``text`` holds the OCR text that was read.
     """
 
     kind: str
@@ -162,7 +170,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A post: text and picture, and everything the stages have said of it so far.
+    """The text and image of a post, and everything that the stages have answered about it so far.
 
     ``offsets`` are the tokens' half-open character ranges in ``text``. Gold is never in here.
     """

@@ -31,7 +31,7 @@ STAGE = {stage.name: stage for stage in STAGES}
 
 
 class Images:
-    """A picture source that knows the sides of ``good.jpg`` and faults on the rest."""
+    """An image source that knows the sides of ``good.jpg`` and faults on the rest."""
 
     def load(self, image: ImageRef) -> Any:
         raise NotImplementedError
@@ -186,7 +186,7 @@ def test_masks_join_their_regions() -> None:
 @pytest.mark.parametrize(
     ("box", "kind"),
     [
-        (Box(0, 0, 100, 50), None),  # the whole picture
+        (Box(0, 0, 100, 50), None),  # the whole image
         (Box(-0.4, 0, 100.4, 50), None),  # rounding
         (Box(0, 0, 102, 50), "box-outside-picture"),
         (Box(-3, 0, 10, 10), "box-outside-picture"),

@@ -50,7 +50,7 @@ def _write(sample: Sample, image: Path | None, out: Path, *, quiet: bool) -> Non
     from riveg.images.overlay import draw_overlay
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "overlay.png").unlink(missing_ok=True)  # that of a former post
+    (out / "overlay.png").unlink(missing_ok=True)  # that of a former sample
     write_atomically(out / "record.json", [encode(sample), b"\n"])
     written = [out / "record.json"]
     if image is not None and sample.image is not None:

@@ -40,7 +40,7 @@ class BackendConfig(BaseModel):
     """A backend's configuration: data only, importing it imports nothing heavy.
 
     Class attributes say what the backend needs: ``extra`` is the extra that brings ``packages``
-    (import names); ``needs_picture`` that it opens the picture; ``needs_stage`` that another stage
+    (import names); ``needs_image`` that it opens the image; ``needs_stage`` that another stage
     must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
     shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
     questions in flight are faster. A field ``llm`` names the language model that it asks.

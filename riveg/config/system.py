@@ -32,7 +32,7 @@ class RunSettings(BaseModel):
 
     ``part_size``: samples a part file; ``batch_size``: samples a call of a backend;
     ``max_error_rate``: share of samples with an Issue above which the exit code is 1, in [0, 1];
-    ``overlays``: over so many pictures, from the first, a run draws its answers.
+    ``overlays``: over so many images, from the first, a run draws its answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

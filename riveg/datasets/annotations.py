@@ -1,4 +1,4 @@
-"""What a picture's own annotation file holds, whatever its format."""
+"""What an image's own annotation file holds, whatever its format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class NamedObject:
-    """An object of the picture; ``name`` is the entity's text, not a class."""
+    """An object of the image; ``name`` is the entity's text, not a class."""
 
     name: str
     box: Box
@@ -38,7 +38,7 @@ class ImageAnnotation:
 
 
 class AnnotationFolder(Protocol):
-    """A folder with one annotation file a picture."""
+    """A folder with one annotation file an image."""
 
     @property
     def folder(self) -> Path:
@@ -53,11 +53,11 @@ class AnnotationFolder(Protocol):
         """Whether objects come with masks."""
 
     def read(self, image_id: str) -> ImageAnnotation | None:
-        """The picture's annotation; ``None`` where it has no file."""
+        """The image's annotation; ``None`` where it has no file."""
 
 
 def annotation_file(folder: Path, image_id: str, suffix: str) -> Path | None:
-    """The file of a picture, ``None`` where there is none; ids that are paths have none."""
+    """The file of an image, ``None`` where there is none; ids that are paths have none."""
     if "\0" in image_id or image_id != Path(image_id).name:
         return None
     if len(os.fsencode(image_id)) > _LONGEST_NAME:

@@ -13,7 +13,7 @@ from riveg.datasets.dataset import Row
 from riveg.errors import MissingExtra, UserError
 
 _BATCH = 32
-"""Rows in memory at a time; each may hold a picture's bytes."""
+"""Rows in memory at a time; each may hold an image's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ParquetReader:
 
 @dataclass(frozen=True, slots=True)
 class HuggingFaceReader:
-    """Reads folders that ``Dataset.save_to_disk`` wrote; pictures are not decoded."""
+    """Reads folders that ``Dataset.save_to_disk`` wrote; images are not decoded."""
 
     files: Mapping[str, Path]
     rules: ColumnRules = field(default_factory=ColumnRules)
@@ -151,6 +151,6 @@ def _saved(path: Path) -> Any:
 def _folder_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
     saved = _saved(path)
     wanted = [*known_columns(saved.column_names)]
-    # As Arrow, so that pictures stay the bytes and paths they are stored as.
+    # As Arrow, so that images stay the bytes and paths they are stored as.
     for table in saved.select_columns(wanted).with_format("arrow").iter(batch_size=_BATCH):
         yield table.to_pylist()

@@ -13,7 +13,7 @@ _LONG = re.compile(r"imgid:(?P<id>[^#]+)###(?P<caption>.*)")
 
 
 def read_captions(paths: Iterable[Path]) -> dict[str, str]:
-    """Caption by picture id: ``<id>.jpg :caption`` or ``imgid:<id>###caption`` over many lines.
+    """Caption by image id: ``<id>.jpg :caption`` or ``imgid:<id>###caption`` over many lines.
 
     The first caption of an id counts, empty ones do not. Files that are not there are left out.
 

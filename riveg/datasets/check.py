@@ -58,7 +58,7 @@ class Report:
 
 
 def check(dataset: Dataset) -> Report:
-    """Reads everything, decodes every picture, compares all splits; nothing is changed."""
+    """Reads everything, decodes every image, compares all splits; nothing is changed."""
     splits: dict[str, SplitCounts] = {}
     defects: list[Defect] = []
     with ExitStack() as stack:
@@ -110,7 +110,7 @@ def _unused_files(dataset: Dataset, splits: Mapping[str, SplitCounts]) -> Iterat
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """Where ids, texts, pictures' paths and pictures' bytes were first seen."""
+    """Where ids, texts, images' paths and images' bytes were first seen."""
 
     ids: FirstSeen
     texts: FirstSeen
@@ -180,7 +180,7 @@ def _row_defects(row: Row, labels: tuple[str, ...]) -> Iterator[Defect]:
 
 
 def _repeated(row: Row, split: str, memory: _Memory) -> Iterator[Defect]:
-    """The same id; the same text or picture path in two splits."""
+    """The same id; the same text or image path in two splits."""
     sample = row.sample
     found = _earlier(memory.ids, sample.id, split, row.place)
     if found is not None:
@@ -216,14 +216,14 @@ def _earlier(
 
 
 def _image_checker(dataset: Dataset, memory: _Memory) -> _ImageChecker | None:
-    """``None`` where no picture folder exists: one defect is better than one for each post."""
+    """``None`` where no image folder exists: one defect is better than one for each sample."""
     if not any(root.is_dir() for root in dataset.image_roots):
         return None
     return _ImageChecker(dataset.image_roots, memory)
 
 
 class _ImageChecker:
-    """Opens pictures and compares them with each other and with the annotation."""
+    """Opens images and compares them with each other and with the annotation."""
 
     def __init__(self, roots: tuple[Path, ...], memory: _Memory) -> None:
         from riveg.images.loader import ImageLoader  # numpy and Pillow, so on use
@@ -233,7 +233,7 @@ class _ImageChecker:
         self._loader = ImageLoader(roots)
 
     def defects(self, row: Row, split: str) -> Iterator[Defect]:
-        """What is wrong with the row's picture, and with its boxes in that picture."""
+        """What is wrong with the row's image, and with its boxes in that image."""
         image = row.sample.image
         if image is None:
             return

@@ -34,7 +34,7 @@ def known_columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def header_problem(names: Sequence[str]) -> str | None:
-    """Why no post can be read from these columns, or ``None``."""
+    """Why no sample can be read from these columns, or ``None``."""
     known = known_columns(names)
     for name, meant in known.items():
         others = [other for other in names if _meant(other) == meant and other != name]

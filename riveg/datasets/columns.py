@@ -25,17 +25,17 @@ class Fault:
 
 
 class ImageStore(Protocol):
-    """Where pictures that come as bytes are put."""
+    """Where images that come as bytes are put."""
 
     def store(self, content: bytes) -> str:
-        """Puts a picture down and gives its path below the store's folder."""
+        """Puts an image down and gives its path below the store's folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
     """How columns are to be read.
 
-    ``pictures`` takes pictures that come as bytes; without it, only paths are allowed.
+    ``images`` takes images that come as bytes; without it, only paths are allowed.
     """
 
     label_map: Mapping[str, str] = field(default_factory=dict)
@@ -181,7 +181,7 @@ def _found(text: str, tokens: Sequence[str]) -> Offsets | None:
 
 
 def _image(value: object, images: ImageStore | None) -> str | Fault | None:
-    """The picture's path; the bytes of one that has none go to the store."""
+    """The image's path; the bytes of one that has none go to the store."""
     if isinstance(value, Mapping) and images is not None:
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes) and images is not None:

@@ -49,8 +49,8 @@ class DatasetConfig(BaseModel):
         text: The file of each split (or a folder for ``hugging-face``).
         xml: Folder of VOC boxes, ``<id>.xml``.
         masks: Folder of masks, ``<id>.json``.
-        images: Picture folders, looked up in order.
-        suffixes: Endings of picture names, tried in order.
+        images: Image folders, looked up in order.
+        suffixes: Endings of image names, tried in order.
         captions: Caption files.
         labels: The types that may occur, as riveg names them.
         label_map: Type in the file -> type in riveg; others stay as they are.

@@ -1,4 +1,4 @@
-"""The Twitter sets: CoNLL text, and beside it a folder with one annotation file a picture.
+"""The Twitter sets: CoNLL text, and beside it a folder with one annotation file an image.
 
 Twitter-GMNER, Twitter-FMNERG, Twitter-2015, Twitter-2017 and Twitter-SMNER differ in the number of
 tag columns and in the annotation files only, so one reader serves them all.
@@ -35,7 +35,7 @@ class ConllReader:
         annotations: The annotation files; ``None`` for sets without boxes.
         captions: Caption files.
         image_roots: Looked through only where there are several suffixes.
-        suffixes: File name endings of pictures, tried in this order.
+        suffixes: File name endings of images, tried in this order.
     """
 
     files: Mapping[str, Path]

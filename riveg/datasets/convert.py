@@ -34,7 +34,7 @@ def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
     """Writes a dataset's samples, with their gold in the column ``entities``.
 
     The file appears when it is whole, and never in place of another. Rows without usable text have
-    nothing to be written and are returned. Pictures are not copied: their paths stay as they are.
+    nothing to be written and are returned. Images are not copied: their paths stay as they are.
 
     Raises:
         UserError: If ``target`` exists or cannot be written, two rows have one id, or the gold of

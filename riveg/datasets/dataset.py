@@ -27,11 +27,11 @@ class Row:
 
     Args:
         place: File and line, for messages.
-        sample: The post, perhaps with an Issue of the stage ``input``.
+        sample: The sample, perhaps with an Issue of the stage ``input``.
         gold: ``None`` where nothing is annotated, or where ``defects`` say why it is unusable.
         defects: What is wrong with the annotation.
-        size: Width and height that the annotation declares for the picture.
-        objects: Annotated objects in the picture's own file; ``None`` where it has no file.
+        size: Width and height that the annotation declares for the image.
+        objects: Annotated objects in the image's own file; ``None`` where it has no file.
         forms: In which way each of them was written down, for sets whose format is not published.
     """
 
@@ -57,13 +57,13 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Posts and their annotation on disk; nothing is read before it is asked for.
+    """Samples and their annotation on disk; nothing is read before it is asked for.
 
     Args:
         name: Its name, or the file's for a bare file.
         version: The publisher's version, if any.
         splits: What is read, in this order.
-        image_roots: Picture folders, looked up in order.
+        image_roots: Image folders, looked up in order.
         labels: The types that may occur, ``()`` where they are not declared.
         has_gold: Whether there is an annotation.
         has_boxes: Whether the annotation tells boxes.
@@ -98,7 +98,7 @@ class Dataset:
     def rows(self, *, annotated: bool = True) -> Iterator[Row]:
         """Samples with their gold and with what is wrong at their place, for checks and copies.
 
-        A picture's absolute path that lies below one of the roots becomes the relative one.
+        An image's absolute path that lies below one of the roots becomes the relative one.
         """
         roots = [_Root.of(root) for root in self.image_roots]
         for split in self.splits:
@@ -122,7 +122,7 @@ class Dataset:
                 yield row
 
     def samples(self) -> Iterator[Sample]:
-        """Samples in file order, one in memory at a time; no picture is opened.
+        """Samples in file order, one in memory at a time; no image is opened.
 
         Raises:
             UserError: If two samples have one id, or a file cannot be read.
@@ -154,7 +154,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class _Root:
-    """A picture folder under its absolute names: as it was given, and with links followed."""
+    """An image folder under its absolute names: as it was given, and with links followed."""
 
     given: Path
     real: Path

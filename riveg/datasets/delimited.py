@@ -16,7 +16,7 @@ from riveg.datasets.encoding import open_utf_8
 from riveg.errors import UserError
 
 _LONGEST_CELL = 16 * 1024 * 1024
-"""Characters. The csv module stops at 131 072, less than a long post may have."""
+"""Characters. The csv module stops at 131 072, less than a long sample may have."""
 
 _JSON_COLUMNS = ("tokens", "offsets", "entities")
 

@@ -1,4 +1,4 @@
-"""Pictures that come as bytes, written once to a folder so that they can be opened by path."""
+"""Images that come as bytes, written once to a folder so that they can be opened by path."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _SUFFIXES: tuple[tuple[bytes, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ImageCache:
-    """Keeps pictures in ``folder`` under the digest of their bytes."""
+    """Keeps images in ``folder`` under the digest of their bytes."""
 
     folder: Path
 
     def store(self, content: bytes) -> str:
-        """Writes a picture unless it is there; gives its name in the folder.
+        """Writes an image unless it is there; gives its name in the folder.
 
         Raises:
             UserError: If it cannot be written.
@@ -49,14 +49,14 @@ class ImageCache:
 
 
 def cache_folder(source: Path) -> Path:
-    """Where the pictures of a file go: ``$RIVEG_CACHE``, else ``riveg`` in the user's cache."""
+    """Where the images of a file go: ``$RIVEG_CACHE``, else ``riveg`` in the user's cache."""
     chosen = os.environ.get("RIVEG_CACHE")
     home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "riveg"
     return (Path(chosen) if chosen else home) / "pictures" / text_digest(str(source.resolve()))
 
 
 def _write(path: Path, content: bytes) -> None:
-    # A name of its own for every writer: two runs may meet at the same picture.
+    # A name of its own for every writer: two runs may meet at the same image.
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
     try:

@@ -1,4 +1,4 @@
-"""One JSON a picture with masks by entity name, in whichever form it comes.
+"""One JSON an image with masks by entity name, in whichever form it comes.
 
 The format of Twitter-SMNER is not published, so what annotation tools write is read: labelme's
 shapes, COCO's polygons and run lengths, and plain lists or mappings of either by entity name. The
@@ -21,7 +21,7 @@ from riveg.geometry.masks import mask_area
 from riveg.types import Box, Mask
 
 _MOST_PIXELS = 50_000_000
-"""As the picture loader has it."""
+"""As the image loader has it."""
 
 _NAME_KEYS = ("entity", "entity_name", "name", "mention", "text", "phrase", "label", "category")
 _SHAPE_KEYS = ("segmentation", "mask", "masks", "rle", "polygon", "polygons", "points")
@@ -47,7 +47,7 @@ class MaskJsonFolder:
     has_masks: ClassVar[bool] = True
 
     def read(self, image_id: str) -> ImageAnnotation | None:
-        """The picture's masks in whichever form they come."""
+        """The image's masks in whichever form they come."""
         path = annotation_file(self.folder, image_id, self.suffix)
         return None if path is None else read_mask_json(path)
 

@@ -43,7 +43,7 @@ def open_dataset(
         source: A shipped dataset's name, a dataset YAML, a ``.jsonl``, ``.csv`` or ``.parquet``
             file, or a folder saved by Hugging Face ``datasets``.
         split: The split to read; ``None`` for all there are, one after the other.
-        images: Where the pictures' paths start, instead of what the dataset says.
+        images: Where the images' paths start, instead of what the dataset says.
 
     Raises:
         UserError: If there is no such dataset, split or folder, or its YAML file is wrong.
@@ -93,7 +93,7 @@ def _only(dataset: Dataset, split: str) -> Dataset:
 
 
 def _roots(dataset: Dataset, images: Path) -> tuple[Path, ...]:
-    """The given folder, and behind it the one for pictures that come as bytes."""
+    """The given folder, and behind it the one for images that come as bytes."""
     reader = dataset.reader
     if isinstance(reader, ParquetReader | HuggingFaceReader) and reader.rules.images is not None:
         return images, dataset.image_roots[-1]

@@ -18,14 +18,14 @@ _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True, slots=True)
 class VocFolder:
-    """A folder of ``<id>.xml``; a picture without a file shows none of the entities."""
+    """A folder of ``<id>.xml``; an image without a file shows none of the entities."""
 
     folder: Path
     suffix: ClassVar[str] = ".xml"
     has_masks: ClassVar[bool] = False
 
     def read(self, image_id: str) -> ImageAnnotation | None:
-        """The picture's boxes, edges taken as they stand in the file."""
+        """The image's boxes, edges taken as they stand in the file."""
         path = annotation_file(self.folder, image_id, self.suffix)
         return None if path is None else read_voc(path)
 

@@ -15,7 +15,7 @@ from riveg.types import Box, Mask, Region
 
 @dataclass(frozen=True, slots=True)
 class AveragePrecision:
-    """COCO's figures, 0 to 100: sizes ``all``, at most 100 regions of a label in a picture.
+    """COCO's figures, 0 to 100: sizes ``all``, at most 100 regions of a label in an image.
 
     Args:
         ap: Mean over the IoU thresholds 0.5, 0.55 ... 0.95 and over labels.
@@ -46,7 +46,7 @@ def average_precision(
 ) -> dict[str, AveragePrecision | None]:
     """Box and mask AP and AR on the predictions that are scored otherwise by entity.
 
-    Pictures are samples, categories are labels; words play no part. Every region of every entity
+    Images are samples, categories are labels; words play no part. Every region of every entity
     counts, surest first (:func:`region_score`), and every gold box or mask of every gold entity: of
     two entities with one box, each wants a region of its own. A predicted label that the gold
     never has is in no category, as COCO has it.

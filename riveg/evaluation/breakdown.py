@@ -1,4 +1,4 @@
-"""Where a system does well: by type, by what the picture shows, by size and number of boxes."""
+"""Where a system does well: by type, by what the image shows, by size and number of boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.verdicts import align
 
 SMALL = 1 / 50
-"""A box is small below this share of the picture (GEM's fine-grained visual entities)."""
+"""A box is small below this share of the image (GEM's fine-grained visual entities)."""
 
 SHOWN, NOT_SHOWN, UNANSWERED = "shown", "not shown", "not answered"
 

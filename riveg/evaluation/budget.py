@@ -78,7 +78,7 @@ def error_budget(
     From ``gmner``: its boxes made right where the system rightly said that there is one; then what
     it says of groundability (that is ``mner``); then its types (``span``); then its spans (100).
     With masks, the same from ``smner``, masks first. An entity of which nobody has said whether
-    the picture shows it is a mistake of groundability.
+    the image shows it is a mistake of groundability.
 
     Args:
         cases: The samples.

@@ -1,8 +1,8 @@
 """Thresholds tuned on dev for canonical GMNER F1, from a run's records alone.
 
 The outcome is computed by leaving out regions, not by asking anybody again. A grounder that shares
-regions out among the entities of a post (``evidence`` does, for people) may place one elsewhere
-when the gate leaves out another; the posts where that could be are counted.
+regions out among the entities of a sample (``evidence`` does, for people) may place one elsewhere
+when the gate leaves out another; the samples where that could be are counted.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Calibration:
             are fewer than two samples.
         gain: Interval of the difference in F1, ``after`` less ``before``, on the same resamples.
         folds: Number of folds.
-        rearranged: Posts in which the chosen gate leaves out other entities than the run's and
+        rearranged: Samples in which the chosen gate leaves out other entities than the run's and
             still lets one through.
         outcomes: What it was computed from.
     """

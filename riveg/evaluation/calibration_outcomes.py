@@ -40,7 +40,7 @@ class Outcomes:
     """Every outcome that a run's records tell.
 
     Args:
-        posts: The annotated samples of the run, in its order.
+        samples: The annotated samples of the run, in its order.
         surface: GMNER hits for every pair of thresholds.
         own: The run's own pair; the lowest of an axis where the backend has no threshold.
         without_gold: Samples of the run that are not annotated.

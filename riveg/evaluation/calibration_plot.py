@@ -1,4 +1,4 @@
-"""The picture of a calibration: F1 against the thresholds."""
+"""The image of a calibration: F1 against the thresholds."""
 
 from __future__ import annotations
 

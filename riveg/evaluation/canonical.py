@@ -103,7 +103,7 @@ def _relation(
 
 
 def is_shown(gold: Annotated) -> bool:
-    """Whether the gold says that the picture shows the entity."""
+    """Whether the gold says that the image shows the entity."""
     return bool(gold.boxes or gold.masks)
 
 
@@ -118,7 +118,7 @@ def mask_overlap(predicted: Predicted, gold: Annotated, rules: Rules) -> float |
     """Overlap of the best region's mask with gold's, in [0, 1]; ``None`` where one has none.
 
     Raises:
-        UserError: If the masks are not of one picture.
+        UserError: If the masks are not of one image.
     """
     mask = predicted.regions[0].mask if predicted.regions else None
     if mask is None or not gold.masks:
@@ -155,7 +155,7 @@ AGREEMENTS: Mapping[str, Agreement] = {
 }
 """What has to agree, beside the words, for a hit.
 
-``grounded`` is GMNER among what is and what is said to be in the picture; ``never_ground`` what the
+``grounded`` is GMNER among what is and what is said to be in the image; ``never_ground`` what the
 same tags would score if nothing were ever grounded; ``perfect_boxes`` if every box were right where
 the system rightly said that there is one.
 """

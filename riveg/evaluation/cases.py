@@ -12,7 +12,7 @@ from typing import Literal
 from riveg.types import Box, Mask, Region, Sample, Span
 
 Tells = Literal["tags", "groundability", "regions"]
-"""How far predictions go: words and types; also whether the picture shows it; also where."""
+"""How far predictions go: words and types; also whether the image shows it; also where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Predicted:
         text: Its words.
         label: Its type.
         span: Its tokens; ``None`` where the system only tells the words.
-        groundable: Whether the system says that the picture shows it; ``None``: it does not say.
+        groundable: Whether the system says that the image shows it; ``None``: it does not say.
         regions: Where, best first; ``()``: nowhere; ``None``: not answered, or not known.
         score: How sure the system is, in [0, 1].
         id: The entity's id within its sample.
@@ -61,7 +61,7 @@ class Case:
         predicted: What the system found, in its order.
         gold: What is annotated, in the text's order.
         answered: Whether the system answered at all; if not, ``predicted`` is ``()``.
-        size: Width and height of the picture, where known.
+        size: Width and height of the image, where known.
         proposals: The candidate boxes of the detector under the system, for protocols that score
             by candidate; ``None``: the predicted boxes are the candidates.
     """
@@ -101,7 +101,7 @@ def predicted_of(sample: Sample) -> tuple[Predicted, ...]:
 
 
 def image_size(sample: Sample) -> tuple[int, int] | None:
-    """Width and height of a record's picture, where a stage has opened it."""
+    """Width and height of a record's image, where a stage has opened it."""
     image = sample.image
     if image is None or image.width is None or image.height is None:
         return None

@@ -98,7 +98,7 @@ class Evaluation:
         confusion: Entities whose words and type are right: gold ``shown`` or ``not shown``, then
             what was said.
         boxes: Over all groundable entities.
-        boxes_by_size: By the largest gold box: ``small`` is below 1/50 of the picture.
+        boxes_by_size: By the largest gold box: ``small`` is below 1/50 of the image.
         boxes_by_number: By how many gold boxes there are.
         budget: Where the points were lost, if asked for.
         average_precision: COCO's, by ``box`` and ``mask``, if asked for.
@@ -300,7 +300,7 @@ class _Pass:
         )
 
     def _tells_shown(self, predictions: Predictions) -> bool:
-        """Whether both sides say what is in the picture."""
+        """Whether both sides say what is in the image."""
         return predictions.tells != "tags" and (self._gold.has_boxes or self._gold.has_masks)
 
 

@@ -17,7 +17,7 @@ class GoldSample:
 
     Args:
         entities: Its annotated entities, in the text's order.
-        size: The picture's width and height.
+        size: The image's width and height.
         proposals: A detector's boxes, for protocols that score by candidate.
     """
 

@@ -21,7 +21,7 @@ class Answer:
         sample_id: Which one; ``None``: the next one in the order of the gold.
         predicted: The entities that it found.
         answered: Whether it answered at all.
-        size: Width and height of the picture, where known.
+        size: Width and height of the image, where known.
     """
 
     sample_id: str | None

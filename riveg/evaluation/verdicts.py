@@ -23,7 +23,7 @@ VERDICTS = (
 
 ``wrong-span``: overlaps a gold entity or has its words elsewhere; ``spurious``: no gold entity is
 near; ``missed``: a gold entity that nothing was predicted for; ``unanswered``: words and type are
-right and no stage has said where, or the post was not answered at all.
+right and no stage has said where, or the sample was not answered at all.
 """
 
 

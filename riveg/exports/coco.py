@@ -45,7 +45,7 @@ def export_coco(
         out: An empty folder.
         mask: Run lengths, or polygons (holes are kept by bridges of no area).
         tolerance: How far, in pixels, polygons may lie from the exact boundary.
-        copy_images: Whether to copy the pictures into ``images/``.
+        copy_images: Whether to copy the images into ``images/``.
     """
     writer = _Writer(source, out, mask, tolerance, copy_images)
     write_atomically(out / FILE, writer.pieces())
@@ -81,7 +81,7 @@ class _Writer:
         for image in imaged(self.source, self.left_out):
             own = image.position + 1
             if self._image_ids.setdefault(digest(image.path), own) != own:
-                continue  # two posts with the same picture
+                continue  # two samples with the same image
             self.counts["images"] += 1
             if self.copy_images:
                 self._copy(image.path)

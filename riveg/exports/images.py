@@ -1,4 +1,4 @@
-"""What the formats about pictures share: which posts, which masks, and where pictures lie."""
+"""What the formats about images share: which samples, which masks, and where images lie."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ LeftOut = Counter[str]
 
 @dataclass(frozen=True, slots=True)
 class ImageWithEntities:
-    """An answered post whose upright picture's sides, in pixels, are known.
+    """An answered sample whose upright image's sides, in pixels, are known.
 
-    ``position`` counts the run's posts from 0, ``path`` starts at a picture folder.
+    ``position`` counts the run's samples from 0, ``path`` starts at an image folder.
     """
 
     position: int
@@ -38,7 +38,7 @@ class ImageWithEntities:
 class Placed:
     """A region of an entity.
 
-    ``number`` counts the post's entities from 0, ``rank`` the entity's regions, best first.
+    ``number`` counts the sample's entities from 0, ``rank`` the entity's regions, best first.
     """
 
     number: int
@@ -49,7 +49,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """A region's pixels: a mask of the picture's size with ``area`` pixels, at least one."""
+    """A region's pixels: a mask of the image's size with ``area`` pixels, at least one."""
 
     placed: Placed
     mask: Mask
@@ -57,7 +57,7 @@ class Masked:
 
 
 def imaged(source: ExportSource, left_out: LeftOut) -> Iterator[ImageWithEntities]:
-    """The answered posts that have a picture, in input order; why others do not come is counted."""
+    """The answered samples with an image, in input order; why others are left out is counted."""
     loader = ImageLoader(source.image_roots, cache_bytes=0)
     for position, sample in enumerate(source.records()):
         if sample.entities is None:
@@ -138,13 +138,13 @@ def digest(text: str) -> int:
 
 @dataclass(slots=True)
 class ImageFolder:
-    """A flat folder of pictures, links to the originals or copies.
+    """A flat folder of images, links to the originals or copies.
 
-    Holds some hundred bytes a picture, to keep names apart.
+    Holds some hundred bytes an image, to keep names apart.
 
     Args:
         folder: Made if it is not there.
-        roots: Where pictures' paths start, looked up in order.
+        roots: Where images' paths start, looked up in order.
         copy: Whether to copy; links break when either end moves.
     """
 
@@ -154,7 +154,7 @@ class ImageFolder:
     _owners: dict[str, int] = field(default_factory=dict)
 
     def name(self, path: str) -> str:
-        """A file name whose stem no other picture has.
+        """A file name whose stem no other image has.
 
         A plain name keeps its stem; folders are joined into it; what would collide gets a digest.
         """
@@ -168,7 +168,7 @@ class ImageFolder:
         return stem + suffix
 
     def place(self, path: str) -> bool:
-        """Puts the picture into the folder; false where it is not found."""
+        """Puts the image into the folder; false where it is not found."""
         original = find_image(path, self.roots)
         if original is None:
             return False
@@ -184,7 +184,7 @@ def is_plain(name: str) -> bool:
 
 
 def place_image(original: Path, target: Path, *, copy: bool) -> None:
-    """Links or copies a picture; one that is there already stays."""
+    """Links or copies an image; one that is there already stays."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         return

@@ -1,4 +1,4 @@
-"""One line an entity: what was said of it, with the post around it."""
+"""One line an entity: what was said of it, with the sample around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks for Label Studio: text spans and picture regions of one post, joined by relations."""
+"""Tasks for Label Studio: text spans and image regions of one sample, joined by relations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from riveg.images.palette import type_colours
 from riveg.types import Box, Entity, ImageRef, Region, Sample
 
 NO_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
-"""An empty pixel: Label Studio wants a picture in every task."""
+"""An empty pixel: Label Studio wants an image in every task."""
 
 _USUAL_LABELS = ("LOC", "ORG", "OTHER", "PER")
 _Result = dict[str, Any]
@@ -49,7 +49,7 @@ def export_labelstudio(source: ExportSource, out: Path) -> ExportReport:
 
 
 def labeling_config(labels: Iterable[str]) -> str:
-    """The labeling interface: a post and its picture, with the same labels for both."""
+    """The labeling interface: a sample and its image, with the same labels for both."""
     colours = type_colours(labels)
     tags = "\n".join(
         f"    <Label value={quoteattr(label)} background={quoteattr(colour)}/>"
@@ -149,7 +149,7 @@ class _TaskWriter:
     def _placed(
         self, sample: Sample, entity: Entity
     ) -> Iterator[tuple[int, Region, tuple[int, int]]]:
-        """The entity's regions by rank, with the picture's width and height."""
+        """The entity's regions by rank, with the image's width and height."""
         if entity.regions is None:
             self.left_out["that an entity's place was not answered"] += 1
         if not entity.regions:
@@ -181,7 +181,7 @@ class _TaskWriter:
         yield "mask", "brushlabels", {"format": "rle", "rle": mask_to_brush(region.mask)}
 
     def _sides(self, image: ImageRef | None) -> tuple[int, int] | None:
-        """Width and height of the upright picture; ``None`` where they are not to be had."""
+        """Width and height of the upright image; ``None`` where they are not to be had."""
         if image is None:
             return None
         if image.width is None or image.height is None:
@@ -204,7 +204,7 @@ class _TaskWriter:
 
 
 def image_address(root: Path, name: str, document_root: Path) -> str:
-    """Where Label Studio serves a picture, when it may serve what lies below ``document_root``.
+    """Where Label Studio serves an image, when it may serve what lies below ``document_root``.
 
     >>> picture_address(Path("/posts/images"), "a b.jpg", Path("/posts"))
     '/data/local-files/?d=images/a%20b.jpg'
@@ -214,7 +214,7 @@ def image_address(root: Path, name: str, document_root: Path) -> str:
 
 
 def box_in_percent(box: Box, width: int, height: int) -> dict[str, float] | None:
-    """``x``, ``y``, ``width``, ``height`` in [0, 100] of the picture's sides, cut at its edges.
+    """``x``, ``y``, ``width``, ``height`` in [0, 100] of the image's sides, cut at its edges.
 
     ``None`` where the box lies outside.
 
@@ -266,7 +266,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _document_root(roots: Sequence[Path]) -> Path:
-    """The folder that holds every picture folder: Label Studio serves only what is below it."""
+    """The folder that holds every image folder: Label Studio serves only what is below it."""
     absolute = [root.absolute().parent for root in roots]
     return Path(os.path.commonpath(absolute)) if absolute else Path("/")
 

@@ -11,7 +11,7 @@ def mask_fault(mask: Mask, sides: tuple[int, int] | None = None) -> str | None:
 
     Args:
         mask: Of a region.
-        sides: Width and height of the picture, where they are known.
+        sides: Width and height of the image, where they are known.
     """
     if sides is not None and (mask.width, mask.height) != sides:
         return "mask of another size than its picture"

@@ -1,4 +1,4 @@
-"""Where an entity stands in its post, and a name for it that no other entity of the post has."""
+"""Where an entity stands in its sample, and a name for it that is its own in the sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Parquet file for Hugging Face ``datasets``, with the pictures in it."""
+"""A Parquet file for Hugging Face ``datasets``, with the images in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from riveg.types import Entity, ImageRef, Region, Sample
 
 _GROUP_ROWS = 1000
 _GROUP_BYTES = 16 * 1024 * 1024
-"""A row group is written when it holds so many rows or so many bytes of pictures."""
+"""A row group is written when it holds so many rows or so many bytes of images."""
 
 
 def export_parquet(source: ExportSource, out: Path, *, embed: bool = True) -> ExportReport:
@@ -24,7 +24,7 @@ def export_parquet(source: ExportSource, out: Path, *, embed: bool = True) -> Ex
     Args:
         source: The run.
         out: An empty folder.
-        embed: Whether the file carries the pictures themselves; otherwise their absolute paths.
+        embed: Whether the file carries the images themselves; otherwise their absolute paths.
 
     Raises:
         MissingExtra: If pyarrow or datasets is not installed.

@@ -1,4 +1,4 @@
-"""Indexed masks: a palette PNG a picture, and a legend that says whose index is whose."""
+"""Indexed masks: a palette PNG an image, and a legend that says whose index is whose."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Writer:
         return tuple(self.out / name for name in names)
 
     def pieces(self) -> Iterator[bytes]:
-        """The legend; each picture is written before its part of the legend."""
+        """The legend; each image is written before its part of the legend."""
         yield b'{"background":0,"pictures":['
         for number, image in enumerate(imaged(self.source, self.left_out)):
             line = json.dumps(self._image(image), ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The batch that an SMNER evaluation reads: a JSON a post, a CoNLL file, an index."""
+"""The batch that an SMNER evaluation reads: a JSON a sample, a CoNLL file, an index."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _mask(mask: Mask, counts: Counter[str], left_out: LeftOut) -> dict[str, Any]
 
 
 def _sentence(sample: Sample, left_out: LeftOut) -> str:
-    """A sentence with its picture id and one BIO column."""
+    """A sentence with its image id and one BIO column."""
     if sample.entities is None:
         left_out["post not answered (CoNLL only: all of its tags are O)"] += 1
     spans = [(entity.span, entity.label) for entity in _apart(sample, left_out)]

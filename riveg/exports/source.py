@@ -19,7 +19,7 @@ class ExportSource:
     Args:
         folder: The run folder.
         manifest: What the run says of itself.
-        image_roots: Where pictures' paths start, looked up in order.
+        image_roots: Where images' paths start, looked up in order.
         on_record: Called for every record that is read, for a progress bar.
     """
 

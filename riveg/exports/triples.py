@@ -1,4 +1,4 @@
-"""JSON-LD for knowledge graphs: entities, their mentions in posts, their places in pictures.
+"""JSON-LD for knowledge graphs: entities, their mentions in posts, their places in images.
 
 The words are schema.org's, the W3C's Web Annotation (``oa``), PROV (``prov``) and ITS 2.0
 (``itsrdf:taConfidence``, the confidence of a tool), and FOAF's ``depiction``.
@@ -84,7 +84,7 @@ def export_triples(source: ExportSource, out: Path) -> ExportReport:
         out: An empty folder.
 
     Returns:
-        How many posts, pictures, entities and regions; what the format has no word for.
+        How many posts, images, entities and regions; what the format has no word for.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / "graph.jsonld"
@@ -113,7 +113,7 @@ class _NodeWriter:
         return {"id": self._run, "type": "prov:Activity", "agent": system}
 
     def post(self, sample: Sample) -> Iterator[_Node]:
-        """The post with its picture and entities, then an annotation for each mention and place."""
+        """The post with its image and entities, then an annotation for each mention and place."""
         self.counts["posts"] += 1
         if sample.entities is None:
             self.left_out["sample that was not tagged"] += 1
@@ -163,7 +163,7 @@ class _NodeWriter:
             yield self._place(sample, name, place, region)
 
     def _regions(self, sample: Sample, entity: Entity) -> list[Region]:
-        """The regions that can be pointed at in the post's picture."""
+        """The regions that can be pointed at in the post's image."""
         if entity.regions is None:
             self.left_out["that an entity's place was not answered"] += 1
         regions = entity.regions or ()
@@ -241,7 +241,7 @@ def iri(base: str, *parts: str) -> str:
 
 
 def svg_of_mask(mask: Mask) -> str:
-    """The mask as an SVG of the picture's size, exact to the pixel, holes by the even-odd rule."""
+    """The mask as an SVG of the image's size, exact to the pixel, holes by the even-odd rule."""
     rings = [
         ring for polygon in mask_to_polygons(mask) for ring in (polygon.exterior, *polygon.holes)
     ]
@@ -262,10 +262,10 @@ def _closed(ring: Ring) -> str:
 def pixels_of_box(
     box: Box, sides: tuple[int, int] | None = None
 ) -> tuple[int, int, int, int] | None:
-    """Left, top, width, height of the whole pixels that the box touches, inside the picture.
+    """Left, top, width, height of the whole pixels that the box touches, inside the image.
 
     Media fragments know neither parts of pixels nor negative numbers. ``None`` where the box lies
-    outside; ``sides`` are the picture's width and height, where they are known.
+    outside; ``sides`` are the image's width and height, where they are known.
 
     >>> pixels_of_box(Box(-3.5, 10.2, 20.1, 30), (64, 48))
     (0, 10, 21, 20)

@@ -70,7 +70,7 @@ def _split_file(out: Path, split: object) -> Path:
 
 
 def _append(path: Path, objects: list[str]) -> None:
-    # Another post may have the same picture: its objects go into the same file.
+    # Another sample may have the same image: its objects go into the same file.
     if objects:
         text = path.read_text(encoding="utf-8").removesuffix(_END)
         path.write_text("".join([text, *objects, _END]), encoding="utf-8", newline="\n")

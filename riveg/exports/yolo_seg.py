@@ -1,4 +1,4 @@
-"""YOLO segmentation labels: a text file a picture, an outline a line, and ``data.yaml``."""
+"""YOLO segmentation labels: a text file an image, an outline a line, and ``data.yaml``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def export_yolo_seg(
             for masked in masked_regions(image, left_out)
         ]
         counts["outlines"] += len(lines)
-        with path.open("a", encoding="ascii") as handle:  # another post may have the same picture
+        with path.open("a", encoding="ascii") as handle:  # another sample may have the same image
             handle.writelines(lines)
         if not images.place(image.path):
             left_out["picture that is not there any more"] += 1
@@ -72,7 +72,7 @@ def _line(index: int, masked: Masked, image: ImageWithEntities, tolerance: float
 
 
 def _write_data(path: Path, labels: tuple[str, ...]) -> None:
-    # Loaders insist on train and val; there is one set of pictures, so both are that.
+    # Loaders insist on train and val; there is one set of images, so both are that.
     values = {"train": "images", "val": "images", "nc": len(labels), "names": [*labels]}
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     write_atomically(path, [text.encode()])

@@ -1,6 +1,6 @@
 """Masks between COCO run lengths and the brush run lengths of Label Studio.
 
-A brush is a bit stream cut into bytes, most significant bit first. It holds a picture of four
+A brush is a bit stream cut into bytes, most significant bit first. It holds an image of four
 channels, row by row: 32 bits say how many values there are, 5 bits the bits of a value less one,
 four times 4 bits the bits of a length less one. Then come runs: one bit (1: one value repeated,
 0: that many values one by one), 2 bits that choose among the four sizes, a length less one of that
@@ -45,10 +45,10 @@ def mask_to_brush(mask: Mask) -> list[int]:
 
 
 def brush_to_mask(brush: Sequence[int], height: int, width: int, source: str | None = None) -> Mask:
-    """The mask of a brush on a picture of so many pixels; at least half opaque is inside.
+    """The mask of a brush on an image of so many pixels; at least half opaque is inside.
 
     Raises:
-        ValueError: If the brush is cut off, or is not of a picture of this size.
+        ValueError: If the brush is cut off, or is not of an image of this size.
     """
     bits = _Bits(brush)
     wanted = height * width * _CHANNELS

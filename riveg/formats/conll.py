@@ -13,7 +13,7 @@ HEADER = "IMGID:"
 
 @dataclass(frozen=True, slots=True)
 class ConllSentence:
-    """One sentence: its picture id, tokens, one tuple of tags per column, and its first line."""
+    """One sentence: its image id, tokens, one tuple of tags per column, and its first line."""
 
     image_id: str | None
     tokens: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""In which frame a model states its boxes, and the way back to the pixels of the picture.
+"""In which frame a model states its boxes, and the way back to the pixels of the image.
 
-Each family of models was taught its own: pixels of the picture as its processor resized it, or
-numbers up to a fixed end whatever the picture's size. A box read in the wrong frame looks
+Each family of models was taught its own: pixels of the image as its processor resized it, or
+numbers up to a fixed end whatever the image's size. A box read in the wrong frame looks
 plausible, so the frame is declared, never guessed, and a number beyond its end is a fault, never
 clipped.
 """
@@ -70,7 +70,7 @@ class Resize(BaseModel):
 
 
 Extent = Callable[[Size, Resize], Size]
-"""The numbers that stand for the right and the lower edge, from the size of the picture sent."""
+"""The numbers that stand for the right and the lower edge, from the size of the image sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Frame:
     Args:
         families: Models that state their boxes in it, for people.
         extent: The numbers at the right and the lower edge.
-        is_sized: Whether the size of the picture that is sent matters.
+        is_sized: Whether the size of the image that is sent matters.
         rows_first: Whether a box is y, x, y, x.
         is_whole: Whether its numbers are whole ones.
     """
@@ -92,12 +92,12 @@ class Frame:
     is_whole: bool = True
 
     def box(self, numbers: Sequence[float], extent: Size, image: Size) -> Box:
-        """A stated box in pixels of the upright picture.
+        """A stated box in pixels of the upright image.
 
         Args:
             numbers: Four, in the frame's order.
-            extent: What :attr:`extent` gave for this picture.
-            picture: The upright picture's sides in pixels.
+            extent: What :attr:`extent` gave for this image.
+            image: The upright image's sides in pixels.
 
         Raises:
             OutsideFrame: If a number is none of the frame's.
@@ -122,7 +122,7 @@ class Frame:
         return ", ".join(names[index] for index in ((1, 0, 3, 2) if self.rows_first else range(4)))
 
     def check_order(self, numbers: Sequence[float]) -> None:
-        """Makes sure that a box has an inside, whatever the picture's size.
+        """Makes sure that a box has an inside, whatever the image's size.
 
         Raises:
             InsideOut: If not.

@@ -32,7 +32,7 @@ def mask_from_array(array: NDArray[np.bool_], source: str | None = None) -> Mask
 
 
 def whole_edges(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
-    """The box rounded to whole pixels of a picture of this size, xyxy, one pixel at least.
+    """The box rounded to whole pixels of an image of this size, xyxy, one pixel at least.
 
     >>> whole_edges(Box(0.4, 0, 2.6, 0.2), 2, 4)
     (0, 0, 3, 1)
@@ -120,7 +120,7 @@ def _runs(mask: Mask) -> list[int]:
     """Run lengths down the columns, outside first.
 
     Read here and not by ``pycocotools.mask.decode``, which hands out uninitialised memory where the
-    runs fall short of the picture, and warns under numpy 2. Five bits a character, least
+    runs fall short of the image, and warns under numpy 2. Five bits a character, least
     significant first, from ``"0"``; bit 5 says that more follow; from the fourth run on, a value is
     the difference from the run two before (``rleFrString``).
     """

@@ -203,7 +203,7 @@ def _simple_rings(cycle: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
 def _with_holes(
     array: NDArray[np.bool_], rings: Sequence[list[tuple[int, int]]], left: int, top: int
 ) -> tuple[Polygon, ...]:
-    """Every hole in the part that it is cut out of; points count from the picture's corner."""
+    """Every hole in the part that it is cut out of; points count from the image's corner."""
     from cv2 import connectedComponents
 
     real = [tuple((float(x + left), float(y + top)) for x, y in ring) for ring in rings]

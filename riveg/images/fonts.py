@@ -24,7 +24,7 @@ def font(size: int) -> Font:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Measures of labels that follow the picture's size, in pixels."""
+    """Measures of labels that follow the image's size, in pixels."""
 
     text: int
     small: int
@@ -33,7 +33,7 @@ class Sizes:
 
     @classmethod
     def of_image(cls, longer_side: int) -> Sizes:
-        """The measures for a picture whose longer side has so many pixels."""
+        """The measures for an image whose longer side has so many pixels."""
         text = max(14, round(longer_side / 42))
         return cls(
             text=text,

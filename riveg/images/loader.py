@@ -1,4 +1,4 @@
-"""The one way a picture is read: below its root, checked by its header, upright, in RGB.
+"""The one way an image is read: below its root, checked by its header, upright, in RGB.
 
 Pillow's plugins are called directly and not through ``Image.open``: so the sides are compared with
 riveg's own limits before Pillow's bomb check can warn, and no global of Pillow is touched.
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -28,15 +27,13 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from riveg.errors import ImageFault
+from riveg.geometry.arrays import Pixels
 from riveg.types import ImageRef
-
-Pixels = NDArray[np.uint8]
-"""RGB, *shape* ``(height, width, 3)``, C-contiguous, values in [0, 255]."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What a picture may measure; all bounds are inclusive.
+    """What an image may measure; all bounds are inclusive.
 
     ``max_pixels`` should stay below Pillow's own bomb limit (89 million), which would warn.
     """
@@ -48,12 +45,12 @@ class ImageLimits:
 
 
 class ImageLoader:
-    """Loads pictures that lie below one of ``roots``; may be shared by threads.
+    """Loads images that lie below one of ``roots``; may be shared by threads.
 
     Args:
-        roots: Picture folders; the first one that has the file wins.
+        roots: Image folders; the first one that has the file wins.
         limits: Bounds that are checked before any pixel is decoded.
-        cache_bytes: How many bytes of decoded pictures are kept for the next call.
+        cache_bytes: How many bytes of decoded images are kept for the next call.
     """
 
     def __init__(
@@ -68,11 +65,11 @@ class ImageLoader:
         self._recent = _RecentImages(cache_bytes)
 
     def __reduce__(self) -> tuple[Callable[..., ImageLoader], tuple[object, ...]]:
-        """For another process: the same folders and limits, without the pictures kept."""
+        """For another process: the same folders and limits, without the images kept."""
         return partial(ImageLoader, limits=self._limits, cache_bytes=0), (self._roots,)
 
     def load(self, image: ImageRef) -> Pixels:
-        """The upright picture, RGB, *shape* ``(height, width, 3)``; the array is read-only.
+        """The upright image, RGB, *shape* ``(height, width, 3)``; the array is read-only.
 
         Alpha is laid over white, 16 bits are scaled to 8, an animation gives its first frame.
 
@@ -113,7 +110,7 @@ class ImageLoader:
         return f"{status.st_size}-{status.st_mtime_ns}"
 
     def locate(self, name: str) -> Path:
-        """The regular file that a picture's path means, links resolved; nothing is opened.
+        """The regular file that an image's path means, links resolved; nothing is opened.
 
         Raises:
             ImageFault: ``missing-image`` or ``outside-root``.
@@ -311,19 +308,19 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the picture upright."""
+"""EXIF orientation -> what makes the image upright."""
 
 
 def _orientation(image: ImageFile) -> int:
     """The EXIF orientation, 1 where there is none or it cannot be read."""
     try:
         return int(image.getexif().get(0x0112, 1))
-    except Exception:  # damaged metadata must not cost the picture
+    except Exception:  # damaged metadata must not cost the image
         return 1
 
 
 class _RecentImages:
-    """The last decoded pictures up to a number of bytes, least recently used thrown out first."""
+    """The last decoded images up to a number of bytes, least recently used thrown out first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes

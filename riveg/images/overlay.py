@@ -1,4 +1,4 @@
-"""One picture that tells the whole answer: boxes, masks and labels, and the post below it."""
+"""One image that tells the whole answer: boxes, masks and labels, and the sample below it."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class _Marked:
 def draw_overlay(
     pixels: NDArray[np.uint8], sample: Sample, colours: Mapping[str, str] | None = None
 ) -> Image.Image:
-    """The picture with every region of the sample's entities, and a strip with the post below.
+    """The image with every region of the sample's entities, and a strip with the sample below.
 
     A region has the colour of its entity's type, and so have the entity's words in the strip.
 
     Args:
-        picture: The upright picture, RGB, *shape* ``(height, width, 3)``; it is not changed.
-        sample: A sample whose boxes and masks are in that picture's pixels.
+        pixels: The upright image, RGB, *shape* ``(height, width, 3)``; it is not changed.
+        sample: A sample whose boxes and masks are in that image's pixels.
         colours: The colour of each label; ``None`` for those of ``type_colours`` of this sample's
             labels, which agree from sample to sample where the labels are the usual ones.
 
     Returns:
-        An RGB image. Small pictures are enlarged and huge ones reduced, labels stay legible.
+        An RGB image. Small images are enlarged and huge ones reduced, labels stay legible.
     """
     canvas, scale = _canvas(pixels)
     sizes = Sizes.of_image(max(canvas.size))
@@ -86,7 +86,7 @@ def _marked(
     for entity in entities:
         for rank, region in enumerate(entity.regions or ()):
             key = (entity.text, entity.label, region.box)
-            if key in seen:  # the same name twice in the post, one place in it
+            if key in seen:  # the same name twice in the sample, one place in it
                 continue
             seen.add(key)
             colour = colours[entity.label]

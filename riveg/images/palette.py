@@ -1,4 +1,4 @@
-"""One colour for each entity type: the same in pictures, in the words below them, in the report."""
+"""One colour for each entity type: the same in images, in the words below them, in the report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def type_colours(labels: Iterable[str]) -> dict[str, str]:
     Usual labels (``PER``, ``LOC``, ``ORG``, ``OTHER``, ``MISC``, their long forms, in any case)
     always have the same one. The others take the rest of the palette in sorted order, and from its
     beginning again when it is used up: so give all labels of a run, not those of one sample, for
-    colours that agree from picture to picture.
+    colours that agree from image to image.
 
     >>> type_colours(["SHIP", "PER"])
     {'PER': '#0072B2', 'SHIP': '#7E57C2'}

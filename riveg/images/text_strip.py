@@ -1,4 +1,4 @@
-"""The strip below an overlay: the post with its entities marked, and those without a place."""
+"""The strip below an overlay: the sample with its entities marked, and those without a place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STOPS = frozenset(",.!?:;…")
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A word of the post or a chip of a list, and the colour of the entity it belongs to."""
+    """A word of the sample or a chip of a list, and the colour of the entity it belongs to."""
 
     text: str
     entity_id: str | None = None
@@ -30,13 +30,13 @@ class _Word:
 
 
 def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Sizes) -> Image.Image:
-    """The post's text with its entities marked, then those that have no place in the picture.
+    """The sample's text with its entities marked, then those that have no place in the image.
 
     Args:
-        sample: The post.
-        colours: The colour of each label; entities without a place in the picture are grey.
+        sample: The sample.
+        colours: The colour of each label; entities without a place in the image are grey.
         width: Of the strip, in pixels.
-        sizes: Of the lettering.
+        sizes: Of the OCR text.
     """
     margin = 2 * sizes.gap
     face = font(sizes.text)

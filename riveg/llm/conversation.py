@@ -13,7 +13,7 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class AttachedImage:
-    """A picture in a message; ``crop``: only that part, in pixels of the upright picture."""
+    """An image in a message; ``crop``: only that part, in pixels of the upright image."""
 
     image: ImageRef
     crop: Box | None = None
@@ -21,7 +21,7 @@ class AttachedImage:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn; pictures stand before the text."""
+    """One turn; images stand before the text."""
 
     role: Role
     text: str
@@ -106,8 +106,8 @@ class NoReply:
     """Why there is no answer: ``kind`` becomes an Issue's.
 
     ``no-answer``: the server refused or failed again and again; ``truncated-answer``: it stopped at
-    ``max_tokens``; ``unparsable-answer``: re-asks did not help; ``bad-picture``: a picture of the
-    question cannot be used (``kind`` is then the picture's fault).
+    ``max_tokens``; ``unparsable-answer``: re-asks did not help; ``bad-picture``: an image of the
+    question cannot be used (``kind`` is then the image's fault).
     """
 
     kind: str
@@ -141,7 +141,7 @@ class Chat(Protocol):
         """The answer on file, if there is one; asks nobody."""
 
     def count(self, question: Question) -> TokenCount:
-        """Tokens of the question; pictures are estimated from their sent size."""
+        """Tokens of the question; images are estimated from their sent size."""
 
 
 @dataclass(frozen=True, slots=True)

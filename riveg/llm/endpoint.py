@@ -53,7 +53,7 @@ class Endpoint(BaseModel):
     the JSON schema; ``thinking``: whether the model may think aloud before it answers;
     ``concurrency``: requests in flight; ``requests_per_minute``, ``tokens_per_minute``: limits;
     ``timeout_s``: seconds for one request; ``tries``: for faults of the server; ``re_asks``: for
-    answers that cannot be read; ``picture_side``: the longer side of pictures sent, in pixels;
+    answers that cannot be read; ``picture_side``: the longer side of images sent, in pixels;
     ``prices``: for ``--dry-run``; ``options``: more arguments of ``vllm.LLM`` for ``vllm-offline``.
     """
 

@@ -23,7 +23,7 @@ from riveg.llm.token_counts import TokenCounter
 from riveg.protocols import ImageSource
 
 _ENCODERS = 4
-"""Pictures that are encoded at a time."""
+"""Images that are encoded at a time."""
 
 
 class HttpChat:
@@ -32,7 +32,7 @@ class HttpChat:
     Args:
         endpoint: The model, its settings and limits.
         store: Where answers are looked up and kept.
-        images: Where the questions' pictures come from.
+        images: Where the questions' images come from.
         urls: Roots of the servers; called in the asking thread, once, when the first question is
             not on file.
         api_key: Called right after it.
@@ -103,7 +103,7 @@ class HttpChat:
         return self._recall(key, question)
 
     def count(self, question: Question) -> TokenCount:
-        """Tokens of the question; pictures are estimated from their sent size."""
+        """Tokens of the question; images are estimated from their sent size."""
         return self._tokens.count(question)
 
     def close(self) -> None:

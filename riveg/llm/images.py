@@ -1,4 +1,4 @@
-"""Pictures as a model gets them: cut out, made no larger than the budget, within the request."""
+"""Images as a model gets them: cut out, made no larger than the budget, within the request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sent_size(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def crop_edges(crop: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole pixels that a crop touches, xyxy with exclusive ends, within the picture.
+    """The whole pixels that a crop touches, xyxy with exclusive ends, within the image.
 
     Raises:
         ValueError: If it touches none.
@@ -57,11 +57,11 @@ def crop_edges(crop: Box | None, width: int, height: int) -> tuple[int, int, int
 
 
 def encoded(attached: AttachedImage, images: ImageSource, side: int) -> EncodedImage:
-    """The picture, or its crop, ready to be sent.
+    """The image, or its crop, ready to be sent.
 
     Raises:
         ImageFault: If it cannot be used.
-        ValueError: If the crop is outside the picture.
+        ValueError: If the crop is outside the image.
     """
     from PIL import Image
 
@@ -80,12 +80,12 @@ def encoded(attached: AttachedImage, images: ImageSource, side: int) -> EncodedI
 
 
 class ImageEncoder:
-    """Encodes pictures and keeps the latest for the next question; may be shared by threads.
+    """Encodes images and keeps the latest for the next question; may be shared by threads.
 
     Args:
         images: Where they come from.
         side: Their longer side as sent, in pixels.
-        kept_bytes: Of encoded pictures in memory.
+        kept_bytes: Of encoded images in memory.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class ImageEncoder:
         self._lock = threading.Lock()
 
     def encode(self, images: tuple[AttachedImage, ...]) -> dict[AttachedImage, EncodedImage]:
-        """Each picture as sent.
+        """Each image as sent.
 
         Raises:
             ImageFault: If one cannot be used.
-            ValueError: If a crop is outside its picture.
+            ValueError: If a crop is outside its image.
         """
         return {image: self._one(image) for image in images}
 
@@ -110,8 +110,8 @@ class ImageEncoder:
         """Width and height as sent, in pixels.
 
         Raises:
-            ImageFault: If the picture cannot be used.
-            ValueError: If the crop is outside the picture.
+            ImageFault: If the image cannot be used.
+            ValueError: If the crop is outside the image.
         """
         image = attached.image
         if image.width is None or image.height is None:

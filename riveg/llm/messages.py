@@ -56,7 +56,7 @@ def conversation(
         prompt: A prompt with a block ``user``, and ``system`` and ``examples`` where it has them.
         constants: Values that are the same for all requests of a run, such as the types.
         values: Values of this request.
-        pictures: Pictures of this request; they stand in the user message.
+        images: Images of this request; they stand in the user message.
 
     Raises:
         UserError: As :func:`require_conversation`, or if the prompt fails on these values.

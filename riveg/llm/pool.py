@@ -33,7 +33,7 @@ class Models(Mapping[str, Chat]):
     Args:
         endpoints: By the name that stages ask for.
         store: Where answers are kept.
-        images: Where pictures of the questions come from.
+        images: Where images of the questions come from.
         say: Told what is waited for.
         logs: Folder for what servers print; ``None``: kept only while they run.
     """

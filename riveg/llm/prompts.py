@@ -1,9 +1,9 @@
 """Prompts: one Jinja file each, with named blocks, rendered in a sandbox.
 
 A prompt file opens with a comment (what it is for, its variables, its source) and holds blocks and
-nothing else: ``system``, ``user``, ``examples``, or whatever its backend asks for. Text of a post
-enters as a value only, so ``{{ }}`` in a post stays text. Jinja's own functions are not there: with
-``range`` a prompt could loop for ever. Nor is what makes much of little: ``|center(10000)``.
+nothing else: ``system``, ``user``, ``examples``, or whatever its backend asks for. Text of a sample
+enters as a value only, so ``{{ }}`` in a sample stays text. Jinja's own functions are not there:
+with ``range`` a prompt could loop for ever. Nor is what makes much of little: ``|center(10000)``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def chat_messages(messages: Sequence[Message], images: EncodedImages) -> list[di
 
     Args:
         messages: In order.
-        pictures: Every picture of the messages, encoded.
+        images: Every image of the messages, encoded.
     """
     return [_chat_message(message, images) for message in messages]
 
@@ -39,7 +39,7 @@ def request_body(
         endpoint: The model and its settings.
         question: What is asked.
         messages: The question's, or an interview's at a re-ask.
-        pictures: Every picture of the messages, encoded.
+        images: Every image of the messages, encoded.
     """
     body: dict[str, Any] = {
         "model": endpoint.model,

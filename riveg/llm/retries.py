@@ -137,7 +137,7 @@ class Exchange:
         await asyncio.sleep(wait_s(failures, self._pause_s, asked_for, random.random()))
 
     def _refused(self, body: dict[str, Any], words: str) -> frozenset[str]:
-        """Fields to leave out, for this question at first: the words may quote a post.
+        """Fields to leave out, for this question at first: the words may quote a sample.
 
         A field that the server took before is not at fault.
         """

@@ -219,7 +219,7 @@ def _advice(status: int, model: str) -> str:
 def _client(url: str, api_key: str | None, timeout_s: float) -> AsyncOpenAI:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Omit
 
-    # Redirects could carry posts and pictures elsewhere; a proxy has no part in the loopback.
+    # Redirects could carry samples and images elsewhere; a proxy has no part in the loopback.
     http_client = DefaultAsyncHttpxClient(
         follow_redirects=False, trust_env=not _is_loopback(url), timeout=timeout_s
     )

@@ -29,7 +29,7 @@ class TokenCounter:
 
     Args:
         endpoint: Its model is looked for as a folder, then in the Hugging Face cache.
-        pictures: Tells the size of pictures as they are sent.
+        images: Tells the size of images as they are sent.
     """
 
     def __init__(self, endpoint: Endpoint, images: ImageEncoder) -> None:

@@ -59,7 +59,7 @@ class OfflineChat:
     Args:
         endpoint: With ``engine: vllm-offline``; its ``options`` are more arguments of ``vllm.LLM``.
         store: Where answers are kept.
-        images: Where pictures of the questions come from.
+        images: Where images of the questions come from.
     """
 
     def __init__(self, endpoint: Endpoint, *, store: AnswerStore, images: ImageSource) -> None:

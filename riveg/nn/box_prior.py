@@ -1,4 +1,4 @@
-"""Where entities of a type tend to lie in pictures: learnt from boxes alone, no pixels."""
+"""Where entities of a type tend to lie in images: learnt from boxes alone, no pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Frozen(BaseModel):
 
 
 class PriorBox(_Frozen):
-    """A box in relative coordinates, each edge in [0, 1] of the picture's side.
+    """A box in relative coordinates, each edge in [0, 1] of the image's side.
 
     ``share`` is the share of the training entities of the type that it alone hits at IoU >= 0.5.
     """
@@ -24,7 +24,7 @@ class PriorBox(_Frozen):
     share: float
 
     def in_pixels(self, width: int, height: int) -> Box:
-        """The box in a picture of ``width`` x ``height`` pixels."""
+        """The box in an image of ``width`` x ``height`` pixels."""
         x_min, y_min, x_max, y_max = self.edges
         return Box(x_min * width, y_min * height, x_max * width, y_max * height)
 
@@ -33,7 +33,7 @@ class BoxPriors(_Frozen):
     """Prior boxes by type, best first, and how far bodies run down.
 
     ``reaches``: length of a body box in body widths, by number of people, the last for more;
-    where the picture ends before that, so does the body.
+    where the image ends before that, so does the body.
     """
 
     boxes: dict[str, tuple[PriorBox, ...]]
@@ -44,7 +44,7 @@ class BoxPriors(_Frozen):
         return self.boxes.get(label, self.boxes["*"])
 
     def reach(self, people: int) -> float:
-        """The reach of bodies in a picture with ``people >= 1`` of them."""
+        """The reach of bodies in an image with ``people >= 1`` of them."""
         return self.reaches[min(people, len(self.reaches)) - 1]
 
 

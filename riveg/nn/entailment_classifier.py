@@ -1,4 +1,4 @@
-"""A logistic regression over named features that says whether a picture shows an entity."""
+"""A logistic regression over named features that says whether an image shows an entity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Weights = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What a finding in the picture adds to the log-odds, and why that much."""
+    """What a finding in the image adds to the log-odds, and why that much."""
 
     log_odds: float
     reason: str
@@ -30,7 +30,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class EntailmentClassifier:
-    """Weights, the fame of train's names, Platt's calibration, and the shifts of picture evidence.
+    """Weights, the fame of train's names, Platt's calibration, and the shifts of image evidence.
 
     ``captioned`` says whether the model wants a caption.
     """
@@ -45,12 +45,12 @@ class EntailmentClassifier:
     def probability(
         self, sample: Sample, entity: Entity, shifts: Mapping[str, float] | None = None
     ) -> float:
-        """P(the picture shows the entity) in (0, 1), over the entity's label distribution.
+        """P(the image shows the entity) in (0, 1), over the entity's label distribution.
 
         Args:
-            sample: The post.
+            sample: The sample.
             entity: One of its entities.
-            shifts: Log-odds to add by label, from what was found in the picture.
+            shifts: Log-odds to add by label, from what was found in the image.
         """
         total = 0.0
         for label, share in _label_shares(entity).items():

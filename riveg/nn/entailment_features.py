@@ -60,7 +60,7 @@ Counts = Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Fame:
-    """How often train used a mention or one of its words, and how often the picture showed it.
+    """How often train used a mention or one of its words, and how often the image showed it.
 
     ``rates`` are the groundable rates by label, to which a rare mention falls back.
     """
@@ -104,7 +104,7 @@ def mention_features(
     """All features of one mention taken as a ``label``.
 
     Args:
-        sample: The post with all its entities.
+        sample: The sample with all its entities.
         entity: One of them.
         label: What it is taken for, one of :data:`LABELS`.
         fame: What train knows of its name.
@@ -128,9 +128,9 @@ def mention_features(
 
 
 class NearbyContext:
-    """One post as each of its mentions sees it: in a long text only what is near counts.
+    """One sample as each of its mentions sees it: in a long text only what is near counts.
 
-    Posts of train have 40 tokens at most, and a mention must not cost as much as the whole text.
+    Samples of train have 40 tokens at most, and a mention must not cost as much as the whole text.
     """
 
     def __init__(self, sample: Sample) -> None:

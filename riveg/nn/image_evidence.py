@@ -1,6 +1,6 @@
-"""What faces, people and lettering in a picture say about who and what it shows, in log-odds.
+"""What faces, people and OCR text in an image say about who and what it shows, in log-odds.
 
-The shifts of the prior odds are not fitted, since training had no pictures: their size is declared
+The shifts of the prior odds are not fitted, since training had no images: their size is declared
 in the training configuration, set by judgement (see the model's card).
 """
 
@@ -13,15 +13,15 @@ from riveg.types import Entity, Observation, Sample
 from riveg.vision.plain.names_in_ocr import find_spellings
 
 FACE = "face"
-"""Shift of a person for whom there is a face in the picture."""
+"""Shift of a person for whom there is a face in the image."""
 PERSON = "person"
 """Shift of a person for whom there is a body, but no face."""
 NOBODY = "nobody"
 """Shift of a person where neither face nor body was found, nor their name read."""
 OCR_TEXT = "lettering"
-"""Shift of anything but a person whose name is to be read in the picture."""
+"""Shift of anything but a person whose name is to be read in the image."""
 PERSON_OCR_TEXT = "person-lettering"
-"""Shift of a person whose name is to be read in the picture."""
+"""Shift of a person whose name is to be read in the image."""
 SHIFTS = (FACE, PERSON, NOBODY, OCR_TEXT, PERSON_OCR_TEXT)
 
 _SHORT = 3
@@ -31,13 +31,13 @@ _SHORT = 3
 def evidence_shifts(
     sample: Sample, entity: Entity, log_odds: Mapping[str, float]
 ) -> dict[str, float]:
-    """Log-odds to add to the entity's by label; nothing where nobody looked at the picture.
+    """Log-odds to add to the entity's by label; nothing where nobody looked at the image.
 
     Faces are handed out to the persons of a text in its order: the second of two persons gains
     nothing by a single face, and loses nothing either.
 
     Args:
-        sample: The post, with its observations.
+        sample: The sample, with its observations.
         entity: One of its entities.
         log_odds: The size of each of :data:`SHIFTS`.
     """
@@ -53,7 +53,7 @@ def evidence_shifts(
 
 
 def _spelled(entity: Entity, observations: Sequence[Observation]) -> float:
-    """How much of the shift for lettering the entity gets, in [0, 1]."""
+    """How much of the shift for OCR text the entity gets, in [0, 1]."""
     is_person = known_label(entity.label) == "PER"
     spellings = find_spellings(entity.text, observations, surname=is_person)
     if not spellings:

@@ -35,18 +35,18 @@ def write_page(found: PromptDebug, out: Path, image_roots: Sequence[Path]) -> No
     Args:
         found: What there is to show.
         out: The page.
-        image_roots: Picture folders; small copies are in the page.
+        image_roots: Image folders; small copies are in the page.
 
     Raises:
         UserError: If the page cannot be written.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    # A post may hold half a surrogate pair, which no encoding has.
+    # A sample may hold half a surrogate pair, which no encoding has.
     write_atomically(out, [page_of(found, image_roots).encode("utf-8", "replace")])
 
 
 def page_of(found: PromptDebug, image_roots: Sequence[Path]) -> str:
-    """The page's text; every value is escaped, so that no text of a post is markup."""
+    """The page's text; every value is escaped, so that no text of a sample is markup."""
     from jinja2 import Environment, StrictUndefined
 
     colours = type_colours({one.label for post in found.posts for one in post.entities})
@@ -100,7 +100,7 @@ def _state(row: Row) -> str:
 
 
 def _posts(found: PromptDebug, image_roots: Sequence[Path]) -> Iterator[Values]:
-    """Posts with their cards, those with changed answers first."""
+    """Samples with their cards, those with changed answers first."""
     cards = _compared_cards(found) if found.compared else _question_cards(found)
     order = [*cards, *(post.id for post in found.posts if post.id not in cards)]
     by_id = {post.id: post for post in found.posts}

@@ -1,4 +1,4 @@
-"""Two prompts over the same posts: whose answers differ, and what that does downstream."""
+"""Two prompts over the same samples: whose answers differ, and what that does downstream."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Subject = tuple[str, str | None]
 
 
 def compared(sides: Sequence[Side]) -> tuple[Compared, ...]:
-    """The answers about each entity, or post, under both prompts: changed ones first."""
+    """The answers about each entity, or sample, under both prompts: changed ones first."""
     first, second = map(_by_subject, sides)
     rows = [
         _compared(subject, first.get(subject), second.get(subject))
@@ -73,7 +73,7 @@ def consequences(
     """What becomes of each entity after the later stages.
 
     Args:
-        both: The same posts under the first and the second prompt, all later stages done.
+        both: The same samples under the first and the second prompt, all later stages done.
         stages: The later stages.
         gold: The annotation, or ``None``.
         ran: All stages: blame falls on one of them.

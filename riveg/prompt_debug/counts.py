@@ -1,4 +1,4 @@
-"""The figures above what a prompt makes of posts."""
+"""The figures above what a prompt makes of samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings posts to a stage, renders its questions, and finds out what a second prompt changes."""
+"""Brings samples to a stage, renders its questions, and finds out what a second prompt changes."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _ENDS_WITH = "ground"
 
 
 class PromptDebugger:
-    """Looks at one stage of a system over a few posts.
+    """Looks at one stage of a system over a few samples.
 
     Args:
         config: The system.
-        posts: The posts.
+        samples: The samples.
         chats: The system's language models.
-        images: Where pictures are.
+        images: Where images are.
         stage: The stage; ``None``: rewriting, or the first stage that asks a language model.
         asks: Whether questions without an answer on file are sent.
 
@@ -121,7 +121,7 @@ class PromptDebugger:
 
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
-        """The posts with the answers of every stage before the one looked at."""
+        """The samples with the answers of every stage before the one looked at."""
         samples = self._posts.samples
         for step in self._config.steps:
             if step.stage.name == self._step.stage.name:
@@ -278,7 +278,7 @@ class PromptDebugger:
             return ran, (first, second)
         for step in self._later:
             if step.stage.name == "observe":
-                # It looks at the picture before anybody asks for an entity: once is enough.
+                # It looks at the image before anybody asks for an entity: once is enough.
                 first, note = self._one_stage(step, first)
                 second = tuple(map(_observed, second, first))
                 notes = [note]

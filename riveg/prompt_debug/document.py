@@ -25,7 +25,7 @@ class PromptUsed:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A rendered message; ``pictures`` are paths, with the part shown where it is not all."""
+    """A rendered message; ``images`` are paths, with the part shown where it is not all."""
 
     role: str
     text: str

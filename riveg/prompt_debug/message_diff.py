@@ -1,4 +1,4 @@
-"""How the messages of two prompts differ for the same post, without what they share."""
+"""How the messages of two prompts differ for the same sample, without what they share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MessageDiff:
     """How two prompts' messages differ.
 
     Args:
-        sample_id: For which post.
+        sample_id: For which sample.
         shared: Share of the words that they have in common, in [0, 1].
         changes: Places where they differ, each with a few shared words around it.
     """
@@ -39,7 +39,7 @@ class MessageDiff:
 
 
 def message_diff(first: Side, second: Side) -> MessageDiff | None:
-    """For the first post that both prompts ask about; ``None`` where there is none."""
+    """For the first sample that both prompts ask about; ``None`` where there is none."""
     pair = _about_the_same(first, second)
     if pair is None:
         return None
@@ -53,7 +53,7 @@ def message_diff(first: Side, second: Side) -> MessageDiff | None:
 
 
 def _about_the_same(first: Side, second: Side) -> tuple[Row, Row] | None:
-    """The first two questions about the same entities, or at least about the same post."""
+    """The first two questions about the same entities, or at least about the same sample."""
     pairs = [(one, other) for one in first.rows for other in second.rows]
     for key in (lambda row: (row.sample_id, row.entity_ids), lambda row: row.sample_id):
         for one, other in pairs:

@@ -1,4 +1,4 @@
-"""The few posts that a prompt is looked at with: from data, from a run, or typed by hand."""
+"""The few samples that a prompt is looked at with: from data, from a run, or typed by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from riveg.runs.sources import make_sample
 from riveg.types import Gold, GoldEntity, Sample
 
 USUAL = 5
-"""Posts looked at, if nobody says how many."""
+"""Samples looked at, if nobody says how many."""
 
 _SEED = 0
 
@@ -30,12 +30,12 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Posts:
-    """Posts, and how far they have come.
+    """Samples, and how far they have come.
 
     Args:
         name: Where they are from, for people.
-        samples: The posts, with what ``answered`` stages have said.
-        image_roots: Picture folders.
+        samples: The samples, with what ``answered`` stages have said.
+        image_roots: Image folders.
         answered: Stages that have run over them already.
         read_gold: Reads their annotation; ``None`` where there is none.
         notes: What a reader should know.
@@ -50,12 +50,12 @@ class Posts:
 
 
 def posts_of_data(dataset: Dataset, *, ids: Sequence[str] = (), sample: int | None = None) -> Posts:
-    """Posts of a dataset: those of these ids, so many drawn at random, or the first few.
+    """Samples of a dataset: those of these ids, so many drawn at random, or the first few.
 
-    The same number draws the same posts each time.
+    The same number draws the same samples each time.
 
     Raises:
-        UserError: If there is no post of one of the ids, or no post at all.
+        UserError: If there is no sample of one of the ids, or no sample at all.
     """
     words = dict.fromkeys(filter(None, (dataset.name, dataset.split)))
     return Posts(
@@ -75,7 +75,7 @@ def posts_of_run(
     gold: str | None = None,
     split: str | None = None,
 ) -> Posts:
-    """Posts as the stages of a run have left them.
+    """Samples as the stages of a run have left them.
 
     Args:
         folder: A run folder, finished or not.
@@ -87,7 +87,7 @@ def posts_of_run(
         split: Its split; ``None``: the run's.
 
     Raises:
-        UserError: If it is no run folder, or holds no such post.
+        UserError: If it is no run folder, or holds no such sample.
     """
     run = RunFolder(folder)
     manifest = run.read_manifest()
@@ -120,10 +120,10 @@ def _last_of(
 
 
 def post_of_text(text: str, pixels: Path | None = None, caption: str | None = None) -> Posts:
-    """One post typed by hand.
+    """One sample typed by hand.
 
     Raises:
-        UserError: If the text is empty or no valid Unicode, or there is no such picture.
+        UserError: If the text is empty or no valid Unicode, or there is no such image.
     """
     if pixels is not None and not pixels.is_file():
         raise UserError(f"--image {pixels}: there is no such file")
@@ -168,7 +168,7 @@ def _of_ids(samples: Iterable[Sample], ids: Sequence[str], where: str) -> tuple[
 
 def _drawn(items: Iterable[Item], number: int) -> tuple[Item, ...]:
     """A sample in one pass (Vitter, 1985, algorithm R), in the items' order."""
-    chance = random.Random(_SEED)  # which posts is no secret
+    chance = random.Random(_SEED)  # which samples is no secret
     kept: list[tuple[int, Item]] = []
     for position, item in enumerate(items):
         if position < number:

@@ -1,4 +1,4 @@
-"""Writes the page: one HTML file with its style, script, records and small pictures inside."""
+"""Writes the page: one HTML file with its style, script, records and small images inside."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def write_page(
 
     Args:
         folder: A finished run.
-        out: The page; pictures are linked relatively to its folder.
+        out: The page; images are linked relatively to its folder.
         gold: Annotation to judge the run by; without it there are no verdicts.
         other: A second run of the same samples, shown beside the first.
         most: At most so many samples are on the page; totals are always those of the whole run.
@@ -233,7 +233,7 @@ def _data(value: object, attribute: str) -> bytes:
 
 
 def policy(style: str, script: str) -> str:
-    """What the page may do: run its own script and style, show pictures, and nothing else."""
+    """What the page may do: run its own script and style, show images, and nothing else."""
     return (
         f"default-src 'none'; script-src {content_hash(script)}; style-src {content_hash(style)}; "
         "img-src data: 'self' file:; connect-src 'none'; base-uri 'none'; form-action 'none'"

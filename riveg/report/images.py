@@ -1,4 +1,4 @@
-"""Small copies of pictures for the page, and where the originals lie."""
+"""Small copies of images for the page, and where the originals lie."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from urllib.parse import quote
 from PIL import Image
 
 from riveg.errors import ImageFault
-from riveg.images.loader import ImageLoader, Pixels
+from riveg.geometry.arrays import Pixels
+from riveg.images.loader import ImageLoader
 from riveg.types import ImageRef
 
 SIDE = 560
@@ -32,17 +33,17 @@ _THREADS = 2
 
 
 class SmallCopies:
-    """Makes the page's pictures; at most a few are in memory at a time.
+    """Makes the page's images; at most a few are in memory at a time.
 
     Args:
-        roots: Picture folders; the first one that has the file wins.
+        roots: Image folders; the first one that has the file wins.
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._images = ImageLoader(roots, cache_bytes=0)
 
     def of(self, images: Iterable[ImageRef | None]) -> Iterator[dict[str, Any]]:
-        """For each a ``data:`` address and the upright picture's sides, or what is wrong."""
+        """For each a ``data:`` address and the upright image's sides, or what is wrong."""
         waiting = iter(images)
         with ThreadPoolExecutor(_THREADS) as pool:
             while batch := list(islice(waiting, _AT_ONCE)):
@@ -61,7 +62,7 @@ class SmallCopies:
 
 
 def small_copy(pixels: Pixels) -> bytes:
-    """A small WebP of a picture; pictures that are small already keep their sides."""
+    """A small WebP of an image; images that are small already keep their sides."""
     for side, quality in _QUALITIES:
         image = Image.fromarray(pixels)
         image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)

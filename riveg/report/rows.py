@@ -30,7 +30,7 @@ def row(
     Args:
         samples: The runs' records of the sample, the first never ``None``.
         judgements: What became of the entities of each.
-        roots: Picture folders.
+        roots: Image folders.
         page: Where the page will lie.
     """
     sample = samples[0]
@@ -161,7 +161,7 @@ def _edges(box: Box) -> list[float]:
 
 
 def mask_path(mask: Mask) -> str | None:
-    """The mask as an SVG path for the even-odd rule, in pixels of the picture.
+    """The mask as an SVG path for the even-odd rule, in pixels of the image.
 
     Corners are whole numbers and every step is relative. What is cut off by simplifying is less
     than a pixel of the small copy. ``None`` where the run lengths are damaged or nothing is inside.

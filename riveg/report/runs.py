@@ -21,7 +21,7 @@ class ReportedRun:
     """A finished run.
 
     Args:
-        source: Its folder, manifest and picture folders.
+        source: Its folder, manifest and image folders.
         gate: From which probability on the entailment stage calls an entity groundable, in [0, 1];
             ``None`` where the configuration tells no number.
     """

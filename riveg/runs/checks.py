@@ -1,4 +1,4 @@
-"""What is made sure before a run begins: data, pictures and clients are there and fit together."""
+"""What is made sure before a run begins: data, images and clients are there and fit together."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def require_clients(config: SystemConfig, steps: Sequence[Step]) -> None:
 
 
 def require_images(steps: Sequence[Step], source: DataSource) -> None:
-    """Makes sure, before a run, that one of the picture folders is there where stages need it.
+    """Makes sure, before a run, that one of the image folders is there where stages need it.
 
     Raises:
         UserError: If none is.

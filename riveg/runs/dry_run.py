@@ -2,7 +2,7 @@
 
 Local stages are run, in the run folder, as far as their input is there; so are stages whose every
 answer is on file. Nothing is sent. The first stage with a question to send ends that: what comes
-after it is estimated from the posts as they are then.
+after it is estimated from the samples as they are then.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from riveg.runs.system import ANSWERS
 from riveg.types import Sample
 
 ENTITIES_A_POST = 1.7
-"""How many names a post has, where nobody has looked yet: that of Twitter-GMNER's training set."""
+"""Entities assumed for a sample that is not tagged yet: the mean of Twitter-GMNER's train split."""
 
 _LOOKED_AT = 200
-"""Posts from which an estimate of tokens is made."""
+"""Samples from which an estimate of tokens is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class DryRun:
 
     Args:
         folder: The run folder.
-        samples: How many posts there are.
+        samples: How many samples there are.
         done: Stages whose records are in the folder now.
         stages: What each stage that asks a language model would ask.
         notes: What an estimate is made from.
@@ -264,7 +264,7 @@ class _Counter:
         return waiting
 
     def _estimated(self, step: Step, upstream: StageFolder, samples: int) -> Requests:
-        """A stage whose input is not there yet, from the posts as they are."""
+        """A stage whose input is not there yet, from the samples as they are."""
         looked_at = [decode(Sample, line) for line in islice(upstream.lines(), _LOOKED_AT)]
         is_about_entities = step.stage.asks_about == "entity"
         known = not is_about_entities or any(one.entities is not None for one in looked_at)
@@ -283,7 +283,7 @@ class _Counter:
         return self._requests(step, tally, times=times, estimated=True)
 
     def _prepared(self, step: Step, samples: Sequence[Sample]) -> Sequence[Prepared]:
-        """Its questions about every post or name, whatever the stages before it will say."""
+        """Its questions about every sample or name, whatever the stages before it will say."""
         items: list[Sample] | list[Mention] = list(samples)
         if step.stage.asks_about == "entity":
             items = [Mention(one, entity) for one in samples for entity in one.entities or ()]

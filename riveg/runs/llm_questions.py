@@ -29,7 +29,7 @@ def questions_of(
 ) -> tuple[Prepared, ...]:
     """The questions that a stage would ask about these samples, which are its input.
 
-    Who is asked about at all is decided as in a run: nothing is asked of a picture that is not
+    Who is asked about at all is decided as in a run: nothing is asked of an image that is not
     there, or of an entity that the gate has ruled out.
 
     Raises:

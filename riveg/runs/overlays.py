@@ -17,11 +17,11 @@ from riveg.runs.reading import no_such_sample, read_records
 from riveg.types import Sample
 
 OVERLAYS = "overlays"
-"""Folder of a run with the pictures that its answers are drawn over."""
+"""Folder of a run with the images that its answers are drawn over."""
 
 
 def write_overlays(folder: Path, most: int) -> int:
-    """Draws at most so many answered pictures into ``overlays/``; how many were drawn."""
+    """Draws at most so many answered images into ``overlays/``; how many were drawn."""
     images = _images_of(folder)
     target = folder / OVERLAYS
     target.mkdir(exist_ok=True)
@@ -47,10 +47,10 @@ def write_overlays(folder: Path, most: int) -> int:
 
 
 def write_overlay(folder: Path, sample_id: str, path: Path) -> None:
-    """Draws one answered picture, as ``overlays/`` and the report do, into a PNG file.
+    """Draws one answered image, as ``overlays/`` and the report do, into a PNG file.
 
     Raises:
-        UserError: If the run holds no such sample, it has no picture or one that cannot be read, or
+        UserError: If the run holds no such sample, it has no image or one that cannot be read, or
             ``path`` is not to be written: its name is not a PNG file's, or it is something else.
     """
     if path.suffix.lower() != ".png":
@@ -61,10 +61,10 @@ def write_overlay(folder: Path, sample_id: str, path: Path) -> None:
 
 
 def draw_sample(folder: Path, sample_id: str) -> Image:
-    """One sample's picture with what the run answered, RGB, in the colours of the whole run.
+    """One sample's image with what the run answered, RGB, in the colours of the whole run.
 
     Raises:
-        UserError: If the run holds no such sample, or it has no picture or one that cannot be read.
+        UserError: If the run holds no such sample, or it has no image or one that cannot be read.
     """
     sample = next((each for each in read_records(folder) if each.id == sample_id), None)
     if sample is None:

@@ -240,7 +240,7 @@ def immaterial(config: BaseModel) -> dict[str, Any]:
 
 
 def failed_row(sample: Sample) -> bytes:
-    """A line of ``failed.jsonl``: the sample's id, picture, and every Issue with its reason."""
+    """A line of ``failed.jsonl``: the sample's id, image, and every Issue with its reason."""
     issues = [json.loads(encode(issue)) for issue in sample.issues]
     image = sample.image.path if sample.image else None
     return json.dumps({"id": sample.id, "image": image, "issues": issues}).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Posts that a program hands over: samples from raw text, pictures from memory."""
+"""Samples that a program hands over: samples from raw text, images from memory."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _require_text(name: str, value: object) -> None:
 
 
 def as_source(data: DataSource | Iterable[Sample] | str | Path, root: Path) -> DataSource:
-    """What a run reads: a dataset as it is or by its name, or samples with pictures at ``root``.
+    """What a run reads: a dataset as it is or by its name, or samples with images at ``root``.
 
     Raises:
         UserError: If there is no such dataset, or what is given are no samples with ids of their
@@ -97,10 +97,10 @@ def as_source(data: DataSource | Iterable[Sample] | str | Path, root: Path) -> D
 def image_on_disk(
     image: str | Path | Image.Image | NDArray[np.uint8] | None,
 ) -> Iterator[Path | None]:
-    """Where a picture lies while the block runs; a decoded one is written to a temporary file.
+    """Where an image lies while the block runs; a decoded one is written to a temporary file.
 
     Raises:
-        UserError: If it is neither a path nor a picture.
+        UserError: If it is neither a path nor an image.
     """
     if image is None:
         yield None

@@ -87,7 +87,7 @@ class StageTask:
         return PartReport(len(lines), len(todo), sum(map(self._has_own_issue, lines)))
 
     def _input_digest(self, line: bytes) -> str:
-        """Of the record upstream and, for a stage that opens it, of the picture as it is now."""
+        """Of the record upstream and, for a stage that opens it, of the image as it is now."""
         if not self.step.config.needs_image or b'"image":' not in line:
             return line_digest(line)
         image = decode(Sample, line).image

@@ -1,4 +1,4 @@
-"""A system ready for work: ``predict`` for one post, ``run`` for many."""
+"""A system ready for work: ``predict`` for one sample, ``run`` for many."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class System:
     """The stages of a configuration; backends are built when they are first needed.
 
     Not to be shared between threads. A system that asks a language model holds on to it between
-    posts: use it in a ``with`` block, or call :meth:`close`.
+    samples: use it in a ``with`` block, or call :meth:`close`.
     """
 
     def __init__(self, config: SystemConfig) -> None:
@@ -97,13 +97,13 @@ class System:
         caption: str | None = None,
         id: str = "post",
     ) -> Sample:
-        """One post through every stage.
+        """One sample through every stage.
 
         Args:
-            text: The post's raw text.
-            image: Its picture: a path, or a decoded picture, taken as upright. An array is RGB,
+            text: The sample's raw text.
+            image: Its image: a path, or a decoded image, taken as upright. An array is RGB,
                 *shape* ``(height, width, 3)``, values in [0, 255].
-            caption: What the picture shows, for stages that can use it.
+            caption: What the image shows, for stages that can use it.
             id: The id of the record.
 
         Raises:
@@ -133,9 +133,9 @@ class System:
 
         Args:
             data: A dataset, its name or path, or samples with ids of their own (then ``images`` is
-                the folder of their pictures).
+                the folder of their images).
             out: The run folder.
-            images: Where relative paths of bare samples' pictures start.
+            images: Where relative paths of bare samples' images start.
             limit: Only the first so many samples.
             until: The last stage to run.
             retry_failed: Ask again about records with an Issue.
@@ -302,7 +302,7 @@ class System:
 
 
 class _OneImage:
-    """Opens pictures in one folder at a time: that of the post being predicted."""
+    """Opens images in one folder at a time: that of the sample being predicted."""
 
     def __init__(self) -> None:
         self.folder = Path()

@@ -18,7 +18,7 @@ from riveg.registry import suggest
 from riveg.types import Entity, Issue, Sample
 
 PROMPT_FAILED = "prompt-failed"
-"""Kind of the Issue where the prompt fails on what one post holds; nobody was asked."""
+"""Kind of the Issue where the prompt fails on what one sample holds; nobody was asked."""
 
 _ANSWER = "answer"
 
@@ -131,7 +131,7 @@ def read_prompt(
 
 
 def image_of(sample: Sample) -> tuple[AttachedImage, ...]:
-    """The picture of a post; nothing where it has none, or one that was found to be unusable."""
+    """The image of a sample; nothing where it has none, or one that was found to be unusable."""
     faulty = any(one.entity_id is None and one.kind in IMAGE_FAULTS for one in sample.issues)
     return () if sample.image is None or faulty else (AttachedImage(sample.image),)
 

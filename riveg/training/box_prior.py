@@ -18,7 +18,7 @@ from riveg.nn.box_prior import BoxPriors, PriorBox
 from riveg.types import Box
 
 Boxes = NDArray[np.float64]
-"""*Shape:* ``(boxes, 4)``, xyxy in [0, 1] of the picture's sides."""
+"""*Shape:* ``(boxes, 4)``, xyxy in [0, 1] of the image's sides."""
 
 _HIT = 0.5
 _MISJUDGED = (0.7, 0.85, 1.0, 1.2, 1.4)
@@ -29,7 +29,7 @@ _REACHES = tuple(step / 10 for step in range(10, 41))
 class BoxPriorTrainingConfig(BaseModel):
     """What to learn from, and how finely.
 
-    ``data``: a dataset's name or YAML, with boxes, declared picture sizes, and the splits train
+    ``data``: a dataset's name or YAML, with boxes, declared image sizes, and the splits train
     and dev. ``out``: where ``prior.json`` and ``CARD.md`` go. ``boxes``: how many a type.
     ``grid``: candidate boxes have their edges on multiples of 1 / grid. ``person_label``: the type
     whose boxes are bodies.
@@ -46,7 +46,7 @@ class BoxPriorTrainingConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class BoxedEntity:
-    """A groundable entity: its type, its boxes in pixels, and its picture's sides in pixels."""
+    """A groundable entity: its type, its boxes in pixels, and its image's sides in pixels."""
 
     label: str
     boxes: tuple[Box, ...]
@@ -55,7 +55,7 @@ class BoxedEntity:
 
     @property
     def relative(self) -> Boxes:
-        """The boxes in [0, 1] of the picture's sides."""
+        """The boxes in [0, 1] of the image's sides."""
         edges = [(box.x_min, box.y_min, box.x_max, box.y_max) for box in self.boxes]
         sides = (self.width, self.height, self.width, self.height)
         relative: Boxes = np.array(edges, dtype=np.float64) / np.array(sides)
@@ -63,7 +63,7 @@ class BoxedEntity:
 
 
 Images = Sequence[Sequence[BoxedEntity]]
-"""Groundable entities, one sequence a picture."""
+"""Groundable entities, one sequence an image."""
 
 
 def train_box_prior(config: BoxPriorTrainingConfig) -> Path:
@@ -88,10 +88,10 @@ def train_box_prior(config: BoxPriorTrainingConfig) -> Path:
 
 
 def read_boxed_entities(data: str, split: str) -> tuple[tuple[BoxedEntity, ...], ...]:
-    """The groundable entities of every picture of a dataset's split that has any.
+    """The groundable entities of every image of a dataset's split that has any.
 
     Raises:
-        UserError: If the data cannot be read, declares no picture sizes, or no entity has a box.
+        UserError: If the data cannot be read, declares no image sizes, or no entity has a box.
     """
     rows = open_dataset(data, split=split).rows()
     images = tuple(found for found in map(_boxed_entities, rows) if found)
@@ -121,7 +121,7 @@ def fit_box_priors(
     hits most of those that are still missed. Fewer than ``count`` where nothing is missed any more.
 
     Args:
-        pictures: Groundable entities.
+        images: Groundable entities.
         count: Boxes a type, at least 1.
         grid: Candidates are the training boxes with their edges rounded to 1 / grid.
     """
@@ -174,7 +174,7 @@ def iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
 
 
 def fit_body_reaches(images: Images, label: str) -> tuple[float, ...]:
-    """How far down bodies run, for one, two, and three or more people in a picture.
+    """How far down bodies run, for one, two, and three or more people in an image.
 
     Of each body only the upper edge and the width, misjudged by several factors, are shown to the
     rule; a hit is a box with IoU >= 0.5. Ties go to the higher mean IoU.
@@ -184,7 +184,7 @@ def fit_body_reaches(images: Images, label: str) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A body's sides, and how much picture lies below its upper edge, in pixels."""
+    """A body's sides, and how much image lies below its upper edge, in pixels."""
 
     width: float
     height: float
@@ -192,7 +192,7 @@ class _Body:
 
 
 def _bodies_by_people(images: Images, label: str) -> list[list[_Body]]:
-    """Bodies of pictures with one, two, and three or more different person boxes."""
+    """Bodies of images with one, two, and three or more different person boxes."""
     bodies: list[list[_Body]] = [[], [], []]
     for image in images:
         # A dictionary, since one box may serve two names and a set of boxes has no order.

@@ -48,7 +48,7 @@ class EntailerTrainingConfig(BaseModel):
     """What to train on and how.
 
     ``data``: a dataset's name or YAML, with boxes and captions and the splits train and dev.
-    ``out``: where the models and the card go. ``evidence``: what findings in the picture add to the
+    ``out``: where the models and the card go. ``evidence``: what findings in the image add to the
     log-odds. ``penalty``, ``word_penalty``: L2 of the weights of groups and of single words.
     ``least_uses``: features and names that train has less often are dropped; ``most_features``: so
     many are kept, by weight times square root of uses.
@@ -170,7 +170,7 @@ def _grouped(weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """Uncalibrated log-odds, answers and post numbers of dev's mentions."""
+    """Uncalibrated log-odds, answers and sample numbers of dev's mentions."""
 
     scores: Floats
     shown: Floats

@@ -18,7 +18,7 @@ class ModelFigures:
     """Figures of one model on dev.
 
     ``held_out``: each fold calibrated on the others; ``shipped``: calibrated on all of dev, so its
-    calibration is flattered; ``uncalibrated``: before. ``shifts``: its picture evidence.
+    calibration is flattered; ``uncalibrated``: before. ``shifts``: its image evidence.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A dataset as the entailer's trainer wants it: posts, and which entities have a box."""
+"""A dataset as the entailer's trainer wants it: samples, and which entities have a box."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from riveg.types import Entity, Gold, Sample
 
 @dataclass(frozen=True, slots=True)
 class JudgedSample:
-    """A post with its gold entities; ``shown`` says of each whether it has a box."""
+    """A sample with its gold entities; ``shown`` says of each whether it has a box."""
 
     sample: Sample
     shown: tuple[bool, ...]
@@ -27,7 +27,7 @@ class JudgedSample:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A mention's features and what is to be learnt; ``sample`` is its post's number."""
+    """A mention's features and what is to be learnt; ``sample`` is its sample's number."""
 
     features: Mapping[str, float]
     shown: bool
@@ -35,7 +35,7 @@ class Row:
 
 
 def read_judged(data: str, split: str) -> tuple[JudgedSample, ...]:
-    """Annotated posts of a dataset's split with the groundability of their entities.
+    """Annotated samples of a dataset's split with the groundability of their entities.
 
     Args:
         data: A dataset's name or YAML.
@@ -58,10 +58,10 @@ def _judged(sample: Sample, gold: Gold) -> JudgedSample:
 
 
 class FameCounter:
-    """Counts names in train, and gives the fame that a post would see without itself.
+    """Counts names in train, and gives the fame that a sample would see without itself.
 
     Args:
-        judged: The posts of train.
+        judged: The samples of train.
         least_uses: Names with fewer uses are forgotten, here and in what is shipped alike.
     """
 
@@ -93,7 +93,7 @@ class FameCounter:
         )
 
     def fame_without(self, judged: JudgedSample) -> Fame:
-        """The fame of a post's own names, the post itself left out: its answer must not leak."""
+        """How often names are shown elsewhere, the sample left out: its answer must not leak."""
         mentions, words = map(Counter, _names(judged))
         return Fame(
             self._counted(self._mentions, mentions, {name for name, _ in mentions}),
@@ -129,7 +129,7 @@ def _names(judged: JudgedSample) -> tuple[list[tuple[str, bool]], list[tuple[str
 def training_rows(
     judged: Sequence[JudgedSample], counter: FameCounter, *, captioned: bool
 ) -> Iterator[Row]:
-    """Rows of train, each seen with the fame that the other posts give its names."""
+    """Rows of train, each seen with the fame that the other samples give its names."""
     for number, one in enumerate(judged):
         if captioned and not one.sample.caption:
             continue

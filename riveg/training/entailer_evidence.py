@@ -1,4 +1,4 @@
-"""How much faces, people and lettering shift the odds: declared by hand, not fitted."""
+"""How much faces, people and OCR text shift the odds: declared by hand, not fitted."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def cross_fitted(
     Args:
         scores: Uncalibrated log-odds.
         targets: 0 or 1.
-        groups: The post of each score; one post's scores share a fold.
+        groups: The sample of each score; one sample's scores share a fold.
         folds: At least 2.
         seed: Of the draw of folds.
     """

@@ -43,7 +43,7 @@ def measure_reliability(
 
     Args:
         probabilities: In [0, 1].
-        shown: Whether the picture showed it, in the same order; at least one.
+        shown: Whether the image showed it, in the same order; at least one.
         bins: Of equal width.
         threshold: Taken for shown from here on.
     """

@@ -24,11 +24,11 @@ PLACES = {
     "SpaceX": [("ORG", 0, 1, None), ("LOC", 4, 6, None)],
     "good": [],
 }
-"""Gold of the posts that are made, by their first word."""
+"""Gold of the samples that are made, by their first word."""
 
 
 def make_dev(folder: Path, count: int) -> Path:
-    """Posts with pictures and gold in ``dev.jsonl``."""
+    """Samples with images and gold in ``dev.jsonl``."""
     rows = []
     for sample in make_samples(folder, count):
         places = PLACES[sample["text"].split()[0]]
@@ -107,7 +107,7 @@ def samples() -> list[Sample]:
 
 
 def write_gold(path: Path) -> Path:
-    """The second word is never in the picture; the first one is from the eighth post on."""
+    """The second word is never in the image; the first one is from the eighth sample on."""
     shown = {"boxes": [[0.0, 0.0, 50.0, 50.0]]}
     nowhere: dict[str, object] = {"boxes": []}
     return write_samples(

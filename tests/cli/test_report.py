@@ -21,7 +21,7 @@ app.command()(report)
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """The quickstart's posts with the tags of its gold."""
+    """The quickstart's samples with the tags of its gold."""
     samples = []
     for sample, gold in open_dataset("quickstart", split="test").annotated_samples():
         entities = tuple(

@@ -1,4 +1,4 @@
-"""Parquet files and saved datasets folders, with and without pictures in them."""
+"""Parquet files and saved datasets folders, with and without images in them."""
 
 from __future__ import annotations
 

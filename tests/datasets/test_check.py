@@ -20,7 +20,7 @@ def png(path: Path, colour: str = "red", size: tuple[int, int] = (20, 10)) -> No
 
 
 def samples(folder: Path, **splits: list[dict[str, Any]]) -> Report:
-    """The report on a JSON lines dataset; pictures lie in ``images``."""
+    """The report on a JSON lines dataset; images lie in ``images``."""
     for split, rows in splits.items():
         lines = "".join(
             json.dumps({"text": f"{split} {n}", **row}) + "\n" for n, row in enumerate(rows)

@@ -1,4 +1,4 @@
-"""Picture paths as a dataset hands them on."""
+"""Image paths as a dataset hands them on."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_every_outcome_is_what_the_run_would_have_scored(
 
 
 def test_tuning_on_noise_is_seen_in_the_folds(tmp_path: Path) -> None:
-    """Which posts show their entity has nothing to do with the probability."""
+    """Which samples show their entity has nothing to do with the probability."""
     shown = [True, False, False, True, True, False, True, False, False, True]
     samples = [sample(str(n), entity(0, 0.5 + n / 100, RIGHT)) for n in range(10)]
     folder = make_run(tmp_path / "run", samples, overrides=OPEN)

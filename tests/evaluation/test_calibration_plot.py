@@ -1,4 +1,4 @@
-"""The picture of a calibration says what the search found."""
+"""The image of a calibration says what the search found."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SQUARE = Box(0, 0, 100, 100)
 
 
 def calibration(folder: Path) -> Calibration:
-    """Posts whose entity is shown where both the probability and the score are high."""
+    """Samples whose entity is shown where both the probability and the score are high."""
     samples, gold = [], {}
     for number in range(16):
         probability, score = (number % 4) / 4 + 0.1, (number // 4) / 4 + 0.1

@@ -67,7 +67,7 @@ def test_rivegs_label_file_is_gold(tmp_path: Path, records: Path) -> None:
     predictions = open_predictions(records)
     gold = open_gold(str(labels), predictions)
     found = evaluate(predictions, gold)
-    # The file names no post without an entity: one that it does not name has none.
+    # The file names no sample without an entity: one that it does not name has none.
     assert (found.without_gold, found.samples) == (0, 2)
     assert found.scores["canonical"]["mner"].hits == 1
 

@@ -89,7 +89,7 @@ def test_a_run_that_has_not_ended_is_said(tmp_path: Path) -> None:
 
 
 def many_samples(count: int) -> Iterator[Sample]:
-    """Posts of 20 kB each with a mask and a picture of their own."""
+    """Samples of 20 kB each with a mask and an image of their own."""
     filler = " x" * 10_000
     for number in range(count):
         sample = answered("Ann", named("Ann", 0, region(mask=ring())), id=str(number))
@@ -114,5 +114,5 @@ def test_memory_does_not_grow_with_the_run(name: str, tmp_path: Path) -> None:
         export_run(source, name, folder / "out")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # 100 posts more are 2 MB; a name or a number a picture may be kept.
+    # 100 samples more are 2 MB; a name or a number an image may be kept.
     assert peaks[2] - peaks[1] < 200_000, json.dumps(peaks)

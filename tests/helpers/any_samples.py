@@ -20,7 +20,7 @@ def probabilities() -> st.SearchStrategy[float | None]:
 
 @st.composite
 def masks(draw: st.DrawFn, sides: tuple[int, int] = SIDES) -> Mask:
-    """Sparse blocks over the whole picture: parts, holes, edges, and sometimes no pixel."""
+    """Sparse blocks over the whole image: parts, holes, edges, and sometimes no pixel."""
     width, height = sides
     coarse = draw(arrays(np.bool_, (6, 8)))
     array = np.kron(coarse, np.ones((height // 6, width // 8), dtype=bool)).astype(bool)

@@ -1,4 +1,4 @@
-"""Pictures of awkward sizes, and mentions with boxes in them."""
+"""Images of awkward sizes, and mentions with boxes in them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SIZES = (
     (9, 5),  # smaller than a patch
     (300, 4),  # long and thin
 )
-"""``(width, height)`` of the pictures that :func:`save_pictures` makes, named ``{w}x{h}.png``."""
+"""``(width, height)`` of the images that :func:`save_images` makes, named ``{w}x{h}.png``."""
 
 
 def save_images(folder: Path) -> ImageLoader:
-    """One smooth picture of each size, one that lies on its side, one that is broken."""
+    """One smooth image of each size, one that lies on its side, one that is broken."""
     for number, (width, height) in enumerate(SIZES):
         image(width, height, number).save(folder / f"{width}x{height}.png")
     exif = Image.Exif()
@@ -44,7 +44,7 @@ def image(width: int, height: int, seed: int) -> Image.Image:
 
 
 def boxes_in(width: int, height: int) -> tuple[Box, ...]:
-    """All of the picture, its left upper part, a piece between pixels."""
+    """All of the image, its left upper part, a piece between pixels."""
     return (
         Box(0, 0, width, height),
         Box(0, 0, width * 0.6, height * 0.5),
@@ -59,7 +59,7 @@ def box_mention(name: str, *boxes: Box, entity: str = "e0", sample: str | None =
 
 
 def mixed_mentions() -> list[Mention]:
-    """Mentions of every picture, some of one picture, a picture that is broken, none of regions."""
+    """Mentions of every image, some of one image, an image that is broken, none of regions."""
     mentions = [box_mention(f"{w}x{h}.png", *boxes_in(w, h)) for w, h in SIZES]
     turned = boxes_in(80, 50)
     return [

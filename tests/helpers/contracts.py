@@ -52,7 +52,7 @@ def check_backend(stage: str, backend: object, items: Sequence[Sample | Mention]
 
 
 def check_answer(stage: str, item: Sample | Mention, answer: Any) -> None:
-    """Asserts that one answer is of the stage's kind, in range, and in the picture's frame."""
+    """Asserts that one answer is of the stage's kind, in range, and in the image's frame."""
     sample = item.sample if isinstance(item, Mention) else item
     if isinstance(answer, Partly):
         assert answer.issues, "a whole answer is no part"

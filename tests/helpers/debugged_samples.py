@@ -79,12 +79,12 @@ def write_system(folder: Path, text: str = SYSTEM) -> SystemConfig:
 
 
 def make_posts(samples: Sequence[Sample] = SAMPLES, **fields: object) -> Posts:
-    """Posts whose names are known already."""
+    """Samples whose names are known already."""
     return Posts("made-up posts", tuple(samples), (), ("tag",), **fields)  # type: ignore[arg-type]
 
 
 def gold_of_samples() -> GoldSet:
-    """Gold by which the pictures show one name and not the others."""
+    """Gold by which the images show one name and not the others."""
     entities = {
         "one": (
             Annotated("Ada Lovelace", "PER", Span(0, 2), boxes=(Box(1, 1, 9, 9),)),

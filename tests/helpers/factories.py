@@ -15,7 +15,7 @@ from riveg.types import Entity, ImageRef, Sample, Span
 
 
 class NoImages:
-    """A picture source without pictures, for backends that open none."""
+    """An image source without images, for backends that open none."""
 
     def load(self, image: ImageRef) -> Any:
         raise ImageFault("missing-image", f"{image.path} is not there")

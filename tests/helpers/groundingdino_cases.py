@@ -1,6 +1,6 @@
 """What the backend on the package ``groundingdino`` must do; run where torchvision is.
 
-``python groundingdino_cases.py FOLDER``; the folder is for pictures and checkpoints.
+``python groundingdino_cases.py FOLDER``; the folder is for images and checkpoints.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from riveg.vision.runtime.options import TorchOptions
 
 EDGES = (64, 128)
 LONG = ("one-column.png", "three-rows.png", "wide.png")
-"""Pictures of fewer places than the network has queries; the package itself refuses them."""
+"""Images of fewer places than the network has queries; the package itself refuses them."""
 TEXTS = ("bob", "a red man with dog", "ann lee", "oslo city", "dog", "stage")
 
 
@@ -170,7 +170,7 @@ def check_each_image_is_encoded_once(files: TinyFiles, images: Path) -> None:
 
 
 def check_short_memory(files: TinyFiles, images: Path) -> None:
-    """Halves pictures and prompts, and gives the same answers."""
+    """Halves images and prompts, and gives the same answers."""
     right = build(files, images, batch_size=8).ground(mentions(*SIDES))
     network, seen, asked = loaded(files), [], []
 
@@ -190,7 +190,7 @@ def check_short_memory(files: TinyFiles, images: Path) -> None:
     ]
     asking = build(files, images, batch_size=8)
     asking._finder._network = network
-    # Two pictures of one size, so that there is something to halve.
+    # Two images of one size, so that there is something to halve.
     (images / "again.png").write_bytes((images / "odd.png").read_bytes())
     assert asking.ground(mentions(*SIDES)) == right
     asking.ground(mentions("odd.png", "again.png"))

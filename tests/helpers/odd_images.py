@@ -1,4 +1,4 @@
-"""Pictures of awkward shapes, each unlike the others, and posts about them."""
+"""Images of awkward shapes, each unlike the others, and samples about them."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def save_odd_images(folder: Path) -> Path:
 
 
 def open_upright(folder: Path, name: str) -> Image.Image:
-    """A picture as a user of the library would hand it to a processor."""
+    """An image as a user of the library would hand it to a processor."""
     with Image.open(folder / name) as stored:
         image = stored.convert("RGB")
     return image.transpose(Image.Transpose.ROTATE_270) if name == "turned.jpg" else image
 
 
 def image_context(image_folder: Path, base: Path) -> BuildContext:
-    """A context that opens pictures down to one pixel."""
+    """A context that opens images down to one pixel."""
     images = ImageLoader([image_folder], limits=ImageLimits(min_side=1))
     return BuildContext(images=images, base=base)
 
 
 def samples_about(*names: str) -> list[Sample]:
-    """A post about each picture with a person, a team and an expression of many words."""
+    """A sample about each image with a person, a team and an expression of many words."""
     return [
         replace(_sample(str(number)), image=ImageRef(name)) for number, name in enumerate(names)
     ]

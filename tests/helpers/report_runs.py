@@ -43,7 +43,7 @@ def make_run(
     stages: Sequence[str] = ("tag", "entail", "ground", "segment"),
     **manifest: object,
 ) -> Path:
-    """A run folder with these records, and with pictures where they have none yet."""
+    """A run folder with these records, and with images where they have none yet."""
     images.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True)
     write_records(folder / "records.jsonl", samples)
@@ -67,7 +67,7 @@ def make_run(
 
 
 def draw_image(path: Path, shade: int = 90, size: tuple[int, int] = SIZE) -> None:
-    """A plain picture with a brighter face."""
+    """A plain image with a brighter face."""
     image = Image.new("RGB", size, (shade, 110, 130))
     image.paste((230, 200, 170), (96, 60, 288, 300))
     image.save(path, quality=80)
@@ -82,7 +82,7 @@ def disc(box: Box, size: tuple[int, int] = SIZE) -> Mask:
 
 
 def seen(box: Box = FACE, *, score: float = 0.8) -> dict[str, object]:
-    """Fields of an entity that the picture shows at this place."""
+    """Fields of an entity that the image shows at this place."""
     region = Region(box, score, disc(box), "evidence:face")
     return {"entailment": Entailment(0.9, True, "mini"), "regions": (region,)}
 
@@ -91,7 +91,7 @@ UNSEEN: Mapping[str, object] = {"entailment": Entailment(0.25, False, "mini"), "
 
 
 def with_entities(sample: Sample, *fields: Mapping[str, object]) -> Sample:
-    """The sample, its entities with these fields, and its picture's size."""
+    """The sample, its entities with these fields, and its image's size."""
     entities = tuple(
         replace(entity, **values)  # type: ignore[arg-type]
         for entity, values in zip(sample.entities or (), fields, strict=True)
@@ -101,7 +101,7 @@ def with_entities(sample: Sample, *fields: Mapping[str, object]) -> Sample:
 
 
 def annotated(text: str, label: str, span: tuple[int, int], *boxes: Box) -> Annotated:
-    """An annotated entity; without a box the picture does not show it."""
+    """An annotated entity; without a box the image does not show it."""
     return Annotated(text, label, Span(*span), boxes=boxes)
 
 

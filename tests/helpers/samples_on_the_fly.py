@@ -1,4 +1,4 @@
-"""Posts with small pictures, made when a test needs many: faces, lettering, and nothing at all."""
+"""Samples with small images, made when a test needs many: faces, OCR text, and nothing at all."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def write_system(path: Path) -> Path:
 
 
 def make_samples(folder: Path, count: int) -> list[Sample]:
-    """In turn about a face, lettering, nothing, no picture, a place; pictures in ``folder``."""
+    """In turn about a face, OCR text, nothing, no image, a place; images in ``folder``."""
     return [_sample(folder, number) for number in range(count)]
 
 
 def make_tiny_samples(folder: Path, count: int) -> list[Sample]:
-    """Posts with one place each and pictures of 32x24: as little work as a post can be."""
+    """Samples with one place each and images of 32x24: as little work as a sample can be."""
     for number in range(count):
         blur(32, 24).save(folder / f"{number:04d}.png")
     return [
@@ -70,7 +70,7 @@ def make_tiny_samples(folder: Path, count: int) -> list[Sample]:
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> Path:
-    """Writes posts as JSON lines."""
+    """Writes samples as JSON lines."""
     path.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     return path
 
@@ -81,13 +81,13 @@ def _sample(folder: Path, number: int) -> Sample:
     if image is None:
         return sample
     name = f"{number:04d}.jpg"
-    # Sides differ from post to post, so that no answer can be taken for another's.
+    # Sides differ from sample to sample, so that no answer can be taken for another's.
     image(160 + number % 9 * 16, 120 + number % 7 * 12).save(folder / name, quality=85)
     return {**sample, "image": name}
 
 
 def plain_sample(folder: Path, number: int) -> Sample:
-    """A post with one place and a picture with nothing in it."""
+    """A sample with one place and an image with nothing in it."""
     blur(96 + number % 8 * 8, 96).save(folder / f"good-{number}.jpg")
     return {
         "id": f"good-{number}",
@@ -108,7 +108,7 @@ class BadPost:
 
 
 def bad_images(folder: Path) -> list[BadPost]:
-    """Posts whose text is good and whose picture is not; the pictures are named as the posts."""
+    """Samples whose text is good and whose image is not; the images are named as the samples."""
     outside = folder.parent / "outside.jpg"
     blur(64, 64).save(outside)
     (folder / "folder.jpg").mkdir()
@@ -183,7 +183,7 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
 
 
 def bad_lines() -> list[BadPost]:
-    """Posts whose line cannot be used; where it has no id, it is named by its number, ``{}``."""
+    """Samples whose line cannot be used; where it has no id, it is named by its number, ``{}``."""
     empty, broken = (_line({"id": id, "text": "Fog in Oslo"}) for id in ("empty", "broken"))
     return [
         _bad_line({"id": "empty", "text": ""}, "empty-text", "no text", empty),

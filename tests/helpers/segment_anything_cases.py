@@ -1,6 +1,6 @@
 """What the backend on the package ``segment_anything`` must do; run where torchvision is.
 
-``python segment_anything_cases.py FOLDER``; the folder is for pictures and checkpoints.
+``python segment_anything_cases.py FOLDER``; the folder is for images and checkpoints.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run folders of a few posts that meet every trap of an export."""
+"""Run folders of a few samples that meet every trap of an export."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from riveg.text.tokenise import join_tokens
 from riveg.types import Box, Entailment, Entity, ImageRef, Mask, Region, Sample, Span
 
 SIDES = (64, 48)
-"""Width and height of every picture here."""
+"""Width and height of every image here."""
 
 IMAGES = ("a.jpg", "sub/b ü&?.png", "turned.jpg")
 
 
 def write_run(folder: Path, samples: Iterable[Sample]) -> ExportSource:
-    """A run folder with these records, and pictures below ``folder/pictures``."""
+    """A run folder with these records, and images below ``folder/pictures``."""
     images = folder / "pictures"
     for name in IMAGES:
         path = images / name
@@ -50,7 +50,7 @@ def write_run(folder: Path, samples: Iterable[Sample]) -> ExportSource:
 
 
 def answered(text: str, *entities: Entity, id: str = "1", image: str | None = IMAGES[0]) -> Sample:
-    """A tagged post; its picture's sides are known."""
+    """A tagged sample; its image's sides are known."""
     tokens = tuple(text.split(" "))
     joined, offsets = join_tokens(tokens)
     reference = ImageRef(image, *SIDES) if image is not None else None
@@ -74,7 +74,7 @@ def named(
 
 
 def ring(left: int = 4, top: int = 6, side: int = 20) -> Mask:
-    """A square with a hole in it and a part of its own at the picture's last pixel."""
+    """A square with a hole in it and a part of its own at the image's last pixel."""
     array = np.zeros(SIDES[::-1], dtype=bool)
     array[top : top + side, left : left + side] = True
     array[top + 5 : top + 9, left + 5 : left + 9] = False
@@ -88,7 +88,7 @@ def region(left: float = 4, top: float = 6, side: float = 20, mask: Mask | None 
 
 
 def trap_samples() -> list[Sample]:
-    """Posts with all that an export may stumble over."""
+    """Samples with all that an export may stumble over."""
     return [
         answered(
             "Ann and Ann 👩‍🚀 in Łódź",
@@ -112,7 +112,7 @@ def trap_samples() -> list[Sample]:
 
 
 def boxes() -> st.SearchStrategy[Box]:
-    """Boxes that lie in the picture, on whole pixels."""
+    """Boxes that lie in the image, on whole pixels."""
     width, height = SIDES
     return st.tuples(
         st.integers(0, width - 1),

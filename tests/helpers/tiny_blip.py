@@ -13,7 +13,7 @@ _SIDE = 32
 
 
 def save_itm(folder: Path) -> Path:
-    """A ``BlipForImageTextRetrieval`` that reads 24 tokens and pictures of 32 x 32 pixels."""
+    """A ``BlipForImageTextRetrieval`` that reads 24 tokens and images of 32 x 32 pixels."""
     from transformers import BlipForImageTextRetrieval
 
     return _save(folder, BlipForImageTextRetrieval, _blip_config(), _bert_tokenizer())
@@ -74,7 +74,7 @@ def _save(folder: Path, kind: Any, config: Any, tokenizer: Any) -> Path:
         warnings.simplefilter("ignore")
         network = kind(config)
     with torch.no_grad():
-        # Wider than usual, so that answers differ from picture to picture.
+        # Wider than usual, so that answers differ from image to image.
         for weights in network.parameters():
             if weights.dim() > 1:
                 weights.normal_(0, 0.5)

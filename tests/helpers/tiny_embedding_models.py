@@ -1,4 +1,4 @@
-"""Encoders of texts and pictures with random weights, saved as transformers saves them."""
+"""Encoders of texts and images with random weights, saved as transformers saves them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 SIDE = 32
 """Pixels of the square that the tiny network sees."""
 IMAGE_TOKENS = 5
-"""One for each of four places, and one for the whole picture."""
+"""One for each of four places, and one for the whole image."""
 TEXT_LIMIT = 64
 _BINS = 1000
 _WIDTH = 32

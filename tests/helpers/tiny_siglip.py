@@ -43,7 +43,7 @@ def save_siglip(folder: Path, kind: str = "siglip", *, padding_side: str = "righ
         network = transformers.Siglip2Model(config)
         processor = transformers.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16)
     with torch.no_grad():
-        # Wider than usual, so that answers differ from picture to picture.
+        # Wider than usual, so that answers differ from image to image.
         for weights in network.parameters():
             if weights.dim() > 1:
                 weights.normal_(0, 0.5)

@@ -1,4 +1,4 @@
-"""The picture loader: every kind of picture it must read rightly, and every one it must refuse."""
+"""The image loader: every kind of image it must read rightly, and every one it must refuse."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_name_below_a_folder(tmp_path: Path) -> None:
 
 
 def noisy(width: int = 64, height: int = 48) -> Image.Image:
-    """A picture that does not compress to nothing, so that a cut hits its pixels."""
+    """An image that does not compress to nothing, so that a cut hits its pixels."""
     generator = np.random.default_rng(0)
     return Image.fromarray(generator.integers(0, 255, (height, width, 3), dtype=np.uint8))
 
@@ -393,7 +393,7 @@ def test_damage_is_an_image_or_a_fault(
     assert pixels.ndim == 3
 
 
-# --- where pictures may lie ---------------------------------------------------------------------
+# --- where images may lie ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
     assert fault(tmp_path, "a.png").kind == "missing-image"
 
 
-# --- the pictures kept --------------------------------------------------------------------------
+# --- the images kept --------------------------------------------------------------------------
 
 
 def test_images_are_read_only_and_kept(tmp_path: Path) -> None:

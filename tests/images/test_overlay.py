@@ -80,7 +80,7 @@ def test_boxes_and_words_have_the_colour_of_the_type() -> None:
     assert organization[200, 500]
     assert person[480:].any()
     assert organization[480:].any()
-    assert not pixels(drawn, colours["LOC"]).any()  # it has no place in the picture: grey
+    assert not pixels(drawn, colours["LOC"]).any()  # it has no place in the image: grey
 
 
 def test_the_colours_of_a_whole_run_may_be_given() -> None:

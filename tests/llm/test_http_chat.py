@@ -367,7 +367,7 @@ def test_a_request_holds_what_it_should(server: Running, open_chat: Opener) -> N
 
 
 class OneImage:
-    """Any path is the same red picture, but for one."""
+    """Any path is the same red image, but for one."""
 
     def load(self, image: ImageRef) -> Any:
         if image.path == "gone.jpg":

@@ -16,7 +16,7 @@ from riveg.types import Box, ImageRef
 
 
 class Halves:
-    """A picture of 200 x 100 pixels, red on the left and blue on the right; counts its loads."""
+    """An image of 200 x 100 pixels, red on the left and blue on the right; counts its loads."""
 
     def __init__(self) -> None:
         self.loads = 0

@@ -1,4 +1,4 @@
-"""Which posts are looked at, and how far they have come."""
+"""Which samples are looked at, and how far they have come."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture
 def compared(tmp_path: Path) -> Path:
-    """Two prompts over three posts, one with a picture."""
+    """Two prompts over three samples, one with an image."""
     draw_image(tmp_path / "one.jpg")
     samples = make_posts(read_gold=gold_of_samples)
     debugger, _ = make_debugger(with_gate(write_system(tmp_path)), samples, asks=True)

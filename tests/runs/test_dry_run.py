@@ -69,7 +69,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
 @pytest.mark.server
 @pytest.mark.slow
 def test_a_run_that_is_done_asks_nothing_more(tmp_path: Path) -> None:
-    """After a run over two of three posts only the third has questions to send."""
+    """After a run over two of three samples only the third has questions to send."""
     data = open_dataset("quickstart")
     with fault_server(tmp_path / "counts") as server:
         text = TWO_STAGES.replace("http://127.0.0.1:9/v1", server.url)

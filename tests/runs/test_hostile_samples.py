@@ -1,4 +1,4 @@
-"""Posts that are broken, and posts that mean harm, through the command line in real processes."""
+"""Broken and hostile samples through the command line, in real processes."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def made(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 
 class BadData:
-    """160 good posts and 40 bad ones among them, each bad in its own way."""
+    """160 good samples and 40 bad ones among them, each bad in its own way."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
         self.good = [plain_sample(folder, number) for number in range(160)]
-        # Lines that are no post get an id from their number: here 5, 10, 15, ...
+        # Lines that are no sample get an id from their number: here 5, 10, 15, ...
         self.bad = [
             replace(bad, id=bad.id.format(5 * number))
             for number, bad in enumerate([*bad_images(folder), *bad_lines()], start=1)
@@ -137,7 +137,7 @@ def test_40_bad_samples_of_200_have_their_reasons_and_mended_ones_are_made_anew(
     done = riveg(*command, out, "--retry-failed")
     assert done.returncode == 1
     assert_reasons(out, rest)
-    # Two lines have changed, and the 22 pictures that failed have been looked at again.
+    # Two lines have changed, and the 22 images that failed have been looked at again.
     assert made(done)["tag"] == made(done)["rewrite"] == 2
     assert made(done)["observe"] == 22 + 2
     assert made(done)["entail"] == made(done)["segment"] == 8 + 2

@@ -50,7 +50,7 @@ def entities_of(folder: Path) -> list[dict[str, object]]:
 
 
 def questions_about(folder: Path) -> int:
-    """How many different names there are: one that a post says twice is asked about once."""
+    """How many different names there are: one that a sample says twice is asked about once."""
     lines = map(json.loads, (folder / "records.jsonl").read_text().splitlines())
     return len(
         {
@@ -155,7 +155,7 @@ def test_one_model_serves_every_stage(tmp_path: Path) -> None:
         again = run("one-vlm", folder, server, "--max-error-rate", "1")
         assert again.returncode == 0, again.stderr
         assert server.counts() == asked
-    assert asked.total() >= 24  # a caption and tags for each of the twelve posts
+    assert asked.total() >= 24  # a caption and tags for each of the twelve samples
 
 
 def test_a_dry_run_asks_nobody(tmp_path: Path) -> None:

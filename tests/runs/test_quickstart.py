@@ -1,4 +1,4 @@
-"""The quickstart posts: they parse, and text, gold and pictures agree."""
+"""The quickstart samples: they parse, and text, gold and images agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def entities(sentence: ConllSentence) -> list[tuple[str, str]]:
 
 
 def gold_boxes(sample: str, folder: Path = FOLDER) -> list[tuple[str, Box]]:
-    """Name and box of each object of the post's xml; none where it has no file."""
+    """Name and box of each object of the sample's xml; none where it has no file."""
     path = folder / "xml" / f"{sample}.xml"
     if not path.exists():
         return []

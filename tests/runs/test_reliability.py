@@ -69,7 +69,7 @@ def started(*arguments: str | Path) -> Iterator[Process]:
 
 
 class Work:
-    """Posts, the system, and what an unbroken run makes of them."""
+    """Samples, the system, and what an unbroken run makes of them."""
 
     def __init__(self, folder: Path, count: int, *settings: str) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Runs with networks: pictures prepared by workers, settings that shape no answer, short memory."""
+"""Runs with networks: images prepared by workers, settings that shape no answer, short memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 STAGE = {stage.name: stage for stage in STAGES}
 
 WIDE_ENOUGH = [name for name in SIDES if name != "one-column.png"]
-"""Pictures that a run takes."""
+"""Images that a run takes."""
 
 MODELS: dict[str, tuple[str, Callable[[Path], object], dict[str, Any]]] = {
     "blip": ("caption", save_captioner, {"max_new_tokens": 4}),
@@ -81,7 +81,7 @@ def config_of(name: str, models: Path, **fields: Any) -> BackendConfig:
 
 
 def samples() -> list[Sample]:
-    """Posts about every odd picture, one of them twice, broken ones, and one without a picture."""
+    """Samples about every odd image, one of them twice, broken ones, and one without an image."""
     shown = samples_about(*SIDES, "cut.png", "gone.png", "odd.png")
     known = replace(shown[0], id="known")
     assert known.image is not None
@@ -166,7 +166,7 @@ class Notes(Silence):
 
 @contextmanager
 def room_for(count: int, network: str) -> Iterator[list[int]]:
-    """Has a kind of network run out of memory above so many pictures; gives what was tried."""
+    """Has a kind of network run out of memory above so many images; gives what was tried."""
     import torch
     from torch.nn.modules.module import register_module_forward_pre_hook
 

@@ -85,7 +85,7 @@ def riveg(tmp_path_factory: pytest.TempPathFactory) -> Riveg:
 
 @pytest.fixture(scope="module")
 def unbroken(riveg: Riveg) -> Path:
-    """A run of cpu, all of whose models are on torch, over the posts that come with riveg."""
+    """A run of cpu, all of whose models are on torch, over the samples that come with riveg."""
     riveg("run", "cpu", "--out", riveg.home / "unbroken", *SIX_PARTS)
     return riveg.home / "unbroken"
 

@@ -19,7 +19,7 @@ NOW = [
     make_sample("Hello Texas", [(1, 2, "LOC")], id="2"),
     make_sample("Jaws", [(0, 1, "OTHER")], id="3"),
 ]
-"""The posts as the other stages see them today."""
+"""The samples as the other stages see them today."""
 
 REGIONS = (
     Region(Box(1, 2, 3, 4), 0.5, Mask(9, 8, "abc", "other"), "other"),

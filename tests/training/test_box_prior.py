@@ -68,7 +68,7 @@ def test_types_are_apart_and_all_are_in_the_star():
     ("box", "low", "high"),
     [
         ((80, 0, 100, 100), 4.0, 4.0),  # five widths long, to the edge: as long as allowed
-        ((60, 0, 140, 80), 0.9, 1.5),  # one width long, with picture below: stops there
+        ((60, 0, 140, 80), 0.9, 1.5),  # one width long, with image below: stops there
     ],
 )
 def test_reach_follows_the_bodies(box, low, high):
@@ -84,7 +84,7 @@ def test_reach_goes_by_the_number_of_people():
 
 
 def write(folder: Path, size: str = "<size><width>200</width><height>100</height></size>") -> str:
-    """Two posts, one with a box, as train and as dev; gives the dataset's YAML."""
+    """Two samples, one with a box, as train and as dev; gives the dataset's YAML."""
     (folder / "txt").mkdir()
     (folder / "xml").mkdir()
     text = "IMGID:1\nAnn\tB-PER\nLee\tI-PER\nis\tO\nhere\tO\n\nIMGID:2\nBob\tB-PER\n\n"

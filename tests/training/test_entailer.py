@@ -32,7 +32,7 @@ NAMES = {"PER": ["Ann", "Bob", "Cy Dee"], "LOC": ["Rome", "Texas"], "ORG": ["NAS
 
 
 def write_samples(folder: Path, split: str, count: int, seed: int) -> None:
-    """Posts in which a person is shown when the text says "look" or the caption names it."""
+    """Samples in which a person is shown when the text says "look" or the caption names it."""
     chance = random.Random(seed)
     lines, captions = [], []
     for number in range(count):
@@ -54,7 +54,7 @@ def write_samples(folder: Path, split: str, count: int, seed: int) -> None:
 
 
 def write_dataset(folder: Path, **changes: object) -> str:
-    """A dataset's YAML beside the posts, some of its keys changed; ``None`` leaves one out."""
+    """A dataset's YAML beside the samples, some of its keys changed; ``None`` leaves one out."""
     values = {
         "name": "small",
         "version": "7",

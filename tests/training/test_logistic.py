@@ -55,7 +55,7 @@ def test_each_fold_is_calibrated_without_itself() -> None:
     said = cross_fitted(scores, shown, groups, folds=5, seed=0)
     assert np.array_equal(said, cross_fitted(scores, shown, groups, folds=5, seed=0))
     changed = shown.copy()
-    changed[:3] = 1 - changed[:3]  # one post's answers
+    changed[:3] = 1 - changed[:3]  # one sample's answers
     again = cross_fitted(scores, changed, groups, folds=5, seed=0)
     assert np.array_equal(again[:3], said[:3]), "a post has no say in its own calibration"
     assert not np.array_equal(again, said)

@@ -1,4 +1,4 @@
-"""The tagger's trainer, on a tiny encoder and made-up posts: whole, resumable, repeatable."""
+"""The tagger's trainer, on a tiny encoder and made-up samples: whole, resumable, repeatable."""
 
 import json
 import random

@@ -16,7 +16,7 @@ from riveg.text.bio import OUTSIDE, bio_to_spans
 
 TAG = re.compile(r"O|X|[BIES]-.+")
 KNOWLEDGE_MARK = "<EOS>"
-"""Behind this token RiVEG's tagger reads what a language model knows of the post."""
+"""Behind this token RiVEG's tagger reads what a language model knows of the sample."""
 
 _AS_BIO = {"S": "B", "E": "I"}
 
@@ -24,7 +24,7 @@ _AS_BIO = {"S": "B", "E": "I"}
 def read_predicted_conll(path: Path) -> ForeignFile:
     """Entities by their tokens from the last column (BIO or BIOES); other columns are not read.
 
-    Nothing is said of the picture. Samples are matched by order, unless every sentence has an
+    Nothing is said of the image. Samples are matched by order, unless every sentence has an
     ``IMGID:`` line.
 
     Raises:
@@ -50,7 +50,7 @@ def read_predicted_conll(path: Path) -> ForeignFile:
 
 
 def _entities(sentence: ConllSentence, path: Path) -> list[Predicted | None]:
-    """The predicted entities; ``None`` for one that is not within the post."""
+    """The predicted entities; ``None`` for one that is not within the sample."""
     tokens = sentence.tokens
     tags = sentence.columns[-1] if sentence.columns else ()
     first = sentence.line + (sentence.image_id is not None)

@@ -36,9 +36,9 @@ _DEGENERATE = "boxes that enclose nothing"
 
 
 def read_e2e(path: Path) -> ForeignFile:
-    """One sample a line; boxes are taken as absolute pixels of the original picture.
+    """One sample a line; boxes are taken as absolute pixels of the original image.
 
-    Samples are matched by order, unless every line tells an id or a picture.
+    Samples are matched by order, unless every line tells an id or an image.
 
     Raises:
         UserError: If a line is no object with one answer, or only some lines tell an id.

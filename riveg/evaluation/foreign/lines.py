@@ -27,7 +27,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def image_stem(name: str) -> str:
-    """A picture's id: its file name without folders and without the suffix of a picture.
+    """An image's id: its file name without folders and without the suffix of an image.
 
     >>> picture_stem("twitter2017_images/17_06_4689.jpg")
     '17_06_4689'

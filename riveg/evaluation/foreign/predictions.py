@@ -29,7 +29,7 @@ class ForeignFile:
     Args:
         format: Which format it was read as.
         samples: In file order.
-        tells: How far it goes: words and types; also whether the picture shows it; also where.
+        tells: How far it goes: words and types; also whether the image shows it; also where.
         by_order: Whether the n-th is the n-th sample of the split; else each has an id.
         absent_is_empty: Whether a sample that the file does not hold was answered with nothing.
         notes: What a user should know beside the scores, one line each.

@@ -29,7 +29,7 @@ _GOLD_BOXES = re.compile(r"(?:&\[[^&\[\]]*\])+")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One predicted entity: its row's id, its picture's, and where it stands."""
+    """One predicted entity: its row's id, its image's, and where it stands."""
 
     row_id: str
     sample_id: str
@@ -50,7 +50,7 @@ def read_riveg(path: Path, boxes: Path | None = None) -> ForeignFile:
 
     Boxes (absolute pixels, xyxy) are joined by their rows' ids where the ids of both files are the
     same, else by order as the released program does. Without a box a groundable entity has regions
-    ``None``. What a picture's lines do not name was not predicted.
+    ``None``. What an image's lines do not name was not predicted.
 
     Raises:
         UserError: If a line or a box is malformed, or the number of boxes does not fit.
@@ -75,7 +75,7 @@ def read_riveg(path: Path, boxes: Path | None = None) -> ForeignFile:
 
 
 def read_riveg_gold(path: Path) -> Mapping[str, tuple[Annotated, ...]]:
-    """The entities of RiVEG's label file by picture id, in file order; they tell no tokens.
+    """The entities of RiVEG's label file by image id, in file order; they tell no tokens.
 
     Raises:
         UserError: If a line is malformed.

@@ -18,7 +18,7 @@ PLACES = {"is in the image": True, "is not in the image": False}
 def read_tiger(path: Path) -> ForeignFile:
     """Entities with their fine type, or the coarse one where it is the only one.
 
-    Whether the picture shows an entity is told, where it does is not. A sentence that cannot be
+    Whether the image shows an entity is told, where it does is not. A sentence that cannot be
     read gives no entity, and is counted; an empty line was answered with nothing.
 
     Raises:

@@ -22,7 +22,7 @@ METRICS = ("mner", "eeg", "gmner")
 
 
 def leaves_out(case: Case) -> bool:
-    """Whether the sample counts on neither side: something is annotated, but the picture is odd."""
+    """Whether the sample counts on neither side: something is annotated, but the image is odd."""
     return bool(case.gold) and case.size is not None and not _is_usable(case.size)
 
 

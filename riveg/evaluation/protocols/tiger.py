@@ -1,4 +1,4 @@
-"""TIGER's counting, in its training loop and post hoc: one answer a string."""
+"""TIGER's counting, in its training loop and sample hoc: one answer a string."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Answer:
 
 
 Answers = dict[str, _Answer]
-"""Keyed by words, type, and ``True`` or ``False`` for being in the picture."""
+"""Keyed by words, type, and ``True`` or ``False`` for being in the image."""
 
 
 def score(case: Case) -> Mapping[str, Count]:

@@ -1,4 +1,4 @@
-"""What a language model knows about a post: the forms of its answer, and how they are read.
+"""What a language model knows about a sample: the forms of its answer, and how they are read.
 
 A prompt's block ``answer`` names the form: ``text``, the words as they are; ``explanation``, a JSON
 object with that key.

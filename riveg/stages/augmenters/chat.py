@@ -1,4 +1,4 @@
-"""Knowledge about posts by a language model, which may be shown similar, annotated posts."""
+"""Knowledge about samples by a language model, which may be shown similar, annotated samples."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _VALUES = ("text", "caption", "similar")
 class ChatAugmenterConfig(BackendConfig):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
-    ``pool``: JSON lines of annotated posts (``text``, ``annotation``, and ``caption`` and ``image``
-    where there are any), of which the prompt is given the ``similar`` most similar; ``embedding``:
-    a local encoder for transformers that compares texts, or nothing to compare their character
-    n-grams; ``picture_embedding``: a local CLIP-like model that compares pictures, or nothing to
-    look at texts alone; ``max_tokens``: of the answer.
+    ``pool``: JSON lines of annotated samples (``text``, ``annotation``, and ``caption`` and
+    ``image`` where there are any), of which the prompt is given the ``similar`` most similar;
+    ``embedding``: a local encoder for transformers that compares texts, or nothing to compare their
+    character n-grams; ``picture_embedding``: a local CLIP-like model that compares images, or
+    nothing to look at texts alone; ``max_tokens``: of the answer.
     """
 
     stage: ClassVar[str] = "augment"
@@ -80,10 +80,10 @@ class ChatAugmenterConfig(BackendConfig):
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
-        """Digests of the prompt, the pool, its pictures' state and the embedding models.
+        """Digests of the prompt, the pool, its images' state and the embedding models.
 
         Raises:
-            UserError: If the prompt fits no post or a file is not there: found before the run.
+            UserError: If the prompt fits no sample or a file is not there: found before the run.
         """
         prompt = load_prompt(self.prompt, folder=base)
         knowledge_form(prompt)
@@ -127,19 +127,19 @@ class ChatAugmenterConfig(BackendConfig):
 
 
 class ChatAugmenter:
-    """Asks about each post once.
+    """Asks about each sample once.
 
     Args:
         chat: The model.
         prompt: With blocks ``user``, ``answer``, and ``system`` and ``examples`` where it has them.
         labels: The types that the prompt tells of.
-        images: Where the posts' pictures are, for finding similar ones.
-        examples: Finds similar annotated posts; ``None``: the prompt is given none.
+        images: Where the samples' images are, for finding similar ones.
+        examples: Finds similar annotated samples; ``None``: the prompt is given none.
         similar: How many.
         max_tokens: Of the answer.
 
     Raises:
-        UserError: If the prompt fits no post.
+        UserError: If the prompt fits no sample.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class ChatAugmenter:
         return [self._prepared(sample) for sample in samples]
 
     def augment(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
-        """Knowledge about each post, on one line."""
+        """Knowledge about each sample, on one line."""
         replies = ask_about(self._chat, samples, self._prepared)
         return [
             issue_of("augment", None, reply) if isinstance(reply, NoReply) else str(reply.value)
@@ -212,7 +212,7 @@ def knowledge_form(prompt: Prompt) -> KnowledgeForm:
     """The form of answer that a prompt asks for, by its block ``answer``.
 
     Raises:
-        UserError: If it names none, or the prompt wants what no post has.
+        UserError: If it names none, or the prompt wants what no sample has.
     """
     require_conversation(prompt, constants=_CONSTANTS, values=_VALUES)
     return FORMS[answer_form_name(prompt, FORMS)]

@@ -1,4 +1,4 @@
-"""Texts and pictures as unit vectors, for finding posts that resemble each other."""
+"""Texts and images as unit vectors, for finding samples that resemble each other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TextEmbedder(Protocol):
 
 
 class ImageEmbedder(Protocol):
-    """Makes a vector of a picture."""
+    """Makes a vector of an image."""
 
     @property
     def digest(self) -> str:
@@ -97,7 +97,7 @@ class TransformerTexts:
 
 
 class ClipImages:
-    """The picture half of a CLIP-like model (CLIP, SigLIP).
+    """The image half of a CLIP-like model (CLIP, SigLIP).
 
     Args:
         folder: A local model for transformers, with an image processor and safetensors weights.
@@ -116,10 +116,10 @@ class ClipImages:
             raise UserError(f"{folder}: a {type(self._model).__name__} makes no picture vectors")
 
     def embed_image(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The model's picture features."""
+        """The model's image features."""
         import torch
 
-        # Of a picture one or three pixels wide the processor could not tell which side is colour.
+        # Of an image one or three pixels wide the processor could not tell which side is colour.
         inputs = self._processor(
             images=np.ascontiguousarray(pixels),
             input_data_format="channels_last",

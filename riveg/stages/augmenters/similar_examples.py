@@ -1,6 +1,6 @@
-"""The annotated posts that resemble a post most, as examples for a language model.
+"""The annotated samples that resemble a sample most, as examples for a language model.
 
-PGIM (arXiv 2305.12212) chooses its examples so, by the cosine of fused text and picture features;
+PGIM (arXiv 2305.12212) chooses its examples so, by the cosine of fused text and image features;
 its features come from a tagger that was not released, so any embedding may be named here.
 """
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Example(BaseModel):
-    """A post with what should be said of it; ``image`` is a path below the pool's folder."""
+    """A sample with what should be said of it; ``image`` is a path below the pool's folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,7 +73,7 @@ def _example(line: str, where: str) -> Example:
 
 
 def images_digest(examples: Iterable[Example], folder: Path) -> str:
-    """Changes when a picture of the pool does; none is opened."""
+    """Changes when an image of the pool does; none is opened."""
     loader = ImageLoader((folder,))
     images = [one.image for one in examples if one.image is not None]
     return text_digest(" ".join(loader.stamp(ImageRef(image)) for image in images))
@@ -85,8 +85,8 @@ class PoolVectors:
 
     Args:
         texts: *Shape* ``(examples, text size)``.
-        pictures: *Shape* ``(examples, picture size)``; ``None`` where no picture is looked at.
-        pictured: Which examples have a picture that can be used; *shape* ``(examples,)``.
+        images: *Shape* ``(examples, image size)``; ``None`` where no image is looked at.
+        pictured: Which examples have an image that can be used; *shape* ``(examples,)``.
     """
 
     texts: NDArray[np.float32]
@@ -95,16 +95,16 @@ class PoolVectors:
 
 
 class SimilarExamples:
-    """Finds the examples most like a post.
+    """Finds the examples most like a sample.
 
     An example's score is the cosine of the texts, standardised over the pool, plus, where both have
-    a picture, that of the pictures; an example without one has the mean there. An example with the
-    very text of the post is left out: its annotation would be the answer.
+    an image, that of the images; an example without one has the mean there. An example with the
+    very text of the sample is left out: its annotation would be the answer.
 
     Args:
         path: The pool, see :func:`read_pool`; its vectors are kept beside it.
         texts: Makes vectors of texts.
-        pictures: Makes vectors of pictures; ``None``: texts alone decide.
+        images: Makes vectors of images; ``None``: texts alone decide.
 
     Raises:
         UserError: If the pool cannot be read.
@@ -120,15 +120,15 @@ class SimilarExamples:
 
     @property
     def looks_at_images(self) -> bool:
-        """Whether a post's picture matters."""
+        """Whether a sample's image matters."""
         return self._images is not None
 
     def find(self, text: str, pixels: NDArray[np.uint8] | None, most: int) -> tuple[Example, ...]:
         """At most ``most`` examples, the most similar last; of two alike, the pool's first wins.
 
         Args:
-            text: The post.
-            pixels: Its picture, RGB, *shape* ``(height, width, 3)``; ``None`` where it has none.
+            text: The sample.
+            pixels: Its image, RGB, *shape* ``(height, width, 3)``; ``None`` where it has none.
             most: How many are wanted.
         """
         scores = _standard(self._vectors.texts @ self._texts.embed_text(text))
@@ -176,7 +176,7 @@ class SimilarExamples:
 
 
 def _standard(cosines: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosines with mean 0 and deviation 1, so that texts and pictures weigh alike."""
+    """Cosines with mean 0 and deviation 1, so that texts and images weigh alike."""
     values = cosines.astype(np.float64)
     if not len(values):
         return values

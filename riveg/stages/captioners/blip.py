@@ -62,7 +62,7 @@ class BlipConfig(TorchOptions, BackendConfig):
         network = getattr(transformers, _NETWORKS[kind])
         return Blip(
             context.images,
-            # Only the picture encoder: the writer's inputs grow with every word.
+            # Only the image encoder: the writer's inputs grow with every word.
             load_model(network, folder, self, ("vision_model",)),
             load_processor(transformers.AutoTokenizer, folder),
             load_processor(transformers.BlipImageProcessorPil, folder),
@@ -78,17 +78,17 @@ class BlipConfig(TorchOptions, BackendConfig):
 
 
 class Blip:
-    """Puts each distinct picture into words once; greedy, so that an answer can be repeated.
+    """Puts each distinct image into words once; greedy, so that an answer can be repeated.
 
     Args:
-        images: Where pictures come from.
+        images: Where images come from.
         network: ``BlipForConditionalGeneration`` or ``Blip2ForConditionalGeneration``.
         tokenizer: Of its writer.
-        processor: Prepares pictures.
+        processor: Prepares images.
         prompt: How the caption begins.
         max_new_tokens: Of the caption.
-        batch_size: Pictures at once.
-        workers: Processes that prepare pictures.
+        batch_size: Images at once.
+        workers: Processes that prepare images.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Blip:
         self._batch_size = batch_size
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
-        """One line of text about each picture; the empty caption for a post without one."""
+        """One line of text about each image; the empty caption for a sample without one."""
         opened = self.images.distinct(sample.image for sample in samples)
         usable = {
             path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)

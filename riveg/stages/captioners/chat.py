@@ -1,4 +1,4 @@
-"""Captions by a vision-language model: one plain sentence on what the picture shows."""
+"""Captions by a vision-language model: one plain sentence on what the image shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from riveg.stages.chat_backend import (
 from riveg.types import Issue, Sample
 
 _LONGEST = 500
-"""Characters of a caption; more is no sentence, and would crowd out the post in later prompts."""
+"""Characters of a caption; more is no sentence, and would crowd out the sample in later prompts."""
 
 
 class ChatCaptionerConfig(BackendConfig):
@@ -64,7 +64,7 @@ class ChatCaptionerConfig(BackendConfig):
 
 
 class ChatCaptioner:
-    """Shows each picture by itself: the post's words must not slip into what is seen.
+    """Shows each image by itself: the sample's words must not slip into what is seen.
 
     Args:
         chat: The model.
@@ -86,7 +86,7 @@ class ChatCaptioner:
         return [self._prepared(sample) for sample in samples]
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
-        """One line of text about each picture."""
+        """One line of text about each image."""
         replies = ask_about(self._chat, samples, self._prepared)
         return [
             issue_of("caption", None, reply) if isinstance(reply, NoReply) else str(reply.value)

@@ -45,7 +45,7 @@ class RecordedCaptionerConfig(BackendConfig):
         for file in self.files:
             path = recorded_file(file, context.base)
             for image, caption in read_captions(path).items():
-                # The published BLIP-2 files share a picture, with the same caption in both.
+                # The published BLIP-2 files share an image, with the same caption in both.
                 if captions.get(image) != caption:
                     add_once(captions, image, caption, str(path))
         return RecordedCaptioner(captions)
@@ -59,13 +59,13 @@ class RecordedCaptionerConfig(BackendConfig):
 
 
 class RecordedCaptioner:
-    """Looks captions up by sample id, else by the picture's file name without its ending."""
+    """Looks captions up by sample id, else by the image's file name without its ending."""
 
     def __init__(self, captions: Mapping[str, str | None]) -> None:
         self._captions = captions
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
-        """The recorded captions; the empty caption for a post that has no picture and no record."""
+        """The recorded captions; the empty caption for a sample that has no image and no record."""
         return [self._caption(sample) for sample in samples]
 
     def _caption(self, sample: Sample) -> str | Issue:
@@ -82,7 +82,7 @@ class RecordedCaptioner:
 
 
 def read_captions(path: Path) -> dict[str, str | None]:
-    """Captions by sample or picture id.
+    """Captions by sample or image id.
 
     Raises:
         UserError: If a line is in neither of the published forms, or an id comes twice.

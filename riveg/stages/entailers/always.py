@@ -1,4 +1,4 @@
-"""The gate left open: everything that has a picture is taken for groundable."""
+"""The gate left open: everything that has an image is taken for groundable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AlwaysEntailer:
     """Says yes without looking, so it has no probability to give."""
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
-        """Groundable wherever the sample has a picture."""
+        """Groundable wherever the sample has an image."""
         return [
             Entailment(None, mention.sample.image is not None, "always") for mention in mentions
         ]

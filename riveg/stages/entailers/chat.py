@@ -1,4 +1,4 @@
-"""Entailment by a vision-language model: does the picture show it, yes or no, and how surely."""
+"""Entailment by a vision-language model: does the image show it, yes or no, and how surely."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class ChatEntailer:
         return [self._prepared(mention) for mention in mentions]
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
-        """Whether the picture shows each mention."""
+        """Whether the image shows each mention."""
         replies = ask_about(self._chat, mentions, self._prepared)
         return [
             self._entailment(reply)

@@ -11,7 +11,7 @@ from riveg.vision.matchers.loading import USUAL, MatcherName
 
 
 class ItmEntailerConfig(ImageTextConfig):
-    """BLIP's head, which reads text and picture together.
+    """BLIP's head, which reads text and image together.
 
     GEM's published template is ``{mention} is belong {label}``.
     """

@@ -21,9 +21,9 @@ from riveg.types import Entailment, Entity, Issue, Sample
 SOURCE = "mini"
 
 CAPTIONED = "caption.json"
-"""The model for posts with a caption."""
+"""The model for samples with a caption."""
 CAPTIONLESS = "captionless.json"
-"""The model for posts without one."""
+"""The model for samples without one."""
 
 
 class MiniEntailerConfig(BackendConfig):
@@ -59,9 +59,9 @@ class MiniEntailerConfig(BackendConfig):
 
 
 class MiniEntailer:
-    """Asks the model for captioned posts where there is a caption, else the captionless one.
+    """Asks the model for captioned samples where there is a caption, else the captionless one.
 
-    What was found in the picture (``Sample.observations``) shifts the odds where it is there.
+    What was found in the image (``Sample.observations``) shifts the odds where it is there.
 
     Args:
         captioned: The model that looks at the caption.
@@ -81,7 +81,7 @@ class MiniEntailer:
         self._threshold = threshold
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
-        """P(the picture shows it); 0 and never groundable for a post without a picture."""
+        """P(the image shows it); 0 and never groundable for a sample without an image."""
         answers: list[Entailment] = []
         for _, group in groupby(mentions, key=lambda mention: id(mention.sample)):
             together = list(group)

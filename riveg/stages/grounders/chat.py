@@ -81,7 +81,7 @@ class ChatGrounderConfig(BackendConfig):
     ``frame``: what the model's numbers mean: ``norm1000`` (Qwen3-VL, GLM), ``pixels-sent``
     (Qwen2.5-VL), ``norm1000-yx`` (Gemini), ``norm999``, ``norm1``; there is no default, because a
     box read in the wrong frame looks right; ``resize``: how the model's processor resizes
-    pictures, for ``pixels-sent``; ``most_regions``: of one mention; ``max_tokens``: of the answer.
+    images, for ``pixels-sent``; ``most_regions``: of one mention; ``max_tokens``: of the answer.
     """
 
     stage: ClassVar[str] = "ground"
@@ -144,8 +144,8 @@ class ChatGrounder:
         prompt: With a block ``user``, and ``system`` where it has one.
         frame: What the model's numbers mean.
         labels: The types that the prompt tells of.
-        resize: How its processor resizes pictures.
-        picture_side: The longer side of pictures as sent, in pixels; ``None``: as they are.
+        resize: How its processor resizes images.
+        picture_side: The longer side of images as sent, in pixels; ``None``: as they are.
         most_regions: Of one mention.
         max_tokens: Of the answer.
     """
@@ -179,7 +179,7 @@ class ChatGrounder:
         """The questions that :meth:`ground` would ask.
 
         Raises:
-            UserError: If the prompt fails on one of them, or nobody has opened its picture.
+            UserError: If the prompt fails on one of them, or nobody has opened its image.
         """
         return [self._prepared(mention) for mention in mentions]
 

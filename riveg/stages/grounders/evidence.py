@@ -1,30 +1,30 @@
-"""Regions from what was seen: faces, people, lettering, and where such entities usually lie.
+"""Regions from what was seen: faces, people, OCR text, and where such entities usually lie.
 
-All groundable entities of a post are answered together, by these rules.
+All groundable entities of a sample are answered together, by these rules.
 
 People (labels in ``person_labels``). A *body* is a box grown from a face
 (:mod:`riveg.vision.plain.bodies`), or a person found without a face.
 
 1. Each name gets one body at most, each body one name; the same name twice gets the same answer.
-2. A body that lettering supports, because the name or surname stands on it (a jersey, a name tag, a
-   caption), goes to that name, the surest lettering first.
+2. A body that OCR text supports, because the name or surname stands on it (a jersey, a name tag, a
+   caption), goes to that name, the surest OCR text first.
 3. Of more bodies than names, the largest and most central are kept: area times a bell around the
-   middle of the picture's width (deviation 0.17, that of train's boxes of lone people).
-4. Bodies are given out from left to right, names in the order of the text. (In train's posts with
+   middle of the image's width (deviation 0.17, that of train's boxes of lone people).
+4. Bodies are given out from left to right, names in the order of the text. (In train's samples with
    several people of one box each that order is right for 54 % of neighbours: hardly a rule, but the
    first name is no likelier the largest body, 49 % of pairs.)
 5. Of more names than bodies, the first names are served: where train shows one of two people, it is
    the first in 72 %.
-6. A name left without a body: the lettering that spells it, unless it stands on somebody else's
+6. A name left without a body: the OCR text that spells it, unless it stands on somebody else's
    body; else the prior box that covers least of the boxes given out. (Of two people that train
    shows, that box hits the second in 52 %, the best box in 26 %; dev: 55 % and 26 %.)
 
-Everything else: every place where lettering spells the name, the most alike first, and the largest
+Everything else: every place where OCR text spells the name, the most alike first, and the largest
 of those (so a region may score more than the one before it); else the best prior box of its type.
 (That covers a person where there is one, but a box aside from them hits less in train.)
 
 A region's ``source`` says which evidence gave it, its score how sure: of a face, the detector's; of
-lettering, likeness times the reader's; of a prior box, the share of train's entities that it hits.
+OCR text, likeness times the reader's; of a prior box, the share of train's entities that it hits.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _PLACES = 10
 class EvidenceGrounderConfig(BackendConfig):
     """``prior``: a file that ``riveg train box-prior`` made, or nothing for the shipped one.
 
-    ``least_score``: lettering that spells a name less surely is not used. ``threshold``: regions
+    ``least_score``: OCR text that spells a name less surely is not used. ``threshold``: regions
     scored less are dropped, in [0, 1]; an entity left with none is not grounded.
     """
 
@@ -103,11 +103,11 @@ _Regions = dict[str, tuple[Region, ...]]
 
 
 class EvidenceGrounder:
-    """Grounds by what was observed; opens no picture.
+    """Grounds by what was observed; opens no image.
 
     Args:
         priors: Where entities of each type usually lie.
-        least_score: Bound on the likeness of lettering times its reading score, in [0, 1].
+        least_score: Bound on the likeness of OCR text times its reading score, in [0, 1].
         threshold: Regions scored less are dropped, in [0, 1]; dropping frees no body for others.
         person_labels: Entity labels that are people.
     """
@@ -147,7 +147,7 @@ class EvidenceGrounder:
         return tuple(one for one in regions if one.score is None or one.score >= self._threshold)
 
     def _alone(self, sample: Sample, entity: Entity) -> tuple[Region, ...]:
-        """Lettering, else the prior."""
+        """OCR text, else the prior."""
         spellings = self._spellings(sample, entity)
         regions = tuple(_ocr_text(one) for one in spellings)
         return regions or (self._prior(sample, entity, ()),)
@@ -288,7 +288,7 @@ def _holds(outer: Box, inner: Box) -> bool:
 
 
 def _stands_on(lettering: Box, body: Box) -> bool:
-    """Whether most of the lettering lies on the body."""
+    """Whether most of the OCR text lies on the body."""
     return _common(lettering, body) > 0.6 * lettering.area
 
 

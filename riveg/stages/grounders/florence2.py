@@ -1,8 +1,8 @@
 """Boxes by Florence-2 (Xiao et al. 2023, arXiv 2311.06242), which writes them out as text.
 
-Each picture is encoded once; each text about it is then answered by itself, the likeliest token
+Each image is encoded once; each text about it is then answered by itself, the likeliest token
 each time. The network gives no scores: regions stand in the order in which it wrote them. Its
-places are thousandths of the picture's sides; boxes are given to a tenth of a pixel, where the
+places are thousandths of the image's sides; boxes are given to a tenth of a pixel, where the
 library cuts them to whole ones.
 """
 
@@ -87,7 +87,7 @@ class Florence2:
     Args:
         network: The checkpoint.
         query: Template of the text.
-        batch_size: Pictures, or texts, in one forward at most.
+        batch_size: Images, or texts, in one forward at most.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Florence2:
         self._network = network
 
     def read(self, texts: Sequence[str]) -> Mapping[str, None]:
-        """The texts that say something: they are read together with a picture only."""
+        """The texts that say something: they are read together with an image only."""
         return dict.fromkeys(text for text in texts if text)
 
     def find(
@@ -120,7 +120,7 @@ class Florence2:
 
 
 def phrase_text(text: str) -> str:
-    """A text without what the network's own marks are made of: ``<image>`` would be a picture.
+    """A text without what the network's own marks are made of: ``<image>`` would be an image.
 
     >>> phrase_text("the <loc_1> sign")
     'the loc_1 sign'

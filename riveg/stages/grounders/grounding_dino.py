@@ -1,13 +1,13 @@
 """Boxes by GroundingDINO (Liu et al. 2023, arXiv 2303.05499) and checkpoints of its kind.
 
-Each picture goes through the backbone once. Separately, each phrase is a text of its own, and the
-answer is what the network alone would give to that picture and phrase; jointly, all phrases of a
-picture are one text ("a. b. c."), which is faster, but phrases then influence each other: a box
+Each image goes through the backbone once. Separately, each phrase is a text of its own, and the
+answer is what the network alone would give to that image and phrase; jointly, all phrases of an
+image are one text ("a. b. c."), which is faster, but phrases then influence each other: a box
 goes to the phrase of its strongest token.
 
 Batches change the order in which numbers are added, so that scores differ by some 1e-6; answers are
 rounded to four digits, boxes to a tenth of a pixel. In bfloat16 and float16 products are that
-coarse, boxes are not. Edges that a box has outside the picture are moved to the picture's.
+coarse, boxes are not. Edges that a box has outside the image are moved to the image's.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ if TYPE_CHECKING:
 
 
 _MOST_PADDING = 1.15
-"""Resizer computed for a group of pictures, padding included, against those they have."""
+"""Resizer computed for a group of images, padding included, against those they have."""
 
 
 class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
     """``query``: the phrase, a template.
 
-    ``phrases``: ``separate`` asks for each on its own and is exact, ``joined`` for all of a picture
+    ``phrases``: ``separate`` asks for each on its own and is exact, ``joined`` for all of an image
     at once. ``box_threshold``: a box's score must be above it. ``text_threshold``: where phrases
     are joined, the score of a phrase's strongest token must be above it too. ``overlap``: of two
     boxes with a higher intersection over union the worse is dropped; 1 keeps all.
-    ``shortest_edge``, ``longest_edge``: what the picture is resized to, in pixels; half of both is
+    ``shortest_edge``, ``longest_edge``: what the image is resized to, in pixels; half of both is
     a quarter of the work.
     """
 
@@ -134,7 +134,7 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A prompt about a picture, and the texts of its phrases."""
+    """A prompt about an image, and the texts of its phrases."""
 
     path: str
     prompt: Prompt
@@ -151,7 +151,7 @@ class GroundingDino:
         text_threshold: A joined phrase's score must be above it.
         shortest_edge: Of the input, in pixels.
         longest_edge: Of the input, in pixels.
-        batch_size: Pictures or phrases in one forward, at most.
+        batch_size: Images or phrases in one forward, at most.
     """
 
     def __init__(
@@ -245,7 +245,7 @@ class GroundingDino:
 
 
 def padded_together(sides: Mapping[str, tuple[int, int]]) -> list[list[str]]:
-    """Pictures in groups of such like sides that little is computed for padding.
+    """Images in groups of such like sides that little is computed for padding.
 
     >>> padded_together({"wide": (800, 1066), "tall": (1066, 800), "wider": (800, 1100)})
     [['wide', 'wider'], ['tall']]

@@ -1,7 +1,7 @@
 """Boxes by GroundingDINO (Liu et al. 2023, arXiv 2303.05499) in its authors' own package.
 
 For the official checkpoints as they are. What is asked and how the boxes become regions is as with
-``grounding-dino``; the boxes are those of the package's ``predict``, but a picture goes through the
+``grounding-dino``; the boxes are those of the package's ``predict``, but an image goes through the
 backbone once and phrases share forwards.
 """
 

@@ -1,8 +1,8 @@
-"""Boxes by OWLv2 (Minderer et al. 2023, arXiv 2306.09683): each patch of the picture proposes one.
+"""Boxes by OWLv2 (Minderer et al. 2023, arXiv 2306.09683): each patch of the image proposes one.
 
-Each picture and each text is encoded once; phrases never influence each other. Answers are rounded
+Each image and each text is encoded once; phrases never influence each other. Answers are rounded
 to four digits, boxes to a tenth of a pixel: what is behind depends on what shared a batch. Edges
-that a box has outside the picture are moved to the picture's.
+that a box has outside the image are moved to the image's.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Owlv2:
     Args:
         network: The checkpoint.
         query: Template of the text.
-        batch_size: Pictures or texts in one forward, at most.
+        batch_size: Images or texts in one forward, at most.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Owlv2:
         seen = in_batches(pixels, self.batch_size, self._network.see)
         for (path, image), patches in zip(images.items(), seen, strict=True):
             height, width = image.size
-            # From shares of the square that the picture was padded to, to shares of the picture.
+            # From shares of the square that the image was padded to, to shares of the image.
             side = max(height, width)
             boxes = patches.boxes * ([side / width, side / height] * 2)
             scores = self._network.scores(patches, [*asked[path].values()])

@@ -1,17 +1,17 @@
-"""Faces, people and lettering by plain vision: OpenCV's cascades and HOG, and rapidocr.
+"""Faces, people and OCR text by plain vision: OpenCV's cascades and HOG, and rapidocr.
 
 What is looked for, and when, is decided by what it costs and by what can still matter:
 
-- Faces: the frontal cascade ``alt2`` on the plain grey picture (``default`` sees faces in hands and
+- Faces: the frontal cascade ``alt2`` on the plain grey image (``default`` sees faces in hands and
   fabric, and histogram equalisation makes all of them see more that is not there).
 - Only where that finds none and some entity is a person (or none is known yet): profiles, to both
   sides, and if there are none either, whole people by HOG, of which only confident ones off any
-  lettering are kept (HOG takes large letters for legs).
-- Lettering, the dear one, is skipped with ``lettering: auto`` where it cannot change an answer: no
+  OCR text are kept (HOG takes large letters for legs).
+- OCR text, the dear one, is skipped with ``lettering: auto`` where it cannot change an answer: no
   entity at all, or one entity, a person, and one face. Lines are located in a smaller copy,
-  and the tallest are read from the full picture, up to a bound on the work.
+  and the tallest are read from the full image, up to a bound on the work.
 
-Each picture is looked at alone, on a pool of threads: no picture's answer depends on another's.
+Each image is looked at alone, on a pool of threads: no image's answer depends on another's.
 """
 
 from __future__ import annotations
@@ -33,21 +33,18 @@ from riveg.vision.plain.faces import FigureFinder, cascade_files, common_area
 from riveg.vision.plain.ocr import OcrReader, reading_models
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Pixels = NDArray[np.uint8]
+    from riveg.geometry.arrays import Pixels
 
 
 OcrMode = Literal["auto", "always", "never"]
 
 
 class EvidenceObserverConfig(BackendConfig):
-    """How closely pictures are looked at; sides are the longer side in pixels after shrinking.
+    """How closely images are looked at; sides are the longer side in pixels after shrinking.
 
     ``lettering``: ``auto`` reads where it can matter. ``lettering_lines``: how much is read, in
     lines of standard length, the tallest first. ``person_labels``: which types are people.
-    ``threads``: pictures looked at at the same time; the answers do not depend on it.
+    ``threads``: images looked at at the same time; the answers do not depend on it.
     """
 
     stage: ClassVar[str] = "observe"
@@ -79,19 +76,19 @@ class EvidenceObserverConfig(BackendConfig):
 
 
 class EvidenceObserver:
-    """Looks at each picture once.
+    """Looks at each image once.
 
     Args:
-        images: Where pictures come from.
+        images: Where images come from.
         face_side: Longer side of the copy in which frontal faces are looked for.
         profile_side: The same for profiles.
         person_side: The same for whole people.
-        lettering: When lettering is read.
-        lettering_side: Longer side of the copy in which lettering is located.
+        OCR text: When OCR text is read.
+        lettering_side: Longer side of the copy in which OCR text is located.
         lettering_lines: Bound on what is read, in lines of standard length.
         least_score: Readings below this are dropped.
         person_labels: Entity labels that are people.
-        threads: Pictures at the same time.
+        threads: Images at the same time.
     """
 
     def __init__(
@@ -122,7 +119,7 @@ class EvidenceObserver:
             self._free.put((figures, reader))
 
     def observe(self, samples: Sequence[Sample]) -> Sequence[tuple[Observation, ...] | Issue]:
-        """Faces, people and lettering of each picture, each kind from top to bottom."""
+        """Faces, people and OCR text of each image, each kind from top to bottom."""
         return tuple(self._pool.map(self._observe, samples))
 
     def _observe(self, sample: Sample) -> tuple[Observation, ...] | Issue:
@@ -168,5 +165,5 @@ class EvidenceObserver:
 
 
 def _inside(line: Box, person: Box) -> bool:
-    """Whether lettering fills so much of a person's height that the letters were the person."""
+    """Whether OCR text fills so much of a person's height that the letters were the person."""
     return common_area(line, person) > 0.05 * person.area

@@ -1,8 +1,8 @@
 """A second look at uncertain types by a vision-language model, after GEM.
 
 Of each mention the tagger's label distribution p tells how sure it was: where the entropy
-``-sum p ln p`` is above ``gamma``, the model is shown the post with the mention's words marked, the
-picture, and the likeliest types, and names one of them.
+``-sum p ln p`` is above ``gamma``, the model is shown the sample with the mention's words marked,
+the image, and the likeliest types, and names one of them.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def entropy(scores: Mapping[str, float]) -> float:
 
 
 def marked_text(sample: Sample, entity: Entity) -> str:
-    """The post with ``&&`` before each token of the entity."""
+    """The sample with ``&&`` before each token of the entity."""
     text = sample.text
     for start, _ in reversed(sample.offsets[entity.span.start : entity.span.end]):
         text = text[:start] + _MARK + text[start:]

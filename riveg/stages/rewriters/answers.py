@@ -1,7 +1,7 @@
 """What a language model says names look like: the forms of its answer, and how they are read.
 
 A prompt's block ``answer`` names the form: ``phrase``, one noun phrase a name; ``visual``, whether
-a picture could show the name, a phrase and a description.
+an image could show the name, a phrase and a description.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST_OF_DESCRIPTION = 400
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a name looks; without a phrase it is to be seen in no picture."""
+    """How a name looks; without a phrase it is to be seen in no image."""
 
     phrase: str | None
     description: str | None = None

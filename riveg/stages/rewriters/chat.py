@@ -1,4 +1,4 @@
-"""Referring expressions by a language model, for all names of a post at once or one by one."""
+"""Referring expressions by a language model, for all names of a sample at once or one by one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from riveg.stages.rewriters.template import TemplateRewriter, TemplateRewriterCo
 from riveg.types import Entity, Expression, Issue, Sample
 
 NOT_VISIBLE = "not visible in any picture"
-"""``description`` of an entity of which no picture could show anything; its expression is then the
+"""``description`` of an entity of which no image could show anything; its expression is then the
 name as it stands, so that later stages have words for it."""
 
 PARTIAL = "chat:partial"
@@ -53,7 +53,7 @@ FALLBACK = "template:fallback"
 Batch = Literal["sample", "entity"]
 
 _MOST_AT_ONCE = 12
-"""Names in one request; a post with more has several, so that an answer stays short enough."""
+"""Names in one request; a sample with more has several, so that an answer stays short enough."""
 
 _CONSTANTS = ("batch", "labels")
 _VALUES = ("text", "caption", "knowledge", "entities", "others")
@@ -63,7 +63,7 @@ _FORM_FIELDS = ("mention", "label", "expression")
 class ChatRewriterConfig(BackendConfig):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
-    ``batch``: all names of a post in one request, or one request a name; ``form``: the expression
+    ``batch``: all names of a sample in one request, or one request a name; ``form``: the expression
     that later stages read, of ``{expression}``, ``{mention}`` and ``{label}``; ``fallback``: what
     happens where the model has no answer, an Issue or the template's expression; ``max_tokens``:
     of the answer about one name.
@@ -126,15 +126,15 @@ class ChatRewriterConfig(BackendConfig):
 
 
 class ChatRewriter:
-    """Asks about each post, and joins what was said to the mentions by entity id.
+    """Asks about each sample, and joins what was said to the mentions by entity id.
 
-    A post's questions depend on the post alone, not on which of its mentions are asked about.
+    A sample's questions depend on the sample alone, not on which of its mentions are asked about.
 
     Args:
         chat: The model.
         prompt: With blocks ``user``, ``answer``, and ``system`` and ``examples`` where it has them.
         labels: The types that the prompt tells of.
-        batch: All names of a post in one request, or one request a name.
+        batch: All names of a sample in one request, or one request a name.
         form: How expression, mention and label make the text that later stages read.
         fallback: Writes the expression where the model has no answer.
         max_tokens: Of the answer about one name.
@@ -268,7 +268,7 @@ def _template() -> TemplateRewriterConfig:
 
 
 def _values(sample: Sample, asked: Sequence[Entity]) -> dict[str, Given]:
-    """The row's values, each on one line, so that no post can imitate the prompt's own lines."""
+    """The row's values, each on one line, so that no sample can imitate the prompt's own lines."""
     ids = {entity.id for entity in asked}
     others = [entity for entity in sample.entities or () if entity.id not in ids]
     return {

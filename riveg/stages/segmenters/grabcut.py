@@ -2,9 +2,9 @@
 
 Each region is cut out with a margin around it, in a copy of bounded size. Outside the box is
 background for sure; inside, the inscribed ellipse, or below its middle where the box runs to the
-picture's lower edge (a body cut off) its full width, is taken for foreground, the corners for
+image's lower edge (a body cut off) its full width, is taken for foreground, the corners for
 background, and the cut decides. Where it has nothing to decide by, or gives next to nothing or next
-to the whole box, the mask is the inscribed ellipse, and says so. Lettering is its box: letters are
+to the whole box, the mask is the inscribed ellipse, and says so. OCR text is its box: letters are
 thin, and what an annotator marks is the place.
 """
 
@@ -23,11 +23,8 @@ from riveg.protocols import ImageSource, Mention
 from riveg.types import Box, Issue, Mask, Region
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from riveg.geometry.arrays import Bitmap, Pixels
 
-    Pixels = NDArray[np.uint8]
-    Bitmap = NDArray[np.bool_]
 
 _MARGIN = 0.25
 """Background seen on every side of the box, in its sides."""
@@ -62,10 +59,10 @@ class GrabCutConfig(BackendConfig):
 
 
 class GrabCut:
-    """Cuts regions out of their pictures.
+    """Cuts regions out of their images.
 
     Args:
-        images: Where pictures come from.
+        images: Where images come from.
         side: Longer side of the copy that is cut.
         rounds: Rounds of GrabCut.
         least_share: Least share of the box that a cut must fill.
@@ -91,7 +88,7 @@ class GrabCut:
         self._threads = threads
 
     def segment(self, mentions: Sequence[Mention]) -> Sequence[tuple[Mask, ...] | Issue]:
-        """A mask inside each region's box, of the whole picture's size."""
+        """A mask inside each region's box, of the whole image's size."""
         if len(mentions) < 2:
             return tuple(map(self._segment, mentions))
         with ThreadPoolExecutor(self._threads) as pool:
@@ -135,7 +132,7 @@ class GrabCut:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A shrunk cut-out: its pixels, where it lies in the picture, and the box inside it (xyxy)."""
+    """A shrunk cut-out: its pixels, where it lies in the image, and the box inside it (xyxy)."""
 
     pixels: Any
     frame: tuple[int, int, int, int]

@@ -1,6 +1,6 @@
 """Masks by Segment Anything (Kirillov et al. 2023, arXiv:2304.02643), prompted with the box.
 
-The picture is encoded once, however many regions it has; all its boxes are decoded together. The
+The image is encoded once, however many regions it has; all its boxes are decoded together. The
 masks are those of transformers' ``SamModel`` and ``SamProcessor``, one for each box
 (``multimask_output=False``). They are not cut off at the box. Their source is ``sam``, or
 ``sam:box`` where the network found no pixel and the box stands.
@@ -30,18 +30,14 @@ from riveg.vision.segmenters.prompted import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
+    from riveg.geometry.arrays import Bitmap, Pixels
     from riveg.vision.runtime.tensors import ImageTensors
-
-    Pixels = NDArray[np.uint8]
-    Bitmap = NDArray[np.bool_]
 
 
 class SamConfig(PromptOptions, BackendConfig):
-    """``batch_size``: pictures encoded together. ``boxes_at_once``: boxes decoded together."""
+    """``batch_size``: images encoded together. ``boxes_at_once``: boxes decoded together."""
 
     stage: ClassVar[str] = "segment"
     name: ClassVar[str] = "sam"
@@ -79,7 +75,7 @@ class SamConfig(PromptOptions, BackendConfig):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A picture's embedding; its sides ``(height, width)`` as it is and as the network saw it."""
+    """An image's embedding; its sides ``(height, width)`` as it is and as the network saw it."""
 
     embedding: torch.Tensor
     size: tuple[int, int]
@@ -87,7 +83,7 @@ class _Seen:
 
 
 class SamNetwork:
-    """Encodes pictures and decodes boxes.
+    """Encodes images and decodes boxes.
 
     Args:
         network: A ``SamModel`` in evaluation mode.
@@ -100,7 +96,7 @@ class SamNetwork:
         self._processor = processor
 
     def look_at(self, images: Sequence[Prepared[ImageTensors]]) -> Sequence[_Seen]:
-        """The embedding of each picture."""
+        """The embedding of each image."""
         import torch
 
         pixels = torch.cat([image.value["pixel_values"] for image in images])
@@ -145,7 +141,7 @@ class SamNetwork:
 
 
 def _prepared(processor: Any, pixels: Pixels) -> ImageTensors:
-    """What a processor makes of a picture.
+    """What a processor makes of an image.
 
     It is shrunk here: where a side shrinks below half a pixel, the processor refuses. Given as
     Pillow's, three rows of pixels are never taken for the colours.

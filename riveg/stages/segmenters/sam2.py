@@ -1,6 +1,6 @@
 """Masks by Segment Anything 2 (Ravi et al. 2024, arXiv:2408.00714), prompted with the box.
 
-The picture is encoded once, however many regions it has; all its boxes are decoded together. The
+The image is encoded once, however many regions it has; all its boxes are decoded together. The
 masks are those of transformers' ``Sam2Model`` and ``Sam2Processor``, one for each box
 (``multimask_output=False``). They are not cut off at the box. Their source is ``sam2``, or
 ``sam2:box`` where the network found no pixel and the box stands.
@@ -23,7 +23,7 @@ from riveg.vision.segmenters.sam2 import Sam2Network
 
 
 class Sam2Config(PromptOptions, BackendConfig):
-    """``batch_size``: pictures encoded together. ``boxes_at_once``: boxes decoded together."""
+    """``batch_size``: images encoded together. ``boxes_at_once``: boxes decoded together."""
 
     stage: ClassVar[str] = "segment"
     name: ClassVar[str] = "sam2"

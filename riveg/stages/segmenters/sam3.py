@@ -4,7 +4,7 @@
 ``prompt: text`` asks ``Sam3Model`` for every instance of the entity's text; a region gets the mask
 of the instance whose box overlaps its own best. Where none does, the region stays and its box
 stands for the mask: the source is then ``sam3:box``, and a warning says so. Both networks are in
-one published checkpoint; each takes its own weights. The picture is encoded once, however many
+one published checkpoint; each takes its own weights. The image is encoded once, however many
 regions or texts it has.
 """
 
@@ -33,7 +33,7 @@ _USUAL = Preparation(1008, 1008, mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5)
 class Sam3Config(PromptOptions, BackendConfig):
     """``prompt``: what the network is asked about, ``box`` or ``text``.
 
-    ``batch_size``: pictures encoded together. ``boxes_at_once``: regions decoded together. For
+    ``batch_size``: images encoded together. ``boxes_at_once``: regions decoded together. For
     texts: ``query``: the text, a template; ``threshold``: an instance's score must be above it;
     ``overlap``: least intersection over union of an instance's box and the region's.
     """

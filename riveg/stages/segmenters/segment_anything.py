@@ -3,7 +3,7 @@
 For the official checkpoints (``sam_vit_h_4b8939.pth`` and its smaller sisters) as they are. They
 are read with ``weights_only=True``, so that a checkpoint cannot bring code, and their sizes are
 taken from the weights themselves. The masks are those of the package's ``SamPredictor``, one for
-each box (``multimask_output=False``), but a picture is encoded once and its boxes together. Their
+each box (``multimask_output=False``), but an image is encoded once and its boxes together. Their
 source is ``segment-anything``, or ``segment-anything:box`` where the network found no pixel and the
 box stands.
 """
@@ -28,19 +28,17 @@ from riveg.vision.runtime.loading import OF_OTHER_CONTENT, place, read_checkpoin
 from riveg.vision.segmenters.prompted import Prompt, PromptedSegmenter, PromptOptions, shrunk_size
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
-    Bitmap = NDArray[np.bool_]
+    from riveg.geometry.arrays import Bitmap, Pixels
+
     Weights = Mapping[str, torch.Tensor]
 
 
 class SegmentAnythingConfig(PromptOptions, BackendConfig):
     """``model``: a hub id or a folder with the ``checkpoint``, or itself that file.
 
-    ``batch_size``: pictures encoded together. ``boxes_at_once``: boxes decoded together. The
+    ``batch_size``: images encoded together. ``boxes_at_once``: boxes decoded together. The
     package has one implementation of attention.
     """
 
@@ -163,7 +161,7 @@ def _relative_positions(weights: Weights) -> list[torch.Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A picture's embedding; its sides ``(height, width)`` as it is and as the network saw it."""
+    """An image's embedding; its sides ``(height, width)`` as it is and as the network saw it."""
 
     embedding: torch.Tensor
     size: tuple[int, int]
@@ -171,7 +169,7 @@ class _Seen:
 
 
 class SegmentAnythingNetwork:
-    """Encodes pictures and decodes boxes.
+    """Encodes images and decodes boxes.
 
     Args:
         network: A ``Sam`` of the package in evaluation mode.
@@ -182,7 +180,7 @@ class SegmentAnythingNetwork:
         self._network = network
 
     def look_at(self, images: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
-        """The embedding of each picture."""
+        """The embedding of each image."""
         import torch
 
         network = self._network

@@ -1,4 +1,4 @@
-"""Entities by a language model, with types of the user's own, aligned to the post's tokens."""
+"""Entities by a language model, with types of the user's own, aligned to the sample's tokens."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
 from riveg.types import Entity, Issue, Sample, Span
 
 UNALIGNED = "unaligned-entity"
-"""Kind of the Issue for words that are no tokens of the post."""
+"""Kind of the Issue for words that are no tokens of the sample."""
 UNKNOWN_LABEL = "unknown-label"
 """Kind of the Issue for a type that the system does not have."""
 OVERLAPPING = "overlapping-entity"
@@ -75,8 +75,8 @@ _SAID = {
 class ChatTaggerConfig(BackendConfig):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
-    ``most_entities``: of one post, so that an answer ends; ``max_tokens``: of the answer; one that
-    is cut off there is an Issue, never half a list.
+    ``most_entities``: of one sample, so that an answer ends; ``max_tokens``: of the answer; one
+    that is cut off there is an Issue, never half a list.
     """
 
     stage: ClassVar[str] = "tag"
@@ -95,7 +95,7 @@ class ChatTaggerConfig(BackendConfig):
         """Reads the prompt and finds the model; nothing is asked yet.
 
         Raises:
-            UserError: If there is no such model or prompt, or the prompt fits no post.
+            UserError: If there is no such model or prompt, or the prompt fits no sample.
         """
         return ChatTagger(
             require_chat(context, self.stage, self.llm),
@@ -142,7 +142,7 @@ class Reading:
 
 
 class ChatTagger:
-    """Asks one question about each post.
+    """Asks one question about each sample.
 
     An answer with a fault in it is asked for again, the fault shown. If one is left then, the good
     entities are kept and each fault is an Issue beside them.
@@ -151,7 +151,7 @@ class ChatTagger:
         chat: The model.
         prompt: With a block ``user``, and ``system`` where it has one.
         labels: The types.
-        most_entities: Of one post.
+        most_entities: Of one sample.
         max_tokens: Of the answer.
     """
 
@@ -184,7 +184,7 @@ class ChatTagger:
     def tag(
         self, samples: Sequence[Sample]
     ) -> Sequence[tuple[Entity, ...] | Partly[tuple[Entity, ...]] | Issue]:
-        """The entities of each post, without scores: a language model's would mean nothing."""
+        """The entities of each sample, without scores: a language model's would mean nothing."""
         replies = ask_about(self._chat, samples, self._prepared)
         return [
             self._entities(sample, reply) for sample, reply in zip(samples, replies, strict=True)
@@ -207,7 +207,7 @@ class ChatTagger:
     def _entities(
         self, sample: Sample, reply: Reply | NoReply
     ) -> tuple[Entity, ...] | Partly[tuple[Entity, ...]] | Issue:
-        # Two posts of the same words are asked about once, and may be cut into other tokens: so
+        # Two samples of the same words are asked about once, and may be cut into other tokens: so
         # the words are read for each, not the value of whoever asked first.
         reading = self._reading(sample, reply)
         if isinstance(reading, Issue):

@@ -28,7 +28,7 @@ _FILES = ("model.onnx", "tokenizer.json", "tagger.json")
 class MiniTaggerConfig(BackendConfig):
     """``model``: a folder that ``riveg train tagger`` made, or nothing for the shipped one.
 
-    ``threads``: posts that are tagged at the same time; the answers do not depend on it.
+    ``threads``: samples that are tagged at the same time; the answers do not depend on it.
     """
 
     stage: ClassVar[str] = "tag"
@@ -63,13 +63,13 @@ def _folder(model: Path | None, base: Path) -> Path:
 
 
 class MiniTagger:
-    """Tags posts one by one on a pool of threads, so that no post's answer depends on another's.
+    """Tags samples one by one on a pool of threads: each is answered as if it were alone.
 
     (The int8 kernels scale activations by what shares a call: batching would change scores.)
 
     Args:
         folder: Holds ``model.onnx``, ``tokenizer.json`` and ``tagger.json``.
-        threads: Posts at the same time.
+        threads: Samples at the same time.
     """
 
     def __init__(self, folder: Path, *, threads: int = 2) -> None:

@@ -44,7 +44,7 @@ class Recheck(TorchOptions):
 
     ``query``: the text that is held against the crop, a template. ``threshold``: regions whose crop
     scores less are dropped, in [0, 1]. ``margin``: before it is cut out, each edge of a box moves
-    outwards by this share of the box's side, as far as the picture goes. ``order``: of the regions
+    outwards by this share of the box's side, as far as the image goes. ``order``: of the regions
     that are kept, the ``detector``'s, or by the score of the ``crop``. ``workers`` stays ``auto``:
     crops are not prepared ahead.
     """
@@ -135,12 +135,12 @@ class RegionOptions(BaseModel):
 class RecheckedGrounder:
     """Asks a detector, then a network whether each region's crop fits its mention.
 
-    The crops of a batch of mentions are prepared together: each picture is opened once, each
+    The crops of a batch of mentions are prepared together: each image is opened once, each
     distinct crop and text encoded once.
 
     Args:
         grounder: The detector.
-        images: Where pictures come from.
+        images: Where images come from.
         matcher: The network.
         source: The matcher's name.
         query: Template of the text.
@@ -194,7 +194,7 @@ class RecheckedGrounder:
         ]
 
     def _crops(self, mentions: Sequence[Mention], found: Sequence[Sequence[Region]]) -> _Crops:
-        """Every crop that is asked about, cut out of pictures that are opened one by one."""
+        """Every crop that is asked about, cut out of images that are opened one by one."""
         wanted: dict[str, tuple[ImageRef, list[Box]]] = {}
         for mention, regions in zip(mentions, found, strict=True):
             if (image := mention.sample.image) is not None and regions:
@@ -246,21 +246,21 @@ class RecheckedGrounder:
 
 @dataclass(frozen=True, slots=True)
 class _Crops:
-    """Crops as the network reads them, and which belongs to a box of a picture."""
+    """Crops as the network reads them, and which belongs to a box of an image."""
 
     tensors: list[ImageTensors]
     places: dict[tuple[str, Box], int]
     faults: dict[str, ImageFault]
 
     def places_of(self, mention: Mention, regions: Sequence[Region]) -> Iterator[int]:
-        """The regions' crops; none where the picture cannot be used."""
+        """The regions' crops; none where the image cannot be used."""
         image = mention.sample.image
         if image is not None and image.path not in self.faults:
             yield from (self.places[image.path, region.box] for region in regions)
 
 
 def crop_edges(box: Box, margin: float, height: int, width: int) -> tuple[int, int, int, int]:
-    """What is cut out around a box: whole pixels of a picture of this size, xyxy, one at least.
+    """What is cut out around a box: whole pixels of an image of this size, xyxy, one at least.
 
     >>> crop_edges(Box(10, 0, 20, 5), 0.1, 100, 100)
     (9, 0, 21, 6)

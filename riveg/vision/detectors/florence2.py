@@ -1,9 +1,9 @@
-"""Florence-2 (Xiao et al. 2023, arXiv 2311.06242) in two parts: pictures, and texts about them.
+"""Florence-2 (Xiao et al. 2023, arXiv 2311.06242) in two parts: images, and texts about them.
 
-A picture's encoder and its projection to tokens run without a word of text, so their result is
-kept for every text. What follows reads picture and text together, and so runs for each pair of
+An image's encoder and its projection to tokens run without a word of text, so their result is
+kept for every text. What follows reads image and text together, and so runs for each pair of
 them. It writes places as words, four to a box: ``<loc_0>`` to ``<loc_999>`` are thousandths of the
-picture's sides.
+image's sides.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TASKS = {
 
 
 class Asked(NamedTuple):
-    """A picture's tokens, *shape* ``(tokens, channels)``, and a text about it."""
+    """An image's tokens, *shape* ``(tokens, channels)``, and a text about it."""
 
     image: Tensor
     text: str
@@ -62,7 +62,7 @@ class Florence2Network:
         self.pixels: Callable[[NDArray[np.uint8]], Tensor] = partial(
             pixel_values, self._processor.image_processor
         )
-        """A picture as the network takes it, *shape* ``(3, height, width)``."""
+        """An image as the network takes it, *shape* ``(3, height, width)``."""
         self._task = TASKS[task]
         self.most_tokens = int(self._network.config.text_config.max_position_embeddings)
         # Writing has as many positions as reading; the first is that of the start.
@@ -71,20 +71,20 @@ class Florence2Network:
             raise UserError(f"{folder}: reads {self.most_tokens} tokens, fewer than of a picture")
 
     def count(self, text: str) -> int:
-        """Tokens of a question about a text, those of the picture included."""
+        """Tokens of a question about a text, those of the image included."""
         return len(self._tokens([text])["input_ids"][0])
 
     def see(self, pixels: Sequence[Tensor]) -> list[Tensor]:
-        """The tokens of pictures."""
+        """The tokens of images."""
         network = self._network
         values = torch.stack(list(pixels)).to(network.device, network.dtype)
         with torch.inference_mode():
             found = network.get_image_features(values).pooler_output
-        # Copies, so that one picture kept does not keep its whole batch.
+        # Copies, so that one image kept does not keep its whole batch.
         return [one.clone() for one in found]
 
     def find(self, asked: Sequence[Asked]) -> list[NDArray[np.float64]]:
-        """Boxes for each text, xyxy in [0, 1] of its picture, in the order of writing.
+        """Boxes for each text, xyxy in [0, 1] of its image, in the order of writing.
 
         The likeliest token is written each time.
         """
@@ -110,7 +110,7 @@ class Florence2Network:
         return [self._boxes(line) for line in lines]
 
     def _tokens(self, texts: Sequence[str]) -> Any:
-        """Of whole questions: a place for each of the picture's tokens, then the text."""
+        """Of whole questions: a place for each of the image's tokens, then the text."""
         processor, tokenizer = self._processor, self._processor.tokenizer
         front = processor.image_token * processor.num_image_tokens + tokenizer.bos_token
         question = processor.task_prompts_with_input[self._task]
@@ -124,7 +124,7 @@ class Florence2Network:
         )
 
     def _boxes(self, line: str) -> NDArray[np.float64]:
-        # In a picture of as many pixels as there are places, the library's whole pixels are they.
+        # In an image of as many pixels as there are places, the library's whole pixels are they.
         found = self._processor.post_process_generation(
             line, task=self._task, image_size=(_BINS, _BINS)
         )[self._task]

@@ -1,10 +1,10 @@
-"""GroundingDINO in two halves: what depends on the picture alone, and what needs the text.
+"""GroundingDINO in two halves: what depends on the image alone, and what needs the text.
 
 Liu et al. 2023, arXiv 2303.05499, and MM-Grounding-DINO, arXiv 2401.02361, as in transformers. The
-picture's backbone and projections run without a word of text, so their result is kept and used for
-every phrase. They run on pictures of one size only: windows and group normalisation see padding.
+image's backbone and projections run without a word of text, so their result is kept and used for
+every phrase. They run on images of one size only: windows and group normalisation see padding.
 What follows (fusing encoder, decoder) is made indifferent to padding here, which it is not in two
-places, so there pictures of several sizes share a batch.
+places, so there images of several sizes share a batch.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _KINDS = {
 class Detections:
     """The queries' answers to one prompt.
 
-    ``boxes``: xyxy in [0, 1] of the picture, *shape* ``(queries, 4)``. ``scores``: the strongest
+    ``boxes``: xyxy in [0, 1] of the image, *shape* ``(queries, 4)``. ``scores``: the strongest
     token of each, *shape* ``(queries,)``. ``phrase_scores``: the strongest token of each phrase,
     *shape* ``(queries, phrases)``.
     """
@@ -53,7 +53,7 @@ class Detections:
 
 
 Features = tuple[Tensor, ...]
-"""A picture's projected maps, finest first, each *shape* ``(channels, height, width)``."""
+"""An image's projected maps, finest first, each *shape* ``(channels, height, width)``."""
 
 
 class GroundingDinoNetwork:
@@ -103,18 +103,18 @@ class GroundingDinoNetwork:
             self._encoder.compile()
 
     def features(self, pixels: Sequence[Tensor]) -> list[Features]:
-        """What the network sees in pictures that all have the same sides."""
+        """What the network sees in images that all have the same sides."""
         values = torch.stack(list(pixels)).to(self._placement.device)
         with torch.inference_mode(), autocast(self._placement):
             maps = self._encoder(values)
-        # Copies, so that one picture kept does not keep its whole batch.
+        # Copies, so that one image kept does not keep its whole batch.
         return [tuple(one[row].clone() for one in maps) for row in range(len(pixels))]
 
     def detect(self, features: Sequence[Features], prompts: Sequence[Prompt]) -> list[Detections]:
-        """What each prompt finds in its picture.
+        """What each prompt finds in its image.
 
         Args:
-            features: Of the picture of each prompt, of any sizes.
+            features: Of the image of each prompt, of any sizes.
             prompts: As many.
         """
         device = self._placement.device
@@ -155,7 +155,7 @@ class ImageEncoder(nn.Module):
     """Backbone and projections: all that GroundingDINO does before it reads the text.
 
     Args:
-        backbone: Of pictures.
+        backbone: Of images.
         run: Its maps of pixels, finest first.
         projections: Of these maps and of the coarser ones that are made of them.
     """
@@ -216,7 +216,7 @@ class _UnpaddedProposals(nn.Module):
 
 
 class _UnpaddedReferences:
-    """Has a decoder tell its queries where they are in the picture, not in the padded map.
+    """Has a decoder tell its queries where they are in the image, not in the padded map.
 
     The library makes a query's position of the same numbers that it samples the maps at, which
     shrink with the padding. Here the decoder is told that there is none, and only its sampling is.
@@ -244,7 +244,7 @@ def _padded(features: Sequence[Features], least_places: int) -> tuple[list[Tenso
     """Maps of one size at each level, and where they are no padding.
 
     Args:
-        features: Of one picture each.
+        features: Of one image each.
         least_places: The network picks so many places at once, so there must be as many.
     """
     sides = [

@@ -77,7 +77,7 @@ class WeightedRows(nn.Module):
 
 
 def _framed(value: Tensor, sizes: Sequence[Size]) -> tuple[Tensor, int]:
-    """The maps of all levels, each with a frame of zeros, as rows; and how many a picture has."""
+    """The maps of all levels, each with a frame of zeros, as rows; and how many an image has."""
     batch, _, heads, width = value.shape
     maps = value.flatten(2).split([high * wide for high, wide in sizes], dim=1)
     framed = [
@@ -123,11 +123,11 @@ def _corners(sizes: Sequence[Size], places: Tensor, attention: Tensor) -> tuple[
 
 
 class NarrowFusion(nn.Module):
-    """Attention between picture and text that never widens the picture.
+    """Attention between image and text that never widens the image.
 
-    The library projects each of the picture's thousands of places to four times its width, twice,
+    The library projects each of the image's thousands of places to four times its width, twice,
     and back once. The text has a handful of tokens: here its side of each product is projected, and
-    the picture's is multiplied with the result. Called as the library's
+    the image's is multiplied with the result. Called as the library's
     ``GroundingDinoBiMultiHeadAttention``; arXiv 2303.05499, section 3.2, after GLIP.
 
     Args:
@@ -145,7 +145,7 @@ class NarrowFusion(nn.Module):
         vision_attention_mask: Tensor | None = None,
         text_attention_mask: Tensor | None = None,
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """What picture and text tell each other, each with its weights.
+        """What image and text tell each other, each with its weights.
 
         Args:
             vision_features: *shape* ``(batch, places, width)``.

@@ -2,9 +2,9 @@
 
 Offers what :class:`~riveg.vision.detectors.grounding_dino.GroundingDinoNetwork` does. The package's
 network is run as it is but for this: its text encoder's wrapper calls methods that transformers no
-longer has; its picture half is run once and kept; in a batch of several prompts it would give a
-prompt's attention mask to another; and it looks for as many places as it has queries, even in a
-picture that has fewer.
+longer has; its image half is run once and kept; in a batch of several prompts it would give a
+prompt's attention mask to another; and it looks for as many places as it has queries, even in an
+image that has fewer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from riveg.vision.runtime.loading import (
 from riveg.vision.runtime.options import TorchOptions
 
 if TYPE_CHECKING:
-    from riveg.vision.runtime.tensors import Pixels, Resizer
+    from riveg.geometry.arrays import Pixels
+    from riveg.vision.runtime.tensors import Resizer
 
 _NOT_USED = ("label_enc.", "bert.embeddings.position_ids")
 """Beginnings of what the published checkpoints hold beside the network's weights."""
@@ -99,20 +100,20 @@ class GroundingDinoPackageNetwork:
             self._encoder.compile()
 
     def features(self, pixels: Sequence[Tensor]) -> list[Features]:
-        """What the network sees in pictures that all have the same sides."""
+        """What the network sees in images that all have the same sides."""
         values = torch.stack(list(pixels)).to(self._placement.device)
         with torch.inference_mode(), autocast(self._placement), _quiet():
             maps = self._encoder(values)
-        # Copies, so that one picture kept does not keep its whole batch.
+        # Copies, so that one image kept does not keep its whole batch.
         return [tuple(one[row].clone() for one in maps) for row in range(len(pixels))]
 
     def detect(self, features: Sequence[Features], prompts: Sequence[Prompt]) -> list[Detections]:
-        """What each prompt finds in its picture.
+        """What each prompt finds in its image.
 
-        Pictures of one size go together: the package heeds padding in most places, not in all.
+        Images of one size go together: the package heeds padding in most places, not in all.
 
         Args:
-            features: Of the picture of each prompt, of any sizes.
+            features: Of the image of each prompt, of any sizes.
             prompts: As many.
         """
         rows_by_size: dict[tuple[int, ...], list[int]] = {}
@@ -143,10 +144,10 @@ class GroundingDinoPackageNetwork:
 
 
 def _resized_values(pixels: Pixels, shortest: int, longest: int) -> Tensor:
-    """A picture as the network takes it, *shape* ``(3, height, width)``.
+    """An image as the network takes it, *shape* ``(3, height, width)``.
 
     Args:
-        picture: Upright, RGB, *shape* ``(height, width, 3)``.
+        pixels: Upright, RGB, *shape* ``(height, width, 3)``.
         shortest: What its shorter side is resized to, in pixels, unless
         longest: the longer one would become longer than that.
     """
@@ -155,7 +156,7 @@ def _resized_values(pixels: Pixels, shortest: int, longest: int) -> Tensor:
     image = Image.fromarray(pixels)
     size: int | tuple[int, int] = shortest
     if round(longest * min(image.size) / max(image.size)) < 1:
-        # The package would make such a thin picture no pixel wide.
+        # The package would make such a thin image no pixel wide.
         size = (longest, 1) if image.width > image.height else (1, longest)
     image, _ = transforms.resize(image, None, size, longest)
     values, _ = transforms.ToTensor()(image, None)

@@ -1,6 +1,6 @@
-"""OWLv2 (Minderer et al. 2023, arXiv 2306.09683) in three parts: pictures, texts, and both.
+"""OWLv2 (Minderer et al. 2023, arXiv 2306.09683) in three parts: images, texts, and both.
 
-Pictures and texts do not see each other before the last product, so each goes through its encoder
+Images and texts do not see each other before the last product, so each goes through its encoder
 once, whatever it is compared with. The encoders compute in the given number type, the small heads
 in float32, so that edges are not rounded to the 8 bits of bfloat16.
 """
@@ -55,7 +55,7 @@ class Owlv2Network:
         self.pixels: Callable[[NDArray[np.uint8]], Tensor] = partial(
             pixel_values, processor, size=size
         )
-        """A picture, padded to a square and resized, *shape* ``(3, side, side)``."""
+        """An image, padded to a square and resized, *shape* ``(3, side, side)``."""
         self.most_tokens = int(self._network.config.text_config.max_position_embeddings)
 
     def count(self, text: str) -> int:
@@ -63,7 +63,7 @@ class Owlv2Network:
         return len(self._tokenizer(text, verbose=False)["input_ids"])
 
     def see(self, pixels: Sequence[Tensor]) -> list[SeenImage]:
-        """What the network sees in pictures."""
+        """What the network sees in images."""
         values = torch.stack(list(pixels)).to(self._placement.device)
         with torch.inference_mode():
             with autocast(self._placement):

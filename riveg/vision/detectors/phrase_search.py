@@ -1,4 +1,4 @@
-"""Regions for phrases by a network that looks at a picture once and then answers any number."""
+"""Regions for phrases by a network that looks at an image once and then answers any number."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 Answer = tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue
 _Look = Mapping[str, tuple[Region, ...]] | ImageFault
-"""Regions by text, or why the picture cannot be looked at."""
+"""Regions by text, or why the image cannot be looked at."""
 
 _BATCHES_AHEAD = 4
-"""Pictures that are kept as a network sees them at a time, in batches: 2 to 18 MB each."""
+"""Images that are kept as a network sees them at a time, in batches: 2 to 18 MB each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Boxes for a text in a picture.
+    """Boxes for a text in an image.
 
-    ``boxes``: xyxy in [0, 1] of the picture, *shape* ``(n, 4)``. ``scores``: in [0, 1], *shape*
+    ``boxes``: xyxy in [0, 1] of the image, *shape* ``(n, 4)``. ``scores``: in [0, 1], *shape*
     ``(n,)``; ``None`` where the network gives none and the boxes stand in their order.
     """
 
@@ -42,16 +42,16 @@ class Found:
 
 
 class PhraseFinder(Protocol):
-    """What one network does: reads texts, looks at pictures, finds the ones in the others."""
+    """What one network does: reads texts, looks at images, finds the ones in the others."""
 
     reader: TextReader
 
     batch_size: int
-    """Pictures or texts in one forward, at most."""
+    """Images or texts in one forward, at most."""
 
     @property
     def prepare(self) -> Callable[[Any], Any]:
-        """Makes of an upright picture what is looked at; ``pickle`` can send it to a worker."""
+        """Makes of an upright image what is looked at; ``pickle`` can send it to a worker."""
 
     def read(self, texts: Sequence[str]) -> Mapping[str, Any]:
         """What the network makes of distinct texts; one with nothing to look for is left out."""
@@ -59,25 +59,25 @@ class PhraseFinder(Protocol):
     def find(
         self, images: Mapping[str, Prepared[Any]], asked: Mapping[str, Mapping[str, Any]]
     ) -> Iterable[Found]:
-        """The boxes of every text about every picture.
+        """The boxes of every text about every image.
 
         Args:
-            pictures: By path.
-            asked: Texts, and what was made of them, by the path of the picture they are about.
+            images: By path.
+            asked: Texts, and what was made of them, by the path of the image they are about.
         """
 
 
 class PhraseSearch:
-    """Asks about mentions: each picture once, each text about a picture once.
+    """Asks about mentions: each image once, each text about an image once.
 
     Args:
-        images: Where pictures come from.
+        images: Where images come from.
         finder: The network.
         source: Said of the regions.
         most_regions: Of one mention.
         threshold: A box's score must be above it.
         overlap: Highest intersection over union of two regions.
-        workers: Processes that prepare pictures.
+        workers: Processes that prepare images.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class PhraseSearch:
     def _look(
         self, images: Sequence[ImageRef], asked: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, _Look]:
-        """Answers all texts about some pictures."""
+        """Answers all texts about some images."""
         faults: dict[str, ImageFault] = {}
         opened: dict[str, Prepared[Any]] = {}
         for path, one in self.images.distinct(images).items():

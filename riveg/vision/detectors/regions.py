@@ -1,4 +1,4 @@
-"""From a detector's many boxes to regions: in the picture, distinct, best first."""
+"""From a detector's many boxes to regions: in the image, distinct, best first."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def choose_regions(
     most: int,
     source: str,
 ) -> tuple[Region, ...]:
-    """Regions above a threshold, best first; a detector's edges beyond the picture end at its own.
+    """Regions above a threshold, best first; a detector's edges beyond the image end at its own.
 
     Boxes are given to a tenth of a pixel, scores to four digits.
 
     Args:
-        boxes: xyxy in [0, 1] of the picture, *shape* ``(n, 4)``.
+        boxes: xyxy in [0, 1] of the image, *shape* ``(n, 4)``.
         scores: In [0, 1], *shape* ``(n,)``; ``None`` of a detector that gives none: its boxes keep
             their order, and no threshold holds.
-        size: The picture's height and width in pixels.
+        size: The image's height and width in pixels.
         threshold: A score must be above it.
         overlap: A box whose intersection over union with a better one is above it is dropped.
         most: At most so many.

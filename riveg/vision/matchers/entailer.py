@@ -1,4 +1,4 @@
-"""Entailment by a network that says how well a text fits a picture."""
+"""Entailment by a network that says how well a text fits an image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Answer = Entailment | Partly[Entailment] | Issue
 
 
 class ImageTextConfig(TorchOptions, BackendConfig):
-    """``query``: the text that is held against the picture, as a template.
+    """``query``: the text that is held against the image, as a template.
 
     It may hold ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``.
 
@@ -64,15 +64,15 @@ class ImageTextConfig(TorchOptions, BackendConfig):
 
 
 class ImageTexts:
-    """Asks a matcher about mentions: each picture once, each pair of picture and text once.
+    """Asks a matcher about mentions: each image once, each pair of image and text once.
 
     Args:
-        images: Where pictures come from.
+        images: Where images come from.
         matcher: The network.
         query: The template of the text.
         threshold: Groundable from this probability on.
         source: Of the answers.
-        workers: Processes that prepare pictures.
+        workers: Processes that prepare images.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ImageTexts:
         self._source = source
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
-        """P(the text fits the picture); 0 and never groundable for a post without a picture."""
+        """P(the text fits the image); 0 and never groundable for a sample without an image."""
         opened = self.images.distinct(mention.sample.image for mention in mentions)
         usable = {
             path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)

@@ -36,13 +36,13 @@ def load_itm_matcher(folder: Path, options: TorchOptions) -> ItmMatcher:
 class ItmMatcher:
     """The softmax of the head's two logits, at "it fits".
 
-    The text encoder reads text and picture together, so it runs once for each distinct pair.
+    The text encoder reads text and image together, so it runs once for each distinct pair.
 
     Args:
         network: ``BlipForImageTextRetrieval``.
         tokenizer: Of its text encoder.
-        processor: Prepares pictures.
-        batch_size: Pictures, or pairs, in one forward.
+        processor: Prepares images.
+        batch_size: Images, or pairs, in one forward.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ItmMatcher:
         return [by_pair[pair] for pair in pairs]
 
     def _encode(self, images: Sequence[ImageTensors]) -> Sequence[torch.Tensor]:
-        """Each picture's patches, *shape* ``(patches, width)``."""
+        """Each image's patches, *shape* ``(patches, width)``."""
         from riveg.vision.runtime.tensors import stacked
 
         inputs = stacked(images, self._network.device)

@@ -21,7 +21,7 @@ class Usual(NamedTuple):
 
 
 USUAL: Mapping[str, Usual] = {
-    # The sigmoid's probabilities are small: it was taught to find one picture among thousands.
+    # The sigmoid's probabilities are small: it was taught to find one image among thousands.
     "siglip": Usual("google/siglip2-base-patch16-224", "apache-2.0", 0.1),
     "itm": Usual("Salesforce/blip-itm-base-coco", "bsd-3-clause", 0.5),
 }

@@ -1,4 +1,4 @@
-"""How well texts fit pictures: what entailers and re-checks of regions ask of a network."""
+"""How well texts fit images: what entailers and re-checks of regions ask of a network."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 
 class Pair(NamedTuple):
-    """A picture, by its place in a sequence, and a text."""
+    """An image, by its place in a sequence, and a text."""
 
     image: int
     text: str
 
 
 class TextMatcher(Protocol):
-    """A network that says how probable it is that a text fits a picture."""
+    """A network that says how probable it is that a text fits an image."""
 
     processor: Any
-    """Prepares pictures: an image processor of transformers."""
+    """Prepares images: an image processor of transformers."""
 
     most_tokens: int
     """Tokens of a text that are read."""
@@ -31,7 +31,7 @@ class TextMatcher(Protocol):
     def probabilities(
         self, images: Sequence[ImageTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
-        """Of each pair, in [0, 1]; every picture is encoded once, however many pairs it is in."""
+        """Of each pair, in [0, 1]; every image is encoded once, however many pairs it is in."""
 
 
 def four_digits(probability: float) -> float:

@@ -56,8 +56,8 @@ class SiglipMatcher:
     Args:
         network: ``SiglipModel`` or ``Siglip2Model``.
         tokenizer: Of its text encoder.
-        processor: Prepares pictures.
-        batch_size: Pictures, or texts, in one forward.
+        processor: Prepares images.
+        batch_size: Images, or texts, in one forward.
     """
 
     def __init__(

@@ -8,14 +8,14 @@ wide at the shoulders and a little more with their arms. Hence a body is ``BODY_
 wide, and its box starts ``HAIR`` face sides above the face.
 
 How far down a body runs, is fitted *in body widths*, which boxes do show. On Twitter-GMNER's train
-people, of the boxes with 0.7 to 1.3 body widths of picture below their upper edge 84 % run to the
-picture's lower edge, 46 % of those with 2 to 2.5, 2 % of those beyond 4, and lone people run
-further than crowds. So a body is so many widths long, or ends with the picture; the number, one for
+people, of the boxes with 0.7 to 1.3 body widths of image below their upper edge 84 % run to the
+image's lower edge, 46 % of those with 2 to 2.5, 2 % of those beyond 4, and lone people run
+further than crowds. So a body is so many widths long, or ends with the image; the number, one for
 one, two, and three or more people, is what hits most train boxes (IoU >= 0.5) when upper edge and
 width are given, the width misjudged by up to 1.4 either way: a face tells a body's width no
 better (``riveg.training.box_prior``; its card has the numbers, and how often bodies then reach the
 lower edge: more often than true ones, since with a misjudged width too long costs less than too
-short). On the two pictures of faces at hand the rule gives IoU 0.80 and 0.85.
+short). On the two images of faces at hand the rule gives IoU 0.80 and 0.85.
 
 Neighbours whose bodies would overlap meet at the midline between their faces: in train the median
 box of two people side by side ends 4 % of their distance past it.
@@ -35,9 +35,9 @@ HAIR = 0.45
 
 
 def grow_bodies(faces: Sequence[Box], width: int, height: int, reach: float) -> tuple[Box, ...]:
-    """One body box for each face, in order, inside the picture of ``width`` x ``height`` pixels.
+    """One body box for each face, in order, inside the image of ``width`` x ``height`` pixels.
 
-    ``reach``: length of a body in body widths where the picture does not end before.
+    ``reach``: length of a body in body widths where the image does not end before.
     """
     return tuple(_grow(face, faces, width, height, reach) for face in faces)
 

@@ -1,4 +1,4 @@
-"""Faces and people in a picture: OpenCV's cascades and its people detector."""
+"""Faces and people in an image: OpenCV's cascades and its people detector."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from riveg.types import Box, Observation
 from riveg.vision.plain.package_files import package_files
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from riveg.geometry.arrays import Pixels
 
-    Pixels = NDArray[np.uint8]
 
 _FRONTAL = "haarcascade_frontalface_alt2.xml"
 _PROFILE = "haarcascade_profileface.xml"
@@ -22,7 +20,7 @@ _FRONTAL_LEVELS = (53.76, 57.76)
 _PROFILE_LEVELS = (-1.27, 6.0)
 _PERSON_LEVELS = (0.0, 3.0)
 _LEAST_PERSON = 1.0
-"""HOG margin of a person; below it are rockets and lamp posts."""
+"""HOG margin of a person; below it are rockets and lamp samples."""
 _SAME = 0.3
 """Two finds with more IoU than this are one."""
 
@@ -108,7 +106,7 @@ def _grey(pixels: Pixels, side: int) -> tuple[Any, float]:
 
 
 def _shrunk(pixels: Pixels, side: int) -> tuple[Any, float]:
-    """A copy whose longer side is at most ``side``, and its pixels per pixel of the picture."""
+    """A copy whose longer side is at most ``side``, and its pixels per pixel of the image."""
     import cv2
 
     height, width = pixels.shape[:2]
@@ -134,7 +132,7 @@ def _score(weight: float, levels: tuple[float, float]) -> float:
 
 
 def _observations(kind: str, found: _Found, pixels: Pixels) -> tuple[Observation, ...]:
-    """Surest first where finds overlap, then from top to bottom, inside the picture."""
+    """Surest first where finds overlap, then from top to bottom, inside the image."""
     kept: _Found = []
     for box, score in sorted(found, key=lambda one: (-one[1], one[0].y_min, one[0].x_min)):
         inside = clipped(box, pixels)
@@ -158,7 +156,7 @@ def common_area(first: Box, second: Box) -> float:
 
 
 def clipped(box: Box, pixels: Pixels) -> Box | None:
-    """The box inside the picture, to a hundredth of a pixel; ``None`` where nothing is left."""
+    """The box inside the image, to a hundredth of a pixel; ``None`` where nothing is left."""
     height, width = pixels.shape[:2]
     x_min, y_min = (round(max(0.0, edge), 2) for edge in (box.x_min, box.y_min))
     x_max, y_max = round(min(float(width), box.x_max), 2), round(min(float(height), box.y_max), 2)

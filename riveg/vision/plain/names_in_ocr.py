@@ -1,11 +1,11 @@
-"""Where lettering in a picture spells a name: whole words, a few misread letters allowed.
+"""Where OCR text in an image spells a name: whole words, a few misread letters allowed.
 
-A name and a line of lettering are cut into words at blanks and punctuation, case folded. A run of
+A name and a line of OCR text are cut into words at blanks and punctuation, case folded. A run of
 whole words spells the name when, both written together, at most one letter in five differs (so none
 in a name of up to four letters). Writing them together makes
 ``#RioDeJaneiro``, ``RIO DE JANEIRO`` and an OCR that lost a blank all the same; whole words keep
 ``CITY`` out of ``CITYSTADIUM``. A run may go on in the line to the right or below. Of several
-places the one most like the name is best, and among those the one of the largest lettering: a
+places the one most like the name is best, and among those the one of the largest OCR text: a
 headline comes before a caption.
 """
 
@@ -24,7 +24,7 @@ _SURNAME_WEIGHT = 0.8
 """A surname alone says less than the full name."""
 
 _Follows = Callable[[Box, Box], bool]
-"""Whether the second box of lettering goes on where the first ends."""
+"""Whether the second box of OCR text goes on where the first ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _part(box: Box, text: str, start: int, end: int) -> Box:
 
 
 def _breadth(text: str) -> float:
-    """Width of lettering in small letters, as common typefaces have it."""
+    """Width of OCR text in small letters, as common typefaces have it."""
     narrow, wide = sum(text.count(one) for one in " iIjl.,:;'|!1"), sum(map(str.isupper, text))
     return len(text) + 0.25 * (wide - text.count("I")) - 0.5 * narrow
 
@@ -207,7 +207,7 @@ def _union(words: Sequence[_Word]) -> Box:
 
 
 def _apart(found: Sequence[Spelling]) -> tuple[Spelling, ...]:
-    """Most alike first, then the largest lettering, without those that touch a better one."""
+    """Most alike first, then the largest OCR text, without those that touch a better one."""
     kept: list[Spelling] = []
     for one in sorted(found, key=_rank):
         if not any(_touch(one.box, other.box) for other in kept):

@@ -1,4 +1,4 @@
-"""Lettering in a picture: located in a smaller copy, read from the full one, by rapidocr."""
+"""OCR text in an image: located in a smaller copy, read from the full one, by rapidocr."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from riveg.vision.plain.faces import clipped
 from riveg.vision.plain.package_files import package_files
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from riveg.geometry.arrays import Pixels
 
-    Pixels = NDArray[np.uint8]
 
 _LINE_RATIO = 7.0
 """Width over height of a line of standard length; the reader pads shorter ones to it."""
@@ -36,7 +34,7 @@ def reading_models() -> tuple[Path, ...]:
 
 
 class OcrReader:
-    """Locates and reads lettering; for one thread at a time."""
+    """Locates and reads OCR text; for one thread at a time."""
 
     def __init__(self, side: int, lines: int, least_score: float) -> None:
         # rapidocr sets its logger up when it is imported and speaks of every model that it loads.
@@ -62,7 +60,7 @@ class OcrReader:
         self._least_score = least_score
 
     def read(self, pixels: Pixels) -> tuple[Observation, ...]:
-        """Lines of lettering, read."""
+        """Lines of OCR text, read."""
         import numpy as np
 
         if min(pixels.shape[:2]) < _LEAST_LINE:
@@ -106,7 +104,7 @@ def _line_size(corners: Any) -> tuple[float, float]:
     import numpy as np
 
     width, height = (float(np.linalg.norm(corners[0] - corners[i])) for i in (1, 3))
-    # A column of upright lettering is turned before it is read.
+    # A column of upright OCR text is turned before it is read.
     return (height, width) if height > 1.5 * width else (width, height)
 
 

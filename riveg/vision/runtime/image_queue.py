@@ -1,9 +1,9 @@
-"""Pictures that are opened and resized by other processes while the network computes.
+"""Images that are opened and resized by other processes while the network computes.
 
 Workers are programs of their own on a pipe, not children of ``multiprocessing``: nothing is forked
 under threads or a GPU, a script without a ``__main__`` guard is not run again, and none outlives
-this process, however it ends. Whatever goes wrong in a worker, the picture is prepared here
-instead, where it goes wrong in the usual way; and so is every picture that is wanted before a
+this process, however it ends. Whatever goes wrong in a worker, the image is prepared here
+instead, where it goes wrong in the usual way; and so is every image that is wanted before a
 worker has begun with it.
 """
 
@@ -38,24 +38,24 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _AHEAD = 48
-"""Pictures that are prepared or being so before they are taken."""
+"""Images that are prepared or being so before they are taken."""
 
 _PATIENCE_SECONDS = 60.0
-"""How long a worker may take for a picture; it is then prepared here."""
+"""How long a worker may take for an image; it is then prepared here."""
 
 _Task = tuple["Future[Any]", bytes]
 
 
 class ImageQueue(Generic[T]):
-    """What a network takes of each picture, made ahead of it.
+    """What a network takes of each image, made ahead of it.
 
     Args:
-        images: Where pictures come from.
-        prepare: Makes of an upright picture, RGB, *shape* ``(height, width, 3)``, what the network
+        images: Where images come from.
+        prepare: Makes of an upright image, RGB, *shape* ``(height, width, 3)``, what the network
             takes. For workers it must be one that ``pickle`` can send: a function of a module, or
             :func:`functools.partial` of one; what it returns likewise, tensors on the CPU.
         workers: Processes; 0 prepares everything in this one.
-        ahead: At most so many pictures are held before they are taken.
+        ahead: At most so many images are held before they are taken.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ImageQueue(Generic[T]):
         self._sent: list[_Awaited] = []
 
     def expect(self, images: Iterable[ImageRef]) -> None:
-        """Says which pictures will be taken next, in order; takes the place of what was said."""
+        """Says which images will be taken next, in order; takes the place of what was said."""
         self._forget()
         expected = list(images)
         if self._workers == 0 or len(expected) < 2:
@@ -89,10 +89,10 @@ class ImageQueue(Generic[T]):
         self._send_ahead()
 
     def probe(self, image: ImageRef) -> ImageRef:
-        """The reference with the upright picture's sides; one that is expected stays so.
+        """The reference with the upright image's sides; one that is expected stays so.
 
         Raises:
-            ImageFault: If the picture cannot be used; it is then not expected any more.
+            ImageFault: If the image cannot be used; it is then not expected any more.
         """
         awaited = self._awaited(image)
         if awaited is None:
@@ -105,10 +105,10 @@ class ImageQueue(Generic[T]):
         return ImageRef(image.path, width=width, height=height)
 
     def take(self, image: ImageRef) -> Prepared[T]:
-        """A picture, prepared; at once where it was expected long enough ago.
+        """An image, prepared; at once where it was expected long enough ago.
 
         Raises:
-            ImageFault: If the picture cannot be used.
+            ImageFault: If the image cannot be used.
         """
         awaited = self._awaited(image)
         if awaited is None:
@@ -118,7 +118,7 @@ class ImageQueue(Generic[T]):
         return self._settled(awaited)
 
     def distinct(self, images: Iterable[ImageRef | None]) -> dict[str, Prepared[T] | ImageFault]:
-        """Each picture by its path, or why it cannot be used; none is opened twice."""
+        """Each image by its path, or why it cannot be used; none is opened twice."""
         found: dict[str, Prepared[T] | ImageFault] = {}
         for image in images:
             if image is None or image.path in found:
@@ -130,7 +130,7 @@ class ImageQueue(Generic[T]):
         return found
 
     def close(self) -> None:
-        """Ends the workers; pictures that are still taken are prepared on the spot."""
+        """Ends the workers; images that are still taken are prepared on the spot."""
         self._forget()
         if self._crew is not None:
             self._crew.dismiss()
@@ -176,7 +176,7 @@ class ImageQueue(Generic[T]):
 
 @dataclass(eq=False, slots=True)
 class _Awaited:
-    """An expected picture: its answer, or, ``None``, that it must be prepared here."""
+    """An expected image: its answer, or, ``None``, that it must be prepared here."""
 
     image: ImageRef
     future: Future[Any]
@@ -199,7 +199,7 @@ class _Crew:
         self.dismiss = weakref.finalize(self, _dismiss, self._processes, self._threads, self._tasks)
 
     def ask(self, images: ImageSource, image: ImageRef) -> Future[Any]:
-        """Has a worker prepare a picture, as soon as one has time."""
+        """Has a worker prepare an image, as soon as one has time."""
         future: Future[Any] = Future()
         # With the source, as it is now: it may point elsewhere later.
         self._tasks.put((future, pickle.dumps((images, image))))

@@ -1,4 +1,4 @@
-"""A process that prepares pictures for another one: questions on stdin, answers on stdout.
+"""A process that prepares images for another one: questions on stdin, answers on stdout.
 
 Started by :mod:`riveg.vision.runtime.image_queue`. It ends when the process that asks has ended, in
 whatever way: the pipe is closed then.
@@ -32,14 +32,14 @@ ALONE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[T]):
-    """What was made of a picture, and its height and width, upright."""
+    """What was made of an image, and its height and width, upright."""
 
     size: tuple[int, int]
     value: T
 
 
 def prepared(images: ImageSource, image: ImageRef, prepare: Callable[[Any], T]) -> Prepared[T]:
-    """A picture, opened and prepared.
+    """An image, opened and prepared.
 
     Raises:
         ImageFault: If it cannot be used.

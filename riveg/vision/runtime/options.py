@@ -37,9 +37,9 @@ class TorchOptions(BaseModel):
     ``gated``: shown by ``riveg show models``; ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:N``
     or ``mps``; ``dtype``: ``auto`` is bfloat16 on a GPU that has it and float32 elsewhere;
     ``attention``: the implementation inside transformers; ``compile``: whether torch compiles what
-    sees the picture, which takes minutes once; ``batch_size``: at most so many items in one
+    sees the image, which takes minutes once; ``batch_size``: at most so many items in one
     forward, halved where memory does not suffice; ``workers``: processes that open and resize
-    pictures ahead of the network, 0 none, ``auto`` none on a CPU, which the network itself fills,
+    images ahead of the network, 0 none, ``auto`` none on a CPU, which the network itself fills,
     and at most 8 on a GPU.
     """
 

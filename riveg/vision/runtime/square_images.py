@@ -1,4 +1,4 @@
-"""Pictures as SAM 2 and SAM 3 take them: resized to a square, the aspect not kept, and normalised.
+"""Images as SAM 2 and SAM 3 take them: resized to a square, the aspect not kept, and normalised.
 
 The library's processors for them need torchvision. What they do is done here with torch alone, by
 the same calls and so to the same bits: an antialiased bilinear resize in 8 bits, then means and
@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from riveg.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
+    from riveg.geometry.arrays import Pixels
+
 
 _BILINEAR = 2
 """Pillow's number for it, which processors' files hold."""
@@ -27,7 +26,7 @@ _BILINEAR = 2
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """How a picture is made ready: the square's sides, and each channel's mean and deviation.
+    """How an image is made ready: the square's sides, and each channel's mean and deviation.
 
     ``rescale_factor`` makes 8 bits into what the means are of, [0, 1]. The defaults are those of
     SAM 2.
@@ -44,13 +43,13 @@ class Preparation:
         import torch
         from torch.nn import functional
 
-        # A copy: pictures are read-only, of which torch warns.
+        # A copy: images are read-only, of which torch warns.
         values = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].contiguous()
         if pixels.shape[:2] != (self.height, self.width):
             values = functional.interpolate(
                 values, (self.height, self.width), mode="bilinear", antialias=True
             )
-        # Mean and deviation are scaled, not the picture: so does the library, in one step.
+        # Mean and deviation are scaled, not the image: so does the library, in one step.
         mean, deviation = (
             (torch.tensor(numbers) * (1.0 / self.rescale_factor)).view(3, 1, 1)
             for numbers in (self.mean, self.deviation)
@@ -59,7 +58,7 @@ class Preparation:
 
 
 def read_preparation(folder: Path, usual: Preparation = Preparation()) -> Preparation:
-    """What a model's folder says of its pictures.
+    """What a model's folder says of its images.
 
     Args:
         folder: The model's files.

@@ -1,4 +1,4 @@
-"""Pictures as networks of transformers read them, without torchvision."""
+"""Images as networks of transformers read them, without torchvision."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
+    from riveg.geometry.arrays import Pixels
+
     ImageTensors = Mapping[str, torch.Tensor]
     Resizer = Callable[..., torch.Tensor]
-    """Makes *shape* ``(3, height, width)`` of a picture and its input's ``shortest`` and
+    """Makes *shape* ``(3, height, width)`` of an image and its input's ``shortest`` and
     ``longest`` side; a function that can be sent to another process."""
 
 
 def image_tensors(processor: Any, pixels: Pixels, **options: Any) -> ImageTensors:
-    """One picture's tensors by the network's argument names; each has a batch of one.
+    """One image's tensors by the network's argument names; each has a batch of one.
 
     Args:
         processor: An image processor of transformers, of its PIL kind.
-        picture: RGB, *shape* ``(height, width, 3)``.
+        pixels: RGB, *shape* ``(height, width, 3)``.
         **options: That the processor is told instead of its own.
     """
     from PIL import Image
@@ -32,29 +31,29 @@ def image_tensors(processor: Any, pixels: Pixels, **options: Any) -> ImageTensor
 
 
 def stacked(tensors: Sequence[ImageTensors], device: torch.device) -> dict[str, torch.Tensor]:
-    """Several pictures' tensors as one batch on a device."""
+    """Several images' tensors as one batch on a device."""
     import torch
 
     return {name: torch.cat([one[name] for one in tensors]).to(device) for name in tensors[0]}
 
 
 def pixel_values(processor: Any, pixels: Pixels, **options: Any) -> torch.Tensor:
-    """One picture as its network takes it, *shape* ``(3, height, width)``.
+    """One image as its network takes it, *shape* ``(3, height, width)``.
 
     Args:
-        processor: As of :func:`picture_tensors`.
-        picture: Likewise.
+        processor: As of :func:`image_tensors`.
+        pixels: Likewise.
         **options: That the processor is told instead of its own.
     """
     return image_tensors(processor, pixels, **options)["pixel_values"][0]
 
 
 def resized_values(processor: Any, pixels: Pixels, shortest: int, longest: int) -> torch.Tensor:
-    """As :func:`pixel_values`, of a picture resized with its aspect kept.
+    """As :func:`pixel_values`, of an image resized with its aspect kept.
 
     Args:
-        processor: As of :func:`picture_tensors`.
-        picture: Likewise.
+        processor: As of :func:`image_tensors`.
+        pixels: Likewise.
         shortest: What its shorter side is resized to, in pixels, unless
         longest: the longer one would become longer than that.
     """
@@ -64,7 +63,7 @@ def resized_values(processor: Any, pixels: Pixels, shortest: int, longest: int) 
 
 
 def input_size(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
-    """Height and width that a picture is resized to: as the library does, but never nothing.
+    """Height and width that an image is resized to: as the library does, but never nothing.
 
     >>> input_size(480, 640, 800, 1333)
     (800, 1066)

@@ -1,4 +1,4 @@
-"""Masks of regions by a network that looks at a picture once and then answers any number."""
+"""Masks of regions by a network that looks at an image once and then answers any number."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ from riveg.vision.runtime.loading import load_model, place
 from riveg.vision.runtime.options import TorchOptions
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from riveg.geometry.arrays import Bitmap, Pixels
 
-    Pixels = NDArray[np.uint8]
-    Bitmap = NDArray[np.bool_]
 
 Answer = tuple[Mask, ...] | Partly[tuple[Mask, ...]] | Issue
 
 
 class PromptOptions(TorchOptions):
-    """``batch_size``: pictures encoded together. ``boxes_at_once``: boxes decoded together."""
+    """``batch_size``: images encoded together. ``boxes_at_once``: boxes decoded together."""
 
     immaterial: ClassVar[frozenset[str]] = TorchOptions.immaterial | {"boxes_at_once"}
 
@@ -48,23 +45,23 @@ class Prompt:
 
 
 class MaskNetwork(Protocol):
-    """Looks at pictures, which is costly, and then finds what prompts mean, which is cheap."""
+    """Looks at images, which is costly, and then finds what prompts mean, which is cheap."""
 
     @property
     def prepare(self) -> Callable[[Pixels], Any]:
-        """Makes of an upright picture what is looked at; ``pickle`` can send it to a worker."""
+        """Makes of an upright image what is looked at; ``pickle`` can send it to a worker."""
 
     def look_at(self, images: Sequence[Prepared[Any]]) -> Sequence[Any]:
-        """What the network keeps of each picture."""
+        """What the network keeps of each image."""
 
     def cut_out(self, seen: Any, prompts: Sequence[Prompt]) -> Iterable[Bitmap]:
-        """Each prompt's pixels, one after the other, *shape* ``(height, width)`` of the picture."""
+        """Each prompt's pixels, one after the other, *shape* ``(height, width)`` of the image."""
 
 
 class PromptedSegmenter:
-    """Cuts regions out of their pictures.
+    """Cuts regions out of their images.
 
-    Every picture is looked at once, however many mentions and regions it has, and not at all
+    Every image is looked at once, however many mentions and regions it has, and not at all
     without a region. A mask without any pixel becomes its box, and its source says so: the region
     is there, only its outline is not known.
 
@@ -72,12 +69,12 @@ class PromptedSegmenter:
     the largest, and so a pixel on a mask's very edge may fall on the other side.
 
     Args:
-        images: Where pictures come from.
+        images: Where images come from.
         network: What finds the masks.
         source: Name of the masks' maker; ``{source}:box`` where it found no pixel.
-        batch_size: Pictures encoded together.
-        boxes_at_once: Boxes of a picture decoded together.
-        workers: Processes that prepare pictures.
+        batch_size: Images encoded together.
+        boxes_at_once: Boxes of an image decoded together.
+        workers: Processes that prepare images.
         reader: The texts of entities, for a network that is asked about texts. Where it then finds
             no pixel, an Issue says so too.
     """
@@ -101,7 +98,7 @@ class PromptedSegmenter:
         self._reader = reader
 
     def segment(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
-        """A mask for each region of each mention, of the whole picture's size, in their order."""
+        """A mask for each region of each mention, of the whole image's size, in their order."""
         answers: list[Answer] = [() for _ in mentions]
         asked: dict[ImageRef, list[int]] = {}
         for number, mention in enumerate(mentions):
@@ -119,7 +116,7 @@ class PromptedSegmenter:
         return answers
 
     def _look(self, batch: Sequence[ImageRef]) -> Sequence[Any]:
-        """What the network keeps of each picture, or the fault that keeps it from being opened."""
+        """What the network keeps of each image, or the fault that keeps it from being opened."""
         found = self.images.distinct(batch)
         opened = [found[image.path] for image in batch]
         images = [one for one in opened if not isinstance(one, ImageFault)]
@@ -127,7 +124,7 @@ class PromptedSegmenter:
         return [one if isinstance(one, ImageFault) else next(seen) for one in opened]
 
     def _answers(self, mentions: Sequence[Mention], seen: Any) -> Iterator[Answer]:
-        """Of mentions that share a picture."""
+        """Of mentions that share an image."""
         if isinstance(seen, ImageFault):
             yield from (_issue(mention, seen.kind, str(seen)) for mention in mentions)
             return
@@ -146,7 +143,7 @@ class PromptedSegmenter:
             yield Partly(masks, issues) if issues else masks
 
     def _cut(self, seen: Any, prompts: Sequence[Prompt]) -> Sequence[Mask]:
-        # Encoded one by one: a mask of a large picture is small only as run lengths.
+        # Encoded one by one: a mask of a large image is small only as run lengths.
         found = self._network.cut_out(seen, prompts)
         return [
             self._mask(pixels, prompt.box) for pixels, prompt in zip(found, prompts, strict=True)
@@ -190,7 +187,7 @@ def _issue(mention: Mention, kind: str, message: str) -> Issue:
 def load_mask_network(
     kind: Any, folder: Path, options: TorchOptions, encoder: str = "vision_encoder"
 ) -> Any:
-    """A SAM-like network whose picture encoder alone runs in the options' number type.
+    """A SAM-like network whose image encoder alone runs in the options' number type.
 
     Prompts and mask decoder stay in float32: in bfloat16 a corner's coordinate would keep eight
     bits, four pixels of 1024, and their share of the work is small. ``compile`` concerns the

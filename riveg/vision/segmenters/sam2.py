@@ -1,7 +1,7 @@
 """Masks by transformers' ``Sam2Model`` and by ``Sam3TrackerModel``, which is asked in the same way.
 
 They are those of the library's processors, one for each box (``multimask_output=False``): the
-mask's logits are resized to the picture (bilinear) and cut at 0.
+mask's logits are resized to the image (bilinear) and cut at 0.
 """
 
 from __future__ import annotations
@@ -16,28 +16,26 @@ from riveg.vision.runtime.square_images import Preparation
 from riveg.vision.segmenters.prompted import Prompt
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
-    Bitmap = NDArray[np.bool_]
+    from riveg.geometry.arrays import Bitmap
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A picture's embeddings, finest first; its sides ``(height, width)``."""
+    """An image's embeddings, finest first; its sides ``(height, width)``."""
 
     embeddings: list[torch.Tensor]
     size: tuple[int, int]
 
 
 class Sam2Network:
-    """Encodes pictures and decodes boxes.
+    """Encodes images and decodes boxes.
 
     Args:
         network: A ``Sam2Model`` or ``Sam3TrackerModel`` in evaluation mode, what follows its
             encoder in float32.
-        preparation: How its pictures are made ready.
+        preparation: How its images are made ready.
     """
 
     def __init__(self, network: Any, preparation: Preparation) -> None:
@@ -46,7 +44,7 @@ class Sam2Network:
         self._preparation = preparation
 
     def look_at(self, images: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
-        """The embeddings of each picture."""
+        """The embeddings of each image."""
         import torch
 
         pixels = torch.cat([image.value for image in images])

@@ -1,4 +1,4 @@
-"""What texts mean in a picture, by transformers' ``Sam3Model``: instances, each with box and mask.
+"""What texts mean in an image, by transformers' ``Sam3Model``: instances, each with box and mask.
 
 The instances are those of the library's ``post_process_instance_segmentation``. A region gets the
 mask of the one whose box overlaps its own best.
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    Bitmap = NDArray[np.bool_]
+    from riveg.geometry.arrays import Bitmap
+
 
 _TEXTS_KEPT = 1024
 """Texts whose encoding is kept: 32 kB each."""
@@ -32,7 +33,7 @@ _MASK_THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A picture's maps and their positions, finest first; its sides ``(height, width)``."""
+    """An image's maps and their positions, finest first; its sides ``(height, width)``."""
 
     maps: list[torch.Tensor]
     positions: list[torch.Tensor]
@@ -49,12 +50,12 @@ class _Instances:
 
 
 class Sam3TextNetwork:
-    """Encodes pictures and finds the instances of texts.
+    """Encodes images and finds the instances of texts.
 
     Args:
         network: A ``Sam3Model`` in evaluation mode, what follows its backbone in float32.
         tokenizer: Of its texts.
-        preparation: How its pictures are made ready.
+        preparation: How its images are made ready.
         threshold: An instance's score must be above it.
         overlap: Least intersection over union of an instance's box and a region's.
     """
@@ -81,7 +82,7 @@ class Sam3TextNetwork:
         return len(self._tokenizer(text, verbose=False)["input_ids"])
 
     def look_at(self, images: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
-        """The maps of each picture."""
+        """The maps of each image."""
         import torch
 
         pixels = torch.cat([image.value for image in images])

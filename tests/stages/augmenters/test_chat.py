@@ -37,7 +37,7 @@ POOL = [
 
 
 def sample_of(question: Question) -> str:
-    """The post's own text: the last of the user message."""
+    """The sample's own text: the last of the user message."""
     text = next(one.text for one in question.messages if one.role == "user")
     return re.findall(r"^Text: (.*)$", text, re.MULTILINE)[-1]
 

@@ -22,7 +22,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 class MeanColour:
-    """A picture's mean colour, counted from grey; keeps what it was asked."""
+    """An image's mean colour, counted from grey; keeps what it was asked."""
 
     digest = "mean-colour"
 
@@ -92,7 +92,7 @@ def test_images_decide_where_texts_do_not(tmp_path: Path) -> None:
     ]
     pool = SimilarExamples(write_pool(tmp_path, rows), CharacterNgrams(), MeanColour())
     ranked = [one.annotation for one in pool.find("and this", plain_colour((0, 0, 200)), 4)]
-    assert ranked == ["red", "lost", "none", "blue"]  # no picture: neither for nor against
+    assert ranked == ["red", "lost", "none", "blue"]  # no image: neither for nor against
     alone = [one.annotation for one in pool.find("and this", None, 4)]
     assert alone == ["lost", "none", "blue", "red"]
 

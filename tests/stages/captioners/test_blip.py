@@ -50,7 +50,7 @@ def build(models: Path, images: Path, kind: str = "blip", **options: Any) -> Bli
 
 
 def by_the_library(folder: Path, image_folder: Path, prompt: str) -> list[str]:
-    """One picture at a time: the processor, and ``generate`` as the model cards call it."""
+    """One image at a time: the processor, and ``generate`` as the model cards call it."""
     from transformers import (
         AutoModelForImageTextToText,
         AutoTokenizer,

@@ -59,7 +59,7 @@ def backend(folder: Path, images: Path, task: str = "phrase-grounding", **more: 
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
-    """Mentions of one picture, each with an expression of its own."""
+    """Mentions of one image, each with an expression of its own."""
     sample = make_sample("x " * len(texts) + "x", [(n, n + 1, "PER") for n in range(len(texts))])
     entities = tuple(
         replace(entity, expression=text)
@@ -155,7 +155,7 @@ def test_the_box_written_first_is_the_one(folder, images):
 
 
 class Watched(Florence2Network):
-    """Counts pictures and questions, and has memory for so many."""
+    """Counts images and questions, and has memory for so many."""
 
     room = 99
 

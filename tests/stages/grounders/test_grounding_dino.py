@@ -104,7 +104,7 @@ def backend(folder: Path, images: Path, **fields: Any) -> Grounder:
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
-    """Mentions of one picture, each with an expression of its own."""
+    """Mentions of one image, each with an expression of its own."""
     sample = make_sample("x " * len(texts) + "x", [(n, n + 1, "PER") for n in range(len(texts))])
     assert sample.entities is not None
     entities = tuple(
@@ -224,7 +224,7 @@ def test_contract(phrases: str, folders: dict[str, Path], images: Path) -> None:
     fields = {"box_threshold": 0.0, "text_threshold": 0.0, "phrases": phrases}
     asking = backend(folders["grounding-dino"], images, **fields)
     asked = many_mentions()
-    if phrases == "joined":  # there the mentions of a picture depend on each other
+    if phrases == "joined":  # there the mentions of an image depend on each other
         answers = list(asking.ground(asked))
         assert list(asking.ground(asked)) == answers
         assert list(asking.ground([])) == []

@@ -74,7 +74,7 @@ def backend(folder: Path, images: Path, **fields: Any) -> Grounder:
 
 
 def mentions(name: str, *texts: str) -> list[Mention]:
-    """Mentions of one picture, each with an expression of its own."""
+    """Mentions of one image, each with an expression of its own."""
     sample = make_sample("x " * len(texts) + "x", [(n, n + 1, "PER") for n in range(len(texts))])
     assert sample.entities is not None
     entities = tuple(
@@ -147,7 +147,7 @@ def test_a_turned_image_is_answered_upright(folder: Path, images: Path) -> None:
 
 
 class Watched(Owlv2Network):
-    """Counts the pictures, and has memory for so many."""
+    """Counts the images, and has memory for so many."""
 
     room = 99
     seen: tuple[int, ...] = ()

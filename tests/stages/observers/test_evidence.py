@@ -113,7 +113,7 @@ def test_large_letters_are_no_people(observer):
         ("poster.png", (), False),  # no entity: nothing to spell
         ("poster.png", ("ORG",), True),
         ("poster.png", ("PER",), True),  # a person without a face
-        ("named.png", ("PER",), False),  # one person, one face: lettering changes nothing
+        ("named.png", ("PER",), False),  # one person, one face: OCR text changes nothing
         ("named.png", ("person",), False),
         ("named.png", ("PER", "ORG"), True),  # the other may be spelt
         ("named.png", ("PER", "PER"), True),  # whose face it is may be spelt

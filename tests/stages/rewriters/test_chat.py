@@ -78,7 +78,7 @@ RIVEG = {"prompt": "rewrite/riveg.v1"}
         ({"batch": "entity"}, answer_visual, 5),
         (RIVEG, answer_phrase, 2),
         ({**RIVEG, "batch": "entity"}, answer_phrase, 5),
-        ({"fallback": "template"}, lambda _: "no", 6),  # two posts, each asked three times
+        ({"fallback": "template"}, lambda _: "no", 6),  # two samples, each asked three times
         ({}, lambda _: NoReply("no-answer", "busy"), 2),
     ],
 )

@@ -67,7 +67,7 @@ def test_the_astronaut_is_cut_from_the_flag(images):
         ("ball.png", Box(250, 170, 350, 270), "ellipse"),  # all foreground: no edge inside
         ("ball.png", Box(10, 10, 14, 40), "ellipse"),  # a few pixels wide
         ("ball.png", Box(599.5, 449.5, 600, 450), "ellipse"),  # under a pixel
-        ("tiny.png", Box(0, 0, 6, 5), "ellipse"),  # the picture is under a few pixels
+        ("tiny.png", Box(0, 0, 6, 5), "ellipse"),  # the image is under a few pixels
     ],
 )
 def test_what_cannot_be_cut_is_an_ellipse_and_says_so(images, name, box, source):

@@ -125,7 +125,7 @@ def test_answers_do_not_depend_on_what_is_done_together(folder, images, batch_si
 
 
 class Counting(SamModel):
-    """Counts pictures that are encoded and boxes that are decoded; has memory for two at once."""
+    """Counts images that are encoded and boxes that are decoded; has memory for two at once."""
 
     def get_image_embeddings(self, pixel_values: Any, **more: Any) -> Any:
         self.images.append(len(pixel_values))

@@ -1,4 +1,4 @@
-"""Pictures prepared by other processes: the same as here, whatever becomes of those."""
+"""Images prepared by other processes: the same as here, whatever becomes of those."""
 
 from __future__ import annotations
 

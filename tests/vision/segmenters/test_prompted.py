@@ -83,7 +83,7 @@ def test_masks_stand_in_the_order_of_their_regions(images: ImageLoader) -> None:
 def test_each_image_is_looked_at_once_and_only_with_a_region(images: ImageLoader) -> None:
     network = Boxes(images, batch_size=4, boxes_at_once=10)
     network.segment(mixed_mentions())
-    # Nine pictures that open; "broken.jpg" is asked about too, "gone.jpg" has no region.
+    # Nine images that open; "broken.jpg" is asked about too, "gone.jpg" has no region.
     assert network.looks == [4, 4, 1]
     assert network.cuts == [4, *[3] * 8]
 
