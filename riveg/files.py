@@ -1,4 +1,4 @@
-"""Files written whole or not at all, files that travel with riveg, and digests."""
+"""Files written whole or not at all, files shipped with riveg, digests, and file names."""
 
 from __future__ import annotations
 
@@ -6,34 +6,55 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 
 from riveg.errors import UserError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
-_TEMPORARY = ".partial"
+
+@contextmanager
+def replacing(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
+    """A temporary path beside ``path``: the file written there replaces ``path`` at the end.
+
+    It is synced to disk first, so ``path`` is always the whole new file or the old one. If the
+    block raises, the temporary file is removed and ``path`` stays as it is.
+
+    Args:
+        path: The file to replace.
+        is_shared: Whether others may write the same file at the same time: then each writer has a
+            temporary name of its own. Otherwise the name is always the same, so what a killed
+            process left behind is overwritten and not added to.
+
+    Raises:
+        OSError: If the file cannot be written, synced or renamed.
+    """
+    owner = f".{os.getpid()}-{get_ident()}" if is_shared else ""
+    temporary = path.with_name(f"{path.name}{owner}.partial")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
-    """Writes to a temporary name, syncs, renames: the file is whole or it is the old one.
+    """Writes a whole file, or leaves the old one as it is.
 
     Raises:
         UserError: If the disk is full, or a quota or file-size limit is met, or no file is named.
     """
     if not path.name:
         raise UserError(f"{path}: expected the name of a file to write")
-    temporary = path.with_name(path.name + _TEMPORARY)
     try:
-        with temporary.open("wb") as handle:
+        with replacing(path) as temporary, temporary.open("wb") as handle:
             handle.writelines(chunks)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         if error.errno in _NO_SPACE:
             raise UserError(
                 f"{path}: cannot be written ({error.strerror}); make room, then give the same "
@@ -42,8 +63,8 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -53,7 +74,7 @@ def _sync_folder(folder: Path) -> None:
 _PACKAGE = Path(__file__).resolve().parent
 
 _SHIPPED = _PACKAGE / "shipped"
-"""Only in an installed wheel; a checkout has the folders beside the package."""
+"""Only an installed wheel has it; a checkout has the folders beside the package."""
 
 
 def shipped(*parts: str) -> Path:
@@ -79,7 +100,7 @@ def text_digest(text: str) -> str:
 
 
 def numbered_name(number: int, name: str, ending: str) -> str:
-    """A file name that no name of a sample can lead out of its folder or make collide.
+    """A file name that stays inside its folder and is unique, whatever the sample is called.
 
     >>> numbered_name(3, "../../etc/passwd", ".png")
     '00003-etc-passwd.png'

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from riveg.datasets.annotations import AnnotationFolder, ImageAnnotation, NamedObject
-from riveg.datasets.captions import read_captions
+from riveg.datasets.captions import captions_by_image
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.errors import UserError
 from riveg.formats.conll import ConllSentence, read_conll
@@ -58,7 +58,7 @@ class ConllReader:
                 f"{self.annotations.folder}: no such folder; it should hold one "
                 f"<id>{self.annotations.suffix} for each picture that shows an entity"
             )
-        captions = read_captions(self.captions)
+        captions = captions_by_image(self.captions)
         for sentence in read_conll(path):
             self._check_columns(sentence, path)
             sample = self._sample(sentence, path, captions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 from riveg.datasets.dataset import Dataset, Row, usable_gold
 from riveg.datasets.entities_column import encode_entities
 from riveg.errors import MissingExtra, UserError
+from riveg.files import replacing
 from riveg.registry import suggest
 from riveg.types import Issue
 
@@ -46,7 +46,8 @@ def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
     left_out: list[Issue] = []
     columns = _written_rows(dataset, left_out)
     try:
-        with _whole_or_not(target) as temporary:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target, is_shared=True) as temporary:
             if kind == "jsonl":
                 rows = _write_jsonl(columns, temporary)
             else:
@@ -103,8 +104,6 @@ def _write_jsonl(rows: Iterator[dict[str, Any]], path: Path) -> int:
         for columns in rows:
             handle.write(json.dumps(columns, ensure_ascii=False) + "\n")
             written += 1
-        handle.flush()
-        os.fsync(handle.fileno())
     return written
 
 
@@ -148,14 +147,3 @@ def _schema(pa: Any, *, has_gold: bool) -> Any:
         ("caption", string),
     ]
     return pa.schema([*fields, ("entities", pa.list_(entity))] if has_gold else fields)
-
-
-@contextmanager
-def _whole_or_not(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from riveg.errors import UserError
-from riveg.files import text_digest
+from riveg.files import replacing, text_digest
 
 _SUFFIXES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -39,7 +38,10 @@ class ImageCache:
         path = self.folder / f"{digest}{suffix}"
         if not path.exists():
             try:
-                _write(path, content)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # Two runs may write the same image at the same time.
+                with replacing(path, is_shared=True) as temporary:
+                    temporary.write_bytes(content)
             except OSError as error:
                 raise UserError(
                     f"{path}: the picture cannot be written ({error.strerror}); set RIVEG_CACHE to "
@@ -53,18 +55,3 @@ def cache_folder(source: Path) -> Path:
     chosen = os.environ.get("RIVEG_CACHE")
     home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "riveg"
     return (Path(chosen) if chosen else home) / "pictures" / text_digest(str(source.resolve()))
-
-
-def _write(path: Path, content: bytes) -> None:
-    # A name of its own for every writer: two runs may meet at the same image.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

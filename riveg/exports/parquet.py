@@ -10,6 +10,7 @@ from typing import Any
 from riveg.errors import ImageFault, MissingExtra, UserError
 from riveg.exports.mentions import character_range
 from riveg.exports.source import ExportReport, ExportSource
+from riveg.files import replacing
 from riveg.images.loader import ImageLoader
 from riveg.types import Entity, ImageRef, Region, Sample
 
@@ -177,13 +178,12 @@ def _write(path: Path, features: Any, rows: _RowMaker) -> None:
     from pyarrow import parquet
 
     schema = features.arrow_schema
-    temporary = path.with_name(path.name + ".partial")
     try:
-        with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        with (
+            replacing(path) as temporary,
+            parquet.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
             for group in rows.groups():
                 writer.write_table(pa.Table.from_pylist(group, schema=schema))
-        temporary.replace(path)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: cannot be written ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)

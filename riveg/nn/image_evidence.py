@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from riveg.nn.entailment_features import LABELS, known_label
+from riveg.text.folding import fold
 from riveg.types import Entity, Observation, Sample
 from riveg.vision.plain.names_in_ocr import find_spellings
 
@@ -75,12 +76,10 @@ def _finding(sample: Sample, entity: Entity) -> str | None:
 
 def _rank(sample: Sample, entity: Entity) -> int:
     """How many other persons the text names before this one; a name counts once."""
-    name = _folded(entity)
+    name = fold(entity.text)
     persons = [one for one in sample.entities or () if known_label(one.label) == "PER"]
-    start = min([one.span.start for one in persons if _folded(one) == name] or [entity.span.start])
-    before = {_folded(one) for one in persons if one.span.start < start}
+    start = min(
+        [one.span.start for one in persons if fold(one.text) == name] or [entity.span.start]
+    )
+    before = {fold(one.text) for one in persons if one.span.start < start}
     return len(before)
-
-
-def _folded(entity: Entity) -> str:
-    return " ".join(entity.text.casefold().split())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from riveg.files import replacing
 from riveg.nn.bio_decoding import Floats, decode
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import WordPieceWindows
@@ -188,9 +189,8 @@ class TaggerLoop:
             "epoch": epoch,
             "best": best,
         }
-        temporary = self._folder / "last.pt.tmp"
-        torch.save(state, temporary)
-        temporary.replace(self._folder / "last.pt")
+        with replacing(self._folder / "last.pt") as temporary:
+            torch.save(state, temporary)
 
     def _restore(
         self,

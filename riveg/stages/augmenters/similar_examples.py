@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from riveg.errors import ImageFault, UserError
-from riveg.files import file_digest, text_digest
+from riveg.files import file_digest, replacing, text_digest
 from riveg.images.loader import ImageLoader
 from riveg.stages.augmenters.embeddings import ImageEmbedder, TextEmbedder
+from riveg.text.folding import fold
 from riveg.types import ImageRef
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ class SimilarExamples:
         if self._images is not None and vectors is not None and pixels is not None:
             cosines = vectors[imaged] @ self._images.embed_image(pixels)
             scores[imaged] += _standard(cosines)
-        plain = _plain(text)
+        plain = fold(text)
         ranked = np.argsort(-scores, kind="stable")
-        others = [index for index in ranked if _plain(self._examples[index].text) != plain]
+        others = [index for index in ranked if fold(self._examples[index].text) != plain]
         return tuple(self._examples[index] for index in reversed(others[:most]))
 
     def _indexed(self, path: Path) -> PoolVectors:
@@ -185,10 +185,6 @@ def _standard(cosines: NDArray[np.float32]) -> NDArray[np.float64]:
     return centred / deviation if deviation > 1e-9 else np.zeros_like(centred)
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
 def _read_index(path: Path, examples: int, *, images: bool) -> PoolVectors | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -204,11 +200,8 @@ def _write_index(path: Path, vectors: PoolVectors) -> None:
     arrays = {"texts": vectors.texts, "pictured": vectors.imaged}
     if vectors.images is not None:
         arrays["pictures"] = vectors.images
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with replacing(path, is_shared=True) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
     except OSError as error:  # a pool in a folder that cannot be written is embedded each time
-        temporary.unlink(missing_ok=True)
         log.info("%s: the vectors are not kept (%s)", path, error)
