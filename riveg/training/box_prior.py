@@ -14,11 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from riveg.datasets.dataset import Row, usable_gold
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.geometry.boxes import Boxes, pairwise_iou
 from riveg.nn.box_prior import BoxPriors, PriorBox
 from riveg.types import Box
-
-Boxes = NDArray[np.float64]
-"""*Shape:* ``(boxes, 4)``, xyxy in [0, 1] of the image's sides."""
 
 _HIT = 0.5
 _MISJUDGED = (0.7, 0.85, 1.0, 1.2, 1.4)
@@ -158,19 +156,8 @@ def _hits(candidates: Boxes, entities: Sequence[Boxes]) -> NDArray[np.bool_]:
     every = np.concatenate(entities)
     hits = np.zeros((len(candidates), len(entities)), dtype=bool)
     for row, candidate in enumerate(candidates):
-        hits[row, owners[iou(candidate[None], every)[0] >= _HIT]] = True
+        hits[row, owners[pairwise_iou(candidate[None], every)[0] >= _HIT]] = True
     return hits
-
-
-def iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Intersection over union, *shape* ``(first, second)``, in [0, 1]."""
-    a, b = first[:, None], second[None]
-    wide = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
-    high = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
-    common = np.clip(wide, 0, None) * np.clip(high, 0, None)
-    areas = [(x[..., 2] - x[..., 0]) * (x[..., 3] - x[..., 1]) for x in (a, b)]
-    ratio: NDArray[np.float64] = common / (areas[0] + areas[1] - common)
-    return ratio
 
 
 def fit_body_reaches(images: Images, label: str) -> tuple[float, ...]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
@@ -16,7 +15,6 @@ from riveg.training.box_prior import (
     fit_body_reaches,
     fit_box_priors,
     hit_rates,
-    iou,
     read_boxed_entities,
     train_box_prior,
 )
@@ -28,12 +26,6 @@ CONFIG = shipped("configs", "train", "box-prior.yaml")
 
 def entity(*boxes: tuple[float, float, float, float], label: str = "PER") -> BoxedEntity:
     return BoxedEntity(label, tuple(Box(*box) for box in boxes), 200, 100)
-
-
-def test_iou_of_boxes_by_hand():
-    first = np.array([[0.0, 0.0, 1.0, 1.0]])
-    second = np.array([[0.0, 0.0, 1.0, 0.5], [0.5, 0.0, 1.5, 1.0], [2.0, 2.0, 3.0, 3.0]])
-    assert iou(first, second).tolist() == [[0.5, pytest.approx(1 / 3), 0.0]]
 
 
 def test_first_box_hits_most_and_the_next_what_is_missed():

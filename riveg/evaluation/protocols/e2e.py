@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from riveg.evaluation.cases import Annotated, Case, Predicted
 from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.matching import maximum_matching
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.formats.e2e_answer import Corners, Triple, format_answer, parse_answer
+from riveg.geometry.boxes import pairwise_iou
+from riveg.geometry.frames import Resize, Size
 from riveg.types import Box
 
 FACTOR = 28
 MIN_PIXELS = 256 * FACTOR * FACTOR
 MAX_PIXELS = 1024 * FACTOR * FACTOR
+RESIZE = Resize(multiple=FACTOR, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)
+"""Qwen2.5-VL's ``smart_resize`` with the limits of E2E-GMNER."""
 MOST_ASPECT = 200
 LEAST_IOU = 0.5
 METRICS = ("mner", "eeg", "gmner")
@@ -40,27 +45,6 @@ def score(case: Case) -> Mapping[str, Count]:
     return {name: Count(hits[name], len(predicted), len(gold)) for name in METRICS}
 
 
-def smart_resize(width: int, height: int) -> tuple[int, int]:
-    """Width and height of the model's input: multiples of 28, neither too small nor too large.
-
-    After Qwen2.5-VL's function of this name, with the limits of E2E-GMNER.
-
-    >>> smart_resize(600, 450)
-    (588, 448)
-    """
-    sides = [max(FACTOR, round(side / FACTOR) * FACTOR) for side in (width, height)]
-    area = sides[0] * sides[1]
-    if area > MAX_PIXELS:
-        shrink = math.sqrt(width * height / MAX_PIXELS)
-        sides = [
-            max(FACTOR, math.floor(side / shrink / FACTOR) * FACTOR) for side in (width, height)
-        ]
-    elif area < MIN_PIXELS:
-        grow = math.sqrt(MIN_PIXELS / (width * height))
-        sides = [math.ceil(side * grow / FACTOR) * FACTOR for side in (width, height)]
-    return sides[0], sides[1]
-
-
 def _is_usable(size: tuple[int, int]) -> bool:
     return min(size) >= FACTOR and max(size) / min(size) <= MOST_ASPECT
 
@@ -68,7 +52,7 @@ def _is_usable(size: tuple[int, int]) -> bool:
 def _frame(size: tuple[int, int] | None) -> Callable[[Box], Corners]:
     if size is None or not _is_usable(size):
         return lambda box: (box.x_min, box.y_min, box.x_max, box.y_max)
-    width, height = smart_resize(*size)
+    width, height = map(int, RESIZE(Size(*size)))
 
     def to_frame(box: Box) -> Corners:
         return (
@@ -121,17 +105,9 @@ def _fits(triple: Triple, wanted: Triple, *, typed: bool) -> bool:
         return False
     if not triple.boxes or not wanted.boxes:
         return not triple.boxes and not wanted.boxes
-    return any(_iou(one, other) >= LEAST_IOU for one in triple.boxes for other in wanted.boxes)
-
-
-def _iou(one: Corners, other: Corners) -> float:
-    # Not of Box: rounding may leave nothing of a box, which Box refuses.
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return width * height / (areas - width * height)
+    # Arrays, not Box: rounding may leave nothing of a box, which Box refuses.
+    iou = pairwise_iou(np.array(triple.boxes), np.array(wanted.boxes))
+    return bool(iou.max() >= LEAST_IOU)
 
 
 E2E = Protocol(

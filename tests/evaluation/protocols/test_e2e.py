@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from riveg.evaluation.cases import Annotated, Case, Predicted
 from riveg.evaluation.counts import Count
-from riveg.evaluation.protocols.e2e import MAX_PIXELS, MIN_PIXELS, score, smart_resize
+from riveg.evaluation.protocols.e2e import MAX_PIXELS, MIN_PIXELS, RESIZE, score
 from riveg.geometry.boxes import box_iou
+from riveg.geometry.frames import Size
 from riveg.types import Box, Region
 
 BOXES = (Box(0, 0, 10, 10), Box(0, 0, 10, 6), Box(30, 30, 50, 50), Box(30, 34, 50, 50))
@@ -83,7 +84,7 @@ def test_the_order_changes_nothing(case: Case, random: object) -> None:
 def test_the_resized_image_has_sides_of_28_and_the_right_area(width: int, height: int) -> None:
     if max(width, height) / min(width, height) > 200:
         return
-    sides = smart_resize(width, height)
+    sides = RESIZE(Size(width, height))
     assert not any(side % 28 for side in sides)
     assert sides[0] * sides[1] <= MAX_PIXELS + 28 * max(sides)
     assert sides[0] * sides[1] >= MIN_PIXELS - 28 * max(sides)
@@ -99,7 +100,7 @@ def test_the_resized_image_has_sides_of_28_and_the_right_area(width: int, height
     ],
 )
 def test_sizes(size: tuple[int, int], expected: tuple[int, int], reason: str) -> None:
-    assert smart_resize(*size) == expected, reason
+    assert RESIZE(Size(*size)) == expected, reason
 
 
 def test_a_box_that_rounding_leaves_nothing_of_is_never_right() -> None:
