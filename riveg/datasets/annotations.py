@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from riveg.datasets.dataset import Defect
-from riveg.types import Box, Mask
+from riveg.types import Box, ImageSize, Mask
 
 _LONGEST_NAME = 200
-"""Bytes; file systems end at 255, and a suffix is still to come."""
+"""Bytes; file systems allow 255, and the suffix is added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,40 +27,39 @@ class NamedObject:
 class ImageAnnotation:
     """Objects in file order; ``defects`` are those that could not be read.
 
-    ``size`` is the declared width and height, ``None`` where none is declared.
+    ``size`` is the declared one, ``None`` where none is declared. ``forms`` says of each object
+    how it is written, for sets whose format is not published.
     """
 
     file: str
-    size: tuple[int, int] | None = None
+    size: ImageSize | None = None
     objects: tuple[NamedObject, ...] = ()
     defects: tuple[Defect, ...] = ()
     forms: tuple[str, ...] = ()
 
 
-class AnnotationFolder(Protocol):
-    """A folder with one annotation file an image."""
+@dataclass(frozen=True, slots=True)
+class AnnotationFolder:
+    """A folder with one annotation file an image, ``<id><suffix>``.
 
-    @property
-    def folder(self) -> Path:
-        """Where the files lie."""
+    Args:
+        folder: Where the files lie.
+        suffix: Their ending, with the dot.
+        has_masks: Whether objects come with masks.
+        read_file: Reads one file; what cannot be read is among the defects.
+    """
 
-    @property
-    def suffix(self) -> str:
-        """Their ending, with the dot."""
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether objects come with masks."""
+    folder: Path
+    suffix: str
+    has_masks: bool
+    read_file: Callable[[Path], ImageAnnotation]
 
     def read(self, image_id: str) -> ImageAnnotation | None:
         """The image's annotation; ``None`` where it has no file."""
-
-
-def annotation_file(folder: Path, image_id: str, suffix: str) -> Path | None:
-    """The file of an image, ``None`` where there is none; ids that are paths have none."""
-    if "\0" in image_id or image_id != Path(image_id).name:
-        return None
-    if len(os.fsencode(image_id)) > _LONGEST_NAME:
-        return None
-    path = folder / f"{image_id}{suffix}"
-    return path if path.is_file() else None
+        # An id that is a path could lead out of the folder.
+        if "\0" in image_id or image_id != Path(image_id).name:
+            return None
+        if len(os.fsencode(image_id)) > _LONGEST_NAME:
+            return None
+        path = self.folder / f"{image_id}{self.suffix}"
+        return self.read_file(path) if path.is_file() else None

@@ -13,7 +13,8 @@ from riveg.datasets.dataset import Dataset, Defect, Row, quoted
 from riveg.datasets.first_seen import FirstSeen
 from riveg.errors import ImageFault
 from riveg.files import file_digest
-from riveg.types import Box, Gold, GoldEntity, ImageRef
+from riveg.text.spans import joined_tokens, span_text
+from riveg.types import Box, Gold, GoldEntity, ImageRef, ImageSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,7 @@ def _row_defects(row: Row, labels: tuple[str, ...]) -> Iterator[Defect]:
         if labels and entity.label not in labels:
             message = f"{quoted(entity.text)} has the type {quoted(entity.label)}; declared are "
             yield Defect("unknown-label", row.place, message + ", ".join(labels))
-        start, end = entity.span.start, entity.span.end
-        covered = {" ".join(tokens[start:end]), text[offsets[start][0] : offsets[end - 1][1]]}
+        covered = {joined_tokens(tokens, entity.span), span_text(text, offsets, entity.span)}
         if entity.text not in covered:
             message = f"{quoted(entity.text)} is not what its tokens say: {quoted(min(covered))}"
             yield Defect("text-mismatch", row.place, message)
@@ -244,10 +244,10 @@ class _ImageChecker:
             yield from _boxes_outside(row, row.size, "declared")
             return
         if row.size is not None and row.size != (width, height):
-            declared = f"{row.size[0]} x {row.size[1]}"
+            declared = f"{row.size.width} x {row.size.height}"
             message = f"{quoted(image.path)} is {width} x {height}, declared is {declared}"
             yield Defect("size-mismatch", row.place, message)
-        yield from _boxes_outside(row, (width, height), "real")
+        yield from _boxes_outside(row, ImageSize(width, height), "real")
         yield from self._copies(image, row.place, split)
 
     def _copies(self, image: ImageRef, place: str, split: str) -> Iterator[Defect]:
@@ -261,15 +261,14 @@ class _ImageChecker:
         yield Defect(kind, place, message)
 
 
-def _boxes_outside(row: Row, size: tuple[int, int] | None, which: str) -> Iterator[Defect]:
+def _boxes_outside(row: Row, size: ImageSize | None, which: str) -> Iterator[Defect]:
     if size is None or row.gold is None:
         return
-    width, height = size
     for entity, box in _boxes(row.gold):
-        if min(box.x_min, box.y_min) < 0 or box.x_max > width or box.y_max > height:
+        if min(box.x_min, box.y_min) < 0 or box.x_max > size.width or box.y_max > size.height:
             edges = f"{box.x_min:g},{box.y_min:g},{box.x_max:g},{box.y_max:g}"
             message = f"the box {edges} of {quoted(entity.text)} leaves the {which} size"
-            yield Defect("box-outside", row.place, f"{message} {width} x {height}")
+            yield Defect("box-outside", row.place, f"{message} {size.width} x {size.height}")
 
 
 def _boxes(gold: Gold) -> Iterator[tuple[GoldEntity, Box]]:

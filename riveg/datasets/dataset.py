@@ -9,7 +9,7 @@ from typing import Protocol
 
 from riveg.datasets.first_seen import FirstSeen
 from riveg.errors import UserError
-from riveg.types import Gold, Sample
+from riveg.types import Gold, ImageSize, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Row:
         sample: The sample, perhaps with an Issue of the stage ``input``.
         gold: ``None`` where nothing is annotated, or where ``defects`` say why it is unusable.
         defects: What is wrong with the annotation.
-        size: Width and height that the annotation declares for the image.
+        size: What the annotation declares for the image, if anything.
         objects: Annotated objects in the image's own file; ``None`` where it has no file.
         forms: In which way each of them was written down, for sets whose format is not published.
     """
@@ -39,7 +39,7 @@ class Row:
     sample: Sample
     gold: Gold | None = None
     defects: tuple[Defect, ...] = ()
-    size: tuple[int, int] | None = None
+    size: ImageSize | None = None
     objects: int | None = None
     forms: tuple[str, ...] = ()
 

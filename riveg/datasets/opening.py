@@ -138,13 +138,13 @@ def _twitter(
 
     annotations: AnnotationFolder | None = None
     if config.xml is not None:
-        from riveg.datasets.voc import VocFolder
+        from riveg.datasets.voc import read_voc
 
-        annotations = VocFolder(root / config.xml)
+        annotations = AnnotationFolder(root / config.xml, ".xml", False, read_voc)
     elif config.masks is not None:
-        from riveg.datasets.mask_json import MaskJsonFolder
+        from riveg.datasets.mask_json import read_mask_json
 
-        annotations = MaskJsonFolder(root / config.masks)
+        annotations = AnnotationFolder(root / config.masks, ".json", True, read_mask_json)
     captions = tuple(root / name for name in config.captions)
     notes += [
         f"no captions from {file}: it is not there" for file in captions if not file.is_file()

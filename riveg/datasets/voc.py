@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.ElementTree import fromstring
 
-from riveg.datasets.annotations import ImageAnnotation, NamedObject, annotation_file
+from riveg.datasets.annotations import ImageAnnotation, NamedObject
 from riveg.datasets.dataset import Defect, quoted
-from riveg.types import Box
+from riveg.types import Box, ImageSize
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
-@dataclass(frozen=True, slots=True)
-class VocFolder:
-    """A folder of ``<id>.xml``; an image without a file shows none of the entities."""
-
-    folder: Path
-    suffix: ClassVar[str] = ".xml"
-    has_masks: ClassVar[bool] = False
-
-    def read(self, image_id: str) -> ImageAnnotation | None:
-        """The image's boxes, edges taken as they stand in the file."""
-        path = annotation_file(self.folder, image_id, self.suffix)
-        return None if path is None else read_voc(path)
-
-
 def read_voc(path: Path) -> ImageAnnotation:
-    """One file's objects; what cannot be read is among its defects."""
+    """One file's objects, edges as they stand there; what cannot be read is among its defects."""
     try:
         with path.open("rb") as handle:
             root = fromstring(handle.read())
@@ -62,10 +46,12 @@ def _named_object(element: Element, file: str, number: int) -> NamedObject | Def
         return Defect("bad-box", file, f"object {number} ({quoted(name)}): {error}")
 
 
-def _size(root: Element) -> tuple[int, int] | None:
+def _size(root: Element) -> ImageSize | None:
     try:
-        width = int(root.findtext("size/width") or 0)
-        height = int(root.findtext("size/height") or 0)
+        size = ImageSize(
+            width=int(root.findtext("size/width") or 0),
+            height=int(root.findtext("size/height") or 0),
+        )
     except ValueError:
         return None
-    return (width, height) if width > 0 and height > 0 else None
+    return size if min(size) > 0 else None

@@ -1,47 +1,21 @@
-"""The one way an image is read: below its root, checked by its header, upright, in RGB.
-
-Pillow's plugins are called directly and not through ``Image.open``: so the sides are compared with
-riveg's own limits before Pillow's bomb check can warn, and no global of Pillow is touched.
-"""
+"""The one way an image is read: below its root, within limits, upright, in RGB."""
 
 from __future__ import annotations
 
 import stat
-import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
-
-import numpy as np
-from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from riveg.errors import ImageFault
 from riveg.geometry.arrays import Pixels
+from riveg.images.decoding import decode
+from riveg.images.headers import ImageLimits
 from riveg.types import ImageRef
 
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """What an image may measure; all bounds are inclusive.
-
-    ``max_pixels`` should stay below Pillow's own bomb limit (89 million), which would warn.
-    """
-
-    max_pixels: int = 50_000_000
-    max_side: int = 20_000
-    min_side: int = 2
-    max_bytes: int = 64 * 1024 * 1024
+_LIMITS = ImageLimits()
 
 
 class ImageLoader:
@@ -57,7 +31,7 @@ class ImageLoader:
         self,
         roots: Sequence[Path],
         *,
-        limits: ImageLimits = ImageLimits(),
+        limits: ImageLimits = _LIMITS,
         cache_bytes: int = 32 * 1024 * 1024,
     ) -> None:
         self._roots = tuple(Path(root) for root in roots)
@@ -158,165 +132,7 @@ def _read(path: Path, shown: str, limits: ImageLimits) -> Pixels:
             "missing-image", f"{shown}: cannot be opened ({error.strerror})"
         ) from error
     with handle:
-        return _decode(handle, shown, limits)
-
-
-def _decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Pixels:
-    plugin = _plugin(handle.read(_HEAD_BYTES), shown)
-    try:
-        if plugin is GifImageFile:
-            _check_sides(_gif_extent(handle), shown, limits)
-        handle.seek(0)
-        with plugin(handle) as image:
-            _check_sides(image.size, shown, limits)
-            image.load()
-            flat = _to_rgb(image, shown)
-            # Asked after decoding: a PNG may carry EXIF behind its pixels, and Pillow has then
-            # turned a TIFF already and forgotten the tag.
-            turn = _TURNS.get(_orientation(image))
-    except ImageFault:
-        raise
-    except Exception as error:  # a decoder fed hostile bytes may raise nearly anything
-        raise ImageFault(
-            "truncated-image", f"{shown}: truncated or damaged ({type(error).__name__}: {error})"
-        ) from error
-    upright = flat.transpose(turn) if turn is not None else flat
-    pixels = np.array(upright, dtype=np.uint8, order="C")
-    pixels.setflags(write=False)
-    return pixels
-
-
-_HEAD_BYTES = 1024
-
-_PLUGINS: tuple[tuple[bytes, Callable[[IO[bytes]], ImageFile]], ...] = (
-    (b"\xff\xd8\xff", JpegImageFile),
-    (b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (b"GIF87a", GifImageFile),
-    (b"GIF89a", GifImageFile),
-    (b"II*\0", TiffImageFile),
-    (b"MM\0*", TiffImageFile),
-)
-
-_BMP_HEADER_BYTES = frozenset({12, 40, 52, 56, 64, 108, 124})
-
-_FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF", "PDF"),
-    (b"8BPS", "PSD"),
-    (b"\0\0\1\0", "ICO"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"II+\0", "BigTIFF"),
-    (b"MM\0+", "BigTIFF"),
-    (b"P5", "PGM"),
-    (b"P6", "PPM"),
-)
-"""Formats that are worth a name when they are refused."""
-
-
-def _plugin(head: bytes, shown: str) -> Callable[[IO[bytes]], ImageFile]:
-    """The reader of the format that the first bytes show; the file's extension is not asked."""
-    for magic, plugin in _PLUGINS:
-        if head.startswith(magic):
-            return plugin
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return WebPImageFile
-    # "BM" alone also begins many a text.
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_BYTES:
-        return BmpImageFile
-    if foreign := _foreign_format(head):
-        raise ImageFault(
-            "unsupported-format",
-            f"{shown}: {foreign} is not read; use JPEG, PNG, WEBP, GIF, BMP or TIFF",
-        )
-    what = "is no picture riveg knows" if head else "is empty"
-    raise ImageFault("not-an-image", f"{shown}: {what}")
-
-
-def _foreign_format(head: bytes) -> str | None:
-    if head[4:8] == b"ftyp":
-        return "AVIF" if head[8:12] in {b"avif", b"avis"} else "HEIC or another ISO media file"
-    if b"<svg" in head.lower():
-        return "SVG"
-    return next((name for magic, name in _FOREIGN if head.startswith(magic)), None)
-
-
-def _gif_extent(handle: IO[bytes]) -> tuple[int, int]:
-    """Sides that Pillow will give a GIF: its screen, grown to hold the first frame.
-
-    Pillow grows it while it opens the file, and would warn of a bomb by itself there.
-    """
-    handle.seek(6)
-    width, height, flags = struct.unpack("<HHBxx", handle.read(7))
-    handle.seek((3 << (flags & 7) + 1) if flags & 0x80 else 0, 1)
-    while (code := handle.read(1)) not in {b",", b";", b""}:
-        if code == b"!":
-            handle.seek(1, 1)
-            while size := handle.read(1):
-                if size == b"\0":
-                    break
-                handle.seek(size[0], 1)
-    if code != b",":
-        return width, height
-    left, top, frame_width, frame_height = struct.unpack("<HHHH", handle.read(8))
-    return max(width, left + frame_width), max(height, top + frame_height)
-
-
-def _check_sides(size: tuple[int, int], shown: str, limits: ImageLimits) -> None:
-    width, height = size
-    found = f"{shown}: {width} x {height} pixels"
-    if max(size) > limits.max_side:
-        raise ImageFault("too-large", f"{found}, the longest side allowed is {limits.max_side}")
-    if width * height > limits.max_pixels:
-        raise ImageFault("too-large", f"{found}, the limit is {limits.max_pixels} in all")
-    if min(size) < limits.min_side:
-        raise ImageFault("too-small", f"{found}, the shortest side allowed is {limits.min_side}")
-
-
-def _to_rgb(image: ImageFile, shown: str) -> Image.Image:
-    """Eight-bit RGB; what is transparent becomes white."""
-    if image.mode.startswith("I;16"):
-        return _from_sixteen_bits(image)
-    if image.mode in {"I", "F", "LAB"}:
-        raise ImageFault("unsupported-format", f"{shown}: colour mode {image.mode} is not read")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    clear = image.info.get("transparency")
-    if isinstance(clear, tuple) and max(clear) > 255:
-        # A 16-bit colour key; Pillow has halved the pixels to their high bytes, not the key.
-        image.info["transparency"] = tuple(value >> 8 for value in clear)
-    layer = image.convert("RGBA")
-    paper = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(paper, layer).convert("RGB")
-
-
-def _from_sixteen_bits(image: ImageFile) -> Image.Image:
-    """Grey of 16 bits scaled to 8, not clipped as ``convert`` does."""
-    deep = np.asarray(image).astype(np.uint32)
-    grey = ((deep + 128) // 257).astype(np.uint8)
-    clear = image.info.get("transparency")
-    if isinstance(clear, int):
-        grey[deep == clear] = 255
-    return Image.fromarray(grey).convert("RGB")
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what makes the image upright."""
-
-
-def _orientation(image: ImageFile) -> int:
-    """The EXIF orientation, 1 where there is none or it cannot be read."""
-    try:
-        return int(image.getexif().get(0x0112, 1))
-    except Exception:  # damaged metadata must not cost the image
-        return 1
+        return decode(handle, shown, limits)
 
 
 class _RecentImages:

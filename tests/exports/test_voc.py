@@ -14,7 +14,8 @@ from helpers.small_runs import SIDES, answered, named, region, ring, trap_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riveg.datasets.voc import VocFolder, read_voc
+from riveg.datasets.annotations import AnnotationFolder
+from riveg.datasets.voc import read_voc
 from riveg.exports.source import ExportReport
 from riveg.exports.voc import export_voc, whole_edges
 from riveg.types import Box, Sample
@@ -29,7 +30,9 @@ def exported(folder: Path, samples: list[Sample], *, copy_images: bool = False) 
 def test_rivegs_own_reader_reads_names_and_boxes(tmp_path: Path) -> None:
     found = [named("Ann", 0, region(), region(30, 10, 8)), named("Łódź", 2, region(1, 2, 3))]
     exported(tmp_path, [answered("Ann in Łódź", *found)])
-    annotation = VocFolder(tmp_path / "out" / "Annotations").read("a")
+    annotation = AnnotationFolder(tmp_path / "out" / "Annotations", ".xml", False, read_voc).read(
+        "a"
+    )
     assert annotation is not None
     assert (annotation.size, annotation.defects) == (SIDES, ())
     assert [(item.name, item.box) for item in annotation.objects] == [

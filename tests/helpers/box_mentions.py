@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from riveg.geometry.masks import mask_to_array
-from riveg.images.loader import ImageLimits, ImageLoader
+from riveg.images.headers import ImageLimits
+from riveg.images.loader import ImageLoader
 from riveg.protocols import Mention
 from riveg.types import Box, Entity, ImageRef, Issue, Mask, Region, Sample, Span
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from helpers.factories import make_sample
 from riveg.config.backend import BuildContext
-from riveg.images.loader import ImageLimits, ImageLoader
+from riveg.images.headers import ImageLimits
+from riveg.images.loader import ImageLoader
 from riveg.types import ImageRef, Sample
 
 SIDES = {

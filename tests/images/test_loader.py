@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from riveg.errors import ImageFault
-from riveg.images.loader import ImageLimits, ImageLoader, Pixels
+from riveg.geometry.arrays import Pixels
+from riveg.images.headers import ImageLimits
+from riveg.images.loader import ImageLoader
 from riveg.types import ImageRef
 
 EXIF_ORIENTATION = 0x0112

@@ -23,7 +23,8 @@ from transformers import SamImageProcessorPil, SamModel, SamProcessor
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
 from riveg.geometry.masks import mask_from_array, mask_iou, mask_to_array
-from riveg.images.loader import ImageLimits, ImageLoader
+from riveg.images.headers import ImageLimits
+from riveg.images.loader import ImageLoader
 from riveg.stages.segmenters.sam import SamConfig, SamNetwork
 from riveg.types import Box, ImageRef, Issue, Mask
 from riveg.vision.runtime.image_worker import prepared

@@ -20,8 +20,9 @@ from helpers.odd_images import SIDES, save_odd_images
 from helpers.places import ROOT
 
 from riveg.errors import ImageFault
-from riveg.images.loader import ImageLimits, ImageLoader
-from riveg.types import ImageRef
+from riveg.images.headers import ImageLimits
+from riveg.images.loader import ImageLoader
+from riveg.types import ImageRef, ImageSize
 from riveg.vision.runtime import image_queue
 from riveg.vision.runtime.image_queue import ImageQueue
 
@@ -63,14 +64,14 @@ def prepared_by(images: ImageLoader, workers: int, **more: Any) -> Iterator[Imag
 def workers_of(process: int) -> list[int]:
     children = Path(f"/proc/{process}/task").glob("*/children")
     found = [int(number) for path in children for number in path.read_text().split()]
-    return [number for number in found if b"picture_worker" in command_of(number)]
+    return [number for number in found if b"image_worker" in command_of(number)]
 
 
-def wait_for_workers(images: ImageQueue[Any], count: int) -> None:
+def wait_for_workers(queue: ImageQueue[Any], count: int) -> None:
     """Returns when one has answered, so that all are at least on their way."""
-    images.expect(REFERENCES)
+    queue.expect(REFERENCES)
     deadline = time.monotonic() + 60
-    while not any(awaited.future.done() for awaited in images._sent):
+    while not any(sent.future.done() for sent in queue._sent):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert len(workers_of(os.getpid())) == count
@@ -82,10 +83,10 @@ def same(found: Any, expected: Any) -> bool:
 
 def test_workers_give_what_this_process_gives(images: ImageLoader) -> None:
     with prepared_by(images, 0) as alone, prepared_by(images, 2) as helped:
-        expected = alone.distinct(REFERENCES)
+        expected = alone.take_distinct(REFERENCES)
         wait_for_workers(helped, 2)
         for _ in range(2):  # expected, and then on the spot
-            found = helped.distinct([None, *REFERENCES, *REFERENCES])
+            found = helped.take_distinct([None, *REFERENCES, *REFERENCES])
             assert list(found) == list(expected)
             for name, one in expected.items():
                 other = found[name]
@@ -105,7 +106,7 @@ def test_sides_are_known_without_opening_an_image_twice(images: ImageLoader) -> 
                     queue.probe(image)
             else:
                 assert queue.probe(image) == images.probe(image)
-        held = [awaited.image for awaited in queue._sent]
+        held = [sent.image for sent in queue._sent]
         assert held == [image for image in REFERENCES if image.path not in BROKEN]
 
 
@@ -118,14 +119,14 @@ def test_no_more_is_held_than_was_said(images: ImageLoader) -> None:
             queue.take(image)
         assert not queue._sent
         queue.expect(REFERENCES)
-        assert queue.take(ImageRef("turned.jpg")).size == (48, 80)  # the sixth of them
+        assert queue.take(ImageRef("turned.jpg")).size == ImageSize(80, 48)  # the sixth of them
 
 
 def test_without_anything_ahead_no_process_is_started(images: ImageLoader) -> None:
     with prepared_by(images, 2) as queue:
         queue.take(REFERENCES[0])
         queue.expect(REFERENCES[:1])
-        assert queue.take(REFERENCES[0]).size == (61, 97)
+        assert queue.take(REFERENCES[0]).size == ImageSize(97, 61)
         assert workers_of(os.getpid()) == []
 
 
@@ -156,7 +157,7 @@ def test_what_is_asked_for_again_brings_nothing_of_much_later(images: ImageLoade
     many = [*[ImageRef("odd.png")] * 20, ImageRef("square.png")]
     with prepared_by(images, 1, ahead=4) as queue:
         queue.expect(many)
-        assert queue.take(many[-1]).size == (64, 64)
+        assert queue.take(many[-1]).size == ImageSize(64, 64)
         assert len(queue._sent) == 4
 
 
@@ -164,7 +165,7 @@ def test_what_cannot_be_sent_is_prepared_here(images: ImageLoader) -> None:
     for prepare in (lambda image: image / 2, _not_there):
         with prepared_by(images, 1, prepare=prepare) as queue:
             queue.expect(REFERENCES[:6])
-            assert [queue.take(one).size for one in REFERENCES[:2]] == [(61, 97), (64, 64)]
+            assert [queue.take(one).size for one in REFERENCES[:2]] == [(97, 61), (64, 64)]
 
 
 def _not_there(pixels: Any) -> Any:
@@ -182,7 +183,7 @@ def test_tensors_come_back_as_they_are(images: ImageLoader) -> None:
 
 def test_none_is_left_after_closing_or_forgetting(images: ImageLoader) -> None:
     queue = ImageQueue(images, raised, workers=2)
-    for end in (queue.close, partial(queue.__dict__.__setitem__, "_crew", None)):
+    for end in (queue.close, partial(queue.__dict__.__setitem__, "_workers", None)):
         wait_for_workers(queue, 2)
         numbers = workers_of(os.getpid())
         end()
@@ -194,13 +195,13 @@ import sys, time
 from functools import partial
 import numpy as np
 from riveg.images.loader import ImageLoader
-from riveg.vision.runtime.image_queue import PreparedPictures
+from riveg.vision.runtime.image_queue import ImageQueue
 from riveg.types import ImageRef
 
-pictures = PreparedPictures(ImageLoader([sys.argv[1]]), partial(np.add, 0.5), workers=2)
+queue = ImageQueue(ImageLoader([sys.argv[1]]), partial(np.add, 0.5), workers=2)
 while True:
-    pictures.expect([ImageRef("odd.png")] * 40)
-    while any(not awaited.future.done() for awaited in pictures._sent):
+    queue.expect([ImageRef("odd.png")] * 40)
+    while any(not sent.future.done() for sent in queue._sent):
         time.sleep(0.01)
     print("ready", flush=True)
     time.sleep(float(sys.argv[2]))
