@@ -18,6 +18,7 @@ from riveg.errors import UserError
 from riveg.formats.conll import ConllSentence, read_conll
 from riveg.registry import suggest
 from riveg.text.bio import OUTSIDE, bio_to_spans
+from riveg.text.spans import joined_tokens
 from riveg.text.tokenise import join_tokens
 from riveg.types import Gold, GoldEntity, ImageRef, Issue, Sample
 
@@ -123,7 +124,7 @@ class ConllReader:
         has_boxes = self.annotations is not None
         has_masks = self.annotations is not None and self.annotations.has_masks
         for span, label in bio_to_spans(sentence.columns[0]):
-            text = " ".join(sentence.tokens[span.start : span.end])
+            text = joined_tokens(sentence.tokens, span)
             own = [item for item in objects if item.name == text]
             fine = sentence.columns[1][span.start] if self.fine else ""
             yield GoldEntity(

@@ -15,6 +15,7 @@ from pydantic import (
     ValidationError,
 )
 
+from riveg.text.spans import span_text
 from riveg.text.tokenise import Offsets
 from riveg.types import Box, Gold, GoldEntity, Mask, Span
 
@@ -98,7 +99,7 @@ def _entity(
         raise ValueError(
             f"entities: {number}: tokens [{cell.start}, {cell.end}) of a post with {len(offsets)}"
         )
-    covered = text[offsets[cell.start][0] : offsets[cell.end - 1][1]]
+    covered = span_text(text, offsets, Span(cell.start, cell.end))
     try:
         boxes = None if cell.boxes is None else tuple(Box(*edges) for edges in cell.boxes)
         masks = None if cell.masks is None else tuple(map(_mask, cell.masks))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from riveg.exports.images import LeftOut
-from riveg.exports.mentions import character_range
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
+from riveg.text.spans import character_range
 from riveg.types import Box, Entity, Mask, Region, Sample
 
 FILE = "entities.jsonl"
@@ -52,7 +52,7 @@ def _row(sample: Sample, entity: Entity) -> dict[str, Any]:
         "label": entity.label,
         "score": entity.score,
         "span": [entity.span.start, entity.span.end],
-        "characters": character_range(sample, entity.span),
+        "characters": character_range(sample.offsets, entity.span),
         "expression": entity.expression,
         "description": entity.description,
         "groundable": None if entailment is None else entailment.groundable,

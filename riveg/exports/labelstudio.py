@@ -13,13 +13,14 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from riveg.errors import ImageFault
+from riveg.exports.entity_ids import distinct_ids
 from riveg.exports.mask_faults import mask_fault
-from riveg.exports.mentions import character_range, distinct_ids
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
 from riveg.formats.brush import mask_to_brush
 from riveg.images.loader import ImageLoader
 from riveg.images.palette import type_colours
+from riveg.text.spans import character_range
 from riveg.types import Box, Entity, ImageRef, Region, Sample
 
 NO_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
@@ -120,7 +121,7 @@ class _TaskWriter:
         return [prediction]
 
     def _entity(self, sample: Sample, entity: Entity, name: str) -> Iterator[_Result]:
-        place = character_range(sample, entity.span)
+        place = character_range(sample.offsets, entity.span)
         label = fit_for_xml(entity.label)
         self.labels.add(label)
         text_id = f"{name}:text"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import ImageFault, MissingExtra, UserError
-from riveg.exports.mentions import character_range
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import replacing
 from riveg.images.loader import ImageLoader
+from riveg.text.spans import character_range
 from riveg.types import Entity, ImageRef, Region, Sample
 
 _GROUP_ROWS = 1000
@@ -82,7 +82,7 @@ class _RowMaker:
 
     def _entity(self, sample: Sample, entity: Entity) -> dict[str, Any]:
         self.counts["entities"] += 1
-        place = character_range(sample, entity.span) or (None, None)
+        place = character_range(sample.offsets, entity.span) or (None, None)
         gate = entity.entailment
         return {
             "id": entity.id,

@@ -11,7 +11,6 @@ from typing import Any
 
 from riveg.exports.images import LeftOut
 from riveg.exports.jsonl import box_edges
-from riveg.exports.mentions import character_range
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
 from riveg.formats.conll import HEADER
@@ -20,6 +19,7 @@ from riveg.formats.smner import INDEX, SAMPLES, SCHEMA, VERSION, sample_file
 from riveg.geometry.masks import mask_area
 from riveg.geometry.polygons import flat, mask_to_polygons
 from riveg.text.bio import spans_to_bio
+from riveg.text.spans import character_range
 from riveg.types import Entity, Mask, Sample
 
 CONLL = "predicted.conll"
@@ -90,7 +90,7 @@ def _document(sample: Sample, counts: Counter[str], left_out: LeftOut) -> dict[s
         entities = [
             {
                 **_entity(entity, counts, left_out),
-                "characters": character_range(sample, entity.span),
+                "characters": character_range(sample.offsets, entity.span),
                 "groundable": _is_groundable(entity),
             }
             for entity in sample.entities

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from riveg.exports.entity_ids import distinct_ids
 from riveg.exports.mask_faults import mask_fault
-from riveg.exports.mentions import character_range, distinct_ids
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
 from riveg.geometry.polygons import Ring, mask_to_polygons
+from riveg.text.spans import character_range
 from riveg.types import Box, Entity, ImageRef, Mask, Region, Sample
 
 _Node = dict[str, Any]
@@ -176,7 +177,7 @@ class _NodeWriter:
         return inside
 
     def _mention(self, sample: Sample, post: str, name: str, entity: Entity) -> Iterator[_Node]:
-        place = character_range(sample, entity.span)
+        place = character_range(sample.offsets, entity.span)
         if place is None:
             self.left_out["span beyond the post's tokens"] += 1
             return

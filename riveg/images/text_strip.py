@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from riveg.images.fonts import PAPER, Font, Sizes, break_word, font, shorten, showable
 from riveg.images.palette import INK
+from riveg.text.spans import character_range
 from riveg.types import Entity, Sample
 
 _GREY = "#6f757c"
@@ -68,11 +69,10 @@ def _sample_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]
     text = sample.text[:_LONGEST_TEXT]
     done = 0
     for entity in sorted(sample.entities or (), key=lambda entity: entity.span.start):
-        if entity.span.end > len(sample.offsets):
+        place = character_range(sample.offsets, entity.span)
+        if place is None or place[0] < done or place[1] > len(text):
             continue
-        start, end = sample.offsets[entity.span.start][0], sample.offsets[entity.span.end - 1][1]
-        if start < done or end > len(text):
-            continue
+        start, end = place
         yield from _words(text, done, start)
         colour = colours[entity.label] if entity.regions else _GREY
         yield from _words(text, start, end, entity.id, colour)

@@ -14,6 +14,7 @@ from riveg.report.images import SIDE, original_address
 from riveg.report.judging import Judgement
 from riveg.report.pairing import Item, items
 from riveg.report.scripts import utf16_positions
+from riveg.text.spans import character_range
 from riveg.types import Box, Entity, Issue, Mask, Observation, Region, Sample, Span
 
 Values = dict[str, Any]
@@ -60,10 +61,8 @@ class _Places:
         self._positions = utf16_positions(sample.text)
 
     def of(self, span: Span | None) -> list[int] | None:
-        if span is None or span.end > len(self._offsets):
-            return None
-        start, end = self._offsets[span.start][0], self._offsets[span.end - 1][1]
-        return [self._positions[start], self._positions[end]]
+        place = None if span is None else character_range(self._offsets, span)
+        return None if place is None else [self._positions[end] for end in place]
 
 
 def _answer(sample: Sample, places: _Places) -> Values:

@@ -13,6 +13,7 @@ from riveg.evaluation.foreign.lines import counted
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.formats.conll import ConllSentence, read_conll
 from riveg.text.bio import OUTSIDE, bio_to_spans
+from riveg.text.spans import joined_tokens
 
 TAG = re.compile(r"O|X|[BIES]-.+")
 KNOWLEDGE_MARK = "<EOS>"
@@ -64,10 +65,7 @@ def _entities(sentence: ConllSentence, path: Path) -> list[Predicted | None]:
     inside = bio_to_spans(as_bio(tags[:end]))
     outside = bio_to_spans(as_bio(tags[end:]))
     return [
-        *(
-            Predicted(" ".join(tokens[span.start : span.end]), label, span)
-            for span, label in inside
-        ),
+        *(Predicted(joined_tokens(tokens, span), label, span) for span, label in inside),
         *(None for _ in outside),
     ]
 

@@ -1,0 +1,39 @@
+"""Where a span of tokens stands in its text, and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from riveg.text.tokenise import Offsets
+from riveg.types import Span
+
+
+def character_range(offsets: Offsets, span: Span) -> tuple[int, int] | None:
+    """The span's half-open range of characters in the text (Unicode code points).
+
+    ``None`` where the span reaches beyond the tokens.
+
+    >>> character_range(((0, 3), (4, 8)), Span(0, 2))
+    (0, 8)
+    """
+    if span.end > len(offsets):
+        return None
+    return offsets[span.start][0], offsets[span.end - 1][1]
+
+
+def span_text(text: str, offsets: Offsets, span: Span) -> str:
+    """The span's words as they stand in the text, with the white space between them.
+
+    Raises:
+        IndexError: If the span reaches beyond the tokens.
+    """
+    return text[offsets[span.start][0] : offsets[span.end - 1][1]]
+
+
+def joined_tokens(tokens: Sequence[str], span: Span) -> str:
+    """The span's tokens, one space between two.
+
+    >>> joined_tokens(["in", "New", "York"], Span(1, 3))
+    'New York'
+    """
+    return " ".join(tokens[span.start : span.end])
