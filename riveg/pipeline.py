@@ -1,52 +1,142 @@
-"""How a stage is asked and its answers are joined to the samples: in memory, by id.
+"""What a stage is, and how its backend is asked and its answers are joined to the samples.
 
-The rules that hold for every backend stand here once: who is asked at all, what a sample without an
-image means, how one bad item is kept from spoiling its batch, what an answer must look like.
+The rules that hold for every backend stand here once: which items it is asked about, what a sample
+without an image means, how one bad item is kept from spoiling its batch, and that every answer is
+checked and joined by id. What is particular to a stage is a field of its :class:`Stage`; the stages
+themselves are in :mod:`riveg.stages.table`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from riveg.config.system import Step
 from riveg.errors import IMAGE_FAULTS, ImageFault, RivegError
-from riveg.protocols import ImagesAhead, ImageSource, Mention, Partly
-from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Mask, Region, Sample
+from riveg.protocols import (
+    AnswerOrIssue,
+    HasImageQueue,
+    ImageSource,
+    Mention,
+    PartialAnswer,
+)
+from riveg.types import ImageRef, Issue, Sample
 
 log = logging.getLogger(__name__)
 
-NO_IMAGE = "no-picture"
-"""``source`` of the answer about a sample without an image: nothing of it can be shown."""
+Backend = TypeVar("Backend")
+Item = TypeVar("Item", bound=Sample | Mention)
+Answer = TypeVar("Answer")
 
-_EDGE_TOLERANCE = 0.5
-"""Pixels that a box may stick out by rounding before it counts as outside."""
+Gives = Literal[
+    "caption", "knowledge", "entities", "label", "expression", "observations", "groundability",
+    "regions", "masks",
+]  # fmt: skip
 
-Ask = Callable[[Sequence[Any]], Sequence[Any]]
+
+@dataclass(frozen=True)
+class Per(Generic[Item]):
+    """What a stage is asked about: ``split`` takes a sample apart, ``merge`` puts it together."""
+
+    name: Literal["sample", "entity"]
+    split: Callable[[Sample], Sequence[Item]]
+    merge: Callable[[Sample, Sequence[Item]], Sample]
 
 
-class StageRunner:
+PER_SAMPLE = Per[Sample]("sample", lambda sample: (sample,), lambda _, items: items[0])
+PER_ENTITY = Per[Mention](
+    "entity",
+    lambda sample: tuple(Mention(sample, entity) for entity in sample.entities or ()),
+    lambda sample, items: replace(sample, entities=tuple(item.entity for item in items)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Generic[Backend, Item, Answer]):
+    """One step of a system: all that the pipeline, and whoever tells of answers, knows about it.
+
+    Args:
+        name: The key in a system file; a verb, and the name of the backends' method.
+        folder: Of its backends below ``riveg/stages``.
+        summary: What goes in and what comes out, for people.
+        per: Whether it is asked about samples or entities.
+        gives: What its answers settle.
+        ask: Calls the backend's method.
+        join: The item with an answer in it.
+        check: The answer, or what is wrong with it: an Issue, or a partial answer without it.
+        needs_image: ``True``: nobody is asked about a sample without an image; ``False``: the
+            backend is asked all the same; ``None``: as the backend's configuration says.
+        wants: Whether an item is asked about; the second argument is whether a gate decides what
+            is grounded.
+        unasked: The answer about an item that nobody is asked about; ``None`` where there is none.
+        tell: The answer in an item in few words; ``None`` where there is none.
+        describe: The answer in an item for somebody who wants to know all, in lines.
+        source: Which backend or evidence gave the answer in an item, where the record says so.
+    """
+
+    name: str
+    folder: str
+    summary: str
+    per: Per[Item]
+    gives: frozenset[Gives]
+    ask: Callable[[Backend, Sequence[Item]], Sequence[AnswerOrIssue[Answer]]]
+    join: Callable[[Item, Answer], Item]
+    check: Callable[[Item, Answer], AnswerOrIssue[Answer]] = lambda _, answer: answer
+    needs_image: bool | None = None
+    wants: Callable[[Item, bool], bool] = lambda _item, _gated: True
+    unasked: Callable[[Item], Answer | Issue | None] = lambda _: None
+    tell: Callable[[Item], str | None] = lambda _: None
+    describe: Callable[[Item], Iterable[str]]
+    source: Callable[[Item], str | None] = lambda _: None
+
+    def answered(self, item: Item, answer: AnswerOrIssue[Answer]) -> tuple[Item, tuple[Issue, ...]]:
+        """The item with as much of an answer as holds, and an Issue for the rest."""
+        if isinstance(answer, PartialAnswer):
+            whole, issues = self.answered(item, answer.answer)
+            return whole, (*issues, *answer.issues)
+        if isinstance(answer, Issue):
+            return item, (answer,)
+        checked = self.check(item, answer)
+        if isinstance(checked, PartialAnswer):
+            return self.join(item, checked.answer), checked.issues
+        if isinstance(checked, Issue):
+            return item, (checked,)
+        return self.join(item, checked), ()
+
+
+AnyStage: TypeAlias = Stage[Any, Any, Any]
+"""A stage whose items and answers do not matter where it is held."""
+
+
+class StageRunner(Generic[Backend, Item, Answer]):
     """Asks one backend about batches of samples.
 
     Args:
-        step: The stage and its backend's configuration.
-        backend: The live backend.
+        stage: The stage.
+        backend: Its live backend.
         images: Opens each image once before a backend that needs it is asked.
+        needs_image: Whether the backend opens images.
         batch_size: Samples a call.
-        gated: Whether an entail stage decides what is grounded.
+        gated: Whether a stage before decides what is grounded.
     """
 
     def __init__(
-        self, step: Step, backend: object, images: ImageSource, *, batch_size: int, gated: bool
+        self,
+        stage: Stage[Backend, Item, Answer],
+        backend: Backend,
+        images: ImageSource,
+        *,
+        needs_image: bool,
+        batch_size: int,
+        gated: bool,
     ) -> None:
-        self._stage = step.stage
-        self._needs_image = step.config.needs_image
-        self._ask: Ask = getattr(backend, step.stage.name)
-        decoded = getattr(backend, "pictures", None)
-        self._ahead = decoded if isinstance(decoded, ImagesAhead) else None
-        self._probe = images.probe if self._ahead is None else self._ahead.probe
+        self._stage = stage
+        self._backend = backend
+        self._queue = backend.image_queue if isinstance(backend, HasImageQueue) else None
+        self._probe = images.probe if self._queue is None else self._queue.probe
+        self._opens_images = needs_image
+        self._needs_image = needs_image if stage.needs_image is None else stage.needs_image
         self._batch_size = batch_size
         self._gated = gated
 
@@ -56,122 +146,72 @@ class StageRunner:
             samples[start : start + self._batch_size]
             for start in range(0, len(samples), self._batch_size)
         ]
-        if self._ahead is not None:
-            self._ahead.expect([image for batch in batches for image in self._looked_at(batch)])
-        for coming in batches:
-            batch = [self._prepared(sample) for sample in coming]
-            if self._stage.asks_about == "sample":
-                yield from self._answer_samples(batch)
-            else:
-                yield from self._answer_entities(batch)
+        if self._queue is not None:
+            self._queue.expect([image for batch in batches for image in self._images_of(batch)])
+        for batch in batches:
+            yield from self._answer([self._probed(sample) for sample in batch])
 
     def close(self) -> None:
-        """Lets go of what the backend holds besides memory."""
-        if self._ahead is not None:
-            self._ahead.close()
+        """Releases what the backend holds besides memory."""
+        if self._queue is not None:
+            self._queue.close()
 
-    def _looked_at(self, batch: Sequence[Sample]) -> Iterable[ImageRef]:
+    def _images_of(self, batch: Sequence[Sample]) -> Iterable[ImageRef]:
         """Each image once that the backend will be asked about, as far as can be told now."""
         distinct: dict[str, ImageRef] = {}
         for sample in batch:
-            if sample.image is not None and self._asks_about(sample):
+            if sample.image is not None and any(map(self._asks, self._stage.per.split(sample))):
                 distinct.setdefault(sample.image.path, sample.image)
         return distinct.values()
 
-    def _asks_about(self, sample: Sample) -> bool:
-        if self._stage.asks_about == "sample":
-            return self._asks_sample(sample)
-        return any(self._asks_entity(sample, entity) for entity in sample.entities or ())
-
-    def _prepared(self, sample: Sample) -> Sample:
+    def _probed(self, sample: Sample) -> Sample:
+        """The sample with the sides of its image, or with an Issue that says what is wrong."""
         image = sample.image
-        if not self._needs_image or image is None or image.width or is_image_broken(sample):
+        if not self._opens_images or image is None or image.width or is_image_broken(sample):
             return sample
         try:
             return replace(sample, image=self._probe(image))
         except ImageFault as fault:
             return _with_issues(sample, [Issue(self._stage.name, None, fault.kind, str(fault))])
 
-    def _answer_samples(self, batch: Sequence[Sample]) -> Iterator[Sample]:
-        asked = [sample for sample in batch if self._asks_sample(sample)]
+    def _answer(self, batch: Sequence[Sample]) -> Iterator[Sample]:
+        split = [self._stage.per.split(sample) for sample in batch]
+        asked = [item for items in split for item in items if self._asks(item)]
         answers = {
-            sample.id: answer for sample, answer in zip(asked, self._answers(asked), strict=True)
+            _key(item): answer for item, answer in zip(asked, self._answers(asked), strict=True)
         }
-        for sample in batch:
-            answer = answers.get(sample.id)
-            if answer is None:
-                yield sample
-                continue
-            answer, issues = _parted(answer)
-            answer = _checked_sample_answer(self._stage.name, sample, answer)
-            if isinstance(answer, Issue):
-                yield _with_issues(sample, (answer, *issues))
-            else:
-                answered = replace(sample, **{_SAMPLE_FIELDS[self._stage.name]: answer})
-                yield _with_issues(answered, issues)
+        for sample, items in zip(batch, split, strict=True):
+            joined: list[Item] = []
+            issues: list[Issue] = []
+            for item in items:
+                answer = answers[_key(item)] if _key(item) in answers else self._unasked(item)
+                answered, missing = (
+                    (item, ()) if answer is None else self._stage.answered(item, answer)
+                )
+                joined.append(answered)
+                issues += missing
+            merged = self._stage.per.merge(sample, joined) if joined else sample
+            yield _with_issues(merged, issues) if issues else merged
 
-    def _asks_sample(self, sample: Sample) -> bool:
-        if any(issue.stage == "input" for issue in sample.issues):
+    def _asks(self, item: Item) -> bool:
+        sample = _sample_of(item)
+        if _has_no_text(sample):
             return False
-        return not self._needs_image or (sample.image is not None and not is_image_broken(sample))
-
-    def _answer_entities(self, batch: Sequence[Sample]) -> Iterator[Sample]:
-        mentions = [
-            Mention(sample, entity)
-            for sample in batch
-            for entity in sample.entities or ()
-            if self._asks_entity(sample, entity)
-        ]
-        answers = {
-            (mention.sample.id, mention.entity.id): answer
-            for mention, answer in zip(mentions, self._answers(mentions), strict=True)
-        }
-        for sample in batch:
-            yield self._joined(sample, answers) if sample.entities else sample
-
-    def _asks_entity(self, sample: Sample, entity: Entity) -> bool:
-        stage = self._stage.name
-        if stage not in _SHOWN_STAGES:
-            return True
-        if sample.image is None or is_image_broken(sample):
+        if self._needs_image and (sample.image is None or is_image_broken(sample)):
             return False
-        if stage == "ground" and self._gated:
-            return entity.entailment is not None and entity.entailment.groundable
-        return stage != "segment" or bool(entity.regions)
+        return self._stage.wants(item, self._gated)
 
-    def _joined(self, sample: Sample, answers: dict[tuple[str, str], Any]) -> Sample:
-        entities: list[Entity] = []
-        issues: list[Issue] = []
-        for entity in sample.entities or ():
-            answer = answers.get((sample.id, entity.id))
-            if answer is None:
-                entities.append(self._unasked(sample, entity))
-                continue
-            answer, missing = _parted(answer)
-            issues += missing
-            answer = _checked_entity_answer(sample, entity, answer)
-            if isinstance(answer, Issue):
-                issues.append(answer)
-                entities.append(entity)
-            else:
-                entities.append(_ENTITY_JOINS[self._stage.name](entity, answer))
-        return replace(sample, entities=tuple(entities), issues=(*sample.issues, *issues))
+    def _unasked(self, item: Item) -> Answer | Issue | None:
+        sample = _sample_of(item)
+        if _has_no_text(sample) or is_image_broken(sample):
+            return None  # an Issue says why
+        return self._stage.unasked(item)
 
-    def _unasked(self, sample: Sample, entity: Entity) -> Entity:
-        if is_image_broken(sample):
-            return entity
-        if self._stage.name == "entail" and sample.image is None:
-            return replace(entity, entailment=Entailment(None, False, NO_IMAGE))
-        ungroundable = entity.entailment is not None and not entity.entailment.groundable
-        if self._stage.name == "ground" and (sample.image is None or ungroundable):
-            return replace(entity, regions=())
-        return entity
-
-    def _answers(self, items: Sequence[Any]) -> Sequence[Any]:
+    def _answers(self, items: Sequence[Item]) -> Sequence[AnswerOrIssue[Answer]]:
         if not items:
             return ()
         try:
-            answers = self._ask(items)
+            answers = self._stage.ask(self._backend, items)
         except (RivegError, MemoryError):
             raise
         except Exception as error:
@@ -186,12 +226,13 @@ class StageRunner:
             )
         return answers
 
-    def _fault(self, item: Sample | Mention, error: Exception) -> Issue:
+    def _fault(self, item: Item, error: Exception) -> Issue:
         log.warning("%s: %s", self._stage.name, error, exc_info=error)
-        entity_id = item.entity.id if isinstance(item, Mention) else None
-        return Issue(
-            self._stage.name, entity_id, "backend-error", f"{type(error).__name__}: {error}"
-        )
+        message = f"{type(error).__name__}: {error}"
+        return Issue(self._stage.name, _key(item)[1], "backend-error", message)
+
+
+AnyStageRunner: TypeAlias = StageRunner[Any, Any, Any]
 
 
 def is_image_broken(sample: Sample) -> bool:
@@ -199,84 +240,20 @@ def is_image_broken(sample: Sample) -> bool:
     return any(issue.entity_id is None and issue.kind in IMAGE_FAULTS for issue in sample.issues)
 
 
-def _with_issues(sample: Sample, issues: Sequence[Issue]) -> Sample:
+def _has_no_text(sample: Sample) -> bool:
+    return any(issue.stage == "input" for issue in sample.issues)
+
+
+def _with_issues(sample: Sample, issues: Iterable[Issue]) -> Sample:
     return replace(sample, issues=(*sample.issues, *issues))
 
 
-def _parted(answer: Any) -> tuple[Any, tuple[Issue, ...]]:
-    """An answer, and Issues for what is missing from it."""
-    return (answer.answer, answer.issues) if isinstance(answer, Partly) else (answer, ())
+def _sample_of(item: Sample | Mention) -> Sample:
+    return item.sample if isinstance(item, Mention) else item
 
 
-_SHOWN_STAGES = frozenset({"entail", "ground", "segment"})
-"""Stages that ask about the image: without one the answer is known."""
-
-_SAMPLE_FIELDS = {
-    "caption": "caption",
-    "augment": "knowledge",
-    "tag": "entities",
-    "extract": "entities",
-    "observe": "observations",
-}
-
-
-def _join_masks(entity: Entity, masks: Sequence[Mask]) -> Entity:
-    regions = entity.regions or ()
-    return replace(
-        entity,
-        regions=tuple(
-            replace(region, mask=mask) for region, mask in zip(regions, masks, strict=True)
-        ),
-    )
-
-
-_ENTITY_JOINS: dict[str, Callable[[Entity, Any], Entity]] = {
-    "rerank": lambda entity, answer: replace(
-        entity, label=answer.label, label_scores=answer.label_scores
-    ),
-    "rewrite": lambda entity, answer: replace(
-        entity,
-        expression=answer.text,
-        description=answer.description,
-        expression_source=answer.source,
-    ),
-    "entail": lambda entity, answer: replace(entity, entailment=answer),
-    "ground": lambda entity, answer: replace(entity, regions=tuple(answer)),
-    "segment": _join_masks,
-}
-
-
-def _checked_sample_answer(stage: str, sample: Sample, answer: Any) -> Any:
-    if isinstance(answer, Issue) or _SAMPLE_FIELDS[stage] != "entities":
-        return answer
-    entities: tuple[Entity, ...] = tuple(answer)
-    if len({entity.id for entity in entities}) != len(entities):
-        raise RivegError(f"{stage}: entity ids of sample {sample.id} are not unique")
-    for entity in entities:
-        if entity.span.end > len(sample.tokens):
-            message = f"{entity.text!r} ends at token {entity.span.end} of {len(sample.tokens)}"
-            return Issue(stage, None, "span-outside-text", message)
-    return entities
-
-
-def _checked_entity_answer(sample: Sample, entity: Entity, answer: Any) -> Any:
-    image = sample.image
-    if not isinstance(answer, tuple) or image is None or image.width is None:
-        return answer
-    for item in answer:
-        if isinstance(item, Region) and not _lies_inside(item.box, image.width, image.height or 0):
-            message = f"{item.box} of {item.source} in a picture of {image.width}x{image.height}"
-            return Issue("ground", entity.id, "box-outside-picture", message)
-        if isinstance(item, Mask) and (item.width, item.height) != (image.width, image.height):
-            message = f"{item.width}x{item.height} for a picture of {image.width}x{image.height}"
-            return Issue("segment", entity.id, "mask-size", message)
-    return answer
-
-
-def _lies_inside(box: Box, width: int, height: int) -> bool:
-    return (
-        box.x_min >= -_EDGE_TOLERANCE
-        and box.y_min >= -_EDGE_TOLERANCE
-        and box.x_max <= width + _EDGE_TOLERANCE
-        and box.y_max <= height + _EDGE_TOLERANCE
-    )
+def _key(item: Sample | Mention) -> tuple[str, str | None]:
+    """Ids of the sample and, for a mention, of the entity: answers are joined by them."""
+    if isinstance(item, Mention):
+        return item.sample.id, item.entity.id
+    return item.id, None

@@ -1,16 +1,16 @@
-"""What a backend of each stage must be able to do, and how its configuration is declared.
+"""What a backend of each stage must be able to do.
 
-A protocol's method takes a batch and gives back a sequence of the same length and order; every
-item is an answer, an :class:`~riveg.types.Issue`, or what could be answered with Issues for the
-rest (:class:`Partly`). A backend answers a batch exactly as it would answer each item alone.
-Mentions of one sample arrive together, in the sample's order.
+A protocol's method takes a batch and gives back a sequence of the same length and order. Every item
+of it is an answer, an :class:`~riveg.types.Issue`, or a :class:`PartialAnswer`. A backend answers a
+batch exactly as it would answer each item alone. Mentions of one sample arrive together, in the
+sample's order. :mod:`riveg.stages.table` says which stage asks which protocol.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from riveg.types import (
     Entailment,
@@ -25,8 +25,7 @@ from riveg.types import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from riveg.geometry.arrays import Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +36,19 @@ class Mention:
     entity: Entity
 
 
-Answer = TypeVar("Answer", covariant=True)
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Partly(Generic[Answer]):
-    """An answer that is good as far as it goes; each Issue says what is missing from it."""
+class PartialAnswer(Generic[Answer]):
+    """An answer that lacks something; each Issue says what."""
 
     answer: Answer
     issues: tuple[Issue, ...]
+
+
+AnswerOrIssue: TypeAlias = Answer | PartialAnswer[Answer] | Issue
+"""What a backend gives for every item that it is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Ranking:
 class ImageSource(Protocol):
     """Where stages get images from; load and probe raise :class:`~riveg.errors.ImageFault`."""
 
-    def load(self, image: ImageRef) -> NDArray[np.uint8]:
+    def load(self, image: ImageRef) -> Pixels:
         """The upright image, RGB, *shape* ``(height, width, 3)``, values in [0, 255]."""
 
     def probe(self, image: ImageRef) -> ImageRef:
@@ -69,89 +72,95 @@ class ImageSource(Protocol):
         """A short text that changes when the image does; opens nothing, raises nothing."""
 
 
-@runtime_checkable
-class ImagesAhead(Protocol):
-    """A backend's ``images``, where it has them: told what comes next, it opens them ahead."""
+class ImageQueue(Protocol):
+    """Opens images ahead of a backend, which tells what comes next."""
 
     def expect(self, images: Sequence[ImageRef]) -> None:
-        """Images that will be asked about, in order; takes the place of what was said before."""
+        """Images that will be asked about, in order; replaces what was expected before."""
 
     def probe(self, image: ImageRef) -> ImageRef:
-        """As an image source's; of an image that is expected, without opening it once more."""
+        """As an image source's; an image that is expected is not opened once more."""
 
     def close(self) -> None:
-        """No more of them come."""
+        """No more images are asked about."""
+
+
+@runtime_checkable
+class HasImageQueue(Protocol):
+    """A backend whose images are opened ahead."""
+
+    @property
+    def image_queue(self) -> ImageQueue:
+        """Where it takes them from."""
 
 
 class Captioner(Protocol):
     """Puts an image into words."""
 
-    def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+    def caption(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[str]]:
         """One sentence or more about each image."""
 
 
 class Augmenter(Protocol):
     """Adds what the world knows about a sample."""
 
-    def augment(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+    def augment(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[str]]:
         """Knowledge text about each sample."""
 
 
 class Tagger(Protocol):
     """Finds the entities of a text."""
 
-    def tag(
-        self, samples: Sequence[Sample]
-    ) -> Sequence[tuple[Entity, ...] | Partly[tuple[Entity, ...]] | Issue]:
+    def tag(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
         """The entities of each text, by position; ids are unique within a sample."""
 
 
 class Extractor(Protocol):
     """Finds and grounds entities at once."""
 
-    def extract(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+    def extract(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
         """The entities of each sample with their regions."""
 
 
 class Reranker(Protocol):
     """Looks again at types that the tagger was unsure of."""
 
-    def rerank(self, mentions: Sequence[Mention]) -> Sequence[Ranking | Partly[Ranking] | Issue]:
+    def rerank(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Ranking]]:
         """The label of each mention after a second look."""
 
 
 class Rewriter(Protocol):
     """Says what an entity looks like."""
 
-    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
+    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Expression]]:
         """A referring expression for each mention."""
 
 
 class Observer(Protocol):
     """Looks at an image before anybody asks for an entity."""
 
-    def observe(self, samples: Sequence[Sample]) -> Sequence[tuple[Observation, ...] | Issue]:
+    def observe(
+        self, samples: Sequence[Sample]
+    ) -> Sequence[AnswerOrIssue[tuple[Observation, ...]]]:
         """What plain vision finds in each image; ``()`` where it finds nothing."""
 
 
 class Entailer(Protocol):
     """Decides what an image shows."""
 
-    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
         """Whether each mention is to be seen in its image."""
 
 
 class Grounder(Protocol):
     """Finds where entities are."""
 
-    def ground(
-        self, mentions: Sequence[Mention]
-    ) -> Sequence[tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue]:
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Region, ...]]]:
         """Each mention's regions, best first; only groundable mentions are asked about."""
 
 
 class Segmenter(Protocol):
     """Finds which pixels a region is."""
 
-    def segment(self, mentions: Sequence[Mention]) -> Sequence[tuple[Mask, ...] | Issue]:
+    def segment(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Mask, ...]]]:
         """One mask for each region of each mention, in the regions' order."""

@@ -99,7 +99,7 @@ def backend_table() -> dict[str, dict[str, str]]:
     return table
 
 
-def backend_config(stage: str, name: str) -> type[BackendConfig]:
+def backend_config(stage: str, name: str) -> type[BackendConfig[object]]:
     """The configuration class of a backend.
 
     Raises:

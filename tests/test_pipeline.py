@@ -9,10 +9,10 @@ import pytest
 from riveg.config.backend import BackendConfig
 from riveg.config.system import Step
 from riveg.errors import ImageFault, RivegError, UserError
-from riveg.pipeline import NO_IMAGE, StageRunner
-from riveg.protocols import Mention, Partly, Ranking
+from riveg.pipeline import AnyStage, StageRunner
+from riveg.protocols import Mention, PartialAnswer, Ranking
 from riveg.runs.building import require_packages
-from riveg.stages.table import STAGES
+from riveg.stages.table import NO_IMAGE, STAGES, TAG
 from riveg.text.tokenise import join_tokens
 from riveg.types import (
     Box,
@@ -89,8 +89,14 @@ def run(
     batch_size: int = 16,
 ) -> tuple[list[Sample], Answers]:
     backend = Answers(answer)
-    step = Step(STAGE[stage], config or PlainConfig())
-    runner = StageRunner(step, backend, Images(), batch_size=batch_size, gated=gated)
+    runner = StageRunner(
+        STAGE[stage],
+        backend,
+        Images(),
+        needs_image=(config or PlainConfig()).needs_image,
+        batch_size=batch_size,
+        gated=gated,
+    )
     return list(runner(samples)), backend
 
 
@@ -233,9 +239,7 @@ def test_a_backend_that_loses_an_answer_is_caught() -> None:
         def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...]]:
             return [()] * (len(samples) - 1)
 
-    runner = StageRunner(
-        Step(STAGE["tag"], PlainConfig()), Loses(), Images(), batch_size=4, gated=True
-    )
+    runner = StageRunner(TAG, Loses(), Images(), needs_image=False, batch_size=4, gated=True)
     with pytest.raises(RivegError, match="1 answers to 2 questions"):
         list(runner([make_sample("a"), make_sample("b")]))
 
@@ -252,14 +256,16 @@ LEFT_OUT = Issue("tag", None, "unaligned-entity", "'Eve' does not stand in the t
 
 
 def test_a_part_of_a_sample_answer_is_kept_beside_its_issues() -> None:
-    (answered,), _ = run("tag", Partly((make_entity(),), (LEFT_OUT, LEFT_OUT)), [make_sample()])
+    (answered,), _ = run(
+        "tag", PartialAnswer((make_entity(),), (LEFT_OUT, LEFT_OUT)), [make_sample()]
+    )
     assert answered.entities == (make_entity(),)
     assert answered.issues == (LEFT_OUT, LEFT_OUT)
 
 
 def test_a_part_is_checked_as_a_whole_answer_is() -> None:
     far = Entity("e0", "x", "PER", Span(2, 9))
-    (answered,), _ = run("tag", Partly((far,), (LEFT_OUT,)), [make_sample()])
+    (answered,), _ = run("tag", PartialAnswer((far,), (LEFT_OUT,)), [make_sample()])
     assert answered.entities is None
     assert [issue.kind for issue in answered.issues] == ["span-outside-text", "unaligned-entity"]
 
@@ -267,10 +273,10 @@ def test_a_part_is_checked_as_a_whole_answer_is() -> None:
 def test_a_part_of_an_entity_answer_is_kept_beside_its_issues() -> None:
     sample = make_sample(entities=(make_entity("e0"), make_entity("e1")))
 
-    def answer(mention: Mention) -> Partly[Ranking] | Ranking:
+    def answer(mention: Mention) -> PartialAnswer[Ranking] | Ranking:
         ranking = Ranking("ORG", None)
         unsure = Issue("rerank", "e1", "unmatched-label", "no candidate")
-        return Partly(ranking, (unsure,)) if mention.entity.id == "e1" else ranking
+        return PartialAnswer(ranking, (unsure,)) if mention.entity.id == "e1" else ranking
 
     (answered,), _ = run("rerank", answer, [sample])
     assert [entity.label for entity in answered.entities or ()] == ["ORG", "ORG"]
@@ -305,3 +311,77 @@ def test_an_observation_is_data() -> None:
     seen = (Observation("face", Box(0, 0, 5, 5), 0.9),)
     (answered,), _ = run("observe", seen, [make_sample()], config=ImageConfig())
     assert answered.observations == seen
+
+
+def extracted(region: Region, **fields: Any) -> Sample:
+    entity = make_entity(regions=(region,))
+    (answered,), _ = run("extract", (entity,), [make_sample()], config=ImageConfig(), **fields)
+    return answered
+
+
+def test_an_extracted_region_that_is_sound_is_kept() -> None:
+    region = Region(Box(0, 0, 100, 50), 1.0)
+    answered = extracted(region)
+    assert answered.issues == ()
+    assert [entity.regions for entity in answered.entities or ()] == [(region,)]
+
+
+@pytest.mark.parametrize(
+    ("region", "kind"),
+    [
+        (Region(Box(0, 0, 900, 900), 0.9), "box-outside-picture"),
+        (Region(Box(0, 0, 90, 40), 2.5), "score-outside-range"),
+        (Region(Box(0, 0, 90, 40), float("nan")), "score-outside-range"),
+    ],
+)
+def test_an_extracted_region_that_is_wrong_is_an_issue_of_its_entity(
+    region: Region, kind: str
+) -> None:
+    answered = extracted(region)
+    assert [(issue.stage, issue.entity_id, issue.kind) for issue in answered.issues] == [
+        ("extract", "e0", kind)
+    ]
+    assert [entity.regions for entity in answered.entities or ()] == [None]
+
+
+def test_an_extracted_span_outside_the_text_is_an_issue() -> None:
+    far = Entity("e0", "x", "PER", Span(2, 9))
+    (answered,), _ = run("extract", (far,), [make_sample()])
+    assert answered.entities is None
+    assert [issue.kind for issue in answered.issues] == ["span-outside-text"]
+
+
+def test_an_extractor_that_needs_an_image_says_where_there_is_none() -> None:
+    without = make_sample(image=None)
+    (answered,), backend = run("extract", (), [without], config=ImageConfig())
+    assert not backend.batches
+    assert answered.entities is None
+    assert [(issue.stage, issue.kind) for issue in answered.issues] == [("extract", NO_IMAGE)]
+    (answered,), _ = run("extract", (), [without])
+    assert (answered.entities, answered.issues) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer"),
+    [
+        ("ground", (Region(Box(0, 0, 9, 9), 1.01),)),
+        ("entail", Entailment(-0.1, True)),
+    ],
+)
+def test_a_score_outside_its_range_is_an_issue(stage: str, answer: Any) -> None:
+    sample = make_sample(entities=(make_entity(),))
+    (answered,), _ = run(stage, answer, [sample], gated=False)
+    assert [(issue.entity_id, issue.kind) for issue in answered.issues] == [
+        ("e0", "score-outside-range")
+    ]
+    assert answered.entities == sample.entities
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_every_answer_can_be_described(stage: AnyStage) -> None:
+    region = Region(Box(0, 0, 9, 9), 0.5, source="test")
+    entity = make_entity(regions=(region,), entailment=Entailment(0.5, True))
+    for sample in (make_sample(), make_sample(entities=()), make_sample(entities=(entity,))):
+        for item in stage.per.split(sample):
+            assert all(isinstance(line, str) and line for line in stage.describe(item))
+            assert isinstance(stage.tell(item), str | None)

@@ -50,6 +50,7 @@ def run(
     from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
     from riveg.runs.system import load_system
+    from riveg.stages.table import stages_giving
 
     loaded = load_system(system, *overrides)
     config = loaded.config
@@ -75,7 +76,7 @@ def run(
         )
     allowed = config.run.max_error_rate if max_error_rate is None else max_error_rate
     drawn = config.run.overlays if overlays is None else overlays
-    located = {"ground", "extract"} & {stage.stage for stage in report.stages}
+    located = {*stages_giving("regions")} & {stage.stage for stage in report.stages}
     _print_report(report, until, limit, overlays=drawn if located else 0)
     for note in source.notes:
         typer.echo(f"note      {note}")

@@ -14,7 +14,7 @@ from rich.text import Text
 from riveg.cli.visible import visible
 from riveg.geometry.boxes import box_text
 from riveg.runs.run import StageReport
-from riveg.types import Entity, Region, Sample
+from riveg.types import Entity, Sample
 
 
 class _Results(Console):
@@ -90,11 +90,6 @@ def _best_region(entity: Entity) -> tuple[Text, Text]:
     first, *others = entity.regions
     source = (first.source or "").rpartition(":")[2]
     return Text(box_text(first.box)), Text(f"{source} +{len(others)}" if others else source)
-
-
-def region_text(region: Region) -> str:
-    """The box and what found it."""
-    return f"{box_text(region.box)} {region.source or ''}".rstrip()
 
 
 def stage_table(stages: Sequence[StageReport]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,9 +13,9 @@ from riveg.labels import USUAL_LABELS, Label
 from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
 from riveg.protocols import ImageSource
-from riveg.types import (
-    Gold,
-)
+from riveg.types import Gold
+
+Backend = TypeVar("Backend", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class BuildContext:
     labels: tuple[Label, ...] = USUAL_LABELS
 
 
-class BackendConfig(BaseModel):
+class BackendConfig(BaseModel, Generic[Backend]):
     """A backend's configuration: data only, importing it imports nothing heavy.
 
     Class attributes say what the backend needs: ``extra`` is the extra that brings ``packages``
@@ -64,7 +64,7 @@ class BackendConfig(BaseModel):
     immaterial: ClassVar[frozenset[str]] = frozenset()
     code_revision: ClassVar[int] = 1
 
-    def build(self, context: BuildContext) -> object:
+    def build(self, context: BuildContext) -> Backend:
         """The live backend; heavy packages are imported here."""
         raise NotImplementedError
 

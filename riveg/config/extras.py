@@ -38,7 +38,7 @@ class BackendState:
     command: str | None
 
 
-def missing_package(config: type[BackendConfig]) -> tuple[str | None, str | None]:
+def missing_package(config: type[BackendConfig[object]]) -> tuple[str | None, str | None]:
     """The first package that a backend lacks and the command that brings it, or twice ``None``."""
     for package in config.packages:
         if not _is_installed(package):

@@ -8,7 +8,7 @@ from typing import Any
 from riveg.config.yaml_file import Document, Problem, parse_override
 from riveg.stages.table import STAGES
 
-TEXTS = ("name", "description", "data")
+TEXTS = ("name", "description", "data", "executor")
 """Keys of a system whose value is a text."""
 
 _FORM = "STAGE.KEY=VALUE, or STAGE.KEY.KEY=VALUE for a part of a value"

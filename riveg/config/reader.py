@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,11 +15,19 @@ from riveg.config.llm_blocks import (
     read_language_models,
 )
 from riveg.config.overrides import TEXTS, override
-from riveg.config.system import LLM_FIELD, RunSettings, Step, SystemConfig, shipped_systems
+from riveg.config.system import (
+    LLM_FIELD,
+    ExecutorName,
+    RunSettings,
+    Step,
+    SystemConfig,
+    shipped_systems,
+)
 from riveg.config.yaml_file import Document, InvalidConfig, Problem, held_model
 from riveg.errors import UserError
+from riveg.pipeline import PER_ENTITY, AnyStage
 from riveg.registry import backend_config, backend_table, suggest
-from riveg.stages.table import STAGES, Stage
+from riveg.stages.table import STAGES, stages_giving
 
 PART_FIELD = "matcher"
 """The field by which a part of a backend's configuration names what answers there."""
@@ -90,6 +98,7 @@ class _SystemReader:
         self._check_models(steps, models)
         self._check_order(steps)
         name, description, data = self._name(), self._text("description"), self._data()
+        executor = self._executor()
         if self.problems or run is None:
             return None
         return SystemConfig(
@@ -102,6 +111,7 @@ class _SystemReader:
             file=self._document.file,
             artifacts=tuple(self._artifacts),
             models=models,
+            executor=executor,
         )
 
     def _note(self, key: str, found: object, allowed: str) -> None:
@@ -135,6 +145,14 @@ class _SystemReader:
         from_file = self._document.override_of("data") is None
         return str(self._document.base / data if from_file else Path(data))
 
+    def _executor(self) -> ExecutorName:
+        given = self._text("executor")
+        for known in get_args(ExecutorName):
+            if given in {None, known}:
+                return cast("ExecutorName", known)
+        self._note("executor", given, suggest(str(given), get_args(ExecutorName)))
+        return "local"
+
     def _run_settings(self) -> RunSettings | None:
         values = self._values.get("run") or {}
         if not isinstance(values, dict):
@@ -146,7 +164,7 @@ class _SystemReader:
             self._note_all("run", error, RunSettings)
             return None
 
-    def _step(self, stage: Stage) -> Step | None:
+    def _step(self, stage: AnyStage) -> Step | None:
         block = self._values.get(stage.name)
         if _is_left_out(block):
             return None
@@ -162,7 +180,7 @@ class _SystemReader:
             return None
         return self._configured(stage, name, block)
 
-    def _configured(self, stage: Stage, name: str, block: Mapping[str, Any]) -> Step | None:
+    def _configured(self, stage: AnyStage, name: str, block: Mapping[str, Any]) -> Step | None:
         try:
             kind = backend_config(stage.name, name)
         except UserError as error:
@@ -247,7 +265,7 @@ class _SystemReader:
         meant = {*names, *self._misspelt()}
         if not asked and not self.problems:
             self._note("stages", "none", suggest("", [stage.name for stage in STAGES]))
-        if "tag" in names and "extract" in names:
+        if {"tag", "extract"} <= {*names}:
             self._note("extract", "tag and extract", "one of them finds the entities, not both")
         for step in steps:
             needed = step.config.needs_stage
@@ -255,7 +273,7 @@ class _SystemReader:
                 found = f"{step.config.name} without {needed}"
                 self._note(step.stage.name, found, f"add the stage {needed}")
         for stage in asked:
-            if stage.asks_about == "entity" and not {"tag", "extract"} & meant:
+            if stage.per is PER_ENTITY and not {*stages_giving("entities")} & meant:
                 self._note(stage.name, "no stage that finds entities", "add tag or extract")
 
     def _check_models(self, steps: Sequence[Step], models: LanguageModels) -> None:

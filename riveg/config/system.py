@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,11 +20,15 @@ from riveg.errors import UserError
 from riveg.files import shipped
 from riveg.labels import Label
 from riveg.llm.endpoint import Endpoint
+from riveg.pipeline import AnyStage
 from riveg.registry import suggest
-from riveg.stages.table import Stage
+from riveg.stages.table import STAGES
 
 LLM_FIELD = "llm"
 """The field by which a backend's configuration names a language model."""
+
+
+ExecutorName = Literal["local"]
 
 
 class RunSettings(BaseModel):
@@ -47,8 +51,16 @@ class RunSettings(BaseModel):
 class Step:
     """A stage of a system together with its backend's configuration."""
 
-    stage: Stage
-    config: BackendConfig
+    stage: AnyStage
+    config: BackendConfig[object]
+
+    def __reduce__(self) -> tuple[Callable[..., Step], tuple[object, ...]]:
+        """A stage is code: another process takes its own of the same name."""
+        return _step, (self.stage.name, self.config)
+
+
+def _step(stage: str, config: BackendConfig[object]) -> Step:
+    return Step(next(one for one in STAGES if one.name == stage), config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,7 @@ class SystemConfig:
     file: str
     artifacts: tuple[ArtifactValue, ...] = ()
     models: LanguageModels = field(default_factory=no_language_models)
+    executor: ExecutorName = "local"
 
     @property
     def llm(self) -> Mapping[str, Endpoint]:
@@ -79,6 +92,11 @@ class SystemConfig:
     def labels(self) -> tuple[Label, ...]:
         """The types of entities."""
         return self.models.labels
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether a stage decides what is grounded."""
+        return any("groundability" in step.stage.gives for step in self.steps)
 
     def endpoint_of(self, step: Step) -> Endpoint | None:
         """The language model that a step asks; ``None`` where it asks none."""
@@ -115,6 +133,7 @@ class SystemConfig:
             "name": self.name,
             "description": self.description,
             "data": self.data,
+            "executor": self.executor,
             "run": self.run.model_dump(),
             **dict(resolved_blocks(self.models)),
             **steps,

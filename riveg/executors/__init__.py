@@ -1,1 +1,1 @@
-"""Executors map a task over the parts of a run and know nothing of stages."""
+"""What maps a job over the parts of a run."""

@@ -1,17 +1,29 @@
-"""One part after the other, in this process."""
+"""One part after the other, in this process; backends bring their own threads and workers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import Generic, TypeVar
 
-Report = TypeVar("Report")
+from riveg.executors.executor import Job, PartReport, Worker
+
+JobT = TypeVar("JobT", bound=Job)
 
 
-class LocalExecutor:
-    """Runs a task over parts in order; backends bring their own threads."""
+class LocalExecutor(Generic[JobT]):
+    """Runs jobs in this process.
 
-    def map(self, task: Callable[[int], Report], parts: Iterable[int]) -> Iterator[Report]:
-        """The task's report of each part, as soon as it is there."""
-        for index in parts:
-            yield task(index)
+    Args:
+        open_job: Opens a job with what this process has ready for it, such as language models that
+            stay loaded from one job to the next.
+    """
+
+    def __init__(self, open_job: Callable[[JobT], AbstractContextManager[Worker]]) -> None:
+        self._open_job = open_job
+
+    def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
+        """The report of each part, in order."""
+        with self._open_job(job) as work:
+            for index in parts:
+                yield work(index)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from riveg.evaluation.canonical import Rules
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.verdicts import verdicts
+from riveg.pipeline import PER_ENTITY, AnyStage
 from riveg.prompt_debug.document import (
     CHANGED,
     SAME,
@@ -18,9 +19,11 @@ from riveg.prompt_debug.document import (
     Side,
     States,
 )
-from riveg.prompt_debug.told import ENTITY_STAGES, told_of_entity
+from riveg.protocols import Mention
 from riveg.report.judging import Judgement
 from riveg.report.pairing import Item, items
+from riveg.stages.table import STAGES
+from riveg.stages.words import NOT_ANSWERED
 from riveg.types import Entity, Sample
 
 _ORDER: dict[str, int] = {CHANGED: 0, UNASKED: 1, SAME: 2}
@@ -78,13 +81,13 @@ def consequences(
         gold: The annotation, or ``None``.
         ran: All stages: blame falls on one of them.
     """
-    told = [stage for stage in stages if stage in ENTITY_STAGES]
-    if not told:
+    compared = [stage for stage in STAGES if stage.name in stages and _tells_entities(stage)]
+    if not compared:
         return
     for pair in zip(*both, strict=True):
         judgements = [_judged(sample, gold, ran) for sample in pair]
         for item in items(pair, judgements):
-            yield _consequence(pair, judgements, item, told)
+            yield _consequence(pair, judgements, item, compared)
 
 
 def _judged(sample: Sample, gold: GoldSet | None, ran: Sequence[str]) -> Judgement:
@@ -95,7 +98,7 @@ def _judged(sample: Sample, gold: GoldSet | None, ran: Sequence[str]) -> Judgeme
 
 
 def _consequence(
-    pair: Sequence[Sample], judgements: Sequence[Judgement], item: Item, stages: Sequence[str]
+    pair: Sequence[Sample], judgements: Sequence[Judgement], item: Item, stages: Sequence[AnyStage]
 ) -> Consequence:
     entities = [
         None
@@ -104,7 +107,11 @@ def _consequence(
         for sample, verdict in zip(pair, item.verdicts, strict=True)
     ]
     effects = tuple(
-        Effect(stage, *(_told(stage, entity) for entity in entities)) for stage in stages
+        Effect(
+            stage.name,
+            *(_answer_text(stage, *both) for both in zip(pair, entities, strict=True)),
+        )
+        for stage in stages
     )
     entity = next(filter(None, entities), None)
     gold = judgements[0].gold
@@ -122,8 +129,13 @@ def _consequence(
     )
 
 
-def _told(stage: str, entity: Entity | None) -> str:
+def _tells_entities(stage: AnyStage) -> bool:
+    """Whether a stage's answers about entities have words: masks and samples have none here."""
+    return stage.per is PER_ENTITY and "masks" not in stage.gives
+
+
+def _answer_text(stage: AnyStage, sample: Sample, entity: Entity | None) -> str:
     if entity is None:
         return "no such entity"
-    said = told_of_entity(stage, entity)
-    return "not answered" if said is None else said.partition("\n")[0]
+    text = stage.tell(Mention(sample, entity))
+    return NOT_ANSWERED if text is None else text.partition("\n")[0]

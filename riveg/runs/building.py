@@ -1,12 +1,28 @@
-"""The live backend of a step."""
+"""What a stage needs to be at work: language models, its backend, and what that is built from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
 from riveg.config.backend import BuildContext
 from riveg.config.extras import missing_package
-from riveg.config.system import Step, SystemConfig
+from riveg.config.system import Step
 from riveg.errors import UserError
-from riveg.pipeline import StageRunner
+from riveg.labels import Label
+from riveg.llm.conversation import Chat
+from riveg.llm.endpoint import Endpoint
+from riveg.pipeline import AnyStageRunner, StageRunner
+from riveg.protocols import ImageSource
+from riveg.types import Gold
+
+ANSWERS = "answers.sqlite"
+"""File of a run folder with every response of a language model."""
+
+LOGS = "logs"
+"""Folder of a run folder with what servers printed that riveg started."""
 
 
 def require_packages(step: Step) -> None:
@@ -21,14 +37,81 @@ def require_packages(step: Step) -> None:
         raise UserError(f"{what} needs the package {package}: {command}")
 
 
+class Surroundings(Protocol):
+    """What a system, or a job of it, says about everything around its backends."""
+
+    @property
+    def base(self) -> Path: ...
+
+    @property
+    def llm(self) -> Mapping[str, Endpoint]: ...
+
+    @property
+    def labels(self) -> tuple[Label, ...]: ...
+
+
+def build_context(
+    surroundings: Surroundings,
+    images: ImageSource,
+    *,
+    chats: Mapping[str, Chat],
+    gold: Mapping[str, Gold] | None = None,
+) -> BuildContext:
+    """What backends are built from; the one place that makes it, so that nothing is forgotten."""
+    return BuildContext(
+        images=images,
+        base=surroundings.base,
+        gold=gold or {},
+        chats=chats,
+        endpoints=surroundings.llm,
+        labels=surroundings.labels,
+    )
+
+
 def build_runner(
-    config: SystemConfig, step: Step, context: BuildContext, *, batch_size: int
-) -> StageRunner:
+    step: Step, context: BuildContext, *, batch_size: int, gated: bool
+) -> AnyStageRunner:
     """The live backend of one step of a system, ready to be asked."""
     return StageRunner(
-        step,
+        step.stage,
         step.config.build(context),
         context.images,
+        needs_image=step.config.needs_image,
         batch_size=batch_size,
-        gated=any(other.stage.name == "entail" for other in config.steps),
+        gated=gated,
     )
+
+
+def _ignore(_: str) -> None:
+    return None
+
+
+@contextmanager
+def open_models(
+    endpoints: Mapping[str, Endpoint],
+    folder: Path | None,
+    images: ImageSource,
+    say: Callable[[str], None] = _ignore,
+) -> Iterator[tuple[Mapping[str, Chat], Callable[[str], None]]]:
+    """A system's language models, and what releases one of them by name.
+
+    Args:
+        endpoints: The models; nothing is loaded or started before one of them is asked.
+        folder: The run folder that keeps responses and logs; ``None``: they are kept while the
+            block runs.
+        images: Where images of the requests come from.
+        say: Told what is waited for.
+    """
+    if not endpoints:
+        yield {}, _ignore
+        return
+    from riveg.llm.pool import Models
+    from riveg.llm.response_cache import ResponseCache
+
+    answers = None if folder is None else folder / ANSWERS
+    logs = None if folder is None else folder / LOGS
+    with (
+        ResponseCache(answers) as cache,
+        Models(endpoints, cache=cache, images=images, say=say, logs=logs) as models,
+    ):
+        yield models, models.release

@@ -6,25 +6,24 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from riveg.config.backend import BuildContext
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.errors import UserError
-from riveg.executors.local import LocalExecutor
+from riveg.executors.executor import open_executor
 from riveg.files import text_digest, write_atomically
 from riveg.formats.records import decode, encode
-from riveg.pipeline import StageRunner
-from riveg.runs.building import build_runner
+from riveg.llm.conversation import Chat
 from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
 from riveg.runs.progress import Progress
 from riveg.runs.sources import DataSource
-from riveg.runs.stage_job import StageTask, faults_of, issues_of
+from riveg.runs.stage_job import StageJob, faults_of, issues_of
 from riveg.types import SCHEMA_VERSION, Gold, Sample
-from riveg.vision.runtime.batches import Shortage, shortages_noted
+from riveg.vision.runtime.batches import Shortage
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,8 @@ class Run:
         steps: tuple[Step, ...],
         retry_failed: bool,
         progress: Progress,
-        context: BuildContext,
+        chats: Mapping[str, Chat],
+        gold: Mapping[str, Gold],
         release: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._config = config
@@ -79,7 +79,10 @@ class Run:
         self._steps = steps
         self._retry_failed = retry_failed
         self._progress = progress
-        self._context = context
+        self._gold = gold
+        self._executor = open_executor(
+            config.executor, partial(StageJob.open, chats=chats, progress=progress)
+        )
         self._release = release
         self._contents: dict[str, dict[str, str]] = {}
 
@@ -125,31 +128,17 @@ class Run:
 
     def run_stages(self, samples: int, parts: int) -> Iterator[StageReport]:
         """Stage after stage over all parts; each stage's backend is let go before the next."""
-        upstream = self._folder.input
         for position, step in enumerate(self._steps, start=1):
-            folder = self._folder.stage(position, step.stage.name)
-            task = StageTask(
-                step=step,
-                upstream=upstream,
-                folder=folder,
-                fingerprint=self.fingerprint(step),
-                images=self._context.images,
-                build=lambda step=step: self._build(step),  # type: ignore[misc]
-                retry_failed=self._retry_failed,
-                progress=self._progress,
-            )
             self._progress.begin(step.stage.name, samples)
             started = time.monotonic()
-            with shortages_noted() as noted, task:
-                reports = list(LocalExecutor().map(task, range(parts)))
+            reports = list(self._executor.run(self.job(position), range(parts)))
             seconds = time.monotonic() - started
             self._progress.end(seconds)
-            shortages = tuple(dict.fromkeys(noted.values()))
+            shortages = _smallest(report.shortages for report in reports)
             for shortage in shortages:
                 self._progress.note(f"{step.stage.name}: {shortage}")
-            # The backend goes with its task, and a server with the last stage that asks it: their
+            # The backend ends with its job, and a server with the last stage that asks it: their
             # memory is free before the next stage.
-            del task
             self._release_unused(position)
             yield StageReport(
                 stage=step.stage.name,
@@ -160,7 +149,27 @@ class Run:
                 seconds=seconds,
                 shortages=shortages,
             )
-            upstream = folder
+
+    def job(self, position: int) -> StageJob:
+        """One stage of this run as a value; ``position`` counts the stages of the system from 1."""
+        step = self._steps[position - 1]
+        before = self._steps[position - 2].stage.name if position > 1 else None
+        settings = self._config.run
+        return StageJob(
+            step=step,
+            position=position,
+            before=before,
+            run_folder=self._folder.path.absolute(),
+            fingerprint=self.fingerprint(step),
+            base=self._config.base.absolute(),
+            image_roots=tuple(root.absolute() for root in self._data.image_roots),
+            llm=self._config.llm,
+            labels=self._config.labels,
+            gold=self._gold if step.config.oracle else {},
+            batch_size=settings.part_size if step.config.whole_parts else settings.batch_size,
+            gated=self._config.is_gated,
+            retry_failed=self._retry_failed,
+        )
 
     def _release_unused(self, done: int) -> None:
         steps = self._config.steps
@@ -169,15 +178,10 @@ class Run:
         if asked is not None and asked not in later:
             self._release(asked)
 
-    def _build(self, step: Step) -> StageRunner:
-        run = self._config.run
-        size = run.part_size if step.config.whole_parts else run.batch_size
-        return build_runner(self._config, step, self._context, batch_size=size)
-
     def contents(self, step: Step) -> dict[str, str]:
         """Digests of the prompts and weights of a step, read once a run: models are large."""
         if step.stage.name not in self._contents:
-            self._contents[step.stage.name] = dict(step.config.contents(self._context.base))
+            self._contents[step.stage.name] = dict(step.config.contents(self._config.base))
         return self._contents[step.stage.name]
 
     def _language(self, step: Step) -> dict[str, Any]:
@@ -201,7 +205,7 @@ class Run:
                     "config": step.config.model_dump(mode="json", exclude=immaterial(step.config)),
                     "contents": self.contents(step),
                     **self._language(step),
-                    "gold": _gold_digest(self._context.gold) if step.config.oracle else None,
+                    "gold": _gold_digest(self._gold) if step.config.oracle else None,
                 },
                 sort_keys=True,
             )
@@ -268,6 +272,15 @@ def _chunks(samples: Iterable[Sample], size: int, limit: int | None) -> Iterator
 def _input_part(samples: list[Sample]) -> Part:
     lines = tuple(encode(sample) for sample in samples)
     return Part.of("input", "", tuple(line_digest(line) for line in lines), lines)
+
+
+def _smallest(noted: Iterable[Mapping[str, Shortage]]) -> tuple[Shortage, ...]:
+    """The shortages of all parts, the most severe of each computation."""
+    found: dict[str, Shortage] = {}
+    for name, shortage in (pair for shortages in noted for pair in shortages.items()):
+        if name not in found or shortage.fitting <= found[name].fitting:
+            found[name] = shortage
+    return tuple(dict.fromkeys(found.values()))
 
 
 def _gold_digest(gold: Mapping[str, Gold]) -> str:

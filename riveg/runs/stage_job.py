@@ -1,115 +1,199 @@
-"""One stage of a run, part after part: what is kept, what is made, and how it is written."""
+"""One stage of a run as a value, and the work over its parts: what is kept, made and written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Self
 
 from riveg.config.system import Step
 from riveg.errors import UserError
+from riveg.executors.executor import PartReport
 from riveg.formats.records import decode, encode
-from riveg.pipeline import StageRunner
-from riveg.protocols import ImageSource
-from riveg.runs.folder import Part, StageFolder, WrittenBehind, line_digest, reusable
+from riveg.images.loader import ImageLoader
+from riveg.labels import Label
+from riveg.llm.conversation import Chat
+from riveg.llm.endpoint import Endpoint
+from riveg.pipeline import AnyStageRunner
+from riveg.runs.building import build_context, build_runner, open_models
+from riveg.runs.folder import Part, RunFolder, StageFolder, WrittenBehind, line_digest, reusable
 from riveg.runs.progress import Progress, Silence
-from riveg.types import WARNING, Issue, Sample
+from riveg.types import WARNING, Gold, Issue, Sample
+from riveg.vision.runtime.batches import note_shortages
 
 
 @dataclass(frozen=True, slots=True)
-class PartReport:
-    """How many records of a part there are, were made now, and carry an Issue of the stage."""
+class StageJob:
+    """A stage over the parts of a run folder: values and paths only, so that it can be sent away.
 
-    samples: int
-    made: int
-    issues: int
+    Args:
+        step: The stage and its backend's configuration.
+        position: Of the stage in its system, from 1.
+        before: The stage before it; ``None``: the input.
+        run_folder: Where the run is written.
+        fingerprint: Of all that shapes the answers.
+        base: Where relative paths of the configuration start.
+        image_roots: Image folders; the first one that has a file wins.
+        llm: The system's language models by name.
+        labels: The system's labels.
+        gold: By sample id, for oracle backends only.
+        batch_size: Samples a call of the backend.
+        gated: Whether a stage before decides what is grounded.
+        retry_failed: Whether records with an Issue of the stage are made anew.
+    """
+
+    step: Step
+    position: int
+    before: str | None
+    run_folder: Path
+    fingerprint: str
+    base: Path
+    image_roots: tuple[Path, ...]
+    llm: Mapping[str, Endpoint]
+    labels: tuple[Label, ...]
+    gold: Mapping[str, Gold]
+    batch_size: int
+    gated: bool
+    retry_failed: bool
+
+    @property
+    def upstream(self) -> StageFolder:
+        """Where the parts come from."""
+        run = RunFolder(self.run_folder)
+        return run.input if self.before is None else run.stage(self.position - 1, self.before)
+
+    @property
+    def folder(self) -> StageFolder:
+        """Where the parts go."""
+        return RunFolder(self.run_folder).stage(self.position, self.step.stage.name)
+
+    def open(
+        self, chats: Mapping[str, Chat] | None = None, progress: Progress | None = None
+    ) -> StageWork:
+        """The work itself, in this process.
+
+        Args:
+            chats: Language models that this process holds already; ``None``: it opens its own when
+                the first request is made.
+            progress: Told of every sample.
+        """
+        return StageWork(self, chats, progress or Silence())
 
 
-@dataclass
-class StageTask:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be done about a part.
+
+    Args:
+        inputs: For every record, the digest of what it is made from.
+        present: The part as it is now.
+        kept: Record lines that still hold, by their digest in ``inputs``.
+        missing: The samples of the other records, in order.
+    """
+
+    inputs: tuple[str, ...]
+    present: Part | None
+    kept: Mapping[str, bytes]
+    missing: Sequence[Sample]
+
+
+class StageWork:
     """Maps a part of the folder upstream to the same part of the stage's folder.
 
     The backend is built when the first record has to be made: a finished run loads nothing. A part
     is written while the next one is made; with the end of the context all is written.
     """
 
-    step: Step
-    upstream: StageFolder
-    folder: StageFolder
-    fingerprint: str
-    images: ImageSource
-    build: Callable[[], StageRunner]
-    retry_failed: bool
-    progress: Progress = field(default_factory=Silence)
-
-    @cached_property
-    def _runner(self) -> StageRunner:
-        return self.build()
-
-    @cached_property
-    def _written(self) -> WrittenBehind:
-        return WrittenBehind(self.folder)
+    def __init__(self, job: StageJob, chats: Mapping[str, Chat] | None, progress: Progress) -> None:
+        self._job = job
+        self._chats = chats
+        self._progress = progress
+        self._images = ImageLoader(job.image_roots)
+        self._written = WrittenBehind(job.folder)
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
+        self._shortages = self._held.enter_context(note_shortages())
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Waits until all is written and lets the backend go.
+        """Waits until all is written and frees what the backend holds.
 
         Raises:
-            UserError: As :meth:`~riveg.runs.StageFolder.write`.
+            UserError: As :meth:`~riveg.runs.folder.StageFolder.write`.
         """
-        try:
+        with self._held:
             self._written.close()
-        finally:
-            if "_runner" in self.__dict__:
-                self._runner.close()
+
+    @cached_property
+    def _runner(self) -> AnyStageRunner:
+        job, chats = self._job, self._chats
+        if chats is None:
+            chats, _ = self._held.enter_context(open_models(job.llm, job.run_folder, self._images))
+        context = build_context(job, self._images, chats=chats, gold=job.gold)
+        runner = build_runner(job.step, context, batch_size=job.batch_size, gated=job.gated)
+        self._held.callback(runner.close)
+        return runner
 
     def __call__(self, index: int) -> PartReport:
-        source = self.upstream.read(index)
+        plan = self._plan(index)
+        self._progress.advance(len(plan.kept), 0)
+        made = self._made(plan.missing)
+        lines = tuple(
+            plan.kept[digest] if digest in plan.kept else next(made) for digest in plan.inputs
+        )
+        part = Part.of(self._job.step.stage.name, self._job.fingerprint, plan.inputs, lines)
+        if part != plan.present:
+            self._written.write(index, part)
+        issues = sum(map(self._has_own_issue, lines))
+        return PartReport(len(lines), len(plan.missing), issues, dict(self._shortages))
+
+    def missing(self, index: int) -> Sequence[Sample]:
+        """The samples of a part that would have to be made now; nothing is made or written."""
+        return self._plan(index).missing
+
+    def _plan(self, index: int) -> _Plan:
+        path = self._job.upstream.part_path(index)
+        source = self._job.upstream.read(index)
         if source is None:
-            raise UserError(f"{self.upstream.part_path(index)}: is gone; give the command again")
+            raise UserError(f"{path}: is gone; give the command again")
         inputs = tuple(self._input_digest(line) for line in source.lines)
-        present = self.folder.read(index)
+        present = self._job.folder.read(index)
         kept = self._kept(present, inputs)
-        todo = [
-            decode(Sample, line, where=str(self.upstream.part_path(index)))
+        missing = [
+            decode(Sample, line, where=str(path))
             for digest, line in zip(inputs, source.lines, strict=True)
             if digest not in kept
         ]
-        self.progress.advance(len(kept), 0)
-        made = self._made(todo)
-        lines = tuple(kept[digest] if digest in kept else next(made) for digest in inputs)
-        part = Part.of(self.step.stage.name, self.fingerprint, inputs, lines)
-        if present != part:
-            self._written.write(index, part)
-        return PartReport(len(lines), len(todo), sum(map(self._has_own_issue, lines)))
+        return _Plan(inputs, present, kept, missing)
 
     def _input_digest(self, line: bytes) -> str:
         """Of the record upstream and, for a stage that opens it, of the image as it is now."""
-        if not self.step.config.needs_image or b'"image":' not in line:
+        if not self._job.step.config.needs_image or b'"image":' not in line:
             return line_digest(line)
         image = decode(Sample, line).image
-        stamp = "" if image is None else self.images.stamp(image)
+        stamp = "" if image is None else self._images.stamp(image)
         return line_digest(line + stamp.encode())
 
     def _kept(self, present: Part | None, inputs: tuple[str, ...]) -> dict[str, bytes]:
-        kept = reusable(present, self.fingerprint, inputs)
-        if not self.retry_failed:
+        kept = reusable(present, self._job.fingerprint, inputs)
+        if not self._job.retry_failed:
             return kept
         return {digest: line for digest, line in kept.items() if not self._has_own_issue(line)}
 
-    def _made(self, samples: list[Sample]) -> Iterator[bytes]:
+    def _made(self, samples: Sequence[Sample]) -> Iterator[bytes]:
         if not samples:
             return
         for sample in self._runner(samples):
             line = encode(sample)
-            self.progress.advance(1, int(self._has_own_issue(line)))
+            self._progress.advance(1, int(self._has_own_issue(line)))
             yield line
 
     def _has_own_issue(self, line: bytes) -> bool:
-        return any(issue.stage == self.step.stage.name for issue in faults_of(line))
+        return any(issue.stage == self._job.step.stage.name for issue in faults_of(line))
 
 
 def issues_of(line: bytes) -> tuple[Issue, ...]:

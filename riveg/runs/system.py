@@ -7,8 +7,8 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from riveg.config.backend import BuildContext
 from riveg.config.reader import load_config
 from riveg.config.system import Step, SystemConfig
 from riveg.errors import UserError
 from riveg.files import write_atomically
 from riveg.images.loader import ImageLoader
-from riveg.llm.conversation import Chat
-from riveg.pipeline import StageRunner
+from riveg.pipeline import AnyStageRunner
 from riveg.protocols import ImageSource
-from riveg.runs.building import build_runner, require_packages
+from riveg.runs.building import build_context, build_runner, open_models, require_packages
 from riveg.runs.checks import (
     gold_of,
     require_clients,
@@ -59,12 +57,6 @@ _PACKAGES = (
 )
 
 
-ANSWERS = "answers.sqlite"
-"""File of a run folder with every answer of a language model."""
-LOGS = "logs"
-"""Folder of a run folder with what servers said that riveg started."""
-
-
 class System:
     """The stages of a configuration; backends are built when they are first needed.
 
@@ -74,7 +66,7 @@ class System:
 
     def __init__(self, config: SystemConfig) -> None:
         self.config = config
-        self._runners: tuple[StageRunner, ...] | None = None
+        self._runners: tuple[AnyStageRunner, ...] | None = None
         self._image = _OneImage()
         self._held = ExitStack()
 
@@ -168,15 +160,8 @@ class System:
         progress = progress or Silence()
         images = ImageLoader(source.image_roots)
         gold = gold_of(source, steps)
-        with self._models(folder.path, images, progress.note) as (models, release):
-            context = BuildContext(
-                images=images,
-                base=self.config.base,
-                gold=gold,
-                chats=models,
-                endpoints=self.config.llm,
-                labels=self.config.labels,
-            )
+        with open_models(self.config.llm, folder.path, images, progress.note) as opened:
+            models, release = opened
             run = Run(
                 self.config,
                 source,
@@ -184,29 +169,11 @@ class System:
                 steps=steps,
                 retry_failed=retry_failed,
                 progress=progress,
-                context=context,
+                gold=gold,
+                chats=models,
                 release=release,
             )
             return self._done(run, source, folder, steps, limit)
-
-    @contextmanager
-    def _models(
-        self, folder: Path | None, images: ImageSource, say: Callable[[str], None]
-    ) -> Iterator[tuple[Mapping[str, Chat], Callable[[str], None]]]:
-        """The system's language models, and what lets one go; answers are kept in the folder."""
-        if not self.config.llm:
-            yield {}, lambda _: None
-            return
-        from riveg.llm.answer_store import AnswerStore
-        from riveg.llm.pool import Models
-
-        answers = None if folder is None else folder / ANSWERS
-        logs = None if folder is None else folder / LOGS
-        with (
-            AnswerStore(answers) as store,
-            Models(self.config.llm, store=store, images=images, say=say, logs=logs) as models,
-        ):
-            yield models, models.release
 
     def _done(
         self,
@@ -277,7 +244,7 @@ class System:
             "platform": platform.platform(),
         }
 
-    def _built(self) -> tuple[StageRunner, ...]:
+    def _built(self) -> tuple[AnyStageRunner, ...]:
         if self._runners is None:
             oracles = [step.stage.name for step in self.config.steps if step.config.oracle]
             if oracles:
@@ -288,17 +255,11 @@ class System:
             self._runners = tuple(self._runners_for(self._image))
         return self._runners
 
-    def _runners_for(self, images: ImageSource) -> Iterator[StageRunner]:
-        models, _ = self._held.enter_context(self._models(None, images, log.info))
-        context = BuildContext(
-            images=images,
-            base=self.config.base,
-            chats=models,
-            endpoints=self.config.llm,
-            labels=self.config.labels,
-        )
+    def _runners_for(self, images: ImageSource) -> Iterator[AnyStageRunner]:
+        models, _ = self._held.enter_context(open_models(self.config.llm, None, images, log.info))
+        context = build_context(self.config, images, chats=models)
         for step in self.config.steps:
-            yield build_runner(self.config, step, context, batch_size=1)
+            yield build_runner(step, context, batch_size=1, gated=self.config.is_gated)
 
 
 class _OneImage:

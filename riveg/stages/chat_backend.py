@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 from riveg.config.backend import BuildContext
 from riveg.errors import IMAGE_FAULTS, UserError
 from riveg.labels import Label
-from riveg.llm.conversation import AttachedImage, Chat, Given, Message, NoReply, Prepared, Reply
+from riveg.llm.conversation import (
+    AttachedImage,
+    Chat,
+    ChatAnswer,
+    Message,
+    NoAnswer,
+    PreparedRequest,
+    PromptValue,
+)
 from riveg.llm.messages import conversation, require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
 from riveg.protocols import Mention
@@ -53,8 +61,8 @@ def by_sample(mentions: Iterable[Mention]) -> Iterator[tuple[Sample, tuple[Menti
 
 def messages_of(
     prompt: Prompt,
-    constants: Mapping[str, Given],
-    values: Mapping[str, Given],
+    constants: Mapping[str, PromptValue],
+    values: Mapping[str, PromptValue],
     images: Sequence[AttachedImage] = (),
 ) -> tuple[Message, ...]:
     """The messages of one request, from values that know where they came from.
@@ -71,17 +79,17 @@ def messages_of(
 
 
 def ask_about(
-    chat: Chat, items: Sequence[Item], prepare: Callable[[Item], Prepared]
-) -> list[Reply | NoReply]:
+    chat: Chat, items: Sequence[Item], prepare: Callable[[Item], PreparedRequest]
+) -> list[ChatAnswer | NoAnswer]:
     """Asks one question about each item, all at once; the answers in the items' order.
 
-    An item that the prompt fails on has a ``NoReply`` of kind ``prompt-failed`` and keeps nobody
+    An item that the prompt fails on has a ``NoAnswer`` of kind ``prompt-failed`` and keeps nobody
     else from being asked.
     """
     prepared = [_prepared(item, prepare) for item in items]
-    questions = [one.question for one in prepared if isinstance(one, Prepared)]
-    replies = iter(chat.ask(questions) if questions else ())
-    return [next(replies) if isinstance(one, Prepared) else one for one in prepared]
+    requests = [one.request for one in prepared if isinstance(one, PreparedRequest)]
+    answers = iter(chat.ask(requests) if requests else ())
+    return [next(answers) if isinstance(one, PreparedRequest) else one for one in prepared]
 
 
 def answer_form_name(prompt: Prompt, forms: Collection[str]) -> str:
@@ -100,21 +108,21 @@ def answer_form_name(prompt: Prompt, forms: Collection[str]) -> str:
     return name
 
 
-def issue_of(stage: str, entity_id: str | None, reply: NoReply) -> Issue:
+def issue_of(stage: str, entity_id: str | None, answer: NoAnswer) -> Issue:
     """The Issue for a question that has no answer."""
-    return Issue(stage, entity_id, reply.kind, reply.message)
+    return Issue(stage, entity_id, answer.kind, answer.message)
 
 
-def source_of(reply: Reply) -> str:
+def source_of(answer: ChatAnswer) -> str:
     """How an answer came about, for the record: ``chat:schema``, ``chat:re-asked`` ..."""
-    return f"chat:{reply.path}"
+    return f"chat:{answer.path}"
 
 
-def _prepared(item: Item, prepare: Callable[[Item], Prepared]) -> Prepared | NoReply:
+def _prepared(item: Item, prepare: Callable[[Item], PreparedRequest]) -> PreparedRequest | NoAnswer:
     try:
         return prepare(item)
     except UserError as error:
-        return NoReply(PROMPT_FAILED, str(error))
+        return NoAnswer(PROMPT_FAILED, str(error))
 
 
 def read_prompt(
@@ -136,15 +144,15 @@ def image_of(sample: Sample) -> tuple[AttachedImage, ...]:
     return () if sample.image is None or faulty else (AttachedImage(sample.image),)
 
 
-def sample_values(sample: Sample) -> dict[str, Given]:
+def sample_values(sample: Sample) -> dict[str, PromptValue]:
     """``text`` and ``caption`` (empty where there is none)."""
     return {
-        "text": Given(sample.text, "sample.text"),
-        "caption": Given(sample.caption or "", "sample.caption"),
+        "text": PromptValue(sample.text, "sample.text"),
+        "caption": PromptValue(sample.caption or "", "sample.caption"),
     }
 
 
-def entity_value(entity: Entity) -> Given:
+def entity_value(entity: Entity) -> PromptValue:
     """The entity: ``text``, ``label``, ``expression`` and ``description`` (empty for none)."""
     value: Mapping[str, str] = {
         "text": entity.text,
@@ -152,4 +160,4 @@ def entity_value(entity: Entity) -> Given:
         "expression": entity.expression or "",
         "description": entity.description or "",
     }
-    return Given(value, "sample.entities")
+    return PromptValue(value, "sample.entities")

@@ -1,30 +1,245 @@
-"""Every stage of a system, in the order in which they run."""
+"""Every stage, in the order in which a system runs them.
+
+A new stage is one value here and one protocol in :mod:`riveg.protocols`: systems, runs, the command
+line and the scorers read this table.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step: its config key (a verb), the folder of its backends, and what it is asked about."""
-
-    name: str
-    folder: str
-    asks_about: str
-    summary: str
-
-
-STAGES: tuple[Stage, ...] = (
-    Stage("caption", "captioners", "sample", "picture -> one text"),
-    Stage("augment", "augmenters", "sample", "sample -> knowledge, by an LLM"),
-    Stage("tag", "taggers", "sample", "text -> entities with spans, types and scores"),
-    Stage("extract", "extractors", "sample", "sample -> entities already grounded (joint systems)"),
-    Stage("rerank", "rerankers", "entity", "entity -> type, where the tagger was unsure"),
-    Stage("rewrite", "rewriters", "entity", "entity -> referring expression"),
-    Stage("observe", "observers", "sample", "picture -> faces, people and lettering in it"),
-    Stage("entail", "entailers", "entity", "entity -> does the picture show it?"),
-    Stage("ground", "grounders", "entity", "entity -> regions, best first"),
-    Stage("segment", "segmenters", "entity", "region -> mask"),
+from riveg.pipeline import PER_ENTITY, PER_SAMPLE, AnyStage, Stage
+from riveg.protocols import (
+    Augmenter,
+    Captioner,
+    Entailer,
+    Extractor,
+    Grounder,
+    Mention,
+    Observer,
+    Ranking,
+    Reranker,
+    Rewriter,
+    Segmenter,
+    Tagger,
 )
-"""Every stage in the order in which a system runs them."""
+from riveg.stages import answer_checks, words
+from riveg.types import Entailment, Entity, Expression, Issue, Mask, Observation, Region, Sample
+
+NO_IMAGE = "no-picture"
+"""``source`` of the answer about a sample without an image, and the kind of an Issue about it."""
+
+
+def _with_entity(mention: Mention, entity: Entity) -> Mention:
+    return replace(mention, entity=entity)
+
+
+CAPTION = Stage[Captioner, Sample, str](
+    name="caption",
+    folder="captioners",
+    summary="picture -> one text",
+    per=PER_SAMPLE,
+    gives=frozenset({"caption"}),
+    ask=lambda backend, samples: backend.caption(samples),
+    join=lambda sample, caption: replace(sample, caption=caption),
+    tell=lambda sample: sample.caption,
+    describe=lambda sample: [sample.caption or words.NOT_ANSWERED],
+)
+
+AUGMENT = Stage[Augmenter, Sample, str](
+    name="augment",
+    folder="augmenters",
+    summary="sample -> knowledge, by an LLM",
+    per=PER_SAMPLE,
+    gives=frozenset({"knowledge"}),
+    ask=lambda backend, samples: backend.augment(samples),
+    join=lambda sample, knowledge: replace(sample, knowledge=knowledge),
+    tell=lambda sample: sample.knowledge,
+    describe=lambda sample: [sample.knowledge or words.NOT_ANSWERED],
+)
+
+TAG = Stage[Tagger, Sample, tuple[Entity, ...]](
+    name="tag",
+    folder="taggers",
+    summary="text -> entities with spans, types and scores",
+    per=PER_SAMPLE,
+    gives=frozenset({"entities"}),
+    ask=lambda backend, samples: backend.tag(samples),
+    check=answer_checks.check_tagged,
+    join=lambda sample, entities: replace(sample, entities=entities),
+    tell=words.tell_entities,
+    describe=words.describe_entities,
+)
+
+
+def _without_image(sample: Sample) -> Issue | None:
+    """An extractor that needs the image answers nothing without one, and that is said."""
+    if sample.image is not None:
+        return None
+    return Issue("extract", None, NO_IMAGE, "the post has no picture, which the extractor needs")
+
+
+EXTRACT = Stage[Extractor, Sample, tuple[Entity, ...]](
+    name="extract",
+    folder="extractors",
+    summary="sample -> entities already grounded (joint systems)",
+    per=PER_SAMPLE,
+    gives=frozenset({"entities", "regions"}),
+    ask=lambda backend, samples: backend.extract(samples),
+    check=answer_checks.check_extracted,
+    join=lambda sample, entities: replace(sample, entities=entities),
+    unasked=_without_image,
+    tell=words.tell_entities,
+    describe=words.describe_entities,
+)
+
+RERANK = Stage[Reranker, Mention, Ranking](
+    name="rerank",
+    folder="rerankers",
+    summary="entity -> type, where the tagger was unsure",
+    per=PER_ENTITY,
+    gives=frozenset({"label"}),
+    ask=lambda backend, mentions: backend.rerank(mentions),
+    join=lambda mention, ranking: _with_entity(
+        mention,
+        replace(mention.entity, label=ranking.label, label_scores=ranking.label_scores),
+    ),
+    needs_image=False,
+    tell=words.tell_label,
+    describe=words.describe_label,
+)
+
+REWRITE = Stage[Rewriter, Mention, Expression](
+    name="rewrite",
+    folder="rewriters",
+    summary="entity -> referring expression",
+    per=PER_ENTITY,
+    gives=frozenset({"expression"}),
+    ask=lambda backend, mentions: backend.rewrite(mentions),
+    join=lambda mention, expression: _with_entity(
+        mention,
+        replace(
+            mention.entity,
+            expression=expression.text,
+            description=expression.description,
+            expression_source=expression.source,
+        ),
+    ),
+    needs_image=False,
+    tell=words.tell_expression,
+    describe=words.describe_expression,
+    source=lambda mention: mention.entity.expression_source,
+)
+
+OBSERVE = Stage[Observer, Sample, tuple[Observation, ...]](
+    name="observe",
+    folder="observers",
+    summary="picture -> faces, people and lettering in it",
+    per=PER_SAMPLE,
+    gives=frozenset({"observations"}),
+    ask=lambda backend, samples: backend.observe(samples),
+    join=lambda sample, observations: replace(sample, observations=observations),
+    describe=words.describe_observations,
+)
+
+
+def _not_shown(mention: Mention) -> Entailment | None:
+    """No image shows nothing."""
+    if mention.sample.image is not None:
+        return None
+    return Entailment(None, False, NO_IMAGE)
+
+
+ENTAIL = Stage[Entailer, Mention, Entailment](
+    name="entail",
+    folder="entailers",
+    summary="entity -> does the picture show it?",
+    per=PER_ENTITY,
+    gives=frozenset({"groundability"}),
+    ask=lambda backend, mentions: backend.entail(mentions),
+    check=answer_checks.check_entailment,
+    join=lambda mention, entailment: _with_entity(
+        mention, replace(mention.entity, entailment=entailment)
+    ),
+    needs_image=True,
+    unasked=_not_shown,
+    tell=words.tell_entailment,
+    describe=words.describe_entailment,
+    source=words.entailment_source,
+)
+
+
+def _passes_gate(mention: Mention, gated: bool) -> bool:
+    entailment = mention.entity.entailment
+    return not gated or (entailment is not None and entailment.groundable)
+
+
+def _no_region(mention: Mention) -> tuple[Region, ...] | None:
+    """Nothing is grounded without an image, nor what the gate has called ungroundable."""
+    entailment = mention.entity.entailment
+    is_ungroundable = entailment is not None and not entailment.groundable
+    return () if mention.sample.image is None or is_ungroundable else None
+
+
+GROUND = Stage[Grounder, Mention, tuple[Region, ...]](
+    name="ground",
+    folder="grounders",
+    summary="entity -> regions, best first",
+    per=PER_ENTITY,
+    gives=frozenset({"regions"}),
+    ask=lambda backend, mentions: backend.ground(mentions),
+    check=answer_checks.check_regions,
+    join=lambda mention, regions: _with_entity(mention, replace(mention.entity, regions=regions)),
+    needs_image=True,
+    wants=_passes_gate,
+    unasked=_no_region,
+    tell=words.tell_regions,
+    describe=words.describe_regions,
+    source=words.first_region_source,
+)
+
+
+def _with_masks(mention: Mention, masks: tuple[Mask, ...]) -> Mention:
+    regions = zip(mention.entity.regions or (), masks, strict=True)
+    masked = tuple(replace(region, mask=mask) for region, mask in regions)
+    return _with_entity(mention, replace(mention.entity, regions=masked))
+
+
+SEGMENT = Stage[Segmenter, Mention, tuple[Mask, ...]](
+    name="segment",
+    folder="segmenters",
+    summary="region -> mask",
+    per=PER_ENTITY,
+    gives=frozenset({"masks"}),
+    ask=lambda backend, mentions: backend.segment(mentions),
+    check=answer_checks.check_masks,
+    join=_with_masks,
+    needs_image=True,
+    wants=lambda mention, _: bool(mention.entity.regions),
+    describe=words.describe_masks,
+)
+
+STAGES: tuple[AnyStage, ...] = (
+    CAPTION,
+    AUGMENT,
+    TAG,
+    EXTRACT,
+    RERANK,
+    REWRITE,
+    OBSERVE,
+    ENTAIL,
+    GROUND,
+    SEGMENT,
+)
+"""In the order in which a system runs them."""
+
+
+def stage_named(name: str) -> AnyStage | None:
+    """The stage of that name; ``None`` where there is none (the input is no stage)."""
+    return next((stage for stage in STAGES if stage.name == name), None)
+
+
+def stages_giving(what: str) -> Iterator[str]:
+    """Names of the stages whose answers settle something: ``entities``, ``regions`` ..."""
+    return (stage.name for stage in STAGES if what in stage.gives)

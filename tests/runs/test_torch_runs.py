@@ -104,7 +104,7 @@ def _sleeps_ready(number: int) -> bool:
 def workers_of(process: int) -> list[int]:
     children = Path(f"/proc/{process}/task").glob("*/children")
     found = [int(number) for path in children for number in path.read_text().split()]
-    return [number for number in found if b"picture_worker" in command_of(number)]
+    return [number for number in found if b"image_worker" in command_of(number)]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -113,9 +113,15 @@ def test_answers_do_not_depend_on_workers(models: Path, images: Path, name: str)
     for workers in (0, 2):
         config = config_of(name, models, workers=workers, batch_size=2)
         context = image_context(images, models)
-        step = Step(STAGE[config.stage], config)
         backend = config.build(context)
-        runner = StageRunner(step, backend, context.images, batch_size=3, gated=False)
+        runner = StageRunner(
+            STAGE[config.stage],
+            backend,
+            context.images,
+            needs_image=config.needs_image,
+            batch_size=3,
+            gated=False,
+        )
         try:
             runner(samples()).__next__()  # starts the workers
             if workers:

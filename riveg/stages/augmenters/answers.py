@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from riveg.llm.answer_text import text_of
-from riveg.llm.conversation import RawAnswer
+from riveg.llm.conversation import Response
 from riveg.llm.json_answers import parse_json
 
 MOST_OF_KNOWLEDGE = 2_000
@@ -23,7 +23,7 @@ class KnowledgeForm:
     """How an answer is bound and read; ``schema`` is ``None`` where it is no JSON."""
 
     schema: Mapping[str, Any] | None
-    read: Callable[[RawAnswer], str]
+    read: Callable[[Response], str]
 
 
 EXPLANATION_SCHEMA: Mapping[str, Any] = {
@@ -37,22 +37,22 @@ EXPLANATION_SCHEMA: Mapping[str, Any] = {
 """JSON schema of the form ``explanation``."""
 
 
-def read_text(raw: RawAnswer) -> str:
+def read_text(response: Response) -> str:
     """The answer on one line.
 
     Raises:
         Unparsable: If it is empty or too long.
     """
-    return text_of(raw.text.strip().removeprefix("Answer:"), "The answer", MOST_OF_KNOWLEDGE)
+    return text_of(response.text.strip().removeprefix("Answer:"), "The answer", MOST_OF_KNOWLEDGE)
 
 
-def read_explanation(raw: RawAnswer) -> str:
+def read_explanation(response: Response) -> str:
     """The explanation on one line.
 
     Raises:
         Unparsable: If the answer is no such object.
     """
-    value = parse_json(raw, EXPLANATION_SCHEMA)
+    value = parse_json(response, EXPLANATION_SCHEMA)
     return text_of(value["explanation"], '"explanation"', MOST_OF_KNOWLEDGE)
 
 

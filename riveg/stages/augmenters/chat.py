@@ -13,10 +13,10 @@ from riveg.errors import ImageFault
 from riveg.files import file_digest
 from riveg.labels import Label
 from riveg.llm.answer_text import one_line
-from riveg.llm.conversation import Chat, Given, NoReply, Prepared, Question
+from riveg.llm.conversation import Chat, NoAnswer, PreparedRequest, PromptValue, Request
 from riveg.llm.messages import require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
-from riveg.protocols import ImageSource
+from riveg.protocols import Augmenter, ImageSource
 from riveg.stages.augmenters.answers import FORMS, KnowledgeForm
 from riveg.stages.chat_backend import (
     answer_form_name,
@@ -38,7 +38,7 @@ _CONSTANTS = ("labels",)
 _VALUES = ("text", "caption", "similar")
 
 
-class ChatAugmenterConfig(BackendConfig):
+class ChatAugmenterConfig(BackendConfig[Augmenter]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
     ``pool``: JSON lines of annotated samples (``text``, ``annotation``, and ``caption`` and
@@ -160,9 +160,9 @@ class ChatAugmenter:
         self._examples = examples
         self._similar = similar
         self._max_tokens = max_tokens
-        self._constants = {"labels": Given(label_values(labels), "labels")}
+        self._constants = {"labels": PromptValue(label_values(labels), "labels")}
 
-    def prepare(self, samples: Sequence[Sample]) -> Sequence[Prepared]:
+    def prepare(self, samples: Sequence[Sample]) -> Sequence[PreparedRequest]:
         """The questions that :meth:`augment` would ask, in its order.
 
         Raises:
@@ -172,26 +172,26 @@ class ChatAugmenter:
 
     def augment(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """Knowledge about each sample, on one line."""
-        replies = ask_about(self._chat, samples, self._prepared)
+        answers = ask_about(self._chat, samples, self._prepared)
         return [
-            issue_of("augment", None, reply) if isinstance(reply, NoReply) else str(reply.value)
-            for reply in replies
+            issue_of("augment", None, answer) if isinstance(answer, NoAnswer) else str(answer.value)
+            for answer in answers
         ]
 
-    def _prepared(self, sample: Sample) -> Prepared:
+    def _prepared(self, sample: Sample) -> PreparedRequest:
         values = {
-            "text": Given(one_line(sample.text), "sample.text"),
-            "caption": Given(one_line(sample.caption or ""), "sample.caption"),
-            "similar": Given(self._similar_to(sample), "augment.pool"),
+            "text": PromptValue(one_line(sample.text), "sample.text"),
+            "caption": PromptValue(one_line(sample.caption or ""), "sample.caption"),
+            "similar": PromptValue(self._similar_to(sample), "augment.pool"),
         }
-        question = Question(
+        request = Request(
             messages_of(self._prompt, self._constants, values),
             parse=self._form.read,
             schema=self._form.schema,
             max_tokens=self._max_tokens,
         )
         given = {**self._constants, **values}
-        return Prepared((sample.id, ()), question, self._prompt.name, given)
+        return PreparedRequest((sample.id, ()), request, self._prompt.name, given)
 
     def _similar_to(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
         if self._examples is None:

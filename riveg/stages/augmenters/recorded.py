@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Augmenter
 from riveg.stages.recordings import not_recorded, read_recorded, recorded_digest, recorded_file
 from riveg.types import Issue, Sample
 
 
-class RecordedAugmenterConfig(BackendConfig):
+class RecordedAugmenterConfig(BackendConfig[Augmenter]):
     """``file``: a run's ``records.jsonl``, or the run folder."""
 
     stage: ClassVar[str] = "augment"

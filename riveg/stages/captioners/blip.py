@@ -12,7 +12,7 @@ from pydantic import Field
 from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault, UserError
-from riveg.protocols import ImageSource
+from riveg.protocols import Captioner, ImageSource
 from riveg.types import Issue, Sample
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_queue import ImageQueue
@@ -29,7 +29,7 @@ _NETWORKS = {"blip": "BlipForConditionalGeneration", "blip-2": "Blip2ForConditio
 """By a folder's ``model_type``."""
 
 
-class BlipConfig(TorchOptions, BackendConfig):
+class BlipConfig(TorchOptions, BackendConfig[Captioner]):
     """``prompt``: how the caption begins; the caption is what follows it.
 
     ``max_new_tokens``: of the caption; it ends earlier where the model ends it.
@@ -104,7 +104,7 @@ class Blip:
         workers: int = 0,
     ) -> None:
         prepare = partial(image_tensors, processor)
-        self.images = ImageQueue(images, prepare, workers=workers)
+        self.image_queue = ImageQueue(images, prepare, workers=workers)
         self._network = network
         self._tokenizer = tokenizer
         self._beginning = _beginning(network.config, tokenizer, prompt)
@@ -113,7 +113,7 @@ class Blip:
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """One line of text about each image; the empty caption for a sample without one."""
-        opened = self.images.distinct(sample.image for sample in samples)
+        opened = self.image_queue.distinct(sample.image for sample in samples)
         usable = {
             path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
         }

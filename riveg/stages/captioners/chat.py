@@ -9,8 +9,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.llm.conversation import Chat, NoReply, Prepared, Question, RawAnswer, Unparsable
+from riveg.llm.conversation import Chat, NoAnswer, PreparedRequest, Request, Response, Unparsable
 from riveg.llm.prompts import Prompt
+from riveg.protocols import Captioner
 from riveg.stages.chat_backend import (
     ask_about,
     image_of,
@@ -25,7 +26,7 @@ _LONGEST = 500
 """Characters of a caption; more is no sentence, and would crowd out the sample in later prompts."""
 
 
-class ChatCaptionerConfig(BackendConfig):
+class ChatCaptionerConfig(BackendConfig[Captioner]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
     ``max_tokens``: of the answer.
@@ -77,7 +78,7 @@ class ChatCaptioner:
         self._prompt = prompt
         self._max_tokens = max_tokens
 
-    def prepare(self, samples: Sequence[Sample]) -> Sequence[Prepared]:
+    def prepare(self, samples: Sequence[Sample]) -> Sequence[PreparedRequest]:
         """The questions that :meth:`caption` would ask.
 
         Raises:
@@ -87,25 +88,25 @@ class ChatCaptioner:
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """One line of text about each image."""
-        replies = ask_about(self._chat, samples, self._prepared)
+        answers = ask_about(self._chat, samples, self._prepared)
         return [
-            issue_of("caption", None, reply) if isinstance(reply, NoReply) else str(reply.value)
-            for reply in replies
+            issue_of("caption", None, answer) if isinstance(answer, NoAnswer) else str(answer.value)
+            for answer in answers
         ]
 
-    def _prepared(self, sample: Sample) -> Prepared:
+    def _prepared(self, sample: Sample) -> PreparedRequest:
         messages = messages_of(self._prompt, {}, {}, image_of(sample))
-        question = Question(messages, read_caption, max_tokens=self._max_tokens)
-        return Prepared((sample.id, ()), question, self._prompt.name)
+        request = Request(messages, read_caption, max_tokens=self._max_tokens)
+        return PreparedRequest((sample.id, ()), request, self._prompt.name)
 
 
-def read_caption(raw: RawAnswer) -> str:
+def read_caption(response: Response) -> str:
     """An answer as one line without quotation marks around it.
 
     Raises:
         Unparsable: If it is empty, or too long for a caption.
     """
-    line = " ".join(raw.text.split())
+    line = " ".join(response.text.split())
     if len(line) > 1 and line[0] == line[-1] == '"':
         line = line[1:-1].strip()
     if not line:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
+from riveg.formats import captions as published
+from riveg.protocols import Captioner
 from riveg.stages.recordings import (
     add_once,
     not_recorded,
@@ -18,11 +19,8 @@ from riveg.stages.recordings import (
 )
 from riveg.types import Issue, Sample
 
-_ONE_LINE = re.compile(r"(?P<id>.+?)\.jpg :(?P<caption>.*)")
-_SEVERAL_LINES = re.compile(r"imgid:(?P<id>.+?)###(?P<caption>.*)")
 
-
-class RecordedCaptionerConfig(BackendConfig):
+class RecordedCaptionerConfig(BackendConfig[Captioner]):
     """``files``: records (``.jsonl`` or a run folder), or text files of published captions.
 
     A text file holds ``ID.jpg :CAPTION`` lines, or captions of several lines that each begin
@@ -90,31 +88,11 @@ def read_captions(path: Path) -> dict[str, str | None]:
     if path.suffix == ".jsonl":
         return read_recorded(path, lambda sample: sample.caption)
     captions: dict[str, str | None] = {}
-    for number, image, caption in _published(path):
-        add_once(captions, image, caption, f"{path}:{number}")
+    for found in published.read_captions(path, is_mixed=False):
+        if found.image_id is None:
+            raise UserError(
+                f"{path}:{found.line}: no caption: expected `ID.jpg :CAPTION` or "
+                f"`imgid:ID###CAPTION`, found {found.text[:40]!r}"
+            )
+        add_once(captions, found.image_id, found.text, f"{path}:{found.line}")
     return captions
-
-
-def _published(path: Path) -> Iterator[tuple[int, str, str]]:
-    first, image, lines = 0, "", list[str]()
-    with path.open(encoding="utf-8") as handle:
-        for number, raw in enumerate(handle, start=1):
-            line = raw.rstrip("\r\n")
-            opening = _SEVERAL_LINES.match(line)
-            if opening or not image:
-                if image:
-                    yield first, image, "\n".join(lines).strip()
-                match = opening or _ONE_LINE.fullmatch(line)
-                if match is None and line.strip():
-                    raise UserError(
-                        f"{path}:{number}: no caption: expected `ID.jpg :CAPTION` or "
-                        f"`imgid:ID###CAPTION`, found {line[:40]!r}"
-                    )
-                if match and not opening:
-                    yield number, match["id"], match["caption"].strip()
-                if opening:
-                    first, image, lines = number, opening["id"], [opening["caption"]]
-            else:
-                lines.append(line)
-    if image:
-        yield first, image, "\n".join(lines).strip()

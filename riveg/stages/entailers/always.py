@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Mention
+from riveg.protocols import Entailer, Mention
 from riveg.types import Entailment, Issue
 
 
-class AlwaysEntailerConfig(BackendConfig):
+class AlwaysEntailerConfig(BackendConfig[Entailer]):
     """No settings."""
 
     stage: ClassVar[str] = "entail"

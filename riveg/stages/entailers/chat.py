@@ -13,16 +13,16 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.labels import Label
 from riveg.llm.conversation import (
     Chat,
-    Given,
-    Prepared,
-    Question,
-    RawAnswer,
-    Reply,
+    ChatAnswer,
+    PreparedRequest,
+    PromptValue,
+    Request,
+    Response,
     Unparsable,
 )
 from riveg.llm.json_answers import yes_probability
 from riveg.llm.prompts import Prompt
-from riveg.protocols import Mention
+from riveg.protocols import Entailer, Mention
 from riveg.stages.chat_backend import (
     ask_about,
     entity_value,
@@ -52,7 +52,7 @@ _YES_OR_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 _OPENING = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
-class ChatEntailerConfig(BackendConfig):
+class ChatEntailerConfig(BackendConfig[Entailer]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
     ``threshold``: groundable from this probability on, in [0, 1]; where the server gives no
@@ -116,10 +116,10 @@ class ChatEntailer:
     ) -> None:
         self._chat = chat
         self._prompt = prompt
-        self._constants = {"labels": Given(label_values(labels), "labels")}
+        self._constants = {"labels": PromptValue(label_values(labels), "labels")}
         self._threshold = threshold
 
-    def prepare(self, mentions: Sequence[Mention]) -> Sequence[Prepared]:
+    def prepare(self, mentions: Sequence[Mention]) -> Sequence[PreparedRequest]:
         """The questions that :meth:`entail` would ask.
 
         Raises:
@@ -129,36 +129,36 @@ class ChatEntailer:
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
         """Whether the image shows each mention."""
-        replies = ask_about(self._chat, mentions, self._prepared)
+        answers = ask_about(self._chat, mentions, self._prepared)
         return [
-            self._entailment(reply)
-            if isinstance(reply, Reply)
-            else issue_of("entail", mention.entity.id, reply)
-            for mention, reply in zip(mentions, replies, strict=True)
+            self._entailment(answer)
+            if isinstance(answer, ChatAnswer)
+            else issue_of("entail", mention.entity.id, answer)
+            for mention, answer in zip(mentions, answers, strict=True)
         ]
 
-    def _prepared(self, mention: Mention) -> Prepared:
+    def _prepared(self, mention: Mention) -> PreparedRequest:
         sample, entity = mention.sample, mention.entity
         values = {**sample_values(sample), "entity": entity_value(entity)}
-        question = Question(
+        request = Request(
             messages_of(self._prompt, self._constants, values, image_of(sample)),
             read_verdict,
             max_tokens=_MAX_TOKENS,
             first_tokens=_FIRST_TOKENS,
         )
         given = {**self._constants, **values}
-        return Prepared((sample.id, (entity.id,)), question, self._prompt.name, given)
+        return PreparedRequest((sample.id, (entity.id,)), request, self._prompt.name, given)
 
-    def _entailment(self, reply: Reply) -> Entailment:
-        verdict: Verdict = reply.value
-        after = RE_ASKED if reply.path == "re-asked" else ""
+    def _entailment(self, answer: ChatAnswer) -> Entailment:
+        verdict: Verdict = answer.value
+        after = RE_ASKED if answer.path == "re-asked" else ""
         if verdict.probability is None:
             return Entailment(None, bool(verdict.says_yes), WORD + after)
         probability = round(verdict.probability, 4)
         return Entailment(probability, probability >= self._threshold, LOG_PROBABILITY + after)
 
 
-def read_verdict(raw: RawAnswer) -> Verdict:
+def read_verdict(response: Response) -> Verdict:
     """What an answer to a question of yes or no says.
 
     The first token tells P(yes) only where the answer begins with the word: behind other words its
@@ -167,12 +167,12 @@ def read_verdict(raw: RawAnswer) -> Verdict:
     Raises:
         Unparsable: If it says neither, or both.
     """
-    opening = _OPENING.match(raw.text)
-    if opening or not raw.text.strip():
-        probability = yes_probability(raw.first_token)
+    opening = _OPENING.match(response.text)
+    if opening or not response.text.strip():
+        probability = yes_probability(response.first_token)
         if opening or probability is not None:
             return Verdict(_is_yes(opening.group(1)) if opening else None, probability)
-    said = {_is_yes(word) for word in _YES_OR_NO.findall(raw.text)}
+    said = {_is_yes(word) for word in _YES_OR_NO.findall(response.text)}
     if len(said) != 1:
         raise Unparsable("Answer with one word and nothing else: yes or no.")
     return Verdict(said.pop(), None)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Mention
+from riveg.protocols import Entailer, Mention
 from riveg.stages.oracle import SOURCE, gold_boxes
 from riveg.types import Entailment, Gold, Issue
 
 
-class GoldEntailerConfig(BackendConfig):
+class GoldEntailerConfig(BackendConfig[Entailer]):
     """No settings."""
 
     stage: ClassVar[str] = "entail"

@@ -15,7 +15,7 @@ from riveg.files import asset, file_digest
 from riveg.nn.entailment_classifier import EntailmentClassifier, read_classifier
 from riveg.nn.entailment_features import NearbyContext
 from riveg.nn.image_evidence import evidence_shifts
-from riveg.protocols import Mention
+from riveg.protocols import Entailer, Mention
 from riveg.types import Entailment, Entity, Issue, Sample
 
 SOURCE = "mini"
@@ -26,7 +26,7 @@ CAPTIONLESS = "captionless.json"
 """The model for samples without one."""
 
 
-class MiniEntailerConfig(BackendConfig):
+class MiniEntailerConfig(BackendConfig[Entailer]):
     """``threshold``: groundable from this probability on, in [0, 1].
 
     ``model``: a folder that ``riveg train entailer`` made, or nothing for the shipped one.

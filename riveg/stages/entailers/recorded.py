@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Mention
+from riveg.protocols import Entailer, Mention
 from riveg.stages.recordings import (
     find_entity,
     not_recorded,
@@ -18,7 +18,7 @@ from riveg.stages.recordings import (
 from riveg.types import Entailment, Entity, Issue
 
 
-class RecordedEntailerConfig(BackendConfig):
+class RecordedEntailerConfig(BackendConfig[Entailer]):
     """``file``: a run's ``records.jsonl``, or the run folder."""
 
     stage: ClassVar[str] = "entail"

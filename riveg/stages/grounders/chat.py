@@ -11,22 +11,22 @@ from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.geometry.frames import FRAMES, Frame, FrameName, InsideOut, OutsideFrame, Resize, Size
+from riveg.geometry.frames import FRAMES, Frame, FrameName, InsideOut, OutsideFrame, Resize
 from riveg.labels import Label
 from riveg.llm.conversation import (
     Chat,
-    Given,
-    NoReply,
-    Prepared,
-    Question,
-    RawAnswer,
-    Reply,
+    ChatAnswer,
+    NoAnswer,
+    PreparedRequest,
+    PromptValue,
+    Request,
+    Response,
     Unparsable,
 )
 from riveg.llm.images import sent_size
 from riveg.llm.json_answers import parse_json
 from riveg.llm.prompts import Prompt
-from riveg.protocols import Mention
+from riveg.protocols import Grounder, Mention
 from riveg.stages.chat_backend import (
     ask_about,
     entity_value,
@@ -39,7 +39,7 @@ from riveg.stages.chat_backend import (
     sample_values,
     source_of,
 )
-from riveg.types import Issue, Region, Sample
+from riveg.types import ImageSize, Issue, Region, Sample
 
 OUTSIDE_FRAME = "box-outside-frame"
 """Kind of the Issue for a box that the declared frame does not reach."""
@@ -75,7 +75,7 @@ _SAID = {
 """What is read from any answer; what the server is asked for is narrower."""
 
 
-class ChatGrounderConfig(BackendConfig):
+class ChatGrounderConfig(BackendConfig[Grounder]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
     ``frame``: what the model's numbers mean: ``norm1000`` (Qwen3-VL, GLM), ``pixels-sent``
@@ -170,12 +170,12 @@ class ChatGrounder:
         self._schema = answer_schema(frame, most_regions)
         self._most = most_regions
         self._constants = {
-            "order": Given(frame.order, "ground.frame"),
-            "labels": Given(label_values(labels), "labels"),
+            "order": PromptValue(frame.order, "ground.frame"),
+            "labels": PromptValue(label_values(labels), "labels"),
         }
         self._max_tokens = max_tokens
 
-    def prepare(self, mentions: Sequence[Mention]) -> Sequence[Prepared]:
+    def prepare(self, mentions: Sequence[Mention]) -> Sequence[PreparedRequest]:
         """The questions that :meth:`ground` would ask.
 
         Raises:
@@ -185,37 +185,42 @@ class ChatGrounder:
 
     def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
         """The places of each mention in the model's order, without scores; ``()`` for none."""
-        replies = ask_about(self._chat, mentions, self._prepared)
+        answers = ask_about(self._chat, mentions, self._prepared)
         return [
-            self._regions(mention, reply) for mention, reply in zip(mentions, replies, strict=True)
+            self._regions(mention, answer)
+            for mention, answer in zip(mentions, answers, strict=True)
         ]
 
-    def _prepared(self, mention: Mention) -> Prepared:
+    def _prepared(self, mention: Mention) -> PreparedRequest:
         sample, entity = mention.sample, mention.entity
         extent = self._extent(_sides(sample))
         values = {
             **sample_values(sample),
             "entity": entity_value(entity),
-            "coordinates": Given(_coordinates(extent, self._frame), "ground.frame, sample.image"),
+            "coordinates": PromptValue(
+                _coordinates(extent, self._frame), "ground.frame, sample.image"
+            ),
         }
-        question = Question(
+        request = Request(
             messages_of(self._prompt, self._constants, values, image_of(sample)),
             partial(read_boxes, frame=self._frame),
             schema=self._schema,
             max_tokens=self._max_tokens,
         )
         given = {**self._constants, **values}
-        return Prepared((sample.id, (entity.id,)), question, self._prompt.name, given)
+        return PreparedRequest((sample.id, (entity.id,)), request, self._prompt.name, given)
 
-    def _extent(self, image: Size) -> Size:
+    def _extent(self, image: ImageSize) -> ImageSize:
         width, height = int(image.width), int(image.height)
-        sent = sent_size(width, height, self._picture_side or max(width, height))
-        return self._frame.extent(Size(*sent), self._resize)
+        sent = sent_size(ImageSize(width, height), self._picture_side or max(width, height))
+        return self._frame.extent(ImageSize(*sent), self._resize)
 
-    def _regions(self, mention: Mention, reply: Reply | NoReply) -> tuple[Region, ...] | Issue:
-        if isinstance(reply, NoReply):
-            return issue_of("ground", mention.entity.id, reply)
-        stated: Stated = reply.value
+    def _regions(
+        self, mention: Mention, answer: ChatAnswer | NoAnswer
+    ) -> tuple[Region, ...] | Issue:
+        if isinstance(answer, NoAnswer):
+            return issue_of("ground", mention.entity.id, answer)
+        stated: Stated = answer.value
         image = _sides(mention.sample)
         extent = self._extent(image)
         try:
@@ -223,16 +228,16 @@ class ChatGrounder:
         except OutsideFrame as error:
             message = f"{error}; does ground.frame fit the model?"
             return Issue("ground", mention.entity.id, OUTSIDE_FRAME, message)
-        return tuple(Region(box, source=source_of(reply)) for box in dict.fromkeys(boxes))
+        return tuple(Region(box, source=source_of(answer)) for box in dict.fromkeys(boxes))
 
 
-def read_boxes(raw: RawAnswer, *, frame: Frame) -> Stated:
+def read_boxes(response: Response, *, frame: Frame) -> Stated:
     """The boxes of an answer, as stated.
 
     Raises:
         Unparsable: If it is no list of boxes, or one has its edges in the wrong order.
     """
-    stated = tuple(tuple(item["bbox_2d"]) for item in parse_json(raw, _SAID)["boxes"])
+    stated = tuple(tuple(item["bbox_2d"]) for item in parse_json(response, _SAID)["boxes"])
     try:
         for numbers in stated:
             frame.check_order(numbers)
@@ -262,14 +267,14 @@ def answer_schema(frame: Frame, most_regions: int) -> dict[str, Any]:
     }
 
 
-def _sides(sample: Sample) -> Size:
+def _sides(sample: Sample) -> ImageSize:
     image = sample.image
     if image is None or image.width is None or image.height is None:
         raise UserError(f"sample {sample.id}: nobody has opened its picture")
-    return Size(image.width, image.height)
+    return ImageSize(image.width, image.height)
 
 
-def _coordinates(extent: Size, frame: Frame) -> str:
+def _coordinates(extent: ImageSize, frame: Frame) -> str:
     kind = "whole numbers" if frame.is_whole else "decimal numbers"
     return (
         f"{kind}, x from 0 at the left edge of the picture to {extent.width:g} at the right edge, "

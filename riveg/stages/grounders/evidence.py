@@ -39,8 +39,10 @@ from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.files import asset, file_digest
+from riveg.geometry.boxes import common_area
 from riveg.nn.box_prior import BoxPriors, PriorBox, read_box_priors
-from riveg.protocols import Mention
+from riveg.protocols import Grounder, Mention
+from riveg.text.folding import fold
 from riveg.types import Box, Entity, Issue, Observation, Region, Sample
 from riveg.vision.plain.bodies import grow_bodies
 from riveg.vision.plain.names_in_ocr import Spelling, find_spellings
@@ -50,7 +52,7 @@ _PLACES = 10
 """At most this many places for one name: a page that repeats a word is no answer."""
 
 
-class EvidenceGrounderConfig(BackendConfig):
+class EvidenceGrounderConfig(BackendConfig[Grounder]):
     """``prior``: a file that ``riveg train box-prior`` made, or nothing for the shipped one.
 
     ``least_score``: OCR text that spells a name less surely is not used. ``threshold``: regions
@@ -137,7 +139,7 @@ class EvidenceGrounder:
                 key = id(mention.sample)
                 if key not in people:
                     people[key] = self._people(mention.sample)
-                known = people[key].get(_folded(mention.entity))
+                known = people[key].get(fold(mention.entity.text))
                 answers.append(self._sure(known or self._alone(mention.sample, mention.entity)))
             else:
                 answers.append(self._sure(self._alone(mention.sample, mention.entity)))
@@ -158,7 +160,7 @@ class EvidenceGrounder:
         for entity in sorted(sample.entities or (), key=lambda one: one.span.start):
             shown = entity.entailment is None or entity.entailment.groundable
             if shown and entity.label in self._person_labels:
-                names.setdefault(_folded(entity), entity)
+                names.setdefault(fold(entity.text), entity)
         bodies = self._bodies(sample, len(names))
         spelled = {name: self._spellings(sample, entity) for name, entity in names.items()}
         given = _share_out(list(names), bodies, spelled, _sides(sample)[0])
@@ -203,7 +205,7 @@ class EvidenceGrounder:
 
         def covered(prior: PriorBox) -> float:
             box = prior.in_pixels(width, height)
-            return round(sum(_common(box, other) for other in taken) / box.area, 6)
+            return round(sum(common_area(box, other) for other in taken) / box.area, 6)
 
         chosen = min(self._priors.for_label(entity.label), key=covered)
         return Region(chosen.in_pixels(width, height), chosen.share, source="evidence:prior")
@@ -244,7 +246,7 @@ def _supports(
 
 
 def _common_share(body: _Body, spellings: Sequence[Spelling]) -> float:
-    return max(_common(one.box, body.box) / one.box.area for one in spellings)
+    return max(common_area(one.box, body.box) / one.box.area for one in spellings)
 
 
 def _prominence(box: Box, width: int) -> float:
@@ -274,10 +276,6 @@ def _ocr_text(spelling: Spelling) -> Region:
     return Region(spelling.box, round(spelling.score, 4), source="evidence:lettering")
 
 
-def _folded(entity: Entity) -> str:
-    return " ".join(entity.text.casefold().split())
-
-
 def _score(seen: Observation) -> float:
     return 0.5 if seen.score is None else seen.score
 
@@ -289,10 +287,4 @@ def _holds(outer: Box, inner: Box) -> bool:
 
 def _stands_on(lettering: Box, body: Box) -> bool:
     """Whether most of the OCR text lies on the body."""
-    return _common(lettering, body) > 0.6 * lettering.area
-
-
-def _common(first: Box, second: Box) -> float:
-    wide = min(first.x_max, second.x_max) - max(first.x_min, second.x_min)
-    high = min(first.y_max, second.y_max) - max(first.y_min, second.y_min)
-    return max(0.0, wide) * max(0.0, high)
+    return common_area(lettering, body) > 0.6 * lettering.area

@@ -19,10 +19,10 @@ from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.protocols import Grounder
 from riveg.vision.detectors.crop_recheck import RegionOptions
-from riveg.vision.detectors.phrase_search import Found, PhraseSearch
+from riveg.vision.detectors.phrase_search import PhraseBoxes, PhraseSearch
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
-from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.image_worker import PreparedImage
 from riveg.vision.runtime.loading import worker_count
 from riveg.vision.runtime.options import TorchOptions
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from riveg.vision.detectors.florence2 import Florence2Network
 
 
-class Florence2Config(RegionOptions, TorchOptions, BackendConfig):
+class Florence2Config(RegionOptions, TorchOptions, BackendConfig[Grounder]):
     """``query``: the text, a template.
 
     ``task``: ``phrase-grounding`` takes the text for a caption and gives boxes of its phrases, the
@@ -93,30 +93,36 @@ class Florence2:
     def __init__(
         self, network: Florence2Network, *, query: str = "{expression}", batch_size: int = 8
     ) -> None:
-        self.reader = TextReader(query, network.most_tokens, network.count, clean=phrase_text)
-        self.prepare = network.pixels
+        self.reader = TextReader(
+            query, network.most_tokens, network.count_tokens, clean=phrase_text
+        )
+        self.prepare = network.prepare
         self.batch_size = batch_size
         self._network = network
 
-    def read(self, texts: Sequence[str]) -> Mapping[str, None]:
-        """The texts that say something: they are read together with an image only."""
+    def encode_texts(self, texts: Sequence[str]) -> Mapping[str, None]:
+        """The texts that are not empty; the network reads them only together with an image."""
         return dict.fromkeys(text for text in texts if text)
 
-    def find(
-        self, images: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, None]]
-    ) -> Iterator[Found]:
-        """Boxes in the order in which they were written."""
-        from riveg.vision.detectors.florence2 import Asked
+    def find_boxes(
+        self,
+        images: Mapping[str, PreparedImage[Tensor]],
+        texts: Mapping[str, Mapping[str, None]],
+    ) -> Iterator[PhraseBoxes]:
+        """Boxes in the order in which they were written.
 
-        pixels = [one.value for one in images.values()]
-        seen = dict(
-            zip(images, in_batches(pixels, self.batch_size, self._network.see), strict=True)
-        )
-        pairs = [(path, text) for path in images for text in asked[path]]
-        questions = [Asked(seen[path], text) for path, text in pairs]
-        answers = in_batches(questions, self.batch_size, self._network.find)
-        for (path, text), boxes in zip(pairs, answers, strict=True):
-            yield Found(path, text, boxes, None)
+        *Shape:* each prepared image ``(3, height, width)``.
+        """
+        from riveg.vision.detectors.florence2 import TextInImage
+
+        pixels = [image.value for image in images.values()]
+        encoded = in_batches(pixels, self.batch_size, self._network.encode_images)
+        tokens = dict(zip(images, encoded, strict=True))
+        names = [(path, text) for path in images for text in texts[path]]
+        pairs = [TextInImage(tokens[path], text) for path, text in names]
+        answers = in_batches(pairs, self.batch_size, self._network.find_boxes)
+        for (path, text), boxes in zip(names, answers, strict=True):
+            yield PhraseBoxes(path, text, boxes, None)
 
 
 def phrase_text(text: str) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Mention
+from riveg.protocols import Grounder, Mention
 from riveg.stages.oracle import SOURCE, gold_boxes
 from riveg.types import Gold, Issue, Region
 
 
-class GoldGrounderConfig(BackendConfig):
+class GoldGrounderConfig(BackendConfig[Grounder]):
     """No settings."""
 
     stage: ClassVar[str] = "ground"

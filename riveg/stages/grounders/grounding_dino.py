@@ -23,48 +23,49 @@ from pydantic import Field, model_validator
 from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.protocols import Grounder
+from riveg.types import ImageSize
 from riveg.vision.detectors.crop_recheck import RegionOptions
 from riveg.vision.detectors.grounding_dino_prompts import (
     Phrase,
-    Prompt,
+    PhrasePrompt,
     count_tokens,
     fill_prompts,
     join_phrases,
     phrase_text,
     read_phrase,
 )
-from riveg.vision.detectors.phrase_search import Found, PhraseSearch
+from riveg.vision.detectors.phrase_search import PhraseBoxes, PhraseSearch
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
-from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.image_worker import PreparedImage
 from riveg.vision.runtime.loading import worker_count
 from riveg.vision.runtime.options import TorchOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from riveg.vision.detectors.grounding_dino import Detections, Features
+    from riveg.vision.detectors.grounding_dino import Detections, FeatureMaps
     from riveg.vision.runtime.tensors import Resizer
 
     class PhraseNetwork(Protocol):
-        """GroundingDINO in two halves, as one of its libraries has it."""
+        """GroundingDINO in two halves, from transformers or from its authors' package."""
 
         tokenizer: Any
         most_tokens: int
 
-        pixels: Resizer
+        prepare: Resizer
 
-        def features(self, pixels: Sequence[Tensor]) -> list[Features]: ...
+        def encode_images(self, pixels: Sequence[Tensor]) -> list[FeatureMaps]: ...
         def detect(
-            self, features: Sequence[Features], prompts: Sequence[Prompt]
+            self, features: Sequence[FeatureMaps], prompts: Sequence[PhrasePrompt]
         ) -> list[Detections]: ...
 
 
 _MOST_PADDING = 1.15
-"""Resizer computed for a group of images, padding included, against those they have."""
+"""Highest number of pixels of a group of images with padding, as a multiple of those without."""
 
 
-class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig):
+class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig[Grounder]):
     """``query``: the phrase, a template.
 
     ``phrases``: ``separate`` asks for each on its own and is exact, ``joined`` for all of an image
@@ -137,7 +138,7 @@ class _Question:
     """A prompt about an image, and the texts of its phrases."""
 
     path: str
-    prompt: Prompt
+    prompt: PhrasePrompt
     texts: tuple[str, ...]
 
 
@@ -151,7 +152,7 @@ class GroundingDino:
         text_threshold: A joined phrase's score must be above it.
         shortest_edge: Of the input, in pixels.
         longest_edge: Of the input, in pixels.
-        batch_size: Images or phrases in one forward, at most.
+        batch_size: Highest number of images or phrases in one forward.
     """
 
     def __init__(
@@ -172,95 +173,102 @@ class GroundingDino:
             clean=phrase_text,
             what="the phrase",
         )
-        self.prepare = partial(network.pixels, shortest=shortest_edge, longest=longest_edge)
+        self.prepare = partial(network.prepare, shortest=shortest_edge, longest=longest_edge)
         self.batch_size = batch_size
         self._network = network
-        self._joined = phrases == "joined"
+        self._is_joined = phrases == "joined"
         self._text_threshold = text_threshold
 
-    def read(self, texts: Sequence[str]) -> Mapping[str, Phrase]:
+    def encode_texts(self, texts: Sequence[str]) -> Mapping[str, Phrase]:
         """The tokens of each text that has some."""
-        read = {text: read_phrase(text, self._network.tokenizer) for text in texts}
-        return {text: phrase for text, phrase in read.items() if phrase is not None}
+        phrases = {text: read_phrase(text, self._network.tokenizer) for text in texts}
+        return {text: phrase for text, phrase in phrases.items() if phrase is not None}
 
-    def find(
-        self, images: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, Phrase]]
-    ) -> Iterator[Found]:
-        """The queries' boxes; where phrases are joined, those that are a phrase's own."""
-        pixels = {path: one.value for path, one in images.items()}
-        features = self._features(pixels)
-        sides = {path: (one.shape[1], one.shape[2]) for path, one in pixels.items()}
-        for paths in padded_together(sides):
-            questions = [one for path in paths for one in self._questions(path, asked[path])]
-            for question, detections in self._detected(questions, features):
-                yield from self._found(question, detections)
+    def find_boxes(
+        self,
+        images: Mapping[str, PreparedImage[Tensor]],
+        texts: Mapping[str, Mapping[str, Phrase]],
+    ) -> Iterator[PhraseBoxes]:
+        """The boxes of the network's queries; of joined phrases, those that are a phrase's own.
 
-    def _detected(
-        self, questions: Sequence[_Question], features: Mapping[str, Features]
+        *Shape:* each prepared image ``(3, height, width)``.
+        """
+        pixels = {path: image.value for path, image in images.items()}
+        features = self._encode(pixels)
+        sizes = {path: ImageSize(one.shape[2], one.shape[1]) for path, one in pixels.items()}
+        for paths in group_by_size(sizes):
+            questions = [one for path in paths for one in self._questions(path, texts[path])]
+            for question, detections in self._detect(questions, features):
+                yield from self._phrase_boxes(question, detections)
+
+    def _detect(
+        self, questions: Sequence[_Question], features: Mapping[str, FeatureMaps]
     ) -> Iterator[tuple[_Question, Detections]]:
-        answers = in_batches(
+        detections = in_batches(
             questions,
             self.batch_size,
             lambda batch: self._network.detect(
                 [features[one.path] for one in batch], [one.prompt for one in batch]
             ),
         )
-        return zip(questions, answers, strict=True)
+        return zip(questions, detections, strict=True)
 
-    def _features(self, pixels: Mapping[str, Tensor]) -> dict[str, Features]:
+    def _encode(self, pixels: Mapping[str, Tensor]) -> dict[str, FeatureMaps]:
+        """The feature maps of each image, by path; only images of one size share a batch."""
         by_shape: dict[tuple[int, ...], list[str]] = {}
         for path in sorted(pixels, key=lambda path: tuple(pixels[path].shape)):
             by_shape.setdefault(tuple(pixels[path].shape), []).append(path)
-        features: dict[str, Features] = {}
+        features: dict[str, FeatureMaps] = {}
         for paths in by_shape.values():
             maps = in_batches(
-                [pixels[path] for path in paths], self.batch_size, self._network.features
+                [pixels[path] for path in paths], self.batch_size, self._network.encode_images
             )
             features.update(zip(paths, maps, strict=True))
         return features
 
     def _questions(self, path: str, phrases: Mapping[str, Phrase]) -> Iterator[_Question]:
-        texts, read = list(phrases), list(phrases.values())
+        texts, tokens = list(phrases), list(phrases.values())
         groups = (
-            fill_prompts(read, self._network.most_tokens)
-            if self._joined
-            else [[number] for number in range(len(read))]
+            fill_prompts(tokens, self._network.most_tokens)
+            if self._is_joined
+            else [[number] for number in range(len(tokens))]
         )
         for group in groups:
-            prompt = join_phrases([read[number] for number in group], self._network.tokenizer)
+            prompt = join_phrases([tokens[number] for number in group], self._network.tokenizer)
             yield _Question(path, prompt, tuple(texts[number] for number in group))
 
-    def _found(self, question: _Question, detections: Detections) -> Iterator[Found]:
+    def _phrase_boxes(self, question: _Question, detections: Detections) -> Iterator[PhraseBoxes]:
         """Boxes of each phrase of a prompt."""
         from riveg.vision.detectors.grounding_dino import phrase_owners
 
         boxes, scores = detections.boxes, detections.scores
-        if not self._joined:
-            yield Found(question.path, question.texts[0], boxes, scores)
+        if not self._is_joined:
+            yield PhraseBoxes(question.path, question.texts[0], boxes, scores)
             return
         owners = phrase_owners(detections, self._text_threshold)
         for number, text in enumerate(question.texts):
             own = owners == number
-            yield Found(question.path, text, boxes[own], scores[own])
+            yield PhraseBoxes(question.path, text, boxes[own], scores[own])
 
 
-def padded_together(sides: Mapping[str, tuple[int, int]]) -> list[list[str]]:
-    """Images in groups of such like sides that little is computed for padding.
+def group_by_size(sizes: Mapping[str, ImageSize]) -> list[list[str]]:
+    """Paths of images in groups of so similar sizes that little is computed for padding.
 
-    >>> padded_together({"wide": (800, 1066), "tall": (1066, 800), "wider": (800, 1100)})
+    >>> wide, tall, wider = ImageSize(1066, 800), ImageSize(800, 1066), ImageSize(1100, 800)
+    >>> group_by_size({"wide": wide, "tall": tall, "wider": wider})
     [['wide', 'wider'], ['tall']]
 
     Args:
-        sides: Height and width by path.
+        sizes: Of the prepared images, by path.
     """
     groups: list[list[str]] = []
-    whole, height, width = 0, 0, 0
-    for path in sorted(sides, key=lambda path: sides[path]):
-        high, wide = sides[path]
-        height, width = max(height, high), max(width, wide)
-        whole += high * wide
-        if not groups or height * width * (len(groups[-1]) + 1) > _MOST_PADDING * whole:
+    pixels, height, width = 0, 0, 0
+    for path in sorted(sizes, key=lambda path: sizes[path][::-1]):
+        size = sizes[path]
+        height, width = max(height, size.height), max(width, size.width)
+        pixels += size.height * size.width
+        if not groups or height * width * (len(groups[-1]) + 1) > _MOST_PADDING * pixels:
             groups.append([])
-            whole, height, width = high * wide, high, wide
+            pixels, height, width = size.height * size.width, size.height, size.width
         groups[-1].append(path)
     return groups

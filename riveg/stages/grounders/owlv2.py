@@ -17,10 +17,10 @@ from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.protocols import Grounder
 from riveg.vision.detectors.crop_recheck import RegionOptions
-from riveg.vision.detectors.phrase_search import Found, PhraseSearch
+from riveg.vision.detectors.phrase_search import PhraseBoxes, PhraseSearch
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
-from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.image_worker import PreparedImage
 from riveg.vision.runtime.loading import worker_count
 from riveg.vision.runtime.options import TorchOptions
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from riveg.vision.detectors.owlv2 import Owlv2Network
 
 
-class Owlv2Config(RegionOptions, TorchOptions, BackendConfig):
+class Owlv2Config(RegionOptions, TorchOptions, BackendConfig[Grounder]):
     """``query``: the text, a template.
 
     ``box_threshold``: a box's score must be above it. ``overlap``: of two boxes with a higher
@@ -81,7 +81,7 @@ class Owlv2:
     Args:
         network: The checkpoint.
         query: Template of the text.
-        batch_size: Images or texts in one forward, at most.
+        batch_size: Highest number of images or texts in one forward.
     """
 
     def __init__(
@@ -91,26 +91,34 @@ class Owlv2:
         query: str = "a photo of {expression}",
         batch_size: int = 8,
     ) -> None:
-        self.reader = TextReader(query, network.most_tokens, network.count)
-        self.prepare = network.pixels
+        self.reader = TextReader(query, network.most_tokens, network.count_tokens)
+        self.prepare = network.prepare
         self.batch_size = batch_size
         self._network = network
 
-    def read(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
-        """The encoding of each text."""
-        return dict(zip(texts, in_batches(texts, self.batch_size, self._network.read), strict=True))
+    def encode_texts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
+        """The encoding of each text.
 
-    def find(
-        self, images: Mapping[str, Prepared[Tensor]], asked: Mapping[str, Mapping[str, Tensor]]
-    ) -> Iterator[Found]:
-        """The patches' boxes, and how well each shows each text."""
-        pixels = [one.value for one in images.values()]
-        seen = in_batches(pixels, self.batch_size, self._network.see)
-        for (path, image), patches in zip(images.items(), seen, strict=True):
-            height, width = image.size
+        *Shape:* each ``(channels,)``.
+        """
+        encoded = in_batches(texts, self.batch_size, self._network.encode_texts)
+        return dict(zip(texts, encoded, strict=True))
+
+    def find_boxes(
+        self,
+        images: Mapping[str, PreparedImage[Tensor]],
+        texts: Mapping[str, Mapping[str, Tensor]],
+    ) -> Iterator[PhraseBoxes]:
+        """The patches' boxes, and how well each fits each text.
+
+        *Shape:* each prepared image ``(3, side, side)``, each text ``(channels,)``.
+        """
+        pixels = [image.value for image in images.values()]
+        encoded = in_batches(pixels, self.batch_size, self._network.encode_images)
+        for (path, image), patches in zip(images.items(), encoded, strict=True):
             # From shares of the square that the image was padded to, to shares of the image.
-            side = max(height, width)
-            boxes = patches.boxes * ([side / width, side / height] * 2)
-            scores = self._network.scores(patches, [*asked[path].values()])
-            for text, of_text in zip(asked[path], scores, strict=True):
-                yield Found(path, text, boxes, of_text)
+            side = max(image.size)
+            boxes = patches.boxes * ([side / image.size.width, side / image.size.height] * 2)
+            scores = self._network.score_boxes(patches, [*texts[path].values()])
+            for text, own_scores in zip(texts[path], scores, strict=True):
+                yield PhraseBoxes(path, text, boxes, own_scores)

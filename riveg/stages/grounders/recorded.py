@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Mention
+from riveg.protocols import Grounder, Mention
 from riveg.stages.recordings import (
     find_entity,
     not_recorded,
@@ -18,7 +18,7 @@ from riveg.stages.recordings import (
 from riveg.types import Entity, Issue, Region
 
 
-class RecordedGrounderConfig(BackendConfig):
+class RecordedGrounderConfig(BackendConfig[Grounder]):
     """``file``: a run's ``records.jsonl``, or the run folder."""
 
     stage: ClassVar[str] = "ground"

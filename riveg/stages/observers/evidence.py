@@ -27,9 +27,10 @@ from pydantic import Field
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
 from riveg.files import file_digest
-from riveg.protocols import ImageSource
+from riveg.geometry.boxes import common_area
+from riveg.protocols import ImageSource, Observer
 from riveg.types import Box, Issue, Observation, Sample
-from riveg.vision.plain.faces import FigureFinder, cascade_files, common_area
+from riveg.vision.plain.faces import FigureFinder, cascade_files
 from riveg.vision.plain.ocr import OcrReader, reading_models
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 OcrMode = Literal["auto", "always", "never"]
 
 
-class EvidenceObserverConfig(BackendConfig):
+class EvidenceObserverConfig(BackendConfig[Observer]):
     """How closely images are looked at; sides are the longer side in pixels after shrinking.
 
     ``lettering``: ``auto`` reads where it can matter. ``lettering_lines``: how much is read, in

@@ -20,17 +20,17 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.labels import Label
 from riveg.llm.conversation import (
     Chat,
-    Given,
-    NoReply,
-    Prepared,
-    Question,
-    RawAnswer,
-    Reply,
+    ChatAnswer,
+    NoAnswer,
+    PreparedRequest,
+    PromptValue,
+    Request,
+    Response,
     Unparsable,
 )
 from riveg.llm.json_answers import parse_json
 from riveg.llm.prompts import Prompt
-from riveg.protocols import Mention, Partly, Ranking
+from riveg.protocols import Mention, PartialAnswer, Ranking, Reranker
 from riveg.stages.chat_backend import (
     ask_about,
     entity_value,
@@ -58,7 +58,7 @@ _SAID = {
 """What is read from any answer; the server is asked for one of the candidates."""
 
 
-class ChatRerankerConfig(BackendConfig):
+class ChatRerankerConfig(BackendConfig[Reranker]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
     ``gamma``: entropy in nats from which on the model is asked; ``candidates``: at most so many of
@@ -132,12 +132,12 @@ class ChatReranker:
         self._chat = chat
         self._prompt = prompt
         self._labels = tuple(label.name for label in labels)
-        self._constants = {"labels": Given(label_values(labels), "labels")}
+        self._constants = {"labels": PromptValue(label_values(labels), "labels")}
         self._gamma = gamma
         self._count = candidates
         self._max_tokens = max_tokens
 
-    def prepare(self, mentions: Sequence[Mention]) -> Sequence[Prepared]:
+    def prepare(self, mentions: Sequence[Mention]) -> Sequence[PreparedRequest]:
         """The questions that :meth:`rerank` would ask; none about the mentions below the gate.
 
         Raises:
@@ -145,12 +145,14 @@ class ChatReranker:
         """
         return [self._prepared(mention) for mention in mentions if self._is_asked(mention.entity)]
 
-    def rerank(self, mentions: Sequence[Mention]) -> Sequence[Ranking | Partly[Ranking] | Issue]:
+    def rerank(
+        self, mentions: Sequence[Mention]
+    ) -> Sequence[Ranking | PartialAnswer[Ranking] | Issue]:
         """The label of each mention, with the tagger's distribution as it was."""
         asked = [mention for mention in mentions if self._is_asked(mention.entity)]
-        replies = iter(ask_about(self._chat, asked, self._prepared))
+        answers = iter(ask_about(self._chat, asked, self._prepared))
         return [
-            _ranking(mention.entity, next(replies))
+            _ranking(mention.entity, next(answers))
             if self._is_asked(mention.entity)
             else Ranking(mention.entity.label, mention.entity.label_scores)
             for mention in mentions
@@ -166,23 +168,23 @@ class ChatReranker:
             return _likeliest(entity.label_scores)[: self._count]
         return tuple(dict.fromkeys((entity.label, *self._labels)))
 
-    def _prepared(self, mention: Mention) -> Prepared:
+    def _prepared(self, mention: Mention) -> PreparedRequest:
         sample, entity = mention.sample, mention.entity
         candidates = self._candidates(entity)
         values = {
             **sample_values(sample),
-            "marked_text": Given(marked_text(sample, entity), "sample.tokens, entity.span"),
+            "marked_text": PromptValue(marked_text(sample, entity), "sample.tokens, entity.span"),
             "entity": entity_value(entity),
-            "candidates": Given(candidates, "entity.label_scores"),
+            "candidates": PromptValue(candidates, "entity.label_scores"),
         }
-        question = Question(
+        request = Request(
             messages_of(self._prompt, self._constants, values, image_of(sample)),
             partial(read_label, candidates=candidates),
             schema=_schema(candidates),
             max_tokens=self._max_tokens,
         )
         given = {**self._constants, **values}
-        return Prepared((sample.id, (entity.id,)), question, self._prompt.name, given)
+        return PreparedRequest((sample.id, (entity.id,)), request, self._prompt.name, given)
 
 
 def entropy(scores: Mapping[str, float]) -> float:
@@ -202,16 +204,16 @@ def marked_text(sample: Sample, entity: Entity) -> str:
     return text
 
 
-def read_label(raw: RawAnswer, *, candidates: Sequence[str]) -> str:
+def read_label(response: Response, *, candidates: Sequence[str]) -> str:
     """The one candidate that an answer names, as JSON or in words.
 
     Raises:
         Unparsable: If it names none, or several.
     """
     try:
-        said = str(parse_json(raw, _SAID)["label"]).strip()
+        said = str(parse_json(response, _SAID)["label"]).strip()
     except Unparsable:
-        said = raw.text
+        said = response.text
     named = _named(said, candidates)
     if len(named) != 1:
         raise Unparsable(f"Answer with exactly one of the candidates: {', '.join(candidates)}.")
@@ -244,15 +246,17 @@ def _schema(candidates: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _ranking(entity: Entity, reply: Reply | NoReply) -> Ranking | Partly[Ranking] | Issue:
+def _ranking(
+    entity: Entity, answer: ChatAnswer | NoAnswer
+) -> Ranking | PartialAnswer[Ranking] | Issue:
     scores = entity.label_scores
-    if isinstance(reply, Reply):
-        return Ranking(str(reply.value), scores)
-    if reply.kind != "unparsable-answer":
-        return issue_of("rerank", entity.id, reply)
+    if isinstance(answer, ChatAnswer):
+        return Ranking(str(answer.value), scores)
+    if answer.kind != "unparsable-answer":
+        return issue_of("rerank", entity.id, answer)
     # What GEM leaves open: an answer that matches no candidate leaves the tagger's favourite.
     favourite = _likeliest(scores)[0] if scores else entity.label
-    message = f"the answer names no candidate, the label stays {favourite}: {reply.message}"
-    return Partly(
+    message = f"the answer names no candidate, the label stays {favourite}: {answer.message}"
+    return PartialAnswer(
         Ranking(favourite, scores), (Issue("rerank", entity.id, UNMATCHED_LABEL, message),)
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from riveg.llm.answer_text import one_line, phrase_of
-from riveg.llm.conversation import RawAnswer, Unparsable
+from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import parse_json
 from riveg.llm.json_schema import fault_in
 
@@ -89,34 +89,34 @@ def answer_schema(ids: Sequence[str], form: AnswerForm) -> dict[str, Any]:
     }
 
 
-def read_looks(raw: RawAnswer, ids: Sequence[str], form: AnswerForm) -> dict[str, Look]:
+def read_looks(response: Response, ids: Sequence[str], form: AnswerForm) -> dict[str, Look]:
     """How each name looks, by id.
 
     Raises:
         Unparsable: If the answer lacks an id, has one that was not asked for, or says of a name
             what cannot be used.
     """
-    value = parse_json(raw, answer_schema(ids, form))
+    value = parse_json(response, answer_schema(ids, form))
     return {name: _read_of(name, value[name], form) for name in ids}
 
 
-def read_bare_phrase(raw: RawAnswer) -> Look:
+def read_bare_phrase(response: Response) -> Look:
     """How one name looks, from an answer of words alone.
 
     Raises:
         Unparsable: If it has no words, several lines, or is too long for a phrase.
     """
-    lines = [line for line in raw.text.splitlines() if line.strip()]
+    lines = [line for line in response.text.splitlines() if line.strip()]
     if len(lines) > 1:
         raise Unparsable("Answer with one noun phrase on one line, without any explanation.")
     words = (lines or [""])[0].strip()
     return _read_phrase(words.removeprefix("Answer:"))
 
 
-def usable_looks(raw: RawAnswer, ids: Sequence[str], form: AnswerForm) -> dict[str, Look]:
+def usable_looks(response: Response, ids: Sequence[str], form: AnswerForm) -> dict[str, Look]:
     """What can be kept of an answer that was given up: the names it does say something of."""
     try:
-        value = parse_json(raw, {"type": "object"})
+        value = parse_json(response, {"type": "object"})
     except Unparsable:
         return {}
     found: dict[str, Look] = {}

@@ -13,10 +13,10 @@ from pydantic import Field, field_validator
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.labels import Label
 from riveg.llm.answer_text import one_line
-from riveg.llm.conversation import Chat, Given, NoReply, Prepared, Question, Reply
+from riveg.llm.conversation import Chat, ChatAnswer, NoAnswer, PreparedRequest, PromptValue, Request
 from riveg.llm.messages import require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
-from riveg.protocols import Mention
+from riveg.protocols import Mention, Rewriter
 from riveg.registry import suggest
 from riveg.stages.chat_backend import (
     answer_form_name,
@@ -60,7 +60,7 @@ _VALUES = ("text", "caption", "knowledge", "entities", "others")
 _FORM_FIELDS = ("mention", "label", "expression")
 
 
-class ChatRewriterConfig(BackendConfig):
+class ChatRewriterConfig(BackendConfig[Rewriter]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
     ``batch``: all names of a sample in one request, or one request a name; ``form``: the expression
@@ -162,11 +162,11 @@ class ChatRewriter:
         self._fallback = fallback
         self._max_tokens = max_tokens
         self._constants = {
-            "batch": Given(batch, "rewrite.batch"),
-            "labels": Given(label_values(labels), "labels"),
+            "batch": PromptValue(batch, "rewrite.batch"),
+            "labels": PromptValue(label_values(labels), "labels"),
         }
 
-    def prepare(self, mentions: Sequence[Mention]) -> Sequence[Prepared]:
+    def prepare(self, mentions: Sequence[Mention]) -> Sequence[PreparedRequest]:
         """The questions that :meth:`rewrite` would ask, in its order.
 
         Raises:
@@ -177,11 +177,11 @@ class ChatRewriter:
     def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
         """Phrase and description of each mention; an Issue, or the template's, where none came."""
         groups = self._groups(mentions)
-        replies = ask_about(self._chat, groups, lambda group: self._prepared(*group))
+        answers = ask_about(self._chat, groups, lambda group: self._prepared(*group))
         looks = {
             (id(sample), name): look
-            for (sample, group), reply in zip(groups, replies, strict=True)
-            for name, look in self._looks(group, reply).items()
+            for (sample, group), answer in zip(groups, answers, strict=True)
+            for name, look in self._looks(group, answer).items()
         }
         return [
             self._answered(mention, looks[id(mention.sample), mention.entity.id])
@@ -200,18 +200,18 @@ class ChatRewriter:
             groups += [(sample, entities[start : start + size]) for start in starts]
         return groups
 
-    def _prepared(self, sample: Sample, entities: tuple[Entity, ...]) -> Prepared:
+    def _prepared(self, sample: Sample, entities: tuple[Entity, ...]) -> PreparedRequest:
         ids = tuple(entity.id for entity in entities)
         given = {**self._constants, **_values(sample, entities)}
         values = {name: given[name] for name in _VALUES}
         parse, schema = self._reading(ids)
-        question = Question(
+        request = Request(
             messages_of(self._prompt, self._constants, values),
             parse=parse,
             schema=schema,
             max_tokens=self._max_tokens * len(ids),
         )
-        return Prepared((sample.id, ids), question, self._prompt.name, given)
+        return PreparedRequest((sample.id, ids), request, self._prompt.name, given)
 
     def _reading(self, ids: tuple[str, ...]) -> tuple[Any, dict[str, Any] | None]:
         if self._answer.bare and self._batch == "entity":
@@ -222,20 +222,22 @@ class ChatRewriter:
         )
 
     def _looks(
-        self, entities: Sequence[Entity], reply: Reply | NoReply
-    ) -> dict[str, tuple[Look, str] | NoReply]:
+        self, entities: Sequence[Entity], answer: ChatAnswer | NoAnswer
+    ) -> dict[str, tuple[Look, str] | NoAnswer]:
         """What was said of each entity and how it came about, by id."""
         ids = [entity.id for entity in entities]
-        if isinstance(reply, Reply):
+        if isinstance(answer, ChatAnswer):
             # A bare answer tells no id: the same words, asked about twice, are one question.
-            looks = {ids[0]: reply.value} if isinstance(reply.value, Look) else reply.value
-            return {name: (looks[name], source_of(reply)) for name in ids}
-        kept = usable_looks(reply.raw, ids, self._answer) if reply.raw is not None else {}
-        return {name: (kept[name], PARTIAL) if name in kept else reply for name in ids}
+            looks = {ids[0]: answer.value} if isinstance(answer.value, Look) else answer.value
+            return {name: (looks[name], source_of(answer)) for name in ids}
+        kept = (
+            usable_looks(answer.response, ids, self._answer) if answer.response is not None else {}
+        )
+        return {name: (kept[name], PARTIAL) if name in kept else answer for name in ids}
 
-    def _answered(self, mention: Mention, said: tuple[Look, str] | NoReply) -> Expression | Issue:
+    def _answered(self, mention: Mention, said: tuple[Look, str] | NoAnswer) -> Expression | Issue:
         entity = mention.entity
-        if isinstance(said, NoReply):
+        if isinstance(said, NoAnswer):
             return self._unanswered(mention, said)
         look, source = said
         if look.phrase is None:
@@ -245,12 +247,12 @@ class ChatRewriter:
         )
         return Expression(text, look.description, source)
 
-    def _unanswered(self, mention: Mention, reply: NoReply) -> Expression | Issue:
+    def _unanswered(self, mention: Mention, answer: NoAnswer) -> Expression | Issue:
         if self._fallback is not None:
             (written,) = self._fallback.rewrite([mention])
             if isinstance(written, Expression):
                 return Expression(written.text, written.description, FALLBACK)
-        return issue_of("rewrite", mention.entity.id, reply)
+        return issue_of("rewrite", mention.entity.id, answer)
 
 
 def answer_form(prompt: Prompt) -> AnswerForm:
@@ -267,16 +269,16 @@ def _template() -> TemplateRewriterConfig:
     return TemplateRewriterConfig()
 
 
-def _values(sample: Sample, asked: Sequence[Entity]) -> dict[str, Given]:
+def _values(sample: Sample, asked: Sequence[Entity]) -> dict[str, PromptValue]:
     """The row's values, each on one line, so that no sample can imitate the prompt's own lines."""
     ids = {entity.id for entity in asked}
     others = [entity for entity in sample.entities or () if entity.id not in ids]
     return {
-        "text": Given(one_line(sample.text), "sample.text"),
-        "caption": Given(one_line(sample.caption or ""), "sample.caption"),
-        "knowledge": Given(one_line(sample.knowledge or ""), "sample.knowledge"),
-        "entities": Given(tuple(map(_entity_value, asked)), "sample.entities"),
-        "others": Given(tuple(map(_entity_value, others)), "sample.entities"),
+        "text": PromptValue(one_line(sample.text), "sample.text"),
+        "caption": PromptValue(one_line(sample.caption or ""), "sample.caption"),
+        "knowledge": PromptValue(one_line(sample.knowledge or ""), "sample.knowledge"),
+        "entities": PromptValue(tuple(map(_entity_value, asked)), "sample.entities"),
+        "others": PromptValue(tuple(map(_entity_value, others)), "sample.entities"),
     }
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.llm.prompts import Prompt, load_prompt
-from riveg.protocols import Mention
+from riveg.protocols import Mention, Rewriter
 from riveg.types import Expression, Issue
 
 SOURCE = "template"
@@ -20,7 +20,7 @@ _VALUES = ("mention", "label", "caption_words")
 _WORD = re.compile(r"\w+")
 
 
-class TemplateRewriterConfig(BackendConfig):
+class TemplateRewriterConfig(BackendConfig[Rewriter]):
     """``prompt`` is a prompt's name or a ``.jinja`` file with a block ``expression``."""
 
     stage: ClassVar[str] = "rewrite"

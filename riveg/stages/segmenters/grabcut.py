@@ -19,8 +19,9 @@ from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
-from riveg.protocols import ImageSource, Mention
-from riveg.types import Box, Issue, Mask, Region
+from riveg.geometry.boxes import whole_edges
+from riveg.protocols import ImageSource, Mention, Segmenter
+from riveg.types import Box, ImageSize, Issue, Mask, Region
 
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Bitmap, Pixels
@@ -35,7 +36,7 @@ _SPECK = 0.1
 _SEED = 1
 
 
-class GrabCutConfig(BackendConfig):
+class GrabCutConfig(BackendConfig[Segmenter]):
     """``side``: longer side in pixels of the copy that is cut. ``rounds``: of GrabCut.
 
     ``least_share`` and ``most_share``: a cut that fills less or more of its box is taken to have
@@ -230,9 +231,9 @@ def _in_image(foreground: Bitmap, view: _View, pixels: Pixels) -> Bitmap:
 
 
 def _ellipse(box: Box, width: int, height: int) -> Bitmap:
-    from riveg.geometry.masks import box_pixels, whole_edges
+    from riveg.geometry.masks import box_pixels
 
-    x_min, y_min, x_max, y_max = whole_edges(box, height, width)
+    x_min, y_min, x_max, y_max = whole_edges(box, ImageSize(width, height))
     pixels = box_pixels(box, height, width)
     pixels[y_min:y_max, x_min:x_max] = _shape(x_max - x_min, y_max - y_min, runs_off=False)
     return pixels

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.vision.runtime.loading import worker_count
-from riveg.vision.runtime.square_images import read_preparation
-from riveg.vision.segmenters.prompted import PromptedSegmenter, PromptOptions, load_mask_network
-from riveg.vision.segmenters.sam2 import Sam2Network
+from riveg.protocols import Segmenter
+from riveg.vision.segmenters.prompted import PromptOptions
 
 
-class Sam2Config(PromptOptions, BackendConfig):
+class Sam2Config(PromptOptions, BackendConfig[Segmenter]):
     """``batch_size``: images encoded together. ``boxes_at_once``: boxes decoded together."""
 
     stage: ClassVar[str] = "segment"
@@ -35,33 +33,17 @@ class Sam2Config(PromptOptions, BackendConfig):
     model: str = Field(default="facebook/sam2.1-hiera-large", min_length=1)
     licence: str | None = "apache-2.0"
 
-    def build(self, context: BuildContext) -> PromptedSegmenter:
+    def build(self, context: BuildContext) -> Segmenter:
         """The live backend, with its weights loaded.
 
         Raises:
             UserError: If the model is not there or is none of this kind.
         """
-        from transformers import Sam2Model
-
         folder = self.folder(context.base)
-        preparation = read_preparation(folder)
-        network = load_mask_network(Sam2Model, folder, self)
-        network.vision_encoder.register_forward_hook(_in_float32)
-        return PromptedSegmenter(
-            context.images,
-            Sam2Network(network, preparation),
-            source=self.name,
-            batch_size=self.batch_size,
-            boxes_at_once=self.boxes_at_once,
-            workers=worker_count(self),
-        )
+        from riveg.vision.segmenters.sam2 import load_sam2
+
+        return self.segmenter(load_sam2(folder, self), context, source=self.name)
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""
         return model_contents(self.folder(base))
-
-
-def _in_float32(_encoder: Any, _inputs: Any, found: Any) -> Any:
-    """A hook on the encoder: what follows it stays in float32."""
-    found.fpn_hidden_states = tuple(one.float() for one in found.fpn_hidden_states)
-    return found

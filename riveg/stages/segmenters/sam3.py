@@ -18,19 +18,12 @@ from pydantic import Field
 
 from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Segmenter
 from riveg.vision.queries import QueryTemplate, TextReader
-from riveg.vision.runtime.loading import load_processor, worker_count
-from riveg.vision.runtime.square_images import Preparation, read_preparation
-from riveg.vision.segmenters.prompted import PromptedSegmenter, PromptOptions, load_mask_network
-from riveg.vision.segmenters.sam2 import Sam2Network
-from riveg.vision.segmenters.sam3 import Sam3TextNetwork
-
-_BACKBONE = "vision_encoder.backbone"
-"""What runs in the options' number type; behind it, maps carry positions that need more bits."""
-_USUAL = Preparation(1008, 1008, mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5))
+from riveg.vision.segmenters.prompted import PromptOptions
 
 
-class Sam3Config(PromptOptions, BackendConfig):
+class Sam3Config(PromptOptions, BackendConfig[Segmenter]):
     """``prompt``: what the network is asked about, ``box`` or ``text``.
 
     ``batch_size``: images encoded together. ``boxes_at_once``: regions decoded together. For
@@ -53,41 +46,20 @@ class Sam3Config(PromptOptions, BackendConfig):
     threshold: float = Field(default=0.3, ge=0, lt=1)
     overlap: float = Field(default=0.5, gt=0, le=1)
 
-    def build(self, context: BuildContext) -> PromptedSegmenter:
+    def build(self, context: BuildContext) -> Segmenter:
         """The live backend, with its weights loaded.
 
         Raises:
             UserError: If the model is not there or is none of this kind.
         """
         folder = self.folder(context.base)
-        network, reader = self._by_text(folder) if self.prompt == "text" else self._by_box(folder)
-        return PromptedSegmenter(
-            context.images,
-            network,
-            source=self.name,
-            batch_size=self.batch_size,
-            boxes_at_once=self.boxes_at_once,
-            workers=worker_count(self),
-            reader=reader,
-        )
+        from riveg.vision.segmenters.sam3 import load_sam3_for_boxes, load_sam3_for_texts
 
-    def _by_box(self, folder: Path) -> tuple[Sam2Network, None]:
-        from transformers import Sam3TrackerModel
-
-        network = load_mask_network(Sam3TrackerModel, folder, self, _BACKBONE)
-        return Sam2Network(network, read_preparation(folder, _USUAL)), None
-
-    def _by_text(self, folder: Path) -> tuple[Sam3TextNetwork, TextReader]:
-        from transformers import AutoTokenizer, Sam3Model
-
-        network = Sam3TextNetwork(
-            load_mask_network(Sam3Model, folder, self, _BACKBONE),
-            load_processor(AutoTokenizer, folder),
-            read_preparation(folder, _USUAL),
-            threshold=self.threshold,
-            overlap=self.overlap,
-        )
-        return network, TextReader(self.query, network.most_tokens, network.count)
+        if self.prompt == "box":
+            return self.segmenter(load_sam3_for_boxes(folder, self), context, source=self.name)
+        network = load_sam3_for_texts(folder, self, threshold=self.threshold, overlap=self.overlap)
+        reader = TextReader(self.query, network.most_tokens, network.count_tokens)
+        return self.segmenter(network, context, source=self.name, reader=reader)
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""

@@ -14,17 +14,17 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.labels import Label
 from riveg.llm.conversation import (
     Chat,
-    Given,
-    NoReply,
-    Prepared,
-    Question,
-    RawAnswer,
-    Reply,
+    ChatAnswer,
+    NoAnswer,
+    PreparedRequest,
+    PromptValue,
+    Request,
+    Response,
     Unparsable,
 )
 from riveg.llm.json_answers import is_json, parse_json
 from riveg.llm.prompts import Prompt
-from riveg.protocols import Partly
+from riveg.protocols import PartialAnswer, Tagger
 from riveg.stages.chat_backend import (
     ask_about,
     issue_of,
@@ -35,6 +35,7 @@ from riveg.stages.chat_backend import (
     sample_values,
 )
 from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
+from riveg.text.spans import span_text
 from riveg.types import Entity, Issue, Sample, Span
 
 UNALIGNED = "unaligned-entity"
@@ -72,7 +73,7 @@ _SAID = {
 """What is read from any answer; what the server is asked for is narrower."""
 
 
-class ChatTaggerConfig(BackendConfig):
+class ChatTaggerConfig(BackendConfig[Tagger]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
     ``most_entities``: of one sample, so that an answer ends; ``max_tokens``: of the answer; one
@@ -167,13 +168,13 @@ class ChatTagger:
         self._chat = chat
         self._prompt = prompt
         self._labels = tuple(label.name for label in labels)
-        self._constants = {"labels": Given(label_values(labels), "labels")}
+        self._constants = {"labels": PromptValue(label_values(labels), "labels")}
         self._schema = answer_schema(self._labels, most_entities)
         self._read = partial(read_entities, labels=self._labels, most_entities=most_entities)
         self._read_whole = partial(read_whole, labels=self._labels, most_entities=most_entities)
         self._max_tokens = max_tokens
 
-    def prepare(self, samples: Sequence[Sample]) -> Sequence[Prepared]:
+    def prepare(self, samples: Sequence[Sample]) -> Sequence[PreparedRequest]:
         """The questions that :meth:`tag` would ask.
 
         Raises:
@@ -183,33 +184,33 @@ class ChatTagger:
 
     def tag(
         self, samples: Sequence[Sample]
-    ) -> Sequence[tuple[Entity, ...] | Partly[tuple[Entity, ...]] | Issue]:
+    ) -> Sequence[tuple[Entity, ...] | PartialAnswer[tuple[Entity, ...]] | Issue]:
         """The entities of each sample, without scores: a language model's would mean nothing."""
-        replies = ask_about(self._chat, samples, self._prepared)
+        answers = ask_about(self._chat, samples, self._prepared)
         return [
-            self._entities(sample, reply) for sample, reply in zip(samples, replies, strict=True)
+            self._entities(sample, answer) for sample, answer in zip(samples, answers, strict=True)
         ]
 
-    def _prepared(self, sample: Sample) -> Prepared:
+    def _prepared(self, sample: Sample) -> PreparedRequest:
         values = {
             **sample_values(sample),
-            "knowledge": Given(sample.knowledge or "", "sample.knowledge"),
+            "knowledge": PromptValue(sample.knowledge or "", "sample.knowledge"),
         }
-        question = Question(
+        request = Request(
             messages_of(self._prompt, self._constants, values),
             partial(self._read_whole, sample=sample),
             schema=self._schema,
             max_tokens=self._max_tokens,
         )
         given = {**self._constants, **values}
-        return Prepared((sample.id, ()), question, self._prompt.name, given)
+        return PreparedRequest((sample.id, ()), request, self._prompt.name, given)
 
     def _entities(
-        self, sample: Sample, reply: Reply | NoReply
-    ) -> tuple[Entity, ...] | Partly[tuple[Entity, ...]] | Issue:
+        self, sample: Sample, answer: ChatAnswer | NoAnswer
+    ) -> tuple[Entity, ...] | PartialAnswer[tuple[Entity, ...]] | Issue:
         # Two samples of the same words are asked about once, and may be cut into other tokens: so
         # the words are read for each, not the value of whoever asked first.
-        reading = self._reading(sample, reply)
+        reading = self._reading(sample, answer)
         if isinstance(reading, Issue):
             return reading
         issues = tuple(
@@ -222,31 +223,33 @@ class ChatTagger:
         entities = tuple(
             _entity(sample, found, number) for number, found in enumerate(reading.found)
         )
-        return Partly(entities, issues) if issues else entities
+        return PartialAnswer(entities, issues) if issues else entities
 
-    def _reading(self, sample: Sample, reply: Reply | NoReply) -> Reading | Issue:
-        if isinstance(reply, Reply):
-            return self._read(reply.raw, sample=sample)
-        given_up = issue_of("tag", None, reply)
+    def _reading(self, sample: Sample, answer: ChatAnswer | NoAnswer) -> Reading | Issue:
+        if isinstance(answer, ChatAnswer):
+            return self._read(answer.response, sample=sample)
+        given_up = issue_of("tag", None, answer)
         # What did not come to its end may lack entities that nobody would miss.
-        if reply.raw is None or not (reply.raw.finish_reason == "stop" or is_json(reply.raw.text)):
+        if answer.response is None or not (
+            answer.response.finish_reason == "stop" or is_json(answer.response.text)
+        ):
             return given_up
         try:
-            reading = self._read(reply.raw, sample=sample)
+            reading = self._read(answer.response, sample=sample)
         except Unparsable:
             return given_up
         return reading if reading.faults else given_up
 
 
 def read_whole(
-    raw: RawAnswer, *, sample: Sample, labels: Sequence[str], most_entities: int
+    response: Response, *, sample: Sample, labels: Sequence[str], most_entities: int
 ) -> Reading:
     """An answer in which every entity is one.
 
     Raises:
         Unparsable: If it is no list of entities, or with what is wrong with some of them.
     """
-    reading = read_entities(raw, sample=sample, labels=labels, most_entities=most_entities)
+    reading = read_entities(response, sample=sample, labels=labels, most_entities=most_entities)
     if reading.faults:
         faults = "; ".join(message for _, message in reading.faults)
         raise Unparsable(f"Not every entity is right: {faults}. Give the whole list again.")
@@ -254,7 +257,7 @@ def read_whole(
 
 
 def read_entities(
-    raw: RawAnswer, *, sample: Sample, labels: Sequence[str], most_entities: int
+    response: Response, *, sample: Sample, labels: Sequence[str], most_entities: int
 ) -> Reading:
     """What an answer says, entity by entity; one said twice counts once.
 
@@ -262,7 +265,7 @@ def read_entities(
         Unparsable: If it is no list of entities.
     """
     aligner = TokenAligner(sample.text, sample.offsets)
-    items = parse_json(raw, _SAID)["entities"]
+    items = parse_json(response, _SAID)["entities"]
     found: dict[Found, None] = {}
     faults: list[Fault] = []
     for item in items:
@@ -318,16 +321,15 @@ def _label(said: str, labels: Sequence[str]) -> str | None:
     return folded.get(said.strip().casefold())
 
 
-def _words(sample: Sample, span: Span) -> str:
-    return sample.text[sample.offsets[span.start][0] : sample.offsets[span.end - 1][1]]
-
-
 def _overlap(sample: Sample, one: Found) -> str:
+    words = span_text(sample.text, sample.offsets, one.span)
     return (
-        f"{_words(sample, one.span)!r} [{one.label}], tokens [{one.span.start}, {one.span.end}), "
+        f"{words!r} [{one.label}], tokens [{one.span.start}, {one.span.end}), "
         "stands within a longer entity, or one given before it"
     )
 
 
 def _entity(sample: Sample, found: Found, number: int) -> Entity:
-    return Entity(f"e{number}", _words(sample, found.span), found.label, found.span)
+    return Entity(
+        f"e{number}", span_text(sample.text, sample.offsets, found.span), found.label, found.span
+    )

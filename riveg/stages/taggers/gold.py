@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Tagger
 from riveg.stages.oracle import no_gold
 from riveg.types import Entity, Gold, Issue, Sample
 
 
-class GoldTaggerConfig(BackendConfig):
+class GoldTaggerConfig(BackendConfig[Tagger]):
     """No settings."""
 
     stage: ClassVar[str] = "tag"

@@ -17,6 +17,8 @@ from riveg.files import asset, file_digest
 from riveg.nn.bio_decoding import DecodedSpan, Floats, decode
 from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.word_pieces import Window, WordPieceWindows
+from riveg.protocols import Tagger
+from riveg.text.spans import span_text
 from riveg.types import Entity, Issue, Sample
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 _FILES = ("model.onnx", "tokenizer.json", "tagger.json")
 
 
-class MiniTaggerConfig(BackendConfig):
+class MiniTaggerConfig(BackendConfig[Tagger]):
     """``model``: a folder that ``riveg train tagger`` made, or nothing for the shipped one.
 
     ``threads``: samples that are tagged at the same time; the answers do not depend on it.
@@ -117,10 +119,9 @@ class MiniTagger:
         return rows
 
     def _entity(self, sample: Sample, found: DecodedSpan, number: int) -> Entity:
-        start, end = sample.offsets[found.span.start][0], sample.offsets[found.span.end - 1][1]
         return Entity(
             id=f"e{number}",
-            text=sample.text[start:end],
+            text=span_text(sample.text, sample.offsets, found.span),
             label=found.label,
             span=found.span,
             score=round(calibrated(found.confidence, self._slope, self._intercept), 4),

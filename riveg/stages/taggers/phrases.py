@@ -8,12 +8,14 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.protocols import Tagger
+from riveg.text.spans import span_text
 from riveg.types import Entity, Sample, Span
 
 _STOP = "."
 
 
-class PhraseTaggerConfig(BackendConfig):
+class PhraseTaggerConfig(BackendConfig[Tagger]):
     """``label``: the type of every phrase."""
 
     stage: ClassVar[str] = "tag"
@@ -45,13 +47,9 @@ class PhraseTagger:
 
     def _tag(self, sample: Sample) -> tuple[Entity, ...]:
         return tuple(
-            Entity(f"e{number}", _words(sample, span), self._label, span)
+            Entity(f"e{number}", span_text(sample.text, sample.offsets, span), self._label, span)
             for number, span in enumerate(_phrases(sample.tokens))
         )
-
-
-def _words(sample: Sample, span: Span) -> str:
-    return sample.text[sample.offsets[span.start][0] : sample.offsets[span.end - 1][1]]
 
 
 def _phrases(tokens: Sequence[str]) -> Iterator[Span]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.formats.conll import ConllSentence, read_conll
+from riveg.protocols import Tagger
 from riveg.stages.recordings import (
     add_once,
     not_recorded,
@@ -18,6 +19,7 @@ from riveg.stages.recordings import (
     recorded_file,
 )
 from riveg.text.bio import bio_to_spans
+from riveg.text.spans import joined_tokens
 from riveg.types import Entity, Issue, Sample
 
 
@@ -29,7 +31,7 @@ class Tagging:
     entities: tuple[Entity, ...] | None
 
 
-class RecordedTaggerConfig(BackendConfig):
+class RecordedTaggerConfig(BackendConfig[Tagger]):
     """``file``: records (``.jsonl`` or a run folder), else CoNLL with an ``IMGID:`` line each.
 
     ``column``: which column of BIO tags, counted from 0 behind the tokens; -1 is the last, where
@@ -113,7 +115,7 @@ def _from_sentence(sentence: ConllSentence, column: int, where: str) -> Tagging:
         found = len(sentence.columns)
         raise UserError(f"{where}: no tag column {column}, there are {found}") from error
     entities = tuple(
-        Entity(f"e{number}", " ".join(tokens[span.start : span.end]), label, span)
+        Entity(f"e{number}", joined_tokens(tokens, span), label, span)
         for number, (span, label) in enumerate(bio_to_spans(tags))
     )
     return Tagging(tokens, entities)

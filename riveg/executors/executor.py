@@ -1,0 +1,73 @@
+"""What runs a job over parts; it knows nothing of stages.
+
+A job is a value: it can be pickled, sent to another process or machine, and opened there. Parts are
+files of the run folder, so that a part that is done is done for every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
+
+from riveg.vision.runtime.batches import Shortage
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """What was done about one part.
+
+    Args:
+        samples: Records that it holds.
+        made: Of them, those that were made now; the others were kept.
+        issues: Of them, those with an Issue of the stage.
+        shortages: By computation, where memory has been too short so far for the open job.
+    """
+
+    samples: int
+    made: int
+    issues: int
+    shortages: Mapping[str, Shortage] = field(default_factory=dict)
+
+
+Worker: TypeAlias = Callable[[int], PartReport]
+"""Does the part of a number."""
+
+
+class Job(Protocol):
+    """Work over parts."""
+
+    def open(self) -> AbstractContextManager[Worker]:
+        """The work itself, in the process that calls this; its end writes and frees everything."""
+
+
+JobT = TypeVar("JobT", bound=Job, contravariant=True)
+
+
+class Executor(Protocol[JobT]):
+    """Maps a job over parts."""
+
+    def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
+        """The report of each part, as soon as it is there; with the last one all is written."""
+
+
+EXECUTORS = {"local": "riveg.executors.local:LocalExecutor"}
+"""``name -> "module:class"``, by the key ``executor`` of a system."""
+
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+def open_executor(
+    name: str, open_job: Callable[[AnyJob], AbstractContextManager[Worker]]
+) -> Executor[AnyJob]:
+    """The executor of a name.
+
+    Args:
+        name: One of :data:`EXECUTORS`.
+        open_job: Opens a job in this process, with what this process has ready for it.
+    """
+    module, _, kind = EXECUTORS[name].partition(":")
+    executor: Any = getattr(import_module(module), kind)
+    return cast("Executor[AnyJob]", executor(open_job))

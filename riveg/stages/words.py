@@ -1,0 +1,148 @@
+"""Answers in words: in few, for comparing them side by side, and with everything that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from riveg.geometry.boxes import box_text
+from riveg.protocols import Mention
+from riveg.types import Entity, Region, Sample
+
+NOT_ANSWERED = "not answered"
+
+
+def tell_entities(sample: Sample) -> str | None:
+    """A line an entity, with its label."""
+    if sample.entities is None:
+        return None
+    lines = [f"{entity.text} ({entity.label})" for entity in sample.entities]
+    return "\n".join(lines) or "no entity"
+
+
+def describe_entities(sample: Sample) -> Iterator[str]:
+    """A line an entity: id, words, label, score, span and label distribution."""
+    if sample.entities == ():
+        yield "no entity"
+    for entity in sample.entities or ():
+        score = "" if entity.score is None else f" {entity.score:.2f}"
+        words = f"tokens {entity.span.start}-{entity.span.end}"
+        spread = _spread(entity.label_scores) or "no scores"
+        yield f"{entity.id} {entity.text}: {entity.label}{score} ({words}; {spread})"
+
+
+def describe_observations(sample: Sample) -> Iterator[str]:
+    """A line an observation: kind, score, box and OCR text."""
+    if sample.observations == ():
+        yield "nothing seen"
+    for observation in sample.observations or ():
+        score = "" if observation.score is None else f" {observation.score:.2f}"
+        text = f" {observation.text!r}" if observation.text else ""
+        yield f"{observation.kind}{score} at {box_text(observation.box)}{text}"
+
+
+def tell_label(mention: Mention) -> str:
+    """The label, with the label distribution where there is one."""
+    spread = _spread(mention.entity.label_scores)
+    return f"{mention.entity.label} ({spread})" if spread else mention.entity.label
+
+
+def describe_label(mention: Mention) -> Iterator[str]:
+    """The label alone."""
+    yield _about(mention, mention.entity.label)
+
+
+def tell_expression(mention: Mention) -> str | None:
+    """The expression, and the description below it."""
+    entity = mention.entity
+    if entity.expression is None:
+        return None
+    return "\n".join(filter(None, (entity.expression, entity.description)))
+
+
+def describe_expression(mention: Mention) -> Iterator[str]:
+    """The expression and who wrote it."""
+    entity = mention.entity
+    if entity.expression is None:
+        yield _about(mention, NOT_ANSWERED)
+    else:
+        yield _about(mention, f"{entity.expression} (by {entity.expression_source or 'unknown'})")
+
+
+def tell_entailment(mention: Mention) -> str | None:
+    """The gate's decision and the probability."""
+    entailment = mention.entity.entailment
+    if entailment is None:
+        return None
+    decision = "shown" if entailment.groundable else "not shown"
+    probability = entailment.probability
+    return decision if probability is None else f"{decision} {probability:.2f}"
+
+
+def describe_entailment(mention: Mention) -> Iterator[str]:
+    """The gate's decision, the probability and where it is from."""
+    entailment = mention.entity.entailment
+    if entailment is None:
+        yield _about(mention, NOT_ANSWERED)
+        return
+    decision = "in the picture" if entailment.groundable else "not in the picture"
+    probability = entailment.probability
+    chance = "" if probability is None else f", P = {probability:.2f}"
+    yield _about(mention, f"{decision}{chance} (by {entailment.source or 'unknown'})")
+
+
+def tell_regions(mention: Mention) -> str | None:
+    """A line a region: box and score."""
+    regions = mention.entity.regions
+    if regions is None:
+        return None
+    return "\n".join(box_text(region.box) + _score(region) for region in regions) or "no region"
+
+
+def describe_regions(mention: Mention) -> Iterator[str]:
+    """Every region on one line: box, source and score."""
+    regions = mention.entity.regions
+    if regions is None:
+        yield _about(mention, NOT_ANSWERED)
+        return
+    texts = [region_text(region) + _score(region) for region in regions]
+    yield _about(mention, "; ".join(texts) or "no region")
+
+
+def describe_masks(mention: Mention) -> Iterator[str]:
+    """For every region, what made its mask."""
+    texts = [
+        "no mask" if region.mask is None else f"mask by {region.mask.source or 'unknown'}"
+        for region in mention.entity.regions or ()
+    ]
+    yield _about(mention, "; ".join(texts) or "no region")
+
+
+def region_text(region: Region) -> str:
+    """The box and what found it."""
+    return f"{box_text(region.box)} {region.source or ''}".rstrip()
+
+
+def first_region_source(mention: Mention) -> str | None:
+    """What found the best region."""
+    return mention.entity.regions[0].source if mention.entity.regions else None
+
+
+def entailment_source(mention: Mention) -> str | None:
+    """What decided whether the entity is shown."""
+    entailment = mention.entity.entailment
+    return None if entailment is None else entailment.source
+
+
+def _about(mention: Mention, text: str) -> str:
+    entity: Entity = mention.entity
+    return f"{entity.id} {entity.text}: {text}"
+
+
+def _score(region: Region) -> str:
+    return "" if region.score is None else f" {region.score:.2f}"
+
+
+def _spread(label_scores: Mapping[str, float] | None) -> str:
+    """The label distribution, the most probable label first."""
+    scores = sorted((label_scores or {}).items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{label} {score:.2f}" for label, score in scores)
