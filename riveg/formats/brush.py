@@ -1,11 +1,11 @@
 """Masks between COCO run lengths and the brush run lengths of Label Studio.
 
 A brush is a bit stream cut into bytes, most significant bit first. It holds an image of four
-channels, row by row: 32 bits say how many values there are, 5 bits the bits of a value less one,
-four times 4 bits the bits of a length less one. Then come runs: one bit (1: one value repeated,
-0: that many values one by one), 2 bits that choose among the four sizes, a length less one of that
-size, the value or values. The fourth channel, opacity, tells what belongs to the mask. (The format
-is that of the package rle-pack of thi.ng/umbrella.)
+channels, row by row: 32 bits for the number of values, 5 bits for the bits of a value less one, and
+four times 4 bits for the bits of a length less one. Then come runs: one bit (1: one value repeated,
+0: that many single values), 2 bits that choose among the four bit counts, a length less one in so
+many bits, and the value or values. The fourth channel, opacity, says what belongs to the mask. (The
+format is that of the package rle-pack of thi.ng/umbrella.)
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riveg.geometry.masks import mask_from_array, mask_to_array
-from riveg.types import Mask
+from riveg.types import ImageSize, Mask
 
 _CHANNELS = 4
 _VALUE_BITS = 8
 _LENGTH_BITS = (3, 4, 8, 16)
-"""The sizes that Label Studio itself writes."""
+"""Bits of a run's length, as Label Studio itself writes them."""
 
 _OPAQUE = 128
-"""From this opacity on a pixel belongs to the mask; the rim of a painted stroke is fainter."""
+"""The least opacity, in [0, 255], of a pixel of the mask; the rim of a painted stroke has less."""
 
 
 def mask_to_brush(mask: Mask) -> list[int]:
-    """The brush of a mask, bytes in [0, 255]; holes and parts are kept.
+    """The brush of a mask, bytes in [0, 255]; holes and separate parts are kept.
 
     Raises:
         ValueError: If the mask's run lengths are damaged.
@@ -44,13 +44,14 @@ def mask_to_brush(mask: Mask) -> list[int]:
     return list(int(bits, 2).to_bytes(len(bits) // 8, "big"))
 
 
-def brush_to_mask(brush: Sequence[int], height: int, width: int, source: str | None = None) -> Mask:
-    """The mask of a brush on an image of so many pixels; at least half opaque is inside.
+def brush_to_mask(brush: Sequence[int], size: ImageSize, source: str | None = None) -> Mask:
+    """The mask of a brush on an image of this size; pixels that are at least half opaque are in it.
 
     Raises:
         ValueError: If the brush is cut off, or is not of an image of this size.
     """
     bits = _Bits(brush)
+    width, height = size
     wanted = height * width * _CHANNELS
     if (found := bits.read(32)) != wanted:
         raise ValueError(f"a brush of {found} values, expected {wanted} for {height}x{width}")
@@ -85,7 +86,7 @@ def _runs_as_bits(pixels: NDArray[np.bool_]) -> Iterator[str]:
 
 
 def _parts(length: int) -> Iterator[int]:
-    """A run's length in pieces that the largest size can tell."""
+    """A run's length in pieces of at most the longest length that can be written."""
     longest = 1 << _LENGTH_BITS[-1]
     yield from (longest for _ in range(length // longest))
     if length % longest:
@@ -93,7 +94,7 @@ def _parts(length: int) -> Iterator[int]:
 
 
 class _Bits:
-    """Reads numbers from a row of bytes, most significant bit first."""
+    """Reads unsigned numbers from bytes, most significant bit first."""
 
     def __init__(self, data: Sequence[int]) -> None:
         try:

@@ -1,9 +1,9 @@
-"""In which frame a model states its boxes, and the way back to the pixels of the image.
+"""The frames in which models state boxes, and the way back to the pixels of the image.
 
-Each family of models was taught its own: pixels of the image as its processor resized it, or
-numbers up to a fixed end whatever the image's size. A box read in the wrong frame looks
-plausible, so the frame is declared, never guessed, and a number beyond its end is a fault, never
-clipped.
+Each family of models was trained with its own frame: pixels of the image as its processor resizes
+it, or numbers up to a fixed maximum whatever the image's size. A box read in the wrong frame looks
+plausible, so the frame is declared, never guessed, and a number beyond the maximum is an error; it
+is never clipped.
 """
 
 from __future__ import annotations
@@ -12,24 +12,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from riveg.types import Box
+from riveg.types import Box, ImageSize
 
 FrameName = Literal["pixels-sent", "norm1000", "norm1000-yx", "norm999", "norm1"]
 
 
-class Size(NamedTuple):
-    """Width and height, in whatever the text around it says."""
-
-    width: float
-    height: float
-
-
 class OutsideFrame(ValueError):
-    """Raised for a number that the frame does not reach: most likely it is the wrong one."""
+    """Raised for a number outside the frame: most likely the frame is the wrong one."""
 
 
 class InsideOut(ValueError):
@@ -40,7 +33,8 @@ class Resize(BaseModel):
     """How a model's processor resizes what it is sent; the defaults are those of Qwen2.5-VL.
 
     ``multiple``: both sides become multiples of it (1: nothing is resized); ``min_pixels``,
-    ``max_pixels``: bounds of the area, where a server was started with others than the model's.
+    ``max_pixels``: bounds of the area, for a server that was started with other bounds than the
+    model's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,8 +43,8 @@ class Resize(BaseModel):
     min_pixels: int = Field(default=4 * 28 * 28, ge=1)
     max_pixels: int = Field(default=16384 * 28 * 28, ge=1)
 
-    def __call__(self, sent: Size) -> Size:
-        """The sides after the resizing, in pixels (the rule of the Qwen2-VL image processor)."""
+    def __call__(self, sent: ImageSize) -> ImageSize:
+        """The size after the resizing, by the rule of the Qwen2-VL image processor."""
         if self.multiple == 1:
             return sent
         width, height = (round(side / self.multiple) * self.multiple for side in sent)
@@ -66,23 +60,23 @@ class Resize(BaseModel):
             width, height = (
                 math.ceil(side * grow / self.multiple) * self.multiple for side in sent
             )
-        return Size(width, height)
+        return ImageSize(width, height)
 
 
-Extent = Callable[[Size, Resize], Size]
-"""The numbers that stand for the right and the lower edge, from the size of the image sent."""
+Extent = Callable[[ImageSize, Resize], ImageSize]
+"""The numbers at the right and the lower edge, from the size of the image that is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame; all begin with 0 at the left and the upper edge.
+    """A frame; 0 is at the left and the upper edge in each of them.
 
     Args:
-        families: Models that state their boxes in it, for people.
+        families: Models that state their boxes in it, for people to read.
         extent: The numbers at the right and the lower edge.
         is_sized: Whether the size of the image that is sent matters.
         rows_first: Whether a box is y, x, y, x.
-        is_whole: Whether its numbers are whole ones.
+        is_whole: Whether its numbers are integers.
     """
 
     families: str
@@ -91,16 +85,16 @@ class Frame:
     rows_first: bool = False
     is_whole: bool = True
 
-    def box(self, numbers: Sequence[float], extent: Size, image: Size) -> Box:
+    def box(self, numbers: Sequence[float], extent: ImageSize, image: ImageSize) -> Box:
         """A stated box in pixels of the upright image.
 
         Args:
             numbers: Four, in the frame's order.
-            extent: What :attr:`extent` gave for this image.
-            image: The upright image's sides in pixels.
+            extent: What :attr:`extent` gives for this image.
+            image: The size of the upright image.
 
         Raises:
-            OutsideFrame: If a number is none of the frame's.
+            OutsideFrame: If a number is below 0 or above the extent.
             InsideOut: If the right edge is not right of the left, or the lower not below the upper.
         """
         x_min, y_min, x_max, y_max = self.edges(numbers)
@@ -117,30 +111,30 @@ class Frame:
 
     @property
     def order(self) -> str:
-        """In which order a box's numbers stand, for a prompt."""
+        """The order of a box's numbers, for a prompt."""
         names = ("x_min", "y_min", "x_max", "y_max")
         return ", ".join(names[index] for index in ((1, 0, 3, 2) if self.rows_first else range(4)))
 
     def check_order(self, numbers: Sequence[float]) -> None:
-        """Makes sure that a box has an inside, whatever the image's size.
+        """Makes sure that a box has an area, whatever the image's size.
 
         Raises:
-            InsideOut: If not.
+            InsideOut: If it has none.
         """
         x_min, y_min, x_max, y_max = self.edges(numbers)
         if x_min >= x_max or y_min >= y_max:
             raise InsideOut(f"{_shown(numbers)} is inside out or has no area")
 
     def edges(self, numbers: Sequence[float]) -> tuple[float, float, float, float]:
-        """The four numbers as left, upper, right, lower edge."""
+        """Left, upper, right and lower edge of four numbers in the frame's order."""
         first, second, third, fourth = numbers
         if self.rows_first:
             return second, first, fourth, third
         return first, second, third, fourth
 
 
-def _up_to(end: float) -> Extent:
-    return lambda _sent, _resize: Size(end, end)
+def _up_to(end: int) -> Extent:
+    return lambda _sent, _resize: ImageSize(end, end)
 
 
 FRAMES: Mapping[FrameName, Frame] = MappingProxyType(
@@ -158,7 +152,7 @@ FRAMES: Mapping[FrameName, Frame] = MappingProxyType(
         ),
     }
 )
-"""Every frame by name."""
+"""Every frame by its name in configurations."""
 
 
 def _shown(numbers: Sequence[float]) -> str:
@@ -166,7 +160,7 @@ def _shown(numbers: Sequence[float]) -> str:
 
 
 def _brief(number: float) -> str:
-    # A whole number of JSON may be too large for a float.
+    # An integer of JSON may be too large for a float.
     return f"{number:g}" if -_SHOWABLE < number < _SHOWABLE else "a number out of all bounds"
 
 

@@ -1,8 +1,8 @@
-"""Masks as polygons along the pixels' edges, and back.
+"""Masks as polygons along the pixels' edges.
 
 Frame: pixel ``(0, 0)`` covers ``[0, 1] x [0, 1]``; points are ``(x, y)`` in pixels. Without a
-tolerance the polygons are exact: their area is the number of pixels, and rasterising them gives the
-mask back, bit by bit, here and by ``pycocotools.mask.frPyObjects``.
+tolerance the polygons are exact: their area is the number of pixels, and rasterising them with
+``pycocotools.mask.frPyObjects`` gives exactly the same mask.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
-from riveg.geometry.masks import mask_from_array, mask_to_array
+from riveg.geometry.masks import mask_to_array
 from riveg.types import Mask
 
 Point = tuple[float, float]
@@ -24,11 +23,11 @@ Ring = tuple[Point, ...]
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """One part of a mask: pixels that hang together by their sides.
+    """One part of a mask: pixels that are connected by their sides.
 
     Args:
         exterior: The outer boundary, clockwise on the screen.
-        holes: What is cut out, each counter-clockwise on the screen.
+        holes: The boundaries of its holes, counter-clockwise on the screen.
     """
 
     exterior: Ring
@@ -56,13 +55,13 @@ def ring_area(ring: Ring) -> float:
 def mask_to_polygons(mask: Mask, tolerance: float = 0.0) -> tuple[Polygon, ...]:
     """The mask's parts, top to bottom; ``()`` for a mask without a pixel.
 
-    Pixels that touch at a corner only are parts of their own. No ring meets itself; a hole may meet
-    its exterior at a corner.
+    Pixels that touch only at a corner belong to different parts. No ring meets itself; a hole may
+    meet its exterior at a corner.
 
     Args:
         mask: The pixels.
         tolerance: How far, in pixels, a simplified boundary may lie from the exact one. Parts
-            never vanish; holes that would are filled.
+            never vanish; a hole that would vanish is filled.
 
     Raises:
         ValueError: If the mask's run lengths are damaged.
@@ -73,30 +72,12 @@ def mask_to_polygons(mask: Mask, tolerance: float = 0.0) -> tuple[Polygon, ...]:
     return tuple(_simplified(polygon, tolerance) for polygon in polygons) if tolerance else polygons
 
 
-def polygons_to_mask(
-    polygons: Sequence[Polygon], height: int, width: int, source: str | None = None
-) -> Mask:
-    """The pixels whose centres lie inside, by COCO's own rasteriser.
-
-    Args:
-        polygons: They must not overlap.
-        height: Of the mask, in pixels.
-        width: Of the mask, in pixels.
-        source: What made the mask.
-    """
-    rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.holes)]
-    ring = joined_ring(rings)
-    if not ring:
-        return mask_from_array(np.zeros((height, width), dtype=np.bool_), source)
-    runs = coco.frPyObjects([flat(ring)], height, width)[0]
-    return Mask(height, width, runs["counts"].decode("ascii"), source)
-
-
 def joined_ring(rings: Sequence[Ring]) -> Ring:
-    """Several rings as one, joined by bridges that are walked there and back.
+    """Several rings as one, joined by bridges that run there and back.
 
-    For formats with one ring an object: bridges have no area, so filling the ring, by either rule,
-    fills the parts and spares the holes. Each ring is joined to the next at their nearest corners.
+    For formats with one ring an object. Bridges have no area, so filling the ring, by the even-odd
+    or the non-zero rule, fills the parts and leaves the holes. Each ring is joined to the next at
+    their nearest corners.
     """
     if not rings:
         return ()
@@ -109,7 +90,7 @@ def joined_ring(rings: Sequence[Ring]) -> Ring:
 
 
 def flat(ring: Ring) -> list[float]:
-    """``[x1, y1, x2, y2, ...]``, as COCO has polygons."""
+    """``[x1, y1, x2, y2, ...]``, as COCO writes polygons."""
     return [edge for point in ring for edge in point]
 
 
@@ -120,7 +101,7 @@ def _nearest(one: Ring, other: Ring) -> tuple[int, int]:
 
 
 def _cropped(array: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int]:
-    """The smallest rectangle with all pixels of the mask, and its left and top edge."""
+    """The smallest rectangle that holds all pixels of the mask, and its left and top edge."""
     rows, columns = np.flatnonzero(array.any(axis=1)), np.flatnonzero(array.any(axis=0))
     if not len(rows):
         return array[:0, :0], 0, 0
@@ -129,11 +110,11 @@ def _cropped(array: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int]:
 
 
 def _cycles(array: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
-    """Closed walks along the boundary, corner by corner, the mask's pixels on the right hand.
+    """Closed paths along the boundary, corner by corner, with the mask's pixels on the right.
 
-    A boundary turns only where an odd number of the four pixels around a grid point is inside, or
-    two across; there it turns twice, around each of the two. Along a row of grid points, the first
-    corner is joined to the second, the third to the fourth; along a column likewise.
+    A boundary turns at a grid point if one or three of the four pixels around it are inside. If two
+    diagonal ones are inside, it turns twice, around each of the two. Along a row of grid points the
+    first corner is joined to the second, the third to the fourth; along a column likewise.
     """
     padded = np.pad(array, 1)
     upper_left, upper_right = padded[:-1, :-1], padded[:-1, 1:]
@@ -146,7 +127,7 @@ def _cycles(array: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
     rows, columns = np.repeat(rows, times), np.repeat(columns, times)
     rank = np.zeros(len(rows), dtype=np.intp)
     rank[np.cumsum(times)[times == 2] - 1] = 1
-    # The left edge goes with the upper one around the upper left pixel, else with the lower one.
+    # The left edge continues with the upper one around the upper left pixel, else with the lower.
     rank ^= crossing[rows, columns] & ~upper_left[rows, columns]
     down = np.lexsort((rank, rows, columns))
     after = np.empty(len(rows), dtype=np.intp)
@@ -154,7 +135,7 @@ def _cycles(array: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
     _link(after, left, right, lower_right[rows[left], columns[left]])
     top, bottom = down[0::2], down[1::2]
     _link(after, top, bottom, lower_left[rows[top], columns[top]])
-    return _walked(after.tolist(), list(zip(columns.tolist(), rows.tolist(), strict=True)))
+    return _follow(after.tolist(), list(zip(columns.tolist(), rows.tolist(), strict=True)))
 
 
 def _link(
@@ -166,7 +147,7 @@ def _link(
     after[np.where(forward, first, second)] = np.where(forward, second, first)
 
 
-def _walked(after: list[int], points: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+def _follow(after: list[int], points: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     cycles = []
     seen = bytearray(len(after))
     for start in range(len(after)):
@@ -182,7 +163,7 @@ def _walked(after: list[int], points: list[tuple[int, int]]) -> list[list[tuple[
 
 
 def _simple_rings(cycle: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    """A walk cut where it meets itself, so that each ring is a simple one."""
+    """A path cut where it meets itself, so that no ring meets itself."""
     if len(set(cycle)) == len(cycle):
         return [cycle]
     rings = []
@@ -203,7 +184,7 @@ def _simple_rings(cycle: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
 def _with_holes(
     array: NDArray[np.bool_], rings: Sequence[list[tuple[int, int]]], left: int, top: int
 ) -> tuple[Polygon, ...]:
-    """Every hole in the part that it is cut out of; points count from the image's corner."""
+    """The rings as polygons, each hole with its part; points are relative to the whole mask."""
     from cv2 import connectedComponents
 
     real = [tuple((float(x + left), float(y + top)) for x, y in ring) for ring in rings]
@@ -223,7 +204,7 @@ def _with_holes(
 
 
 def _pixel_inside(ring: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Row and column of a pixel of the mask beside the ring: below an edge that runs right."""
+    """Row and column of a pixel of the mask at the ring: below an edge that runs to the right."""
     following = (*ring[1:], ring[0])
     return next((y, x) for (x, y), (u, _) in zip(ring, following, strict=True) if u > x)
 

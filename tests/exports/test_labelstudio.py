@@ -34,7 +34,7 @@ from riveg.exports.labelstudio import (
 )
 from riveg.formats.brush import brush_to_mask
 from riveg.geometry.masks import mask_from_array
-from riveg.types import Box, Entity, ImageRef, Mask, Sample, Span
+from riveg.types import Box, Entity, ImageRef, ImageSize, Mask, Sample, Span
 
 
 def exported(folder: Path, *samples: Sample) -> tuple[list[dict[str, Any]], Any]:
@@ -88,7 +88,7 @@ def test_masks_are_brushes_of_the_same_pixels(tmp_path: Path) -> None:
     assert brush["image_rotation"] == 0
     assert brush["value"]["format"] == "rle"
     assert brush["value"]["brushlabels"] == ["PER"]
-    assert brush_to_mask(brush["value"]["rle"], SIDES[1], SIDES[0], "grabcut") == ring()
+    assert brush_to_mask(brush["value"]["rle"], ImageSize(*SIDES), "grabcut") == ring()
 
 
 @given(boxes())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from riveg.formats.brush import brush_to_mask, mask_to_brush
 from riveg.geometry.masks import mask_from_array
-from riveg.types import Mask
+from riveg.types import ImageSize, Mask
 
 Bitmap = NDArray[np.bool_]
 
@@ -83,7 +83,7 @@ def pixels(draw: st.DrawFn) -> Bitmap:
 def test_masks_come_back(array: Bitmap) -> None:
     mask = mask_from_array(array, "grabcut")
     height, width = array.shape
-    assert brush_to_mask(mask_to_brush(mask), height, width, "grabcut") == mask
+    assert brush_to_mask(mask_to_brush(mask), ImageSize(width, height), "grabcut") == mask
 
 
 @given(pixels())
@@ -97,7 +97,7 @@ def test_as_label_studio_writes_it(name: str) -> None:
     array, digits = WRITTEN_BY_LABEL_STUDIO[name]
     written = [*bytes.fromhex(digits)]
     mask = mask_from_array(array)
-    assert brush_to_mask(written, *array.shape) == mask
+    assert brush_to_mask(written, ImageSize(*array.shape[::-1])) == mask
     ours = mask_to_brush(mask)
     # Where the bits come out even, Label Studio adds a byte that nobody reads.
     assert written in (ours, [*ours, 0])
@@ -110,7 +110,7 @@ def test_the_limits_of_the_four_sizes_of_runs(length: int) -> None:
     values = decoded(mask_to_brush(mask))
     edges = [at for at, (one, next_) in enumerate(pairwise(values), start=1) if one != next_]
     assert edges == [4 * length, 8 * length]
-    assert brush_to_mask(mask_to_brush(mask), *array.shape) == mask
+    assert brush_to_mask(mask_to_brush(mask), ImageSize(*array.shape[::-1])) == mask
 
 
 def test_what_a_person_painted_is_read_by_its_opacity() -> None:
@@ -120,7 +120,7 @@ def test_what_a_person_painted_is_read_by_its_opacity() -> None:
     bits += "".join(f"{value:08b}" for value in values)
     bits += "0" * (-len(bits) % 8)
     brush = [int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)]
-    assert brush_to_mask(brush, 1, 2) == mask_from_array(np.array([[True, False]]))
+    assert brush_to_mask(brush, ImageSize(2, 1)) == mask_from_array(np.array([[True, False]]))
 
 
 FULL = [*bytes.fromhex(WRITTEN_BY_LABEL_STUDIO["full"][1])]
@@ -138,9 +138,11 @@ FULL = [*bytes.fromhex(WRITTEN_BY_LABEL_STUDIO["full"][1])]
         ([*FULL[:5], "x"], 3, 4, "list of bytes"),
     ],
 )
-def test_damage_is_told(brush: list[int], height: int, width: int, message: str) -> None:
+def test_a_damaged_brush_is_refused(
+    brush: list[int], height: int, width: int, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
-        brush_to_mask(brush, height, width)
+        brush_to_mask(brush, ImageSize(width, height))
 
 
 def test_damaged_mask() -> None:

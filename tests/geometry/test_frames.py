@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riveg.geometry.frames import FRAMES, FrameName, InsideOut, OutsideFrame, Resize, Size
-from riveg.types import Box
+from riveg.geometry.frames import FRAMES, FrameName, InsideOut, OutsideFrame, Resize
+from riveg.types import Box, ImageSize
 
-PHOTO = Size(1200, 800)
+PHOTO = ImageSize(1200, 800)
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ PHOTO = Size(1200, 800)
 def test_the_processor_of_qwen_resizes(
     sent: tuple[int, int], resized: tuple[int, int], reason: str
 ) -> None:
-    assert Resize()(Size(*sent)) == resized, reason
+    assert Resize()(ImageSize(*sent)) == resized, reason
 
 
 def test_a_smaller_budget_and_none() -> None:
-    assert Resize(max_pixels=1024 * 28 * 28)(Size(1024, 1024)) == (896, 896)
-    assert Resize(multiple=1)(Size(1023, 7)) == (1023, 7)
+    assert Resize(max_pixels=1024 * 28 * 28)(ImageSize(1024, 1024)) == (896, 896)
+    assert Resize(multiple=1)(ImageSize(1023, 7)) == (1023, 7)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_smaller_budget_and_none() -> None:
 )
 def test_one_box_in_every_frame(name: FrameName, numbers: tuple[float, ...], box: Box) -> None:
     frame = FRAMES[name]
-    found = frame.box(numbers, frame.extent(Size(1024, 683), Resize()), PHOTO)
+    found = frame.box(numbers, frame.extent(ImageSize(1024, 683), Resize()), PHOTO)
     edges = (found.x_min, found.y_min, found.x_max, found.y_max)
     assert edges == pytest.approx((box.x_min, box.y_min, box.x_max, box.y_max))
 
@@ -69,7 +69,7 @@ def test_a_box_that_is_none_is_a_fault_and_never_clipped(
 ) -> None:
     frame = FRAMES[name]
     with pytest.raises(fault, match=message):
-        frame.box(numbers, frame.extent(Size(1024, 683), Resize()), PHOTO)
+        frame.box(numbers, frame.extent(ImageSize(1024, 683), Resize()), PHOTO)
 
 
 SIDES = st.integers(1, 9000)
@@ -85,8 +85,8 @@ def test_there_and_back(
     name: FrameName, width: int, height: int, sent_width: int, sent_height: int, data: st.DataObject
 ) -> None:
     frame = FRAMES[name]
-    image = Size(width, height)
-    extent = frame.extent(Size(sent_width, sent_height), Resize())
+    image = ImageSize(width, height)
+    extent = frame.extent(ImageSize(sent_width, sent_height), Resize())
     left, right = sorted(data.draw(TWO_SHARES))
     upper, lower = sorted(data.draw(TWO_SHARES))
     stated = (
@@ -109,6 +109,6 @@ def test_resized_sides_are_multiples(
     width: int, height: int, multiple: int, least: int, more: int
 ) -> None:
     resize = Resize(multiple=multiple, min_pixels=least, max_pixels=least + more)
-    for side in resize(Size(width, height)):
+    for side in resize(ImageSize(width, height)):
         assert side > 0
         assert side % multiple == 0 or multiple == 1

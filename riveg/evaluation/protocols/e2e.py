@@ -13,8 +13,8 @@ from riveg.evaluation.matching import maximum_matching
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.formats.e2e_answer import Corners, Triple, format_answer, parse_answer
 from riveg.geometry.boxes import pairwise_iou
-from riveg.geometry.frames import Resize, Size
-from riveg.types import Box
+from riveg.geometry.frames import Resize
+from riveg.types import Box, ImageSize
 
 FACTOR = 28
 MIN_PIXELS = 256 * FACTOR * FACTOR
@@ -52,7 +52,7 @@ def _is_usable(size: tuple[int, int]) -> bool:
 def _frame(size: tuple[int, int] | None) -> Callable[[Box], Corners]:
     if size is None or not _is_usable(size):
         return lambda box: (box.x_min, box.y_min, box.x_max, box.y_max)
-    width, height = map(int, RESIZE(Size(*size)))
+    width, height = map(int, RESIZE(ImageSize(*size)))
 
     def to_frame(box: Box) -> Corners:
         return (

@@ -9,8 +9,7 @@ from riveg.evaluation.cases import Annotated, Case, Predicted
 from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.e2e import MAX_PIXELS, MIN_PIXELS, RESIZE, score
 from riveg.geometry.boxes import box_iou
-from riveg.geometry.frames import Size
-from riveg.types import Box, Region
+from riveg.types import Box, ImageSize, Region
 
 BOXES = (Box(0, 0, 10, 10), Box(0, 0, 10, 6), Box(30, 30, 50, 50), Box(30, 34, 50, 50))
 PLACES = st.lists(st.sampled_from(BOXES), max_size=2, unique=True).map(tuple)
@@ -84,7 +83,7 @@ def test_the_order_changes_nothing(case: Case, random: object) -> None:
 def test_the_resized_image_has_sides_of_28_and_the_right_area(width: int, height: int) -> None:
     if max(width, height) / min(width, height) > 200:
         return
-    sides = RESIZE(Size(width, height))
+    sides = RESIZE(ImageSize(width, height))
     assert not any(side % 28 for side in sides)
     assert sides[0] * sides[1] <= MAX_PIXELS + 28 * max(sides)
     assert sides[0] * sides[1] >= MIN_PIXELS - 28 * max(sides)
@@ -100,7 +99,7 @@ def test_the_resized_image_has_sides_of_28_and_the_right_area(width: int, height
     ],
 )
 def test_sizes(size: tuple[int, int], expected: tuple[int, int], reason: str) -> None:
-    assert RESIZE(Size(*size)) == expected, reason
+    assert RESIZE(ImageSize(*size)) == expected, reason
 
 
 def test_a_box_that_rounding_leaves_nothing_of_is_never_right() -> None:
