@@ -34,7 +34,6 @@ BACKENDS: dict[str, dict[str, str]] = {
         "phrases": "riveg.stages.taggers.phrases:PhraseTaggerConfig",
         "recorded": "riveg.stages.taggers.recorded:RecordedTaggerConfig",
     },
-    "extract": {},
     "rerank": {
         "chat": "riveg.stages.rerankers.chat:ChatRerankerConfig",
     },
@@ -91,7 +90,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
 @cache
 def backend_table() -> dict[str, dict[str, str]]:
     """riveg's own backends and those of installed packages."""
-    table = {stage.name: dict(BACKENDS[stage.name]) for stage in STAGES}
+    table = {stage.name: dict(BACKENDS.get(stage.name, {})) for stage in STAGES}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         stage, _, name = point.name.partition(".")
         if stage in table and name:
