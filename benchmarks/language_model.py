@@ -26,11 +26,11 @@ from pathlib import Path
 
 from riveg.images.loader import ImageLoader
 from riveg.labels import USUAL_LABELS
-from riveg.llm.answer_store import AnswerStore
-from riveg.llm.conversation import Message, Question, RawAnswer
+from riveg.llm.conversation import Message, Request, Response
 from riveg.llm.endpoint import Endpoint, Serve
 from riveg.llm.http_chat import HttpChat
 from riveg.llm.prompts import load_prompt
+from riveg.llm.response_cache import ResponseCache
 from riveg.llm.vllm_server import Server
 from riveg.protocols import Mention
 from riveg.stages.rewriters.chat import ChatRewriter
@@ -71,32 +71,32 @@ def make_sample(number: int) -> Sample:
     return Sample(str(number), text, tokens, offsets, None, entities=(name,))
 
 
-def read_anything(raw: RawAnswer) -> str:
+def read_anything(response: Response) -> str:
     """Random weights say nothing that could be read."""
-    return raw.text
+    return response.text
 
 
-def make_questions(chat: HttpChat, numbers: range, order: str) -> list[Question]:
+def make_questions(chat: HttpChat, numbers: range, order: str) -> list[Request]:
     """The rewriter's own questions, or their words in the other order; answers are cut short."""
     rewriter = ChatRewriter(chat, load_prompt("rewrite/visual.v1"), labels=USUAL_LABELS)
     samples = [make_sample(number) for number in numbers]
     mentions = [Mention(sample, entity) for sample in samples for entity in sample.entities or ()]
-    questions = []
+    requests = []
     for prepared in rewriter.prepare(mentions):
-        messages = prepared.question.messages
+        messages = prepared.request.messages
         if order == ORDERS[1]:
             text = "\n\n".join(message.text for message in reversed(messages))
             messages = (Message("user", text),)
-        questions.append(
+        requests.append(
             replace(
-                prepared.question,
+                prepared.request,
                 messages=messages,
                 parse=read_anything,
                 schema=None,
                 max_tokens=8,
             )
         )
-    return questions
+    return requests
 
 
 def read_counters(url: str) -> tuple[float, float]:
@@ -111,14 +111,14 @@ def read_counters(url: str) -> tuple[float, float]:
     return found["hits"], found["queries"]
 
 
-def measure(chat: HttpChat, url: str, questions: Sequence[Question]) -> Measured:
+def measure(chat: HttpChat, url: str, requests: Sequence[Request]) -> Measured:
     """Asks all at once."""
     hits, tokens = read_counters(url)
     started = time.perf_counter()
-    chat.ask(questions)
+    chat.ask(requests)
     seconds = time.perf_counter() - started
     hits_after, tokens_after = read_counters(url)
-    return Measured(len(questions), seconds, hits_after - hits, tokens_after - tokens)
+    return Measured(len(requests), seconds, hits_after - hits, tokens_after - tokens)
 
 
 def compare(chat: HttpChat, url: str, samples: int) -> dict[str, Measured]:
@@ -167,11 +167,11 @@ def main() -> None:
             environment=ENVIRONMENT,
         )
         endpoint = Endpoint(model=model, serve=serve, re_asks=0)
-        with Server(endpoint, say=print) as server, AnswerStore(None) as store:
+        with Server(endpoint, say=print) as server, ResponseCache(None) as cache:
             url = server.start()
             chat = HttpChat(
                 endpoint,
-                store=store,
+                cache=cache,
                 images=ImageLoader([]),
                 urls=lambda: (url,),
                 api_key=lambda: server.api_key,

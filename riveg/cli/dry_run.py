@@ -1,4 +1,4 @@
-"""``riveg run --dry-run``: what would be asked, as a table."""
+"""``riveg run --dry-run``: the requests of a run as a table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from riveg.cli.sheets import Sheet
 from riveg.cli.tables import plain, stdout
 from riveg.cli.visible import counted
-from riveg.runs.dry_run import DryRun, Requests
+from riveg.runs.dry_run import DryRun
+from riveg.runs.request_counts import StageRequests
 
 
 def print_dry_run(found: DryRun) -> None:
-    """A line a stage, then what the figures are worth."""
+    """A row a stage, then how far the figures can be trusted."""
     console = stdout()
     if not found.stages:
         console.print("dry run: no stage of this system asks a language model")
@@ -31,7 +32,7 @@ def _columns(found: DryRun) -> tuple[str, ...]:
     return (*columns, "cost <=") if any(one.currency for one in found.stages) else columns
 
 
-def _row(one: Requests) -> tuple[str, ...]:
+def _row(one: StageRequests) -> tuple[str, ...]:
     about = "~" if one.estimated else ""
     cost = "?" if one.cost is None and one.estimated else ""
     if one.cost is not None:
@@ -53,7 +54,7 @@ def _tokens(number: int | None, about: str) -> str:
 
 
 def _money(cost: float) -> str:
-    """Never less than it is, for it is said to be the most."""
+    """Rounded up, because it is printed as the most that a run costs."""
     return f"{math.ceil(round(cost * 100, 6)) / 100:,.2f}"
 
 
@@ -75,9 +76,9 @@ def _lines(found: DryRun) -> Iterator[str]:
         if one.currency and one.cost is not None:
             totals[one.currency] += one.cost
     if len(found.stages) > 1 and totals:
-        told = ", ".join(f"{_money(total)} {currency}" for currency, total in totals.items())
-        open_ones = [one.stage for one in found.stages if one.prompt_tokens is None]
-        rest = f", and what {' and '.join(open_ones)} will cost" if open_ones else ""
-        yield f"in all    at most {told}{rest}"
+        costs = ", ".join(f"{_money(total)} {currency}" for currency, total in totals.items())
+        unknown = [one.stage for one in found.stages if one.prompt_tokens is None]
+        rest = f", and what {' and '.join(unknown)} will cost" if unknown else ""
+        yield f"in all    at most {costs}{rest}"
     if found.done:
         yield f"done      {', '.join(found.done)}: kept in {found.folder}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
     from riveg.prompt_debug.debugger import PromptDebugger
     from riveg.prompt_debug.document import PromptDebug
-    from riveg.prompt_debug.posts import Posts
+    from riveg.prompt_debug.samples import ChosenSamples
 
 _ANSWERS = Path("runs") / "prompt-debug" / "answers.sqlite"
 
@@ -60,24 +60,24 @@ def prompt_debug(
     from riveg.config.reader import load_config
     from riveg.errors import UserError
     from riveg.prompt_debug.debugger import debugged_step, upstream_of
-    from riveg.prompt_debug.posts import post_of_text
+    from riveg.prompt_debug.samples import sample_of_text
 
     config = load_config(system, overrides)
     step = debugged_step(config, stage)
-    chosen = [one.strip() for one in (ids or "").split(",") if one.strip()]
-    given = [name for name, value in (("run", run), ("text", text)) if value is not None]
-    if (data is not None and given) or len(given) > 1:
+    wanted = [one.strip() for one in (ids or "").split(",") if one.strip()]
+    values = [name for name, value in (("run", run), ("text", text)) if value is not None]
+    if (data is not None and values) or len(values) > 1:
         raise UserError("say one of --data, --run and --text")
     if text is not None:
-        posts = post_of_text(text, image, caption)
+        chosen = sample_of_text(text, image, caption)
     elif run is not None:
-        posts = _of_run(run, upstream_of(config, step), chosen, sample, gold, split)
+        chosen = _of_run(run, upstream_of(config, step), wanted, sample, gold, split)
     else:
-        posts = _of_data(config, data, split, images, chosen, sample)
+        chosen = _of_data(config, data, split, images, wanted, sample)
     kept = answers or (_ANSWERS if run is None else run / _ANSWERS.name)
     prompts = [prompt] if diff is None else [prompt, diff]
-    with _debugger(config, posts, kept, step.stage.name, asks=ask) as debugger:
-        show = _shower(html, images=posts.image_roots, as_json=as_json)
+    with _debugger(config, chosen, kept, step.stage.name, asks=ask) as debugger:
+        show = _shower(html, images=chosen.image_roots, as_json=as_json)
         if watch:
             _watch(debugger, prompts, show)
         else:
@@ -91,15 +91,15 @@ def _of_data(
     images: Path | None,
     ids: list[str],
     sample: int | None,
-) -> Posts:
+) -> ChosenSamples:
     from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
-    from riveg.prompt_debug.posts import posts_of_data
+    from riveg.prompt_debug.samples import samples_of_data
 
     named = data or config.data
     if named is None:
         raise UserError(f"{config.file}: names no data; say which with --data, --run or --text")
-    return posts_of_data(open_dataset(named, split=split, images=images), ids=ids, sample=sample)
+    return samples_of_data(open_dataset(named, split=split, images=images), ids=ids, sample=sample)
 
 
 def _of_run(
@@ -109,29 +109,29 @@ def _of_run(
     sample: int | None,
     gold: str | None,
     split: str | None,
-) -> Posts:
-    from riveg.prompt_debug.posts import posts_of_run
+) -> ChosenSamples:
+    from riveg.prompt_debug.samples import samples_of_run
 
-    return posts_of_run(folder, upstream, ids=ids, sample=sample, gold=gold, split=split)
+    return samples_of_run(folder, upstream, ids=ids, sample=sample, gold=gold, split=split)
 
 
 @contextmanager
 def _debugger(
-    config: SystemConfig, posts: Posts, answers: Path, stage: str, *, asks: bool
+    config: SystemConfig, chosen: ChosenSamples, answers: Path, stage: str, *, asks: bool
 ) -> Iterator[PromptDebugger]:
     from riveg.images.loader import ImageLoader
-    from riveg.llm.answer_store import AnswerStore
     from riveg.llm.pool import Models
+    from riveg.llm.response_cache import ResponseCache
     from riveg.prompt_debug.debugger import PromptDebugger
 
     if asks:
         answers.parent.mkdir(parents=True, exist_ok=True)
-    images = ImageLoader(posts.image_roots)
+    images = ImageLoader(chosen.image_roots)
     with (
-        AnswerStore(answers) as store,
-        Models(config.llm, store=store, images=images, say=_say) as chats,
+        ResponseCache(answers) as cache,
+        Models(config.llm, cache=cache, images=images, say=_say) as chats,
     ):
-        yield PromptDebugger(config, posts, chats, images, stage=stage, asks=asks)
+        yield PromptDebugger(config, chosen, chats, images, stage=stage, asks=asks)
 
 
 def _say(text: str) -> None:

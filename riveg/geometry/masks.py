@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from riveg.types import Box, Mask
+from riveg.geometry.boxes import whole_edges
+from riveg.types import Box, ImageSize, Mask
 
 
 def mask_from_array(array: NDArray[np.bool_], source: str | None = None) -> Mask:
@@ -31,29 +32,13 @@ def mask_from_array(array: NDArray[np.bool_], source: str | None = None) -> Mask
     return Mask(height, width, runs["counts"].decode("ascii"), source)
 
 
-def whole_edges(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
-    """The box rounded to whole pixels of an image of this size, xyxy, one pixel at least.
-
-    >>> whole_edges(Box(0.4, 0, 2.6, 0.2), 2, 4)
-    (0, 0, 3, 1)
-    """
-    left, right = _whole(box.x_min, box.x_max, width)
-    top, bottom = _whole(box.y_min, box.y_max, height)
-    return left, top, right, bottom
-
-
-def _whole(low: float, high: float, side: int) -> tuple[int, int]:
-    start = max(0, min(side - 1, round(low)))
-    return start, max(start + 1, min(side, round(high)))
-
-
 def box_pixels(box: Box, height: int, width: int) -> NDArray[np.bool_]:
-    """The box in whole pixels (:func:`whole_edges`), boolean, *shape* ``(height, width)``.
+    """The box in whole pixels (:func:`~riveg.geometry.boxes.whole_edges`), boolean, *shape* ``(height, width)``.
 
     >>> box_pixels(Box(0.4, 0, 2.6, 0.2), 2, 4).tolist()
     [[True, True, True, False], [False, False, False, False]]
     """
-    left, top, right, bottom = whole_edges(box, height, width)
+    left, top, right, bottom = whole_edges(box, ImageSize(width, height))
     pixels = np.zeros((height, width), dtype=np.bool_)
     pixels[top:bottom, left:right] = True
     return pixels

@@ -1,4 +1,4 @@
-"""Words of a language model made fit for a record: pure, and strict about what was asked for."""
+"""Text of a language model made fit for a record: one line, visible characters, bounded length."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import unicodedata
 from riveg.llm.conversation import Unparsable
 
 _JOINERS = "\u200c\u200d"
-"""Format characters that words of some scripts, and emoji, are written with."""
+"""Format characters that some scripts and emoji need."""
 
-_HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
-"""Unicode categories without a shape: controls, direction marks, surrogates, the unassigned."""
+_INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
+"""Unicode categories that are invisible: controls, direction marks, surrogates, unassigned."""
 
 _QUOTES = "\"'`“”‘’«»"
 
 
 def one_line(text: str) -> str:
-    r"""The text on one line, without characters that have no shape.
+    r"""The text on one line, without invisible characters.
 
     >>> one_line("a\u202e  red\n\tball\x00 ")
     'a red ball'
     """
     spaced = " ".join(text.split())
-    return " ".join("".join(filter(_is_shown, spaced)).split())
+    return " ".join("".join(filter(_is_visible, spaced)).split())
 
 
 def phrase_of(text: str, what: str, most: int) -> str:
@@ -34,7 +34,7 @@ def phrase_of(text: str, what: str, most: int) -> str:
         most: Most characters.
 
     Raises:
-        Unparsable: If nothing is left, or more than ``most``.
+        Unparsable: If nothing is left, or more than ``most`` characters.
     """
     line = one_line(text).strip(_QUOTES + " ").removesuffix(".").strip(_QUOTES + " ")
     return _bounded(line, what, most)
@@ -57,5 +57,5 @@ def _bounded(text: str, what: str, most: int) -> str:
     return text
 
 
-def _is_shown(character: str) -> bool:
-    return character in _JOINERS or unicodedata.category(character) not in _HIDDEN
+def _is_visible(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character) not in _INVISIBLE

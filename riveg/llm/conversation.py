@@ -1,4 +1,4 @@
-"""What is asked of a language model and what comes back, whoever serves it."""
+"""Requests to a language model and its responses, whoever serves it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class RawAnswer:
-    """What a model said.
+class Response:
+    """What a model writes.
 
     Args:
         text: Its words, without its thoughts.
         finish_reason: Why it stopped: ``stop``, ``length``, ``content_filter`` ...
-        first_token: The likeliest first tokens with their log-probabilities, where asked for.
+        first_token: The likeliest first tokens with their natural log-probabilities, if the
+            request wants them.
     """
 
     text: str
@@ -44,23 +45,23 @@ class RawAnswer:
 
 
 class Unparsable(ValueError):
-    """Raised by a parser: the message says what is wrong with an answer, for the model to mend."""
+    """Raised by a parser: the message tells the model what is wrong with its response."""
 
 
-Parser = Callable[[RawAnswer], Any]
-"""Pure: from an answer to its value; raises :class:`Unparsable`."""
+Parser = Callable[[Response], Any]
+"""Pure: from a response to its answer; raises :class:`Unparsable`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One request.
+class Request:
+    """Messages for a language model, and how its response is read.
 
     Args:
-        messages: The long constant part first, byte-identical between the questions of a run, so
-            that a server can keep it.
-        parse: Makes the value of an answer.
-        schema: JSON schema of the answer, with bounded strings; ``None``: free text.
-        max_tokens: Most tokens of the answer.
+        messages: The long constant part first, byte-identical between the requests of a run, so
+            that a server can keep what it has computed for it.
+        parse: Makes an answer of a response.
+        schema: JSON schema of the response, with bounded strings; ``None``: free text.
+        max_tokens: Most tokens of the response.
         first_tokens: How many of the likeliest first tokens are wanted, 0 to 20.
     """
 
@@ -70,100 +71,105 @@ class Question:
     max_tokens: int = 256
     first_tokens: int = 0
 
+    @property
+    def images(self) -> tuple[AttachedImage, ...]:
+        """The images of all messages."""
+        return tuple(image for message in self.messages for image in message.images)
 
-Path = Literal["schema", "plain", "lenient", "re-asked"]
-"""How an answer came about: bound by the schema; as it was asked for, without one; picked out of
-other words; after the model was shown what was wrong."""
+
+AnswerPath = Literal["schema", "plain", "lenient", "re-asked"]
+"""How a response was read: bound by the schema; as a whole, without a schema; picked out of other
+words; after the model was shown the fault of an earlier response."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer that could be read.
+class ChatAnswer:
+    """The answer that a parser makes of a response.
 
     Args:
-        value: What the question's parser made of it.
-        raw: The words.
-        path: How it came about.
-        stored: Whether it was on file and nobody was asked.
-        asked: Requests that it took, re-asks among them; 0 where it was on file.
-        prompt_tokens: Tokens of the request, as the server counted them.
-        answer_tokens: Tokens of the answer.
-        latency_s: Seconds until it was there.
+        value: The answer itself.
+        response: What it was made of.
+        path: How it was read.
+        cached: Whether the response comes from the cache.
+        requests: Requests that were sent, re-asks among them; 0 for a cached response.
+        prompt_tokens: Tokens of the requests, as the server counted them.
+        answer_tokens: Tokens of the responses, as the server counted them.
+        latency_s: Seconds until the answer was there.
     """
 
     value: Any
-    raw: RawAnswer
-    path: Path
-    stored: bool = False
-    asked: int = 1
+    response: Response
+    path: AnswerPath
+    cached: bool = False
+    requests: int = 1
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
     latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class NoReply:
+class NoAnswer:
     """Why there is no answer: ``kind`` becomes an Issue's.
 
-    ``no-answer``: the server refused or failed again and again; ``truncated-answer``: it stopped at
-    ``max_tokens``; ``unparsable-answer``: re-asks did not help; ``bad-picture``: an image of the
-    question cannot be used (``kind`` is then the image's fault).
+    ``no-answer``: the server refused the request or failed each time; ``truncated-answer``: the
+    response ended at ``max_tokens``; ``unparsable-answer``: re-asks did not help; ``bad-picture``
+    or the kind of an image fault: an image of the request cannot be used.
     """
 
     kind: str
     message: str
-    raw: RawAnswer | None = None
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """Tokens of a request; ``exact`` where the model's own tokenizer counted, else an estimate."""
+    """Tokens of a request; ``exact``: counted by the model's own tokenizer, not estimated."""
 
     tokens: int
     exact: bool
 
 
 class Chat(Protocol):
-    """A model to be asked; safe to be shared by stages, not by processes."""
+    """A language model; stages may share it, processes may not."""
 
     @property
     def model(self) -> str:
         """The model's id."""
 
-    def ask(self, questions: Sequence[Question]) -> Sequence[Reply | NoReply]:
-        """Answers in the questions' order; the same question twice is asked once.
+    def ask(self, requests: Sequence[Request]) -> Sequence[ChatAnswer | NoAnswer]:
+        """Answers in the order of the requests; equal requests are sent once.
 
         Raises:
-            RivegError: If the server is gone: the run stops and can go on later.
+            RivegError: If the server is gone: the run stops and can be resumed.
         """
 
-    def stored(self, question: Question) -> Reply | None:
-        """The answer on file, if there is one; asks nobody."""
+    def cached(self, request: Request) -> ChatAnswer | None:
+        """The answer from the cache, if it is there; sends nothing."""
 
-    def count(self, question: Question) -> TokenCount:
-        """Tokens of the question; images are estimated from their sent size."""
+    def count(self, request: Request) -> TokenCount:
+        """Tokens of the request; images are estimated from their sent size."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A value that a prompt was rendered with, and where it came from: ``entity.text`` ..."""
+class PromptValue:
+    """A value that a prompt is rendered with, and where it comes from: ``entity.text`` ..."""
 
     value: object
     source: str
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A question with what it was made from, for people to look at.
+class PreparedRequest:
+    """A request and what it was made from, for people to look at.
 
     Args:
-        subject: The ids asked about: the sample's and, one by one, those of its entities.
-        question: What would be sent.
+        subject: The id of the sample that it is about, and the ids of the entities.
+        request: What would be sent.
         prompt: The prompt's name.
-        given: The values by variable.
+        values: The values by variable.
     """
 
     subject: tuple[str, tuple[str, ...]]
-    question: Question
+    request: Request
     prompt: str
-    given: Mapping[str, Given] = field(default_factory=dict)
+    values: Mapping[str, PromptValue] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Where language models are: the ``llm:`` blocks of a system file."""
+"""How language models are reached: the ``llm:`` blocks of a system file."""
 
 from __future__ import annotations
 
@@ -84,19 +84,19 @@ class Endpoint(BaseModel):
 
     @field_validator("serve", mode="before")
     @classmethod
-    def _named(cls, value: Any) -> Any:
+    def _engine_by_name(cls, value: Any) -> Any:
         return {"engine": value} if isinstance(value, str) else value
 
     @field_validator("base_urls")
     @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _checked_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for url in value:
             _check_url(url)
         return value
 
     @field_validator("api_key_variable")
     @classmethod
-    def _variable(cls, value: str | None) -> str | None:
+    def _checked_variable(cls, value: str | None) -> str | None:
         if value is not None and not value.isidentifier():
             raise PydanticCustomError(
                 SECRET, "expected the name of an environment variable, never the key itself"
@@ -104,14 +104,14 @@ class Endpoint(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _reached_one_way(self) -> Endpoint:
+    def _is_reached_one_way(self) -> Endpoint:
         ways = [bool(self.base_urls), self.serve is not None, self.engine == "vllm-offline"]
         if sum(ways) != 1:
             raise ValueError("say one of base_urls, serve and engine: vllm-offline")
         return self
 
     def shaping(self) -> dict[str, Any]:
-        """What shapes the answers; where the server is and how fast it is asked does not."""
+        """What shapes the responses: not where the server is, nor how fast it is asked."""
         return {
             "model": self.model,
             "revision": self.revision,
@@ -125,7 +125,7 @@ class Endpoint(BaseModel):
 
 
 def _check_url(url: str) -> None:
-    # What stands in a system file is copied into run folders.
+    # Run folders hold a copy of the system file, so a URL must not hold a secret.
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, so that callers can wait for it without being async."""
+"""An event loop in a thread of its own, so that callers need not be async."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BackgroundLoop:
             raise
 
     def close(self) -> None:
-        """Cancels what still runs and ends the thread."""
+        """Cancels the coroutines that still run and ends the thread."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -36,15 +36,15 @@ class BackgroundLoop:
     def _serve(self) -> None:
         try:
             self._loop.run_forever()
-            self._loop.run_until_complete(_end(asyncio.all_tasks(self._loop)))
+            self._loop.run_until_complete(_cancel(asyncio.all_tasks(self._loop)))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
 
 
-async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    left = list(tasks)
-    for task in left:
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    cancelled = list(tasks)
+    for task in cancelled:
         task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.gather(*cancelled, return_exceptions=True)

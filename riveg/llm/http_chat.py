@@ -1,4 +1,4 @@
-"""Asks OpenAI-compatible servers: many questions at once, each until it is answered or given up."""
+"""Asks OpenAI-compatible servers: many requests at once, each until it is answered or given up."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from riveg.errors import ImageFault
-from riveg.llm.answer_store import AnswerStore, StoredAnswer
-from riveg.llm.conversation import AttachedImage, NoReply, Question, Reply, TokenCount, Unparsable
+from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.event_loop import BackgroundLoop
-from riveg.llm.images import EncodedImage, ImageEncoder
-from riveg.llm.reasking import Interview
-from riveg.llm.request import question_key, request_body
-from riveg.llm.retries import Effort, Exchange
+from riveg.llm.images import EncodedImages, ImageEncoder, image_failure
+from riveg.llm.reasking import Dialogue
+from riveg.llm.request import request_body, request_key
+from riveg.llm.response_cache import CachedResponse, ResponseCache
+from riveg.llm.retries import Effort, Sender
 from riveg.llm.servers import Addresses, require_client
 from riveg.llm.token_counts import TokenCounter
 from riveg.protocols import ImageSource
@@ -27,14 +27,14 @@ _ENCODERS = 4
 
 
 class HttpChat:
-    """A model behind HTTP; may be asked from several threads.
+    """A model behind HTTP; several threads may ask it.
 
     Args:
         endpoint: The model, its settings and limits.
-        store: Where answers are looked up and kept.
-        images: Where the questions' images come from.
-        urls: Roots of the servers; called in the asking thread, once, when the first question is
-            not on file.
+        cache: Where responses are looked up and kept.
+        images: Where the images of requests come from.
+        urls: Roots of the servers; called once, in the asking thread, before the first request is
+            sent.
         api_key: Called right after it.
         pause_s: The wait after a first failure; later ones are longer.
     """
@@ -43,14 +43,14 @@ class HttpChat:
         self,
         endpoint: Endpoint,
         *,
-        store: AnswerStore,
+        cache: ResponseCache,
         images: ImageSource,
         urls: Callable[[], Sequence[str]],
         api_key: Callable[[], str | None],
         pause_s: float = 0.5,
     ) -> None:
         self._endpoint = endpoint
-        self._store = store
+        self._cache = cache
         self._urls = urls
         self._api_key = api_key
         self._pause_s = pause_s
@@ -58,11 +58,11 @@ class HttpChat:
         self._tokens = TokenCounter(endpoint, self._images)
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._encoders = asyncio.Semaphore(_ENCODERS)
-        self._in_flight: dict[str, asyncio.Future[NoReply | None]] = {}
+        self._in_flight: dict[str, asyncio.Future[NoAnswer | None]] = {}
         self._lock = threading.Lock()
         self._connecting = threading.Lock()
         self._loop: BackgroundLoop | None = None
-        self._exchange: Exchange | None = None
+        self._sender: Sender | None = None
 
     @property
     def model(self) -> str:
@@ -71,49 +71,50 @@ class HttpChat:
 
     @property
     def left_out(self) -> frozenset[str]:
-        """Optional fields of a request that the server turned out not to take."""
-        return self._exchange.left_out if self._exchange else frozenset()
+        """Optional fields of a request that the server does not accept."""
+        return self._sender.left_out if self._sender else frozenset()
 
-    def ask(self, questions: Sequence[Question]) -> Sequence[Reply | NoReply]:
-        """Answers in the questions' order; the same question twice is asked once.
+    def ask(self, requests: Sequence[Request]) -> Sequence[ChatAnswer | NoAnswer]:
+        """Answers in the order of the requests; equal requests are sent once.
 
-        Each answer is on file as soon as it is there. An interrupt, or a server that is gone, ends
-        all questions of the call.
+        Each response is cached as soon as it is there. An interrupt, or a server that is gone, ends
+        all requests of the call.
 
         Raises:
-            ServerGone: If no server can be reached, or fails at question after question.
+            ServerGone: If no server can be reached, or fails at request after request.
             UserError: If the server takes no such requests: wrong key, model or URL.
             MissingExtra: If the client package is not installed.
         """
-        found = self._running().run(_all([self._look_up(question) for question in questions]))
-        open_ones = [at for at, one in enumerate(found) if isinstance(one, str)]
-        if not open_ones:
-            return [one for one in found if not isinstance(one, str)]
-        exchange = self._connected()
-        work = [self._answer(questions[at], str(found[at]), exchange) for at in open_ones]
-        answered = dict(zip(open_ones, self._running().run(_all(work)), strict=True))
-        return [answered[at] if isinstance(one, str) else one for at, one in enumerate(found)]
+        loop = self._running()
+        outcomes = loop.run(_all([self._look_up(request) for request in requests]))
+        keys = {at: one for at, one in enumerate(outcomes) if isinstance(one, str)}
+        if keys:
+            sender = self._connected()
+            work = [self._answer(requests[at], key, sender) for at, key in keys.items()]
+            for at, outcome in zip(keys, loop.run(_all(work)), strict=True):
+                outcomes[at] = outcome
+        return outcomes
 
-    def stored(self, question: Question) -> Reply | None:
-        """The answer on file, if there is one and the question's parser can read it."""
+    def cached(self, request: Request) -> ChatAnswer | None:
+        """The answer from the cache, if it is there and the request's parser can read it."""
         try:
-            key = question_key(self._endpoint, question, self._encode(question))
+            images = self._images.encode(request.images)
         except (ImageFault, ValueError):
             return None
-        return self._recall(key, question)
+        return self._cache.recall(request_key(self._endpoint, request, images), request)
 
-    def count(self, question: Question) -> TokenCount:
-        """Tokens of the question; images are estimated from their sent size."""
-        return self._tokens.count(question)
+    def count(self, request: Request) -> TokenCount:
+        """Tokens of the request; images are estimated from their sent size."""
+        return self._tokens.count(request)
 
     def close(self) -> None:
         """Ends what is in flight and closes the connections; asking again opens new ones."""
         with self._lock:
             loop, self._loop = self._loop, None
-            exchange, self._exchange = self._exchange, None
+            sender, self._sender = self._sender, None
         if loop is not None:
-            if exchange is not None:
-                loop.run(exchange.close())
+            if sender is not None:
+                loop.run(sender.close())
             loop.close()
 
     def _running(self) -> BackgroundLoop:
@@ -125,112 +126,86 @@ class HttpChat:
                 self._in_flight = {}
             return self._loop
 
-    def _connected(self) -> Exchange:
-        # In the asking thread: what urls() starts should live and die with that.
+    def _connected(self) -> Sender:
+        # In the asking thread: what urls() starts lives and dies with that thread.
         with self._connecting:
-            if self._exchange is None:
+            if self._sender is None:
                 require_client()
                 addresses = Addresses(
                     self._urls(), api_key=self._api_key(), timeout_s=self._endpoint.timeout_s
                 )
-                self._exchange = Exchange(
+                self._sender = Sender(
                     self._endpoint, addresses, tokens=self._tokens, pause_s=self._pause_s
                 )
-            return self._exchange
+            return self._sender
 
-    def _encode(self, question: Question) -> dict[AttachedImage, EncodedImage]:
-        images = (image for message in question.messages for image in message.images)
-        return self._images.encode(tuple(images))
+    async def _encoded(self, request: Request) -> EncodedImages:
+        images = request.images
+        return await asyncio.to_thread(self._images.encode, images) if images else {}
 
-    async def _encoded(self, question: Question) -> dict[AttachedImage, EncodedImage]:
-        if not any(message.images for message in question.messages):
-            return {}
-        return await asyncio.to_thread(self._encode, question)
-
-    async def _look_up(self, question: Question) -> Reply | NoReply | str:
-        """The answer on file; the question's key, where there is none."""
+    async def _look_up(self, request: Request) -> ChatAnswer | NoAnswer | str:
+        """The answer from the cache; the request's key, if it is not there."""
         async with self._encoders:
             try:
-                images = await self._encoded(question)
-            except ImageFault as fault:
-                return NoReply(fault.kind, str(fault))
-            except ValueError as error:
-                return NoReply("bad-picture", str(error))
-        key = question_key(self._endpoint, question, images)
-        return self._recall(key, question) or key
+                images = await self._encoded(request)
+            except (ImageFault, ValueError) as fault:
+                return image_failure(fault)
+        key = request_key(self._endpoint, request, images)
+        return self._cache.recall(key, request) or key
 
-    def _recall(self, key: str, question: Question) -> Reply | None:
-        kept = self._store.get(key)
-        if kept is None:
-            return None
-        try:
-            value = question.parse(kept.raw)
-        except Unparsable:  # the parser has changed since: the question is open again
-            return None
-        return Reply(
-            value,
-            kept.raw,
-            kept.path,
-            stored=True,
-            asked=0,
-            prompt_tokens=kept.prompt_tokens,
-            answer_tokens=kept.answer_tokens,
-            latency_s=kept.latency_s,
-        )
-
-    async def _answer(self, question: Question, key: str, exchange: Exchange) -> Reply | NoReply:
-        """Asks, or waits for the same question that is in flight already."""
+    async def _answer(self, request: Request, key: str, sender: Sender) -> ChatAnswer | NoAnswer:
+        """Sends the request, or waits for an equal one that is in flight already."""
         while (leader := self._in_flight.get(key)) is not None:
             await asyncio.wait({leader})
             failed = leader.result()
-            if (known := failed or self._recall(key, question)) is not None:
+            if (known := failed or self._cache.recall(key, request)) is not None:
                 return known
         self._in_flight[key] = asyncio.get_running_loop().create_future()
-        reply: Reply | NoReply | None = None
+        answer: ChatAnswer | NoAnswer | None = None
         try:
             async with self._slots:
-                reply = self._recall(key, question) or await self._interview(
-                    question, key, exchange
-                )
-            return reply
+                answer = self._cache.recall(key, request)
+                answer = answer or await self._converse(request, key, sender)
+            return answer
         finally:
-            outcome = reply if isinstance(reply, NoReply) else None
-            self._in_flight.pop(key).set_result(outcome)
+            failure = answer if isinstance(answer, NoAnswer) else None
+            self._in_flight.pop(key).set_result(failure)
 
-    async def _interview(self, question: Question, key: str, exchange: Exchange) -> Reply | NoReply:
-        images = await self._encoded(question)
-        interview = Interview(
-            question, self._endpoint.re_asks, structured=self._endpoint.structured
-        )
+    async def _converse(self, request: Request, key: str, sender: Sender) -> ChatAnswer | NoAnswer:
+        """Sends the request, and re-asks until it is answered or given up."""
+        images = await self._encoded(request)
+        dialogue = Dialogue(request, self._endpoint.re_asks, structured=self._endpoint.structured)
         effort = Effort(time.monotonic())
-        outcome: Reply | NoReply | None = None
-        while outcome is None:
-            body = request_body(self._endpoint, question, interview.messages, images)
-            completion = await exchange.send(question, body, effort)
-            if isinstance(completion, NoReply):
+        answer: ChatAnswer | NoAnswer | None = None
+        while answer is None:
+            body = request_body(self._endpoint, request, dialogue.messages, images)
+            completion = await sender.send(request, body, effort)
+            if isinstance(completion, NoAnswer):
                 return completion
             effort.add(completion)
-            outcome = interview.take(completion.raw)
-        if isinstance(outcome, Reply):
-            outcome = self._kept(outcome, key, effort, exchange.left_out)
-        return outcome
+            answer = dialogue.take(completion.response)
+        if isinstance(answer, ChatAnswer):
+            answer = self._keep(answer, key, effort, sender.left_out)
+        return answer
 
-    def _kept(self, reply: Reply, key: str, effort: Effort, left_out: frozenset[str]) -> Reply:
-        unbound = reply.path == "schema" and "response_format" in left_out
-        reply = replace(
-            reply,
-            path="plain" if unbound else reply.path,
-            asked=effort.requests,
+    def _keep(
+        self, answer: ChatAnswer, key: str, effort: Effort, left_out: frozenset[str]
+    ) -> ChatAnswer:
+        is_unbound = answer.path == "schema" and "response_format" in left_out
+        answer = replace(
+            answer,
+            path="plain" if is_unbound else answer.path,
+            requests=effort.requests,
             prompt_tokens=effort.prompt_tokens,
             answer_tokens=effort.answer_tokens,
             latency_s=round(time.monotonic() - effort.started, 4),
         )
-        self._store.put(key, StoredAnswer.of(reply, self.model))
-        return reply
+        self._cache.put(key, CachedResponse.of(answer, self.model))
+        return answer
 
 
 async def _all(work: Sequence[Any]) -> list[Any]:
-    """The results in order; the first failure, or a cancellation, ends all."""
+    """The results in order; the first failure, or a cancellation, ends all work."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return list(await asyncio.gather(*tasks))

@@ -1,11 +1,10 @@
-"""Images as a model gets them: cut out, made no larger than the budget, within the request."""
+"""Images as a request holds them: cropped, and made no larger than the endpoint allows."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -13,47 +12,50 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from riveg.errors import ImageFault
-from riveg.llm.conversation import AttachedImage
+from riveg.geometry.boxes import touched_edges
+from riveg.llm.conversation import AttachedImage, NoAnswer
+from riveg.types import ImageSize
 
 if TYPE_CHECKING:
     from riveg.protocols import ImageSource
-    from riveg.types import Box
 
 _QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """A JPEG as a ``data:`` URL; ``digest`` is of its bytes, the sides are in pixels."""
+    """A JPEG as a ``data:`` URL; ``digest`` is of its bytes."""
 
     data_url: str
     digest: str
-    width: int
-    height: int
+    size: ImageSize
 
 
 EncodedImages = Mapping[AttachedImage, EncodedImage]
 
 
-def sent_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height as sent: the longer at most ``side``, in proportion, never enlarged."""
-    scale = min(1.0, side / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def sent_size(size: ImageSize, side: int) -> ImageSize:
+    """The size as sent: the longer side at most ``side``, in proportion, never enlarged."""
+    scale = min(1.0, side / max(size))
+    return ImageSize(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
 
 
-def crop_edges(crop: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole pixels that a crop touches, xyxy with exclusive ends, within the image.
+def image_failure(fault: ImageFault | ValueError) -> NoAnswer:
+    """Why a request whose image cannot be used has no answer."""
+    kind = fault.kind if isinstance(fault, ImageFault) else "bad-picture"
+    return NoAnswer(kind, str(fault))
 
-    Raises:
-        ValueError: If it touches none.
-    """
+
+def _crop_edges(attached: AttachedImage, size: ImageSize) -> tuple[int, int, int, int]:
+    crop = attached.crop
     if crop is None:
-        return 0, 0, width, height
-    left, top = max(0, math.floor(crop.x_min)), max(0, math.floor(crop.y_min))
-    right, bottom = min(width, math.ceil(crop.x_max)), min(height, math.ceil(crop.y_max))
-    if left >= right or top >= bottom:
-        raise ValueError(f"the crop {crop} is outside the picture of {width} x {height} pixels")
-    return left, top, right, bottom
+        return 0, 0, *size
+    edges = touched_edges(crop, size)
+    if edges is None:
+        raise ValueError(
+            f"the crop {crop} is outside the picture of {size.width} x {size.height} pixels"
+        )
+    return edges
 
 
 def encoded(attached: AttachedImage, images: ImageSource, side: int) -> EncodedImage:
@@ -66,26 +68,27 @@ def encoded(attached: AttachedImage, images: ImageSource, side: int) -> EncodedI
     from PIL import Image
 
     pixels = images.load(attached.image)
-    left, top, right, bottom = crop_edges(attached.crop, pixels.shape[1], pixels.shape[0])
+    size = ImageSize(pixels.shape[1], pixels.shape[0])
+    left, top, right, bottom = _crop_edges(attached, size)
     image = Image.fromarray(pixels[top:bottom, left:right])
-    width, height = sent_size(image.width, image.height, side)
-    if (width, height) != image.size:
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    sent = sent_size(ImageSize(*image.size), side)
+    if sent != image.size:
+        image = image.resize(sent, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY)
     content = buffer.getvalue()
     digest = hashlib.blake2b(content).hexdigest()[:32]
     url = "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
-    return EncodedImage(url, digest, width, height)
+    return EncodedImage(url, digest, sent)
 
 
 class ImageEncoder:
-    """Encodes images and keeps the latest for the next question; may be shared by threads.
+    """Encodes images and keeps the latest for the next request; threads may share it.
 
     Args:
-        images: Where they come from.
-        side: Their longer side as sent, in pixels.
-        kept_bytes: Of encoded images in memory.
+        images: Where the images come from.
+        side: Most pixels of the longer side as sent.
+        kept_bytes: Most bytes of encoded images in memory.
     """
 
     def __init__(
@@ -104,10 +107,10 @@ class ImageEncoder:
             ImageFault: If one cannot be used.
             ValueError: If a crop is outside its image.
         """
-        return {image: self._one(image) for image in images}
+        return {image: self._encoded(image) for image in images}
 
-    def size(self, attached: AttachedImage) -> tuple[int, int]:
-        """Width and height as sent, in pixels.
+    def size(self, attached: AttachedImage) -> ImageSize:
+        """The size as sent.
 
         Raises:
             ImageFault: If the image cannot be used.
@@ -118,10 +121,11 @@ class ImageEncoder:
             image = self._images.probe(image)
         if image.width is None or image.height is None:
             raise ImageFault("not-an-image", f"{image.path}: its size is not known")
-        left, top, right, bottom = crop_edges(attached.crop, image.width, image.height)
-        return sent_size(right - left, bottom - top, self._side)
+        whole = ImageSize(image.width, image.height)
+        left, top, right, bottom = _crop_edges(attached, whole)
+        return sent_size(ImageSize(right - left, bottom - top), self._side)
 
-    def _one(self, attached: AttachedImage) -> EncodedImage:
+    def _encoded(self, attached: AttachedImage) -> EncodedImage:
         key = (attached, self._images.stamp(attached.image))
         with self._lock:
             if key in self._kept:

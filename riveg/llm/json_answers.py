@@ -1,4 +1,4 @@
-"""From a model's words to values: pure, tolerant of wrapping, strict on what is wrapped."""
+"""From a model's words to values: tolerant of what is around JSON, strict about the JSON itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from riveg.llm.conversation import RawAnswer, Unparsable
+from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_schema import fault_in
 
 _FENCE = re.compile(r"```[a-zA-Z0-9]*[ \t]*\n?(.*?)```", re.DOTALL)
@@ -19,28 +19,28 @@ _THOUGHTS_END = re.compile(rf"</(?:{_TAGS})>", re.IGNORECASE)
 _LONGEST_TAG = len("</reasoning>")
 
 _MOST_STARTS = 32
-"""Opening braces at which an object is looked for, so that a long bad answer costs little."""
+"""Opening braces at which an object is looked for, so that a long bad response costs little."""
 
 _DEEPEST = 100
-"""Brackets within brackets; more is no answer, and would exhaust the stack."""
+"""Brackets within brackets; more would exhaust the stack."""
 
 
-def parse_json(raw: RawAnswer, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON object in an answer, true to the schema.
+def parse_json(response: Response, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object in a response, valid by the schema.
 
     Code fences, words around, trailing commas, line ends within strings and one missing bracket at
-    the end are forgiven; a string that was cut, a key said twice or a value that breaks the schema
-    is not.
+    the end are accepted; a string that was cut off, a repeated key or a value that breaks the
+    schema is not.
 
     Args:
-        raw: The answer.
+        response: The response.
         schema: JSON schema of an object, in the keywords of :mod:`riveg.llm.json_schema`.
 
     Raises:
-        Unparsable: With what is wrong, for the model to mend.
+        Unparsable: Says what is wrong, so that the model can correct it.
     """
     fault = "The answer is not a JSON object. Answer with one JSON object and nothing else."
-    for number, value in enumerate(_objects(raw.text)):
+    for number, value in enumerate(_objects(response.text)):
         wrong = fault_in(value, schema)
         if wrong is None:
             return value
@@ -50,24 +50,24 @@ def parse_json(raw: RawAnswer, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is one JSON value and nothing else but blanks around it."""
+    """Whether a text is one JSON value, with nothing but blanks around it."""
     return _load(text) is not None
 
 
 def without_thoughts(text: str) -> str:
-    """The answer without the thinking before it; empty where the thinking never ended.
+    """A response without the thoughts before it; empty if the thoughts never end.
 
-    Some templates open the thinking within the prompt: then only its end is in the answer.
+    Some templates open the thoughts within the prompt: then only their end is in the response.
     """
     if is_json(text):
         return text.strip()
     ends = [found.end() for found in _THOUGHTS_END.finditer(text)]
-    spoken = text[ends[-1] :] if ends else text
-    return "" if _THOUGHTS_BEGIN.match(spoken) else spoken.strip()
+    rest = text[ends[-1] :] if ends else text
+    return "" if _THOUGHTS_BEGIN.match(rest) else rest.strip()
 
 
 def whole_characters(text: str) -> str:
-    """The text with halves of surrogate pairs joined or, where one is alone, replaced."""
+    """The text with halves of surrogate pairs joined; a half without its other is replaced."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -80,7 +80,7 @@ def yes_probability(first_token: Sequence[tuple[str, float]]) -> float | None:
     normalises the two.
 
     Returns:
-        A number in [0, 1]; ``None`` where neither word is among the tokens.
+        A number in [0, 1]; ``None`` if neither word is among the tokens.
     """
     sums = {"yes": 0.0, "no": 0.0}
     for token, log_probability in first_token:
@@ -91,8 +91,8 @@ def yes_probability(first_token: Sequence[tuple[str, float]]) -> float | None:
     return sums["yes"] / total if total > 0 else None
 
 
-def spoken_token(tokens: Iterable[str]) -> int | None:
-    """Position of the first token of the answer itself: after thoughts and blanks."""
+def first_spoken_token(tokens: Iterable[str]) -> int | None:
+    """Position of the first token after thoughts and blanks; ``None``: there is none."""
     texts = list(tokens)
     start, latest = 0, ""
     for position, text in enumerate(texts):
@@ -108,12 +108,12 @@ def _bare_word(token: str) -> str:
 
 
 def _unmarked(token: str) -> str:
-    # Byte-level and sentence-piece vocabularies write blanks and line ends so.
+    # How byte-level and sentence-piece vocabularies write blanks and line ends.
     return re.sub("[\u0120\u2581\u010a\u0109]", " ", token)
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Objects that an answer may mean, likeliest first."""
+    """Objects that a response may mean, likeliest first."""
     for piece in (text, *(found.group(1) for found in _FENCE.finditer(text))):
         for load in (_load, _load_mended):
             value = load(piece)
@@ -138,7 +138,7 @@ def _embedded(text: str) -> Iterator[dict[str, Any]]:
         start = text.find("{", end)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for key, item in pairs:
         if key in value:
@@ -159,15 +159,15 @@ def _finite(digits: str) -> float:
 
 
 _STRICT = json.JSONDecoder(
-    object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite
+    object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite
 )
 _LENIENT = json.JSONDecoder(
-    object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite, strict=False
+    object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite, strict=False
 )
 
 
 def _load(text: str) -> Any:
-    """The value, or ``None`` where the text is no JSON (or is ``null``)."""
+    """The value; ``None`` if the text is no JSON, or ``null``."""
     try:
         return _whole(_STRICT.decode(text.strip()))
     except (ValueError, RecursionError):
@@ -175,7 +175,7 @@ def _load(text: str) -> Any:
 
 
 def _load_prefix(text: str, start: int) -> tuple[Any, int]:
-    """The value that begins at ``start`` and where to look on; ``None`` where there is none."""
+    """The value that begins at ``start`` (``None``: none does), and where to search on."""
     try:
         value, end = _LENIENT.raw_decode(text, start)
         return _whole(value), end
@@ -211,9 +211,9 @@ _CLOSES = {"{": "}", "[": "]"}
 
 
 def _mended(text: str) -> str | None:
-    """Without trailing commas and with one bracket more where just that is missing.
+    """The text without trailing commas, and with one bracket more if only that is missing.
 
-    ``None`` where a string was cut or the brackets do not match.
+    ``None`` if a string is cut off or the brackets do not match.
     """
     if not text.startswith("{"):
         return None

@@ -1,7 +1,7 @@
-"""The part of JSON schema that answers are described with, checked.
+"""Checks values against the keywords of JSON schema that riveg's requests use.
 
-Small on purpose: an answer is checked against the very schema that the server was given, and a
-keyword outside this part is refused, never skipped.
+A response is checked against the very schema that the server was given; a keyword that is not known
+here is refused, never skipped. The texts of faults are part of re-asks, which are cached.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 }
 
 _Check = Callable[[Any, Any, str], str | None]
-"""From a value, what a keyword wants of it, and where it stands, to what is wrong."""
+"""From a value, the argument of a keyword, and the value's place, to what is wrong."""
 
 _TOP = "the object"
 _SHOWN = 60
@@ -31,10 +31,10 @@ def fault_in(value: Any, schema: Mapping[str, Any], where: str = _TOP) -> str | 
     """The first thing in a value that breaks the schema, in words; ``None`` where nothing does.
 
     Raises:
-        ValueError: If the schema uses a keyword that is not known here.
+        ValueError: If the schema has a keyword that is not known here.
     """
     for keyword, wanted in schema.items():
-        if keyword in _SAID_ELSEWHERE:
+        if keyword in _WITHOUT_EFFECT:
             continue
         if keyword not in _CHECKS:
             raise ValueError(f"a schema of riveg cannot say {keyword!r}")
@@ -46,8 +46,8 @@ def fault_in(value: Any, schema: Mapping[str, Any], where: str = _TOP) -> str | 
     return None
 
 
-_SAID_ELSEWHERE = frozenset({"title", "description", "examples", "default", "$schema"})
-"""Keywords that bind nothing."""
+_WITHOUT_EFFECT = frozenset({"title", "description", "examples", "default", "$schema"})
+"""Keywords that restrict nothing."""
 
 
 def _type(value: Any, wanted: Any, where: str) -> str | None:
@@ -116,7 +116,7 @@ def _bound(
     holds: Callable[[Any, Any], bool],
     words: str,
 ) -> _Check:
-    """A check of values of some types; ``words`` tell what must hold, with ``{0}`` the bound."""
+    """A check of values of some types; ``words`` say what must hold, with ``{0}`` the bound."""
 
     def check(value: Any, wanted: Any, where: str) -> str | None:
         if not isinstance(value, applies) or isinstance(value, bool) or holds(value, wanted):

@@ -1,7 +1,7 @@
-"""A prompt and its values become a conversation: what never changes first, then the row's own.
+"""A prompt and its values become messages: first what all requests share, then the item's own.
 
 Servers keep what they have computed for the start of a request. So the system message is rendered
-from the run's constants alone and is byte-identical between all requests of a run.
+from the run's constants only and is byte-identical between all requests of a run.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from riveg.llm.conversation import AttachedImage, Message
 from riveg.llm.prompts import Prompt
 
 USER = "user"
-"""The block that is rendered anew for each request."""
+"""The block that is rendered for each request."""
 
 CONSTANT = ("system", "examples")
-"""Blocks that make up the system message, in this order; a prompt need not have both, or any."""
+"""Blocks of the system message, in this order; a prompt may lack one or both."""
 
 
 def require_conversation(
     prompt: Prompt, *, constants: Collection[str], values: Collection[str]
 ) -> None:
-    """Makes sure, before a run, that a prompt can be a conversation.
+    """Checks, before a run, that a prompt can be rendered as messages.
 
     Args:
         prompt: The prompt.
@@ -30,8 +30,8 @@ def require_conversation(
         values: Names of those that differ.
 
     Raises:
-        UserError: If there is no block ``user``, a block wants what there is not, or a constant
-            block wants what differs between requests; says file and variable.
+        UserError: If there is no block ``user``, a block needs a value that is missing, or a
+            constant block needs one that differs between requests; names file and variable.
     """
     prompt.require(USER, {*constants, *values})
     for block in _constant_blocks(prompt):
@@ -50,13 +50,13 @@ def conversation(
     values: Mapping[str, object],
     images: Sequence[AttachedImage] = (),
 ) -> tuple[Message, ...]:
-    """The messages of one request: the system message, where the prompt has one, and the user's.
+    """The messages of one request: the system message, if the prompt has one, and the user's.
 
     Args:
-        prompt: A prompt with a block ``user``, and ``system`` and ``examples`` where it has them.
-        constants: Values that are the same for all requests of a run, such as the types.
+        prompt: A prompt with a block ``user``, and perhaps ``system`` and ``examples``.
+        constants: Values that are the same for all requests of a run, such as the labels.
         values: Values of this request.
-        images: Images of this request; they stand in the user message.
+        images: Images of this request; they are part of the user message.
 
     Raises:
         UserError: As :func:`require_conversation`, or if the prompt fails on these values.
@@ -64,8 +64,8 @@ def conversation(
     require_conversation(prompt, constants=constants, values=values)
     parts = [prompt.render(block, **constants) for block in _constant_blocks(prompt)]
     opening = "\n\n".join(part for part in parts if part)
-    asked = Message("user", prompt.render(USER, **{**values, **constants}), tuple(images))
-    return (Message("system", opening), asked) if opening else (asked,)
+    user = Message("user", prompt.render(USER, **{**values, **constants}), tuple(images))
+    return (Message("system", opening), user) if opening else (user,)
 
 
 def _constant_blocks(prompt: Prompt) -> list[str]:

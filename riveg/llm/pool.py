@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from riveg.errors import ServerGone, UserError
-from riveg.llm.answer_store import AnswerStore
-from riveg.llm.conversation import Chat, NoReply, Question, Reply, TokenCount
+from riveg.llm.conversation import Chat, ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
+from riveg.llm.response_cache import ResponseCache
 from riveg.llm.vllm_server import Say, Server
 from riveg.protocols import ImageSource
 
@@ -27,14 +27,14 @@ _PATIENCE_S = 5.0
 class Models(Mapping[str, Chat]):
     """Chats by name; use it in a ``with`` block, which stops what was started.
 
-    Nothing is loaded, started or connected to before a question is asked that is not on file.
+    Nothing is loaded, started or connected to before the first request that is not cached.
     Endpoints with the same model and the same ``serve`` share one server.
 
     Args:
         endpoints: By the name that stages ask for.
-        store: Where answers are kept.
-        images: Where images of the questions come from.
-        say: Told what is waited for.
+        cache: Where responses are kept.
+        images: Where the images of requests come from.
+        say: Receives a line about each longer wait.
         logs: Folder for what servers print; ``None``: kept only while they run.
     """
 
@@ -42,13 +42,13 @@ class Models(Mapping[str, Chat]):
         self,
         endpoints: Mapping[str, Endpoint],
         *,
-        store: AnswerStore,
+        cache: ResponseCache,
         images: ImageSource,
         say: Say,
         logs: Path | None = None,
     ) -> None:
         self._endpoints = dict(endpoints)
-        self._store = store
+        self._cache = cache
         self._images = images
         self._say = say
         self._logs = logs
@@ -82,10 +82,10 @@ class Models(Mapping[str, Chat]):
         return len(self._endpoints)
 
     def release(self, name: str) -> None:
-        """Lets go of what one model holds: no stage asks it any more.
+        """Frees what one model holds, because no stage asks it any more.
 
-        Its server is stopped, where its ``serve`` says so and no other name that is not released
-        shares it; a model in this process is freed. Taken once more, it is started again.
+        Its server is stopped if its ``serve`` says so and no other unreleased name shares it; a
+        model in this process is freed. If it is asked again, it is started again.
         """
         with self._lock:
             self._released.add(name)
@@ -104,7 +104,7 @@ class Models(Mapping[str, Chat]):
         return any(_server_key(self._endpoints[other]) == key for other in waiting)
 
     def close(self) -> None:
-        """Stops everything; all of it, whatever one part of it raises."""
+        """Stops everything, also if stopping one part raises."""
         with self._lock, ExitStack() as ends:
             for server in self._servers.values():
                 ends.callback(server.stop)
@@ -117,11 +117,11 @@ class Models(Mapping[str, Chat]):
         if endpoint.engine == "vllm-offline":
             from riveg.llm.vllm_offline import OfflineChat
 
-            return OfflineChat(endpoint, store=self._store, images=self._images)
+            return OfflineChat(endpoint, cache=self._cache, images=self._images)
         if endpoint.serve is not None:
             server = self._server(endpoint)
-            return ServedChat(endpoint, server, store=self._store, images=self._images)
-        return _http_chat(endpoint, store=self._store, images=self._images)
+            return ServedChat(endpoint, server, cache=self._cache, images=self._images)
+        return _http_chat(endpoint, cache=self._cache, images=self._images)
 
     def _server(self, endpoint: Endpoint) -> Server:
         key = _server_key(endpoint)
@@ -131,17 +131,17 @@ class Models(Mapping[str, Chat]):
 
 
 class ServedChat:
-    """A model behind a server that riveg starts at the first question that is not on file."""
+    """A model behind a server that riveg starts at the first request that is not cached."""
 
     def __init__(
-        self, endpoint: Endpoint, server: Server, *, store: AnswerStore, images: ImageSource
+        self, endpoint: Endpoint, server: Server, *, cache: ResponseCache, images: ImageSource
     ) -> None:
         from riveg.llm.http_chat import HttpChat
 
         self._server = server
         self._chat = HttpChat(
             endpoint,
-            store=store,
+            cache=cache,
             images=images,
             urls=lambda: (server.start(),),
             api_key=lambda: server.api_key,
@@ -152,39 +152,39 @@ class ServedChat:
         """The model's id."""
         return self._chat.model
 
-    def ask(self, questions: Sequence[Question]) -> Sequence[Reply | NoReply]:
+    def ask(self, requests: Sequence[Request]) -> Sequence[ChatAnswer | NoAnswer]:
         """As :meth:`riveg.llm.conversation.Chat.ask`.
 
         Raises:
-            ServerGone: With the server's own last lines, where it has ended.
+            ServerGone: With the server's own last lines, if it has ended.
         """
         try:
-            return self._chat.ask(questions)
+            return self._chat.ask(requests)
         except ServerGone as error:
             words = self._server.last_words(_PATIENCE_S)
             if words is None:
                 raise
             raise ServerGone(words) from error
 
-    def stored(self, question: Question) -> Reply | None:
-        """As :meth:`riveg.llm.conversation.Chat.stored`."""
-        return self._chat.stored(question)
+    def cached(self, request: Request) -> ChatAnswer | None:
+        """As :meth:`riveg.llm.conversation.Chat.cached`."""
+        return self._chat.cached(request)
 
-    def count(self, question: Question) -> TokenCount:
+    def count(self, request: Request) -> TokenCount:
         """As :meth:`riveg.llm.conversation.Chat.count`."""
-        return self._chat.count(question)
+        return self._chat.count(request)
 
     def close(self) -> None:
-        """Closes the connections; the server is its owner's to stop."""
+        """Closes the connections; the server's owner stops the server."""
         self._chat.close()
 
 
-def _http_chat(endpoint: Endpoint, *, store: AnswerStore, images: ImageSource) -> HttpChat:
+def _http_chat(endpoint: Endpoint, *, cache: ResponseCache, images: ImageSource) -> HttpChat:
     from riveg.llm.http_chat import HttpChat
 
     return HttpChat(
         endpoint,
-        store=store,
+        cache=cache,
         images=images,
         urls=lambda: endpoint.base_urls,
         api_key=lambda: _api_key(endpoint.api_key_variable),

@@ -1,9 +1,9 @@
 """Prompts: one Jinja file each, with named blocks, rendered in a sandbox.
 
-A prompt file opens with a comment (what it is for, its variables, its source) and holds blocks and
-nothing else: ``system``, ``user``, ``examples``, or whatever its backend asks for. Text of a sample
-enters as a value only, so ``{{ }}`` in a sample stays text. Jinja's own functions are not there:
-with ``range`` a prompt could loop for ever. Nor is what makes much of little: ``|center(10000)``.
+A prompt file opens with a comment (its purpose, its variables, its source) and holds only blocks:
+``system``, ``user``, ``examples``, or others that its backend reads. Text of a sample enters as a
+value, so ``{{ }}`` in a sample stays text. Jinja's own functions are removed: with ``range`` a
+prompt could loop for ever. So is what makes long texts of short ones: ``|center(10000)``.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from riveg.registry import suggest
 
 SUFFIX = ".jinja"
 
-_OUTWARD = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+_OTHER_FILES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
 _LONGEST = 1_000_000
-"""Characters of a rendered block; no model reads as many."""
+"""Most characters of a rendered block; no model reads as many."""
 
 _LARGEST = 10_000
-"""Of numbers in a prompt, of what it reckons, and of a text made by repeating one."""
+"""Bound on numbers in a prompt, on products and powers, and on the length of a repeated text."""
 
 _LARGEST_EXPONENT = 64
 
 _PADDING_FILTERS = ("batch", "center", "format", "slice")
 _PADDING_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "zfill"})
-"""They take a width, some within a text, and write as many blanks."""
+"""They take a width and write as many blanks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt file, parsed and checked.
 
-    ``blocks`` names each block with the variables it wants, in file order; ``about`` is the comment
+    ``blocks`` names each block with the variables it uses, in file order; ``about`` is the comment
     at the head of the file.
     """
 
@@ -93,10 +93,10 @@ class Prompt:
         return "".join(parts).removesuffix("\n")
 
     def require(self, block: str, values: Iterable[str]) -> None:
-        """Makes sure, before a run, that the block is there and wants no more than these values.
+        """Checks, before a run, that the block exists and needs no other values than these.
 
         Raises:
-            UserError: If not; names the block or variable and what is there.
+            UserError: If not; names the block or variable and what there is.
         """
         if block not in self.blocks:
             raise UserError(f"{self.path}: no block {block!r}; {suggest(block, self.blocks)}")
@@ -109,14 +109,14 @@ class Prompt:
             )
 
     def _line_of(self, variable: str, block: str) -> int:
-        """Where a block first wants a variable."""
+        """Where a block first uses a variable."""
         tree = _environment().parse(self.source, self.name, str(self.path))
         own = next(node for node in tree.find_all(nodes.Block) if node.name == block)
         return next(node.lineno for node in own.find_all(nodes.Name) if node.name == variable)
 
     def _fail(self, block: str) -> NoReturn:
-        # A template may fail with whatever its values raise; Jinja turns the traceback of the
-        # exception in flight into one with the template's own lines.
+        # A template fails with any exception of its values. Jinja rewrites the traceback of the
+        # current exception so that it shows the template's lines.
         try:
             self._template.environment.handle_exception()
         except Exception as error:
@@ -131,10 +131,10 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
 
     Args:
         name: A prompt's name such as ``rewrite/template.v1``, or the path of a ``.jinja`` file.
-        folder: Where relative paths start; its own prompt of that name goes before a shipped one.
+        folder: Where relative paths start; a prompt of that name in it hides a shipped one.
 
     Raises:
-        UserError: If there is no such prompt, or its file is not one; says file and line.
+        UserError: If there is no such prompt, or its file is none; names file and line.
     """
     path = _find(name, folder)
     try:
@@ -150,7 +150,7 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
     except TemplateSyntaxError as error:
         raise UserError(f"{path}:{error.lineno}: not a prompt: {error.message}") from error
     except (SyntaxError, ValueError, RecursionError) as error:
-        # Jinja leaves some mistakes to Python, which knows no line of the prompt.
+        # Python finds some mistakes, not Jinja, and knows no line of the prompt.
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a prompt: Python says: {reason}") from error
     if not blocks:
@@ -178,9 +178,9 @@ def _find(name: str, folder: Path | None) -> Path:
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's, and nothing grows beyond measure in it.
+    """Jinja's sandbox, with bounds on the size of values.
 
-    What is intercepted is not reckoned either when a prompt is loaded, as other constants are.
+    Intercepted operators are not evaluated when a prompt is loaded, as other constants are.
     """
 
     intercepted_binops = frozenset({"*", "**", "%"})
@@ -189,7 +189,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         """The result of an operator.
 
         Raises:
-            SecurityError: If it would be large, or is a text with its width.
+            SecurityError: If it would be large, or formats a text.
         """
         if operator == "%" and isinstance(left, str):
             raise SecurityError("% of a text is not there, write it with ~")
@@ -198,7 +198,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """As Jinja's, without the methods that pad a text."""
+        """Jinja's rule, without the methods that pad a text."""
         padding = isinstance(obj, str) and attr in _PADDING_METHODS
         return not padding and super().is_safe_attribute(obj, attr, value)
 
@@ -213,7 +213,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _check_product(operator: str, left: Any, right: Any) -> None:
-    """Refuses a product or a power before it is made."""
+    """Refuses a large product or power before it is computed."""
     one, other = (len(each) if hasattr(each, "__len__") else abs(each) for each in (left, right))
     is_small = one <= _LARGEST and other <= (_LARGEST_EXPONENT if operator == "**" else _LARGEST)
     if not is_small or (one**other if operator == "**" else one * other) > _LARGEST:
@@ -244,9 +244,9 @@ def _environment() -> Environment:
 def _blocks(
     tree: nodes.Template, path: Path, environment: Environment
 ) -> Iterator[tuple[str, frozenset[str]]]:
-    for outward in tree.find_all(_OUTWARD):
+    for reference in tree.find_all(_OTHER_FILES):
         raise UserError(
-            f"{path}:{outward.lineno}: a prompt is one file, it cannot bring in another"
+            f"{path}:{reference.lineno}: a prompt is one file, it cannot bring in another"
         )
     for node in tree.body:
         if isinstance(node, nodes.Block):

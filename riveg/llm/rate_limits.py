@@ -1,4 +1,4 @@
-"""How fast a server is asked: an even pace, and how long to wait before the next try."""
+"""How fast requests are sent: an even pace, and the wait before the next try."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_PAUSE_S = 30.0
-"""Of riveg's own waits; a server may ask for longer ones."""
+"""The longest wait of riveg's own; a server may ask for a longer one."""
 
 
 class Pace:
-    """So many units a minute, evenly spread, in the order of asking.
+    """A number of units a minute, evenly spread, first come, first served.
 
     Args:
-        per_minute: Units a minute; ``None``: as many as come.
+        per_minute: Units a minute; ``None``: no limit.
     """
 
     def __init__(self, per_minute: float | None) -> None:
@@ -24,11 +24,11 @@ class Pace:
         self._free_at = -math.inf
 
     def reserve(self, now: float, units: float = 1) -> float:
-        """Takes the next place; returns the seconds until it.
+        """Reserves the next place; returns the seconds until it.
 
         Args:
-            now: Seconds on any clock that only goes on.
-            units: How much of the pace the place uses up.
+            now: Seconds on a monotonic clock.
+            units: Units that the place uses up.
         """
         start = max(now, self._free_at)
         self._free_at = start + units * self._unit_s
@@ -45,9 +45,9 @@ def wait_s(failures: int, pause_s: float, asked_for_s: float | None, chance: flo
     Args:
         failures: Tries that have failed, 1 or more.
         pause_s: The wait after the first; each later one is twice as long, up to a limit.
-        asked_for_s: What the server asked for, which is then the least.
+        asked_for_s: What the server asks for: the shortest wait then.
         chance: In [0, 1]: spreads waits over the upper half of their length, so that many
-            questions do not come back at once.
+            requests are not sent again at once.
     """
     longest = min(LONGEST_PAUSE_S, pause_s * 2.0 ** min(failures - 1, 30))
     if asked_for_s is None:
@@ -56,11 +56,11 @@ def wait_s(failures: int, pause_s: float, asked_for_s: float | None, chance: flo
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """What a ``Retry-After`` header asks for, in seconds; ``None`` where it says nothing of use.
+    """The wait of a ``Retry-After`` header in seconds; ``None``: it names none.
 
     Args:
-        headers: With names in lower case, or a mapping that does not mind.
-        now: With a time zone; a date in the header is compared with it.
+        headers: Names in lower case, or a mapping that ignores case.
+        now: With a time zone; compared with a date in the header.
     """
     text = headers.get("retry-after", "").strip()
     try:

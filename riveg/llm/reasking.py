@@ -1,18 +1,26 @@
-"""One question until it is answered or given up: no sockets, no clock, whoever serves the model."""
+"""What is sent for one request until it has an answer or is given up: no sockets, no clock."""
 
 from __future__ import annotations
 
-from riveg.llm.conversation import Message, NoReply, Path, Question, RawAnswer, Reply, Unparsable
+from riveg.llm.conversation import (
+    AnswerPath,
+    ChatAnswer,
+    Message,
+    NoAnswer,
+    Request,
+    Response,
+    Unparsable,
+)
 from riveg.llm.json_answers import is_json
 
 _ENDED = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn"})
 """Finish reasons of a model that was done, as servers spell them."""
 
 _QUOTED_CHARACTERS = 80
-"""Of an answer that nobody could read, in the reason why it is missing."""
+"""Of an unreadable response, in the reason why there is no answer."""
 
 _SHOWN_CHARACTERS = 2_000
-"""Of a bad answer that the model is shown again."""
+"""Of a bad response, as it is shown to the model again."""
 
 _SHORTER = (
     "Your answer was cut off because it was too long. "
@@ -20,88 +28,93 @@ _SHORTER = (
 )
 
 
-class Interview:
-    """What to send now, and what to make of the answer.
+class Dialogue:
+    """Decides what to send next for one request, and what a response comes to.
+
+    ``messages`` are those to send next.
 
     Args:
-        question: What is asked.
-        re_asks: How often the model may be shown what was wrong; for an answer that was too long
-            once at most.
-        structured: Whether the server is asked to keep to the question's schema.
+        request: The request.
+        re_asks: How often the model may be shown the fault of its response; the fault that it is
+            too long once at most.
+        structured: Whether the server is asked to keep to the request's schema.
     """
 
-    def __init__(self, question: Question, re_asks: int, *, structured: bool = True) -> None:
-        self._question = question
+    def __init__(self, request: Request, re_asks: int, *, structured: bool = True) -> None:
+        self._request = request
         self._left = re_asks
         self._structured = structured
-        self._taken = 0
+        self._responses = 0
         self._was_long = False
-        self.messages: tuple[Message, ...] = question.messages
+        self.messages: tuple[Message, ...] = request.messages
 
-    def take(self, raw: RawAnswer) -> Reply | NoReply | None:
-        """What an answer comes to; ``None``: ask again, with ``messages``."""
-        self._taken += 1
-        if raw.finish_reason == "content_filter":
-            return NoReply("no-answer", "the server's content filter withheld the answer", raw)
-        if not self._is_complete(raw):
-            return self._take_unfinished(raw)
+    def take(self, response: Response) -> ChatAnswer | NoAnswer | None:
+        """What a response comes to; ``None``: send the new ``messages``."""
+        self._responses += 1
+        if response.finish_reason == "content_filter":
+            message = "the server's content filter withheld the answer"
+            return NoAnswer("no-answer", message, response)
+        if not self._is_complete(response):
+            return self._take_unfinished(response)
         try:
-            value = self._parse(raw)
+            value = self._parse(response)
         except Unparsable as fault:
-            return self._again("unparsable-answer", str(fault), raw)
-        return Reply(value, raw, self._path(raw), asked=self._taken)
+            return self._ask_again("unparsable-answer", str(fault), response)
+        return ChatAnswer(value, response, self._path(response), requests=self._responses)
 
-    def _is_complete(self, raw: RawAnswer) -> bool:
-        """Whether nothing is missing at the answer's end.
+    def _is_complete(self, response: Response) -> bool:
+        """Whether nothing is missing at the response's end.
 
-        One that was stopped is complete where the first token is all that matters, and where it
-        is JSON to its last bracket: some models then add blanks until they are stopped.
+        A response that was stopped is complete if only its first token matters, or if it is JSON
+        to its last bracket: some models then add blanks until they are stopped.
         """
-        if raw.finish_reason in _ENDED or self._question.first_tokens:
+        if response.finish_reason in _ENDED or self._request.first_tokens:
             return True
-        return self._question.schema is not None and is_json(raw.text)
+        return self._request.schema is not None and is_json(response.text)
 
-    def _take_unfinished(self, raw: RawAnswer) -> NoReply | None:
-        if raw.finish_reason != "length":
-            wrong = f"The answer did not end by itself (finish reason {raw.finish_reason!r:.40})."
-            return self._again("unparsable-answer", wrong, raw)
+    def _take_unfinished(self, response: Response) -> NoAnswer | None:
+        reason = response.finish_reason
+        if reason != "length":
+            wrong = f"The answer did not end by itself (finish reason {reason!r:.40})."
+            return self._ask_again("unparsable-answer", wrong, response)
         if self._was_long:
             self._left = 0
         self._was_long = True
-        at = f"the answer was cut off at {self._question.max_tokens} tokens"
-        return self._again("truncated-answer", _SHORTER, raw, final=at)
+        final = f"the answer was cut off at {self._request.max_tokens} tokens"
+        return self._ask_again("truncated-answer", _SHORTER, response, final=final)
 
-    def _parse(self, raw: RawAnswer) -> object:
-        if not raw.text.strip() and not raw.first_token:
+    def _parse(self, response: Response) -> object:
+        if not response.text.strip() and not response.first_token:
             raise Unparsable("The answer was empty.")
-        return self._question.parse(raw)
+        return self._request.parse(response)
 
-    def _path(self, raw: RawAnswer) -> Path:
-        if self._taken > 1:
+    def _path(self, response: Response) -> AnswerPath:
+        if self._responses > 1:
             return "re-asked"
-        if self._question.schema is None:
+        if self._request.schema is None:
             return "plain"
-        if not is_json(raw.text):
+        if not is_json(response.text):
             return "lenient"
         return "schema" if self._structured else "plain"
 
-    def _again(
-        self, kind: str, wrong: str, raw: RawAnswer, *, final: str | None = None
-    ) -> NoReply | None:
+    def _ask_again(
+        self, kind: str, wrong: str, response: Response, *, final: str | None = None
+    ) -> NoAnswer | None:
+        """Prepares a re-ask; the reason to give up instead, if none is left."""
         if self._left <= 0:
-            return NoReply(kind, final or f"{wrong}{_quoted(raw.text)}", raw)
+            return NoAnswer(kind, final or f"{wrong}{_quotation(response.text)}", response)
         self._left -= 1
-        shown = raw.text.strip()[:_SHOWN_CHARACTERS] or "(nothing)"
+        shown = response.text.strip()[:_SHOWN_CHARACTERS] or "(nothing)"
         self.messages = (
-            *self._question.messages,
+            *self._request.messages,
             Message("assistant", shown),
             Message("user", wrong),
         )
         return None
 
 
-def _quoted(answer: str) -> str:
-    line = " ".join(answer.split())
+def _quotation(text: str) -> str:
+    line = " ".join(text.split())
     if len(line) > _QUOTED_CHARACTERS:
         line = f"{line[:_QUOTED_CHARACTERS]}..."
     return f" The answer was: {line}" if line else ""

@@ -1,4 +1,4 @@
-"""What is sent for a question, and the key that its answer is kept under."""
+"""The body of a request as it is sent, and the key under which its response is cached."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from riveg.files import text_digest
-from riveg.llm.conversation import Message, Question
+from riveg.llm.conversation import Message, Request
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import EncodedImages
 from riveg.llm.json_answers import whole_characters
 
 KEY_VERSION = 1
-"""Raised when the same question would be sent in other words."""
+"""Raised when an equal request would be sent in other words."""
 
 
 def chat_messages(messages: Sequence[Message], images: EncodedImages) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def chat_messages(messages: Sequence[Message], images: EncodedImages) -> list[di
 
 def request_body(
     endpoint: Endpoint,
-    question: Question,
+    request: Request,
     messages: Sequence[Message],
     images: EncodedImages,
 ) -> dict[str, Any]:
@@ -37,8 +37,8 @@ def request_body(
 
     Args:
         endpoint: The model and its settings.
-        question: What is asked.
-        messages: The question's, or an interview's at a re-ask.
+        request: What is asked.
+        messages: The request's own, or those of a re-ask.
         images: Every image of the messages, encoded.
     """
     body: dict[str, Any] = {
@@ -47,15 +47,15 @@ def request_body(
         "temperature": endpoint.temperature,
         "top_p": endpoint.top_p,
         "seed": endpoint.seed,
-        "max_tokens": question.max_tokens,
+        "max_tokens": request.max_tokens,
     }
-    if question.schema is not None and endpoint.structured:
+    if request.schema is not None and endpoint.structured:
         body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": dict(question.schema), "strict": True},
+            "json_schema": {"name": "answer", "schema": dict(request.schema), "strict": True},
         }
-    if question.first_tokens:
-        body |= {"logprobs": True, "top_logprobs": question.first_tokens}
+    if request.first_tokens:
+        body |= {"logprobs": True, "top_logprobs": request.first_tokens}
     if not endpoint.thinking:
         body["chat_template_kwargs"] = {"enable_thinking": False}
     return body
@@ -70,16 +70,16 @@ _OPTIONAL = (
     "top_p",
     "temperature",
 )
-"""Fields that a server may not know and an answer can be had without."""
+"""Fields that a server may not know, and that a request can do without."""
 
 
 def refused_fields(body: Mapping[str, Any], message: str) -> frozenset[str]:
-    """Fields of a body that a server's refusal names and that can be left out, or said otherwise.
+    """Fields of a body that a server's refusal names and that can be left out or renamed.
 
     Args:
         body: What was sent.
-        message: The server's words, which may quote the request: so a name in them proves nothing
-            before the request was taken without the field.
+        message: The server's words. They may quote the request, so a name in them proves nothing
+            until the server has accepted the request without the field.
     """
     named = {name for name in _OPTIONAL if name in body and re.search(rf"\b{name}\b", message)}
     if named & {"logprobs", "top_logprobs"}:
@@ -90,15 +90,15 @@ def refused_fields(body: Mapping[str, Any], message: str) -> frozenset[str]:
 
 
 def without_fields(body: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The body without some fields; ``max_tokens`` is then said as newer hosted models want it."""
+    """The body without some fields; ``max_tokens`` becomes the name that newer models want."""
     left = {name: value for name, value in body.items() if name not in names}
     if "max_tokens" in names and "max_tokens" in body:
         left["max_completion_tokens"] = body["max_tokens"]
     return left
 
 
-def question_key(endpoint: Endpoint, question: Question, images: EncodedImages) -> str:
-    """Digest of all that shapes the answer; the order of a schema's keys is part of it."""
+def request_key(endpoint: Endpoint, request: Request, images: EncodedImages) -> str:
+    """Digest of everything that shapes the response, the order of a schema's keys included."""
     return text_digest(
         json.dumps(
             {
@@ -110,11 +110,11 @@ def question_key(endpoint: Endpoint, question: Question, images: EncodedImages) 
                         message.text,
                         [images[image].digest for image in message.images],
                     ]
-                    for message in question.messages
+                    for message in request.messages
                 ],
-                "schema": question.schema,
-                "max_tokens": question.max_tokens,
-                "first_tokens": question.first_tokens,
+                "schema": request.schema,
+                "max_tokens": request.max_tokens,
+                "first_tokens": request.first_tokens,
             }
         )
     )

@@ -1,4 +1,4 @@
-"""What a ``chat/completions`` server sent, read without trust."""
+"""What a ``chat/completions`` server sends, read without trust."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from riveg.llm.conversation import RawAnswer
-from riveg.llm.json_answers import spoken_token, whole_characters, without_thoughts
+from riveg.llm.conversation import Response
+from riveg.llm.json_answers import first_spoken_token, whole_characters, without_thoughts
 
 _GAVE_UP = frozenset({"abort", "error"})
-"""Finish reasons by which a server says that it failed, not the model."""
+"""Finish reasons that tell of a failure of the server, not of the model."""
 
 
 class NotACompletion(ValueError):
-    """Raised where a server's words are no completion; says what is wrong."""
+    """Raised for a body that is no completion; says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """An answer and its tokens, as the server counted them (``None``: it did not)."""
+    """A response, and tokens as the server counted them (``None``: it did not)."""
 
-    raw: RawAnswer
+    response: Response
     prompt_tokens: int | None
     answer_tokens: int | None
 
 
 def read_completion(content: str) -> Completion:
-    """The first choice of a response body.
+    """The first choice of a body.
 
     Raises:
         NotACompletion: If it is none.
@@ -45,15 +45,15 @@ def read_completion(content: str) -> Completion:
     if finish_reason in _GAVE_UP:
         raise NotACompletion(f"the server gave up ({finish_reason})")
     text = without_thoughts(whole_characters(_words(message)))
-    raw = RawAnswer(text, finish_reason, _first_token(_get(choice, "logprobs")))
+    response = Response(text, finish_reason, _first_token(_get(choice, "logprobs")))
     usage = _get(body, "usage")
     return Completion(
-        raw, _whole_number(usage, "prompt_tokens"), _whole_number(usage, "completion_tokens")
+        response, _whole_number(usage, "prompt_tokens"), _whole_number(usage, "completion_tokens")
     )
 
 
 def _words(message: dict[str, Any]) -> str:
-    """The content, as text or as parts; reasoning in a field of its own is left alone."""
+    """The content, as text or as parts; a field of its own for reasoning is ignored."""
     content = message.get("content")
     if isinstance(content, list):
         parts = (part.get("text") for part in content if isinstance(part, dict))
@@ -65,9 +65,9 @@ def _words(message: dict[str, Any]) -> str:
 
 
 def _first_token(logprobs: Any) -> tuple[tuple[str, float], ...]:
-    """Alternatives for the first token of the answer itself, likeliest first."""
+    """Alternatives for the first token after the thoughts, likeliest first."""
     places = [place for place in _list(_get(logprobs, "content")) if isinstance(place, dict)]
-    at = spoken_token(str(place.get("token", "")) for place in places)
+    at = first_spoken_token(str(place.get("token", "")) for place in places)
     if at is None:
         return ()
     place = places[at]

@@ -1,4 +1,4 @@
-"""Requests to a model's servers: paced, tried again where that may help, with a clear end."""
+"""Requests to a model's servers: paced, tried again if that may help, with a clear end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from riveg.errors import ServerGone
-from riveg.llm.conversation import NoReply, Question
+from riveg.llm.conversation import NoAnswer, Request
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.rate_limits import Pace, wait_s
 from riveg.llm.request import refused_fields, without_fields
@@ -21,15 +21,15 @@ from riveg.llm.token_counts import TokenCounter
 _log = logging.getLogger(__name__)
 
 _GIVEN_UP_IN_A_ROW = 16
-"""Questions that a server failed at without an answer in between, after which it is gone."""
+"""Requests that a server fails at without a response in between, after which it counts as gone."""
 
 _LONGEST_REST_S = 600.0
-"""A server that wants a longer rest is gone for this run."""
+"""A server that wants a longer rest counts as gone for this run."""
 
 
 @dataclass(slots=True)
 class Effort:
-    """What one question has cost so far."""
+    """What one request has cost so far."""
 
     started: float
     requests: int = 0
@@ -41,7 +41,7 @@ class Effort:
         self.answer_tokens = _sum(self.answer_tokens, completion.answer_tokens)
 
 
-class Exchange:
+class Sender:
     """Sends requests for one model.
 
     Args:
@@ -61,35 +61,35 @@ class Exchange:
         self._requests_pace = Pace(endpoint.requests_per_minute)
         self._tokens_pace = Pace(endpoint.tokens_per_minute)
         self._given_up = 0
-        self._taken_fields: frozenset[str] = frozenset()
+        self._accepted: frozenset[str] = frozenset()
         self.left_out: frozenset[str] = frozenset()
 
     async def send(
-        self, question: Question, body: dict[str, Any], effort: Effort
-    ) -> Completion | NoReply:
-        """One request, tried again as long as that may help.
+        self, request: Request, body: dict[str, Any], effort: Effort
+    ) -> Completion | NoAnswer:
+        """Sends a request, again as long as that may help.
 
         Args:
-            question: What is asked, for its size.
-            body: The request.
+            request: Tells the size.
+            body: What is sent.
             effort: Counts what is sent.
 
         Raises:
-            ServerGone: If it never will help, for any question.
+            ServerGone: If no request can be answered any more.
             UserError: If the server takes no such requests.
         """
         left_out = self.left_out
         failures = 0
         while True:
-            await self._paced(question)
+            await self._paced(request)
             sent = without_fields(body, left_out)
             try:
-                completion = await self._sample(sent, effort)
+                completion = await self._post(sent, effort)
             except Refusal as refusal:
                 more = self._refused(sent, refusal.words) - left_out
                 if not more:
                     self._given_up = 0
-                    return NoReply("no-answer", str(refusal))
+                    return NoAnswer("no-answer", str(refusal))
                 left_out |= more
             except ServerFault as fault:
                 failures += 1
@@ -101,12 +101,12 @@ class Exchange:
                 self._learn(left_out, frozenset(sent))
                 return completion
 
-    async def _sample(self, body: dict[str, Any], effort: Effort) -> Completion:
+    async def _post(self, body: dict[str, Any], effort: Effort) -> Completion:
         address = self._addresses.pick(time.monotonic())
         effort.requests += 1
         try:
             async with asyncio.timeout(self._endpoint.timeout_s):
-                completion = await self._addresses.sample(address, body)
+                completion = await self._addresses.post(address, body)
         except TimeoutError:
             limit = f"{self._endpoint.timeout_s:g} s"
             fault = ServerFault(f"{address.shown} did not answer within {limit}")
@@ -121,10 +121,10 @@ class Exchange:
         address.answered()
         return completion
 
-    async def _paced(self, question: Question) -> None:
+    async def _paced(self, request: Request) -> None:
         await self._requests_pace.wait()
         if self._endpoint.tokens_per_minute is not None:
-            tokens = self._tokens.count(question).tokens + question.max_tokens
+            tokens = self._tokens.count(request).tokens + request.max_tokens
             await self._tokens_pace.wait(tokens)
 
     async def _rest(self, failures: int, fault: ServerFault) -> None:
@@ -137,25 +137,25 @@ class Exchange:
         await asyncio.sleep(wait_s(failures, self._pause_s, asked_for, random.random()))
 
     def _refused(self, body: dict[str, Any], words: str) -> frozenset[str]:
-        """Fields to leave out, for this question at first: the words may quote a sample.
+        """Fields to leave out, at first for this request only: the words may quote a sample.
 
-        A field that the server took before is not at fault.
+        A field that the server has accepted before is not at fault.
         """
-        suspects = {name: value for name, value in body.items() if name not in self._taken_fields}
+        suspects = {name: value for name, value in body.items() if name not in self._accepted}
         named = refused_fields(suspects, words)
         if not named and "chat_template_kwargs" in suspects:
             return frozenset({"chat_template_kwargs"})
         return named
 
     def _learn(self, left_out: frozenset[str], sent: frozenset[str]) -> None:
-        """Leaves fields out from now on: the request was taken without them."""
-        self._taken_fields |= sent
+        """Leaves fields out from now on: the server accepted the request without them."""
+        self._accepted |= sent
         new = left_out - self.left_out
         if new:
             self.left_out |= new
             _log.info("%s: its server takes no %s", self._endpoint.model, ", ".join(sorted(new)))
 
-    def _give_up(self, fault: ServerFault) -> NoReply:
+    def _give_up(self, fault: ServerFault) -> NoAnswer:
         if fault.unreachable and self._addresses.are_unreachable:
             raise ServerGone(
                 f"{fault}, {self._endpoint.tries} times: start the server or mend base_urls "
@@ -168,7 +168,7 @@ class Exchange:
                 f"{self._addresses.shown} failed at {count} questions in a row: {fault}; see to "
                 "the server (answers so far are kept), then start the same command again"
             )
-        return NoReply("no-answer", f"{self._endpoint.tries} tries failed; the last: {fault}")
+        return NoAnswer("no-answer", f"{self._endpoint.tries} tries failed; the last: {fault}")
 
     async def close(self) -> None:
         """Closes all connections."""

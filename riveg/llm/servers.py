@@ -1,4 +1,4 @@
-"""The servers of one model: asked by load, and what their failures mean."""
+"""The servers of one model: the least busy is asked, and failures are told apart."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 _RETRIED = frozenset({408, 409, 425, 429})
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
-_TIRED_AFTER = 5
-"""Failures in a row after which a server is passed over for a while."""
+_RESTS_AFTER = 5
+"""Failures in a row after which a server is not asked for a while."""
 
 _SHOWN = 240
-"""Characters of a server's own words in a message."""
+"""Characters of a server's words in a message."""
 
 
 class ServerFault(Exception):
-    """A failure that another try may mend.
+    """A failure that another try may cure.
 
     Args:
         message: What happened.
-        unreachable: Whether there was no server to talk to.
+        unreachable: Whether no server was reached.
         retry_after_s: The wait that the server asks for.
     """
 
@@ -44,11 +44,11 @@ class ServerFault(Exception):
 
 
 class Refusal(Exception):
-    """The server will not take this request.
+    """The server refuses this request.
 
     Args:
-        message: What to tell people.
-        words: All that the server said.
+        message: For people.
+        words: All words of the server.
     """
 
     def __init__(self, message: str, words: str) -> None:
@@ -58,7 +58,7 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Address:
-    """One server: how busy it is and how it has been."""
+    """One server: how busy it is, and how often it failed."""
 
     url: str
     shown: str
@@ -70,15 +70,15 @@ class Address:
     rests_until: float = 0.0
 
     def failed(self, fault: ServerFault, now: float, pause_s: float) -> None:
-        """Notes a failure; after several, or one without a server, it is passed over."""
+        """Notes a failure; after several, or if it was not reached, the server rests."""
         self.failures += 1
         self.unreachable = fault.unreachable
-        if fault.unreachable or self.failures >= _TIRED_AFTER:
+        if fault.unreachable or self.failures >= _RESTS_AFTER:
             rest = pause_s * 2.0 ** min(self.failures, 30)
             self.rests_until = now + min(LONGEST_PAUSE_S, rest)
 
     def answered(self) -> None:
-        """Notes that the server is there and well."""
+        """Notes that the server works."""
         self.failures = 0
         self.unreachable = False
         self.rests_until = 0.0
@@ -89,7 +89,7 @@ class Addresses:
 
     Args:
         urls: OpenAI-compatible roots.
-        api_key: Sent to all of them; it is in no message.
+        api_key: Sent to all of them; no message holds it.
         timeout_s: Seconds for one request.
 
     Raises:
@@ -109,23 +109,23 @@ class Addresses:
 
     @property
     def are_unreachable(self) -> bool:
-        """Whether none of them was there when it was last tried."""
+        """Whether none of them was reached at the last try."""
         return all(address.unreachable for address in self.all)
 
     def pick(self, now: float) -> Address:
-        """The least busy of those that are well; else the one that has rested longest."""
-        well = [address for address in self.all if address.rests_until <= now]
-        if well:
-            return min(well, key=lambda address: (address.in_flight, address.sent))
+        """The least busy of those that do not rest; else the one whose rest ends first."""
+        awake = [address for address in self.all if address.rests_until <= now]
+        if awake:
+            return min(awake, key=lambda address: (address.in_flight, address.sent))
         return min(self.all, key=lambda address: address.rests_until)
 
-    async def sample(self, address: Address, body: dict[str, Any]) -> Completion:
+    async def post(self, address: Address, body: dict[str, Any]) -> Completion:
         """One request, no second try.
 
         Raises:
-            ServerFault: If another try may mend it.
-            Refusal: If the server will not take this request.
-            UserError: If it will take none like it: wrong key, wrong model, wrong URL.
+            ServerFault: If another try may help.
+            Refusal: If the server refuses this request.
+            UserError: If it refuses all such requests: wrong key, wrong model, wrong URL.
         """
         from openai import APIConnectionError, APIStatusError
 
@@ -171,30 +171,34 @@ class Addresses:
     def _status(self, address: Address, error: APIStatusError, model: str) -> Exception:
         status = error.status_code
         words = self.redacted(error.message)
-        said = f"{address.shown} answers {status}: {words}"
+        message = f"{address.shown} answers {status}: {words}"
         if status == 429 and "insufficient_quota" in error.message:
-            return UserError(f"{said}; the account behind the key has nothing left")
+            return UserError(f"{message}; the account behind the key has nothing left")
         if status in _RETRIED or status >= 500:
             return ServerFault(
-                said, retry_after_s=retry_after_s(error.response.headers, datetime.now(UTC))
+                message, retry_after_s=retry_after_s(error.response.headers, datetime.now(UTC))
             )
         if status in _ABOUT_THE_REQUEST:
-            return Refusal(said, f"{error.message} {error.body}")
-        return UserError(f"{said}; {_advice(status, model)}")
+            return Refusal(message, f"{error.message} {error.body}")
+        return UserError(f"{message}; {_advice(status, model)}")
 
 
 def require_client() -> None:
-    """Makes sure that the client package is there.
+    """Checks that the client package is installed.
 
     Raises:
-        MissingExtra: If not.
+        MissingExtra: If it is not.
     """
     if find_spec("openai") is None:
         raise MissingExtra("a chat endpoint", "openai", "chat")
 
 
 def shown_url(url: str) -> str:
-    """A URL as it may be shown: without a user, a password or a query."""
+    """A URL without user, password and query.
+
+    Raises:
+        UserError: If it is no URL of a server.
+    """
     parts = urlsplit(url)
     try:
         port = f":{parts.port}" if parts.port else ""
@@ -219,7 +223,7 @@ def _advice(status: int, model: str) -> str:
 def _client(url: str, api_key: str | None, timeout_s: float) -> AsyncOpenAI:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Omit
 
-    # Redirects could carry samples and images elsewhere; a proxy has no part in the loopback.
+    # A redirect could carry samples and images elsewhere; a loopback address needs no proxy.
     http_client = DefaultAsyncHttpxClient(
         follow_redirects=False, trust_env=not _is_loopback(url), timeout=timeout_s
     )

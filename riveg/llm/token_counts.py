@@ -1,4 +1,4 @@
-"""How many tokens a question is: by the model's own tokenizer where that is at hand."""
+"""How many tokens a request has, by the model's own tokenizer if it is on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riveg.errors import ImageFault
-from riveg.llm.conversation import AttachedImage, Question, TokenCount
+from riveg.llm.conversation import AttachedImage, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import ImageEncoder
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CHARACTERS_A_TOKEN = 3.5
 _TOKENS_A_MESSAGE = 5
-"""Role and marks around a message, where the model's chat template is not at hand."""
+"""Role and marks around a message, if the model's chat template is not on this machine."""
 
 _IMAGE_CELL = 28
 """Pixels of the square that becomes one token in the Qwen-VL family; others differ."""
@@ -28,7 +28,7 @@ class TokenCounter:
     """Counts without a server; nothing is downloaded.
 
     Args:
-        endpoint: Its model is looked for as a folder, then in the Hugging Face cache.
+        endpoint: Its model is looked up as a folder, then in the Hugging Face cache.
         images: Tells the size of images as they are sent.
     """
 
@@ -36,27 +36,27 @@ class TokenCounter:
         self._endpoint = endpoint
         self._images = images
         self._lock = threading.Lock()
-        self._looked = False
+        self._is_looked_up = False
         self._tokenizer: Tokenizer | None = None
         self._template: Template | None = None
 
-    def count(self, question: Question) -> TokenCount:
-        """Tokens of the request; exact where tokenizer and chat template counted all of it."""
-        tokenizer = self._found()
-        images = [image for message in question.messages for image in message.images]
-        seen = sum(map(self._image_tokens, images))
+    def count(self, request: Request) -> TokenCount:
+        """Tokens of the request; exact if tokenizer and chat template cover all of it."""
+        tokenizer = self._loaded()
+        image_tokens = sum(map(self._image_tokens, request.images))
         if tokenizer is None:
-            texts = sum(len(message.text) for message in question.messages)
-            around = _TOKENS_A_MESSAGE * len(question.messages)
-            return TokenCount(round(texts / _CHARACTERS_A_TOKEN) + around + seen, exact=False)
-        text = self._rendered(question)
+            texts = sum(len(message.text) for message in request.messages)
+            around = _TOKENS_A_MESSAGE * len(request.messages)
+            return TokenCount(
+                round(texts / _CHARACTERS_A_TOKEN) + around + image_tokens, exact=False
+            )
+        text = self._rendered(request)
         if text is None:
             tokens = sum(
-                _length(tokenizer, message.text) + _TOKENS_A_MESSAGE
-                for message in question.messages
+                _length(tokenizer, message.text) + _TOKENS_A_MESSAGE for message in request.messages
             )
-            return TokenCount(tokens + seen, exact=False)
-        return TokenCount(_length(tokenizer, text) + seen, exact=not images)
+            return TokenCount(tokens + image_tokens, exact=False)
+        return TokenCount(_length(tokenizer, text) + image_tokens, exact=not request.images)
 
     def _image_tokens(self, image: AttachedImage) -> int:
         try:
@@ -65,29 +65,27 @@ class TokenCounter:
             return 0
         return -(-width // _IMAGE_CELL) * -(-height // _IMAGE_CELL)
 
-    def _rendered(self, question: Question) -> str | None:
+    def _rendered(self, request: Request) -> str | None:
         if self._template is None:
             return None
-        messages = [
-            {"role": message.role, "content": message.text} for message in question.messages
-        ]
+        messages = [{"role": message.role, "content": message.text} for message in request.messages]
         try:
             return self._template.render(
                 messages=messages,
                 add_generation_prompt=True,
                 enable_thinking=self._endpoint.thinking,
             )
-        except Exception:  # a model's own template may raise whatever it likes
+        except Exception:  # a model's own template may raise anything
             return None
 
-    def _found(self) -> Tokenizer | None:
+    def _loaded(self) -> Tokenizer | None:
         with self._lock:
-            if not self._looked:
-                self._looked = True
-                self._look()
+            if not self._is_looked_up:
+                self._is_looked_up = True
+                self._look_up()
             return self._tokenizer
 
-    def _look(self) -> None:
+    def _look_up(self) -> None:
         path = self._file("tokenizer.json")
         if path is None:
             return
@@ -95,11 +93,11 @@ class TokenCounter:
 
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception:  # the package raises nothing more exact
+        except Exception:  # the package raises no narrower class
             return
         config = _read_json(self._file("tokenizer_config.json"))
-        alone = self._file("chat_template.jinja")
-        template = alone.read_text("utf-8") if alone else config.get("chat_template")
+        file = self._file("chat_template.jinja")
+        template = file.read_text("utf-8") if file else config.get("chat_template")
         if isinstance(template, str):
             self._template = _compiled(template, config)
 

@@ -1,70 +1,47 @@
 """``engine: vllm-offline``: vLLM called directly, for batch jobs without a server.
 
-The same conversations, schemas, answers file and re-asks as over HTTP; an answer that one engine
-has put on file is not asked of the other.
+The same messages, schemas, cache and re-asks as over HTTP: a response that one engine has given is
+not asked of the other.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import multiprocessing
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from riveg.errors import ImageFault, MissingExtra, RivegError
-from riveg.llm import guard
-from riveg.llm.answer_store import AnswerStore, StoredAnswer
-from riveg.llm.conversation import NoReply, Question, RawAnswer, Reply, TokenCount, Unparsable
+from riveg.errors import ImageFault, RivegError
+from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, Response, TokenCount
 from riveg.llm.endpoint import Endpoint
-from riveg.llm.images import EncodedImages, ImageEncoder
-from riveg.llm.json_answers import spoken_token, whole_characters, without_thoughts
-from riveg.llm.reasking import Interview
-from riveg.llm.request import chat_messages, question_key
+from riveg.llm.images import EncodedImages, ImageEncoder, image_failure
+from riveg.llm.json_answers import first_spoken_token, whole_characters, without_thoughts
+from riveg.llm.reasking import Dialogue
+from riveg.llm.request import chat_messages, request_key
+from riveg.llm.response import Completion
+from riveg.llm.response_cache import CachedResponse, ResponseCache
 from riveg.llm.token_counts import TokenCounter
+from riveg.llm.vllm_engine import EngineWatch, first_line, load_engine
 from riveg.protocols import ImageSource
 
 _BATCH = 512
-"""Conversations given to vLLM at once; the answers are on file after each batch."""
-
-_QUIET = {
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    # Its own choice is stdout, which is for riveg's results.
-    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-}
-"""Read by vLLM when it is imported; a variable that the user has set stays as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """An answer with what the engine counted."""
-
-    raw: RawAnswer
-    prompt_tokens: int
-    answer_tokens: int
-    latency_s: float
+"""Requests given to vLLM at once; their responses are cached after each batch."""
 
 
 class OfflineChat:
-    """A model in this process (vLLM keeps a process of its own behind it); loaded when first asked.
+    """A model in this process (its engine is a process of its own); loaded when first asked.
 
     Args:
         endpoint: With ``engine: vllm-offline``; its ``options`` are more arguments of ``vllm.LLM``.
-        store: Where answers are kept.
-        images: Where images of the questions come from.
+        cache: Where responses are looked up and kept.
+        images: Where the images of requests come from.
     """
 
-    def __init__(self, endpoint: Endpoint, *, store: AnswerStore, images: ImageSource) -> None:
+    def __init__(self, endpoint: Endpoint, *, cache: ResponseCache, images: ImageSource) -> None:
         self._endpoint = endpoint
-        self._store = store
+        self._cache = cache
         self._images = ImageEncoder(images, endpoint.picture_side)
         self._tokens = TokenCounter(endpoint, self._images)
         self._lock = threading.Lock()
@@ -76,41 +53,38 @@ class OfflineChat:
         """The model's id."""
         return self._endpoint.model
 
-    def ask(self, questions: Sequence[Question]) -> Sequence[Reply | NoReply]:
-        """Answers in the questions' order; the same question twice is asked once.
+    def ask(self, requests: Sequence[Request]) -> Sequence[ChatAnswer | NoAnswer]:
+        """Answers in the order of the requests; equal requests are sent once.
 
         Raises:
-            MissingExtra: If vLLM is not there.
-            RivegError: If it cannot load the model, or fails as a whole.
+            MissingExtra: If vLLM is not installed.
+            RivegError: If vLLM cannot load the model, or fails as a whole.
         """
         with self._lock:
-            answers: dict[int, Reply | NoReply] = {}
-            twins: dict[int, str] = {}
-            open_questions: dict[str, _Open] = {}
-            for position, question in enumerate(questions):
-                found = self._on_file_or_open(question)
-                if not isinstance(found, _Open):
-                    answers[position] = found
-                elif found.key in open_questions:
-                    twins[position] = found.key
-                else:
-                    open_questions[found.key] = replace(found, position=position)
-            waiting = list(open_questions.values())
+            outcomes = [self._look_up(request) for request in requests]
+            pending: dict[str, _Pending] = {}
+            for one in outcomes:
+                if isinstance(one, _Pending):
+                    pending.setdefault(one.key, one)
+            waiting = list(pending.values())
+            answers: dict[str, ChatAnswer | NoAnswer] = {}
             for start in range(0, len(waiting), _BATCH):
-                answers.update(self._interviewed(waiting[start : start + _BATCH]))
-            for position, key in twins.items():
-                first = answers[open_questions[key].position]
-                answers[position] = self._as_twin(questions[position], first)
-        return [answers[position] for position in range(len(questions))]
+                answers.update(self._converse(waiting[start : start + _BATCH]))
+            return [
+                self._settled(one, answers, is_first=pending[one.key] is one)
+                if isinstance(one, _Pending)
+                else one
+                for one in outcomes
+            ]
 
-    def stored(self, question: Question) -> Reply | None:
-        """The answer on file, if there is one that can still be read; asks nobody."""
-        found = self._on_file_or_open(question)
-        return found if isinstance(found, Reply) else None
+    def cached(self, request: Request) -> ChatAnswer | None:
+        """The answer from the cache, if it is there and the request's parser can read it."""
+        found = self._look_up(request)
+        return found if isinstance(found, ChatAnswer) else None
 
-    def count(self, question: Question) -> TokenCount:
-        """Tokens of the question, by the model's own tokenizer where it is at hand."""
-        return self._tokens.count(question)
+    def count(self, request: Request) -> TokenCount:
+        """Tokens of the request; images are estimated from their sent size."""
+        return self._tokens.count(request)
 
     def close(self) -> None:
         """Frees the model's memory; asked again, it is loaded again."""
@@ -124,63 +98,72 @@ class OfflineChat:
                 self._watch.dismiss()
                 self._watch = None
 
-    def _on_file_or_open(self, question: Question) -> Reply | NoReply | _Open:
+    def _look_up(self, request: Request) -> ChatAnswer | NoAnswer | _Pending:
         try:
-            images = self._images.encode(
-                tuple(image for message in question.messages for image in message.images)
-            )
-        except ImageFault as fault:
-            return NoReply(fault.kind, str(fault))
-        except ValueError as fault:
-            return NoReply("bad-picture", str(fault))
-        key = question_key(self._endpoint, question, images)
-        answer = self._store.get(key)
-        reply = None if answer is None else _read(question, answer)
-        return reply or _Open(
+            images = self._images.encode(request.images)
+        except (ImageFault, ValueError) as fault:
+            return image_failure(fault)
+        key = request_key(self._endpoint, request, images)
+        return self._cache.recall(key, request) or _Pending(
             key,
-            question,
+            request,
             images,
-            Interview(question, self._endpoint.re_asks, structured=self._endpoint.structured),
+            Dialogue(request, self._endpoint.re_asks, structured=self._endpoint.structured),
         )
 
-    def _as_twin(self, question: Question, first: Reply | NoReply) -> Reply | NoReply:
-        if isinstance(first, NoReply):
-            return first
-        found = self._on_file_or_open(question)
-        return replace(first, asked=0) if isinstance(found, _Open) else found
+    def _settled(
+        self,
+        pending: _Pending,
+        answers: Mapping[str, ChatAnswer | NoAnswer],
+        *,
+        is_first: bool,
+    ) -> ChatAnswer | NoAnswer:
+        """The answer to the first of equal requests; the others read it with their own parsers."""
+        answer = answers[pending.key]
+        if is_first or isinstance(answer, NoAnswer):
+            return answer
+        return self._cache.recall(pending.key, pending.request) or replace(answer, requests=0)
 
-    def _interviewed(self, waiting: Sequence[_Open]) -> Iterator[tuple[int, Reply | NoReply]]:
-        """Asks until each has its answer or is given up, all that are open at once."""
+    def _converse(self, waiting: Sequence[_Pending]) -> Iterator[tuple[str, ChatAnswer | NoAnswer]]:
+        """Sends all requests at once, and re-asks until each is answered or given up."""
         while waiting:
-            still = []
-            for one, said in zip(waiting, self._say(waiting), strict=True):
-                result = said if isinstance(said, NoReply) else one.interview.take(said.raw)
-                if result is None:
-                    still.append(one)
-                elif isinstance(result, Reply) and isinstance(said, _Said):
-                    yield one.position, self._keep(one.key, result, said)
+            unfinished = []
+            for one, (completion, seconds) in zip(waiting, self._complete(waiting), strict=True):
+                if isinstance(completion, NoAnswer):
+                    yield one.key, completion
+                    continue
+                answer = one.dialogue.take(completion.response)
+                if answer is None:
+                    unfinished.append(one)
+                elif isinstance(answer, ChatAnswer):
+                    yield one.key, self._keep(one.key, answer, completion, seconds)
                 else:
-                    yield one.position, result
-            waiting = still
+                    yield one.key, answer
+            waiting = unfinished
 
-    def _keep(self, key: str, reply: Reply, said: _Said) -> Reply:
-        reply = replace(
-            reply,
-            prompt_tokens=said.prompt_tokens,
-            answer_tokens=said.answer_tokens,
-            latency_s=round(said.latency_s, 4),
+    def _keep(
+        self, key: str, answer: ChatAnswer, completion: Completion, seconds: float
+    ) -> ChatAnswer:
+        answer = replace(
+            answer,
+            prompt_tokens=completion.prompt_tokens,
+            answer_tokens=completion.answer_tokens,
+            latency_s=round(seconds, 4),
         )
-        self._store.put(key, StoredAnswer.of(reply, self.model))
-        return reply
+        self._cache.put(key, CachedResponse.of(answer, self.model))
+        return answer
 
-    def _say(self, asked: Sequence[_Open]) -> Sequence[_Said | NoReply]:
+    def _complete(
+        self, waiting: Sequence[_Pending]
+    ) -> Sequence[tuple[Completion | NoAnswer, float]]:
+        """What comes back for each request, and after how many seconds."""
         if self._engine is None:
-            self._engine, self._watch = _load(self._endpoint)
+            self._engine, self._watch = load_engine(self._endpoint)
         started = time.monotonic()
         try:
             outputs = self._engine.chat(
-                [chat_messages(one.interview.messages, one.images) for one in asked],
-                [self._sampling(one.question) for one in asked],
+                [chat_messages(one.dialogue.messages, one.images) for one in waiting],
+                [self._sampling(one.request) for one in waiting],
                 use_tqdm=False,
                 chat_template_kwargs=None
                 if self._endpoint.thinking
@@ -188,19 +171,20 @@ class OfflineChat:
             )
         except Exception as error:
             if not _is_refusal(error):
-                raise RivegError(f"vllm-offline: {self.model}: {_line(error)}") from error
-            # One conversation, too long for example, spoils the batch: then each alone.
-            if len(asked) > 1:
-                return [said for one in asked for said in self._say([one])]
-            return [NoReply("no-answer", f"vllm refused the question: {_line(error)}")]
+                raise RivegError(f"vllm-offline: {self.model}: {first_line(error)}") from error
+            # One request that is too long, for example, spoils the batch: each is sent alone.
+            if len(waiting) > 1:
+                return [outcome for one in waiting for outcome in self._complete([one])]
+            refusal = NoAnswer("no-answer", f"vllm refused the question: {first_line(error)}")
+            return [(refusal, 0.0)]
         seconds = time.monotonic() - started
         return [
-            _said(output, one.question.first_tokens, seconds)
-            for one, output in zip(asked, outputs, strict=True)
+            (_completion(output, one.request.first_tokens), seconds)
+            for one, output in zip(waiting, outputs, strict=True)
         ]
 
-    def _sampling(self, question: Question) -> Any:
-        """What a server would use: the model's own defaults, then the endpoint's settings."""
+    def _sampling(self, request: Request) -> Any:
+        """As a server's: the model's own defaults, then the endpoint's settings."""
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
@@ -210,151 +194,50 @@ class OfflineChat:
             "temperature": self._endpoint.temperature,
             "top_p": self._endpoint.top_p,
             "seed": self._endpoint.seed,
-            "max_tokens": question.max_tokens,
+            "max_tokens": request.max_tokens,
         }
-        if question.schema is not None and self._endpoint.structured:
-            settings["structured_outputs"] = StructuredOutputsParams(json=dict(question.schema))
-        if question.first_tokens:
-            settings["logprobs"] = question.first_tokens
+        if request.schema is not None and self._endpoint.structured:
+            settings["structured_outputs"] = StructuredOutputsParams(json=dict(request.schema))
+        if request.first_tokens:
+            settings["logprobs"] = request.first_tokens
         return SamplingParams(**settings)
 
 
-class EngineWatch:
-    """Ends the processes that start in its ``with`` block, if this process is killed later.
-
-    vLLM's engine is a process that waits for its owner for ever.
-    """
-
-    def __init__(self) -> None:
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, "5", "--watch"],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._before = _children()
-        self._named: set[int] = set()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._name_children, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def dismiss(self) -> None:
-        """Nothing is left to be ended."""
-        self._write("done")
-        self._guard.communicate()
-
-    def _name_children(self) -> None:
-        # Loading takes minutes, in which this process may be killed too.
-        while not self._done.wait(0.1):
-            self._name()
-        self._name()
-
-    def _name(self) -> None:
-        for number in _children() - self._before - self._named:
-            self._named.add(number)
-            self._write(str(number))
-
-    def _write(self, word: str) -> None:
-        assert self._guard.stdin is not None
-        with contextlib.suppress(OSError):  # a guard that somebody has killed
-            self._guard.stdin.write(f"{word}\n".encode())
-            self._guard.stdin.flush()
-
-
-def _children() -> set[int]:
-    return {child.pid for child in multiprocessing.active_children() if child.pid is not None}
-
-
 @dataclass(frozen=True, slots=True)
-class _Open:
-    """A question that is not on file."""
+class _Pending:
+    """A request that is not cached."""
 
     key: str
-    question: Question
+    request: Request
     images: EncodedImages
-    interview: Interview
-    position: int = 0
+    dialogue: Dialogue
 
 
-def _load(endpoint: Endpoint) -> tuple[Any, EngineWatch]:
-    """The engine with the model's weights, and what ends it if this process is killed.
-
-    Raises:
-        MissingExtra: If vLLM is not there.
-        RivegError: If it cannot load the model here.
-    """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    try:
-        from vllm import LLM
-    except ImportError as error:
-        raise MissingExtra(f"the model {endpoint.model}", "vllm", "vllm") from error
-    watch = EngineWatch()
-    try:
-        with watch:
-            engine = LLM(model=endpoint.model, revision=endpoint.revision, **endpoint.options)
-    except BaseException as error:
-        watch.dismiss()
-        if not isinstance(error, Exception):
-            raise
-        raise RivegError(
-            f"vllm-offline: {endpoint.model} cannot be loaded: {_line(error)}; what vllm printed "
-            "before says more"
-        ) from error
-    return engine, watch
-
-
-def _said(output: Any, first_tokens: int, seconds: float) -> _Said:
-    spoken = output.outputs[0]
-    raw = RawAnswer(
-        without_thoughts(whole_characters(spoken.text)),
-        str(spoken.finish_reason),
-        _first_token(spoken.token_ids, spoken.logprobs or (), first_tokens),
+def _completion(output: Any, first_tokens: int) -> Completion:
+    """The first sequence of a ``vllm.RequestOutput``."""
+    sequence = output.outputs[0]
+    response = Response(
+        without_thoughts(whole_characters(sequence.text)),
+        str(sequence.finish_reason),
+        _first_token(sequence.token_ids, sequence.logprobs or (), first_tokens),
     )
-    return _Said(raw, len(output.prompt_token_ids or ()), len(spoken.token_ids), seconds)
+    return Completion(response, len(output.prompt_token_ids or ()), len(sequence.token_ids))
 
 
 def _first_token(
     chosen: Sequence[int], places: Sequence[Mapping[int, Any]], wanted: int
 ) -> tuple[tuple[str, float], ...]:
-    """Alternatives for the first token of the answer itself, likeliest first."""
-    spelt = (str(place[token].decoded_token) for token, place in zip(chosen, places, strict=False))
-    at = spoken_token(spelt)
+    """Alternatives for the first token after the thoughts, likeliest first."""
+    texts = (str(place[token].decoded_token) for token, place in zip(chosen, places, strict=False))
+    at = first_spoken_token(texts)
     if at is None:
         return ()
     found = ((str(one.decoded_token), float(one.logprob)) for one in places[at].values())
-    # The chosen token comes on top of those wanted.
+    # vLLM gives the chosen token on top of those wanted.
     return tuple(sorted(found, key=lambda option: (-option[1], option[0]))[:wanted])
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether it is about the question: vLLM's own class for that, once a ``ValueError``."""
+    """Whether vLLM refuses one request: by a class of its own, once by ``ValueError``."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return isinstance(error, ValueError) or "VLLMClientError" in names
-
-
-def _read(question: Question, answer: StoredAnswer) -> Reply | None:
-    """The reply of an answer on file; ``None`` where the question's parser refuses it."""
-    try:
-        value = question.parse(answer.raw)
-    except Unparsable:
-        return None
-    return Reply(
-        value,
-        answer.raw,
-        answer.path,
-        stored=True,
-        asked=0,
-        prompt_tokens=answer.prompt_tokens,
-        answer_tokens=answer.answer_tokens,
-        latency_s=answer.latency_s,
-    )
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500] or type(error).__name__

@@ -23,12 +23,13 @@ from riveg.llm import guard
 from riveg.llm.endpoint import Endpoint, Serve
 
 Say = Callable[[str], None]
+"""Takes a line for people."""
 
 _HOST = "127.0.0.1"
 _POLL_S = 0.25
 _SAY_EVERY_S = 10.0
 _GRACE_S = 15.0
-"""How long a server may take to end when it is told to, before it is killed."""
+"""How long a server may take to end before it is killed."""
 _PORTS_TRIED = 3
 _SHOWN_LINES = 12
 _TAIL_BYTES = 64 * 1024
@@ -36,18 +37,18 @@ _TAIL_BYTES = 64 * 1024
 _CHOSEN = frozenset({"--host", "--port", "--api-key", "--uds"})
 
 _QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""Nothing is sent anywhere that the configuration does not name; a user's own setting wins."""
+"""Servers send nothing to others than riveg; a user's own setting wins."""
 
 
 class Server:
     """One server process and all that it starts; nothing runs before :meth:`start`.
 
-    Stopped by :meth:`stop`, at the interpreter's end, and by its guard when this process is gone,
-    however it went. May be shared by threads.
+    It is stopped by :meth:`stop`, at the interpreter's end, and by its guard if this process is
+    killed. Threads may share it.
 
     Args:
         endpoint: With ``serve``: the model, the command and its arguments.
-        say: Told what is waited for.
+        say: Receives a line about each longer wait.
         logs: Folder for what the server prints; ``None``: a temporary file, deleted at the end.
     """
 
@@ -67,7 +68,7 @@ class Server:
 
     @property
     def api_key(self) -> str:
-        """What the server wants to be shown; random, never in an argument list."""
+        """The key that requests need; random, never in an argument list."""
         return self._key
 
     def __enter__(self) -> Server:
@@ -82,11 +83,11 @@ class Server:
         self.stop()
 
     def start(self) -> str:
-        """Its root, such as ``http://127.0.0.1:43121/v1``, once it is ready; started if it is not.
+        """The root of the ready server, such as ``http://127.0.0.1:43121/v1``; starts it if needed.
 
         Raises:
-            UserError: If the program of ``serve.command`` is not there.
-            RivegError: If it ends or is late; with the server's own last lines.
+            UserError: If the program of ``serve.command`` is not installed.
+            RivegError: If the server ends or is late; with its own last lines.
         """
         with self._lock:
             if self._ready and self._process is not None and self._process.poll() is None:
@@ -101,15 +102,15 @@ class Server:
             return self._url
 
     def stop(self) -> None:
-        """Ends it with all its processes; nothing where it is not running."""
+        """Ends the server with all its processes, if it runs."""
         with self._lock:
             self._stop()
 
     def last_words(self, patience_s: float = 0.0) -> str | None:
-        """How it ended and its last lines, if it has ended by itself; ``None`` where it runs.
+        """How the server ended and its last lines; ``None`` if it runs or was not started.
 
         Args:
-            patience_s: How long to wait for its end: its guard ends what it has left behind first.
+            patience_s: How long to wait for its end: the guard ends its other processes first.
         """
         process = self._process
         if process is None:
@@ -118,7 +119,7 @@ class Server:
             code = process.wait(patience_s)
         except subprocess.TimeoutExpired:
             return None
-        return self._told(f"{self._name}: {_ended(code)}")
+        return self._with_reasons(f"{self._name}: {_ended(code)}")
 
     @property
     def _url(self) -> str:
@@ -139,7 +140,7 @@ class Server:
                 break
             self._stop()
         code = self._process.returncode if self._process else None
-        raise RivegError(self._told(f"{self._name}: {_ended(code)} before it was ready"))
+        raise RivegError(self._with_reasons(f"{self._name}: {_ended(code)} before it was ready"))
 
     def _spawn(self, command: tuple[str, ...]) -> None:
         self._port = _free_port()
@@ -157,7 +158,7 @@ class Server:
         atexit.register(self._stop_at_exit)
 
     def _wait(self) -> bool:
-        """Whether it became ready; false where it ended before.
+        """Whether the server became ready; false if it ended before.
 
         Raises:
             RivegError: If it is late.
@@ -165,23 +166,23 @@ class Server:
         process = self._process
         assert process is not None
         started = time.monotonic()
-        said = -_SAY_EVERY_S
+        last_progress = -_SAY_EVERY_S
         while process.poll() is None:
             waited = time.monotonic() - started
-            # Asked again after the answer: another server may have the port by now.
+            # Polled again after the check: another server may have the port by now.
             if _is_healthy(self._port) and process.poll() is None:
                 self._ready = True
                 self._say(f"{self._name}: ready in {waited:.0f} s")
                 return True
             if waited > self._serve.ready_timeout_s:
                 raise RivegError(
-                    self._told(
+                    self._with_reasons(
                         f"{self._name}: not ready within {self._serve.ready_timeout_s:g} s "
                         "(serve.ready_timeout_s)"
                     )
                 )
-            if waited - said >= _SAY_EVERY_S:
-                said = waited
+            if waited - last_progress >= _SAY_EVERY_S:
+                last_progress = waited
                 self._say(self._progress(waited))
             time.sleep(_POLL_S)
         return False
@@ -196,7 +197,7 @@ class Server:
         if process is None:
             return
         assert process.stdin is not None
-        process.stdin.close()  # the guard's sign to end it
+        process.stdin.close()  # tells the guard to end it
         try:
             process.wait(_GRACE_S + 15)
         except subprocess.TimeoutExpired:
@@ -207,7 +208,7 @@ class Server:
             self._log.unlink(missing_ok=True)
 
     def _stop_at_exit(self) -> None:
-        # A thread that is left may still be waiting for it to start; then the guard sees to it.
+        # Another thread may still wait for the start; then the guard ends the server.
         if self._lock.acquire(timeout=1):
             try:
                 self._stop()
@@ -231,7 +232,7 @@ class Server:
             text = log.read().decode("utf-8", "replace")
         return without_secrets(text, self._serve, self._key)
 
-    def _told(self, what: str) -> str:
+    def _with_reasons(self, what: str) -> str:
         """What happened, then the lines of the log that say why."""
         lines = [*reasons(readable(self._tail()))]
         where = f" (all of it: {self._log})" if self._logs is not None else ""
@@ -241,7 +242,7 @@ class Server:
 
 
 def _ended(code: int | None) -> str:
-    # The kernel's way with a process when memory runs out; it prints nothing itself.
+    # The kernel kills a process when memory runs out, and nothing is printed.
     why = " (killed: out of memory?)" if code == 128 + 9 else ""
     return f"ended with exit code {code}{why}"
 
@@ -250,7 +251,7 @@ def launcher(serve: Serve) -> tuple[str, ...]:
     """The command with the program's path: from ``PATH``, or beside the running Python.
 
     Raises:
-        UserError: If it is not there.
+        UserError: If it is not installed.
     """
     program, *rest = serve.command
     found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
@@ -265,12 +266,12 @@ def launcher(serve: Serve) -> tuple[str, ...]:
 def arguments_of(endpoint: Endpoint, port: int) -> list[str]:
     """What follows the command: model, address, then the user's own arguments.
 
-    A command that ends in ``serve`` takes the model as a word of its own, as ``vllm serve`` and
+    A command that ends in ``serve`` takes the model as a positional argument, as ``vllm serve`` and
     ``transformers serve`` do; any other, such as ``python -m vllm.entrypoints.openai.api_server``,
     as ``--model``.
 
     Raises:
-        UserError: If the user's arguments say where it listens or what its key is.
+        UserError: If the user's arguments choose the address or the key.
     """
     assert endpoint.serve is not None
     for argument in endpoint.serve.arguments:
@@ -286,12 +287,12 @@ def arguments_of(endpoint: Endpoint, port: int) -> list[str]:
 
 
 def environment_of(serve: Serve, key: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The server's variables: this process's, ``HF_HUB_OFFLINE`` and the like among them."""
+    """The server's variables: this process's (such as ``HF_HUB_OFFLINE``), then the user's."""
     return {**_QUIET, **inherited, **serve.environment, "VLLM_API_KEY": key}
 
 
 def without_secrets(text: str, serve: Serve, key: str) -> str:
-    """The text without the server's key and the secrets among its variables."""
+    """The text without the server's key and the secrets in environment variables."""
     values = [key, *(value for name, value in os.environ.items() if _SECRET.search(name))]
     values += [value for name, value in serve.environment.items() if _SECRET.search(name)]
     for value in values:
@@ -309,7 +310,7 @@ _REASON = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Fault): |: error: ")
 
 
 def readable(log: str) -> list[str]:
-    """A log's lines with words in them, without colours, process ids, times and source lines.
+    """A log's lines that have words, without colours, process ids, times and source lines.
 
     >>> readable("(APIServer pid=7) INFO 11-20 22:35:22 [model.py:7] Using max model len 99")
     ['Using max model len 99']
@@ -320,7 +321,7 @@ def readable(log: str) -> list[str]:
 
 
 def reasons(lines: list[str]) -> list[str]:
-    """The last lines, before them the first that names an error: the last one often names none."""
+    """The last lines, after the first line that names an error: the last often name none."""
     last = lines[-_SHOWN_LINES:]
     first = next((line for line in lines[:-_SHOWN_LINES] if _REASON.search(line)), None)
     return last if first is None or first in last else [first, "...", *last]
@@ -333,7 +334,7 @@ def _free_port() -> int:
 
 
 def _is_healthy(port: int) -> bool:
-    # Not urllib, which would ask a proxy of the environment for a loopback address.
+    # Not urllib, which may ask a proxy of the environment for a loopback address.
     connection = HTTPConnection(_HOST, port, timeout=5)
     try:
         connection.request("GET", "/health")

@@ -1,59 +1,45 @@
-"""Brings samples to a stage, renders its questions, and finds out what a second prompt changes."""
+"""Runs the stages before the one that is looked at, shows its requests, compares two prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from riveg.config.backend import BuildContext
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.errors import RivegError, UserError
 from riveg.evaluation.gold import GoldSet
-from riveg.geometry.boxes import box_text
-from riveg.llm.conversation import AttachedImage, Chat, Message, NoReply, Prepared, Reply
-from riveg.llm.prompts import SUFFIX, Prompt, load_prompt
+from riveg.llm.conversation import Chat, PreparedRequest
+from riveg.llm.prompts import SUFFIX, load_prompt
+from riveg.pipeline import PER_ENTITY
 from riveg.prompt_debug.comparing import compared, consequences
-from riveg.prompt_debug.document import (
-    SCHEMA,
-    UNASKED,
-    ModelAnswer,
-    Named,
-    Parsed,
-    Post,
-    PromptDebug,
-    PromptUsed,
-    Row,
-    Said,
-    Side,
-    Variable,
-)
-from riveg.prompt_debug.posts import Posts, gold_for_oracles
-from riveg.prompt_debug.told import source_of, told_of_entity, told_of_sample
+from riveg.prompt_debug.document import SCHEMA, UNASKED, PromptDebug, Side
+from riveg.prompt_debug.rows import StageAnswers, shown_sample, side_of
+from riveg.prompt_debug.samples import ChosenSamples, gold_for_oracles
 from riveg.protocols import ImageSource
 from riveg.registry import suggest
-from riveg.runs.building import require_packages
-from riveg.runs.llm_questions import NOT_ASKED, answered, asks_model, filed, questions_of
-from riveg.types import Entity, Gold, Sample
+from riveg.runs.building import build_context, require_packages
+from riveg.runs.llm_requests import NOT_ASKED, answered, asks_model, cached_chats, requests_of
+from riveg.types import Gold, Sample
 
 _PROMPT = "prompt"
 _USUAL_STAGE = "rewrite"
-_ENDS_WITH = "ground"
-"""The last stage that is run to see what a prompt changes: pixels follow the box."""
+_LAST = "ground"
+"""The last stage that is run on both prompts: what comes after it follows the box."""
 
 
 class PromptDebugger:
-    """Looks at one stage of a system over a few samples.
+    """Looks at one stage of a system on a few samples.
 
     Args:
         config: The system.
-        samples: The samples.
+        chosen: The samples.
         chats: The system's language models.
-        images: Where images are.
+        images: Where the images are.
         stage: The stage; ``None``: rewriting, or the first stage that asks a language model.
-        asks: Whether questions without an answer on file are sent.
+        asks: Whether requests that are not cached are sent.
 
     Raises:
         UserError: If the system has no such stage, or it asks no language model.
@@ -62,7 +48,7 @@ class PromptDebugger:
     def __init__(
         self,
         config: SystemConfig,
-        posts: Posts,
+        chosen: ChosenSamples,
         chats: Mapping[str, Chat],
         images: ImageSource,
         *,
@@ -70,9 +56,9 @@ class PromptDebugger:
         asks: bool = False,
     ) -> None:
         self._config = config
-        self._posts = posts
+        self._chosen = chosen
         self._asks = asks
-        self._chats = filed(chats, asks=asks)
+        self._chats = cached_chats(chats, asks=asks)
         self._images = images
         self._step = debugged_step(config, stage)
         self._notes: list[str] = []
@@ -85,31 +71,26 @@ class PromptDebugger:
             *prompts: One prompt or two, by name or file; ``None``: the system's own.
 
         Raises:
-            UserError: If a prompt cannot be used; says file, line, and the variables there are.
+            UserError: If a prompt cannot be used; names file, line, and the known variables.
         """
         self._later_notes = []
         steps = [self._with_prompt(prompt) for prompt in prompts]
-        # All before anything is asked: a mistake in the second prompt shows before the first one's
-        # questions are paid for.
-        prepared = [
-            questions_of(self._config, step, self._context, self._samples) for step in steps
-        ]
+        # Before anything is sent: a mistake in the second prompt shows before the requests of the
+        # first are paid for.
+        prepared = [requests_of(self._config, step, self._context, self._samples) for step in steps]
         results = [self._answered(step, each) for step, each in zip(steps, prepared, strict=True)]
-        views = [
-            self._side(step, each, after)
-            for step, each, after in zip(steps, prepared, results, strict=True)
-        ]
-        found = self._document(views)
-        return found if len(steps) == 1 else self._with_differences(found, results)
+        sides = [self._side(step, each) for step, each in zip(steps, results, strict=True)]
+        document = self._document(sides)
+        return document if len(steps) == 1 else self._with_differences(document, results)
 
     def prompt_path(self, prompt: str | None) -> Path:
-        """Where a prompt's file lies.
+        """The path of a prompt's file.
 
         Raises:
             UserError: If there is no such prompt.
         """
-        name = _named(self._with_prompt(prompt))
-        if name.endswith(SUFFIX):  # which may have a mistake in it for now
+        name = _prompt_name(self._with_prompt(prompt))
+        if name.endswith(SUFFIX):  # the file may have a mistake at the moment
             return self._config.base / name
         return load_prompt(name, folder=self._config.base).path
 
@@ -121,13 +102,13 @@ class PromptDebugger:
 
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
-        """The samples with the answers of every stage before the one looked at."""
-        samples = self._posts.samples
+        """The samples with the answers of every stage before the one that is looked at."""
+        samples = self._chosen.samples
         for step in self._config.steps:
             if step.stage.name == self._step.stage.name:
                 break
-            if step.stage.name not in self._posts.answered:
-                samples, note = self._one_stage(step, samples)
+            if step.stage.name not in self._chosen.answered:
+                samples, note = self._run_stage(step, samples)
                 self._notes += filter(None, [note])
         if not any(sample.entities for sample in samples) and self._is_about_entities:
             self._notes.append("no entity in these posts: nothing to ask about")
@@ -135,12 +116,12 @@ class PromptDebugger:
 
     @property
     def _is_about_entities(self) -> bool:
-        return self._step.stage.asks_about == "entity"
+        return self._step.stage.per is PER_ENTITY
 
-    def _one_stage(
+    def _run_stage(
         self, step: Step, samples: tuple[Sample, ...]
     ) -> tuple[tuple[Sample, ...], str | None]:
-        """The samples after a stage, and what is missing where it cannot answer all of them."""
+        """The samples after a stage, and a note if it cannot answer all of them."""
         name = f"{step.stage.name}: {step.config.name}"
         if step.config.oracle and not self._context.gold:
             return samples, f"{name} was left out: it reads gold, which these posts have not"
@@ -161,10 +142,10 @@ class PromptDebugger:
 
     @cached_property
     def _gold(self) -> GoldSet | None:
-        if self._posts.read_gold is None:
+        if self._chosen.read_gold is None:
             return None
         try:
-            return self._posts.read_gold()
+            return self._chosen.read_gold()
         except RivegError as error:
             self._notes.append(f"not judged: {error}")
             return None
@@ -173,53 +154,20 @@ class PromptDebugger:
     def _context(self) -> BuildContext:
         gold: Mapping[str, Gold] = {}
         if self._gold is not None and any(step.config.oracle for step in self._config.steps):
-            found = gold_for_oracles(self._gold, self._posts.samples)
+            found = gold_for_oracles(self._gold, self._chosen.samples)
             gold = {one.sample_id: one for one in found}
-        return BuildContext(
-            images=self._images,
-            base=self._config.base,
-            gold=gold,
-            chats=self._chats,
-            labels=self._config.labels,
-        )
+        return build_context(self._config, self._images, chats=self._chats, gold=gold)
 
-    def _answered(self, step: Step, prepared: Sequence[Prepared]) -> _Answered:
+    def _answered(self, step: Step, prepared: Sequence[PreparedRequest]) -> StageAnswers:
         chat = self._chats[getattr(step.config, LLM_FIELD)]
-        on_file = [chat.stored(one.question) is not None for one in prepared]
-        replies = chat.ask([one.question for one in prepared])
+        were_cached = tuple(chat.cached(one.request) is not None for one in prepared)
+        answers = tuple(chat.ask([one.request for one in prepared]))
         samples = answered(self._config, step, self._context, self._samples)
-        return _Answered(samples, tuple(replies), tuple(on_file))
+        return StageAnswers(tuple(prepared), answers, were_cached, samples)
 
-    def _side(self, step: Step, prepared: Sequence[Prepared], after: _Answered) -> Side:
-        prompt = load_prompt(_named(step), folder=self._config.base)
-        chat = self._chats[getattr(step.config, LLM_FIELD)]
-        shared = _shared([one.question.messages for one in prepared])
-        given = [tuple(_variables(one, prompt)) for one in prepared]
-        constants = _same_in_all(given)
-        by_id = {sample.id: sample for sample in after.samples}
-        rows = []
-        for one, own, reply, was_on_file in zip(
-            prepared, given, after.replies, after.on_file, strict=True
-        ):
-            sample_id, entity_ids = one.subject
-            count = chat.count(one.question)
-            answer = _model_answer(reply, was_on_file)
-            parsed = _parsed(step.stage.name, by_id[sample_id], entity_ids) if answer else ()
-            rows.append(
-                Row(
-                    sample_id,
-                    entity_ids,
-                    tuple(map(_said, one.question.messages[shared:])),
-                    tuple(value for value in own if value not in constants),
-                    count.tokens,
-                    count.exact,
-                    answer,
-                    tuple(parsed),
-                )
-            )
-        constant = prepared[0].question.messages[:shared] if prepared else ()
-        used = PromptUsed(prompt.name, str(prompt.path), prompt.fingerprint)
-        return Side(used, tuple(map(_said, constant)), constants, tuple(rows))
+    def _side(self, step: Step, found: StageAnswers) -> Side:
+        prompt = load_prompt(_prompt_name(step), folder=self._config.base)
+        return side_of(step.stage, prompt, self._chats[getattr(step.config, LLM_FIELD)], found)
 
     def _document(self, sides: Sequence[Side]) -> PromptDebug:
         llm = getattr(self._step.config, LLM_FIELD)
@@ -230,39 +178,39 @@ class PromptDebugger:
             backend=self._step.config.name,
             llm=llm,
             model=self._chats[llm].model,
-            data=self._posts.name,
-            posts=tuple(map(_post, self._samples)),
+            data=self._chosen.name,
+            posts=tuple(map(shown_sample, self._samples)),
             sides=tuple(sides),
             notes=self._all_notes,
         )
 
-    def _with_differences(self, found: PromptDebug, results: Sequence[_Answered]) -> PromptDebug:
-        both = results[0].samples, results[1].samples
+    def _with_differences(self, found: PromptDebug, results: Sequence[StageAnswers]) -> PromptDebug:
         rows = compared(found.sides)
-        followed = {row.sample_id for row in rows} - {
-            row.sample_id for row in rows if row.state == UNASKED
-        }
-        kept = [tuple(sample for sample in samples if sample.id in followed) for samples in both]
-        stages, later = self._downstream(kept[0], kept[1])
+        unasked = {row.sample_id for row in rows if row.state == UNASKED}
+        followed = {row.sample_id for row in rows} - unasked
+        first, second = (
+            tuple(sample for sample in result.samples if sample.id in followed)
+            for result in results
+        )
+        stages, later = self._downstream(first, second)
         ran = [
             step.stage.name
             for step in self._config.steps
             if step.stage.name in {*stages, *self._before}
         ]
         judged = self._gold if {"entail", "ground"} & {*stages} else None
-        became = consequences(later, stages, judged, ran)
         return replace(
             found,
             compared=rows,
             downstream=tuple(stages),
-            consequences=tuple(became),
+            consequences=tuple(consequences(later, stages, judged, ran)),
             judged=judged is not None,
             notes=self._all_notes,
         )
 
     @property
     def _all_notes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self._posts.notes, *self._notes, *self._later_notes]))
+        return tuple(dict.fromkeys([*self._chosen.notes, *self._notes, *self._later_notes]))
 
     @property
     def _before(self) -> list[str]:
@@ -272,19 +220,19 @@ class PromptDebugger:
     def _downstream(
         self, first: tuple[Sample, ...], second: tuple[Sample, ...]
     ) -> tuple[list[str], tuple[tuple[Sample, ...], tuple[Sample, ...]]]:
-        """Both sets of samples after the later stages, and which stages those were."""
+        """The stages that were run on both sets of samples, and both sets after them."""
         ran: list[str] = []
         if not first:
             return ran, (first, second)
         for step in self._later:
             if step.stage.name == "observe":
-                # It looks at the image before anybody asks for an entity: once is enough.
-                first, note = self._one_stage(step, first)
-                second = tuple(map(_observed, second, first))
+                # It does not depend on entities: one run serves both.
+                first, note = self._run_stage(step, first)
+                second = tuple(map(_with_observations, second, first))
                 notes = [note]
             else:
-                first, note = self._one_stage(step, first)
-                second, other = self._one_stage(step, second)
+                first, note = self._run_stage(step, first)
+                second, other = self._run_stage(step, second)
                 notes = [note, other]
             self._later_notes += filter(None, notes)
             if not any(notes) and step.stage.name != "observe":
@@ -294,22 +242,13 @@ class PromptDebugger:
     @property
     def _later(self) -> Iterator[Step]:
         names = [step.stage.name for step in self._config.steps]
-        if _ENDS_WITH not in names:
+        if _LAST not in names:
             return iter(self._config.steps[len(self._before) :])
-        return iter(self._config.steps[len(self._before) : names.index(_ENDS_WITH) + 1])
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """The samples after the stage, and what each question was answered with."""
-
-    samples: tuple[Sample, ...]
-    replies: tuple[Reply | NoReply, ...]
-    on_file: tuple[bool, ...]
+        return iter(self._config.steps[len(self._before) : names.index(_LAST) + 1])
 
 
 def debugged_step(config: SystemConfig, stage: str | None) -> Step:
-    """The step of a system that is to be looked at.
+    """The step of a system that is looked at.
 
     Raises:
         UserError: If the system has no such stage, or it asks no language model.
@@ -333,117 +272,14 @@ def upstream_of(config: SystemConfig, step: Step) -> tuple[str, ...]:
     return tuple(names[: names.index(step.stage.name)])
 
 
-def _named(step: Step) -> str:
+def _prompt_name(step: Step) -> str:
     name = getattr(step.config, _PROMPT, None)
     if not isinstance(name, str):
         raise UserError(f"{step.stage.name}: {step.config.name} has no prompt that can be chosen")
     return name
 
 
-def _shared(conversations: Sequence[tuple[Message, ...]]) -> int:
-    """How many messages from the first are the same in all questions; never all of them."""
-    if len(conversations) < 2:
-        return 0
-    shared = 0
-    for same in zip(*conversations, strict=False):
-        if any(message != same[0] for message in same):
-            break
-        shared += 1
-    return min(shared, min(map(len, conversations)) - 1)
-
-
-def _said(message: Message) -> Said:
-    return Said(message.role, message.text, tuple(map(_image, message.images)))
-
-
-def _image(image: AttachedImage) -> str:
-    if image.crop is None:
-        return image.image.path
-    return f"{image.image.path} [{box_text(image.crop)}]"
-
-
-def _variables(prepared: Prepared, prompt: Prompt) -> Iterator[Variable]:
-    for name, given in prepared.given.items():
-        yield Variable(name, shown(given.value), given.source, name in prompt.variables)
-
-
-def _same_in_all(given: Sequence[tuple[Variable, ...]]) -> tuple[Variable, ...]:
-    if len(given) < 2:
-        return ()
-    return tuple(one for one in given[0] if all(one in others for others in given))
-
-
-def shown(value: Any) -> str:
-    """A value in words: a text as it is, several values one a line, or in a row where short.
-
-    >>> shown(("PER", "LOC")), shown(None), shown("")
-    ('PER, LOC', '(none)', '(empty)')
-    >>> shown([{"id": "e0", "text": "Ada"}])
-    'id: e0, text: Ada'
-    """
-    if value is None:
-        return "(none)"
-    if isinstance(value, str):
-        return value or "(empty)"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {shown(one)}" for key, one in value.items()) or "(empty)"
-    if isinstance(value, Sequence):
-        apart = "\n" if any(isinstance(one, Mapping) for one in value) else ", "
-        return apart.join(map(shown, value)) or "(empty)"
-    return str(value)
-
-
-def _model_answer(reply: Reply | NoReply, was_on_file: bool) -> ModelAnswer | None:
-    if isinstance(reply, Reply):
-        return ModelAnswer(
-            reply.raw.text,
-            reply.raw.finish_reason,
-            reply.path,
-            on_file=was_on_file,
-            prompt_tokens=reply.prompt_tokens,
-            answer_tokens=reply.answer_tokens,
-            latency_s=reply.latency_s,
-        )
-    if reply.kind == NOT_ASKED:
-        return None
-    raw = reply.raw
-    return ModelAnswer(
-        None if raw is None else raw.text,
-        None if raw is None else raw.finish_reason,
-        None,
-        fault=reply.kind,
-        message=reply.message,
-    )
-
-
-def _parsed(stage: str, sample: Sample, entity_ids: Sequence[str]) -> Iterator[Parsed]:
-    issues = {
-        issue.entity_id: f"{issue.kind}: {issue.message}"
-        for issue in sample.issues
-        if issue.stage == stage
-    }
-    if not entity_ids:
-        yield Parsed(None, told_of_sample(stage, sample), None, issues.get(None))
-    by_id = {entity.id: entity for entity in sample.entities or ()}
-    for entity_id in entity_ids:
-        entity = by_id.get(entity_id)
-        issue = issues.get(entity_id) or issues.get(None)
-        if entity is None or issue is not None:
-            yield Parsed(entity_id, None, None, issue)
-        else:
-            yield Parsed(entity_id, told_of_entity(stage, entity), source_of(stage, entity))
-
-
-def _post(sample: Sample) -> Post:
-    named = tuple(map(_name, sample.entities or ()))
-    return Post(sample.id, sample.text, sample.image.path if sample.image else None, named)
-
-
-def _name(entity: Entity) -> Named:
-    return Named(entity.id, entity.text, entity.label)
-
-
-def _observed(sample: Sample, other: Sample) -> Sample:
+def _with_observations(sample: Sample, other: Sample) -> Sample:
     new = tuple(issue for issue in other.issues if issue.stage == "observe")
     return replace(
         sample,

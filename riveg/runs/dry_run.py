@@ -17,7 +17,7 @@ from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.errors import RivegError
 from riveg.formats.records import decode
 from riveg.images.loader import ImageLoader
-from riveg.llm.conversation import PreparedRequest, Request
+from riveg.llm.conversation import NoAnswer, PreparedRequest, Request
 from riveg.pipeline import PER_ENTITY
 from riveg.protocols import Mention
 from riveg.runs.building import ANSWERS, build_context, require_packages
@@ -208,4 +208,3 @@ class _Counter:
     def _request_counter(self, step: Step) -> RequestCounter:
         llm = getattr(step.config, LLM_FIELD)
         return RequestCounter(step, self._context.chats[llm], self._config.llm[llm])
-

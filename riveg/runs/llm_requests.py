@@ -57,7 +57,7 @@ def prepare_of(
 def _items(
     config: SystemConfig, step: Step, context: BuildContext, samples: Sequence[Sample]
 ) -> list[Any]:
-    """Samples or mentions as the pipeline chooses them, caught by a backend that answers nothing."""
+    """Samples or mentions as the pipeline chooses them, caught by a backend without answers."""
     caught: list[Any] = []
 
     def catch(items: Sequence[Any]) -> list[Issue]:

@@ -131,7 +131,7 @@ class RequestCounter:
 
 
 def cost_of(endpoint: Endpoint, prompt_tokens: int, answer_tokens: int) -> float | None:
-    """What so many tokens cost, in the currency of the endpoint's prices; ``None`` without prices."""
+    """The cost of tokens, in the currency of the endpoint's prices; ``None`` without prices."""
     prices = endpoint.prices
     if prices is None:
         return None

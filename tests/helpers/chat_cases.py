@@ -8,7 +8,7 @@ from typing import Any
 
 from helpers.factories import make_sample
 from riveg.labels import Label
-from riveg.llm.conversation import Question
+from riveg.llm.conversation import Request
 from riveg.text.tokenise import tokenise
 from riveg.types import Entity, ImageRef, Sample, Span
 
@@ -49,6 +49,6 @@ def image_sample(
     return replace(sample, image=ImageRef(f"{id}.jpg", 1200, 800))
 
 
-def asked_text(question: Question) -> str:
+def asked_text(request: Request) -> str:
     """The first user message of a conversation."""
-    return next(one.text for one in question.messages if one.role == "user")
+    return next(one.text for one in request.messages if one.role == "user")

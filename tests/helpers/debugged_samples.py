@@ -16,9 +16,9 @@ from riveg.config.reader import load_config
 from riveg.config.system import Step, SystemConfig
 from riveg.evaluation.cases import Annotated
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
-from riveg.llm.conversation import Question
+from riveg.llm.conversation import Request
 from riveg.prompt_debug.debugger import PromptDebugger
-from riveg.prompt_debug.posts import Posts
+from riveg.prompt_debug.samples import ChosenSamples
 from riveg.protocols import Mention
 from riveg.stages.table import STAGES
 from riveg.types import Box, Entailment, Sample, Span
@@ -60,9 +60,9 @@ SAMPLES = (
 ASKED = re.compile(r"^(e\d+): (.*)$", re.MULTILINE)
 
 
-def answer(question: Question) -> str:
+def answer(request: Request) -> str:
     """Colours for names that begin with A, where the prompt asks for them."""
-    system, user = question.messages[0].text, question.messages[1].text
+    system, user = request.messages[0].text, request.messages[1].text
     told = {}
     for name, text in ASKED.findall(user):
         phrase = "a red look" if "colours" in system and text.startswith("A") else "a look"
@@ -78,9 +78,9 @@ def write_system(folder: Path, text: str = SYSTEM) -> SystemConfig:
     return load_config(folder / "system.yaml")
 
 
-def make_posts(samples: Sequence[Sample] = SAMPLES, **fields: object) -> Posts:
+def make_chosen(samples: Sequence[Sample] = SAMPLES, **fields: object) -> ChosenSamples:
     """Samples whose names are known already."""
-    return Posts("made-up posts", tuple(samples), (), ("tag",), **fields)  # type: ignore[arg-type]
+    return ChosenSamples("made-up posts", tuple(samples), (), ("tag",), **fields)  # type: ignore[arg-type]
 
 
 def gold_of_samples() -> GoldSet:
@@ -121,9 +121,9 @@ def with_gate(config: SystemConfig) -> SystemConfig:
 
 def make_debugger(
     config: SystemConfig,
-    posts: Posts | None = None,
+    chosen: ChosenSamples | None = None,
     *,
-    says: Callable[[Question], str] = answer,
+    says: Callable[[Request], str] = answer,
     asks: bool = False,
     chat: ScriptedChat | None = None,
     stage: str | None = None,
@@ -132,7 +132,7 @@ def make_debugger(
     chat = chat or ScriptedChat(says)
     made = PromptDebugger(
         config,
-        posts or make_posts(),
+        chosen or make_chosen(),
         {"main": chat},
         NoImages(),
         asks=asks,

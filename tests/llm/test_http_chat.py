@@ -18,11 +18,11 @@ from helpers.places import TESTS
 from pydantic import ValidationError
 
 from riveg.errors import ImageFault, ServerGone, UserError
-from riveg.llm.answer_store import AnswerStore
-from riveg.llm.conversation import AttachedImage, Message, NoReply, Question, Reply
+from riveg.llm.conversation import AttachedImage, ChatAnswer, Message, NoAnswer, Request, Response
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.http_chat import HttpChat
 from riveg.llm.json_answers import parse_json
+from riveg.llm.response_cache import ResponseCache
 from riveg.types import ImageRef
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -37,12 +37,18 @@ SCHEMA = {
 SYSTEM = Message("system", "You say what is to be seen.")
 
 
-def question(key: str, fault: str | None = None, **fields: Any) -> Question:
+def parse_e0(response: Response) -> str:
+    return str(parse_json(response, SCHEMA)["e0"])
+
+
+def make_request(key: str, fault: str | None = None, **fields: Any) -> Request:
     told = f" fault={fault}" if fault else ""
     text = f"key={key}{told} answer={json.dumps({'e0': f'the answer to {key}'})}"
     fields = {"schema": SCHEMA, "max_tokens": 64} | fields
-    return Question(
-        (SYSTEM, Message("user", text)), lambda raw: parse_json(raw, SCHEMA)["e0"], **fields
+    return Request(
+        (SYSTEM, Message("user", text)),
+        lambda response: parse_json(response, SCHEMA)["e0"],
+        **fields,
     )
 
 
@@ -56,13 +62,13 @@ Opener = Callable[..., HttpChat]
 @pytest.fixture
 def open_chat(tmp_path: Path) -> Iterator[Opener]:
     """Makes chats on one store, and closes them."""
-    store = AnswerStore(tmp_path / "answers.sqlite")
+    cache = ResponseCache(tmp_path / "answers.sqlite")
     chats = []
 
     def opened(*urls: str, images: Any = None, **fields: Any) -> HttpChat:
         chat = HttpChat(
             endpoint(*urls, **fields),
-            store=store,
+            cache=cache,
             images=images or NoImages(),
             urls=lambda: urls,
             api_key=lambda: KEY,
@@ -74,7 +80,7 @@ def open_chat(tmp_path: Path) -> Iterator[Opener]:
     yield opened
     for chat in chats:
         chat.close()
-    store.close()
+    cache.close()
 
 
 @pytest.fixture
@@ -137,14 +143,14 @@ def test_a_fault_that_passes_costs_a_request_and_no_answer(
 ) -> None:
     chat = open_chat(server.url)
     requests, path = MENDED.get(fault, (2, "schema"))
-    (reply,) = chat.ask([question("q", fault)])
-    assert isinstance(reply, Reply)
-    assert (reply.value, reply.path, reply.asked) == ("the answer to q", path, requests)
+    (answer,) = chat.ask([make_request("q", fault)])
+    assert isinstance(answer, ChatAnswer)
+    assert (answer.value, answer.path, answer.requests) == ("the answer to q", path, requests)
     assert server.counts() == {"q": requests}
-    again = chat.stored(question("q", fault))
+    again = chat.cached(make_request("q", fault))
     assert again is not None
-    assert (again.value, again.raw, again.path) == (reply.value, reply.raw, reply.path)
-    assert (again.stored, again.asked) == (True, 0)
+    assert (again.value, again.response, again.path) == (answer.value, answer.response, answer.path)
+    assert (again.cached, again.requests) == (True, 0)
 
 
 @pytest.mark.parametrize("fault", HOPELESS)
@@ -153,12 +159,12 @@ def test_a_fault_that_stays_is_said_and_not_kept(
 ) -> None:
     chat = open_chat(server.url, tries=4)
     requests, kind = HOPELESS[fault]
-    good, bad = chat.ask([question("good")]) + chat.ask([question("q", fault)])
-    assert isinstance(good, Reply)
-    assert isinstance(bad, NoReply)
+    good, bad = chat.ask([make_request("good")]) + chat.ask([make_request("q", fault)])
+    assert isinstance(good, ChatAnswer)
+    assert isinstance(bad, NoAnswer)
     assert bad.kind == kind
     assert server.counts()["q"] == requests
-    assert chat.stored(question("q", fault)) is None
+    assert chat.cached(make_request("q", fault)) is None
 
 
 def scripted(number: int) -> str | None:
@@ -175,7 +181,7 @@ def test_two_thousand_requests_with_a_third_of_them_faulty(
 ) -> None:
     chat = open_chat(server.url, tries=4, timeout_s=2, concurrency=48)
     faults = {f"q{number}": scripted(number) for number in range(2000)}
-    asked = [question(key, fault) for key, fault in faults.items()]
+    asked = [make_request(key, fault) for key, fault in faults.items()]
     started = time.monotonic()
     outcomes = chat.ask(asked)
     assert time.monotonic() - started < 60
@@ -189,39 +195,39 @@ def test_two_thousand_requests_with_a_third_of_them_faulty(
     for (key, fault), outcome in zip(faults.items(), outcomes, strict=True):
         assert counts[key] == (expected[fault] if fault else 1), (key, fault)
         if fault in HOPELESS:
-            assert isinstance(outcome, NoReply), (key, fault)
+            assert isinstance(outcome, NoAnswer), (key, fault)
             assert outcome.kind == HOPELESS[fault][1], (key, fault)
         else:
-            assert isinstance(outcome, Reply), (key, fault, outcome)
+            assert isinstance(outcome, ChatAnswer), (key, fault, outcome)
             assert outcome.value == f"the answer to {key}"
-            assert outcome.asked == counts[key], (key, fault)
+            assert outcome.requests == counts[key], (key, fault)
 
     answered = [one for one, outcome in zip(asked, outcomes, strict=True) if is_reply(outcome)]
     again = chat.ask(answered)
-    assert all(is_reply(one) and one.stored for one in again)
+    assert all(is_reply(one) and one.cached for one in again)
     assert server.counts() == counts, "asked once more, nobody is asked"
 
 
-def is_reply(outcome: Reply | NoReply) -> bool:
-    return isinstance(outcome, Reply)
+def is_reply(outcome: ChatAnswer | NoAnswer) -> bool:
+    return isinstance(outcome, ChatAnswer)
 
 
 def test_a_server_that_dies_stops_the_run_and_nothing_answered_is_asked_again(
     tmp_path: Path, open_chat: Opener
 ) -> None:
-    asked = [question(f"q{number}") for number in range(200)]
+    asked = [make_request(f"q{number}") for number in range(200)]
     port, counts_file = free_port(), tmp_path / "counts"
     with fault_server(counts_file, "--die-after", "90", port=port) as server:
         chat = open_chat(server.url, concurrency=8, tries=3)
         with pytest.raises(ServerGone, match=r"127\.0\.0\.1:\d+/v1 .*same command again"):
             chat.ask(asked)
     before = server.counts()
-    kept = [one for one in asked if chat.stored(one)]
+    kept = [one for one in asked if chat.cached(one)]
     assert 50 < len(kept) < 90
     with fault_server(counts_file, port=port) as server:
         outcomes = chat.ask(asked)
     assert all(map(is_reply, outcomes))
-    assert sum(one.stored for one in outcomes if isinstance(one, Reply)) == len(kept)
+    assert sum(one.cached for one in outcomes if isinstance(one, ChatAnswer)) == len(kept)
     after = server.counts()
     for one in kept:
         key = one.messages[1].text.split()[0].removeprefix("key=")
@@ -233,7 +239,7 @@ def test_a_server_that_dies_stops_the_run_and_nothing_answered_is_asked_again(
 def test_a_server_that_fails_at_everything_is_gone(server: Running, open_chat: Opener) -> None:
     chat = open_chat(server.url, tries=2)
     with pytest.raises(ServerGone, match=r"16 questions in a row.*something broke"):
-        chat.ask([question(f"q{number}", "500*99") for number in range(40)])
+        chat.ask([make_request(f"q{number}", "500*99") for number in range(40)])
 
 
 def test_a_dead_server_is_passed_over_and_the_load_is_shared(
@@ -245,7 +251,7 @@ def test_a_dead_server_is_passed_over_and_the_load_is_shared(
         fault_server(tmp_path / "b", "--delay-s", "0.01") as second,
     ):
         chat = open_chat(dead, first.url, second.url, concurrency=8)
-        outcomes = chat.ask([question(f"q{number}") for number in range(80)])
+        outcomes = chat.ask([make_request(f"q{number}") for number in range(80)])
     assert all(map(is_reply, outcomes))
     shares = first.counts().total(), second.counts().total()
     assert sum(shares) == 80
@@ -256,8 +262,8 @@ def test_the_same_question_is_asked_once_also_across_threads(
     server: Running, open_chat: Opener
 ) -> None:
     chat = open_chat(server.url)
-    outcomes: list[Reply | NoReply] = []
-    same = question("q", "delayed")
+    outcomes: list[ChatAnswer | NoAnswer] = []
+    same = make_request("q", "delayed")
     threads = [
         threading.Thread(target=lambda: outcomes.extend(chat.ask([same] * 5))) for _ in range(4)
     ]
@@ -265,9 +271,9 @@ def test_the_same_question_is_asked_once_also_across_threads(
         thread.start()
     for thread in threads:
         thread.join()
-    assert {one.value for one in outcomes if isinstance(one, Reply)} == {"the answer to q"}
+    assert {one.value for one in outcomes if isinstance(one, ChatAnswer)} == {"the answer to q"}
     assert len(outcomes) == 20
-    assert sum(one.asked for one in outcomes if isinstance(one, Reply)) == 1
+    assert sum(one.requests for one in outcomes if isinstance(one, ChatAnswer)) == 1
     assert server.counts() == {"q": 1}
 
 
@@ -283,12 +289,12 @@ def test_a_setting_that_is_wrong_stops_at_once(
     fault: str, message: str, server: Running, open_chat: Opener
 ) -> None:
     with pytest.raises(UserError, match=message):
-        open_chat(server.url).ask([question("q", fault), question("r")])
+        open_chat(server.url).ask([make_request("q", fault), make_request("r")])
 
 
 def test_a_server_that_wants_to_be_left_alone_is(server: Running, open_chat: Opener) -> None:
     with pytest.raises(ServerGone, match="left alone for 86400 s"):
-        open_chat(server.url).ask([question("q", "429-day")])
+        open_chat(server.url).ask([make_request("q", "429-day")])
 
 
 def test_a_proxy_has_no_part_in_the_loopback(
@@ -296,7 +302,7 @@ def test_a_proxy_has_no_part_in_the_loopback(
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    assert is_reply(open_chat(server.url).ask([question("q")])[0])
+    assert is_reply(open_chat(server.url).ask([make_request("q")])[0])
 
 
 def test_a_wrong_key_is_said_without_the_key(
@@ -306,7 +312,7 @@ def test_a_wrong_key_is_said_without_the_key(
     with fault_server(tmp_path / "counts", "--key", "another") as server:
         chat = open_chat(server.url)
         with pytest.raises(UserError, match=r"answers 401.*\[key\].*api_key_variable") as caught:
-            chat.ask([question("q")])
+            chat.ask([make_request("q")])
     assert caught.value.__cause__ is None
     assert KEY not in str(caught.value) + caplog.text + repr(chat)
 
@@ -316,7 +322,7 @@ def test_the_key_is_in_no_file_message_or_log(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     chat = open_chat(server.url, tries=2)
-    outcomes = chat.ask([question("q"), question("r", "500*9"), question("s", "cut*9")])
+    outcomes = chat.ask([make_request("q"), make_request("r", "500*9"), make_request("s", "cut*9")])
     chat.close()
     assert KEY not in repr(outcomes) + caplog.text
     for path in tmp_path.rglob("*"):
@@ -334,13 +340,13 @@ def test_fields_that_a_server_does_not_know_are_left_out(
     with fault_server(tmp_path / "counts", "--refuse", *refused) as server:
         chat = open_chat(server.url)
         first, second = (
-            *chat.ask([question("q", first_tokens=5)]),
-            *chat.ask([question("r", first_tokens=5)]),
+            *chat.ask([make_request("q", first_tokens=5)]),
+            *chat.ask([make_request("r", first_tokens=5)]),
         )
-    assert isinstance(first, Reply)
-    assert isinstance(second, Reply)
+    assert isinstance(first, ChatAnswer)
+    assert isinstance(second, ChatAnswer)
     assert chat.left_out == {*refused}
-    assert (first.asked, second.asked) == (2, 1)
+    assert (first.requests, second.requests) == (2, 1)
     assert first.path == ("plain" if "response_format" in refused else "schema")
 
 
@@ -348,8 +354,8 @@ def test_words_of_a_sample_in_a_refusal_change_nothing_for_others(
     server: Running, open_chat: Opener
 ) -> None:
     chat = open_chat(server.url)
-    good = chat.ask([question("q")])
-    bad = chat.ask([question("seed-temperature", "400*99")])
+    good = chat.ask([make_request("q")])
+    bad = chat.ask([make_request("seed-temperature", "400*99")])
     assert is_reply(good[0])
     assert not is_reply(bad[0])
     assert chat.left_out == frozenset()
@@ -358,7 +364,7 @@ def test_words_of_a_sample_in_a_refusal_change_nothing_for_others(
 def test_a_request_holds_what_it_should(server: Running, open_chat: Opener) -> None:
     from riveg.llm.request import request_body
 
-    asked = question("q", first_tokens=20)
+    asked = make_request("q", first_tokens=20)
     body = request_body(endpoint(server.url), asked, asked.messages, {})
     assert body["response_format"]["json_schema"]["strict"] is True
     assert (body["logprobs"], body["top_logprobs"], body["max_tokens"]) == (True, 20, 64)
@@ -387,68 +393,68 @@ def test_an_image_that_cannot_be_used_spoils_its_own_question_only(
 ) -> None:
     chat = open_chat(server.url, images=OneImage())
 
-    def about(path: str) -> Question:
+    def about(path: str) -> Request:
         text = f"key={path} answer=" + json.dumps({"e0": "red"})
-        return Question(
+        return Request(
             (Message("user", text, (AttachedImage(ImageRef(path)),)),),
-            lambda raw: parse_json(raw, SCHEMA)["e0"],
+            parse_e0,
             SCHEMA,
         )
 
     good, bad = chat.ask([about("there.jpg"), about("gone.jpg")])
-    assert isinstance(good, Reply)
-    assert isinstance(bad, NoReply)
+    assert isinstance(good, ChatAnswer)
+    assert isinstance(bad, NoAnswer)
     assert (good.value, bad.kind) == ("red", "missing-image")
-    assert chat.count(about("there.jpg")).tokens > chat.count(question("q")).tokens // 4
-    assert chat.stored(about("gone.jpg")) is None
+    assert chat.count(about("there.jpg")).tokens > chat.count(make_request("q")).tokens // 4
+    assert chat.cached(about("gone.jpg")) is None
 
 
 def test_nothing_is_connected_to_before_something_is_asked(tmp_path: Path) -> None:
     def never() -> Any:
         raise AssertionError("asked for")
 
-    with AnswerStore(None) as store:
+    with ResponseCache(None) as cache:
         chat = HttpChat(
             endpoint("http://127.0.0.1:1/v1"),
-            store=store,
+            cache=cache,
             images=NoImages(),
             urls=never,
             api_key=never,
         )
         assert chat.ask([]) == []
-        assert chat.stored(question("q")) is None
-        assert chat.count(question("q")).tokens > 10
+        assert chat.cached(make_request("q")) is None
+        assert chat.count(make_request("q")).tokens > 10
         chat.close()
 
 
 def test_a_pace_is_kept(server: Running, open_chat: Opener) -> None:
     chat = open_chat(server.url, requests_per_minute=600)
     started = time.monotonic()
-    assert all(map(is_reply, chat.ask([question(f"q{number}") for number in range(8)])))
+    assert all(map(is_reply, chat.ask([make_request(f"q{number}") for number in range(8)])))
     assert time.monotonic() - started >= 0.7
 
 
 ASK = """
 import sys
 sys.path[:0] = {path!r}
-from test_client import *
+from test_http_chat import *
 
-chat = HttpChat(endpoint({url!r}, concurrency=4), store=AnswerStore(Path({store!r})),
-    images=NoPictures(), urls=lambda: ({url!r},), api_key=lambda: KEY)
+chat = HttpChat(endpoint({url!r}, concurrency=4), cache=ResponseCache(Path({cache!r})),
+    images=NoImages(), urls=lambda: ({url!r},), api_key=lambda: KEY)
 print("asking", flush=True)
-outcomes = chat.ask([question(f"q{{number}}", {fault!r}) for number in range({count})])
+outcomes = chat.ask([make_request(f"q{{number}}", {fault!r}) for number in range({count})])
 print(sum(map(is_reply, outcomes)), flush=True)
 chat.close()
 """
 
 
 def start_asking(
-    server: Running, store: Path, count: int, fault: str | None = None
+    server: Running, cache: Path, count: int, fault: str | None = None
 ) -> subprocess.Popen[str]:
     script = ASK.format(
-        path=[str(TESTS)],
+        path=[str(TESTS), str(TESTS / "llm")],
         url=server.url,
-        store=str(store),
+        cache=str(cache),
         count=count,
         fault=fault,
     )
@@ -462,14 +468,14 @@ def start_asking(
 
 
 def test_two_processes_share_one_file_of_answers(server: Running, tmp_path: Path) -> None:
-    store = tmp_path / "shared.sqlite"
-    with start_asking(server, store, 200) as one, start_asking(server, store, 200) as two:
+    cache = tmp_path / "shared.sqlite"
+    with start_asking(server, cache, 200) as one, start_asking(server, cache, 200) as two:
         said = [process.communicate(timeout=60) for process in (one, two)]
     assert [out.split()[-1] for out, _ in said] == ["200", "200"], said
     counts = server.counts()
     assert len(counts) == 200
     assert max(counts.values()) <= 2
-    with start_asking(server, store, 200) as third:
+    with start_asking(server, cache, 200) as third:
         assert third.communicate(timeout=60)[0].split()[-1] == "200"
     assert server.counts() == counts
 
@@ -478,8 +484,8 @@ def test_two_processes_share_one_file_of_answers(server: Running, tmp_path: Path
 def test_an_interrupt_ends_soon_and_what_was_answered_stays(
     signal_sent: signal.Signals, server: Running, tmp_path: Path
 ) -> None:
-    store = tmp_path / "shared.sqlite"
-    with start_asking(server, store, 400, "delayed") as process:
+    cache = tmp_path / "shared.sqlite"
+    with start_asking(server, cache, 400, "delayed") as process:
         while server.counts().total() < 40:
             assert process.poll() is None
             time.sleep(0.05)
@@ -490,17 +496,17 @@ def test_an_interrupt_ends_soon_and_what_was_answered_stays(
     assert process.returncode
     assert signal_sent == signal.SIGKILL or "KeyboardInterrupt" in errors
     before = server.counts()
-    with AnswerStore(store) as answers:
+    with ResponseCache(cache) as answers:
         chat = HttpChat(
             endpoint(server.url, concurrency=64),
-            store=answers,
+            cache=answers,
             images=NoImages(),
             urls=lambda: (server.url,),
             api_key=lambda: KEY,
         )
-        outcomes = chat.ask([question(f"q{number}", "delayed") for number in range(400)])
+        outcomes = chat.ask([make_request(f"q{number}", "delayed") for number in range(400)])
         chat.close()
-    kept = sum(one.stored for one in outcomes if isinstance(one, Reply))
+    kept = sum(one.cached for one in outcomes if isinstance(one, ChatAnswer))
     assert kept >= 30
     assert server.counts().total() == before.total() + 400 - kept
 

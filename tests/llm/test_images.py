@@ -12,7 +12,7 @@ from PIL import Image
 from riveg.errors import ImageFault
 from riveg.llm.conversation import AttachedImage
 from riveg.llm.images import ImageEncoder, encoded, sent_size
-from riveg.types import Box, ImageRef
+from riveg.types import Box, ImageRef, ImageSize
 
 
 class Halves:
@@ -43,7 +43,7 @@ def shown(url: str) -> Image.Image:
 
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(28, 4096))
 def test_the_sent_size_keeps_to_the_budget(width: int, height: int, side: int) -> None:
-    sent_width, sent_height = sent_size(width, height, side)
+    sent_width, sent_height = sent_size(ImageSize(width, height), side)
     assert 1 <= sent_width <= min(width, side)
     assert 1 <= sent_height <= min(height, side)
     if max(width, height) <= side:
@@ -68,7 +68,7 @@ def test_an_image_as_sent(
     pixels = AttachedImage(ImageRef("a.jpg"), crop)
     made = encoded(pixels, Halves(), side)
     image = shown(made.data_url)
-    assert image.size == (made.width, made.height) == size
+    assert image.size == made.size == size
     assert ImageEncoder(Halves(), side).size(pixels) == size
     if colour is not None:
         middle = image.getpixel((size[0] // 2, size[1] // 2))
@@ -89,6 +89,13 @@ def test_a_crop_outside_and_an_image_that_is_not_there() -> None:
         encoded(AttachedImage(ImageRef("a.jpg"), Box(300, 0, 400, 50)), Halves(), 100)
     with pytest.raises(ImageFault):
         encoded(AttachedImage(ImageRef("a.jpg")), NoImages(), 100)
+
+
+def test_a_crop_is_another_image() -> None:
+    whole, crop = (AttachedImage(ImageRef("a.jpg"), box) for box in (None, Box(0, 0, 1, 1)))
+    sent = ImageEncoder(Halves(), 100).encode((whole, crop))
+    assert sent[whole].digest != sent[crop].digest
+    assert sent[crop].size == (1, 1)
 
 
 def test_images_are_kept_for_the_next_question_until_they_change_or_room_is_short() -> None:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riveg.llm.conversation import RawAnswer, Unparsable
+from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import (
+    first_spoken_token,
     is_json,
     parse_json,
-    spoken_token,
     whole_characters,
     without_thoughts,
     yes_probability,
@@ -28,7 +28,7 @@ SCHEMA = {
 
 
 def parsed(text: str) -> dict[str, Any]:
-    return parse_json(RawAnswer(text, "stop"), SCHEMA)
+    return parse_json(Response(text, "stop"), SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_is_not(text: str, message: str) -> None:
 
 def test_a_schema_that_says_more_than_is_checked_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot say 'oneOf'"):
-        parse_json(RawAnswer("{}", "stop"), {"oneOf": []})
+        parse_json(Response("{}", "stop"), {"oneOf": []})
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_a_schema_that_says_more_than_is_checked_is_refused() -> None:
 def test_keywords_of_a_schema(schema: dict[str, Any], good: list[Any], bad: list[Any]) -> None:
     whole = {"type": "object", "properties": {"x": schema}, "required": ["x"]}
     for value in good:
-        assert parse_json(RawAnswer(json.dumps({"x": value}), "stop"), whole) == {"x": value}
+        assert parse_json(Response(json.dumps({"x": value}), "stop"), whole) == {"x": value}
     for value in bad:
         with pytest.raises(Unparsable, match="x"):
-            parse_json(RawAnswer(json.dumps({"x": value}), "stop"), whole)
+            parse_json(Response(json.dumps({"x": value}), "stop"), whole)
 
 
 @given(st.text(alphabet='{}[]",:ab1\\ \n`\ud800', max_size=60))
@@ -185,7 +185,7 @@ def test_a_probability_is_one(first: list[tuple[str, float]]) -> None:
     ],
 )
 def test_the_first_token_of_the_answer_itself(tokens: list[str], at: int | None) -> None:
-    assert spoken_token(tokens) == at
+    assert first_spoken_token(tokens) == at
 
 
 def test_json_is_json() -> None:

@@ -11,10 +11,10 @@ from helpers.factories import NoImages
 from helpers.marked_processes import command_of, end_marked, marked_processes
 
 from riveg.errors import ServerGone, UserError
-from riveg.llm.answer_store import AnswerStore
-from riveg.llm.conversation import Message, Question, Reply
+from riveg.llm.conversation import ChatAnswer, Message, Request
 from riveg.llm.endpoint import Endpoint, Serve
 from riveg.llm.pool import Models
+from riveg.llm.response_cache import ResponseCache
 
 ECHO = """
 import http.server, json, os, sys
@@ -50,14 +50,14 @@ def test_a_key_that_is_not_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     away = Endpoint(model="m", base_urls=("http://127.0.0.1:9/v1",), api_key_variable="NO_SUCH_KEY")
     models = Models(
-        {"main": away}, store=AnswerStore(None), images=NoImages(), say=lambda text: None
+        {"main": away}, cache=ResponseCache(None), images=NoImages(), say=lambda text: None
     )
     with models, pytest.raises(UserError, match="NO_SUCH_KEY is not set"):
-        models["main"].ask([question("q")])
+        models["main"].ask([make_request("q")])
 
 
-def question(text: str) -> Question:
-    return Question((Message("user", text),), lambda raw: raw.text)
+def make_request(text: str) -> Request:
+    return Request((Message("user", text),), lambda response: response.text)
 
 
 class Served:
@@ -68,7 +68,7 @@ class Served:
         self.script = folder / "echo.py"
         self.script.write_text(ECHO)
         self.said: list[str] = []
-        self.store = AnswerStore(None)
+        self.cache = ResponseCache(None)
 
     def endpoint(self, model: str = "echo", *, stop: bool = True, **fields: Any) -> Endpoint:
         serve = Serve(
@@ -79,7 +79,7 @@ class Served:
         return Endpoint(model=model, serve=serve, tries=1, **fields)
 
     def models(self, **endpoints: Endpoint) -> Models:
-        return Models(endpoints, store=self.store, images=NoImages(), say=self.said.append)
+        return Models(endpoints, cache=self.cache, images=NoImages(), say=self.said.append)
 
     @property
     def running(self) -> int:
@@ -91,14 +91,14 @@ class Served:
 def served(tmp_path: Path) -> Iterator[Served]:
     made = Served(tmp_path)
     yield made
-    made.store.close()
+    made.cache.close()
     end_marked(made.marker)
 
 
 def value(models: Models, name: str, text: str) -> str:
-    (reply,) = models[name].ask([question(text)])
-    assert isinstance(reply, Reply), reply
-    return str(reply.value)
+    (answer,) = models[name].ask([make_request(text)])
+    assert isinstance(answer, ChatAnswer), answer
+    return str(answer.value)
 
 
 def test_names_are_those_of_the_endpoints(served: Served) -> None:
@@ -118,7 +118,7 @@ def test_nothing_starts_for_answers_on_file(served: Served) -> None:
     assert served.running == 0
     served.said.clear()
     with served.models(main=served.endpoint()) as models:
-        assert models["main"].stored(question("hello")) is not None
+        assert models["main"].cached(make_request("hello")) is not None
         assert value(models, "main", "hello") == "said hello"
     assert served.said == []
 
@@ -165,7 +165,7 @@ def test_different_models_have_a_server_each(served: Served) -> None:
 @pytest.mark.server
 def test_a_server_that_dies_tells_its_last_words(served: Served) -> None:
     with served.models(main=served.endpoint()) as models, pytest.raises(ServerGone) as caught:
-        models["main"].ask([question("die")] + [question(f"after {n}") for n in range(40)])
+        models["main"].ask([make_request("die")] + [make_request(f"after {n}") for n in range(40)])
     message = str(caught.value)
     assert "echo.py echo: ended with exit code 9; its last lines:" in message
     assert "RuntimeError: out of luck" in message
@@ -174,5 +174,5 @@ def test_a_server_that_dies_tells_its_last_words(served: Served) -> None:
 def test_a_model_elsewhere_is_connected_to_and_not_started(served: Served) -> None:
     endpoint = Endpoint(model="m", base_urls=("http://127.0.0.1:9/v1",), tries=1)
     with served.models(main=endpoint) as models, pytest.raises(ServerGone, match=r"127\.0\.0\.1:9"):
-        models["main"].ask([question("x")])
+        models["main"].ask([make_request("x")])
     assert served.said == []

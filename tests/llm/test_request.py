@@ -2,23 +2,23 @@ import json
 
 import pytest
 
-from riveg.llm.conversation import AttachedImage, Message, Question, RawAnswer
+from riveg.llm.conversation import AttachedImage, Message, Request, Response
 from riveg.llm.endpoint import Endpoint, Prices
 from riveg.llm.images import EncodedImage
-from riveg.llm.request import question_key, refused_fields, request_body, without_fields
-from riveg.types import Box, ImageRef
+from riveg.llm.request import refused_fields, request_body, request_key, without_fields
+from riveg.types import ImageRef, ImageSize
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
 IMAGE = AttachedImage(ImageRef("a.jpg"))
 ENDPOINT = Endpoint(model="m", base_urls=("http://127.0.0.1:1/v1",))
 
 
-def parse(raw: RawAnswer) -> str:
-    return raw.text
+def parse(response: Response) -> str:
+    return response.text
 
 
-QUESTION = Question((Message("system", "See."), Message("user", "What?", (IMAGE,))), parse, SCHEMA)
-SENT = {IMAGE: EncodedImage("data:image/jpeg;base64,AAAA", "d1", 10, 20)}
+QUESTION = Request((Message("system", "See."), Message("user", "What?", (IMAGE,))), parse, SCHEMA)
+SENT = {IMAGE: EncodedImage("data:image/jpeg;base64,AAAA", "d1", ImageSize(10, 20))}
 
 
 def test_a_body() -> None:
@@ -59,7 +59,7 @@ def test_half_a_surrogate_pair_can_be_sent() -> None:
     json.dumps(body, ensure_ascii=False).encode()
 
 
-KEY = question_key(ENDPOINT, QUESTION, SENT)
+KEY = request_key(ENDPOINT, QUESTION, SENT)
 
 
 @pytest.mark.parametrize(
@@ -72,34 +72,30 @@ KEY = question_key(ENDPOINT, QUESTION, SENT)
     ],
 )
 def test_the_key_does_not_hang_on_where_and_how_fast(fields: dict[str, object]) -> None:
-    assert question_key(ENDPOINT.model_copy(update=fields), QUESTION, SENT) == KEY
+    assert request_key(ENDPOINT.model_copy(update=fields), QUESTION, SENT) == KEY
 
 
-def changed_question(**fields: object) -> Question:
+def changed_question(**fields: object) -> Request:
     kept = {name: getattr(QUESTION, name) for name in ("messages", "parse", "schema")}
-    return Question(**{**kept, **fields})  # type: ignore[arg-type]
+    return Request(**{**kept, **fields})  # type: ignore[arg-type]
 
 
 def test_the_key_hangs_on_all_that_shapes_the_answer() -> None:
-    other_image = {IMAGE: EncodedImage("data:", "d2", 10, 20)}
+    other_image = {IMAGE: EncodedImage("data:", "d2", ImageSize(10, 20))}
     turned = {"type": "object", "properties": dict(reversed(SCHEMA["properties"].items()))}  # type: ignore[attr-defined]
     keys = {
         KEY,
-        question_key(ENDPOINT.model_copy(update={"model": "n"}), QUESTION, SENT),
-        question_key(ENDPOINT.model_copy(update={"temperature": 0.5}), QUESTION, SENT),
-        question_key(ENDPOINT, QUESTION, other_image),
-        question_key(ENDPOINT, changed_question(schema=None), SENT),
-        question_key(ENDPOINT, changed_question(schema=turned), SENT),
-        question_key(ENDPOINT, changed_question(max_tokens=9), SENT),
-        question_key(ENDPOINT, changed_question(first_tokens=9), SENT),
-        question_key(ENDPOINT, changed_question(messages=QUESTION.messages[1:]), SENT),
+        request_key(ENDPOINT.model_copy(update={"model": "n"}), QUESTION, SENT),
+        request_key(ENDPOINT.model_copy(update={"temperature": 0.5}), QUESTION, SENT),
+        request_key(ENDPOINT, QUESTION, other_image),
+        request_key(ENDPOINT, changed_question(schema=None), SENT),
+        request_key(ENDPOINT, changed_question(schema=turned), SENT),
+        request_key(ENDPOINT, changed_question(max_tokens=9), SENT),
+        request_key(ENDPOINT, changed_question(first_tokens=9), SENT),
+        request_key(ENDPOINT, changed_question(messages=QUESTION.messages[1:]), SENT),
     }
     assert len(keys) == 9
-    assert question_key(ENDPOINT, changed_question(parse=str), SENT) == KEY
-
-
-def test_a_crop_is_another_image() -> None:
-    assert AttachedImage(ImageRef("a.jpg"), Box(0, 0, 1, 1)) != IMAGE
+    assert request_key(ENDPOINT, changed_question(parse=str), SENT) == KEY
 
 
 BODY = request_body(ENDPOINT, changed_question(first_tokens=5), QUESTION.messages, SENT)

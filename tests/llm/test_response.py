@@ -25,7 +25,7 @@ def body(message: Any, finish: Any = "stop", **fields: Any) -> str:
 )
 def test_words(message: Any, finish: Any, text: str, reason: str) -> None:
     completion = read_completion(body(message, finish))
-    assert (completion.raw.text, completion.raw.finish_reason) == (text, reason)
+    assert (completion.response.text, completion.response.finish_reason) == (text, reason)
     assert (completion.prompt_tokens, completion.answer_tokens) == (None, None)
 
 
@@ -40,7 +40,7 @@ def test_the_first_token_is_that_of_the_answer() -> None:
             place("Yes", ("No", -2.0), ("Yes", -0.2), (None, 0), ("x", "y"), (" yes", -2.0)),
         ]
     }
-    found = read_completion(body({"content": "\nYes"}, logprobs=logprobs)).raw.first_token
+    found = read_completion(body({"content": "\nYes"}, logprobs=logprobs)).response.first_token
     assert found == (("Yes", -0.2), (" yes", -2.0), ("No", -2.0))
 
 
@@ -85,4 +85,4 @@ def test_any_response_is_read_or_refused(message: Any, finish: Any, logprobs: An
         completion = read_completion(body(message, finish, logprobs=logprobs, usage=finish))
     except NotACompletion:
         return
-    assert isinstance(completion.raw.text, str)
+    assert isinstance(completion.response.text, str)

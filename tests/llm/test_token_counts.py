@@ -5,7 +5,7 @@ import pytest
 from helpers.factories import NoImages
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from riveg.llm.conversation import AttachedImage, Message, Question
+from riveg.llm.conversation import AttachedImage, Message, Request
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import ImageEncoder
 from riveg.llm.token_counts import TokenCounter
@@ -32,12 +32,12 @@ def counter(model: str) -> TokenCounter:
     return TokenCounter(endpoint, ImageEncoder(NoImages(), 280))
 
 
-def question(*images: AttachedImage) -> Question:
-    return Question((Message("user", "a red ball", images),), str)
+def make_request(*images: AttachedImage) -> Request:
+    return Request((Message("user", "a red ball", images),), str)
 
 
 def test_without_a_tokenizer_it_is_an_estimate() -> None:
-    found = counter("nobody/none").count(question())
+    found = counter("nobody/none").count(make_request())
     assert not found.exact
     assert 5 <= found.tokens <= 12
 
@@ -45,7 +45,7 @@ def test_without_a_tokenizer_it_is_an_estimate() -> None:
 def test_with_tokenizer_and_template_it_is_exact(folder: Path) -> None:
     config = {"chat_template": TEMPLATE, "eos_token": {"content": "end"}}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    found = counter(str(folder)).count(question())
+    found = counter(str(folder)).count(make_request())
     assert (found.tokens, found.exact) == (10, True)  # < user > a red ball < assistant > end
 
 
@@ -61,7 +61,7 @@ def test_with_tokenizer_and_template_it_is_exact(folder: Path) -> None:
 def test_with_a_tokenizer_alone_the_marks_are_estimated(template: str | None, folder: Path) -> None:
     if template:
         (folder / "chat_template.jinja").write_text(template)
-    found = counter(str(folder)).count(question())
+    found = counter(str(folder)).count(make_request())
     assert (found.tokens, found.exact) == (3 + 5, False)
 
 
@@ -69,8 +69,8 @@ def test_images_are_estimated_from_their_sent_size(folder: Path) -> None:
     (folder / "chat_template.jinja").write_text(TEMPLATE)
     image = AttachedImage(ImageRef("a.jpg", 560, 1120))
     plain, seen = (
-        counter(str(folder)).count(question()),
-        counter(str(folder)).count(question(image)),
+        counter(str(folder)).count(make_request()),
+        counter(str(folder)).count(make_request(image)),
     )
     assert not seen.exact
     assert seen.tokens - plain.tokens == 5 * 10  # 140 x 280 pixels in cells of 28
@@ -78,4 +78,4 @@ def test_images_are_estimated_from_their_sent_size(folder: Path) -> None:
 
 def test_a_tokenizer_that_is_damaged_is_passed_over(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
-    assert not counter(str(folder)).count(question()).exact
+    assert not counter(str(folder)).count(make_request()).exact

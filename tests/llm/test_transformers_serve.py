@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.chat_questions import named
+from helpers.chat_requests import named
 from helpers.factories import NoImages
 from helpers.marked_processes import end_marked
 from helpers.real_servers import ENVIRONMENT, require_package, tiny_model
 
-from riveg.llm.answer_store import AnswerStore
-from riveg.llm.conversation import Chat, NoReply, Reply
+from riveg.llm.conversation import Chat, ChatAnswer, NoAnswer
 from riveg.llm.endpoint import Endpoint, Serve
 from riveg.llm.pool import Models
+from riveg.llm.response_cache import ResponseCache
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -33,8 +33,8 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
     endpoint = Endpoint(model=str(model), serve=serve, re_asks=1, concurrency=2)
     try:
         with (
-            AnswerStore(None) as store,
-            Models({"main": endpoint}, store=store, images=NoImages(), say=print) as models,
+            ResponseCache(None) as cache,
+            Models({"main": endpoint}, cache=cache, images=NoImages(), say=print) as models,
         ):
             yield models["main"]
     finally:
@@ -45,9 +45,9 @@ def test_every_question_ends_with_an_answer_or_a_reason(chat: Chat) -> None:
     results = chat.ask([named(f"name {number}", max_tokens=24) for number in range(4)])
     assert len(results) == 4
     for result in results:
-        if isinstance(result, Reply):
+        if isinstance(result, ChatAnswer):
             assert result.value.keys() == {"expression", "visible"}
         else:
-            assert isinstance(result, NoReply)
+            assert isinstance(result, NoAnswer)
             assert result.kind in {"truncated-answer", "unparsable-answer"}
-            assert result.raw is not None  # words of the model, not a refusal of the server
+            assert result.response is not None  # words of the model, not a refusal of the server

@@ -24,9 +24,9 @@ from helpers.real_servers import (
 )
 
 from riveg.errors import RivegError
-from riveg.llm.answer_store import AnswerStore
 from riveg.llm.endpoint import Endpoint, Serve
 from riveg.llm.pool import Models
+from riveg.llm.response_cache import ResponseCache
 from riveg.llm.vllm_server import Server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -102,9 +102,9 @@ def asked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask
     marker = f"riveg-test-{uuid.uuid4().hex}"
     main = endpoint(model, marker)
     both = {"main": main, "small": endpoint(model, marker, picture_side=512)}
-    given = json.dumps({name: made.model_dump(mode="json") for name, made in both.items()})
+    values = json.dumps({name: made.model_dump(mode="json") for name, made in both.items()})
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER, folder, given],
+        [sys.executable, "-c", OWNER, folder, values],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
@@ -154,17 +154,17 @@ def test_two_stages_share_one_server(asked: Asked) -> None:
 
 
 def test_what_is_on_file_is_not_asked_again_whatever_the_engine(asked: Asked) -> None:
-    from helpers.chat_questions import named
+    from helpers.chat_requests import named
 
     assert asked.found["again"] == [True, True]
     offline = Endpoint(model=asked.endpoint.model, engine="vllm-offline")
     with (
-        AnswerStore(asked.folder / "answers.sqlite") as store,
-        Models({"main": offline}, store=store, images=NoImages(), say=print) as models,
+        ResponseCache(asked.folder / "answers.sqlite") as cache,
+        Models({"main": offline}, cache=cache, images=NoImages(), say=print) as models,
     ):
-        (reply,) = models["main"].ask([named("name 3")])
-    assert reply.stored  # type: ignore[union-attr]
-    assert reply.value == asked.found["main"][3][0]  # type: ignore[union-attr]
+        (answer,) = models["main"].ask([named("name 3")])
+    assert answer.cached  # type: ignore[union-attr]
+    assert answer.value == asked.found["main"][3][0]  # type: ignore[union-attr]
 
 
 def test_no_key_is_in_an_argument_or_a_log(asked: Asked) -> None:

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.chat_questions import named
+from helpers.chat_requests import named
 from helpers.factories import NoImages
 from helpers.marked_processes import end_marked
 from helpers.real_servers import ENVIRONMENT, ROOT, require_package, tiny_model
 
 from riveg.errors import MissingExtra
-from riveg.llm.answer_store import AnswerStore
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.pool import Models
+from riveg.llm.response_cache import ResponseCache
 
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
-from helpers.chat_questions import named, visible
-from helpers.factories import NoPictures
+from helpers.chat_requests import named, visible
+from helpers.factories import NoImages
 from helpers.marked_processes import command_of, members_of
-from riveg.llm.answer_store import AnswerStore
+from riveg.llm.response_cache import ResponseCache
 from riveg.llm.pool import Models
 from riveg.llm.endpoint import Endpoint
 
@@ -36,22 +36,22 @@ def engine_processes():
     found = members_of(os.getpid())
     return [number for number in found if b"resource_tracker" not in command_of(number)]
 
-with AnswerStore(folder / "answers.sqlite") as store:
-    models = Models({"main": endpoint}, store=store, images=NoPictures(), say=print)
+with ResponseCache(folder / "answers.sqlite") as cache:
+    models = Models({"main": endpoint}, cache=cache, images=NoImages(), say=print)
     asked = [named("name 1"), named("name 2"), named("word " * 4000), named("name 1")]
-    replies = models["main"].ask(asked)
+    answers = models["main"].ask(asked)
     spoken = models["main"].ask([visible("Nairobi " * number) for number in range(12)])
     again = models["main"].ask(asked[:2])
     (cut,) = models["main"].ask([named("name 3", max_tokens=2)])
     running = len(engine_processes())
     models.release("main")
     print(json.dumps({
-        "values": [getattr(reply, "value", None) for reply in replies],
-        "paths": [getattr(reply, "path", None) for reply in replies],
-        "asked": [getattr(reply, "asked", None) for reply in replies],
-        "refused": [replies[2].kind, replies[2].message],
-        "first_tokens": [reply.raw.first_token for reply in spoken],
-        "stored": [reply.stored for reply in again],
+        "values": [getattr(answer, "value", None) for answer in answers],
+        "paths": [getattr(answer, "path", None) for answer in answers],
+        "requests": [getattr(answer, "requests", None) for answer in answers],
+        "refused": [answers[2].kind, answers[2].message],
+        "first_tokens": [answer.response.first_token for answer in spoken],
+        "cached": [answer.cached for answer in again],
         "cut": cut.kind,
         "running": running,
         "left": len(engine_processes()),
@@ -72,8 +72,8 @@ def endpoint(model: str | Path) -> Endpoint:
 
 def test_without_vllm_it_says_what_to_install() -> None:
     with (
-        AnswerStore(None) as store,
-        Models({"main": endpoint("m")}, store=store, images=NoImages(), say=print) as models,
+        ResponseCache(None) as cache,
+        Models({"main": endpoint("m")}, cache=cache, images=NoImages(), say=print) as models,
         pytest.raises(MissingExtra, match=r'pip install "riveg\[vllm\]"'),
     ):
         models["main"].ask([named("x")])
@@ -115,7 +115,7 @@ def test_answers_come_by_schema_and_twins_are_asked_once(found: dict[str, Any]) 
         assert value.keys() == {"expression", "visible"}
         assert len(value["expression"]) <= 20
     assert found["paths"] == ["schema", "schema", None, "schema"]
-    assert found["asked"] == [1, 1, None, 0]
+    assert found["requests"] == [1, 1, None, 0]
 
 
 @pytest.mark.server
@@ -142,6 +142,6 @@ def test_first_tokens_come_likeliest_first(found: dict[str, Any]) -> None:
 @pytest.mark.server
 @pytest.mark.slow
 def test_answers_are_on_file_and_the_memory_is_given_back(found: dict[str, Any]) -> None:
-    assert found["stored"] == [True, True]
+    assert found["cached"] == [True, True]
     assert found["running"] >= 1
     assert found["left"] == 0

@@ -13,8 +13,8 @@ from helpers.debugged_samples import (
     SYSTEM,
     answer,
     gold_of_samples,
+    make_chosen,
     make_debugger,
-    make_posts,
     with_gate,
     write_system,
 )
@@ -22,7 +22,7 @@ from helpers.factories import make_sample
 from helpers.scripted_chat import ScriptedChat
 
 from riveg.errors import UserError
-from riveg.llm.conversation import NoReply, Question, RawAnswer
+from riveg.llm.conversation import NoAnswer, Request, Response
 from riveg.prompt_debug.counts import downstream_lines
 from riveg.prompt_debug.message_diff import message_diff
 
@@ -76,7 +76,7 @@ def test_an_answer_that_cannot_be_read_is_shown_with_its_reason(tmp_path: Path) 
 
 def test_two_prompts_are_compared_with_changed_answers_first(tmp_path: Path) -> None:
     samples = (SAMPLES[1], SAMPLES[0])
-    debugger, _ = make_debugger(write_system(tmp_path), make_posts(samples), asks=True)
+    debugger, _ = make_debugger(write_system(tmp_path), make_chosen(samples), asks=True)
     found = debugger.look(None, str(tmp_path / "other.jinja"))
     assert [(one.sample_id, one.entity_id, one.state) for one in found.compared] == [
         ("one", "e0", "changed"),
@@ -104,11 +104,11 @@ def test_answers_that_one_prompt_lacks_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_fault_under_one_prompt_is_a_change(tmp_path: Path) -> None:
-    def says(question: Question) -> str:
-        return "no" if "colours" in question.messages[0].text else answer(question)
+    def says(request: Request) -> str:
+        return "no" if "colours" in request.messages[0].text else answer(request)
 
     debugger, _ = make_debugger(
-        write_system(tmp_path), make_posts(SAMPLES[1:2]), says=says, asks=True
+        write_system(tmp_path), make_chosen(SAMPLES[1:2]), says=says, asks=True
     )
     (row,) = debugger.look(None, str(tmp_path / "other.jinja")).compared
     assert row.state == "changed"
@@ -117,8 +117,8 @@ def test_a_fault_under_one_prompt_is_a_change(tmp_path: Path) -> None:
 
 
 def test_later_stages_run_on_both_and_gold_judges_them(tmp_path: Path) -> None:
-    posts = make_posts(read_gold=gold_of_samples)
-    debugger, _ = make_debugger(with_gate(write_system(tmp_path)), posts, asks=True)
+    chosen = make_chosen(read_gold=gold_of_samples)
+    debugger, _ = make_debugger(with_gate(write_system(tmp_path)), chosen, asks=True)
     found = debugger.look(None, str(tmp_path / "other.jinja"))
     assert found.downstream == ("entail",)
     assert found.judged
@@ -140,7 +140,7 @@ def test_without_gold_nothing_is_judged(tmp_path: Path) -> None:
 
 def test_posts_without_all_answers_are_not_followed_downstream(tmp_path: Path) -> None:
     config = with_gate(write_system(tmp_path))
-    chat = ScriptedChat(lambda question: NoReply("no-answer", "gone"))
+    chat = ScriptedChat(lambda request: NoAnswer("no-answer", "gone"))
     debugger, _ = make_debugger(config, chat=chat)
     assert not debugger.look(None, str(tmp_path / "other.jinja")).downstream
 
@@ -180,12 +180,12 @@ def test_a_mistake_in_a_prompt_tells_file_and_line(
 
 
 def test_local_stages_before_it_are_run_and_what_is_missing_is_said(tmp_path: Path) -> None:
-    posts = replace(
-        make_posts([make_sample("Serena Williams plays in Paris", id="one", entities=None)]),
+    chosen = replace(
+        make_chosen([make_sample("Serena Williams plays in Paris", id="one", entities=None)]),
         answered=(),
     )
     system = SYSTEM + "caption: {backend: chat, llm: main}\n"
-    debugger, chat = make_debugger(write_system(tmp_path, system), posts)
+    debugger, chat = make_debugger(write_system(tmp_path, system), chosen)
     found = debugger.look(None)
     assert [one.text for one in found.posts[0].entities] == ["Serena Williams", "Paris"]
     assert not chat.asked
@@ -193,8 +193,8 @@ def test_local_stages_before_it_are_run_and_what_is_missing_is_said(tmp_path: Pa
 
 def test_a_stage_before_it_without_answers_is_a_note(tmp_path: Path) -> None:
     system = SYSTEM.replace("tag: {backend: mini}", "tag: {backend: chat}")
-    posts = replace(make_posts([replace(one, entities=None) for one in SAMPLES]), answered=())
-    debugger, chat = make_debugger(write_system(tmp_path, system), posts, stage="rewrite")
+    chosen = replace(make_chosen([replace(one, entities=None) for one in SAMPLES]), answered=())
+    debugger, chat = make_debugger(write_system(tmp_path, system), chosen, stage="rewrite")
     found = debugger.look(None)
     assert "tag: chat has no answer on file for 3 of 3 posts (--ask)" in found.notes
     assert any(note.startswith("no entity in these posts") for note in found.notes)
@@ -211,9 +211,9 @@ def test_the_prompt_is_read_anew_each_time(tmp_path: Path) -> None:
 
 
 def test_a_model_that_says_why_it_stopped_is_quoted(tmp_path: Path) -> None:
-    chat = ScriptedChat(lambda _: RawAnswer('{"e0": {"phr', "length"), re_asks=0)
+    chat = ScriptedChat(lambda _: Response('{"e0": {"phr', "length"), re_asks=0)
     debugger, _ = make_debugger(
-        write_system(tmp_path), make_posts(SAMPLES[1:2]), chat=chat, asks=True
+        write_system(tmp_path), make_chosen(SAMPLES[1:2]), chat=chat, asks=True
     )
     cut = debugger.look(None).sides[0].rows[0].answer
     assert cut is not None

@@ -213,7 +213,7 @@ class ChatGrounder:
     def _extent(self, image: ImageSize) -> ImageSize:
         width, height = int(image.width), int(image.height)
         sent = sent_size(ImageSize(width, height), self._picture_side or max(width, height))
-        return self._frame.extent(ImageSize(*sent), self._resize)
+        return self._frame.extent(sent, self._resize)
 
     def _regions(
         self, mention: Mention, answer: ChatAnswer | NoAnswer

@@ -17,7 +17,7 @@ from PIL import Image
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
 from riveg.images.loader import ImageLoader
-from riveg.llm.conversation import NoReply, Question
+from riveg.llm.conversation import NoAnswer, Request
 from riveg.llm.prompts import load_prompt
 from riveg.registry import backend_config
 from riveg.stages.augmenters.chat import ChatAugmenter, ChatAugmenterConfig
@@ -36,19 +36,19 @@ POOL = [
 ]
 
 
-def sample_of(question: Question) -> str:
+def sample_of(request: Request) -> str:
     """The sample's own text: the last of the user message."""
-    text = next(one.text for one in question.messages if one.role == "user")
+    text = next(one.text for one in request.messages if one.role == "user")
     return re.findall(r"^Text: (.*)$", text, re.MULTILINE)[-1]
 
 
-def answer_text(question: Question) -> str:
-    name = sample_of(question).split()[0][:40]
+def answer_text(request: Request) -> str:
+    name = sample_of(request).split()[0][:40]
     return f"Named entities: 1. {name} (PER)\n\nReasoning: it is named.\n"
 
 
-def answer_explanation(question: Question) -> str:
-    return json.dumps({"explanation": f"It is about {sample_of(question)}."})
+def answer_explanation(request: Request) -> str:
+    return json.dumps({"explanation": f"It is about {sample_of(request)}."})
 
 
 def write_pool(folder: Path, rows: list[dict[str, Any]] = POOL) -> Path:
@@ -71,10 +71,10 @@ GEM = {"prompt": "augment/gem.v1"}
         (GEM, answer_explanation),
         (GEM, lambda _: "I would rather not."),
         ({}, lambda _: ""),
-        ({}, lambda _: NoReply("no-answer", "busy")),
+        ({}, lambda _: NoAnswer("no-answer", "busy")),
     ],
 )
-def test_contract(options: dict[str, Any], answer: Callable[[Question], str]) -> None:
+def test_contract(options: dict[str, Any], answer: Callable[[Request], str]) -> None:
     check_backend("augment", augmenter(ScriptedChat(answer), **options), SAMPLES)
 
 
@@ -88,7 +88,7 @@ def test_names_and_reasoning_become_one_line() -> None:
     chat = ScriptedChat(answer_text)
     answers = augmenter(chat).augment(SAMPLES)
     assert answers[0] == "Named entities: 1. Serena (PER) Reasoning: it is named."
-    assert [question.schema for question in chat.asked] == [None] * 3
+    assert [request.schema for request in chat.asked] == [None] * 3
 
 
 def test_an_explanation_comes_out_of_its_object() -> None:
@@ -129,17 +129,17 @@ def test_similar_examples_stand_in_the_users_message_the_most_similar_last(tmp_p
         "Picture: a woman with a racket\n"
         "Answer:"
     )
-    assert len({question.messages[0] for question in chat.asked}) == 1
-    assert {question.messages[0].role for question in chat.asked} == {"system"}
+    assert len({request.messages[0] for request in chat.asked}) == 1
+    assert {request.messages[0].role for request in chat.asked} == {"system"}
     prepared = live.prepare(SAMPLES)[0]
     assert prepared.subject == ("a", ())
-    assert prepared.given["similar"].source == "augment.pool"
+    assert prepared.values["similar"].source == "augment.pool"
 
 
 @pytest.mark.parametrize("options", [{}, GEM])
 def test_the_constant_part_is_the_same_in_all_requests(options: dict[str, Any]) -> None:
     prepared = augmenter(ScriptedChat(answer_text), **options).prepare(SAMPLES)
-    assert len({one.question.messages[0] for one in prepared}) == 1
+    assert len({one.request.messages[0] for one in prepared}) == 1
 
 
 @pytest.mark.parametrize(

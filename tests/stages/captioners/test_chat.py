@@ -11,7 +11,7 @@ from helpers.factories import make_context
 from helpers.scripted_chat import ScriptedChat
 
 from riveg.errors import UserError
-from riveg.llm.conversation import AttachedImage, NoReply, Question
+from riveg.llm.conversation import AttachedImage, NoAnswer, Request
 from riveg.stages.captioners.chat import ChatCaptioner, ChatCaptionerConfig
 from riveg.types import Issue
 
@@ -19,8 +19,8 @@ POST = image_sample("Ann met Rex", id="a")
 OTHER = image_sample("Bob met Ann", id="b")
 
 
-def scripted(question: Question) -> str:
-    return f"A dog beside {question.messages[-1].images[0].image.path}."
+def scripted(request: Request) -> str:
+    return f"A dog beside {request.messages[-1].images[0].image.path}."
 
 
 def captioner(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> ChatCaptioner:
@@ -29,9 +29,9 @@ def captioner(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> Ch
 
 @pytest.mark.parametrize(
     ("answer", "requests"),
-    [(scripted, 2), (lambda _: " ", 6), (lambda _: NoReply("no-answer", "busy"), 2)],
+    [(scripted, 2), (lambda _: " ", 6), (lambda _: NoAnswer("no-answer", "busy"), 2)],
 )
-def test_contract(answer: Callable[[Question], str], requests: int) -> None:
+def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
     check_backend("caption", captioner(chat), [POST, OTHER])
     assert len(chat.asked) == requests
@@ -67,10 +67,10 @@ def test_the_model_never_reads_the_sample(text: str) -> None:
 
 def test_what_is_asked_and_where_it_came_from() -> None:
     (asked,) = captioner(ScriptedChat(scripted)).prepare([POST])
-    assert asked_text(asked.question) == ("Describe the picture in one sentence.")
+    assert asked_text(asked.request) == ("Describe the picture in one sentence.")
     assert asked.subject == ("a", ())
     assert POST.image is not None
-    assert asked.question.messages[-1].images == (AttachedImage(POST.image),)
+    assert asked.request.messages[-1].images == (AttachedImage(POST.image),)
 
 
 def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:

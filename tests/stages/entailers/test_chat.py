@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.llm.conversation import AttachedImage, NoReply, Question, RawAnswer, Unparsable
+from riveg.llm.conversation import AttachedImage, NoAnswer, Request, Response, Unparsable
 from riveg.stages.entailers.chat import (
     ChatEntailer,
     ChatEntailerConfig,
@@ -30,16 +30,16 @@ OTHER = image_sample("Ann met Bob", [(0, 1, "PER"), (2, 3, "PER")], id="b")
 YES_80 = (("Yes", math.log(0.5)), (" yes", math.log(0.1)), ("No", math.log(0.15)), ("It", -1.4))
 
 
-def scripted(question: Question) -> RawAnswer:
-    shown = "Does the picture show Rex?" not in asked_text(question)
-    return RawAnswer("Yes" if shown else "No.", "stop", YES_80 if shown else (("No", -0.1),))
+def scripted(request: Request) -> Response:
+    shown = "Does the picture show Rex?" not in asked_text(request)
+    return Response("Yes" if shown else "No.", "stop", YES_80 if shown else (("No", -0.1),))
 
 
 def entailer(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> ChatEntailer:
     return ChatEntailerConfig(**fields).build(make_context(base, chats={"main": chat}))
 
 
-def entail(answer: str | RawAnswer, **fields: Any) -> Entailment | Issue:
+def entail(answer: str | Response, **fields: Any) -> Entailment | Issue:
     return entailer(ScriptedChat(lambda _: answer), **fields).entail(mentions_of(OTHER))[0]
 
 
@@ -49,10 +49,10 @@ def entail(answer: str | RawAnswer, **fields: Any) -> Entailment | Issue:
         (scripted, 4),
         (lambda _: "no", 4),
         (lambda _: "perhaps", 12),
-        (lambda _: NoReply("no-answer", "busy"), 4),
+        (lambda _: NoAnswer("no-answer", "busy"), 4),
     ],
 )
-def test_contract(answer: Callable[[Question], str], requests: int) -> None:
+def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
     check_backend("entail", entailer(chat), mentions_of(POST, OTHER))
     assert len(chat.asked) == requests
@@ -60,7 +60,7 @@ def test_contract(answer: Callable[[Question], str], requests: int) -> None:
 
 def test_the_first_token_gives_the_probability_and_the_threshold_decides() -> None:
     source = "chat:log-probability"
-    answer = RawAnswer("Yes", "stop", YES_80)
+    answer = Response("Yes", "stop", YES_80)
     assert entail(answer) == Entailment(0.8, True, source)
     assert entail(answer, threshold=0.8) == Entailment(0.8, True, source)
     assert entail(answer, threshold=0.81) == Entailment(0.8, False, source)
@@ -95,7 +95,7 @@ def test_what_an_answer_says(
     verdict: tuple[bool | None, float | None],
     reason: str,
 ) -> None:
-    found = read_verdict(RawAnswer(text, "stop", first_token))
+    found = read_verdict(Response(text, "stop", first_token))
     assert found.says_yes == verdict[0], reason
     assert found.probability == pytest.approx(verdict[1]), reason
 
@@ -105,7 +105,7 @@ def test_what_an_answer_says(
 )
 def test_neither_or_both_is_no_answer(text: str) -> None:
     with pytest.raises(Unparsable, match="one word and nothing else: yes or no"):
-        read_verdict(RawAnswer(text, "stop", YES_80))
+        read_verdict(Response(text, "stop", YES_80))
 
 
 @given(st.text(max_size=20), st.lists(st.tuples(st.text(max_size=4), st.floats(max_value=1))))
@@ -113,7 +113,7 @@ def test_any_answer_is_a_verdict_or_refused(
     text: str, first_token: list[tuple[str, float]]
 ) -> None:
     try:
-        verdict = read_verdict(RawAnswer(text, "stop", tuple(first_token)))
+        verdict = read_verdict(Response(text, "stop", tuple(first_token)))
     except Unparsable:
         return
     assert isinstance(verdict, Verdict)
@@ -122,8 +122,8 @@ def test_any_answer_is_a_verdict_or_refused(
 
 
 def test_a_re_ask_is_told() -> None:
-    def better_later(question: Question) -> str:
-        return "no" if len(question.messages) > 2 else "hard to say"
+    def better_later(request: Request) -> str:
+        return "no" if len(request.messages) > 2 else "hard to say"
 
     answer = entailer(ScriptedChat(better_later)).entail(mentions_of(OTHER))[0]
     assert answer == Entailment(None, False, "chat:word:re-asked")
@@ -167,13 +167,13 @@ def test_what_is_asked_and_where_it_came_from() -> None:
     told = replace(entity, expression="container ship", description="Green hull.")
     sample = replace(POST, entities=(told,), caption="a ship in a canal")
     (asked,) = entailer(ScriptedChat(scripted)).prepare(mentions_of(sample))
-    assert asked_text(asked.question) == (
+    assert asked_text(asked.request) == (
         "<post>\nText: Ever Given meets Rex\nCaption: a ship in a canal\n</post>\n"
         "Name: Ever Given [VESSEL]\nWhat to look for: container ship\nHow it looks: Green hull.\n"
         "Does the picture show Ever Given? Answer yes or no."
     )
     assert asked.subject == ("a", ("e0",))
-    assert asked.given["entity"].value["expression"] == "container ship"
+    assert asked.values["entity"].value["expression"] == "container ship"
 
 
 def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from riveg.errors import UserError
 from riveg.geometry.frames import FRAMES, FrameName
-from riveg.llm.conversation import AttachedImage, NoReply, Question
+from riveg.llm.conversation import AttachedImage, NoAnswer, Request
 from riveg.llm.endpoint import Endpoint
 from riveg.stages.grounders.chat import ChatGrounder, ChatGrounderConfig, answer_schema
 from riveg.types import Box, Issue, Region
@@ -32,8 +32,8 @@ def boxes(*stated: tuple[float, ...]) -> str:
     return json.dumps({"boxes": [{"bbox_2d": list(numbers)} for numbers in stated]})
 
 
-def scripted(question: Question) -> str:
-    name = asked_text(question).partition("Name: ")[2].partition(" [")[0]
+def scripted(request: Request) -> str:
+    name = asked_text(request).partition("Name: ")[2].partition(" [")[0]
     answers = {"Ann": boxes((0, 0, 500, 500), (500, 500, 1000, 1000)), "Bob": boxes()}
     return answers.get(name, boxes((100, 100, 200, 300)))
 
@@ -56,10 +56,10 @@ def ground(answer: str, frame: FrameName = "norm1000", **fields: Any) -> tuple[R
         (scripted, 4),
         (lambda _: boxes((9, 9, 5, 5)), 12),
         (lambda _: boxes((0, 0, 5, 1200)), 4),
-        (lambda _: NoReply("no-answer", "busy"), 4),
+        (lambda _: NoAnswer("no-answer", "busy"), 4),
     ],
 )
-def test_contract(answer: Callable[[Question], str], requests: int) -> None:
+def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
     check_backend("ground", grounder(chat), mentions_of(POST, OTHER))
     assert len(chat.asked) == requests
@@ -134,8 +134,8 @@ def test_a_box_beyond_the_frame_is_an_issue_and_never_clipped(
 
 
 def test_a_box_inside_out_is_asked_for_again() -> None:
-    def better_later(question: Question) -> str:
-        return boxes((1, 1, 9, 9)) if len(question.messages) > 2 else boxes((9, 9, 1, 1))
+    def better_later(request: Request) -> str:
+        return boxes((1, 1, 9, 9)) if len(request.messages) > 2 else boxes((9, 9, 1, 1))
 
     chat = ScriptedChat(better_later)
     (region,) = grounder(chat).ground(mentions_of(POST)[:1])[0]
@@ -222,7 +222,7 @@ def test_what_is_asked_and_where_it_came_from() -> None:
     told = replace(entity, expression="woman in a red coat", description="Tall, dark hair.")
     sample = replace(POST, entities=(told,))
     (asked,) = grounder(ScriptedChat(scripted)).prepare(mentions_of(sample))
-    assert asked_text(asked.question) == (
+    assert asked_text(asked.request) == (
         "<post>\nText: Ann met Rex\n</post>\n"
         "Name: Ann [PER]\nWhat to look for: woman in a red coat\nHow it looks: Tall, dark hair.\n"
         "Coordinates: whole numbers, x from 0 at the left edge of the picture to 1000 at the right "
@@ -231,7 +231,7 @@ def test_what_is_asked_and_where_it_came_from() -> None:
     )
     assert asked.subject == ("a", ("e0",))
     assert POST.image is not None
-    assert asked.question.messages[-1].images == (AttachedImage(POST.image),)
+    assert asked.request.messages[-1].images == (AttachedImage(POST.image),)
 
 
 def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.llm.conversation import AttachedImage, NoReply, Question, RawAnswer, Unparsable
-from riveg.protocols import Partly, Ranking
+from riveg.llm.conversation import AttachedImage, NoAnswer, Request, Response, Unparsable
+from riveg.protocols import PartialAnswer, Ranking
 from riveg.stages.rerankers.chat import (
     ChatReranker,
     ChatRerankerConfig,
@@ -45,7 +45,7 @@ POST = scored(
 OTHER = scored(image_sample("Rex met Bob", [(0, 1, "PER")], id="b"), UNSURE)
 
 
-def says(label: str) -> Callable[[Question], str]:
+def says(label: str) -> Callable[[Request], str]:
     return lambda _: json.dumps({"label": label})
 
 
@@ -58,10 +58,10 @@ def reranker(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> Cha
     [
         (says("ORG"), 2),
         (says("CITY"), 6),
-        (lambda _: NoReply("no-answer", "busy"), 2),
+        (lambda _: NoAnswer("no-answer", "busy"), 2),
     ],
 )
-def test_contract(answer: Callable[[Question], str], requests: int) -> None:
+def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
     check_backend("rerank", reranker(chat), mentions_of(POST, OTHER))
     assert len(chat.asked) == requests
@@ -121,7 +121,7 @@ def test_a_tagger_without_scores_leaves_nothing_to_be_sure_by() -> None:
 def test_an_answer_that_names_no_candidate_leaves_the_favourite_and_says_so() -> None:
     answers = reranker(ScriptedChat(says("CITY"))).rerank(mentions_of(POST))
     first = answers[0]
-    assert isinstance(first, Partly)
+    assert isinstance(first, PartialAnswer)
     assert first.answer == Ranking("PER", UNSURE)
     (issue,) = first.issues
     assert (issue.stage, issue.entity_id, issue.kind) == ("rerank", "e0", "unmatched-label")
@@ -130,7 +130,7 @@ def test_an_answer_that_names_no_candidate_leaves_the_favourite_and_says_so() ->
 
 
 def test_a_server_without_an_answer_is_an_issue() -> None:
-    answers = reranker(ScriptedChat(lambda _: NoReply("no-answer", "busy"))).rerank(
+    answers = reranker(ScriptedChat(lambda _: NoAnswer("no-answer", "busy"))).rerank(
         mentions_of(POST)
     )
     assert answers[0] == Issue("rerank", "e0", "no-answer", "busy")
@@ -156,12 +156,12 @@ CANDIDATES = ("person", "person_other", "film", "Film Festival")
     ],
 )
 def test_one_candidate_by_its_name(text: str, label: str | None) -> None:
-    raw = RawAnswer(text, "stop")
+    response = Response(text, "stop")
     if label is None:
         with pytest.raises(Unparsable, match="exactly one of the candidates: person, person_other"):
-            read_label(raw, candidates=CANDIDATES)
+            read_label(response, candidates=CANDIDATES)
     else:
-        assert read_label(raw, candidates=CANDIDATES) == label
+        assert read_label(response, candidates=CANDIDATES) == label
 
 
 def test_each_word_of_the_name_is_marked() -> None:
@@ -180,7 +180,7 @@ def test_the_image_is_shown_where_there_is_one_that_can_be_used() -> None:
     broken = replace(OTHER, issues=(Issue("rerank", None, "truncated-image", "b.jpg"),))
     asked = live.prepare(mentions_of(OTHER, without, broken))
     assert OTHER.image is not None
-    images = [one.question.messages[-1].images for one in asked]
+    images = [one.request.messages[-1].images for one in asked]
     assert images == [(AttachedImage(OTHER.image),), (), ()]
 
 
@@ -198,12 +198,12 @@ def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str) -> None
 def test_what_is_asked_and_where_it_came_from() -> None:
     sample = replace(POST, caption="a team cheers")
     (asked,) = reranker(ScriptedChat(says("ORG"))).prepare(mentions_of(sample))
-    assert asked_text(asked.question) == (
+    assert asked_text(asked.request) == (
         "<post>\nText: &&Golden &&State beats Ann\nCaption: a team cheers\n</post>\n"
         "Name: Golden State\nCandidates: PER, ORG, LOC\nWhich of the candidates is it?"
     )
     assert asked.subject == ("a", ("e0",))
-    assert asked.given["candidates"].value == ("PER", "ORG", "LOC")
+    assert asked.values["candidates"].value == ("PER", "ORG", "LOC")
 
 
 def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:

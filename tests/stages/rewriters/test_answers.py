@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riveg.llm.conversation import RawAnswer, Unparsable
+from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_schema import fault_in
 from riveg.stages.rewriters.answers import (
     FORMS,
@@ -21,8 +21,8 @@ VISUAL, PHRASE = FORMS["visual"], FORMS["phrase"]
 IDS = ("e0", "e1")
 
 
-def raw(value: object) -> RawAnswer:
-    return RawAnswer(value if isinstance(value, str) else json.dumps(value), "stop")
+def response(value: object) -> Response:
+    return Response(value if isinstance(value, str) else json.dumps(value), "stop")
 
 
 def seen(phrase: str = "man in red", description: str = "A man.", visible: bool = True) -> object:
@@ -40,7 +40,7 @@ def seen(phrase: str = "man in red", description: str = "A man.", visible: bool 
     ],
 )
 def test_visual_answers(value: object, look: Look) -> None:
-    assert read_looks(raw({"e0": value, "e1": seen()}), IDS, VISUAL)["e0"] == look
+    assert read_looks(response({"e0": value, "e1": seen()}), IDS, VISUAL)["e0"] == look
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,19 @@ def test_visual_answers(value: object, look: Look) -> None:
 )
 def test_an_answer_that_does_not_fit_says_why(value: object, fault: str) -> None:
     with pytest.raises(Unparsable) as caught:
-        read_looks(raw(value), IDS, VISUAL)
+        read_looks(response(value), IDS, VISUAL)
     assert fault in str(caught.value)
 
 
 def test_what_can_be_used_of_a_bad_answer_is_kept() -> None:
-    bad = raw({"e0": seen(), "e1": seen(""), "e9": seen()})
+    bad = response({"e0": seen(), "e1": seen(""), "e9": seen()})
     assert usable_looks(bad, IDS, VISUAL) == {"e0": Look("man in red", "A man.")}
-    assert usable_looks(raw({"e1": "dog", "e0": 3}), IDS, PHRASE) == {"e1": Look("dog")}
-    assert usable_looks(raw("no idea"), IDS, VISUAL) == {}
+    assert usable_looks(response({"e1": "dog", "e0": 3}), IDS, PHRASE) == {"e1": Look("dog")}
+    assert usable_looks(response("no idea"), IDS, VISUAL) == {}
 
 
 def test_phrases_by_id() -> None:
-    assert read_looks(raw({"e0": "a dog.", "e1": "a cat"}), IDS, PHRASE) == {
+    assert read_looks(response({"e0": "a dog.", "e1": "a cat"}), IDS, PHRASE) == {
         "e0": Look("a dog"),
         "e1": Look("a cat"),
     }
@@ -89,7 +89,7 @@ def test_phrases_by_id() -> None:
     [("a dog", "a dog"), ("\nAnswer: a dog.\n\n", "a dog"), ('"A dog"', "A dog")],
 )
 def test_bare_phrases(text: str, phrase: str) -> None:
-    assert read_bare_phrase(raw(text)) == Look(phrase)
+    assert read_bare_phrase(response(text)) == Look(phrase)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_bare_phrases(text: str, phrase: str) -> None:
 )
 def test_bare_answers_that_are_no_phrase(text: str, fault: str) -> None:
     with pytest.raises(Unparsable, match=fault):
-        read_bare_phrase(raw(text))
+        read_bare_phrase(response(text))
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True))
@@ -106,7 +106,7 @@ def test_any_ids_join(ids: list[str]) -> None:
     ids = [name for name in ids if name.isprintable()]
     value = {name: seen(f"thing {number}") for number, name in enumerate(ids)}
     assert fault_in(value, answer_schema(ids, VISUAL)) is None
-    looks = read_looks(raw(value), ids, VISUAL)
+    looks = read_looks(response(value), ids, VISUAL)
     assert [looks[name].phrase for name in ids] == [f"thing {one}" for one in range(len(ids))]
 
 
@@ -114,6 +114,6 @@ def test_any_ids_join(ids: list[str]) -> None:
 def test_no_answer_brings_anything_but_looks(text: str, inner: str) -> None:
     for answer in (text, json.dumps({"e0": inner, "e1": text}), json.dumps({"e0": seen(text)})):
         for form in (VISUAL, PHRASE):
-            kept = usable_looks(raw(answer), IDS, form)
+            kept = usable_looks(response(answer), IDS, form)
             assert set(kept) <= {*IDS}
             assert all(len(look.phrase or "") <= 120 for look in kept.values())

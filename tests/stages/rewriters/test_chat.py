@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from riveg.errors import UserError
 from riveg.labels import Label
-from riveg.llm.conversation import NoReply, Question
+from riveg.llm.conversation import NoAnswer, Request
 from riveg.llm.prompts import load_prompt
 from riveg.registry import backend_config
 from riveg.stages.rewriters.chat import (
@@ -36,9 +36,9 @@ OTHER = make_sample("Rex met Ann", [(0, 1, "OTHER"), (2, 3, "PER")], id="b")
 ASKED = re.compile(r"^(e\d+): (.+?)(?: \[|\()", re.MULTILINE)
 
 
-def asked_of(question: Question) -> dict[str, str]:
+def asked_of(request: Request) -> dict[str, str]:
     """Names by id, as a model would read them in the last line block of the first user message."""
-    text = next(one.text for one in question.messages if one.role == "user")
+    text = next(one.text for one in request.messages if one.role == "user")
     return dict(ASKED.findall(text))
 
 
@@ -52,15 +52,15 @@ def visual(name: str) -> dict[str, Any]:
     }
 
 
-def answer_visual(question: Question) -> str:
-    return json.dumps({key: visual(name) for key, name in asked_of(question).items()})
+def answer_visual(request: Request) -> str:
+    return json.dumps({key: visual(name) for key, name in asked_of(request).items()})
 
 
-def answer_phrase(question: Question) -> str:
-    names = asked_of(question)
+def answer_phrase(request: Request) -> str:
+    names = asked_of(request)
     if names:
         return json.dumps({key: f"a {name} thing." for key, name in names.items()})
-    text = question.messages[-1].text
+    text = request.messages[-1].text
     return f"a {text.partition('what is ')[2].partition('(')[0]} thing."
 
 
@@ -79,12 +79,10 @@ RIVEG = {"prompt": "rewrite/riveg.v1"}
         (RIVEG, answer_phrase, 2),
         ({**RIVEG, "batch": "entity"}, answer_phrase, 5),
         ({"fallback": "template"}, lambda _: "no", 6),  # two samples, each asked three times
-        ({}, lambda _: NoReply("no-answer", "busy"), 2),
+        ({}, lambda _: NoAnswer("no-answer", "busy"), 2),
     ],
 )
-def test_contract(
-    options: dict[str, Any], answer: Callable[[Question], str], requests: int
-) -> None:
+def test_contract(options: dict[str, Any], answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
     check_backend("rewrite", rewriter(chat, **options), mentions_of(POST, OTHER))
     assert len(chat.asked) == requests
@@ -144,7 +142,7 @@ def test_a_form_of_unknown_fields_is_refused(form: str, message: str) -> None:
 
 
 def test_a_missing_name_is_asked_for_again_and_then_an_issue_of_its_own() -> None:
-    def lacking(question: Question) -> str:
+    def lacking(request: Request) -> str:
         return json.dumps({"e0": visual("Rex"), "e9": visual("Nobody")})
 
     chat = ScriptedChat(lacking, re_asks=1)
@@ -158,8 +156,8 @@ def test_a_missing_name_is_asked_for_again_and_then_an_issue_of_its_own() -> Non
 
 
 def test_an_answer_mended_at_a_re_ask_says_so() -> None:
-    def better_later(question: Question) -> str:
-        return answer_visual(question) if len(question.messages) > 2 else "Sure! Here you are."
+    def better_later(request: Request) -> str:
+        return answer_visual(request) if len(request.messages) > 2 else "Sure! Here you are."
 
     chat = ScriptedChat(better_later)
     sources = {one.source for one in rewriter(chat).rewrite(mentions_of(OTHER))}
@@ -167,7 +165,7 @@ def test_an_answer_mended_at_a_re_ask_says_so() -> None:
 
 
 def test_the_template_writes_where_the_system_says_so() -> None:
-    chat = ScriptedChat(lambda _: NoReply("no-answer", "the server says 500"))
+    chat = ScriptedChat(lambda _: NoAnswer("no-answer", "the server says 500"))
     assert rewriter(chat, fallback="template").rewrite(mentions_of(OTHER)) == [
         Expression("a thing called Rex", None, "template:fallback"),
         Expression("a person named Ann", None, "template:fallback"),
@@ -182,13 +180,13 @@ def test_one_question_a_sample_whichever_of_its_names_are_asked_about() -> None:
         live.prepare(mentions)[0] for mentions in (mentions_of(POST), mentions_of(POST)[2:])
     )
     assert whole.subject == alone.subject == ("a", ("e0", "e1", "e2"))
-    assert whole.question.messages == alone.question.messages
+    assert whole.request.messages == alone.request.messages
     one = rewriter(ScriptedChat(answer_visual), batch="entity").prepare(mentions_of(POST))[1]
     assert one.subject == ("a", ("e1",))
-    assert "Named as well: Serena Williams [PER], NASA [ORG]" in one.question.messages[1].text
+    assert "Named as well: Serena Williams [PER], NASA [ORG]" in one.request.messages[1].text
     assert one.prompt == "rewrite/visual.v1"
-    assert one.given["caption"].value == "a woman with a racket"
-    assert one.given["caption"].source == "sample.caption"
+    assert one.values["caption"].value == "a woman with a racket"
+    assert one.values["caption"].source == "sample.caption"
 
 
 def test_a_sample_with_many_names_is_asked_about_in_several_requests() -> None:
@@ -197,7 +195,7 @@ def test_a_sample_with_many_names_is_asked_about_in_several_requests() -> None:
     chat = ScriptedChat(answer_visual)
     texts = [one.text for one in rewriter(chat).rewrite(mentions_of(sample))]
     assert texts == [f"look of {word}" for word in words]
-    assert [len(asked_of(question)) for question in chat.asked] == [12, 12, 6]
+    assert [len(asked_of(request)) for request in chat.asked] == [12, 12, 6]
 
 
 def test_the_types_of_the_system_reach_the_model() -> None:
@@ -261,12 +259,12 @@ def test_the_constant_part_comes_first_and_is_the_same_in_all_requests(
     options: dict[str, Any],
 ) -> None:
     prepared = rewriter(ScriptedChat(answer_visual), **options).prepare(mentions_of(POST, OTHER))
-    openings = {one.question.messages[0] for one in prepared}
+    openings = {one.request.messages[0] for one in prepared}
     assert len(openings) == 1
     assert {one.role for one in openings} == {"system"}
-    assert [len(one.question.messages) for one in prepared] == [2] * len(prepared)
+    assert [len(one.request.messages) for one in prepared] == [2] * len(prepared)
     opening = len(openings.pop().text)
-    assert opening > 3 * max(len(one.question.messages[1].text) for one in prepared)
+    assert opening > 3 * max(len(one.request.messages[1].text) for one in prepared)
 
 
 def write(folder: Path, source: str) -> Path:

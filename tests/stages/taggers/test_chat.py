@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.llm.conversation import NoReply, Question, RawAnswer
+from riveg.llm.conversation import NoAnswer, Request, Response
 from riveg.llm.json_schema import fault_in
-from riveg.protocols import Partly
+from riveg.protocols import PartialAnswer
 from riveg.stages.taggers.chat import ChatTagger, ChatTaggerConfig
 from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, Issue, Sample, Span
@@ -41,19 +41,19 @@ ANSWERS: Mapping[str, str] = {
 }
 
 
-def sample_of(question: Question) -> str:
-    return asked_text(question).partition("Text: ")[2].partition("\n")[0]
+def sample_of(request: Request) -> str:
+    return asked_text(request).partition("Text: ")[2].partition("\n")[0]
 
 
-def scripted(question: Question) -> str:
-    return ANSWERS.get(sample_of(question), said())
+def scripted(request: Request) -> str:
+    return ANSWERS.get(sample_of(request), said())
 
 
 def tagger(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> ChatTagger:
     return ChatTaggerConfig(**fields).build(make_context(base, chats={"main": chat}))
 
 
-def tag(answer: str | Callable[[Question], str], sample: Sample, **fields: Any) -> Any:
+def tag(answer: str | Callable[[Request], str], sample: Sample, **fields: Any) -> Any:
     chat = ScriptedChat(answer if callable(answer) else lambda _: answer)
     context = make_context(chats={"main": chat}, **fields)
     return ChatTaggerConfig().build(context).tag([sample])[0]
@@ -68,11 +68,11 @@ def spans_of(entities: tuple[Entity, ...]) -> list[tuple[str, str, int]]:
     [
         (scripted, 2),
         (lambda _: "no JSON", 6),
-        (lambda _: NoReply("no-answer", "busy"), 2),
+        (lambda _: NoAnswer("no-answer", "busy"), 2),
         (lambda _: said(("Ann", "PER", 1), ("Eve", "PER", 1), ("Ever", "LOC", 1)), 6),
     ],
 )
-def test_contract(answer: Callable[[Question], str], requests: int) -> None:
+def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
     check_backend("tag", tagger(chat), [POST, OTHER])
     assert len(chat.asked) == requests
@@ -111,9 +111,9 @@ def test_own_types_reach_the_model_and_bind_its_answer() -> None:
 
 
 def test_a_fault_is_shown_to_the_model_and_its_better_answer_counts() -> None:
-    def better_later(question: Question) -> str:
+    def better_later(request: Request) -> str:
         wrong = said(("Ever", "OTHER", 9), ("Ann", "PERSON", 1))
-        return ANSWERS[POST.text] if len(question.messages) > 2 else wrong
+        return ANSWERS[POST.text] if len(request.messages) > 2 else wrong
 
     chat = ScriptedChat(better_later)
     assert len(tagger(chat).tag([POST])[0]) == 3
@@ -135,7 +135,7 @@ def test_the_good_entities_are_kept_and_the_bad_one_is_an_issue(
     items: tuple[str, str, int], kind: str, message: str
 ) -> None:
     answer = tag(said(items, ("Ever Given", "OTHER", 1)), POST)
-    assert isinstance(answer, Partly)
+    assert isinstance(answer, PartialAnswer)
     assert spans_of(answer.answer) == [("Ever Given", "OTHER", 0)]
     (issue,) = answer.issues
     assert (issue.stage, issue.entity_id, issue.kind) == ("tag", None, kind)
@@ -149,7 +149,7 @@ def test_of_overlapping_entities_the_longest_stands_and_that_is_told() -> None:
     items = (("Ever", "PER", 2), ("Ever Green", "OTHER", 1), ("Ever Green", "OTHER", 1))
     chat = ScriptedChat(lambda _: said(*items))
     answer = tagger(chat).tag([POST])[0]
-    assert isinstance(answer, Partly)
+    assert isinstance(answer, PartialAnswer)
     assert spans_of(answer.answer) == [("Ever Green", "OTHER", 3)]
     assert [issue.kind for issue in answer.issues] == ["overlapping-entity"]
     assert answer.issues[0].message.startswith("'Ever' [PER], tokens [3, 4), stands within")
@@ -159,7 +159,7 @@ def test_of_overlapping_entities_the_longest_stands_and_that_is_told() -> None:
 def test_a_full_list_may_not_be_all() -> None:
     chat = ScriptedChat(lambda _: said(("Ann", "PER", 1), ("Bob", "PER", 1)))
     answer = tagger(chat, most_entities=2).tag([OTHER])[0]
-    assert isinstance(answer, Partly)
+    assert isinstance(answer, PartialAnswer)
     assert len(answer.answer) == 2
     assert [issue.kind for issue in answer.issues] == ["many-entities"]
 
@@ -167,7 +167,7 @@ def test_a_full_list_may_not_be_all() -> None:
 def test_a_list_that_was_cut_off_is_never_half_an_answer() -> None:
     whole = said(("Ann", "PER", 1), ("Eve", "PER", 1), ("Bob", "PER", 1))
     for finish_reason, kind in (("length", "truncated-answer"), ("abort", "unparsable-answer")):
-        cut = RawAnswer(whole[: whole.index(', {"text": "Bob"')] + "]", finish_reason)
+        cut = Response(whole[: whole.index(', {"text": "Bob"')] + "]", finish_reason)
         chat = ScriptedChat(lambda _, cut=cut: cut)
         answer = tagger(chat).tag([OTHER])[0]
         assert isinstance(answer, Issue)
@@ -228,7 +228,7 @@ def test_any_answer_is_entities_or_an_issue(value: Any) -> None:
 def test_any_list_is_good_entities_side_by_side(items: list[tuple[str, str, int]]) -> None:
     answer = tag(said(*items), OTHER)
     check_answer("tag", OTHER, answer)
-    entities = answer.answer if isinstance(answer, Partly) else answer
+    entities = answer.answer if isinstance(answer, PartialAnswer) else answer
     if isinstance(entities, tuple):
         for one, after in pairwise(entities):
             assert one.span.end <= after.span.start
@@ -238,12 +238,12 @@ def test_any_list_is_good_entities_side_by_side(items: list[tuple[str, str, int]
 
 def test_what_is_asked_and_where_it_came_from() -> None:
     (full,) = tagger(ScriptedChat(scripted)).prepare([replace(POST, knowledge="Named ships.")])
-    assert asked_text(full.question) == (
+    assert asked_text(full.request) == (
         "<post>\nText: Ever Given meets Ever Green near York\nCaption: a ship\n"
         "Knowledge: Named ships.\n</post>"
     )
     assert full.subject == ("a", ())
-    assert full.given["knowledge"].source == "sample.knowledge"
+    assert full.values["knowledge"].source == "sample.knowledge"
     assert full.prompt == "tag/entities.v1"
 
 

@@ -1,4 +1,4 @@
-"""The few samples that a prompt is looked at with: from data, from a run, or typed by hand."""
+"""The few samples that a prompt is tried on: from data, from a run, or typed by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from riveg.runs.sources import make_sample
 from riveg.types import Gold, GoldEntity, Sample
 
 USUAL = 5
-"""Samples looked at, if nobody says how many."""
+"""Samples, if no number is given."""
 
 _SEED = 0
 
@@ -29,15 +29,15 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Posts:
-    """Samples, and how far they have come.
+class ChosenSamples:
+    """Samples, and the stages that have answered already.
 
     Args:
         name: Where they are from, for people.
-        samples: The samples, with what ``answered`` stages have said.
+        samples: The samples, with the answers of the ``answered`` stages.
         image_roots: Image folders.
-        answered: Stages that have run over them already.
-        read_gold: Reads their annotation; ``None`` where there is none.
+        answered: Stages that have run on them.
+        read_gold: Reads their annotation; ``None``: there is none.
         notes: What a reader should know.
     """
 
@@ -49,8 +49,10 @@ class Posts:
     notes: tuple[str, ...] = ()
 
 
-def posts_of_data(dataset: Dataset, *, ids: Sequence[str] = (), sample: int | None = None) -> Posts:
-    """Samples of a dataset: those of these ids, so many drawn at random, or the first few.
+def samples_of_data(
+    dataset: Dataset, *, ids: Sequence[str] = (), sample: int | None = None
+) -> ChosenSamples:
+    """Samples of a dataset: those with these ids, a random sample of some, or the first few.
 
     The same number draws the same samples each time.
 
@@ -58,15 +60,15 @@ def posts_of_data(dataset: Dataset, *, ids: Sequence[str] = (), sample: int | No
         UserError: If there is no sample of one of the ids, or no sample at all.
     """
     words = dict.fromkeys(filter(None, (dataset.name, dataset.split)))
-    return Posts(
+    return ChosenSamples(
         " ".join(words),
-        _chosen(dataset.samples(), ids, sample, dataset.name),
+        _choose(dataset.samples(), ids, sample, dataset.name),
         dataset.image_roots,
         read_gold=(lambda: read_gold(dataset)) if dataset.has_gold else None,
     )
 
 
-def posts_of_run(
+def samples_of_run(
     folder: Path,
     upstream: Sequence[str],
     *,
@@ -74,15 +76,15 @@ def posts_of_run(
     sample: int | None = None,
     gold: str | None = None,
     split: str | None = None,
-) -> Posts:
-    """Samples as the stages of a run have left them.
+) -> ChosenSamples:
+    """Samples from the records of a run.
 
     Args:
         folder: A run folder, finished or not.
         upstream: The stages whose answers are wanted, in their order: records are taken from the
-            last of them that the run has, as long as it has those before it.
-        ids: Only these.
-        sample: So many drawn at random.
+            last of them that the run has, if it has all before it.
+        ids: Only samples with these ids.
+        sample: How many are drawn at random.
         gold: The dataset with the annotation; ``None``: the run's own.
         split: Its split; ``None``: the run's.
 
@@ -94,9 +96,9 @@ def posts_of_run(
     if not manifest:
         raise UserError(f"{folder}: holds no manifest.json; is it a run folder?")
     found, answered = _last_of(run, manifest, upstream)
-    samples = _chosen((decode(Sample, line) for line in found.lines()), ids, sample, str(folder))
+    samples = _choose((decode(Sample, line) for line in found.lines()), ids, sample, str(folder))
     roots = tuple(Path(root) for root in manifest.get("image_roots", []))
-    return Posts(
+    return ChosenSamples(
         str(folder),
         samples,
         roots,
@@ -108,7 +110,7 @@ def posts_of_run(
 def _last_of(
     run: RunFolder, manifest: dict[str, Any], upstream: Sequence[str]
 ) -> tuple[StageFolder, tuple[str, ...]]:
-    """The last stage whose answers are there, with nothing before it that is not wanted."""
+    """The last stage whose answers are there; all stages before it are wanted, too."""
     found, answered = run.input, ()
     ran = list(manifest.get("stages", {}))
     for position, name in enumerate(ran, start=1):
@@ -119,11 +121,13 @@ def _last_of(
     return found, answered
 
 
-def post_of_text(text: str, pixels: Path | None = None, caption: str | None = None) -> Posts:
+def sample_of_text(
+    text: str, pixels: Path | None = None, caption: str | None = None
+) -> ChosenSamples:
     """One sample typed by hand.
 
     Raises:
-        UserError: If the text is empty or no valid Unicode, or there is no such image.
+        UserError: If the text is empty or no valid Unicode, or the image does not exist.
     """
     if pixels is not None and not pixels.is_file():
         raise UserError(f"--image {pixels}: there is no such file")
@@ -131,10 +135,10 @@ def post_of_text(text: str, pixels: Path | None = None, caption: str | None = No
     sample = make_sample(text, id="post", image=name, caption=caption)
     if sample.issues:
         raise UserError(f"--text: {sample.issues[0].message}")
-    return Posts("--text", (sample,), () if pixels is None else (pixels.parent,))
+    return ChosenSamples("--text", (sample,), () if pixels is None else (pixels.parent,))
 
 
-def _chosen(
+def _choose(
     samples: Iterable[Sample], ids: Sequence[str], number: int | None, where: str
 ) -> tuple[Sample, ...]:
     if ids:
@@ -167,8 +171,8 @@ def _of_ids(samples: Iterable[Sample], ids: Sequence[str], where: str) -> tuple[
 
 
 def _drawn(items: Iterable[Item], number: int) -> tuple[Item, ...]:
-    """A sample in one pass (Vitter, 1985, algorithm R), in the items' order."""
-    chance = random.Random(_SEED)  # which samples is no secret
+    """A random sample in one pass (Vitter, 1985, algorithm R), in the items' order."""
+    chance = random.Random(_SEED)  # not for secrets
     kept: list[tuple[int, Item]] = []
     for position, item in enumerate(items):
         if position < number:
@@ -179,7 +183,7 @@ def _drawn(items: Iterable[Item], number: int) -> tuple[Item, ...]:
 
 
 def gold_for_oracles(gold: GoldSet, samples: Iterable[Sample]) -> Iterator[Gold]:
-    """The annotation as oracle backends want it, of these samples."""
+    """The annotation of these samples, as oracle backends take it."""
     for sample in samples:
         known = gold.samples.get(sample.id)
         if known is None:

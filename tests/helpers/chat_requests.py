@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from riveg.llm.conversation import Message, Question, RawAnswer, Unparsable
+from riveg.llm.conversation import Message, Request, Response, Unparsable
 
 SYSTEM = (
     "Name what a picture would show of an entity, in a short noun phrase. "
@@ -23,26 +23,26 @@ SCHEMA = {
 }
 
 
-def read(raw: RawAnswer) -> dict[str, Any]:
+def read(response: Response) -> dict[str, Any]:
     """The answer's object.
 
     Raises:
         Unparsable: If it is not what the schema says.
     """
     try:
-        value = json.loads(raw.text)
+        value = json.loads(response.text)
         return {"expression": str(value["expression"]), "visible": bool(value["visible"])}
     except (ValueError, KeyError, TypeError) as error:
         raise Unparsable(f"Expected a JSON object with expression and visible: {error}") from error
 
 
-def named(text: str, *, max_tokens: int = 192) -> Question:
+def named(text: str, *, max_tokens: int = 192) -> Request:
     """Asks for an object by a schema."""
     messages = (Message("system", SYSTEM), Message("user", f"Entity: {text}"))
-    return Question(messages, read, schema=SCHEMA, max_tokens=max_tokens)
+    return Request(messages, read, schema=SCHEMA, max_tokens=max_tokens)
 
 
-def visible(text: str) -> Question:
+def visible(text: str) -> Request:
     """Asks for yes or no by the first token."""
     messages = (Message("user", f"Does the picture show {text}? Answer yes or no."),)
-    return Question(messages, lambda raw: raw.first_token, max_tokens=8, first_tokens=20)
+    return Request(messages, lambda response: response.first_token, max_tokens=8, first_tokens=20)

@@ -1,0 +1,215 @@
+"""``answers.sqlite``: responses of language models, each under a digest of its request."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from riveg.errors import UserError
+from riveg.llm.conversation import (
+    AnswerPath,
+    ChatAnswer,
+    Parser,
+    Request,
+    Response,
+    Unparsable,
+)
+
+SCHEMA = 1
+_WAIT_S = 60.0
+"""How long a writer waits for writers of other processes."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY,
+    raw TEXT NOT NULL,
+    path TEXT NOT NULL,
+    model TEXT NOT NULL,
+    prompt_tokens INTEGER,
+    answer_tokens INTEGER,
+    latency_s REAL,
+    asked INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedResponse:
+    """A response that could be read, and how.
+
+    Args:
+        response: The response.
+        path: How it was read.
+        model: The id of the model that wrote it.
+        prompt_tokens: Tokens of the requests, as the server counted them.
+        answer_tokens: Tokens of the responses, as the server counted them.
+        latency_s: Seconds until the answer was there.
+        requests: Requests that were sent, re-asks among them.
+    """
+
+    response: Response
+    path: AnswerPath
+    model: str
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+    latency_s: float | None = None
+    requests: int = 1
+
+    @classmethod
+    def of(cls, answer: ChatAnswer, model: str) -> CachedResponse:
+        """The response of an answer, without what the parser made of it."""
+        return cls(
+            answer.response,
+            answer.path,
+            model,
+            answer.prompt_tokens,
+            answer.answer_tokens,
+            answer.latency_s,
+            answer.requests,
+        )
+
+    def answer(self, parse: Parser) -> ChatAnswer:
+        """What a parser makes of the response now.
+
+        Raises:
+            Unparsable: If the parser refuses the response; it may have changed since.
+        """
+        return ChatAnswer(
+            parse(self.response),
+            self.response,
+            self.path,
+            cached=True,
+            requests=0,
+            prompt_tokens=self.prompt_tokens,
+            answer_tokens=self.answer_tokens,
+            latency_s=self.latency_s,
+        )
+
+
+class ResponseCache:
+    """Responses by key, for several threads and processes at once.
+
+    The file is made with the first response. A response is in the file when :meth:`put` returns,
+    even if the process is killed at that moment.
+
+    Args:
+        path: The file; ``None`` keeps the responses in memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def recall(self, key: str, request: Request) -> ChatAnswer | None:
+        """The answer to a request, if its response is cached and its parser can read it.
+
+        Raises:
+            UserError: If the file is no cache or cannot be read.
+        """
+        cached = self.get(key)
+        try:
+            return None if cached is None else cached.answer(request.parse)
+        except Unparsable:
+            return None
+
+    def get(self, key: str) -> CachedResponse | None:
+        """The response under a key.
+
+        Raises:
+            UserError: If the file is no cache or cannot be read.
+        """
+        with self._lock:
+            if self._connection is None and not (self._path and self._path.is_file()):
+                return None
+            row = self._run(
+                "SELECT raw, path, model, prompt_tokens, answer_tokens, latency_s, asked "
+                "FROM answers WHERE key = ?",
+                (key,),
+            )
+        return None if row is None else CachedResponse(_decoded(row[0]), *row[1:])
+
+    def put(self, key: str, cached: CachedResponse) -> None:
+        """Keeps a response; it replaces one under the same key.
+
+        Raises:
+            UserError: If the file cannot be written.
+        """
+        response = cached.response
+        row = (
+            key,
+            # ASCII only: UTF-8 cannot hold every text of a model.
+            json.dumps([response.text, response.finish_reason, response.first_token]),
+            cached.path,
+            cached.model,
+            cached.prompt_tokens,
+            cached.answer_tokens,
+            cached.latency_s,
+            cached.requests,
+        )
+        with self._lock:
+            self._run(f"INSERT OR REPLACE INTO answers VALUES ({','.join('?' * 8)})", row)
+
+    def close(self) -> None:
+        """Closes the file. The cache can be used again; one in memory is then empty."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def __enter__(self) -> ResponseCache:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, statement: str, values: tuple[object, ...]) -> Any:
+        try:
+            if self._connection is None:
+                self._connection = _open(self._path)
+            return self._connection.execute(statement, values).fetchone()
+        except sqlite3.Error as error:
+            raise UserError(
+                f"{self._path}: answers cannot be kept there ({error}); "
+                "move the file away, or make room and see who else holds it"
+            ) from error
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path or ":memory:",
+        timeout=_WAIT_S,
+        isolation_level=None,  # each statement is its own transaction
+        check_same_thread=False,  # the lock serialises its use
+    )
+    try:
+        if path is not None:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # Safe if the process dies; only a power cut may lose the latest responses.
+            connection.execute("PRAGMA synchronous = NORMAL")
+        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+        if schema not in {0, SCHEMA}:
+            raise UserError(
+                f"{path}: answers of schema {schema}, expected {SCHEMA}; move the file away"
+            )
+        connection.execute(_TABLE)
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _decoded(text: str) -> Response:
+    words, finish_reason, first_token = json.loads(text)
+    return Response(words, finish_reason, tuple((token, value) for token, value in first_token))
