@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riveg.config.calibrated import KIND, SCHEMA
+from riveg.counts import Count
 from riveg.datasets.dataset import Dataset
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import RESAMPLES, SEED, Interval, percentages, resampled
 from riveg.evaluation.calibration_outcomes import Outcomes, OwnThresholds, Post, read_outcomes
 from riveg.evaluation.canonical import Rules
-from riveg.evaluation.counts import Count
 from riveg.evaluation.evaluate import is_fine, rules_for
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run

@@ -6,9 +6,11 @@ scorer never sees a :class:`~riveg.types.Sample`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from riveg.counts import Count
 from riveg.types import Box, Mask, Region, Sample, Span
 
 Tells = Literal["tags", "groundability", "regions"]
@@ -72,6 +74,10 @@ class Case:
     answered: bool = True
     size: tuple[int, int] | None = None
     proposals: tuple[Box, ...] | None = None
+
+
+CaseScorer = Callable[[Case], Mapping[str, Count]]
+"""Counts of each of its metrics (``mner``, ``eeg``, ``gmner`` ...) for one sample; they add up."""
 
 
 def predicted_of(sample: Sample) -> tuple[Predicted, ...]:

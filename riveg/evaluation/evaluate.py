@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from riveg.counts import Count
 from riveg.evaluation.average_precision import AveragePrecision, average_precision
 from riveg.evaluation.bootstrap import RESAMPLES, Interval, Score, Tally
 from riveg.evaluation.breakdown import NUMBERS, SIZES, BoxAccuracy, Breakdown
 from riveg.evaluation.budget import BudgetLine, error_budget
 from riveg.evaluation.canonical import CanonicalScorer, Relation, Rules, canonical, related
-from riveg.evaluation.cases import Case, Tells
-from riveg.evaluation.counts import CaseScorer, Count
+from riveg.evaluation.cases import Case, CaseScorer, Tells
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import Joined, join
 from riveg.evaluation.predictions import Predictions

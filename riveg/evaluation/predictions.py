@@ -10,6 +10,7 @@ from typing import Any
 from riveg.evaluation.cases import Predicted, Tells, image_size, predicted_of
 from riveg.runs.folder import RunFolder
 from riveg.runs.reading import read_record_lines, read_records
+from riveg.stages.table import stages_giving
 from riveg.types import Sample
 
 
@@ -60,9 +61,6 @@ def answer_of(sample: Sample) -> Answer:
     return Answer(sample.id, predicted_of(sample), sample.entities is not None, image_size(sample))
 
 
-_LOCATING = frozenset({"ground", "extract"})
-
-
 def predictions_of_run(folder: Path) -> Predictions:
     """The records of a run folder.
 
@@ -87,9 +85,9 @@ def _of_run(
     if manifest.get("failed"):
         notes.append(f"samples with an Issue: {manifest['failed']} (failed.jsonl says why)")
     tells: Tells = "tags"
-    if _LOCATING & {*stages}:
+    if {*stages_giving("regions")} & {*stages}:
         tells = "regions"
-    elif "entail" in stages:
+    elif {*stages_giving("groundability")} & {*stages}:
         tells = "groundability"
     return Predictions(
         name, format, lambda: map(answer_of, samples()), tells, stages, manifest, tuple(notes)

@@ -13,21 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.datasets.opening import open_dataset
 from riveg.errors import MissingExtra, UserError
+from riveg.nn.calibration import Calibration, Floats
 from riveg.nn.entailment_classifier import EntailmentClassifier
 from riveg.nn.entailment_features import known_label
 from riveg.stages.entailers.mini import CAPTIONED, CAPTIONLESS
 from riveg.training.entailer_card import ModelFigures, write_card
 from riveg.training.entailer_data import (
-    FameCounter,
     JudgedSample,
+    NameCounter,
     Row,
     read_judged,
     training_rows,
 )
 from riveg.training.entailer_evidence import EvidenceConfig
 from riveg.training.logistic import (
-    Calibration,
-    Floats,
     SparseRows,
     cross_fitted,
     fit_calibration,
@@ -110,7 +109,7 @@ def _read(data: str, split: str) -> tuple[JudgedSample, ...]:
 def _fit(
     config: EntailerTrainingConfig, train: Sequence[JudgedSample], *, captioned: bool
 ) -> EntailmentClassifier:
-    counter = FameCounter(train, least_uses=config.least_uses)
+    counter = NameCounter(train, least_uses=config.least_uses)
     rows = tuple(training_rows(train, counter, captioned=captioned))
     uses = Counter(name for row in rows for name in row.features)
     names = sorted(name for name, number in uses.items() if number >= config.least_uses)
@@ -122,7 +121,7 @@ def _fit(
     return EntailmentClassifier(
         captioned=captioned,
         weights=_grouped(weights),
-        fame=counter.fame(),
+        name_counts=counter.counts(),
         slope=1.0,
         intercept=0.0,
         shifts=config.evidence.shifts(captioned=captioned),

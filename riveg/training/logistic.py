@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from riveg.nn.calibration import Calibration, Floats, sigmoid
+
 if TYPE_CHECKING:
     import torch
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +65,13 @@ def fit_logistic(
         current = weights.detach().numpy()
         scores = rows.dot(current)
         loss = _loss(scores, targets) + 0.5 * np.sum(penalties * current**2)
-        residuals = _sigmoid(scores) - targets
+        residuals = sigmoid(scores) - targets
         weights.grad = torch.from_numpy(rows.dot_transposed(residuals) + penalties * current)
         return torch.tensor(loss, dtype=torch.float64)
 
     search.step(loss_and_gradient)
     fitted: Floats = weights.detach().numpy().copy()
     return fitted
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Platt's: calibrated log-odds are ``slope * score + intercept``."""
-
-    slope: float
-    intercept: float
-
-    def __call__(self, scores: Floats) -> Floats:
-        """Probabilities of scores."""
-        return _sigmoid(self.slope * scores + self.intercept)
 
 
 def fit_calibration(scores: Floats, targets: Floats) -> Calibration:
@@ -95,7 +83,7 @@ def fit_calibration(scores: Floats, targets: Floats) -> Calibration:
     design = np.stack([scores, np.ones_like(scores)], axis=1)
     solution = np.zeros(2)
     for _ in range(100):
-        probabilities = _sigmoid(design @ solution)
+        probabilities = sigmoid(design @ solution)
         gradient = design.T @ (probabilities - smoothed)
         spread = probabilities * (1 - probabilities) + 1e-12
         step = np.linalg.solve(design.T @ (design * spread[:, None]), gradient)
@@ -106,6 +94,30 @@ def fit_calibration(scores: Floats, targets: Floats) -> Calibration:
         if np.abs(step).max() < 1e-9:
             break
     return Calibration(float(solution[0]), float(solution[1]))
+
+
+def fit_unsmoothed_calibration(scores: Floats, targets: Floats) -> Calibration:
+    """Slope and intercept by L-BFGS from the identity, with targets of 0 and 1 as they are.
+
+    The shipped tagger is calibrated so; on few scores, or none, the answer stays finite.
+    """
+    import torch
+
+    features = torch.tensor(np.stack([scores, np.ones_like(scores)], axis=1))
+    weights = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        search.zero_grad()
+        value = torch.nn.functional.binary_cross_entropy_with_logits(
+            features @ weights, torch.from_numpy(targets)
+        )
+        value.backward()
+        return value
+
+    search.step(loss)
+    slope, intercept = weights.tolist()
+    return Calibration(slope, intercept)
 
 
 def cross_fitted(
@@ -133,8 +145,3 @@ def cross_fitted(
 
 def _loss(scores: Floats, targets: Floats) -> float:
     return float(np.sum(np.logaddexp(0, scores) - targets * scores))
-
-
-def _sigmoid(scores: Floats) -> Floats:
-    result: Floats = 0.5 * (1 + np.tanh(0.5 * scores))
-    return result

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riveg.training.logistic import Floats
+from riveg.nn.calibration import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,30 @@ def measure_reliability(
     """
     said = np.asarray(probabilities, dtype=np.float64)
     was = np.asarray(shown, dtype=np.float64)
+    filled = _filled_bins(said, was, bins)
+    return Reliability(
+        count=len(said),
+        accuracy=float(((said >= threshold) == (was > 0.5)).mean()),
+        brier=float(((said - was) ** 2).mean()),
+        calibration_error=_weighted_gap(filled),
+        bins=filled,
+    )
+
+
+def expected_calibration_error(
+    probabilities: Sequence[float] | Floats, shown: Sequence[bool] | Floats, *, bins: int = 10
+) -> float:
+    """Mean gap between probability and accuracy over bins of equal width, weighted by size.
+
+    After Guo et al. (2017); 0 without probabilities.
+    """
+    said = np.asarray(probabilities, dtype=np.float64)
+    return _weighted_gap(_filled_bins(said, np.asarray(shown, dtype=np.float64), bins))
+
+
+def _filled_bins(said: Floats, was: Floats, bins: int) -> tuple[Bin, ...]:
     numbers = np.minimum((said * bins).astype(int), bins - 1)
-    filled = tuple(
+    return tuple(
         Bin(
             number / bins,
             (number + 1) / bins,
@@ -60,10 +82,8 @@ def measure_reliability(
         )
         for number in np.unique(numbers)
     )
-    return Reliability(
-        count=len(said),
-        accuracy=float(((said >= threshold) == (was > 0.5)).mean()),
-        brier=float(((said - was) ** 2).mean()),
-        calibration_error=sum(one.count * abs(one.mean - one.shown) for one in filled) / len(said),
-        bins=filled,
-    )
+
+
+def _weighted_gap(filled: Sequence[Bin]) -> float:
+    count = sum(one.count for one in filled)
+    return sum(one.count * abs(one.mean - one.shown) for one in filled) / max(count, 1)

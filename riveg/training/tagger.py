@@ -18,11 +18,11 @@ from riveg.training.tagger_settings import TaggerTrainingConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from riveg.counts import Count
     from riveg.nn.bio_decoding import Floats
     from riveg.nn.shape_tagger import ShapeTagger
     from riveg.nn.word_pieces import WordPieceWindows
     from riveg.training.tagger_data import TaggedSentence
-    from riveg.training.tagger_loop import SpanCounts
 
 
 def train_tagger(config: TaggerTrainingConfig, *, report: Callable[[str], None]) -> Path:
@@ -49,7 +49,7 @@ def _require_extra() -> None:
 class _Candidate:
     name: str
     weights: Mapping[str, Tensor]
-    dev: SpanCounts
+    dev: Count
 
 
 class _Training:
@@ -139,7 +139,7 @@ class _Training:
         model = self._model()
         model.load_state_dict(weights)
         counts = evaluate(model, self._dev, self._windows, self._config.tags)
-        self._report(f"{name}: dev F1 {100 * counts.f1:.2f}")
+        self._report(f"{name}: dev F1 {counts.f1:.2f}")
         return _Candidate(name, weights, counts)
 
     def _best(self, candidates: Sequence[_Candidate]) -> _Candidate:
@@ -154,7 +154,7 @@ class _Training:
         return max(tried, key=lambda candidate: candidate.dev.f1)
 
     def _export(self, best: _Candidate) -> Path:
-        from riveg.training.tagger_export import export_int8, fit_calibration, write_settings
+        from riveg.training.tagger_export import calibrate_tagger, export_int8, write_settings
 
         out = self._config.out
         out.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ class _Training:
         calibration = {"slope": 1.0, "intercept": 0.0}
         tags, max_pieces = self._config.tags, self._config.max_pieces
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
-        calibration = fit_calibration(self._dev, self._int8_logits(out), tags)
+        calibration = calibrate_tagger(self._dev, self._int8_logits(out), tags)
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
         self._describe(out, best)
         return out
@@ -181,7 +181,7 @@ class _Training:
 
         figures = measure(out, self._dev)
         self._report(
-            f"int8: dev F1 {100 * figures.counts.f1:.2f}, ECE {figures.calibration_error:.3f}, "
+            f"int8: dev F1 {figures.counts.f1:.2f}, ECE {figures.calibration_error:.3f}, "
             f"{figures.size_mb:.1f} MB"
         )
         labels = Counter(

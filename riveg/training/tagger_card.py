@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from riveg.counts import Count
 from riveg.stages.taggers.mini import MiniTagger
 from riveg.text.bio import bio_to_spans
 from riveg.text.tokenise import join_tokens
+from riveg.training.reliability import expected_calibration_error
 from riveg.training.tagger_data import TaggedSentence
-from riveg.training.tagger_export import expected_calibration_error
-from riveg.training.tagger_loop import SpanCounts
 from riveg.types import Sample
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class TaggerFigures:
     """What the shipped files score: counts, F1 by label, Brier, calibration error, megabytes."""
 
-    counts: SpanCounts
-    by_label: Mapping[str, SpanCounts]
+    counts: Count
+    by_label: Mapping[str, Count]
     brier: float
     calibration_error: float
     size_mb: float
@@ -64,11 +64,11 @@ def _text(tokens: Sequence[str]) -> tuple[str, tuple[str, ...], tuple[tuple[int,
     return text, tuple(tokens), offsets
 
 
-def _counts(keyed: Sequence[tuple[str, bool, bool]], labels: Sequence[str]) -> SpanCounts:
+def _counts(keyed: Sequence[tuple[str, bool, bool]], labels: Sequence[str]) -> Count:
     rows = [(hit, gold) for label, hit, gold in keyed if label in labels]
     hits = sum(hit for hit, _ in rows)
     gold = sum(is_gold for _, is_gold in rows)
-    return SpanCounts(hits, hits + sum(not is_gold for _, is_gold in rows), gold)
+    return Count(hits, hits + sum(not is_gold for _, is_gold in rows), gold)
 
 
 def write_card(
@@ -112,7 +112,7 @@ Exact span and type, micro, over all {figures.counts.gold} dev entities:
 |---|---|---|
 {rows}
 
-Before int8: F1 {100 * float_f1:.2f}. Score of an entity: calibrated probability that span and type
+Before int8: F1 {float_f1:.2f}. Score of an entity: calibrated probability that span and type
 are right; Brier {figures.brier:.4f}, expected calibration error (10 bins)
 {figures.calibration_error:.4f}. Files: {figures.size_mb:.1f} MB.
 
@@ -127,7 +127,5 @@ Settings:
     )
 
 
-def _percent(counts: SpanCounts) -> str:
-    precision = counts.hits / max(counts.predicted, 1)
-    recall = counts.hits / max(counts.gold, 1)
-    return f"{100 * precision:.2f} / {100 * recall:.2f} / {100 * counts.f1:.2f}"
+def _percent(counts: Count) -> str:
+    return f"{counts.precision:.2f} / {counts.recall:.2f} / {counts.f1:.2f}"

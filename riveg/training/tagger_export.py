@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from riveg.nn.bio_decoding import Floats, decode
+from riveg.nn.calibration import log_odds
 from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.text.bio import bio_to_spans
+from riveg.training.logistic import fit_unsmoothed_calibration
 from riveg.training.tagger_data import TaggedSentence
 
 INPUTS = ("input_ids", "attention_mask", "shape_ids")
@@ -55,7 +57,7 @@ def export_int8(model: ShapeTagger, target: Path) -> None:
             logging.disable(logging.NOTSET)
 
 
-def fit_calibration(
+def calibrate_tagger(
     sentences: Sequence[TaggedSentence], logits: Sequence[Floats], tags: Sequence[str]
 ) -> dict[str, float]:
     """Platt scaling (Platt 1999) of the raw confidence against "span and label are right".
@@ -70,41 +72,11 @@ def fit_calibration(
         for found in decode(rows, tags):
             confidences.append(found.confidence)
             right.append(float((found.span, found.label) in truth))
-    odds = _log_odds(np.array(confidences))
-    features = torch.tensor(np.stack([odds, np.ones_like(odds)], axis=1))
-    targets = torch.tensor(right, dtype=torch.float64)
-    weights = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = torch.nn.functional.binary_cross_entropy_with_logits(features @ weights, targets)
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-    slope, intercept = weights.tolist()
-    return {"slope": round(slope, 4), "intercept": round(intercept, 4)}
-
-
-def _log_odds(confidences: Floats) -> Floats:
-    bounded = confidences.clip(1e-9, 1 - 1e-9)
-    odds: Floats = np.log(bounded / (1 - bounded))
-    return odds
-
-
-def expected_calibration_error(
-    scores: Sequence[float], right: Sequence[bool], bins: int = 10
-) -> float:
-    """Mean gap between score and accuracy over bins of equal width, weighted by size (Guo 2017)."""
-    edges = np.minimum((np.array(scores) * bins).astype(int), bins - 1)
-    gaps = 0.0
-    for index in range(bins):
-        inside = edges == index
-        if inside.any():
-            gap = abs(np.array(scores)[inside].mean() - np.array(right)[inside].mean())
-            gaps += gap * inside.mean()
-    return float(gaps)
+    calibration = fit_unsmoothed_calibration(log_odds(np.array(confidences)), np.array(right))
+    return {
+        "slope": round(calibration.slope, 4),
+        "intercept": round(calibration.intercept, 4),
+    }
 
 
 def write_settings(

@@ -12,26 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from riveg.counts import Count
 from riveg.files import replacing
 from riveg.nn.bio_decoding import Floats, decode
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import WordPieceWindows
 from riveg.text.bio import bio_to_spans
 from riveg.training.tagger_data import IGNORED, Batch, Batcher, MentionSwapper, TaggedSentence
-
-
-@dataclass(frozen=True, slots=True)
-class SpanCounts:
-    """Exact span and type: hits, predicted and gold entities."""
-
-    hits: int
-    predicted: int
-    gold: int
-
-    @property
-    def f1(self) -> float:
-        """Micro F1 in [0, 1]; 0 where nothing is right."""
-        return 2 * self.hits / max(self.predicted + self.gold, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +79,7 @@ class TaggerLoop:
         start, best = self._restore(optimizer, schedule, averaged)
         for epoch in range(start, self._settings.epochs):
             loss = self._epoch(train, epoch, optimizer, schedule, averaged)
-            f1 = evaluate(averaged.module, dev, self._windows, self._tags).f1
+            f1 = evaluate(averaged.module, dev, self._windows, self._tags).f1 / 100
             self._report(
                 f"seed {self._seed} epoch {epoch + 1}/{self._settings.epochs} "
                 f"loss {loss:.4f} dev F1 {100 * f1:.2f}"
@@ -241,7 +228,7 @@ def _sentence_logits(
 
 def count_spans(
     logits: Sequence[Floats], sentences: Sequence[TaggedSentence], tags: Sequence[str]
-) -> SpanCounts:
+) -> Count:
     """Exact-match counts of the decoded logits against the sentences' own tags."""
     hits = predicted = gold = 0
     for rows, sentence in zip(logits, sentences, strict=True):
@@ -250,7 +237,7 @@ def count_spans(
         hits += len(answers & truth)
         predicted += len(answers)
         gold += len(truth)
-    return SpanCounts(hits, predicted, gold)
+    return Count(hits, predicted, gold)
 
 
 def evaluate(
@@ -258,6 +245,6 @@ def evaluate(
     sentences: Sequence[TaggedSentence],
     windows: WordPieceWindows,
     tags: Sequence[str],
-) -> SpanCounts:
+) -> Count:
     """Exact-match counts of the model's own weights, float32."""
     return count_spans(word_logits(model, sentences, windows), sentences, tags)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riveg.config.calibrated import read_artifact
+from riveg.counts import NOTHING
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import Interval
@@ -25,7 +26,6 @@ from riveg.evaluation.calibration import (
 )
 from riveg.evaluation.canonical import canonical
 from riveg.evaluation.cases import Annotated
-from riveg.evaluation.counts import NOTHING
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Region, Sample, Span
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.places import TESTS
+from riveg.counts import Count
 from riveg.evaluation.cases import Annotated, Case, Predicted
-from riveg.evaluation.counts import Count
 from riveg.types import Box, Region, Span
 
 FOLDER = TESTS / "evaluation" / "cases"

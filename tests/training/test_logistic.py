@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from riveg.nn.calibration import Calibration
 from riveg.training.logistic import (
-    Calibration,
     SparseRows,
     cross_fitted,
     fit_calibration,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from riveg.training.reliability import measure_reliability
+from riveg.training.reliability import expected_calibration_error, measure_reliability
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,16 @@ def test_figures_by_hand(
     assert found.brier == pytest.approx(brier)
     assert found.calibration_error == pytest.approx(error)
     assert sum(one.count for one in found.bins) == len(said)
+
+
+@pytest.mark.parametrize(
+    ("scores", "right", "error"),
+    [
+        ([0.75, 0.75, 0.75, 0.75], [True, True, True, False], 0.0),
+        ([1.0, 1.0], [False, False], 1.0),
+        ([0.9, 0.1], [True, False], 0.1),
+        ([], [], 0.0),
+    ],
+)
+def test_calibration_error(scores: list[float], right: list[bool], error: float) -> None:
+    assert expected_calibration_error(scores, right) == pytest.approx(error)

@@ -23,7 +23,6 @@ from riveg.training.tagger import read_sentences, train_tagger  # noqa: E402
 from riveg.training.tagger_data import MentionSwapper, TaggedSentence  # noqa: E402
 from riveg.training.tagger_export import (  # noqa: E402
     average_weights,
-    expected_calibration_error,
 )
 from riveg.training.tagger_settings import TaggerTrainingConfig  # noqa: E402
 
@@ -184,15 +183,3 @@ def test_the_average_of_weights() -> None:
     averaged = average_weights([first, second])
     assert averaged["a"].tolist() == [2.0, 4.0]
     assert averaged["n"].item() == 2
-
-
-@pytest.mark.parametrize(
-    ("scores", "right", "error"),
-    [
-        ([0.75, 0.75, 0.75, 0.75], [True, True, True, False], 0.0),
-        ([1.0, 1.0], [False, False], 1.0),
-        ([0.9, 0.1], [True, False], 0.1),
-    ],
-)
-def test_calibration_error(scores: list[float], right: list[bool], error: float) -> None:
-    assert expected_calibration_error(scores, right) == pytest.approx(error)

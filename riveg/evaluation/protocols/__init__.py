@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from riveg.evaluation.counts import CaseScorer
+from riveg.evaluation.cases import CaseScorer
 from riveg.evaluation.protocols.e2e import E2E
 from riveg.evaluation.protocols.h_index import H_INDEX
 from riveg.evaluation.protocols.protocol import Protocol

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from riveg.evaluation.cases import Annotated, Case
-from riveg.evaluation.counts import CaseScorer, Count
+from riveg.counts import Count
+from riveg.evaluation.cases import Annotated, Case, CaseScorer
 
 
 def keeps_every_sample(_case: Case) -> bool:

@@ -15,6 +15,7 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.files import asset, file_digest
 from riveg.nn.bio_decoding import DecodedSpan, Floats, decode
+from riveg.nn.calibration import Calibration, log_odds
 from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.protocols import Tagger
@@ -79,8 +80,8 @@ class MiniTagger:
 
         settings = json.loads((folder / "tagger.json").read_text(encoding="utf-8"))
         self._tags: list[str] = settings["tags"]
-        self._slope: float = settings["calibration"]["slope"]
-        self._intercept: float = settings["calibration"]["intercept"]
+        calibration = settings["calibration"]
+        self._calibration = Calibration(calibration["slope"], calibration["intercept"])
         self._windows = WordPieceWindows(
             Tokenizer.from_file(str(folder / "tokenizer.json")), max_pieces=settings["max_pieces"]
         )
@@ -124,16 +125,9 @@ class MiniTagger:
             text=span_text(sample.text, sample.offsets, found.span),
             label=found.label,
             span=found.span,
-            score=round(calibrated(found.confidence, self._slope, self._intercept), 4),
+            score=round(float(self._calibration(log_odds(np.array(found.confidence)))), 4),
             label_scores={name: round(score, 4) for name, score in found.label_scores.items()},
         )
-
-
-def calibrated(confidence: float, slope: float, intercept: float) -> float:
-    """Platt scaling of a raw confidence in (0, 1): a logistic curve over its log-odds."""
-    bounded = min(max(confidence, 1e-9), 1 - 1e-9)
-    logit = np.log(bounded / (1 - bounded))
-    return float(1 / (1 + np.exp(-(slope * logit + intercept))))
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

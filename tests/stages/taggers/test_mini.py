@@ -12,7 +12,7 @@ from riveg.errors import UserError
 from riveg.files import asset
 from riveg.formats.conll import read_conll
 from riveg.runs.sources import make_sample
-from riveg.stages.taggers.mini import MiniTagger, MiniTaggerConfig, calibrated
+from riveg.stages.taggers.mini import MiniTagger, MiniTaggerConfig
 from riveg.text.bio import bio_to_spans
 from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, Sample
@@ -82,12 +82,6 @@ def test_a_folder_that_is_no_tagger_is_named(tmp_path: Path) -> None:
     config = MiniTaggerConfig(model=tmp_path)
     with pytest.raises(UserError, match=r"lacks model\.onnx.*riveg train tagger"):
         config.build(BuildContext(images=None))  # type: ignore[arg-type]
-
-
-def test_calibration_is_monotone_and_bounded() -> None:
-    scores = [calibrated(confidence, 1.4, -1.2) for confidence in (0.0, 0.2, 0.5, 0.9, 1.0)]
-    assert scores == sorted(scores)
-    assert 0 <= scores[0] < scores[-1] <= 1
 
 
 def test_the_shipped_files_are_small_and_say_where_they_come_from() -> None:

@@ -1,11 +1,8 @@
-"""Hits, predictions and gold entities, and what follows from the three."""
+"""Hits, predicted and gold entities, and what follows from the three."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-from riveg.evaluation.cases import Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,3 @@ class Count:
 
 
 NOTHING = Count(0, 0, 0)
-
-CaseScorer = Callable[[Case], Mapping[str, Count]]
-"""Counts of each of its metrics (``mner``, ``eeg``, ``gmner`` ...) for one sample; they add up."""
