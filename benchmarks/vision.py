@@ -249,7 +249,7 @@ def least_boxes(work: Measured, *, joined: bool) -> list[Run]:
     asked: dict[tuple[int, ...], list[tuple[Any, list[Any]]]] = {}
     for sample in work.samples:
         assert sample.image is not None
-        pixels = network.pixels(work.images.load(sample.image), *work.preset.edges)
+        pixels = network.prepare(work.images.load(sample.image), *work.preset.edges)
         read = [read_phrase(entity.text, network.tokenizer) for entity in sample.entities or ()]
         known = [one for one in read if one is not None]
         groups = [known] if joined else [[one] for one in known]
@@ -259,7 +259,7 @@ def least_boxes(work: Measured, *, joined: bool) -> list[Run]:
     def run(size: int) -> None:
         for samples in asked.values():
             for part in parts(samples, size):
-                maps = network.features([pixels for pixels, _ in part])
+                maps = network.encode_images([pixels for pixels, _ in part])
                 pairs = [
                     (one, prompt)
                     for one, (_, prompts) in zip(maps, part, strict=True)

@@ -63,18 +63,18 @@ def query_text(template: str, entity: Entity) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutText:
     """A text that fits, and whether something had to be left out."""
 
     text: str
     was_cut: bool
 
 
-def cut_to_fit(text: str, most: int, count: Callable[[str], int]) -> Cut:
+def cut_to_fit(text: str, most: int, count: Callable[[str], int]) -> CutText:
     """The longest beginning that fits, at a word; inside the first word where that is too long.
 
     >>> cut_to_fit("one two three", 8, len)
-    Cut(text='one two', was_cut=True)
+    CutText(text='one two', was_cut=True)
 
     Args:
         text: In single blanks.
@@ -82,10 +82,10 @@ def cut_to_fit(text: str, most: int, count: Callable[[str], int]) -> Cut:
         count: Tokens of a text, special ones included.
     """
     if count(text) <= most:
-        return Cut(text, False)
+        return CutText(text, False)
     words = text.split(" ")
     kept = _longest(words, " ", most, count) or _longest(words[0], "", most, count)
-    return Cut(kept, True)
+    return CutText(kept, True)
 
 
 def _longest(parts: Sequence[str], joint: str, most: int, count: Callable[[str], int]) -> str:
@@ -120,13 +120,13 @@ class TextReader:
         self._clean = clean
         self._what = what
 
-    def read(self, entities: Sequence[Entity]) -> Sequence[Cut]:
+    def read(self, entities: Sequence[Entity]) -> Sequence[CutText]:
         """Each entity's text, or as much of it as is read; a text is cut once."""
         texts = [query_text(self._template, entity) for entity in entities]
         found = {text: self._cut(text) for text in dict.fromkeys(texts)}
         return [found[text] for text in texts]
 
-    def warnings(self, stage: str, entity: Entity, cut: Cut) -> tuple[Issue, ...]:
+    def warnings(self, stage: str, entity: Entity, cut: CutText) -> tuple[Issue, ...]:
         """One where the text was cut."""
         if not cut.was_cut:
             return ()
@@ -136,5 +136,5 @@ class TextReader:
         )
         return (Issue(stage, entity.id, WARNING, message),)
 
-    def _cut(self, text: str) -> Cut:
+    def _cut(self, text: str) -> CutText:
         return cut_to_fit(self._clean(text), self._most_tokens, self._count)

@@ -11,7 +11,7 @@ from PIL import Image
 from riveg.geometry.masks import mask_to_array
 from riveg.images.headers import ImageLimits
 from riveg.images.loader import ImageLoader
-from riveg.protocols import Mention
+from riveg.protocols import Mention, Segmenter
 from riveg.types import Box, Entity, ImageRef, Issue, Mask, Region, Sample, Span
 
 SIZES = (
@@ -84,3 +84,20 @@ def assert_alike(
         for mask, same in zip(one, other, strict=True):
             assert mask.source == same.source
             assert (mask_to_array(mask) != mask_to_array(same)).sum() <= 2
+
+
+def masks_of(segmenter: Segmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
+    """The masks of one image's boxes."""
+    (answer,) = segmenter.segment([box_mention(name, *boxes)])
+    assert isinstance(answer, tuple), answer
+    return answer
+
+
+def assert_same(found: Sequence[Mask], expected: Sequence[Mask], source: str) -> None:
+    """Masks are equal to the pixel; of another source only where no pixel is expected."""
+    for mask, wanted in zip(found, expected, strict=True):
+        assert (mask.height, mask.width) == (wanted.height, wanted.width)
+        if mask.source == source:
+            assert (mask_to_array(mask) == mask_to_array(wanted)).all()
+        else:
+            assert not mask_to_array(wanted).any()

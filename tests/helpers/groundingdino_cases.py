@@ -31,10 +31,10 @@ from helpers.odd_images import (
 )
 from helpers.tiny_groundingdino import SIZES, TEXT, TinyFiles, empty_network, save_groundingdino
 from riveg.errors import UserError
-from riveg.protocols import Mention, Partly
+from riveg.protocols import Mention, PartialAnswer
 from riveg.stages.grounders.groundingdino import GroundingDinoPackageConfig
 from riveg.types import Region
-from riveg.vision.detectors.grounding_dino_prompts import Prompt, join_phrases, read_phrase
+from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt, join_phrases, read_phrase
 from riveg.vision.detectors.groundingdino_package import GroundingDinoPackageNetwork
 from riveg.vision.runtime.options import TorchOptions
 
@@ -79,7 +79,7 @@ def mentions(*names: str) -> list[Mention]:
     return [mention for sample in samples_about(*names) for mention in mentions_of(sample)]
 
 
-def prompt(files: TinyFiles, text: str) -> Prompt:
+def prompt(files: TinyFiles, text: str) -> PhrasePrompt:
     tokenizer = loaded(files).tokenizer
     phrase = read_phrase(text, tokenizer)
     assert phrase is not None
@@ -124,9 +124,9 @@ def check_full_size(files: TinyFiles, images: Path) -> None:
     """The very numbers of ``load_image`` and ``predict``."""
     source, values = inference.load_image(str(images / "wide.png"))
     network = loaded(files)
-    pixels = network.pixels(source, 800, 1333)
+    pixels = network.prepare(source, 800, 1333)
     assert torch.equal(pixels, values)
-    (features,) = network.features([pixels])
+    (features,) = network.encode_images([pixels])
     for text in TEXTS[:2]:
         boxes, scores, _ = inference.predict(plain(files), values, text, 0.0, 0.0, "cpu")
         (found,) = network.detect([features], [prompt(files, text)])
@@ -149,8 +149,8 @@ def check_prompts_of_a_batch(files: TinyFiles, image_folder: Path) -> None:
     """Whatever shares a forward: in the package itself, one prompt would get another's mask."""
     network = loaded(files)
     images = [np.array(open_upright(image_folder, name)) for name in SIDES]
-    pixels = [network.pixels(image, *EDGES) for image in [*images, images[0], images[0]]]
-    features = [network.features([one])[0] for one in pixels]
+    pixels = [network.prepare(image, *EDGES) for image in [*images, images[0], images[0]]]
+    features = [network.encode_images([one])[0] for one in pixels]
     prompts = [prompt(files, text) for text in (*TEXTS, "man with hat", "a")]
     for one, asked, among in zip(features, prompts, network.detect(features, prompts), strict=True):
         (alone,) = network.detect([one], [asked])
@@ -212,7 +212,7 @@ def check_long_phrases(files: TinyFiles, images: Path) -> None:
         )[0]
         for text in (short, long)
     )
-    assert isinstance(cut, Partly)
+    assert isinstance(cut, PartialAnswer)
     assert cut.issues[0].kind == "warning"
     assert f"more than the {most} tokens" in cut.issues[0].message
     if (most - 3) % 2 == 0:
@@ -243,8 +243,8 @@ def check_transformers(files: TinyFiles, images: Path) -> None:
     assert {name for name in missing if ".swin.layernorm." not in name} == set()
     assert more == []
     network = loaded(files)
-    pixels = network.pixels(np.array(open_upright(images, "odd.png")), *EDGES)
-    (features,) = network.features([pixels])
+    pixels = network.prepare(np.array(open_upright(images, "odd.png")), *EDGES)
+    (features,) = network.encode_images([pixels])
     for text in TEXTS:
         words = network.tokenizer(f"{text}.", return_tensors="pt")
         with torch.inference_mode():
@@ -331,7 +331,7 @@ def check_bfloat16(files: TinyFiles, images: Path) -> None:
     boxes = []
     for dtype in ("float32", "bfloat16"):
         network = loaded(files, dtype)
-        features = network.features([network.pixels(image, *EDGES)])
+        features = network.encode_images([network.prepare(image, *EDGES)])
         boxes.append(network.detect(features, [prompt(files, "bob")])[0].boxes)
     assert np.median(np.abs(boxes[0] - boxes[1])) < 0.03
 

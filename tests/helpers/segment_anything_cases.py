@@ -29,9 +29,10 @@ from riveg.config.backend import BuildContext
 from riveg.errors import UserError
 from riveg.geometry.masks import mask_iou, mask_to_array
 from riveg.images.loader import ImageLoader
-from riveg.stages.segmenters import segment_anything as backend
+from riveg.stages.segmenters.segment_anything import SegmentAnythingConfig
 from riveg.types import ImageRef, Issue
 from riveg.vision.segmenters.prompted import PromptedSegmenter
+from riveg.vision.segmenters.segment_anything import SegmentAnythingNetwork, empty_network
 
 SIDE = 64
 
@@ -73,7 +74,7 @@ def tiny_sam() -> Sam:
 
 
 def build(path: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
-    config = backend.SegmentAnythingConfig(model=str(path), device="cpu", **fields)
+    config = SegmentAnythingConfig(model=str(path), device="cpu", **fields)
     return config.build(BuildContext(images))
 
 
@@ -122,7 +123,7 @@ def check_short_memory(path: Path, images: ImageLoader) -> None:
 
     network.image_encoder.register_forward_pre_hook(remember)
     mentions = mixed_mentions()[:4]
-    own = backend.SegmentAnythingNetwork(network)
+    own = SegmentAnythingNetwork(network)
     tight = PromptedSegmenter(images, own, source="segment-anything", batch_size=4)
     assert_alike(tight.segment(mentions), build(path, images).segment(mentions))
     assert decoded == [4, 2, 2]
@@ -147,7 +148,7 @@ def check_published_sizes(folder: Path) -> None:
         assert name in sam_model_registry
         with torch.device("meta"):
             network = _build_sam(*wanted)
-            made = backend._empty_network(network.state_dict())
+            made = empty_network(network.state_dict())
         assert str(made) == str(network), name
         assert made.image_encoder.img_size == network.image_encoder.img_size == 1024
         for one, other in zip(made.image_encoder.blocks, network.image_encoder.blocks, strict=True):

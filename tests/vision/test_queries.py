@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from riveg.types import Entity, Span
-from riveg.vision.queries import Cut, QueryTemplate, cut_to_fit, query_text
+from riveg.vision.queries import CutText, QueryTemplate, cut_to_fit, query_text
 
 ENTITY = Entity("e0", "Ada  Lovelace", "PER", Span(0, 2))
 REWRITTEN = replace(ENTITY, expression="the woman", description="a woman in a blue dress")
@@ -65,11 +65,11 @@ def test_nothing_else_is_taken_for_a_template(value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "most", "expected"),
     [
-        ("one two", 7, Cut("one two", False)),
-        ("one two", 6, Cut("one", True)),
-        ("one two three", 12, Cut("one two", True)),
-        ("stretched", 4, Cut("stre", True)),
+        ("one two", 7, CutText("one two", False)),
+        ("one two", 6, CutText("one", True)),
+        ("one two three", 12, CutText("one two", True)),
+        ("stretched", 4, CutText("stre", True)),
     ],
 )
-def test_cut_at_a_word(text: str, most: int, expected: Cut) -> None:
+def test_cut_at_a_word(text: str, most: int, expected: CutText) -> None:
     assert cut_to_fit(text, most, len) == expected

@@ -78,7 +78,7 @@ class BlipConfig(TorchOptions, BackendConfig[Captioner]):
 
 
 class Blip:
-    """Puts each distinct image into words once; greedy, so that an answer can be repeated.
+    """Describes each distinct image once, greedily, so that answers are the same every time.
 
     Args:
         images: Where images come from.
@@ -113,21 +113,23 @@ class Blip:
 
     def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
         """One line of text about each image; the empty caption for a sample without one."""
-        opened = self.image_queue.distinct(sample.image for sample in samples)
+        prepared = self.image_queue.take_distinct(sample.image for sample in samples)
         usable = {
-            path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
+            path: image.value
+            for path, image in prepared.items()
+            if not isinstance(image, ImageFault)
         }
-        said = in_batches(list(usable.values()), self._batch_size, self._write)
-        captions = dict(zip(usable, said, strict=True))
-        return [self._answer(sample, opened, captions) for sample in samples]
+        written = in_batches(list(usable.values()), self._batch_size, self._write)
+        captions = dict(zip(usable, written, strict=True))
+        return [self._answer(sample, prepared, captions) for sample in samples]
 
     @staticmethod
     def _answer(
-        sample: Sample, opened: Mapping[str, object], captions: Mapping[str, str]
+        sample: Sample, prepared: Mapping[str, object], captions: Mapping[str, str]
     ) -> str | Issue:
         if sample.image is None:
             return ""
-        fault = opened[sample.image.path]
+        fault = prepared[sample.image.path]
         if isinstance(fault, ImageFault):
             return Issue("caption", None, fault.kind, str(fault))
         caption = captions[sample.image.path]

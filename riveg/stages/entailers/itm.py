@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.vision.matchers.entailer import ImageTextConfig
-from riveg.vision.matchers.loading import USUAL, MatcherName
+from riveg.vision.matchers.entailer import MatchingEntailerConfig
+from riveg.vision.matchers.loading import DEFAULTS, MatcherName
 
 
-class ItmEntailerConfig(ImageTextConfig):
+class ItmEntailerConfig(MatchingEntailerConfig):
     """BLIP's head, which reads text and image together.
 
     GEM's published template is ``{mention} is belong {label}``.
@@ -19,6 +19,6 @@ class ItmEntailerConfig(ImageTextConfig):
     name: ClassVar[MatcherName] = "itm"
     summary: ClassVar[str] = "BLIP's image-text matching head"
 
-    model: str = Field(default=USUAL["itm"].model, min_length=1)
-    licence: str | None = USUAL["itm"].licence
-    threshold: float = Field(default=USUAL["itm"].threshold, ge=0.0, le=1.0)
+    model: str = Field(default=DEFAULTS["itm"].model, min_length=1)
+    licence: str | None = DEFAULTS["itm"].licence
+    threshold: float = Field(default=DEFAULTS["itm"].threshold, ge=0.0, le=1.0)

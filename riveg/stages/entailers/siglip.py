@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from riveg.vision.matchers.entailer import ImageTextConfig
-from riveg.vision.matchers.loading import USUAL, MatcherName
+from riveg.vision.matchers.entailer import MatchingEntailerConfig
+from riveg.vision.matchers.loading import DEFAULTS, MatcherName
 
 
-class SiglipEntailerConfig(ImageTextConfig):
+class SiglipEntailerConfig(MatchingEntailerConfig):
     """SigLIP's sigmoid.
 
     Its probabilities are small, so take ``threshold`` from ``riveg calibrate``.
@@ -19,6 +19,6 @@ class SiglipEntailerConfig(ImageTextConfig):
     name: ClassVar[MatcherName] = "siglip"
     summary: ClassVar[str] = "SigLIP or SigLIP 2: sigmoid of text against picture"
 
-    model: str = Field(default=USUAL["siglip"].model, min_length=1)
-    licence: str | None = USUAL["siglip"].licence
-    threshold: float = Field(default=USUAL["siglip"].threshold, ge=0.0, le=1.0)
+    model: str = Field(default=DEFAULTS["siglip"].model, min_length=1)
+    licence: str | None = DEFAULTS["siglip"].licence
+    threshold: float = Field(default=DEFAULTS["siglip"].threshold, ge=0.0, le=1.0)

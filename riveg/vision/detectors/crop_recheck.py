@@ -1,12 +1,12 @@
-"""A second look at what a detector found: each region's crop is held against a text.
+"""Checks what a detector found: the crop of each region is compared with a text.
 
-A detector answers with whatever is most like its phrase; the network of an entailer says whether it
-is like it at all. Regions whose crop does not fit are dropped. The others keep the detector's
-order, because a crop shows nothing of its surroundings, which expressions speak of ("left of the
-man"): it tells a wrong region from a right one better than two right ones apart.
+A detector answers with whatever fits its phrase best; the network of an entailer says whether it
+fits at all. Regions whose crop does not fit are dropped. The others keep the detector's order: a
+crop does not show its surroundings, which expressions speak of ("left of the man"), so that it
+separates right regions from wrong ones better than it ranks right ones.
 
-A region's ``score`` is its crop's from then on, the number that the threshold is about and that
-``riveg calibrate`` tunes, and its ``source`` names both, such as ``grounding-dino+siglip``.
+The ``score`` of a checked region is that of its crop, to which the threshold applies and which
+``riveg calibrate`` tunes. Its ``source`` names both, such as ``grounding-dino+siglip``.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BuildContext
 from riveg.errors import ImageFault
-from riveg.geometry.masks import whole_edges
-from riveg.protocols import Grounder, ImageSource, Mention, Partly
-from riveg.types import Box, ImageRef, Issue, Region
-from riveg.vision.matchers.loading import USUAL, MatcherName, load_matcher
+from riveg.geometry.boxes import grown_box, whole_edges
+from riveg.protocols import AnswerOrIssue, Grounder, ImageSource, Mention, PartialAnswer
+from riveg.types import Box, ImageRef, ImageSize, Issue, Region
+from riveg.vision.matchers.loading import DEFAULTS, MatcherName, load_matcher
 from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
-from riveg.vision.queries import Cut, QueryTemplate, TextReader
+from riveg.vision.queries import CutText, QueryTemplate, TextReader
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import image_tensors
 
 if TYPE_CHECKING:
     from riveg.vision.runtime.tensors import ImageTensors
 
-Answer = tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue
+_Answer = AnswerOrIssue[tuple[Region, ...]]
 Order = Literal["detector", "crop"]
 
 
@@ -50,20 +50,20 @@ class Recheck(TorchOptions):
     """
 
     matcher: MatcherName = "siglip"
-    model: str = Field(default=USUAL["siglip"].model, min_length=1)
-    licence: str | None = USUAL["siglip"].licence
+    model: str = Field(default=DEFAULTS["siglip"].model, min_length=1)
+    licence: str | None = DEFAULTS["siglip"].licence
     query: QueryTemplate = "{expression}"
-    threshold: float = Field(default=USUAL["siglip"].threshold, ge=0.0, le=1.0)
+    threshold: float = Field(default=DEFAULTS["siglip"].threshold, ge=0.0, le=1.0)
     margin: float = Field(default=0.1, ge=0.0, le=1.0)
     order: Order = "detector"
 
     @model_validator(mode="before")
     @classmethod
-    def _as_usual(cls, given: Any) -> Any:
-        """What is usual depends on the matcher."""
-        if not isinstance(given, Mapping) or str(given.get("matcher")) not in USUAL:
+    def _fill_defaults(cls, given: Any) -> Any:
+        """The defaults depend on the matcher."""
+        if not isinstance(given, Mapping) or str(given.get("matcher")) not in DEFAULTS:
             return given
-        return {**USUAL[str(given["matcher"])]._asdict(), **given}
+        return {**DEFAULTS[str(given["matcher"])]._asdict(), **given}
 
     @field_validator("workers")
     @classmethod
@@ -97,7 +97,7 @@ class RegionOptions(BaseModel):
 
     @property
     def most_regions(self) -> int:
-        """How many regions of a mention the detector gives at most."""
+        """Highest number of regions of a mention that the detector gives."""
         return 1 if self.regions == "one" and self.recheck is None else self.top_k
 
     def rechecked(self, grounder: Grounder, context: BuildContext) -> Grounder:
@@ -133,10 +133,10 @@ class RegionOptions(BaseModel):
 
 
 class RecheckedGrounder:
-    """Asks a detector, then a network whether each region's crop fits its mention.
+    """Asks a detector for regions, then a network whether the crop of each fits its mention.
 
-    The crops of a batch of mentions are prepared together: each image is opened once, each
-    distinct crop and text encoded once.
+    The crops of a batch of mentions are prepared together: each image is opened once, and each
+    distinct crop and text is encoded once.
 
     Args:
         grounder: The detector.
@@ -147,7 +147,7 @@ class RecheckedGrounder:
         threshold: Regions whose crop scores less are dropped.
         margin: Share of a box's sides by which its edges move outwards.
         order: ``detector`` or ``crop``.
-        most_regions: Of one mention.
+        most_regions: Highest number of regions of one mention.
     """
 
     def __init__(
@@ -164,21 +164,21 @@ class RecheckedGrounder:
         most_regions: int = 1,
     ) -> None:
         self._grounder = grounder
-        self.images = getattr(grounder, "pictures", None)
-        """What the detector prepares ahead."""
+        self.image_queue = getattr(grounder, "image_queue", None)
+        """The detector's, if it has one."""
         self._images = images
         self._matcher = matcher
         self._source = source
         self._reader = TextReader(
-            query, matcher.most_tokens, matcher.count, what="the re-check's text"
+            query, matcher.most_tokens, matcher.count_tokens, what="the re-check's text"
         )
         self._threshold = threshold
         self._margin = margin
         self._order = order
         self._most_regions = most_regions
 
-    def ground(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
-        """The regions of each mention whose crop fits, best first; ``()`` where none does."""
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[_Answer]:
+        """Each mention's regions whose crop fits, best first; ``()`` where none does."""
         answers = self._grounder.ground(mentions)
         found = [_regions(answer) for answer in answers]
         texts = self._reader.read([mention.entity for mention in mentions])
@@ -194,22 +194,24 @@ class RecheckedGrounder:
         ]
 
     def _crops(self, mentions: Sequence[Mention], found: Sequence[Sequence[Region]]) -> _Crops:
-        """Every crop that is asked about, cut out of images that are opened one by one."""
-        wanted: dict[str, tuple[ImageRef, list[Box]]] = {}
+        """The crops of all regions; images are opened one by one."""
+        boxes_by_image: dict[str, tuple[ImageRef, list[Box]]] = {}
         for mention, regions in zip(mentions, found, strict=True):
             if (image := mention.sample.image) is not None and regions:
-                boxes = wanted.setdefault(image.path, (image, []))[1]
+                boxes = boxes_by_image.setdefault(image.path, (image, []))[1]
                 boxes += [region.box for region in regions]
         crops = _Crops([], {}, {})
-        for image, boxes in wanted.values():
+        for image, boxes in boxes_by_image.values():
             try:
                 pixels = self._images.load(image)
             except ImageFault as fault:
                 crops.faults[image.path] = fault
                 continue
             places: dict[tuple[int, int, int, int], int] = {}
+            size = ImageSize(pixels.shape[1], pixels.shape[0])
             for box in boxes:
-                left, top, right, bottom = edges = crop_edges(box, self._margin, *pixels.shape[:2])
+                edges = whole_edges(grown_box(box, self._margin), size)
+                left, top, right, bottom = edges
                 if edges not in places:
                     places[edges] = len(crops.tensors)
                     cut_out = pixels[top:bottom, left:right]
@@ -218,8 +220,13 @@ class RecheckedGrounder:
         return crops
 
     def _answer(
-        self, mention: Mention, answer: Answer, text: Cut, crops: _Crops, scores: Sequence[float]
-    ) -> Answer:
+        self,
+        mention: Mention,
+        answer: _Answer,
+        text: CutText,
+        crops: _Crops,
+        scores: Sequence[float],
+    ) -> _Answer:
         regions, image, entity_id = _regions(answer), mention.sample.image, mention.entity.id
         if not regions or image is None:
             return answer
@@ -229,9 +236,9 @@ class RecheckedGrounder:
         if any(map(math.isnan, scores)):
             return Issue("ground", entity_id, "no-number", "the re-check gave no probability")
         kept = self._kept(regions, scores)
-        issues = answer.issues if isinstance(answer, Partly) else ()
+        issues = answer.issues if isinstance(answer, PartialAnswer) else ()
         issues += self._reader.warnings("ground", mention.entity, text)
-        return Partly(kept, issues) if issues else kept
+        return PartialAnswer(kept, issues) if issues else kept
 
     def _kept(self, regions: Sequence[Region], scores: Sequence[float]) -> tuple[Region, ...]:
         scored = [
@@ -246,36 +253,19 @@ class RecheckedGrounder:
 
 @dataclass(frozen=True, slots=True)
 class _Crops:
-    """Crops as the network reads them, and which belongs to a box of an image."""
+    """Crops as the network's input, and which of them belongs to a box of an image."""
 
     tensors: list[ImageTensors]
     places: dict[tuple[str, Box], int]
     faults: dict[str, ImageFault]
 
     def places_of(self, mention: Mention, regions: Sequence[Region]) -> Iterator[int]:
-        """The regions' crops; none where the image cannot be used."""
+        """The places of the regions' crops; none where the image cannot be used."""
         image = mention.sample.image
         if image is not None and image.path not in self.faults:
             yield from (self.places[image.path, region.box] for region in regions)
 
 
-def crop_edges(box: Box, margin: float, height: int, width: int) -> tuple[int, int, int, int]:
-    """What is cut out around a box: whole pixels of an image of this size, xyxy, one at least.
-
-    >>> crop_edges(Box(10, 0, 20, 5), 0.1, 100, 100)
-    (9, 0, 21, 6)
-
-    Args:
-        box: The region.
-        margin: Share of the box's sides by which its edges move outwards.
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
-    """
-    aside, above = margin * box.width, margin * box.height
-    grown = Box(box.x_min - aside, box.y_min - above, box.x_max + aside, box.y_max + above)
-    return whole_edges(grown, height, width)
-
-
-def _regions(answer: Answer) -> tuple[Region, ...]:
-    whole = answer.answer if isinstance(answer, Partly) else answer
+def _regions(answer: _Answer) -> tuple[Region, ...]:
+    whole = answer.answer if isinstance(answer, PartialAnswer) else answer
     return () if isinstance(whole, Issue) else whole

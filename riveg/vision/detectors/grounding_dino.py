@@ -1,10 +1,10 @@
 """GroundingDINO in two halves: what depends on the image alone, and what needs the text.
 
 Liu et al. 2023, arXiv 2303.05499, and MM-Grounding-DINO, arXiv 2401.02361, as in transformers. The
-image's backbone and projections run without a word of text, so their result is kept and used for
-every phrase. They run on images of one size only: windows and group normalisation see padding.
-What follows (fusing encoder, decoder) is made indifferent to padding here, which it is not in two
-places, so there images of several sizes share a batch.
+image's backbone and projections do not depend on the text, so their result is kept and used for
+every phrase. They run on images of one size only: padding would change their windows and group
+normalisation. The rest (fusing encoder, decoder) depends on padding in two places in the library;
+both are corrected here, so that images of several sizes share a batch.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from riveg.errors import UserError
-from riveg.vision.detectors.grounding_dino_kernels import spare_work
-from riveg.vision.detectors.grounding_dino_prompts import Prompt
+from riveg.vision.detectors.grounding_dino_kernels import install_fast_layers
+from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt
 from riveg.vision.runtime.loading import autocast, load_model, load_processor, place
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import resized_values
@@ -40,7 +40,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """The queries' answers to one prompt.
+    """What the network's queries found for one prompt.
 
     ``boxes``: xyxy in [0, 1] of the image, *shape* ``(queries, 4)``. ``scores``: the strongest
     token of each, *shape* ``(queries,)``. ``phrase_scores``: the strongest token of each phrase,
@@ -52,7 +52,7 @@ class Detections:
     phrase_scores: NDArray[np.float32]
 
 
-Features = tuple[Tensor, ...]
+FeatureMaps = tuple[Tensor, ...]
 """An image's projected maps, finest first, each *shape* ``(channels, height, width)``."""
 
 
@@ -77,7 +77,7 @@ class GroundingDinoNetwork:
         network = load_model(getattr(transformers, _kind(folder)), folder, whole)
         self._placement = place(options.device, options.dtype)
         processor = load_processor(transformers.GroundingDinoImageProcessorPil, folder)
-        self.pixels: Resizer = partial(resized_values, processor)
+        self.prepare: Resizer = partial(resized_values, processor)
         self.tokenizer = load_processor(transformers.AutoTokenizer, folder)
         self.config = network.config
         text_positions = network.config.text_config.max_position_embeddings
@@ -86,7 +86,7 @@ class GroundingDinoNetwork:
         backbone = model.backbone.conv_encoder.model
         self._encoder = ImageEncoder(backbone, _feature_maps, model.input_proj_vision)
         self._given = _GivenMaps(model.backbone.position_embedding)
-        # Of this network alone: its own forward then finds the maps where it would make them.
+        # In this network alone: its own forward then gets the given maps where it would make them.
         model.backbone = self._given
         model.input_proj_vision = nn.ModuleList(
             nn.Identity() for _ in range(network.config.num_feature_levels)
@@ -96,26 +96,33 @@ class GroundingDinoNetwork:
             self._proposals = _UnpaddedProposals(model.encoder_output_class_embed)
             model.encoder_output_class_embed = self._proposals
         _UnpaddedReferences(model.decoder)
-        spare_work(network)
+        install_fast_layers(network)
         self._network = network
         if options.compile:
-            # The other half would be compiled anew for every number and length of prompts.
+            # The other half would be compiled again for every number and length of prompts.
             self._encoder.compile()
 
-    def features(self, pixels: Sequence[Tensor]) -> list[Features]:
-        """What the network sees in images that all have the same sides."""
+    def encode_images(self, pixels: Sequence[Tensor]) -> list[FeatureMaps]:
+        """The feature maps of images that all have one size.
+
+        *Shape:* each image ``(3, height, width)``; each map as of :data:`FeatureMaps`.
+        """
         values = torch.stack(list(pixels)).to(self._placement.device)
         with torch.inference_mode(), autocast(self._placement):
             maps = self._encoder(values)
-        # Copies, so that one image kept does not keep its whole batch.
+        # Copies, so that keeping one image does not keep its whole batch.
         return [tuple(one[row].clone() for one in maps) for row in range(len(pixels))]
 
-    def detect(self, features: Sequence[Features], prompts: Sequence[Prompt]) -> list[Detections]:
+    def detect(
+        self, features: Sequence[FeatureMaps], prompts: Sequence[PhrasePrompt]
+    ) -> list[Detections]:
         """What each prompt finds in its image.
 
+        *Shape:* as of :data:`FeatureMaps` and :class:`Detections`.
+
         Args:
-            features: Of the image of each prompt, of any sizes.
-            prompts: As many.
+            features: Of the image of each prompt; images may differ in size.
+            prompts: One for each of ``features``.
         """
         device = self._placement.device
         tokens, mask = padded_tokens(prompts, self.tokenizer.pad_token_id or 0)
@@ -131,15 +138,15 @@ class GroundingDinoNetwork:
                     attention_mask=mask.to(device),
                     token_type_ids=torch.zeros_like(tokens, device=device),
                 )
-            finally:  # where memory is short, this batch's must be free for the next
+            finally:  # where memory was short, the next batch needs that of this one
                 self._given.clear()
         return detections_of(answer.logits, answer.pred_boxes, prompts)
 
 
 def _kind(folder: Path) -> str:
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-        return _KINDS[found]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return _KINDS[config["model_type"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder}: expected a config.json whose model_type is one of {', '.join(_KINDS)}"
@@ -147,17 +154,17 @@ def _kind(folder: Path) -> str:
 
 
 def _feature_maps(backbone: Any, pixels: Tensor) -> Sequence[Tensor]:
-    found: Sequence[Tensor] = backbone(pixels, return_dict=True).feature_maps
-    return found
+    maps: Sequence[Tensor] = backbone(pixels, return_dict=True).feature_maps
+    return maps
 
 
 class ImageEncoder(nn.Module):
-    """Backbone and projections: all that GroundingDINO does before it reads the text.
+    """Backbone and projections: all that GroundingDINO computes without the text.
 
     Args:
         backbone: Of images.
-        run: Its maps of pixels, finest first.
-        projections: Of these maps and of the coarser ones that are made of them.
+        run: Gives the backbone's maps of pixels, finest first.
+        projections: Of these maps, and of the coarser ones that are made of them.
     """
 
     def __init__(
@@ -169,17 +176,21 @@ class ImageEncoder(nn.Module):
         self._run = run
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        found = self._run(self.backbone, pixels)
-        count = len(found)
-        maps = [self.projections[level](one) for level, one in enumerate(found)]
+        """The projected maps, finest first.
+
+        *Shape:* ``(images, 3, height, width)``; each map ``(images, channels, rows, columns)``.
+        """
+        raw = self._run(self.backbone, pixels)
+        count = len(raw)
+        maps = [self.projections[level](one) for level, one in enumerate(raw)]
         for level in range(count, len(self.projections)):
             # The first of the coarser maps is made of the backbone's last, before its projection.
-            maps.append(self.projections[level](found[-1] if level == count else maps[-1]))
+            maps.append(self.projections[level](raw[-1] if level == count else maps[-1]))
         return maps
 
 
 class _GivenMaps(nn.Module):
-    """Stands where the backbone stood and gives the maps that were made before."""
+    """Takes the place of the backbone and gives maps that were computed before."""
 
     def __init__(self, position_embedding: Any) -> None:
         super().__init__()
@@ -196,9 +207,9 @@ class _GivenMaps(nn.Module):
 
 
 class _UnpaddedProposals(nn.Module):
-    """The head that picks places for the decoder to look at, never one of the padding.
+    """The head that picks places for the decoder, but never one of the padding.
 
-    The library gives padded places the score of an empty one, which may be the best of all.
+    The library gives a padded place the score of an empty one, which may be the highest of all.
     """
 
     def __init__(self, head: Any) -> None:
@@ -216,10 +227,11 @@ class _UnpaddedProposals(nn.Module):
 
 
 class _UnpaddedReferences:
-    """Has a decoder tell its queries where they are in the image, not in the padded map.
+    """Gives a decoder's queries their positions in the image, not in the padded map.
 
-    The library makes a query's position of the same numbers that it samples the maps at, which
-    shrink with the padding. Here the decoder is told that there is none, and only its sampling is.
+    The library computes a query's position from the points at which it samples the maps, and these
+    shrink with the padding. Here the decoder gets ratios without padding, and only its sampling
+    gets the true ones.
     """
 
     def __init__(self, decoder: Any) -> None:
@@ -240,12 +252,16 @@ class _UnpaddedReferences:
         return given, {**named, "reference_points": points * ratios}
 
 
-def _padded(features: Sequence[Features], least_places: int) -> tuple[list[Tensor], list[Tensor]]:
+def _padded(
+    features: Sequence[FeatureMaps], least_places: int
+) -> tuple[list[Tensor], list[Tensor]]:
     """Maps of one size at each level, and where they are no padding.
+
+    *Shape:* maps ``(images, channels, height, width)``, masks ``(images, height, width)``.
 
     Args:
         features: Of one image each.
-        least_places: The network picks so many places at once, so there must be as many.
+        least_places: How many places the network picks, and so must find.
     """
     sides = [
         [max(one[level].shape[axis] for one in features) for axis in (1, 2)]
@@ -268,8 +284,15 @@ def _padded(features: Sequence[Features], least_places: int) -> tuple[list[Tenso
     return maps, masks
 
 
-def padded_tokens(prompts: Sequence[Prompt], padding: int) -> tuple[Tensor, Tensor]:
-    """Prompts' tokens in rows of one length, and 1 where they are no padding."""
+def padded_tokens(prompts: Sequence[PhrasePrompt], padding: int) -> tuple[Tensor, Tensor]:
+    """Prompts' tokens in rows of one length, and 1 where they are no padding.
+
+    *Shape:* both ``(prompts, tokens)``.
+
+    Args:
+        prompts: At least one.
+        padding: Token that fills the rows.
+    """
     longest = max(len(prompt.tokens) for prompt in prompts)
     tokens = torch.full((len(prompts), longest), padding)
     mask = torch.zeros_like(tokens)
@@ -279,31 +302,36 @@ def padded_tokens(prompts: Sequence[Prompt], padding: int) -> tuple[Tensor, Tens
     return tokens, mask
 
 
-def detections_of(logits: Tensor, boxes: Tensor, prompts: Sequence[Prompt]) -> list[Detections]:
-    """What queries answered to prompts.
+def detections_of(
+    logits: Tensor, boxes: Tensor, prompts: Sequence[PhrasePrompt]
+) -> list[Detections]:
+    """The network's output, prompt by prompt.
 
     Args:
         logits: *shape* ``(prompts, queries, tokens)``.
         boxes: Centre and sides in [0, 1], *shape* ``(prompts, queries, 4)``.
-        prompts: As many.
+        prompts: One for each row.
     """
     with torch.inference_mode():
         probabilities = logits.float().sigmoid()
         centers, sides = boxes.float().split(2, dim=-1)
         corners = torch.cat([centers - sides / 2, centers + sides / 2], dim=-1).cpu().numpy()
         scores = probabilities.amax(-1).cpu().numpy()
-        found = []
+        detections = []
         for row, prompt in enumerate(prompts):
             phrases = torch.stack(
                 [probabilities[row, :, start:end].amax(-1) for start, end in prompt.phrases], -1
             )
-            found.append(Detections(corners[row], scores[row], phrases.cpu().numpy()))
-    return found
+            detections.append(Detections(corners[row], scores[row], phrases.cpu().numpy()))
+    return detections
 
 
 def phrase_owners(detections: Detections, threshold: float) -> NDArray[np.int64]:
-    """The phrase of each box's strongest token, -1 where that is not above a threshold."""
+    """The phrase of each box's strongest token, -1 where that is not above a threshold.
+
+    *Shape:* ``(queries,)``.
+    """
     best = detections.phrase_scores.argmax(axis=1)
-    sure = detections.phrase_scores.max(axis=1) > threshold
-    owners: NDArray[np.int64] = np.where(sure, best, -1)
+    is_strong = detections.phrase_scores.max(axis=1) > threshold
+    owners: NDArray[np.int64] = np.where(is_strong, best, -1)
     return owners

@@ -16,7 +16,7 @@ Phrase = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class PhrasePrompt:
     """One text for the network; ``phrases`` are half-open token ranges, without the full stops."""
 
     tokens: tuple[int, ...]
@@ -24,7 +24,7 @@ class Prompt:
 
 
 def phrase_text(text: str) -> str:
-    """A phrase without what would end it early: the network parts phrases at ``.`` and ``?``.
+    """A phrase without marks that would end it early: the network splits at ``.`` and ``?``.
 
     >>> phrase_text("St. Louis,  the City?")
     'st louis, the city'
@@ -48,18 +48,18 @@ def read_phrase(text: str, tokenizer: Any) -> Phrase | None:
     return (*tokens, tokenizer.convert_tokens_to_ids(".")) if tokens else None
 
 
-def join_phrases(phrases: Sequence[Phrase], tokenizer: Any) -> Prompt:
+def join_phrases(phrases: Sequence[Phrase], tokenizer: Any) -> PhrasePrompt:
     """One prompt of phrases, "a. b. c."."""
     tokens = [tokenizer.cls_token_id]
     ranges = []
     for phrase in phrases:
         ranges.append((len(tokens), len(tokens) + len(phrase) - 1))
         tokens += phrase
-    return Prompt((*tokens, tokenizer.sep_token_id), tuple(ranges))
+    return PhrasePrompt((*tokens, tokenizer.sep_token_id), tuple(ranges))
 
 
 def fill_prompts(phrases: Sequence[Phrase], most_tokens: int) -> list[list[int]]:
-    """Which phrases stand together so that each prompt is short enough, in order.
+    """Which phrases share a prompt so that each prompt is short enough, in order.
 
     >>> five = (7, 7, 7, 7, 9)
     >>> fill_prompts([five, five, five], 12)

@@ -1,10 +1,10 @@
 """GroundingDINO in its authors' own package, ``groundingdino-py``, for their own checkpoints.
 
-Offers what :class:`~riveg.vision.detectors.grounding_dino.GroundingDinoNetwork` does. The package's
-network is run as it is but for this: its text encoder's wrapper calls methods that transformers no
-longer has; its image half is run once and kept; in a batch of several prompts it would give a
-prompt's attention mask to another; and it looks for as many places as it has queries, even in an
-image that has fewer.
+Offers the methods of :class:`~riveg.vision.detectors.grounding_dino.GroundingDinoNetwork`. The
+package's network is changed in four points: the wrapper of its text encoder, which calls methods
+that transformers no longer has, is replaced; its image half runs once and the result is kept; each
+prompt of a batch gets its own attention mask, which the package mixes up; and it looks for no more
+places than an image has, where the package looks for as many as it has queries.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from riveg.errors import UserError
 from riveg.vision.detectors.grounding_dino import (
     Detections,
-    Features,
+    FeatureMaps,
     ImageEncoder,
     detections_of,
     padded_tokens,
 )
-from riveg.vision.detectors.grounding_dino_prompts import Prompt
+from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt
 from riveg.vision.detectors.groundingdino_configuration import read_configuration
 from riveg.vision.runtime.loading import (
     OF_OTHER_CONTENT,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from riveg.vision.runtime.tensors import Resizer
 
 _NOT_USED = ("label_enc.", "bert.embeddings.position_ids")
-"""Beginnings of what the published checkpoints hold beside the network's weights."""
+"""Beginnings of names in the published checkpoints that are no weights of the network."""
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -53,7 +53,7 @@ _WARNINGS = (
     r"`torch\.cuda\.amp\.autocast\(args\.\.\.\)` is deprecated",
     "Importing from timm",
 )
-"""Beginnings of what the package's age makes others say."""
+"""Beginnings of warnings that other packages give because this one is old."""
 
 
 class GroundingDinoPackageNetwork:
@@ -77,7 +77,7 @@ class GroundingDinoPackageNetwork:
         from transformers import AutoTokenizer
 
         self._placement = place(options.device, options.dtype)
-        self.pixels: Resizer = _resized_values
+        self.prepare: Resizer = _resized_values
         self.tokenizer = load_processor(AutoTokenizer, text_encoder)
         with _quiet():
             network = _empty_network(configuration, text_encoder, self.tokenizer)
@@ -99,22 +99,29 @@ class GroundingDinoPackageNetwork:
         if options.compile:
             self._encoder.compile()
 
-    def features(self, pixels: Sequence[Tensor]) -> list[Features]:
-        """What the network sees in images that all have the same sides."""
+    def encode_images(self, pixels: Sequence[Tensor]) -> list[FeatureMaps]:
+        """The feature maps of images that all have one size.
+
+        *Shape:* each image ``(3, height, width)``; each map as of :data:`FeatureMaps`.
+        """
         values = torch.stack(list(pixels)).to(self._placement.device)
         with torch.inference_mode(), autocast(self._placement), _quiet():
             maps = self._encoder(values)
-        # Copies, so that one image kept does not keep its whole batch.
+        # Copies, so that keeping one image does not keep its whole batch.
         return [tuple(one[row].clone() for one in maps) for row in range(len(pixels))]
 
-    def detect(self, features: Sequence[Features], prompts: Sequence[Prompt]) -> list[Detections]:
+    def detect(
+        self, features: Sequence[FeatureMaps], prompts: Sequence[PhrasePrompt]
+    ) -> list[Detections]:
         """What each prompt finds in its image.
 
-        Images of one size go together: the package heeds padding in most places, not in all.
+        Only images of one size share a forward: the package does not handle padding everywhere.
+
+        *Shape:* as of :data:`FeatureMaps` and :class:`Detections`.
 
         Args:
-            features: Of the image of each prompt, of any sizes.
-            prompts: As many.
+            features: Of the image of each prompt; images may differ in size.
+            prompts: One for each of ``features``.
         """
         rows_by_size: dict[tuple[int, ...], list[int]] = {}
         for row, one in enumerate(features):
@@ -125,7 +132,9 @@ class GroundingDinoPackageNetwork:
             found.update(zip(rows, some, strict=True))
         return [found[row] for row in range(len(prompts))]
 
-    def _detect(self, features: Sequence[Features], prompts: Sequence[Prompt]) -> list[Detections]:
+    def _detect(
+        self, features: Sequence[FeatureMaps], prompts: Sequence[PhrasePrompt]
+    ) -> list[Detections]:
         from groundingdino.util.misc import NestedTensor
 
         device = self._placement.device
@@ -138,31 +147,32 @@ class GroundingDinoPackageNetwork:
                 answer = self._network(
                     NestedTensor(nothing, nothing[:, 0].bool()), captions=[""] * len(prompts)
                 )
-            finally:  # where memory is short, this batch's must be free for the next
+            finally:  # where memory was short, the next batch needs that of this one
                 self._given.maps = []
         return detections_of(answer["pred_logits"], answer["pred_boxes"], prompts)
 
 
 def _resized_values(pixels: Pixels, shortest: int, longest: int) -> Tensor:
-    """An image as the network takes it, *shape* ``(3, height, width)``.
+    """The network's input of an image, *shape* ``(3, height, width)``.
 
     Args:
-        pixels: Upright, RGB, *shape* ``(height, width, 3)``.
-        shortest: What its shorter side is resized to, in pixels, unless
-        longest: the longer one would become longer than that.
+        pixels: Of the upright image, *shape* ``(height, width, 3)``.
+        shortest: Length of the shorter side after resizing, in pixels, unless the longer one
+            would be above ``longest``.
+        longest: Highest length of the longer side, in pixels.
     """
     with _quiet():
         from groundingdino.datasets import transforms
     image = Image.fromarray(pixels)
     size: int | tuple[int, int] = shortest
     if round(longest * min(image.size) / max(image.size)) < 1:
-        # The package would make such a thin image no pixel wide.
+        # Such a thin image would become 0 pixels wide in the package.
         size = (longest, 1) if image.width > image.height else (1, longest)
     image, _ = transforms.resize(image, None, size, longest)
     values, _ = transforms.ToTensor()(image, None)
-    values, _ = transforms.Normalize(_MEAN, _DEVIATION)(values)
-    found: Tensor = values
-    return found
+    normalised: Tensor
+    normalised, _ = transforms.Normalize(_MEAN, _DEVIATION)(values)
+    return normalised
 
 
 def _empty_network(configuration: Path, text_encoder: Path, tokenizer: Any) -> Any:
@@ -171,7 +181,7 @@ def _empty_network(configuration: Path, text_encoder: Path, tokenizer: Any) -> A
     from groundingdino.models.GroundingDINO import groundingdino as module
 
     sizes = read_configuration(configuration)
-    # Both only spare memory in training.
+    # Both save memory in training only.
     sizes |= {"use_checkpoint": False, "use_transformer_ckpt": False, "text_encoder_type": "bert"}
     try:
         config = transformers.BertConfig.from_pretrained(text_encoder, local_files_only=True)
@@ -187,7 +197,7 @@ def _empty_network(configuration: Path, text_encoder: Path, tokenizer: Any) -> A
 
 @contextmanager
 def _text_encoder(module: Any, tokenizer: Any, bert: Any) -> Iterator[None]:
-    """Has the package build with a text encoder that is here already, and wrap it its new way."""
+    """Within the block, the package builds with a given text encoder and the wrapper below."""
     given = SimpleNamespace(
         get_tokenlizer=lambda _: tokenizer, get_pretrained_language_model=lambda _: bert
     )
@@ -200,7 +210,7 @@ def _text_encoder(module: Any, tokenizer: Any, bert: Any) -> Iterator[None]:
 
 
 class TextEncoder(nn.Module):
-    """What the package's ``BertModelWarper`` does, without what transformers 5 took away."""
+    """The package's ``BertModelWarper`` without the methods that transformers 5 removed."""
 
     def __init__(self, bert_model: Any) -> None:
         super().__init__()
@@ -216,6 +226,11 @@ class TextEncoder(nn.Module):
         position_ids: Tensor,
         token_type_ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
+        """The last hidden state, by its name.
+
+        *Shape:* all arguments ``(prompts, tokens)``, but the mask ``(prompts, tokens, tokens)``;
+        result ``(prompts, tokens, hidden)``.
+        """
         words = self.embeddings(
             input_ids=input_ids, position_ids=position_ids, token_type_ids=token_type_ids
         )
@@ -224,10 +239,10 @@ class TextEncoder(nn.Module):
 
 
 def _fill(network: Any, checkpoint: Path) -> None:
-    """Loads weights; all of the network's and no others."""
-    held = read_checkpoint(checkpoint, "checkpoint of GroundingDINO")
+    """Loads weights: all of the network's and no others."""
+    content = read_checkpoint(checkpoint, "checkpoint of GroundingDINO")
     try:
-        weights = held.get("model", held)
+        weights = content.get("model", content)
         weights = {name.removeprefix("module."): value for name, value in weights.items()}
         missing, more = network.load_state_dict(weights, strict=False)
     except OF_OTHER_CONTENT as error:
@@ -246,7 +261,7 @@ def _fill(network: Any, checkpoint: Path) -> None:
 
 
 class _GivenMaps(nn.Module):
-    """Stands where the backbone stood and gives the maps that were made before, unpadded."""
+    """Takes the place of the backbone and gives maps that were computed before, unpadded."""
 
     def __init__(self, position_embedding: Any) -> None:
         super().__init__()
@@ -261,11 +276,11 @@ class _GivenMaps(nn.Module):
 
 
 class _GivenTokens:
-    """Stands where the tokenizer stood: what is asked is already in tokens."""
+    """Takes the place of the tokenizer: the prompts are already in tokens."""
 
     def __init__(self, padding: int) -> None:
         self._padding = padding
-        self.prompts: Sequence[Prompt] = ()
+        self.prompts: Sequence[PhrasePrompt] = ()
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         from transformers import BatchEncoding
@@ -277,24 +292,24 @@ class _GivenTokens:
 
 
 class _Queries:
-    """Has a network ask at most one question of each place that there is."""
+    """Limits a network's queries to the number of places in the image."""
 
     def __init__(self, transformer: Any) -> None:
         self._transformer = transformer
         self._most = transformer.num_queries
-        self._learnt = transformer.tgt_embed
-        if self._learnt is not None:
+        self._learned = transformer.tgt_embed
+        if self._learned is not None:
             del transformer.tgt_embed
 
     def limit(self, places: int) -> None:
         self._transformer.num_queries = min(self._most, places)
-        if self._learnt is not None:
-            weight = self._learnt.weight[: self._transformer.num_queries]
+        if self._learned is not None:
+            weight = self._learned.weight[: self._transformer.num_queries]
             self._transformer.tgt_embed = SimpleNamespace(weight=weight)
 
 
 def _own_mask(layer: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Repeats each prompt's mask for the heads of its own, where the layer mixes up the prompts."""
+    """Repeats each prompt's mask for its own heads; the layer itself mixes up the prompts."""
     return given, {**named, "src_mask": named["src_mask"].repeat_interleave(layer.nhead, dim=0)}
 
 

@@ -1,4 +1,4 @@
-"""Regions for phrases by a network that looks at an image once and then answers any number."""
+"""Regions for phrases by a network that encodes an image once and then searches any number."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from riveg.errors import ImageFault
-from riveg.protocols import ImageSource, Mention, Partly
+from riveg.protocols import AnswerOrIssue, ImageSource, Mention, PartialAnswer
 from riveg.types import ImageRef, Issue, Region
 from riveg.vision.detectors.regions import choose_regions
-from riveg.vision.queries import Cut, TextReader
+from riveg.vision.queries import CutText, TextReader
 from riveg.vision.runtime.image_queue import ImageQueue
-from riveg.vision.runtime.image_worker import Prepared
+from riveg.vision.runtime.image_worker import PreparedImage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Answer = tuple[Region, ...] | Partly[tuple[Region, ...]] | Issue
-_Look = Mapping[str, tuple[Region, ...]] | ImageFault
-"""Regions by text, or why the image cannot be looked at."""
+_RegionsByText = Mapping[str, tuple[Region, ...]]
 
 _BATCHES_AHEAD = 4
-"""Images that are kept as a network sees them at a time, in batches: 2 to 18 MB each."""
+"""Batches of images of which the encodings are kept at a time: 2 to 18 MB an image."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PhraseBoxes:
     """Boxes for a text in an image.
 
     ``boxes``: xyxy in [0, 1] of the image, *shape* ``(n, 4)``. ``scores``: in [0, 1], *shape*
@@ -42,39 +40,39 @@ class Found:
 
 
 class PhraseFinder(Protocol):
-    """What one network does: reads texts, looks at images, finds the ones in the others."""
+    """What one network does: encodes texts and images, and finds the boxes of texts in images."""
 
     reader: TextReader
 
     batch_size: int
-    """Images or texts in one forward, at most."""
+    """Highest number of images or texts in one forward."""
 
     @property
     def prepare(self) -> Callable[[Any], Any]:
-        """Makes of an upright image what is looked at; ``pickle`` can send it to a worker."""
+        """Makes the network's input of an upright image; ``pickle`` can send it to a worker."""
 
-    def read(self, texts: Sequence[str]) -> Mapping[str, Any]:
-        """What the network makes of distinct texts; one with nothing to look for is left out."""
+    def encode_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
+        """Each distinct text's encoding; a text without anything to search for is left out."""
 
-    def find(
-        self, images: Mapping[str, Prepared[Any]], asked: Mapping[str, Mapping[str, Any]]
-    ) -> Iterable[Found]:
-        """The boxes of every text about every image.
+    def find_boxes(
+        self, images: Mapping[str, PreparedImage[Any]], texts: Mapping[str, Mapping[str, Any]]
+    ) -> Iterable[PhraseBoxes]:
+        """The boxes of every text in its image.
 
         Args:
-            images: By path.
-            asked: Texts, and what was made of them, by the path of the image they are about.
+            images: Prepared images by path.
+            texts: For each path, the encodings of the texts to search for there, by text.
         """
 
 
 class PhraseSearch:
-    """Asks about mentions: each image once, each text about an image once.
+    """Searches images for the texts of mentions; each image once, each text in an image once.
 
     Args:
         images: Where images come from.
         finder: The network.
-        source: Said of the regions.
-        most_regions: Of one mention.
+        source: Source of the regions.
+        most_regions: Highest number of regions of one mention.
         threshold: A box's score must be above it.
         overlap: Highest intersection over union of two regions.
         workers: Processes that prepare images.
@@ -91,49 +89,49 @@ class PhraseSearch:
         overlap: float = 0.7,
         workers: int = 0,
     ) -> None:
-        self.images = ImageQueue(images, finder.prepare, workers=workers)
+        self.image_queue = ImageQueue(images, finder.prepare, workers=workers)
         self._finder = finder
         self._source = source
         self._most_regions = most_regions
         self._threshold = threshold
         self._overlap = overlap
 
-    def ground(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Region, ...]]]:
         """Regions of each mention, best first; ``()`` where no box is good enough."""
         cuts = self._finder.reader.read([mention.entity for mention in mentions])
-        read = self._finder.read(list(dict.fromkeys(cut.text for cut in cuts)))
+        encoded = self._finder.encode_texts(list(dict.fromkeys(cut.text for cut in cuts)))
         images: dict[str, ImageRef] = {}
-        asked: dict[str, dict[str, Any]] = {}
+        texts: dict[str, dict[str, Any]] = {}
         for mention, cut in zip(mentions, cuts, strict=True):
-            if (image := mention.sample.image) is not None and cut.text in read:
+            if (image := mention.sample.image) is not None and cut.text in encoded:
                 images.setdefault(image.path, image)
-                asked.setdefault(image.path, {})[cut.text] = read[cut.text]
-        looks: dict[str, _Look] = {}
-        rest = iter(images.values())
-        while part := list(islice(rest, _BATCHES_AHEAD * self._finder.batch_size)):
-            looks.update(self._look(part, asked))
+                texts.setdefault(image.path, {})[cut.text] = encoded[cut.text]
+        regions: dict[str, _RegionsByText | ImageFault] = {}
+        remaining = iter(images.values())
+        while group := list(islice(remaining, _BATCHES_AHEAD * self._finder.batch_size)):
+            regions.update(self._search(group, texts))
         return [
-            self._answer(mention, cut, read, looks)
+            self._answer(mention, cut, encoded, regions)
             for mention, cut in zip(mentions, cuts, strict=True)
         ]
 
-    def _look(
-        self, images: Sequence[ImageRef], asked: Mapping[str, Mapping[str, Any]]
-    ) -> Mapping[str, _Look]:
-        """Answers all texts about some images."""
+    def _search(
+        self, images: Sequence[ImageRef], texts: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, _RegionsByText | ImageFault]:
+        """The regions of all texts in some images, by path, or why an image cannot be used."""
         faults: dict[str, ImageFault] = {}
-        opened: dict[str, Prepared[Any]] = {}
-        for path, one in self.images.distinct(images).items():
-            if isinstance(one, ImageFault):
-                faults[path] = one
+        usable: dict[str, PreparedImage[Any]] = {}
+        for path, image in self.image_queue.take_distinct(images).items():
+            if isinstance(image, ImageFault):
+                faults[path] = image
             else:
-                opened[path] = one
-        regions: dict[str, dict[str, tuple[Region, ...]]] = {path: {} for path in opened}
-        for found in self._finder.find(opened, asked):
+                usable[path] = image
+        regions: dict[str, dict[str, tuple[Region, ...]]] = {path: {} for path in usable}
+        for found in self._finder.find_boxes(usable, texts):
             regions[found.path][found.text] = choose_regions(
                 found.boxes,
                 found.scores,
-                size=opened[found.path].size,
+                size=usable[found.path].size,
                 threshold=self._threshold,
                 overlap=self._overlap,
                 most=self._most_regions,
@@ -142,15 +140,19 @@ class PhraseSearch:
         return {**faults, **regions}
 
     def _answer(
-        self, mention: Mention, cut: Cut, read: Container[str], looks: Mapping[str, _Look]
-    ) -> Answer:
+        self,
+        mention: Mention,
+        cut: CutText,
+        encoded: Container[str],
+        regions: Mapping[str, _RegionsByText | ImageFault],
+    ) -> AnswerOrIssue[tuple[Region, ...]]:
         image, entity = mention.sample.image, mention.entity
         if image is None:
             return Issue("ground", entity.id, "no-picture", "the post has no picture to look at")
-        if cut.text not in read:
+        if cut.text not in encoded:
             return Issue("ground", entity.id, "empty-phrase", "the phrase has nothing to look for")
-        look = looks[image.path]
-        if isinstance(look, ImageFault):
-            return Issue("ground", entity.id, look.kind, str(look))
+        by_text = regions[image.path]
+        if isinstance(by_text, ImageFault):
+            return Issue("ground", entity.id, by_text.kind, str(by_text))
         warnings = self._finder.reader.warnings("ground", entity, cut)
-        return Partly(look[cut.text], warnings) if warnings else look[cut.text]
+        return PartialAnswer(by_text[cut.text], warnings) if warnings else by_text[cut.text]

@@ -13,20 +13,18 @@ from pydantic import Field
 from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
-from riveg.protocols import ImageSource, Mention, Partly
+from riveg.protocols import AnswerOrIssue, Entailer, ImageSource, Mention, PartialAnswer
 from riveg.types import Entailment, Issue
 from riveg.vision.matchers.loading import MatcherName, load_matcher
 from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
-from riveg.vision.queries import Cut, QueryTemplate, TextReader
+from riveg.vision.queries import CutText, QueryTemplate, TextReader
 from riveg.vision.runtime.image_queue import ImageQueue
 from riveg.vision.runtime.loading import worker_count
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import image_tensors
 
-Answer = Entailment | Partly[Entailment] | Issue
 
-
-class ImageTextConfig(TorchOptions, BackendConfig):
+class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
     """``query``: the text that is held against the image, as a template.
 
     It may hold ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``.
@@ -43,13 +41,13 @@ class ImageTextConfig(TorchOptions, BackendConfig):
     query: QueryTemplate = "{expression}"
     threshold: float = Field(ge=0.0, le=1.0)
 
-    def build(self, context: BuildContext) -> ImageTexts:
+    def build(self, context: BuildContext) -> MatchingEntailer:
         """Loads the network.
 
         Raises:
             UserError: If the model is not there, or is another.
         """
-        return ImageTexts(
+        return MatchingEntailer(
             context.images,
             load_matcher(self.name, self.folder(context.base), self),
             query=self.query,
@@ -63,8 +61,8 @@ class ImageTextConfig(TorchOptions, BackendConfig):
         return model_contents(self.folder(base))
 
 
-class ImageTexts:
-    """Asks a matcher about mentions: each image once, each pair of image and text once.
+class MatchingEntailer:
+    """Asks a matcher whether texts of mentions fit their images, about each pair once.
 
     Args:
         images: Where images come from.
@@ -86,43 +84,45 @@ class ImageTexts:
         workers: int = 0,
     ) -> None:
         prepare = partial(image_tensors, matcher.processor)
-        self.images = ImageQueue(images, prepare, workers=workers)
+        self.image_queue = ImageQueue(images, prepare, workers=workers)
         self._matcher = matcher
-        self._reader = TextReader(query, matcher.most_tokens, matcher.count)
+        self._reader = TextReader(query, matcher.most_tokens, matcher.count_tokens)
         self._threshold = threshold
         self._source = source
 
-    def entail(self, mentions: Sequence[Mention]) -> Sequence[Answer]:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
         """P(the text fits the image); 0 and never groundable for a sample without an image."""
-        opened = self.images.distinct(mention.sample.image for mention in mentions)
+        prepared = self.image_queue.take_distinct(mention.sample.image for mention in mentions)
         usable = {
-            path: one.value for path, one in opened.items() if not isinstance(one, ImageFault)
+            path: image.value
+            for path, image in prepared.items()
+            if not isinstance(image, ImageFault)
         }
         places = {path: place for place, path in enumerate(usable)}
         cuts = self._reader.read([mention.entity for mention in mentions])
-        asked = [
+        pairs = [
             (number, Pair(places[mention.sample.image.path], cuts[number].text))
             for number, mention in enumerate(mentions)
             if mention.sample.image is not None and mention.sample.image.path in places
         ]
-        found = self._matcher.probabilities(list(usable.values()), [pair for _, pair in asked])
-        by_number = {number: one for (number, _), one in zip(asked, found, strict=True)}
+        fits = self._matcher.probabilities(list(usable.values()), [pair for _, pair in pairs])
+        by_number = {number: one for (number, _), one in zip(pairs, fits, strict=True)}
         return [
-            self._answer(mention, opened, cuts[number], by_number.get(number))
+            self._answer(mention, prepared, cuts[number], by_number.get(number))
             for number, mention in enumerate(mentions)
         ]
 
     def _answer(
         self,
         mention: Mention,
-        opened: Mapping[str, object],
-        cut: Cut,
+        prepared: Mapping[str, object],
+        cut: CutText,
         probability: float | None,
-    ) -> Answer:
+    ) -> AnswerOrIssue[Entailment]:
         image, entity = mention.sample.image, mention.entity
         if image is None:
             return Entailment(0.0, False, self._source)
-        fault = opened[image.path]
+        fault = prepared[image.path]
         if isinstance(fault, ImageFault):
             return Issue("entail", entity.id, fault.kind, str(fault))
         if probability is None or math.isnan(probability):
@@ -130,4 +130,4 @@ class ImageTexts:
         rounded = four_digits(probability)
         entailment = Entailment(rounded, rounded >= self._threshold, self._source)
         warnings = self._reader.warnings("entail", entity, cut)
-        return Partly(entailment, warnings) if warnings else entailment
+        return PartialAnswer(entailment, warnings) if warnings else entailment

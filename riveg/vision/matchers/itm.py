@@ -34,7 +34,7 @@ def load_itm_matcher(folder: Path, options: TorchOptions) -> ItmMatcher:
 
 
 class ItmMatcher:
-    """The softmax of the head's two logits, at "it fits".
+    """The probability of "fits", by the softmax of the head's two logits.
 
     The text encoder reads text and image together, so it runs once for each distinct pair.
 
@@ -59,21 +59,24 @@ class ItmMatcher:
     def probabilities(
         self, images: Sequence[ImageTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
-        """Of each pair, in [0, 1]."""
+        """Of each pair, in [0, 1].
+
+        *Shape:* each image's ``pixel_values`` ``(1, 3, height, width)``.
+        """
         import torch
 
         distinct = list(dict.fromkeys(pairs))
-        counts = {text: self.count(text) for text in {pair.text for pair in pairs}}
-        # Texts of one length together, so that little is padded; the answers do not depend on it.
+        counts = {text: self.count_tokens(text) for text in {pair.text for pair in pairs}}
+        # Texts of similar length together, for little padding; it does not change the answers.
         distinct.sort(key=lambda pair: counts[pair.text])
         with torch.inference_mode():
-            seen = list(in_batches(images, self._batch_size, self._encode))
+            patches = list(in_batches(images, self._batch_size, self._encode))
 
             def match(batch: Sequence[Pair]) -> Sequence[float]:
-                return self._match([seen[pair.image] for pair in batch], batch)
+                return self._match([patches[pair.image] for pair in batch], batch)
 
-            found = list(in_batches(distinct, self._batch_size, match))
-        by_pair = dict(zip(distinct, found, strict=True))
+            fits = list(in_batches(distinct, self._batch_size, match))
+        by_pair = dict(zip(distinct, fits, strict=True))
         return [by_pair[pair] for pair in pairs]
 
     def _encode(self, images: Sequence[ImageTensors]) -> Sequence[torch.Tensor]:
@@ -83,11 +86,11 @@ class ItmMatcher:
         inputs = stacked(images, self._network.device)
         return list(self._network.vision_model(**inputs).last_hidden_state)
 
-    def _match(self, seen: Sequence[torch.Tensor], batch: Sequence[Pair]) -> Sequence[float]:
+    def _match(self, images: Sequence[torch.Tensor], batch: Sequence[Pair]) -> Sequence[float]:
         import torch
 
-        patches = torch.stack(list(seen))
-        # The head looks at the first token: padding belongs behind the text.
+        patches = torch.stack(list(images))
+        # The head reads the first token: padding belongs behind the text.
         words = self._tokenizer(
             [pair.text for pair in batch],
             padding=True,
@@ -97,7 +100,7 @@ class ItmMatcher:
             return_token_type_ids=False,
             return_tensors="pt",
         ).to(patches.device)
-        read = self._network.text_encoder(
+        hidden = self._network.text_encoder(
             input_ids=words["input_ids"],
             attention_mask=words["attention_mask"],
             encoder_hidden_states=patches,
@@ -105,10 +108,10 @@ class ItmMatcher:
                 patches.shape[:2], dtype=torch.long, device=patches.device
             ),
         ).last_hidden_state
-        logits = self._network.itm_head(read[:, 0]).float()
+        logits = self._network.itm_head(hidden[:, 0]).float()
         fits: list[float] = logits.softmax(dim=-1)[:, 1].tolist()
         return fits
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Tokens of a text, special ones included."""
         return len(self._tokenizer(text, verbose=False)["input_ids"])

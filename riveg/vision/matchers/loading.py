@@ -1,4 +1,4 @@
-"""The matchers by name, and the model that each takes if not told otherwise."""
+"""The matchers by name, and the model that each loads by default."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from riveg.vision.runtime.options import TorchOptions
 MatcherName = Literal["siglip", "itm"]
 
 
-class Usual(NamedTuple):
-    """A matcher's usual model, its licence, and from which probability on a text fits."""
+class MatcherDefaults(NamedTuple):
+    """A matcher's default model, its licence, and from which probability on a text fits."""
 
     model: str
     licence: str
     threshold: float
 
 
-USUAL: Mapping[str, Usual] = {
-    # The sigmoid's probabilities are small: it was taught to find one image among thousands.
-    "siglip": Usual("google/siglip2-base-patch16-224", "apache-2.0", 0.1),
-    "itm": Usual("Salesforce/blip-itm-base-coco", "bsd-3-clause", 0.5),
+DEFAULTS: Mapping[str, MatcherDefaults] = {
+    # The sigmoid's probabilities are small: it was trained to find one image among thousands.
+    "siglip": MatcherDefaults("google/siglip2-base-patch16-224", "apache-2.0", 0.1),
+    "itm": MatcherDefaults("Salesforce/blip-itm-base-coco", "bsd-3-clause", 0.5),
 }
-"""What is taken where a configuration does not say, by matcher."""
+"""By matcher, for what a configuration does not say."""
 
 
 def load_matcher(name: MatcherName, folder: Path, options: TorchOptions) -> TextMatcher:

@@ -1,4 +1,4 @@
-"""How well texts fit images: what entailers and re-checks of regions ask of a network."""
+"""How well texts fit images: the protocol of networks for entailers and re-checks of regions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Pair(NamedTuple):
-    """An image, by its place in a sequence, and a text."""
+    """An image, by its index in a sequence, and a text."""
 
     image: int
     text: str
@@ -23,19 +23,23 @@ class TextMatcher(Protocol):
     """Prepares images: an image processor of transformers."""
 
     most_tokens: int
-    """Tokens of a text that are read."""
+    """Highest number of tokens of a text."""
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Tokens of a text, special ones included."""
 
     def probabilities(
         self, images: Sequence[ImageTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
-        """Of each pair, in [0, 1]; every image is encoded once, however many pairs it is in."""
+        """Of each pair, in [0, 1]; every image is encoded once, however many pairs it is in.
+
+        *Shape:* each image's tensors ``(1, ...)``, as :func:`~riveg.vision.runtime.tensors.
+        image_tensors` gives them.
+        """
 
 
 def four_digits(probability: float) -> float:
-    """A probability's four digits that count: those behind them depend on what shared a batch.
+    """A probability with four significant digits; further ones depend on the rest of the batch.
 
     >>> four_digits(0.000123456)
     0.0001235

@@ -50,8 +50,8 @@ def load_siglip_matcher(folder: Path, options: TorchOptions) -> SiglipMatcher:
 class SiglipMatcher:
     """The sigmoid of the two embeddings' product, with the network's own scale and bias.
 
-    Texts are lower-cased and padded to the full length without a mask, as in training: the text is
-    read off at the last place.
+    Texts are lower-cased and padded to the full length without a mask, as in training: the
+    embedding is that of the last place.
 
     Args:
         network: ``SiglipModel`` or ``Siglip2Model``.
@@ -72,7 +72,11 @@ class SiglipMatcher:
     def probabilities(
         self, images: Sequence[ImageTensors], pairs: Sequence[Pair]
     ) -> Sequence[float]:
-        """Of each pair, in [0, 1]; each distinct text is encoded once."""
+        """Of each pair, in [0, 1]; each distinct text is encoded once.
+
+        *Shape:* each image's tensors ``(1, ...)``: of ``siglip`` ``pixel_values`` ``(1, 3, height,
+        width)``, of ``siglip2`` ``(1, patches, channels)`` and what describes the patches.
+        """
         import torch
 
         if not pairs:
@@ -80,21 +84,23 @@ class SiglipMatcher:
         texts = list(dict.fromkeys(pair.text for pair in pairs))
         places = {text: place for place, text in enumerate(texts)}
         with torch.inference_mode():
-            seen = torch.stack(list(in_batches(images, self._batch_size, self._encode)))
-            read = torch.stack(list(in_batches(texts, self._batch_size, self._read)))
-            chosen = read[[places[pair.text] for pair in pairs]]
-            product = (chosen * seen[[pair.image for pair in pairs]]).sum(dim=-1)
+            image_rows = torch.stack(
+                list(in_batches(images, self._batch_size, self._encode_images))
+            )
+            text_rows = torch.stack(list(in_batches(texts, self._batch_size, self._encode_texts)))
+            of_texts = text_rows[[places[pair.text] for pair in pairs]]
+            product = (of_texts * image_rows[[pair.image for pair in pairs]]).sum(dim=-1)
             scale, bias = self._network.logit_scale.float(), self._network.logit_bias.float()
             fits: list[float] = (product * scale.exp() + bias).sigmoid().tolist()
         return fits
 
-    def _encode(self, images: Sequence[ImageTensors]) -> Sequence[torch.Tensor]:
+    def _encode_images(self, images: Sequence[ImageTensors]) -> Sequence[torch.Tensor]:
         from riveg.vision.runtime.tensors import stacked
 
         inputs = stacked(images, self._network.device)
         return _directions(self._network.vision_model(**inputs).pooler_output)
 
-    def _read(self, texts: Sequence[str]) -> Sequence[torch.Tensor]:
+    def _encode_texts(self, texts: Sequence[str]) -> Sequence[torch.Tensor]:
         words = self._tokenizer(
             [text.lower() for text in texts],
             padding="max_length",
@@ -106,12 +112,15 @@ class SiglipMatcher:
         ).to(self._network.device)
         return _directions(self._network.text_model(input_ids=words["input_ids"]).pooler_output)
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Tokens of a text, special ones included."""
         return len(self._tokenizer(text.lower(), verbose=False)["input_ids"])
 
 
 def _directions(embeddings: torch.Tensor) -> Sequence[torch.Tensor]:
-    """Rows of length 1, in float32: the scale is about a hundred, and would show any rounding."""
+    """Rows of length 1, in float32: the scale is about a hundred and would magnify rounding.
+
+    *Shape:* ``(rows, channels)`` to ``(channels,)`` each.
+    """
     rows = embeddings.float()
     return list(rows / rows.norm(p=2, dim=-1, keepdim=True))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from riveg.geometry.boxes import common_area
 from riveg.types import Box, Observation
 from riveg.vision.plain.package_files import package_files
 
@@ -146,13 +147,6 @@ def _is_same(first: Box, second: Box) -> bool:
     common = common_area(first, second)
     union = first.area + second.area - common
     return common > _SAME * union or common > 0.8 * min(first.area, second.area)
-
-
-def common_area(first: Box, second: Box) -> float:
-    """Square pixels that two boxes share."""
-    wide = min(first.x_max, second.x_max) - max(first.x_min, second.x_min)
-    high = min(first.y_max, second.y_max) - max(first.y_min, second.y_min)
-    return max(0.0, wide) * max(0.0, high)
 
 
 def clipped(box: Box, pixels: Pixels) -> Box | None:

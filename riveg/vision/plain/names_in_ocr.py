@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from riveg.geometry.boxes import common_area
 from riveg.types import Box, Observation
 
 _WORD = re.compile(r"[^\W_]+")
@@ -222,6 +223,4 @@ def _rank(spelling: Spelling) -> tuple[float, ...]:
 
 
 def _touch(first: Box, second: Box) -> bool:
-    wide = min(first.x_max, second.x_max) - max(first.x_min, second.x_min)
-    high = min(first.y_max, second.y_max) - max(first.y_min, second.y_min)
-    return wide > 0 and high > 0 and wide * high > 0.2 * min(first.area, second.area)
+    return common_area(first, second) > 0.2 * min(first.area, second.area)

@@ -13,69 +13,69 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Output = TypeVar("Output")
 
 _SHORT_OF_MEMORY = ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
-"""What errors of a processor's allocator, of mps, and of CUDA's libraries say."""
+"""Words in the errors of the CPU's allocator, of mps, and of CUDA's libraries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """Memory did not suffice for the ``wanted`` number of items at once, but for ``fitted``."""
+    """Memory was too short for the ``requested`` items at once, and enough for ``fitting``."""
 
-    wanted: int
-    fitted: int
+    requested: int
+    fitting: int
 
     def __str__(self) -> str:
-        return f"out of memory with {self.wanted} items at once; went on with {self.fitted}"
+        return f"out of memory with {self.requested} items at once; went on with {self.fitting}"
 
 
-_noted: ContextVar[dict[str, Shortage] | None] = ContextVar("shortages", default=None)
+_shortages: ContextVar[dict[str, Shortage] | None] = ContextVar("shortages", default=None)
 
 
 @contextmanager
-def shortages_noted() -> Iterator[dict[str, Shortage]]:
-    """Notes shortages until the block ends, by what was computed; there they hold until then."""
-    noted: dict[str, Shortage] = {}
-    token = _noted.set(noted)
+def note_shortages() -> Iterator[dict[str, Shortage]]:
+    """Collects shortages by the computation that met them; a smaller size holds in the block."""
+    shortages: dict[str, Shortage] = {}
+    token = _shortages.set(shortages)
     try:
-        yield noted
+        yield shortages
     finally:
-        _noted.reset(token)
+        _shortages.reset(token)
 
 
 def in_batches(
     items: Sequence[Item],
     size: int,
-    forward: Callable[[Sequence[Item]], Sequence[Answer]],
-) -> Iterator[Answer]:
-    """An answer for each item, in order; where memory does not suffice, the batch is halved.
+    forward: Callable[[Sequence[Item]], Sequence[Output]],
+) -> Iterator[Output]:
+    """The output for each item, in order; a batch that does not fit in memory is halved.
 
-    The halved size holds for what follows: memory that is short stays short. Within
-    :func:`shortages_noted` it also holds for later calls.
+    The halved size holds for the following batches: memory that is short stays short. Within
+    :func:`note_shortages` it also holds for later calls.
 
     Args:
-        items: What is asked about.
-        size: At most so many at once.
-        forward: One call of the network; as many answers as items, in order.
+        items: Inputs of the network.
+        size: Highest number of items at once.
+        forward: One call of the network; gives as many outputs as items, in order.
 
     Raises:
         RuntimeError: As torch raises it, if one item alone does not fit.
     """
-    work, noted, wanted = _name_of(forward), _noted.get(), size
-    if noted is not None and work in noted:
-        size = min(size, noted[work].fitted)
+    name, shortages, requested = _name_of(forward), _shortages.get(), size
+    if shortages is not None and name in shortages:
+        size = min(size, shortages[name].fitting)
     start = 0
     while start < len(items):
         batch = items[start : start + size]
-        answers = _tried(batch, forward)
-        if answers is None:
+        outputs = _try(batch, forward)
+        if outputs is None:
             size = max(1, len(batch) // 2)
             log.warning("out of memory with %d items at once; going on with %d", len(batch), size)
-            if noted is not None:
-                noted[work] = Shortage(wanted, size)
+            if shortages is not None:
+                shortages[name] = Shortage(requested, size)
             continue
-        yield from answers
+        yield from outputs
         start += len(batch)
 
 
@@ -86,7 +86,7 @@ def _name_of(forward: Any) -> str:
 
 
 def _is_shortage(error: Exception) -> bool:
-    """Only CUDA's allocator has an error of its own for it; others say so in words."""
+    """Whether memory was short: only CUDA's allocator has an error class of its own for it."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or any(
@@ -94,9 +94,9 @@ def _is_shortage(error: Exception) -> bool:
     )
 
 
-def _tried(
-    batch: Sequence[Item], forward: Callable[[Sequence[Item]], Sequence[Answer]]
-) -> Sequence[Answer] | None:
+def _try(
+    batch: Sequence[Item], forward: Callable[[Sequence[Item]], Sequence[Output]]
+) -> Sequence[Output] | None:
     import torch
 
     try:
@@ -104,7 +104,7 @@ def _tried(
     except RuntimeError as error:
         if len(batch) == 1 or not _is_shortage(error):
             raise
-    # Outside the except block: the exception holds on to the frames, and they to the memory.
+    # Outside the except block: the exception keeps the frames alive, and these keep the memory.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return None

@@ -1,10 +1,10 @@
-"""Images that are opened and resized by other processes while the network computes.
+"""Images that other processes open and resize while the network computes.
 
 Workers are programs of their own on a pipe, not children of ``multiprocessing``: nothing is forked
-under threads or a GPU, a script without a ``__main__`` guard is not run again, and none outlives
-this process, however it ends. Whatever goes wrong in a worker, the image is prepared here
-instead, where it goes wrong in the usual way; and so is every image that is wanted before a
-worker has begun with it.
+under threads or a GPU, a script without a ``__main__`` guard is not run again, and no worker
+outlives this process, however it ends. Whatever goes wrong in a worker, the image is prepared in
+this process instead, where its error is raised in the usual way. So is every image that is needed
+before a worker has begun with it.
 """
 
 from __future__ import annotations
@@ -29,33 +29,31 @@ from typing import Any, Generic, TypeVar
 from riveg.errors import ImageFault
 from riveg.protocols import ImageSource
 from riveg.types import ImageRef
-from riveg.vision.runtime.image_worker import ALONE, Prepared, prepared
-
-__all__ = ["ImageQueue", "Prepared"]
+from riveg.vision.runtime.image_worker import ENVIRONMENT, PreparedImage, prepare_image
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _AHEAD = 48
-"""Images that are prepared or being so before they are taken."""
+"""Images that are prepared, or being prepared, before they are taken."""
 
 _PATIENCE_SECONDS = 60.0
-"""How long a worker may take for an image; it is then prepared here."""
+"""How long a worker may take for an image; after that it is prepared in this process."""
 
 _Task = tuple["Future[Any]", bytes]
 
 
 class ImageQueue(Generic[T]):
-    """What a network takes of each image, made ahead of it.
+    """What a network takes of each image, prepared ahead of it.
 
     Args:
         images: Where images come from.
-        prepare: Makes of an upright image, RGB, *shape* ``(height, width, 3)``, what the network
-            takes. For workers it must be one that ``pickle`` can send: a function of a module, or
-            :func:`functools.partial` of one; what it returns likewise, tensors on the CPU.
+        prepare: Makes the network's input of an upright image, RGB, *shape* ``(height, width,
+            3)``. For workers ``pickle`` must be able to send it: a function of a module, or
+            :func:`functools.partial` of one; and likewise its result, with tensors on the CPU.
         workers: Processes; 0 prepares everything in this one.
-        ahead: At most so many images are held before they are taken.
+        ahead: Highest number of images that are held before they are taken.
     """
 
     def __init__(
@@ -68,87 +66,91 @@ class ImageQueue(Generic[T]):
     ) -> None:
         self._images = images
         self._prepare = prepare
-        self._workers = workers
+        self._worker_count = workers
         self._most_ahead = ahead
-        self._crew: _Crew | None = None
+        self._workers: _Workers | None = None
         self._later: deque[ImageRef] = deque()
-        self._sent: list[_Awaited] = []
+        self._sent: list[_SentImage] = []
 
     def expect(self, images: Iterable[ImageRef]) -> None:
-        """Says which images will be taken next, in order; takes the place of what was said."""
+        """Says which images will be taken next, in order; replaces what was said before."""
         self._forget()
         expected = list(images)
-        if self._workers == 0 or len(expected) < 2:
+        if self._worker_count == 0 or len(expected) < 2:
             return
-        if self._crew is None:
-            self._crew = _hired(self._prepare, min(self._workers, len(expected)))
-        if self._crew is None:
-            self._workers = 0
+        if self._workers is None:
+            self._workers = _start_workers(self._prepare, min(self._worker_count, len(expected)))
+        if self._workers is None:
+            self._worker_count = 0
             return
         self._later.extend(expected)
         self._send_ahead()
 
     def probe(self, image: ImageRef) -> ImageRef:
-        """The reference with the upright image's sides; one that is expected stays so.
+        """The reference with the upright image's sides; an expected image stays expected.
 
         Raises:
             ImageFault: If the image cannot be used; it is then not expected any more.
         """
-        awaited = self._awaited(image)
-        if awaited is None:
+        sent = self._find_sent(image)
+        if sent is None:
             return self._images.probe(image)
         try:
-            height, width = self._settled(awaited).size
+            size = self._prepared(sent).size
         except BaseException:
-            self._sent.remove(awaited)
+            self._sent.remove(sent)
             raise
-        return ImageRef(image.path, width=width, height=height)
+        return ImageRef(image.path, width=size.width, height=size.height)
 
-    def take(self, image: ImageRef) -> Prepared[T]:
-        """An image, prepared; at once where it was expected long enough ago.
+    def take(self, image: ImageRef) -> PreparedImage[T]:
+        """An image, prepared; without waiting where it was expected early enough.
 
         Raises:
             ImageFault: If the image cannot be used.
         """
-        awaited = self._awaited(image)
-        if awaited is None:
-            return prepared(self._images, image, self._prepare)
-        self._sent.remove(awaited)
+        sent = self._find_sent(image)
+        if sent is None:
+            return prepare_image(self._images, image, self._prepare)
+        self._sent.remove(sent)
         self._send_ahead()
-        return self._settled(awaited)
+        return self._prepared(sent)
 
-    def distinct(self, images: Iterable[ImageRef | None]) -> dict[str, Prepared[T] | ImageFault]:
-        """Each image by its path, or why it cannot be used; none is opened twice."""
-        found: dict[str, Prepared[T] | ImageFault] = {}
+    def take_distinct(
+        self, images: Iterable[ImageRef | None]
+    ) -> dict[str, PreparedImage[T] | ImageFault]:
+        """Each image by its path, or why it cannot be used; no image is opened twice."""
+        taken: dict[str, PreparedImage[T] | ImageFault] = {}
         for image in images:
-            if image is None or image.path in found:
+            if image is None or image.path in taken:
                 continue
             try:
-                found[image.path] = self.take(image)
+                taken[image.path] = self.take(image)
             except ImageFault as fault:
-                found[image.path] = fault
-        return found
+                taken[image.path] = fault
+        return taken
 
     def close(self) -> None:
-        """Ends the workers; images that are still taken are prepared on the spot."""
+        """Ends the workers; images that are taken afterwards are prepared in this process."""
         self._forget()
-        if self._crew is not None:
-            self._crew.dismiss()
-            self._crew = None
+        if self._workers is not None:
+            self._workers.end()
+            self._workers = None
 
-    def _settled(self, awaited: _Awaited) -> Prepared[T]:
-        if awaited.found is None and not awaited.future.cancel():
+    def _prepared(self, sent: _SentImage) -> PreparedImage[T]:
+        if sent.prepared is None and not sent.future.cancel():
             with contextlib.suppress(TimeoutError):
-                awaited.found = awaited.future.result(_PATIENCE_SECONDS)
-        if awaited.found is None:
-            awaited.found = prepared(self._images, awaited.image, self._prepare)
-        return awaited.found
+                sent.prepared = sent.future.result(_PATIENCE_SECONDS)
+        if sent.prepared is None:
+            sent.prepared = prepare_image(self._images, sent.image, self._prepare)
+        return sent.prepared
 
-    def _awaited(self, image: ImageRef) -> _Awaited | None:
-        for awaited in self._sent:
-            if awaited.image.path == image.path:
-                return awaited
-        # More are held at a time than was thought; but what is asked for again may be much later.
+    def _find_sent(self, image: ImageRef) -> _SentImage | None:
+        """An image at a worker; sends it now if it is among the next ones that would be sent."""
+        for sent in self._sent:
+            if sent.image.path == image.path:
+                return sent
+        # A backend may hold more images at a time than ``ahead``. An image that is asked for again,
+        # however, may come much later in the queue: everything before it would be sent.
         near = islice(self._later, self._most_ahead)
         if all(later.path != image.path for later in near):
             return None
@@ -160,105 +162,106 @@ class ImageQueue(Generic[T]):
         while self._later and len(self._sent) < self._most_ahead:
             self._send_next()
 
-    def _send_next(self) -> _Awaited:
-        assert self._crew is not None
+    def _send_next(self) -> _SentImage:
+        assert self._workers is not None
         image = self._later.popleft()
-        awaited = _Awaited(image, self._crew.ask(self._images, image))
-        self._sent.append(awaited)
-        return awaited
+        sent = _SentImage(image, self._workers.send(self._images, image))
+        self._sent.append(sent)
+        return sent
 
     def _forget(self) -> None:
         self._later.clear()
-        for awaited in self._sent:
-            awaited.future.cancel()
+        for sent in self._sent:
+            sent.future.cancel()
         self._sent.clear()
 
 
 @dataclass(eq=False, slots=True)
-class _Awaited:
-    """An expected image: its answer, or, ``None``, that it must be prepared here."""
+class _SentImage:
+    """An image at a worker, and what it became; the future gives ``None`` where that failed."""
 
     image: ImageRef
     future: Future[Any]
-    found: Prepared[Any] | None = None
+    prepared: PreparedImage[Any] | None = None
 
 
-class _Crew:
-    """Worker processes, each with a thread that hands it one task after another."""
+class _Workers:
+    """Worker processes; each has a thread that gives it one task after another."""
 
     def __init__(self, prepare: bytes, count: int) -> None:
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._processes = [_started() for _ in range(count)]
+        self._processes = [_start_worker() for _ in range(count)]
         self._threads = [
-            threading.Thread(target=_attend, args=(process, prepare, self._tasks), daemon=True)
+            threading.Thread(target=_serve, args=(process, prepare, self._tasks), daemon=True)
             for process in self._processes
         ]
         for thread in self._threads:
             thread.start()
-        # Also when this is forgotten, or the interpreter ends.
-        self.dismiss = weakref.finalize(self, _dismiss, self._processes, self._threads, self._tasks)
+        # Also called when this object is garbage, or the interpreter ends.
+        self.end = weakref.finalize(self, _end, self._processes, self._threads, self._tasks)
 
-    def ask(self, images: ImageSource, image: ImageRef) -> Future[Any]:
-        """Has a worker prepare an image, as soon as one has time."""
+    def send(self, images: ImageSource, image: ImageRef) -> Future[Any]:
+        """Has an image prepared by the first worker that is free."""
         future: Future[Any] = Future()
-        # With the source, as it is now: it may point elsewhere later.
+        # With the source in its present state: it may read other folders later.
         self._tasks.put((future, pickle.dumps((images, image))))
         return future
 
 
-def _hired(prepare: Callable[[Any], Any], count: int) -> _Crew | None:
+def _start_workers(prepare: Callable[[Any], Any], count: int) -> _Workers | None:
     try:
-        return _Crew(pickle.dumps(prepare), count)
+        return _Workers(pickle.dumps(prepare), count)
     except (OSError, pickle.PicklingError, AttributeError, TypeError) as error:
         log.warning("pictures are prepared in this process: no worker can be had (%s)", error)
         return None
 
 
-def _started() -> subprocess.Popen[bytes]:
+def _start_worker() -> subprocess.Popen[bytes]:
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return subprocess.Popen(
         [sys.executable, "-P", "-c", "from riveg.vision.runtime.image_worker import main; main()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, **ALONE, "PYTHONPATH": path},
-        # Of its own session, so that Ctrl-C is heard by this process alone.
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
+        # A session of its own, so that Ctrl-C reaches this process alone.
         start_new_session=True,
     )
 
 
-def _attend(
+def _serve(
     process: subprocess.Popen[bytes], prepare: bytes, tasks: SimpleQueue[_Task | None]
 ) -> None:
-    """Gives a worker tasks from the moment it has loaded what it needs until it ends."""
-    if _asked(process, prepare) is _GONE:
+    """Gives a worker tasks, once it has loaded what it needs, until it ends."""
+    if _exchange(process, prepare) is _ENDED:
         return
     while (task := tasks.get()) is not None:
-        future, question = task
+        future, message = task
         if not future.set_running_or_notify_cancel():
             continue
-        answer = _asked(process, question)
-        future.set_result(None if answer is _GONE else answer)
-        if answer is _GONE:
+        result = _exchange(process, message)
+        future.set_result(None if result is _ENDED else result)
+        if result is _ENDED:
             return
 
 
-_GONE = object()
+_ENDED = object()
 
 
-def _asked(process: subprocess.Popen[bytes], question: bytes) -> Any:
+def _exchange(process: subprocess.Popen[bytes], message: bytes) -> Any:
+    """Sends a message to a worker and reads its result; ``_ENDED`` if there is no worker."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        process.stdin.write(question)
+        process.stdin.write(message)
         process.stdin.flush()
         return pickle.load(process.stdout)
-    except Exception as error:  # it was ended, or is no program that speaks to us
+    except Exception as error:  # it has ended, or another program answers
         log.info("a process that prepares pictures has ended (%s)", error)
-        return _GONE
+        return _ENDED
 
 
-def _dismiss(
+def _end(
     processes: Sequence[subprocess.Popen[bytes]],
     threads: Sequence[threading.Thread],
     tasks: SimpleQueue[_Task | None],
@@ -269,6 +272,6 @@ def _dismiss(
     for thread in threads:
         thread.join()
     for process in processes:
-        # Closes the pipes; what was not written yet has nobody to go to.
+        # Leaving the block closes the pipes; what is still to be written has no reader any more.
         with contextlib.suppress(BrokenPipeError), process:
             pass

@@ -1,7 +1,7 @@
-"""A process that prepares images for another one: questions on stdin, answers on stdout.
+"""A process that prepares images for another one: tasks on stdin, results on stdout.
 
-Started by :mod:`riveg.vision.runtime.image_queue`. It ends when the process that asks has ended, in
-whatever way: the pipe is closed then.
+Started by :mod:`riveg.vision.runtime.image_queue`. It ends when the process that started it has
+ended, in whatever way: the pipe is closed then.
 """
 
 from __future__ import annotations
@@ -16,81 +16,84 @@ from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
 
 from riveg.protocols import ImageSource
-from riveg.types import ImageRef
+from riveg.types import ImageRef, ImageSize
 
 T = TypeVar("T")
 
-ALONE: Mapping[str, str] = {
+ENVIRONMENT: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OPENCV_FOR_THREADS_NUM": "1",
     "CUDA_VISIBLE_DEVICES": "",
 }
-"""Environment of a worker: one thread, for there are as many workers as cores, and no GPU."""
+"""Of a worker: one thread, because there are as many workers as cores, and no GPU."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Generic[T]):
-    """What was made of an image, and its height and width, upright."""
+class PreparedImage(Generic[T]):
+    """The network's input made of an image, and the size of the upright image."""
 
-    size: tuple[int, int]
+    size: ImageSize
     value: T
 
 
-def prepared(images: ImageSource, image: ImageRef, prepare: Callable[[Any], T]) -> Prepared[T]:
-    """An image, opened and prepared.
+def prepare_image(
+    images: ImageSource, image: ImageRef, prepare: Callable[[Any], T]
+) -> PreparedImage[T]:
+    """Opens an image and makes the network's input of it.
 
     Raises:
-        ImageFault: If it cannot be used.
+        ImageFault: If the image cannot be used.
     """
     pixels = images.load(image)
-    return Prepared((pixels.shape[0], pixels.shape[1]), prepare(pixels))
+    height, width = pixels.shape[:2]
+    return PreparedImage(ImageSize(width, height), prepare(pixels))
 
 
 class _Pickler(pickle.Pickler):
     """Sends tensors as arrays, which takes a third of the time."""
 
-    def reducer_override(self, found: Any) -> Any:
+    def reducer_override(self, value: Any) -> Any:
         torch = sys.modules.get("torch")
-        if torch is not None and type(found) is torch.Tensor:
-            return torch.from_numpy, (found.numpy(),)
+        if torch is not None and type(value) is torch.Tensor:
+            return torch.from_numpy, (value.numpy(),)
         return NotImplemented
 
 
 def main() -> None:
-    """Answers until there are no more questions."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not end up among the answers
+    """Works until there are no more tasks."""
+    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+    results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not get among the results
     try:
-        _answer_all(sys.stdin.buffer, answers)
-    except (EOFError, OSError):  # nobody asks, or nobody listens, any more
+        _serve(sys.stdin.buffer, results)
+    except (EOFError, OSError):  # the other process has ended
         os._exit(0)
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process after its parent also while it loads libraries, which takes seconds."""
+def _end_after(parent: int) -> None:
+    """Ends this process after its parent, even while it loads libraries, which takes seconds."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(0)
 
 
-def _answer_all(questions: IO[bytes], answers: IO[bytes]) -> None:
-    prepare = pickle.load(questions)
-    _send(None, answers)
+def _serve(tasks: IO[bytes], results: IO[bytes]) -> None:
+    prepare = pickle.load(tasks)
+    _send(None, results)
     while True:
-        images, image = pickle.load(questions)
+        images, image = pickle.load(tasks)
         try:
-            answer = prepared(images, image, prepare)
-        except Exception:  # whoever asked meets it again, where it belongs
-            answer = None
-        _send(answer, answers)
+            result = prepare_image(images, image, prepare)
+        except Exception:  # it is raised again where the other process prepares the image itself
+            result = None
+        _send(result, results)
 
 
-def _send(answer: object, answers: IO[bytes]) -> None:
-    _Pickler(answers, protocol=5).dump(answer)
-    answers.flush()
+def _send(result: object, results: IO[bytes]) -> None:
+    _Pickler(results, protocol=5).dump(result)
+    results.flush()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Images as SAM 2 and SAM 3 take them: resized to a square, the aspect not kept, and normalised.
 
-The library's processors for them need torchvision. What they do is done here with torch alone, by
-the same calls and so to the same bits: an antialiased bilinear resize in 8 bits, then means and
-deviations.
+The library's processors for them need torchvision. This module makes the same calls with torch
+alone, so that results are the same to the bit: an antialiased bilinear resize in 8 bits, then
+means and deviations.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 _BILINEAR = 2
-"""Pillow's number for it, which processors' files hold."""
+"""Pillow's number for this filter, which processors' files hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """How an image is made ready: the square's sides, and each channel's mean and deviation.
+    """How an image is prepared: the square's sides, and each channel's mean and deviation.
 
-    ``rescale_factor`` makes 8 bits into what the means are of, [0, 1]. The defaults are those of
-    SAM 2.
+    ``rescale_factor`` maps the values of 8 bits to [0, 1], in which the means are given. The
+    defaults are those of SAM 2.
     """
 
     height: int = 1024
@@ -39,7 +39,11 @@ class Preparation:
     deviation: tuple[float, ...] = (0.229, 0.224, 0.225)
 
     def prepare(self, pixels: Pixels) -> torch.Tensor:
-        """Float32 of *shape* ``(1, 3, height, width)``."""
+        """The network's input, float32.
+
+        *Shape:* pixels of the upright image ``(height, width, 3)``, result ``(1, 3, height,
+        width)`` of the square.
+        """
         import torch
         from torch.nn import functional
 
@@ -49,7 +53,7 @@ class Preparation:
             values = functional.interpolate(
                 values, (self.height, self.width), mode="bilinear", antialias=True
             )
-        # Mean and deviation are scaled, not the image: so does the library, in one step.
+        # Mean and deviation are scaled, not the image: the library does so, in one step.
         mean, deviation = (
             (torch.tensor(numbers) * (1.0 / self.rescale_factor)).view(3, 1, 1)
             for numbers in (self.mean, self.deviation)
@@ -57,18 +61,18 @@ class Preparation:
         return values.float().sub_(mean).div_(deviation)
 
 
-def read_preparation(folder: Path, usual: Preparation = Preparation()) -> Preparation:
-    """What a model's folder says of its images.
+def read_preparation(folder: Path, default: Preparation = Preparation()) -> Preparation:
+    """How images are prepared for the model of a folder.
 
     Args:
         folder: The model's files.
-        usual: Of the published models, where it says nothing.
+        default: Of the published models, for what the files do not say.
 
     Raises:
-        UserError: If the file asks for something else than a bilinear resize and normalising.
+        UserError: If the files ask for anything but a bilinear resize and normalising.
     """
     try:
-        return _read(folder, usual)
+        return _read(folder, default)
     except (AttributeError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(
@@ -76,33 +80,33 @@ def read_preparation(folder: Path, usual: Preparation = Preparation()) -> Prepar
         ) from error
 
 
-def _read(folder: Path, usual: Preparation) -> Preparation:
-    said = _said(folder)
+def _read(folder: Path, default: Preparation) -> Preparation:
+    settings = _settings(folder)
     for step in ("do_resize", "do_rescale", "do_normalize"):
-        if said.get(step) is False:
+        if settings.get(step) is False:
             raise UserError(f"{folder}: {step}: false: its pictures need this step")
-    if said.get("resample", _BILINEAR) not in {_BILINEAR, "bilinear"}:
-        raise UserError(f"{folder}: resample: {said['resample']}: expected 2 (bilinear)")
-    size = said.get("size", {})
+    if settings.get("resample", _BILINEAR) not in {_BILINEAR, "bilinear"}:
+        raise UserError(f"{folder}: resample: {settings['resample']}: expected 2 (bilinear)")
+    size = settings.get("size", {})
     return Preparation(
-        height=size.get("height", usual.height),
-        width=size.get("width", usual.width),
-        rescale_factor=said.get("rescale_factor", usual.rescale_factor),
-        mean=tuple(said.get("image_mean", usual.mean)),
-        deviation=tuple(said.get("image_std", usual.deviation)),
+        height=size.get("height", default.height),
+        width=size.get("width", default.width),
+        rescale_factor=settings.get("rescale_factor", default.rescale_factor),
+        mean=tuple(settings.get("image_mean", default.mean)),
+        deviation=tuple(settings.get("image_std", default.deviation)),
     )
 
 
-def _said(folder: Path) -> dict[str, Any]:
+def _settings(folder: Path) -> dict[str, Any]:
     for name in ("processor_config.json", "preprocessor_config.json"):
         if not (folder / name).is_file():
             continue
         try:
-            said = json.loads((folder / name).read_text(encoding="utf-8"))
+            settings = json.loads((folder / name).read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{folder / name}: is not JSON: {error}") from error
         # transformers 5 keeps it inside the processor's file, 4 in one of its own.
-        found: dict[str, Any] = said.get("image_processor", said)
+        found: dict[str, Any] = settings.get("image_processor", settings)
         if "image_mean" in found:
             return found
     return {}

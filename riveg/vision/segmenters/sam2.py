@@ -1,41 +1,69 @@
-"""Masks by transformers' ``Sam2Model`` and by ``Sam3TrackerModel``, which is asked in the same way.
+"""Segment Anything 2 (Ravi et al. 2024, arXiv:2408.00714), and SAM 3 where it is asked likewise.
 
-They are those of the library's processors, one for each box (``multimask_output=False``): the
-mask's logits are resized to the image (bilinear) and cut at 0.
+The networks are transformers' ``Sam2Model`` and ``Sam3TrackerModel``. Masks are those of the
+library's processors, one for each box (``multimask_output=False``): the logits are resized to the
+image (bilinear) and cut at 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riveg.types import Box
-from riveg.vision.runtime.image_worker import Prepared
-from riveg.vision.runtime.square_images import Preparation
-from riveg.vision.segmenters.prompted import Prompt
+import torch
+from torch.nn import functional
+
+from riveg.types import Box, ImageSize
+from riveg.vision.runtime.image_worker import PreparedImage
+from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.runtime.square_images import Preparation, read_preparation
+from riveg.vision.segmenters.encoded_image import box_edges
+from riveg.vision.segmenters.prompted import BoxPrompt, load_mask_network
 
 if TYPE_CHECKING:
-    import torch
-
     from riveg.geometry.arrays import Bitmap
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """An image's embeddings, finest first; its sides ``(height, width)``."""
+def load_sam2(folder: Path, options: TorchOptions) -> Sam2Network:
+    """The network of a folder.
 
-    embeddings: list[torch.Tensor]
-    size: tuple[int, int]
+    Raises:
+        UserError: If the folder holds no such model.
+    """
+    from transformers import Sam2Model
+
+    preparation = read_preparation(folder)
+    network = load_mask_network(Sam2Model, folder, options)
+    network.vision_encoder.register_forward_hook(_to_float32)
+    return Sam2Network(network, preparation)
+
+
+def _to_float32(_encoder: Any, _inputs: Any, output: Any) -> Any:
+    """A hook on the encoder: what follows it computes in float32."""
+    output.fpn_hidden_states = tuple(level.float() for level in output.fpn_hidden_states)
+    return output
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePyramid:
+    """An image's feature maps, finest first, and its size upright.
+
+    ``maps``: each of *shape* ``(1, channels, rows, columns)``.
+    """
+
+    maps: list[torch.Tensor]
+    size: ImageSize
 
 
 class Sam2Network:
-    """Encodes images and decodes boxes.
+    """Encodes images and decodes the masks of boxes.
 
     Args:
-        network: A ``Sam2Model`` or ``Sam3TrackerModel`` in evaluation mode, what follows its
-            encoder in float32.
-        preparation: How its images are made ready.
+        network: A ``Sam2Model`` or ``Sam3TrackerModel`` in evaluation mode; its parts behind the
+            encoder compute in float32.
+        preparation: How its images are prepared.
     """
 
     def __init__(self, network: Any, preparation: Preparation) -> None:
@@ -43,51 +71,53 @@ class Sam2Network:
         self._network = network
         self._preparation = preparation
 
-    def look_at(self, images: Sequence[Prepared[torch.Tensor]]) -> Sequence[_Seen]:
-        """The embeddings of each image."""
-        import torch
+    def encode_images(
+        self, images: Sequence[PreparedImage[torch.Tensor]]
+    ) -> Sequence[FeaturePyramid]:
+        """The feature maps of each image.
 
+        *Shape:* each input ``(1, 3, height, width)`` of the network's square.
+        """
         pixels = torch.cat([image.value for image in images])
         encoder = next(self._network.vision_encoder.parameters())
         with torch.inference_mode():
-            maps = self._network.get_image_embeddings(pixels.to(encoder))
+            levels = self._network.get_image_embeddings(pixels.to(encoder))
         return [
-            _Seen([one[number : number + 1] for one in maps], image.size)
+            FeaturePyramid([level[number : number + 1] for level in levels], image.size)
             for number, image in enumerate(images)
         ]
 
-    def cut_out(self, seen: _Seen, prompts: Sequence[Prompt]) -> Iterator[Bitmap]:
-        """The pixels of each box."""
-        for logits in self._logits(seen, [prompt.box for prompt in prompts]):
-            yield _pixels(logits, seen.size)
+    def decode_masks(self, image: FeaturePyramid, prompts: Sequence[BoxPrompt]) -> Iterator[Bitmap]:
+        """The mask of each prompt's box.
 
-    def _logits(self, seen: _Seen, boxes: Sequence[Box]) -> torch.Tensor:
+        *Shape:* each ``(height, width)`` of the upright image.
+        """
+        for logits in self._logits(image, [prompt.box for prompt in prompts]):
+            with torch.inference_mode():
+                yield (resize_map(logits, image.size) > 0.0).cpu().numpy()
+
+    def _logits(self, image: FeaturePyramid, boxes: Sequence[Box]) -> torch.Tensor:
         """*Shape* ``(boxes, 1, side, side)``, of the square that the network saw."""
-        import torch
-
-        corners = self._scaled(boxes, seen.size).to(seen.embeddings[0].device)
+        corners = self._corners(boxes, image.size).to(image.maps[0].device)
         with torch.inference_mode():
-            found: torch.Tensor = self._network(
-                image_embeddings=seen.embeddings, input_boxes=corners[None], multimask_output=False
+            logits: torch.Tensor = self._network(
+                image_embeddings=image.maps, input_boxes=corners[None], multimask_output=False
             ).pred_masks[0]
-        return found
+        return logits
 
-    def _scaled(self, boxes: Sequence[Box], size: tuple[int, int]) -> torch.Tensor:
+    def _corners(self, boxes: Sequence[Box], size: ImageSize) -> torch.Tensor:
         """Boxes in the square's pixels, *shape* ``(boxes, 4)``."""
-        import torch
-
-        edges = [(box.x_min, box.y_min, box.x_max, box.y_max) for box in boxes]
-        corners = torch.tensor(edges, dtype=torch.float32)
-        corners[:, 0::2] *= self._preparation.width / size[1]
-        corners[:, 1::2] *= self._preparation.height / size[0]
+        corners = torch.from_numpy(box_edges(boxes)).float()
+        corners[:, 0::2] *= self._preparation.width / size.width
+        corners[:, 1::2] *= self._preparation.height / size.height
         return corners
 
 
-def _pixels(logits: torch.Tensor, size: tuple[int, int]) -> Bitmap:
-    import torch
-    from torch.nn import functional
+def resize_map(values: torch.Tensor, size: ImageSize) -> torch.Tensor:
+    """A map in the image's size, interpolated bilinearly.
 
-    with torch.inference_mode():
-        grown = functional.interpolate(logits[None], size, mode="bilinear", align_corners=False)
-        pixels: Bitmap = (grown[0, 0] > 0.0).cpu().numpy()
-    return pixels
+    *Shape:* ``(1, rows, columns)`` to ``(height, width)``.
+    """
+    return functional.interpolate(
+        values[None], (size.height, size.width), mode="bilinear", align_corners=False
+    )[0, 0]

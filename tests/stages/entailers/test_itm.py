@@ -18,7 +18,7 @@ from helpers.odd_images import (
 from helpers.tiny_blip import TEXT_LIMIT, save_itm
 
 from riveg.errors import ImageFault, UserError
-from riveg.protocols import Mention, Partly
+from riveg.protocols import Mention, PartialAnswer
 from riveg.registry import backend_config
 from riveg.stages.entailers.itm import ItmEntailerConfig
 from riveg.types import Entailment, Issue
@@ -89,7 +89,7 @@ def exactly(
     matcher = load_itm_matcher(model, config)
     images = image_context(image_folder, model).images
     prepared = ImageQueue(images, partial(image_tensors, matcher.processor))
-    opened = prepared.distinct(mention.sample.image for mention in mentions)
+    opened = prepared.take_distinct(mention.sample.image for mention in mentions)
     seen = [one.value for one in opened.values() if not isinstance(one, ImageFault)]
     places = {path: place for place, path in enumerate(opened)}
     pairs = [
@@ -198,7 +198,7 @@ def test_a_long_text_is_cut_at_a_word_and_says_so(model: Path, images: Path) -> 
     long = replace(mention, entity=replace(mention.entity, expression=" ".join(words)))
     backend = build(model, images)
     answer, whole = backend.entail([long, other])
-    assert isinstance(answer, Partly)
+    assert isinstance(answer, PartialAnswer)
     (issue,) = answer.issues
     assert (issue.kind, issue.entity_id) == ("warning", "e0")
     kept = " ".join(words[: TEXT_LIMIT - 2])

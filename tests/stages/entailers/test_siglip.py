@@ -18,7 +18,7 @@ from helpers.tiny_blip import save_itm
 from helpers.tiny_siglip import TEXT_LIMIT, save_siglip
 
 from riveg.errors import UserError
-from riveg.protocols import Mention, Partly
+from riveg.protocols import Mention, PartialAnswer
 from riveg.registry import backend_config
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
 from riveg.types import Entailment, Issue
@@ -197,7 +197,7 @@ def test_a_long_text_is_cut_at_a_word_and_says_so(models: Path, images: Path) ->
     long = with_words(mention, 80)
     backend = build(models, images)
     (answer,) = backend.entail([long])
-    assert isinstance(answer, Partly)
+    assert isinstance(answer, PartialAnswer)
     assert [issue.kind for issue in answer.issues] == ["warning"]
     # One place is the end's.
     assert backend.entail([with_words(mention, TEXT_LIMIT - 1)]) == [answer.answer]

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from riveg.errors import UserError  # noqa: E402
-from riveg.protocols import Grounder, Mention, Partly  # noqa: E402
+from riveg.protocols import Grounder, Mention, PartialAnswer  # noqa: E402
 from riveg.stages.grounders.florence2 import Florence2Config  # noqa: E402
 from riveg.types import ImageRef, Issue  # noqa: E402
 from riveg.vision.detectors.florence2 import TASKS, Florence2Network  # noqa: E402
@@ -164,15 +164,15 @@ class Watched(Florence2Network):
         self.seen: list[int] = []
         self.asked: list[int] = []
 
-    def see(self, pixels: Any) -> Any:
+    def encode_images(self, pixels: Any) -> Any:
         self.seen.append(len(pixels))
         self._remember(len(pixels))
-        return super().see(pixels)
+        return super().encode_images(pixels)
 
-    def find(self, asked: Any) -> Any:
-        self.asked.append(len(asked))
-        self._remember(len(asked))
-        return super().find(asked)
+    def find_boxes(self, pairs: Any) -> Any:
+        self.asked.append(len(pairs))
+        self._remember(len(pairs))
+        return super().find_boxes(pairs)
 
     def _remember(self, count: int) -> None:
         if count > self.room:
@@ -195,10 +195,10 @@ def test_images_are_seen_once_and_in_halves_where_memory_is_short(folder, images
 def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, images):
     asking = backend(folder, images)
     network = loaded(folder)
-    words = ["red"] * (TEXT_LIMIT - network.count("red") + 1)
-    assert network.count(" ".join(words)) == TEXT_LIMIT
+    words = ["red"] * (TEXT_LIMIT - network.count_tokens("red") + 1)
+    assert network.count_tokens(" ".join(words)) == TEXT_LIMIT
     long, fits = asking.ground(mentions("odd.png", " ".join([*words, "dog"]), " ".join(words)))
-    assert isinstance(long, Partly)
+    assert isinstance(long, PartialAnswer)
     assert long.answer == fits
     assert [issue.kind for issue in long.issues] == ["warning"]
     assert f"more than the {TEXT_LIMIT} tokens" in long.issues[0].message
@@ -256,7 +256,7 @@ def test_bfloat16_sees_nearly_the_same(folder, images):
     """What is written then may differ: places are words, and the next best one is near."""
     pixels = np.array(open_upright(images, "odd.png"))
     exact, half = (
-        network.see([network.pixels(pixels)])[0].float()
+        network.encode_images([network.prepare(pixels)])[0].float()
         for network in (loaded(folder), loaded(folder, dtype="bfloat16"))
     )
     assert 0 < (exact - half).abs().max() < 0.1
@@ -268,9 +268,9 @@ def test_bfloat16_sees_nearly_the_same(folder, images):
 
 def test_workers_can_prepare_images(folder, images):
     network = loaded(folder)
-    sent = pickle.loads(pickle.dumps(network.pixels))
+    sent = pickle.loads(pickle.dumps(network.prepare))
     pixels = np.array(open_upright(images, "three-rows.png"))
-    assert torch.equal(sent(pixels), network.pixels(pixels))
+    assert torch.equal(sent(pixels), network.prepare(pixels))
 
 
 def test_another_checkpoint_is_refused(tmp_path, images):

@@ -21,15 +21,16 @@ transformers = pytest.importorskip("transformers")
 
 from riveg.config.backend import BuildContext  # noqa: E402
 from riveg.errors import UserError  # noqa: E402
-from riveg.images.loader import ImageLimits, ImageLoader  # noqa: E402
-from riveg.protocols import Grounder, Mention, Partly  # noqa: E402
+from riveg.images.headers import ImageLimits  # noqa: E402
+from riveg.images.loader import ImageLoader  # noqa: E402
+from riveg.protocols import Grounder, Mention, PartialAnswer  # noqa: E402
 from riveg.stages.grounders.grounding_dino import (  # noqa: E402
     GroundingDinoConfig,
 )
 from riveg.types import ImageRef, Issue, Region  # noqa: E402
 from riveg.vision.detectors.grounding_dino import GroundingDinoNetwork, phrase_owners  # noqa: E402
-from riveg.vision.detectors.grounding_dino_kernels import spare_work  # noqa: E402
-from riveg.vision.detectors.grounding_dino_prompts import Prompt, join_phrases, read_phrase  # noqa: E402
+from riveg.vision.detectors.grounding_dino_kernels import install_fast_layers  # noqa: E402
+from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt, join_phrases, read_phrase  # noqa: E402
 from riveg.vision.runtime.options import TorchOptions  # noqa: E402
 
 KINDS = {
@@ -181,10 +182,10 @@ def test_shared_features_give_the_numbers_of_the_plain_network(
     whole = plain(folders[kind])
     if spared:
         whole = deepcopy(whole)
-        spare_work(whole)
+        install_fast_layers(whole)
     pixels = np.random.default_rng(1).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    values = network.pixels(pixels, 64, 128)
-    (features,) = network.features([values])
+    values = network.prepare(pixels, 64, 128)
+    (features,) = network.encode_images([values])
     for text in ["bob", "a red man with dog", "oslo"]:
         phrase = read_phrase(text, network.tokenizer)
         assert phrase is not None
@@ -208,7 +209,7 @@ def test_what_shares_a_batch_does_not_matter(kind: str, folders: dict[str, Path]
     phrases = [read_phrase(text, network.tokenizer) for text in texts]
     prompts = [join_phrases([phrase], network.tokenizer) for phrase in phrases if phrase]
     features = [
-        network.features([network.pixels(image, 64, 128)])[0]
+        network.encode_images([network.prepare(image, 64, 128)])[0]
         for size in SIZES.values()
         for image in [numbers.integers(0, 256, (*size, 3), dtype=np.uint8)]
     ]
@@ -266,11 +267,11 @@ class Watched(GroundingDinoNetwork):
         self.images: list[int] = []
         self.prompts: list[int] = []
 
-    def features(self, pixels: Any) -> Any:
+    def encode_images(self, pixels: Any) -> Any:
         self.images.append(len(pixels))
         if len(pixels) > self.room:
             raise torch.OutOfMemoryError("no room")
-        return super().features(pixels)
+        return super().encode_images(pixels)
 
     def detect(self, features: Any, prompts: Any) -> Any:
         self.prompts.append(len(prompts))
@@ -319,11 +320,11 @@ def test_a_batch_without_memory_is_halved(
 def test_short_memory_keeps_no_maps(folders: dict[str, Path], images: Path) -> None:
     network = loaded(folders["grounding-dino"])
     pixels = images_of(images).load(ImageRef("odd.png"))
-    features = network.features([network.pixels(pixels, 64, 128)])
+    features = network.encode_images([network.prepare(pixels, 64, 128)])
     handle = network._network.model.decoder.register_forward_pre_hook(_no_room)
     try:
         with pytest.raises(torch.OutOfMemoryError):
-            network.detect(features, [Prompt((2, 5, 4, 3), ((1, 2),))])
+            network.detect(features, [PhrasePrompt((2, 5, 4, 3), ((1, 2),))])
     finally:
         handle.remove()
     assert network._given.maps == network._given.masks == []
@@ -339,13 +340,13 @@ def test_a_phrase_that_is_too_long_is_cut_at_a_word_and_said(
     asking = backend(folders["grounding-dino"], images, **ALL)
     long, fits = asking.ground(mentions("odd", "red dog " * 20 + "bob", "red dog " * 14 + "red"))
     assert isinstance(fits, tuple)
-    assert isinstance(long, Partly)
+    assert isinstance(long, PartialAnswer)
     assert long.answer == fits
     (issue,) = long.issues
     assert (issue.stage, issue.entity_id, issue.kind) == ("ground", "e0", "warning")
     assert "more than the 32 tokens" in issue.message
     (word,) = asking.ground(mentions("odd", "a" + "b" * 60))
-    assert isinstance(word, Partly)
+    assert isinstance(word, PartialAnswer)
 
 
 def test_joined_phrases_are_the_librarys_prompt_and_boxes_go_where_they_are_labelled(
@@ -448,7 +449,7 @@ def test_bfloat16_moves_boxes_little(folders: dict[str, Path]) -> None:
         )
         phrase = read_phrase("bob", network.tokenizer)
         assert phrase is not None
-        features = network.features([network.pixels(pixels, 64, 128)])
+        features = network.encode_images([network.prepare(pixels, 64, 128)])
         (found,) = network.detect(features, [join_phrases([phrase], network.tokenizer)])
         boxes.append(found.boxes)
     assert boxes[1].dtype == np.float32

@@ -18,8 +18,9 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from riveg.config.backend import BuildContext  # noqa: E402
-from riveg.images.loader import ImageLimits, ImageLoader  # noqa: E402
-from riveg.protocols import Grounder, Mention, Partly  # noqa: E402
+from riveg.images.headers import ImageLimits  # noqa: E402
+from riveg.images.loader import ImageLoader  # noqa: E402
+from riveg.protocols import Grounder, Mention, PartialAnswer  # noqa: E402
 from riveg.stages.grounders.owlv2 import Owlv2Config  # noqa: E402
 from riveg.types import Issue  # noqa: E402
 from riveg.vision.detectors.owlv2 import Owlv2Network  # noqa: E402
@@ -152,11 +153,11 @@ class Watched(Owlv2Network):
     room = 99
     seen: tuple[int, ...] = ()
 
-    def see(self, pixels: Any) -> Any:
+    def encode_images(self, pixels: Any) -> Any:
         self.seen += (len(pixels),)
         if len(pixels) > self.room:
             raise torch.OutOfMemoryError("no room")
-        return super().see(pixels)
+        return super().encode_images(pixels)
 
 
 def test_images_are_seen_once_and_in_halves_where_memory_is_short(
@@ -174,7 +175,7 @@ def test_images_are_seen_once_and_in_halves_where_memory_is_short(
 def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder: Path, images: Path) -> None:
     asking = backend(folder, images)
     long, fits = asking.ground(mentions("odd", "red dog with hat", "red dog with"))
-    assert isinstance(long, Partly)
+    assert isinstance(long, PartialAnswer)
     assert long.answer == fits
     assert long.issues[0].kind == "warning"
     assert "'a photo of red dog with'" in long.issues[0].message
@@ -204,6 +205,6 @@ def test_bfloat16_keeps_boxes_fine(folder: Path) -> None:
     boxes = []
     for dtype in ("float32", "bfloat16"):
         network = Owlv2Network(folder, TorchOptions(model="-", device="cpu", dtype=dtype))
-        (seen,) = network.see([network.pixels(pixels)])
+        (seen,) = network.encode_images([network.prepare(pixels)])
         boxes.append(seen.boxes)
     assert 0 < np.abs(boxes[0] - boxes[1]).max() < 0.05

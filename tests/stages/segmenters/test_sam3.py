@@ -1,3 +1,5 @@
+"""What is particular to ``sam3``; boxes are tested in ``test_box_prompted.py``, too."""
+
 from __future__ import annotations
 
 import json
@@ -13,26 +15,28 @@ import torch
 from helpers.box_mentions import (
     SIZES,
     assert_alike,
+    assert_same,
     box_mention,
     boxes_in,
+    masks_of,
     mixed_mentions,
     save_images,
 )
 from helpers.contracts import check_backend
 from helpers.tiny_sam3 import QUERIES, SIDE, save_sam3
 from helpers.torchvision_on_cpu import needs_torchvision, run_with_torchvision
-from transformers import AutoTokenizer, Sam3Model, Sam3TrackerModel
+from transformers import AutoTokenizer, Sam3Model
 
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
 from riveg.geometry.masks import mask_from_array, mask_iou, mask_to_array
 from riveg.images.loader import ImageLoader
-from riveg.protocols import Mention, Partly
+from riveg.protocols import Mention, PartialAnswer
 from riveg.stages.segmenters.sam3 import Sam3Config
 from riveg.types import Box, ImageRef, Issue, Mask
-from riveg.vision.runtime.image_worker import prepared
+from riveg.vision.runtime.image_worker import prepare_image
 from riveg.vision.runtime.square_images import Preparation
-from riveg.vision.segmenters.prompted import Prompt, PromptedSegmenter
+from riveg.vision.segmenters.prompted import BoxPrompt, PromptedSegmenter
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
@@ -66,63 +70,9 @@ def text_mentions() -> list[Mention]:
 
 
 def masks(answer: Any) -> tuple[Mask, ...]:
-    found = answer.answer if isinstance(answer, Partly) else answer
+    found = answer.answer if isinstance(answer, PartialAnswer) else answer
     assert isinstance(found, tuple), answer
     return found
-
-
-def cut(sam: PromptedSegmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
-    (answer,) = sam.segment([box_mention(name, *boxes)])
-    return masks(answer)
-
-
-def tracked(folder: Path, pixels: Any, boxes: tuple[Box, ...]) -> list[Mask]:
-    """One forward from the pixels on, as the library does it, but for the torchvision in it."""
-    network = Sam3TrackerModel.from_pretrained(folder).eval()
-    height, width = pixels.shape[:2]
-    edges = torch.tensor([[box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes])
-    corners = edges.float().reshape(-1, 2, 2)
-    corners[..., 0] = corners[..., 0] * (SIDE / width)
-    corners[..., 1] = corners[..., 1] * (SIDE / height)
-    with torch.inference_mode():
-        found = network(
-            pixel_values=SQUARE.prepare(pixels),
-            input_boxes=corners.reshape(1, -1, 4),
-            multimask_output=False,
-        )
-        grown = torch.nn.functional.interpolate(
-            found.pred_masks[0], (height, width), mode="bilinear", align_corners=False
-        )
-    return [mask_from_array(one[0].numpy()) for one in grown > 0.0]
-
-
-def assert_same(found: tuple[Mask, ...], expected: list[Mask]) -> None:
-    for mask, wanted in zip(found, expected, strict=True):
-        assert (mask.height, mask.width) == (wanted.height, wanted.width)
-        if mask.source == "sam3":
-            assert (mask_to_array(mask) == mask_to_array(wanted)).all()
-        else:
-            assert not mask_to_array(wanted).any()
-
-
-@pytest.mark.parametrize(("width", "height"), SIZES)
-def test_boxes_equal_one_forward_from_the_pixels_on(folder, images, width, height):
-    name, boxes = f"{width}x{height}.png", boxes_in(width, height)
-    expected = tracked(folder, images.load(ImageRef(name)), boxes)
-    assert_same(cut(build(folder, images), name, *boxes), expected)
-
-
-def test_a_turned_image_is_cut_upright(folder, images):
-    boxes = boxes_in(80, 50)
-    expected = tracked(folder, images.load(ImageRef("turned.jpg")), boxes)
-    assert_same(cut(build(folder, images), "turned.jpg", *boxes), expected)
-
-
-def test_boxes_move_the_mask(folder, images):
-    """Else these tests would show nothing about boxes."""
-    found = cut(build(folder, images), "91x37.png", *boxes_in(91, 37))
-    assert mask_iou(found[0], found[1]) < 0.98
-    assert mask_iou(found[1], found[2]) < 0.98
 
 
 def instances(folder: Path, pixels: Any, text: str) -> list[tuple[Box, Mask]]:
@@ -161,7 +111,7 @@ def test_a_texts_instance_gives_its_mask(folder, images, width, height):
         wanted = [one for one in wanted if one[0].area > 0]
         mention = saying(box_mention(name, *[box for box, _ in wanted]), text)
         (answer,) = sam.segment([mention])
-        assert_same(masks(answer), [mask for _, mask in wanted])
+        assert_same(masks(answer), [mask for _, mask in wanted], "sam3")
 
 
 def test_texts_move_the_mask(folder, images):
@@ -176,20 +126,20 @@ _PROCESSED = """
 import sys
 from pathlib import Path
 import numpy as np
-from helpers.box_mentions import SIZES, boxes_in, picture
+from helpers.box_mentions import SIZES, boxes_in, image
 from transformers import (
     AutoTokenizer, Sam3ImageProcessor, Sam3Model, Sam3Processor, Sam3TrackerModel,
     Sam3TrackerProcessor,
 )
 from riveg.vision.runtime.square_images import read_preparation
 folder, answers = Path(sys.argv[1]), Path(sys.argv[2])
-pictures = Sam3ImageProcessor.from_pretrained(folder)
-tracker = Sam3TrackerProcessor(pictures, target_size=pictures.size["height"])
+images = Sam3ImageProcessor.from_pretrained(folder)
+tracker = Sam3TrackerProcessor(images, target_size=images.size["height"])
 tracking = Sam3TrackerModel.from_pretrained(folder).eval()
-detector = Sam3Processor(pictures, AutoTokenizer.from_pretrained(folder))
+detector = Sam3Processor(images, AutoTokenizer.from_pretrained(folder))
 detecting = Sam3Model.from_pretrained(folder).eval()
 for number, (width, height) in enumerate(SIZES):
-    shown = picture(width, height, number)
+    shown = image(width, height, number)
     edges = [[box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes_in(width, height)]
     inputs = tracker(shown, input_boxes=[edges], return_tensors="pt")
     own = read_preparation(folder).prepare(np.array(shown))
@@ -225,32 +175,28 @@ def test_equals_the_librarys_processors(folder, images, tmp_path):
     for width, height in SIZES:
         name, file = f"{width}x{height}.png", tmp_path / f"{width}x{height}"
         expected = np.load(f"{file}.npy")
-        found = cut(by_box, name, *boxes_in(width, height))
-        assert_same(found, [mask_from_array(one) for one in expected])
+        found = masks_of(by_box, name, *boxes_in(width, height))
+        assert_same(found, [mask_from_array(one) for one in expected], "sam3")
         edges = np.clip(np.load(f"{file}-boxes.npy").astype(float), 0, [width, height] * 2)
         rows = [row for row, one in enumerate(edges) if (one[2:] > one[:2]).all()]
         mention = box_mention(name, *[Box(*map(float, edges[row])) for row in rows])
         (answer,) = by_text.segment([saying(mention, TEXTS[0])])
         expected = np.load(f"{file}-texts.npy")
-        assert_same(masks(answer), [mask_from_array(expected[row]) for row in rows])
+        assert_same(masks(answer), [mask_from_array(expected[row]) for row in rows], "sam3")
 
 
-@pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
-def test_contract(folder, images, fields):
+def test_contract(folder, images):
     """To the pixel where nothing is done together."""
-    backend = build(folder, images, batch_size=1, boxes_at_once=1, **fields)
+    backend = build(folder, images, batch_size=1, boxes_at_once=1, **BY_TEXT)
     answers = check_backend("segment", backend, text_mentions())
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["truncated-image"]
 
 
 @pytest.mark.parametrize(("batch_size", "boxes_at_once"), [(2, 32), (64, 2), (8, 32)])
-@pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
-def test_answers_do_not_depend_on_what_is_done_together(
-    folder, images, fields, batch_size, boxes_at_once
-):
+def test_batches_do_not_change_answers(folder, images, batch_size, boxes_at_once):
     """But for rounding, on a mask's edge."""
-    one = build(folder, images, batch_size=1, boxes_at_once=1, **fields)
-    other = build(folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once, **fields)
+    one = build(folder, images, batch_size=1, boxes_at_once=1, **BY_TEXT)
+    other = build(folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once, **BY_TEXT)
     mentions = text_mentions()
     alone = [mask_or_issue(answer) for answer in one.segment(mentions)]
     assert_alike(alone, [mask_or_issue(answer) for answer in other.segment(mentions)])
@@ -307,7 +253,7 @@ def test_a_region_without_an_instance_keeps_its_box_and_says_so(folder, images):
     sam = build(folder, images, **{**BY_TEXT, "overlap": 1.0})
     mention = saying(box_mention("91x37.png", Box(10.2, 5, 30, 20.7)), "dog")
     (answer,) = sam.segment([mention])
-    assert isinstance(answer, Partly)
+    assert isinstance(answer, PartialAnswer)
     (mask,) = answer.answer
     assert mask.source == "sam3:box"
     assert mask_to_array(mask).sum() == 16 * 20
@@ -327,34 +273,36 @@ def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, images):
     words = ["red"] * 29 + ["dog", "team"]
     (long,) = sam.segment([saying(mention, " ".join(words))])
     (fits,) = sam.segment([saying(mention, " ".join(words[:30]))])
-    assert isinstance(long, Partly)
+    assert isinstance(long, PartialAnswer)
     assert masks(long) == masks(fits)
     assert "more than the 32 tokens" in long.issues[0].message
     assert long.issues[0].message.endswith("red dog'")
 
 
 def test_bfloat16_concerns_the_backbone_alone(folder, images):
-    for fields in ({}, BY_TEXT):
-        half = build(folder, images, dtype="bfloat16", **fields)
-        network = half._network._network
-        assert next(network.vision_encoder.backbone.parameters()).dtype == torch.bfloat16
-        assert next(network.vision_encoder.neck.parameters()).dtype == torch.float32
-        boxes = boxes_in(91, 37)
-        exact = cut(build(folder, images, **fields), "91x37.png", *boxes)
-        for one, other in zip(cut(half, "91x37.png", *boxes), exact, strict=True):
-            assert mask_iou(one, other) > 0.9
+    half = build(folder, images, dtype="bfloat16", **BY_TEXT)
+    network = half._network._network
+    assert next(network.vision_encoder.backbone.parameters()).dtype == torch.bfloat16
+    assert next(network.vision_encoder.neck.parameters()).dtype == torch.float32
+    mention = box_mention("91x37.png", *boxes_in(91, 37))
+    for one, other in zip(
+        masks(half.segment([mention])[0]),
+        masks(build(folder, images, **BY_TEXT).segment([mention])[0]),
+        strict=True,
+    ):
+        assert mask_iou(one, other) > 0.9
 
 
 def test_prompts_that_share_a_text_are_asked_once(folder, images):
     network = build(folder, images, **BY_TEXT)._network
-    (seen,) = network.look_at([prepared(images, ImageRef("64x64.png"), network.prepare)])
+    (seen,) = network.encode_images([prepare_image(images, ImageRef("64x64.png"), network.prepare)])
     asked: list[int] = []
     network._network.detr_encoder.register_forward_pre_hook(
         lambda _, __, named: asked.append(len(named["vision_features"][0])), with_kwargs=True
     )
     box = Box(0, 0, 60, 60)
-    prompts = [Prompt(box, TEXTS[0]), Prompt(box, TEXTS[1]), Prompt(box, TEXTS[0])]
-    assert len(list(network.cut_out(seen, prompts))) == 3
+    prompts = [BoxPrompt(box, TEXTS[0]), BoxPrompt(box, TEXTS[1]), BoxPrompt(box, TEXTS[0])]
+    assert len(list(network.decode_masks(seen, prompts))) == 3
     assert asked == [2]
 
 
@@ -365,20 +313,16 @@ def test_a_folder_that_says_nothing_is_prepared_as_the_published_model(folder, i
     assert by_box._preparation == Preparation(1008, 1008, mean=HALF, deviation=HALF)
 
 
-@pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
-def test_workers_can_prepare_images(folder, images, fields):
-    network = build(folder, images, **fields)._network
+def test_workers_can_prepare_images(folder, images):
+    network = build(folder, images, **BY_TEXT)._network
     sent = pickle.loads(pickle.dumps(network.prepare))
     pixels = images.load(ImageRef("33x130.png"))
     assert torch.equal(sent(pixels), network.prepare(pixels))
 
 
-def test_config(folder, images, tmp_path):
+def test_another_model_is_refused(folder, images, tmp_path):
     config = Sam3Config(model=str(folder))
     assert (config.licence, config.gated) == ("SAM License", True)
-    assert set(config.contents(Path())) >= {"model.safetensors", "processor_config.json"}
-    with pytest.raises(UserError, match="neither a folder nor in the cache"):
-        Sam3Config(model=str(tmp_path / "none")).contents(Path())
     shutil.copy(folder / "config.json", tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "sam3_video"
     for prompt, kind in (("box", "Sam3TrackerModel"), ("text", "Sam3Model")):

@@ -25,11 +25,11 @@ from helpers.tiny_owlv2 import save_owlv2
 from helpers.tiny_siglip import TEXT_LIMIT, save_siglip
 from PIL import Image
 
-from riveg.protocols import Mention, Partly
+from riveg.protocols import Mention, PartialAnswer
 from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
 from riveg.stages.grounders.owlv2 import Owlv2Config
 from riveg.types import Box, Issue, Region
-from riveg.vision.detectors.crop_recheck import Recheck, RecheckedGrounder, crop_edges
+from riveg.vision.detectors.crop_recheck import Recheck, RecheckedGrounder
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
@@ -85,7 +85,7 @@ def rechecked_by(matcher: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def whole(answers: Sequence[Any]) -> list[tuple[Region, ...]]:
-    answers = [answer.answer if isinstance(answer, Partly) else answer for answer in answers]
+    answers = [answer.answer if isinstance(answer, PartialAnswer) else answer for answer in answers]
     assert all(isinstance(answer, tuple) for answer in answers)
     return answers
 
@@ -242,11 +242,16 @@ def test_what_is_no_region_goes_through(models: Path, images: Path) -> None:
     warning = Issue("ground", "e0", "warning", "cut")
     region = Region(Box(0, 0, 30, 30), 0.5, source="mine")
     backend = rechecked(
-        models, images, issue, (), Partly((), (warning,)), Partly((region,), (warning,))
+        models,
+        images,
+        issue,
+        (),
+        PartialAnswer((), (warning,)),
+        PartialAnswer((region,), (warning,)),
     )
     *others, last = backend.ground([mention] * 4)
-    assert others == [issue, (), Partly((), (warning,))]
-    assert isinstance(last, Partly)
+    assert others == [issue, (), PartialAnswer((), (warning,))]
+    assert isinstance(last, PartialAnswer)
     assert last.issues == (warning,)
     assert last.answer == (replace(region, score=last.answer[0].score, source="mine+siglip"),)
 
@@ -264,8 +269,8 @@ def test_a_cut_text_is_told_beside_the_answer(models: Path, images: Path) -> Non
     long = replace(mention, entity=replace(mention.entity, expression="man " * 80))
     region = Region(Box(0, 0, 30, 30), 0.5, source="mine")
     warning = Issue("ground", "e0", "warning", "the detector's text was cut")
-    (answer,) = rechecked(models, images, Partly((region,), (warning,))).ground([long])
-    assert isinstance(answer, Partly)
+    (answer,) = rechecked(models, images, PartialAnswer((region,), (warning,))).ground([long])
+    assert isinstance(answer, PartialAnswer)
     assert answer.issues[0] == warning
     assert answer.issues[1].message.startswith("the re-check's text has more than the 64 tokens")
 
@@ -325,19 +330,6 @@ def test_short_memory_halves_the_batch(
         [one.score for regions in expected for one in regions], rel=ROUNDED
     )
     assert "going on with 1" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("box", "margin", "expected"),
-    [
-        pytest.param(Box(10, 20, 30, 60), 0.0, (10, 20, 30, 60), id="as it is"),
-        pytest.param(Box(10, 20, 30, 60), 0.5, (0, 0, 40, 80), id="half a side each way"),
-        pytest.param(Box(0, 0, 100, 90), 0.1, (0, 0, 100, 90), id="no further than the picture"),
-        pytest.param(Box(99.9, 89.9, 100.3, 90.3), 0.0, (99, 89, 100, 90), id="at the last pixel"),
-    ],
-)
-def test_what_is_cut_out(box: Box, margin: float, expected: tuple[int, ...]) -> None:
-    assert crop_edges(box, margin, 90, 100) == expected
 
 
 def test_other_weights_are_other_contents(models: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from riveg.types import Box
+from riveg.types import Box, ImageSize
 from riveg.vision.detectors.regions import choose_regions
 
 CASES = {
@@ -33,7 +33,7 @@ def test_choice(case: str) -> None:
     found = choose_regions(
         np.array(boxes, dtype=np.float32).reshape(-1, 4),
         np.array(scores, dtype=np.float32),
-        size=(100, 200),
+        size=ImageSize(200, 100),
         threshold=0.25,
         source="test",
         **given,
@@ -50,7 +50,7 @@ def test_edges_outside_the_image_are_moved_to_its_own() -> None:
     (region,) = choose_regions(
         np.array([(-0.1, 0.5, 1.2, 1.01)], dtype=np.float32),
         np.array([0.9], dtype=np.float32),
-        size=(100, 200),
+        size=ImageSize(200, 100),
         threshold=0.1,
         overlap=0.5,
         most=1,
@@ -62,7 +62,7 @@ def test_edges_outside_the_image_are_moved_to_its_own() -> None:
 def test_without_scores_the_order_is_kept_and_no_threshold_holds() -> None:
     boxes = np.array([(0.6, 0, 1, 1), (0.3, 0, 0.3, 1), (0, 0, 0.4, 1), (0.6, 0, 1, 0.9)])
     found = choose_regions(
-        boxes, None, size=(10, 10), threshold=0.9, overlap=0.7, most=5, source="test"
+        boxes, None, size=ImageSize(10, 10), threshold=0.9, overlap=0.7, most=5, source="test"
     )
     assert [region.box for region in found] == [Box(6, 0, 10, 10), Box(0, 0, 4, 10)]
     assert {region.score for region in found} == {None}

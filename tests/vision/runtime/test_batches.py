@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from riveg.vision.runtime.batches import Shortage, in_batches, shortages_noted  # noqa: E402
+from riveg.vision.runtime.batches import Shortage, in_batches, note_shortages  # noqa: E402
 
 
 def no_room() -> Exception:
@@ -34,17 +34,17 @@ def test_every_kind_of_shortage_halves_the_batch(name: str) -> None:
             raise SHORTAGES[name]
         return [2 * item for item in batch]
 
-    with shortages_noted() as noted:
+    with note_shortages() as noted:
         assert list(in_batches(range(5), 8, double)) == [0, 2, 4, 6, 8]
     assert tried == [5, 2, 2, 1]
-    assert [*noted.values()] == [Shortage(wanted=8, fitted=2)]
+    assert [*noted.values()] == [Shortage(requested=8, fitting=2)]
 
 
 def test_what_is_no_shortage_is_raised() -> None:
     def fail(_: Sequence[int]) -> Sequence[int]:
         raise RuntimeError("shapes do not fit")
 
-    with shortages_noted() as noted, pytest.raises(RuntimeError, match="shapes"):
+    with note_shortages() as noted, pytest.raises(RuntimeError, match="shapes"):
         list(in_batches(range(5), 8, fail))
     assert noted == {}
 
@@ -67,6 +67,6 @@ def test_a_real_shortage_on_a_gpu_halves_the_batch() -> None:
         memory = torch.empty(len(batch) * share, dtype=torch.uint8, device="cuda")
         return [memory.numel() // len(batch)] * len(batch)
 
-    with shortages_noted() as noted:
+    with note_shortages() as noted:
         assert list(in_batches(range(8), 8, held)) == [share] * 8
-    assert [*noted.values()] == [Shortage(wanted=8, fitted=2)]
+    assert [*noted.values()] == [Shortage(requested=8, fitting=2)]

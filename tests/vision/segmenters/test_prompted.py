@@ -13,9 +13,9 @@ from helpers.contracts import check_backend
 from riveg.geometry.masks import box_pixels, mask_to_array
 from riveg.images.loader import ImageLoader
 from riveg.protocols import Mention
-from riveg.types import Box, Issue
-from riveg.vision.runtime.image_worker import Prepared
-from riveg.vision.segmenters.prompted import Prompt, PromptedSegmenter
+from riveg.types import Box, ImageSize, Issue
+from riveg.vision.runtime.image_worker import PreparedImage
+from riveg.vision.segmenters.prompted import BoxPrompt, PromptedSegmenter
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +47,16 @@ class Boxes:
     def prepare(pixels: Any) -> None:
         """Sees nothing but the size."""
 
-    def look_at(self, images: Sequence[Prepared[None]]) -> Sequence[tuple[int, int]]:
+    def encode_images(self, images: Sequence[PreparedImage[None]]) -> Sequence[ImageSize]:
         self.looks.append(len(images))
         self._remember(len(images))
         return [image.size for image in images]
 
-    def cut_out(self, seen: tuple[int, int], prompts: Sequence[Prompt]) -> Iterator[Any]:
+    def decode_masks(self, image: ImageSize, prompts: Sequence[BoxPrompt]) -> Iterator[Any]:
         self.cuts.append(len(prompts))
         self._remember(len(prompts))
         for box in (prompt.box for prompt in prompts):
-            yield box_pixels(box, *seen) & (box.x_min + box.y_min > 0)
+            yield box_pixels(box, *image[::-1]) & (box.x_min + box.y_min > 0)
 
     def _remember(self, count: int) -> None:
         if count > self.memory:
