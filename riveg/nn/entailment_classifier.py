@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from riveg.errors import UserError
-from riveg.nn.entailment_features import LABELS, Fame, known_label, mention_features
+from riveg.nn.entailment_features import LABELS, NameCounts, known_label, mention_features
 from riveg.nn.image_evidence import SHIFTS
 from riveg.types import Entity, Sample
 
@@ -30,14 +30,14 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class EntailmentClassifier:
-    """Weights, the fame of train's names, Platt's calibration, and the shifts of image evidence.
+    """Weights, the counts of train's names, Platt's calibration, and the shifts of image evidence.
 
     ``captioned`` says whether the model wants a caption.
     """
 
     captioned: bool
     weights: Weights
-    fame: Fame
+    name_counts: NameCounts
     slope: float
     intercept: float
     shifts: Mapping[str, Shift]
@@ -60,7 +60,9 @@ class EntailmentClassifier:
 
     def score(self, sample: Sample, entity: Entity, label: str) -> float:
         """The uncalibrated log-odds of the entity taken as a ``label``."""
-        features = mention_features(sample, entity, label, self.fame, captioned=self.captioned)
+        features = mention_features(
+            sample, entity, label, self.name_counts, captioned=self.captioned
+        )
         return math.fsum(value * self._weight(name) for name, value in features.items())
 
     def _weight(self, name: str) -> float:
@@ -78,9 +80,9 @@ class EntailmentClassifier:
                 for name, shift in self.shifts.items()
             },
             "fame": {
-                "rates": self.fame.rates,
-                "mentions": self.fame.mentions,
-                "words": self.fame.words,
+                "rates": self.name_counts.rates,
+                "mentions": self.name_counts.mentions,
+                "words": self.name_counts.words,
             },
             "weights": self.weights,
         }
@@ -101,11 +103,13 @@ def read_classifier(path: Path) -> EntailmentClassifier:
                 f"{path}: entailment model of format {content['format']}, this riveg reads "
                 f"{FORMAT}; make it anew with `riveg train entailer`"
             )
-        fame = content["fame"]
+        names = content["fame"]
         return EntailmentClassifier(
             captioned=content["captioned"],
             weights=content["weights"],
-            fame=Fame(_counts(fame["mentions"]), _counts(fame["words"]), fame["rates"]),
+            name_counts=NameCounts(
+                _counts(names["mentions"]), _counts(names["words"]), names["rates"]
+            ),
             slope=content["calibration"]["slope"],
             intercept=content["calibration"]["intercept"],
             shifts={name: Shift(**content["shifts"][name]) for name in SHIFTS},

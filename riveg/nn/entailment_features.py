@@ -59,7 +59,7 @@ Counts = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Fame:
+class NameCounts:
     """How often train used a mention or one of its words, and how often the image showed it.
 
     ``rates`` are the groundable rates by label, to which a rare mention falls back.
@@ -99,7 +99,7 @@ def count_people(words: Sequence[str]) -> int:
 
 
 def mention_features(
-    sample: Sample, entity: Entity, label: str, fame: Fame, *, captioned: bool
+    sample: Sample, entity: Entity, label: str, name_counts: NameCounts, *, captioned: bool
 ) -> dict[str, float]:
     """All features of one mention taken as a ``label``.
 
@@ -107,7 +107,7 @@ def mention_features(
         sample: The sample with all its entities.
         entity: One of them.
         label: What it is taken for, one of :data:`LABELS`.
-        fame: What train knows of its name.
+        name_counts: What train says of its name.
         captioned: Whether the caption is looked at; it must then be there.
     """
     values = {"bias:all": 1.0, f"{label}/bias:all": 1.0}
@@ -118,12 +118,12 @@ def mention_features(
         *_surroundings(sample, entity),
     ]
     crossed = [*plain, *(f"text:{word}" for word in _text_words(sample, entity))]
-    famous = dict(_fame(sample, entity, label, fame))
+    by_name = dict(_name_features(sample, entity, label, name_counts))
     if captioned:
-        crossed += _caption(sample, entity, label, uses=_uses(sample, entity, fame))
-    values |= dict.fromkeys(plain, 1.0) | famous
+        crossed += _caption(sample, entity, label, uses=_uses(sample, entity, name_counts))
+    values |= dict.fromkeys(plain, 1.0) | by_name
     values |= {f"{label}/{name}": 1.0 for name in crossed}
-    values |= {f"{label}/{name}": value for name, value in famous.items()}
+    values |= {f"{label}/{name}": value for name, value in by_name.items()}
     return values
 
 
@@ -273,12 +273,14 @@ def _caption_names(sample: Sample, entity: Entity, seen: set[str], people: int) 
     yield f"shared:{min(len(set(_lower(sample.tokens)) & seen - _STOP), 4)}"
 
 
-def _fame(sample: Sample, entity: Entity, label: str, fame: Fame) -> Iterator[tuple[str, float]]:
-    rate = fame.rates[label]
+def _name_features(
+    sample: Sample, entity: Entity, label: str, name_counts: NameCounts
+) -> Iterator[tuple[str, float]]:
+    rate = name_counts.rates[label]
     words = mention_words(sample, entity)
-    by_word = [_excess(fame.words, word, rate) for word in words]
-    yield f"uses:{_uses(sample, entity, fame)}", 1.0
-    yield "fame:mention", _excess(fame.mentions, " ".join(words), rate)
+    by_word = [_excess(name_counts.words, word, rate) for word in words]
+    yield f"uses:{_uses(sample, entity, name_counts)}", 1.0
+    yield "fame:mention", _excess(name_counts.mentions, " ".join(words), rate)
     yield "fame:mean", sum(by_word) / len(by_word)
     yield "fame:least", min(by_word)
     yield "fame:most", max(by_word)
@@ -289,6 +291,6 @@ def _excess(counts: Counts, key: str, rate: float) -> float:
     return (shown + _PRIOR_USES * rate) / (uses + _PRIOR_USES) - rate
 
 
-def _uses(sample: Sample, entity: Entity, fame: Fame) -> str:
-    uses, _ = fame.mentions.get(" ".join(mention_words(sample, entity)), (0, 0))
+def _uses(sample: Sample, entity: Entity, name_counts: NameCounts) -> str:
+    uses, _ = name_counts.mentions.get(" ".join(mention_words(sample, entity)), (0, 0))
     return next((str(bound) for bound in (0, 3, 8, 20) if uses <= bound), "many")

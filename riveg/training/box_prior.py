@@ -16,11 +16,11 @@ from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.geometry.boxes import Boxes, pairwise_iou
 from riveg.nn.box_prior import BoxPriors, PriorBox
-from riveg.types import Box
+from riveg.types import Box, ImageSize
 
 _HIT = 0.5
 _MISJUDGED = (0.7, 0.85, 1.0, 1.2, 1.4)
-"""A width guessed from a face over the true width: what body reach has to put up with."""
+"""Guessed widths over true widths: from a face, a body's width is only guessed."""
 _REACHES = tuple(step / 10 for step in range(10, 41))
 
 
@@ -44,24 +44,22 @@ class BoxPriorTrainingConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class BoxedEntity:
-    """A groundable entity: its type, its boxes in pixels, and its image's sides in pixels."""
+    """A groundable entity: its type, its boxes, and the size of its image."""
 
     label: str
     boxes: tuple[Box, ...]
-    width: int
-    height: int
+    image: ImageSize
 
     @property
     def relative(self) -> Boxes:
         """The boxes in [0, 1] of the image's sides."""
         edges = [(box.x_min, box.y_min, box.x_max, box.y_max) for box in self.boxes]
-        sides = (self.width, self.height, self.width, self.height)
-        relative: Boxes = np.array(edges, dtype=np.float64) / np.array(sides)
+        relative: Boxes = np.array(edges, dtype=np.float64) / np.array((*self.image, *self.image))
         return relative
 
 
-Images = Sequence[Sequence[BoxedEntity]]
-"""Groundable entities, one sequence an image."""
+BoxedImages = Sequence[Sequence[BoxedEntity]]
+"""The groundable entities of each image."""
 
 
 def train_box_prior(config: BoxPriorTrainingConfig) -> Path:
@@ -107,11 +105,11 @@ def _boxed_entities(row: Row) -> tuple[BoxedEntity, ...]:
         raise UserError(
             f"{row.place}: {row.sample.id} has boxes, but its annotation declares no picture size"
         )
-    return tuple(BoxedEntity(entity.label, entity.boxes or (), *row.size) for entity in boxed)
+    return tuple(BoxedEntity(entity.label, entity.boxes or (), row.size) for entity in boxed)
 
 
 def fit_box_priors(
-    images: Images, count: int, *, grid: int = 40
+    images: BoxedImages, count: int, *, grid: int = 40
 ) -> dict[str, tuple[PriorBox, ...]]:
     """Boxes by type, and under ``*`` those of all types together.
 
@@ -127,10 +125,10 @@ def fit_box_priors(
     for entity in (entity for image in images for entity in image):
         by_label[entity.label].append(entity.relative)
         by_label["*"].append(entity.relative)
-    return {label: _cover(by_label[label], count, grid) for label in sorted(by_label)}
+    return {label: _covering_boxes(by_label[label], count, grid) for label in sorted(by_label)}
 
 
-def _cover(entities: Sequence[Boxes], count: int, grid: int) -> tuple[PriorBox, ...]:
+def _covering_boxes(entities: Sequence[Boxes], count: int, grid: int) -> tuple[PriorBox, ...]:
     every = np.concatenate(entities)
     candidates = np.unique(np.round(every * grid) / grid, axis=0)
     wide, high = candidates[:, 2] > candidates[:, 0], candidates[:, 3] > candidates[:, 1]
@@ -160,7 +158,7 @@ def _hits(candidates: Boxes, entities: Sequence[Boxes]) -> NDArray[np.bool_]:
     return hits
 
 
-def fit_body_reaches(images: Images, label: str) -> tuple[float, ...]:
+def fit_body_reaches(images: BoxedImages, label: str) -> tuple[float, ...]:
     """How far down bodies run, for one, two, and three or more people in an image.
 
     Of each body only the upper edge and the width, misjudged by several factors, are shown to the
@@ -178,13 +176,13 @@ class _Body:
     below: float
 
 
-def _bodies_by_people(images: Images, label: str) -> list[list[_Body]]:
+def _bodies_by_people(images: BoxedImages, label: str) -> list[list[_Body]]:
     """Bodies of images with one, two, and three or more different person boxes."""
     bodies: list[list[_Body]] = [[], [], []]
     for image in images:
         # A dictionary, since one box may serve two names and a set of boxes has no order.
         people = {
-            box: _Body(box.width, box.height, entity.height - box.y_min)
+            box: _Body(box.width, box.height, entity.image.height - box.y_min)
             for entity in image
             if entity.label == label
             for box in entity.boxes
@@ -210,7 +208,7 @@ def _reach_score(bodies: Sequence[_Body], reach: float) -> tuple[float, float]:
 
 
 def reached_edge(
-    images: Images, label: str, reaches: Sequence[float]
+    images: BoxedImages, label: str, reaches: Sequence[float]
 ) -> list[tuple[int, float, float]]:
     """For each number of people: bodies, and the shares to the lower edge, true and by the rule.
 
@@ -226,7 +224,7 @@ def reached_edge(
 
 
 def hit_rates(
-    priors: Mapping[str, Sequence[PriorBox]], images: Images
+    priors: Mapping[str, Sequence[PriorBox]], images: BoxedImages
 ) -> dict[str, tuple[int, float, float]]:
     """By type: how many entities, and the shares hit by the first box and by any of them."""
     by_label: dict[str, list[Boxes]] = defaultdict(list)
@@ -240,7 +238,9 @@ def hit_rates(
     return rates
 
 
-def _card(config: BoxPriorTrainingConfig, priors: BoxPriors, train: Images, dev: Images) -> str:
+def _card(
+    config: BoxPriorTrainingConfig, priors: BoxPriors, train: BoxedImages, dev: BoxedImages
+) -> str:
     on_train, on_dev = hit_rates(priors.boxes, train), hit_rates(priors.boxes, dev)
     rows = [
         f"| {label} | {on_train[label][0]} | {on_train[label][1]:.1%} | {on_train[label][2]:.1%} "

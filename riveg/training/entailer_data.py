@@ -1,4 +1,4 @@
-"""A dataset as the entailer's trainer wants it: samples, and which entities have a box."""
+"""Training data of the entailer: samples, which of their entities have a box, and features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from riveg.datasets.opening import open_dataset
 from riveg.nn.entailment_features import (
     LABELS,
-    Fame,
+    NameCounts,
     known_label,
     mention_features,
     mention_words,
@@ -19,7 +19,7 @@ from riveg.types import Entity, Gold, Sample
 
 @dataclass(frozen=True, slots=True)
 class JudgedSample:
-    """A sample with its gold entities; ``shown`` says of each whether it has a box."""
+    """A sample with its gold entities; ``shown`` says for each of them whether it has a box."""
 
     sample: Sample
     shown: tuple[bool, ...]
@@ -27,7 +27,7 @@ class JudgedSample:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A mention's features and what is to be learnt; ``sample`` is its sample's number."""
+    """A mention's features, whether the image shows it, and the number of its sample."""
 
     features: Mapping[str, float]
     shown: bool
@@ -57,12 +57,12 @@ def _judged(sample: Sample, gold: Gold) -> JudgedSample:
     return JudgedSample(replace(sample, entities=entities), shown)
 
 
-class FameCounter:
-    """Counts names in train, and gives the fame that a sample would see without itself.
+class NameCounter:
+    """Counts how often train uses a name and how often the image shows it.
 
     Args:
         judged: The samples of train.
-        least_uses: Names with fewer uses are forgotten, here and in what is shipped alike.
+        least_uses: Names with fewer uses are left out, in training and in the shipped model.
     """
 
     def __init__(self, judged: Sequence[JudgedSample], *, least_uses: int) -> None:
@@ -83,19 +83,19 @@ class FameCounter:
             for label in LABELS
         }
 
-    def fame(self) -> Fame:
-        """The fame of all train."""
+    def counts(self) -> NameCounts:
+        """The counts of all samples."""
         nothing: Counter[tuple[str, bool]] = Counter()
-        return Fame(
+        return NameCounts(
             self._counted(self._mentions, nothing, {name for name, _ in self._mentions}),
             self._counted(self._words, nothing, {name for name, _ in self._words}),
             self._rates,
         )
 
-    def fame_without(self, judged: JudgedSample) -> Fame:
-        """How often names are shown elsewhere, the sample left out: its answer must not leak."""
+    def counts_without(self, judged: JudgedSample) -> NameCounts:
+        """The counts of a sample's names in the other samples, so that its gold does not leak."""
         mentions, words = map(Counter, _names(judged))
-        return Fame(
+        return NameCounts(
             self._counted(self._mentions, mentions, {name for name, _ in mentions}),
             self._counted(self._words, words, {name for name, _ in words}),
             self._rates,
@@ -127,15 +127,15 @@ def _names(judged: JudgedSample) -> tuple[list[tuple[str, bool]], list[tuple[str
 
 
 def training_rows(
-    judged: Sequence[JudgedSample], counter: FameCounter, *, captioned: bool
+    judged: Sequence[JudgedSample], counter: NameCounter, *, captioned: bool
 ) -> Iterator[Row]:
-    """Rows of train, each seen with the fame that the other samples give its names."""
+    """Rows of train, each with the counts of its name in the other samples."""
     for number, one in enumerate(judged):
         if captioned and not one.sample.caption:
             continue
-        fame = counter.fame_without(one)
+        name_counts = counter.counts_without(one)
         for entity, shown in zip(one.sample.entities or (), one.shown, strict=True):
             features = mention_features(
-                one.sample, entity, known_label(entity.label), fame, captioned=captioned
+                one.sample, entity, known_label(entity.label), name_counts, captioned=captioned
             )
             yield Row(features, shown, number)

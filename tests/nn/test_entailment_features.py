@@ -5,14 +5,14 @@ from helpers.factories import make_sample
 
 from riveg.nn.entailment_features import (
     LABELS,
-    Fame,
+    NameCounts,
     caption_words,
     count_people,
     known_label,
     mention_features,
 )
 
-FAME = Fame({"ann": (8, 6)}, {"ann": (10, 8)}, dict.fromkeys(LABELS, 0.5))
+NAME_COUNTS = NameCounts({"ann": (8, 6)}, {"ann": (10, 8)}, dict.fromkeys(LABELS, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_features_of_a_mention() -> None:
         "RT look Ann in Rome", [(2, 3, "PER"), (4, 5, "LOC")], caption="ann and a man"
     )
     ann = (sample.entities or ())[0]
-    found = mention_features(sample, ann, "PER", FAME, captioned=True)
+    found = mention_features(sample, ann, "PER", NAME_COUNTS, captioned=True)
     for name in (
         "PER/mention:ann",
         "PER/left:look",
@@ -64,13 +64,15 @@ def test_features_of_a_mention() -> None:
         assert found[name] == 1.0, name
     assert found["fame:mention"] == pytest.approx((6 + 1) / (8 + 2) - 0.5)
     assert "PER/text:ann" not in found, "its own words are told apart from the text's"
-    without = mention_features(sample, ann, "PER", FAME, captioned=False)
+    without = mention_features(sample, ann, "PER", NAME_COUNTS, captioned=False)
     assert not any("caption" in name or "people" in name for name in without)
     assert without.items() < found.items()
 
 
 def test_an_unseen_name_has_its_labels_rate() -> None:
     sample = make_sample("Zoe", [(0, 1, "PER")])
-    found = mention_features(sample, (sample.entities or ())[0], "PER", FAME, captioned=False)
+    found = mention_features(
+        sample, (sample.entities or ())[0], "PER", NAME_COUNTS, captioned=False
+    )
     assert found["fame:mention"] == 0.0
     assert found["uses:0"] == 1.0

@@ -19,13 +19,13 @@ from riveg.training.box_prior import (
     train_box_prior,
 )
 from riveg.training.settings import read_settings
-from riveg.types import Box
+from riveg.types import Box, ImageSize
 
 CONFIG = shipped("configs", "train", "box-prior.yaml")
 
 
 def entity(*boxes: tuple[float, float, float, float], label: str = "PER") -> BoxedEntity:
-    return BoxedEntity(label, tuple(Box(*box) for box in boxes), 200, 100)
+    return BoxedEntity(label, tuple(Box(*box) for box in boxes), ImageSize(200, 100))
 
 
 def test_first_box_hits_most_and_the_next_what_is_missed():

@@ -15,7 +15,7 @@ from riveg.nn.entailment_classifier import read_classifier
 from riveg.protocols import Mention
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
 from riveg.training.entailer import EntailerTrainingConfig, train_entailer
-from riveg.training.entailer_data import FameCounter, JudgedSample, read_judged
+from riveg.training.entailer_data import JudgedSample, NameCounter, read_judged
 from riveg.training.entailer_evidence import EvidenceConfig
 from riveg.training.reliability import measure_reliability
 from riveg.training.settings import read_settings
@@ -123,17 +123,17 @@ def test_the_same_settings_give_the_same_bytes(
         assert path.read_bytes() == (again / path.name).read_bytes()
 
 
-def test_a_sample_has_no_say_in_its_own_names_fame(
+def test_a_samples_own_answers_are_left_out_of_its_names_counts(
     settings_of_a_small_set: EntailerTrainingConfig,
 ) -> None:
     config = settings_of_a_small_set
     train = read_judged(config.data, "train")
-    counter = FameCounter(train, least_uses=3)
-    everything = counter.fame()
+    counter = NameCounter(train, least_uses=3)
+    everything = counter.counts()
     for one in train:
         (shown,), (entity,) = one.shown, one.sample.entities or ()
         uses, boxed = everything.mentions[entity.text.lower()]
-        without = counter.fame_without(one).mentions[entity.text.lower()]
+        without = counter.counts_without(one).mentions[entity.text.lower()]
         assert without == (uses - 1, boxed - shown)
 
 
