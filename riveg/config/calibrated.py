@@ -1,4 +1,4 @@
-"""Numbers that a calibration found, which a configuration takes by name: ``threshold: "@NAME"``."""
+"""Numbers found by a calibration, which a configuration names: ``threshold: "@NAME"``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ SIGN = "@"
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What ``riveg calibrate`` wrote: the numbers, and the backends they were found for.
+    """What ``riveg calibrate`` wrote: numbers, and the backends they were found for.
 
-    ``values`` are by ``stage.key``, ``backends`` by stage; a part of a backend that names another
-    network (``ground.recheck``) is one more entry of these.
+    Args:
+        path: The file.
+        digest: Of its bytes.
+        name: Its name.
+        values: Numbers by ``stage.key``.
+        backends: Names by stage, and by ``ground.recheck`` of the network in a part.
     """
 
     path: Path

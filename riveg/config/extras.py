@@ -19,7 +19,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "vllm": ("vllm",),
     "groundingdino": ("groundingdino", "torch", "torchvision", "transformers"),
     "sam": ("segment_anything", "torch", "torchvision"),
-    "ray": ("ray",),
 }
 """Import names of the packages that each extra of ``pyproject.toml`` brings."""
 

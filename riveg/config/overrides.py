@@ -40,7 +40,7 @@ def override(document: Document, overrides: Sequence[str]) -> tuple[Document, li
             block = result.get(parts[0])
             inner = block.get(parts[1]) if isinstance(block, dict) else None
             if parts[0] != "llm" and not isinstance(inner, dict):
-                inner = None  # a part takes the place of what is no part
+                inner = None  # keys and values replace a value without keys
             result[parts[0]] = _with_key(block, parts[1], _with_key(inner, parts[2], value))
         elif parts[1] == "backend":
             result[parts[0]] = {"backend": value}
@@ -63,5 +63,5 @@ def _with_key(block: Any, key: str, value: Any) -> Any:
     if isinstance(block, str):
         block = {"backend": block}
     elif block is not None and not isinstance(block, dict):
-        return block  # which is a problem by itself
+        return block  # a problem that the reader tells
     return {**(block or {}), key: value}

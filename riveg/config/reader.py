@@ -23,7 +23,7 @@ from riveg.config.system import (
     SystemConfig,
     shipped_systems,
 )
-from riveg.config.yaml_file import Document, InvalidConfig, Problem, held_model
+from riveg.config.yaml_file import Document, InvalidConfig, Problem, nested_model
 from riveg.errors import UserError
 from riveg.pipeline import PER_ENTITY, AnyStage
 from riveg.registry import backend_config, backend_table, suggest
@@ -33,7 +33,7 @@ PART_FIELD = "matcher"
 """The field by which a part of a backend's configuration names what answers there."""
 
 LEFT_OUT = "none"
-"""As a backend's name: the stage is not run."""
+"""A backend's name that means: the stage is not run."""
 
 _LONGEST = 100
 """Bytes of a name: it becomes a part of the name of a run's folder."""
@@ -127,7 +127,7 @@ class _SystemReader:
     def _name(self) -> str:
         given = self._text("name")
         if given is None and self._values.get("name") is not None:
-            return ""  # which has been noted
+            return ""  # a problem that is noted already
         name = Path(self._document.file).stem if given is None else given
         if not _names_a_folder(name):
             advice = (
@@ -188,10 +188,10 @@ class _SystemReader:
             return None
         noted = len(self.problems)
         options = {
-            str(key): self._from_here(
+            str(key): self._with_paths(
                 f"{stage.name}.{key}",
                 kind,
-                self._looked_up(f"{stage.name}.{key}", kind, value, {stage.name: name}),
+                self._with_artifacts(f"{stage.name}.{key}", kind, value, {stage.name: name}),
             )
             for key, value in block.items()
             if key != "backend"
@@ -204,22 +204,22 @@ class _SystemReader:
             self._note_all(stage.name, error, kind)
             return None
 
-    def _looked_up(
+    def _with_artifacts(
         self, key: str, kind: type[BaseModel], value: Any, named: Mapping[str, str]
     ) -> Any:
-        """The number that an artifact has for a key, where the value, or a part of it, names one.
+        """The value with the number of an artifact wherever it, or a part of it, names one.
 
-        ``named``: the backend, and what its parts name, by the key that each stands below.
+        ``named``: the backend and the networks that its parts name, by key.
         """
         field = kind.model_fields.get(key.rpartition(".")[2])
         if field is None:
             return value
-        part = held_model(field.annotation)
+        part = nested_model(field.annotation)
         if part is not None and isinstance(value, dict):
             name = part.model_fields.get(PART_FIELD)
             inside = {} if name is None else {key: str(value.get(PART_FIELD, name.default))}
             return {
-                below: self._looked_up(f"{key}.{below}", part, one, {**named, **inside})
+                below: self._with_artifacts(f"{key}.{below}", part, one, {**named, **inside})
                 for below, one in value.items()
             }
         if not is_reference(value) or not _holds_number(field.annotation):
@@ -236,14 +236,14 @@ class _SystemReader:
         self._artifacts.append(ArtifactValue(key, artifact.name, place, artifact.digest, number))
         return number
 
-    def _from_here(self, key: str, kind: type[BaseModel], value: Any) -> Any:
-        """Paths of an override start at the working folder, not at the file's."""
+    def _with_paths(self, key: str, kind: type[BaseModel], value: Any) -> Any:
+        """The value with absolute paths if ``--set`` gave it: these start at the working folder."""
         name = key.rpartition(".")[2]
         field = kind.model_fields.get(name)
-        part = None if field is None else held_model(field.annotation)
+        part = None if field is None else nested_model(field.annotation)
         if part is not None and isinstance(value, dict):
             return {
-                below: self._from_here(f"{key}.{below}", part, one) for below, one in value.items()
+                below: self._with_paths(f"{key}.{below}", part, one) for below, one in value.items()
             }
         if self._document.override_of(key) is None:
             return value
@@ -258,8 +258,8 @@ class _SystemReader:
         self.problems += self._document.validation_problems(error, kind, prefix)
 
     def _check_order(self, steps: Sequence[Step]) -> None:
-        # By what was asked for: a stage that cannot be made is one problem, not one more for each
-        # stage that needs it; nor is a misspelt stage a missing one.
+        # Judged by what the file names: a stage that cannot be built, or is misspelt, is one problem
+        # and not one more for each stage that needs it.
         asked = [stage for stage in STAGES if not _is_left_out(self._values.get(stage.name))]
         names = [stage.name for stage in asked]
         meant = {*names, *self._misspelt()}

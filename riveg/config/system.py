@@ -27,16 +27,16 @@ from riveg.stages.table import STAGES
 LLM_FIELD = "llm"
 """The field by which a backend's configuration names a language model."""
 
-
 ExecutorName = Literal["local"]
+"""What maps the jobs of a run over their parts."""
 
 
 class RunSettings(BaseModel):
     """How a run is cut up and when it counts as failed.
 
     ``part_size``: samples a part file; ``batch_size``: samples a call of a backend;
-    ``max_error_rate``: share of samples with an Issue above which the exit code is 1, in [0, 1];
-    ``overlays``: over so many images, from the first, a run draws its answers.
+    ``max_error_rate``: the exit code is 1 above this share of samples with an Issue, in [0, 1];
+    ``overlays``: on so many images, from the first, a run draws its answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,11 +65,19 @@ def _step(stage: str, config: BackendConfig[object]) -> Step:
 
 @dataclass(frozen=True, slots=True)
 class SystemConfig:
-    """A checked system; ``base`` is where its relative paths start, but for that of ``data``.
+    """A checked system.
 
-    ``data`` is a dataset's name, or a path that needs nothing before it. ``artifacts`` are the
-    numbers that were given as ``@NAME``; in ``steps`` they are numbers. ``models`` holds the
-    language models and the types.
+    Args:
+        name: Its name; run folders are named for it.
+        description: What it is, for people.
+        steps: Its stages, in the order in which they run.
+        run: How a run is cut up and when it counts as failed.
+        data: A dataset's name, or a path that is complete.
+        base: Where all other relative paths start.
+        file: The YAML file that it was read from.
+        artifacts: The numbers that were given as ``@NAME``; in ``steps`` they are numbers.
+        models: The language models and the labels.
+        executor: What maps jobs over parts.
     """
 
     name: str
@@ -90,7 +98,7 @@ class SystemConfig:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """The types of entities."""
+        """The labels of entities."""
         return self.models.labels
 
     @property
@@ -103,8 +111,8 @@ class SystemConfig:
         return self.llm.get(str(getattr(step.config, LLM_FIELD, None)))
 
     @property
-    def called(self) -> str:
-        """What commands call it: its name where riveg ships it, else its file."""
+    def command_name(self) -> str:
+        """What a command line calls it: its name if riveg ships it, else its file."""
         shipped = shipped_systems().get(self.name)
         return self.name if shipped is not None and str(shipped) == self.file else self.file
 

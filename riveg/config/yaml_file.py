@@ -136,22 +136,22 @@ class Document:
                 yield self.problem(key or "the file", item["input"], advice)
 
 
-def held_model(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds, alone or as one of its choices.
+def nested_model(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field's annotation names, alone or as one of its choices.
 
-    >>> held_model(BaseModel | None).__name__
+    >>> nested_model(BaseModel | None).__name__
     'BaseModel'
     """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next(filter(None, map(held_model, get_args(annotation))), None)
+    return next(filter(None, map(nested_model, get_args(annotation))), None)
 
 
 def _at(kind: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
     """The model that a place in another one is read as, as far as the fields tell."""
     for name in place:
         field = kind.model_fields.get(str(name))
-        kind = (field and held_model(field.annotation)) or kind
+        kind = (field and nested_model(field.annotation)) or kind
     return kind
 
 

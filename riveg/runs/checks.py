@@ -1,4 +1,4 @@
-"""What is made sure before a run begins: data, images and clients are there and fit together."""
+"""Checks before a run begins: data, images, models and clients are there and fit together."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def require_models(config: SystemConfig, steps: Sequence[Step]) -> None:
     if missing:
         raise MissingModel(
             f"neither folders nor in the cache of the hub ({cache_name()}): {', '.join(missing)}; "
-            f"riveg fetch {config.called}, with the same --set, gets them"
+            f"riveg fetch {config.command_name}, with the same --set, gets them"
         )
 
 

@@ -109,7 +109,7 @@ class StageFolder:
             yield from part.lines if part else ()
 
 
-class WrittenBehind:
+class PartWriter:
     """Writes a stage's parts one after the other while the next one is made.
 
     One part at most is under way, so that of a run that is killed no more is lost.

@@ -1,4 +1,4 @@
-"""How a run tells how it gets on."""
+"""How a run reports its progress."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how a run gets on; the command line draws bars from it."""
+    """Hears of the progress of a run; the command line draws bars from it."""
 
     def begin(self, stage: str, total: int | None, /) -> None:
         """A stage starts; ``total`` samples, where it is known."""
 
     def advance(self, samples: int, issues: int, /) -> None:
-        """So many more samples have an answer of the stage, so many of them an Issue."""
+        """More samples have passed the stage, some of them with an Issue."""
 
     def end(self, seconds: float, /) -> None:
-        """The stage is through."""
+        """The stage has ended."""
 
     def note(self, text: str, /) -> None:
-        """What it waits for, for example a server that loads."""
+        """Something to know now, for example that a server is loading."""
 
 
 class Silence:
-    """Progress that nobody wants to see."""
+    """Shows nothing."""
 
     def begin(self, _stage: str, _total: int | None, /) -> None:
         return None

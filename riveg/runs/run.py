@@ -1,4 +1,4 @@
-"""A run: the input in parts, then stage after stage over all parts, then the ends tied up."""
+"""A run: the input in parts, one stage after another over all parts, then the records."""
 
 from __future__ import annotations
 
@@ -28,9 +28,16 @@ from riveg.vision.runtime.batches import Shortage
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """What one stage of a run did: samples in all, made now, and Issues that are its own.
+    """What one stage of a run did.
 
-    ``shortages``: where memory did not suffice.
+    Args:
+        stage: Its name.
+        backend: The name of its backend.
+        samples: Records that it has.
+        made: Of them, those that were made now.
+        issues: Of them, those with an Issue of the stage.
+        seconds: How long it took.
+        shortages: Where memory was too short.
     """
 
     stage: str
@@ -44,7 +51,7 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run ended with; ``failed`` counts samples with at least one Issue."""
+    """The result of a run; ``failed`` counts samples with at least one Issue."""
 
     folder: Path
     samples: int
@@ -58,7 +65,7 @@ class RunReport:
 
 
 class Run:
-    """One run of a system over data, on a folder that this process holds the lock of."""
+    """One run of a system over data, in a folder whose lock this process holds."""
 
     def __init__(
         self,
@@ -87,10 +94,10 @@ class Run:
         self._contents: dict[str, dict[str, str]] = {}
 
     def write_input(self, limit: int | None) -> tuple[int, int]:
-        """Writes the samples in parts; how many samples and parts there are.
+        """Writes the samples in parts, and gives the numbers of samples and parts.
 
-        Parts that are the same already are left alone. A run folder never shrinks: that would throw
-        away answers.
+        A part that is there already and equal is not written. A run folder never shrinks: that
+        would throw answers away.
 
         Raises:
             UserError: If there are no samples, or fewer than the folder holds.
@@ -127,7 +134,7 @@ class Run:
         )
 
     def run_stages(self, samples: int, parts: int) -> Iterator[StageReport]:
-        """Stage after stage over all parts; each stage's backend is let go before the next."""
+        """Runs one stage after another; the backend of each is freed before the next is built."""
         for position, step in enumerate(self._steps, start=1):
             self._progress.begin(step.stage.name, samples)
             started = time.monotonic()
@@ -179,13 +186,13 @@ class Run:
             self._release(asked)
 
     def contents(self, step: Step) -> dict[str, str]:
-        """Digests of the prompts and weights of a step, read once a run: models are large."""
+        """Digests of the prompts and weights of a step; read once a run, as models are large."""
         if step.stage.name not in self._contents:
             self._contents[step.stage.name] = dict(step.config.contents(self._config.base))
         return self._contents[step.stage.name]
 
-    def _language(self, step: Step) -> dict[str, Any]:
-        """What shapes a language model's answers; nothing for stages that ask none."""
+    def _language_settings(self, step: Step) -> dict[str, Any]:
+        """What shapes the answers of a stage that asks a language model; else nothing."""
         endpoint = self._config.endpoint_of(step)
         labels = [label.model_dump() for label in self._config.labels]
         return {
@@ -194,7 +201,7 @@ class Run:
         }
 
     def fingerprint(self, step: Step) -> str:
-        """Digest of all that shapes a stage's answers, but for the record it is asked about."""
+        """Digest of all that shapes a stage's answers, except the record it is asked about."""
         return text_digest(
             json.dumps(
                 {
@@ -204,15 +211,15 @@ class Run:
                     "revision": step.config.code_revision,
                     "config": step.config.model_dump(mode="json", exclude=immaterial(step.config)),
                     "contents": self.contents(step),
-                    **self._language(step),
+                    **self._language_settings(step),
                     "gold": _gold_digest(self._gold) if step.config.oracle else None,
                 },
                 sort_keys=True,
             )
         )
 
-    def write_ends(self, parts: int) -> int:
-        """Writes ``records.jsonl`` and ``failed.jsonl``; how many samples have failed."""
+    def write_records(self, parts: int) -> int:
+        """Writes ``records.jsonl`` and ``failed.jsonl``, and gives the number of failed samples."""
         last = self._folder.input
         if self._steps:
             last = self._folder.stage(len(self._steps), self._steps[-1].stage.name)
@@ -232,7 +239,9 @@ class Run:
 
 
 def immaterial(config: BaseModel) -> dict[str, Any]:
-    """What of a configuration does not shape answers, also inside of it, for pydantic to leave out.
+    """The fields of a configuration, and of its parts, that do not shape answers.
+
+    In the form that pydantic expects of fields to leave out.
 
     >>> from riveg.registry import backend_config
     >>> immaterial(backend_config("caption", "blip")())

@@ -1,4 +1,4 @@
-"""Samples that a program hands over: samples from raw text, images from memory."""
+"""What a run reads: datasets, and samples and images that a program hands over."""
 
 from __future__ import annotations
 
@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+
+
+class DataSource(Protocol):
+    """Where a run's samples come from; gold is asked for by oracle backends only."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def origin(self) -> tuple[str, ...]: ...
+
+    @property
+    def image_roots(self) -> tuple[Path, ...]: ...
+
+    def samples(self) -> Iterator[Sample]: ...
+
+    def gold(self) -> Iterator[Gold]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +142,3 @@ def _decoded(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
             f"image: expected a path, a PIL picture or an RGB array of bytes, found "
             f"{type(image).__name__} ({error})"
         ) from error
-
-
-class DataSource(Protocol):
-    """Where a run's samples come from; gold is asked for by oracle backends only."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def origin(self) -> tuple[str, ...]: ...
-
-    @property
-    def image_roots(self) -> tuple[Path, ...]: ...
-
-    def samples(self) -> Iterator[Sample]: ...
-
-    def gold(self) -> Iterator[Gold]: ...

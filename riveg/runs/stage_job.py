@@ -19,7 +19,7 @@ from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
 from riveg.pipeline import AnyStageRunner
 from riveg.runs.building import build_context, build_runner, open_models
-from riveg.runs.folder import Part, RunFolder, StageFolder, WrittenBehind, line_digest, reusable
+from riveg.runs.folder import Part, PartWriter, RunFolder, StageFolder, line_digest, reusable
 from riveg.runs.progress import Progress, Silence
 from riveg.types import WARNING, Gold, Issue, Sample
 from riveg.vision.runtime.batches import note_shortages
@@ -112,7 +112,7 @@ class StageWork:
         self._chats = chats
         self._progress = progress
         self._images = ImageLoader(job.image_roots)
-        self._written = WrittenBehind(job.folder)
+        self._written = PartWriter(job.folder)
         self._held = ExitStack()
 
     def __enter__(self) -> Self:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TOLD_OF_MODELS = ("model", "revision", "licence", "gated", "engine")
+_MODEL_FIELDS = ("model", "revision", "licence", "gated", "engine")
 
 _PACKAGES = (
     "riveg",
@@ -60,8 +60,8 @@ _PACKAGES = (
 class System:
     """The stages of a configuration; backends are built when they are first needed.
 
-    Not to be shared between threads. A system that asks a language model holds on to it between
-    samples: use it in a ``with`` block, or call :meth:`close`.
+    Not to be shared between threads. A system keeps its language models between samples: use it in a
+    ``with`` block, or call :meth:`close`.
     """
 
     def __init__(self, config: SystemConfig) -> None:
@@ -89,10 +89,10 @@ class System:
         caption: str | None = None,
         id: str = "post",
     ) -> Sample:
-        """One sample through every stage.
+        """Runs one post through every stage.
 
         Args:
-            text: The sample's raw text.
+            text: The raw text.
             image: Its image: a path, or a decoded image, taken as upright. An array is RGB,
                 *shape* ``(height, width, 3)``, values in [0, 255].
             caption: What the image shows, for stages that can use it.
@@ -189,7 +189,7 @@ class System:
         folder.write_manifest({**manifest, "started": started, "finished": None})
         write_atomically(folder.path / "config.yaml", [resolved_text(self.config).encode()])
         stages = tuple(run.run_stages(samples, parts))
-        failed = run.write_ends(parts)
+        failed = run.write_records(parts)
         folder.write_manifest(
             {
                 **manifest,
@@ -227,7 +227,7 @@ class System:
             "limit": limit,
             "artifacts": {item.key: asdict(item) for item in self.config.artifacts},
             "models": {
-                name: endpoint.model_dump(mode="json", include=set(_TOLD_OF_MODELS))
+                name: endpoint.model_dump(mode="json", include=set(_MODEL_FIELDS))
                 for name, endpoint in self.config.llm.items()
             },
             "oracle_stages": [step.stage.name for step in steps if step.config.oracle],
