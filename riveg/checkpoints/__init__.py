@@ -1,1 +1,1 @@
-"""Where weights lie and how they get there."""
+"""Where weights are on disk, and how they are fetched."""

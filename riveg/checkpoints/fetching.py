@@ -1,4 +1,4 @@
-"""The models of a system: which there are, where they lie, and how they get there."""
+"""The models of a system: which they are, where they are, and how they are fetched."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 @dataclass(frozen=True, slots=True)
 class SystemModel:
-    """A model and what asks for it: ``llm.NAME`` or a stage.
+    """A model and what uses it: ``llm.NAME`` or a stage.
 
-    ``folder`` is where it lies on this machine, ``None`` where it is not here; ``is_remote``: a
-    server of somebody else's holds it, so that there is nothing to fetch. ``setting``: the field
-    that names it. ``files``: the only ones that are wanted, ``()`` for all that are safe.
+    ``folder`` is where it is on this machine, ``None`` where it is not here; ``is_remote``: it is
+    on a server that riveg does not start, so there is nothing to fetch. ``setting``: the field that
+    names it. ``files``: the only ones that are used, ``()`` for all files that are safe to load.
     """
 
     used_by: str
@@ -50,7 +50,7 @@ class SystemModel:
 
 @dataclass(frozen=True, slots=True)
 class FetchedModel:
-    """A model that is here now, every file of which has the size and digest that the hub tells."""
+    """A model that is here now; its files have the sizes and digests that the hub declares."""
 
     model: SystemModel
     folder: Path
@@ -69,16 +69,16 @@ def system_models(config: SystemConfig) -> tuple[SystemModel, ...]:
 
 
 def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel]:
-    """Downloads what is not here, one model after the other, and checks it against the hub.
+    """Downloads the models that are not here one by one, and checks them against the hub.
 
     Args:
         config: The system.
-        to: ``TO/OWNER/NAME`` becomes the folder of a model, which can be carried elsewhere;
-            ``None`` for the hub's cache, where backends look by themselves.
+        to: ``TO/OWNER/NAME`` becomes the folder of a model, which can be copied elsewhere;
+            ``None`` for the hub's cache, where backends look for models.
 
     Raises:
-        UserError: If a model cannot be had: no such model, a licence not yet accepted, no network,
-            no safetensors, no such file, files that are not what the hub says.
+        UserError: If a model cannot be fetched: no such model, a licence not yet accepted, no
+            network, no safetensors, no such file, files that are not what the hub says.
     """
     seen: set[tuple[str, str | None, tuple[str, ...]]] = set()
     for model in system_models(config):
@@ -170,7 +170,7 @@ def _check(model: SystemModel, folder: Path, wrong: list[str]) -> None:
 
 
 def _has_weights(model: SystemModel, folder: Path) -> bool:
-    """Or whatever else it is wanted for above all."""
+    """Whether the folder has the model's most important file, or any safetensors."""
     return any(folder.glob(model.files[0] if model.files else "*.safetensors"))
 
 
@@ -203,7 +203,7 @@ def _translated(model: SystemModel, error: Exception) -> UserError:
 
 
 def _bytes(place: Path, names: tuple[str, ...]) -> int:
-    """Of a file, or of a model's files in a folder."""
+    """The size of a file, or of a model's files in a folder."""
     patterns = names or FETCHED
     files = [place, *{path for pattern in patterns for path in place.glob(pattern)}]
     return sum(path.stat().st_size for path in files if path.is_file())

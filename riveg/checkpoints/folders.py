@@ -1,4 +1,4 @@
-"""Where a model's files lie: a folder, or the hub's cache; and which of them are its."""
+"""Where a model's files are, a folder or the hub's cache, and which of them are used."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ EXTRA = "models"
 FETCHED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 """Files of a model that are downloaded: weights that cannot run code, vocabularies, settings."""
 
-LEFT = ("*/*",)
-"""Files that are not: folders hold the same weights once more, for other libraries."""
+_IGNORED = ("*/*",)
+"""Files that are not downloaded: subfolders have the same weights for other libraries."""
 
 _SHAPING = ("*.safetensors", "*.json", "*.txt", "*.model")
 """Files of a model folder that shape its answers."""
@@ -28,8 +28,8 @@ _SHAPING = ("*.safetensors", "*.json", "*.txt", "*.model")
 class ModelFiles:
     """One model of the hub, or a local one, that a backend loads.
 
-    ``setting`` is the field that names it. ``files``: the only ones of it that are wanted, by their
-    exact names, the first one above all; ``()`` for all that transformers loads a model from.
+    ``setting`` is the field that names it. ``files``: the exact names of the files that are used,
+    the most important one first; ``()`` for all files that transformers loads a model from.
     """
 
     model: str
@@ -56,7 +56,7 @@ def model_folder(wanted: ModelFiles, base: Path) -> Path:
         base: Where a relative folder starts.
 
     Raises:
-        UserError: If the model is not there; says how to get it.
+        UserError: If the model is not there; the message says how to get it.
     """
     local = base / wanted.model
     found = local if local.is_dir() else _cached(wanted)
@@ -66,14 +66,14 @@ def model_folder(wanted: ModelFiles, base: Path) -> Path:
 
 
 def model_file(wanted: ModelFiles, base: Path) -> Path:
-    """The first of a model's files; ``model`` may also name it itself.
+    """The first of a model's files; ``model`` may also be the path of that file.
 
     Args:
-        wanted: Of one file at least.
+        wanted: A model with at least one file.
         base: Where a relative path starts.
 
     Raises:
-        UserError: If it is not there; says how to get it.
+        UserError: If it is not there; the message says how to get it.
     """
     local = base / wanted.model
     return local if local.is_file() else model_folder(wanted, base) / wanted.files[0]
@@ -83,7 +83,7 @@ def files_to_fetch(wanted: ModelFiles) -> dict[str, Any]:
     """Which files of a model are downloaded, as arguments for the hub's library."""
     if wanted.files:
         return {"allow_patterns": [*wanted.files]}
-    return {"allow_patterns": [*FETCHED], "ignore_patterns": [*LEFT]}
+    return {"allow_patterns": [*FETCHED], "ignore_patterns": [*_IGNORED]}
 
 
 def _cached(wanted: ModelFiles) -> Path:
@@ -93,7 +93,8 @@ def _cached(wanted: ModelFiles) -> Path:
     except ImportError as error:
         raise MissingExtra("a model of the hub", "huggingface_hub", EXTRA) from error
     try:
-        # Of a model that `riveg fetch` got, the hub's library would miss the files that it left.
+        # `riveg fetch` downloads only these files; without the patterns the hub's library would
+        # call such a model incomplete.
         found = snapshot_download(
             wanted.model,
             revision=wanted.revision,

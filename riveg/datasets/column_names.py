@@ -1,4 +1,4 @@
-"""Which column is which, and what to say where that cannot be known."""
+"""Which column is which, and what to say where that is not clear."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 COLUMNS = ("id", "text", "tokens", "offsets", "image", "caption", "entities")
-"""Every column that is read; others may stand beside them and are passed over."""
+"""Every column that is read; other columns are ignored."""
 
 _IMAGE_WORDS = ("image", "picture", "photo", "img", "file_name", "filename")
 
@@ -19,7 +19,7 @@ _MOST_NAMES = 8
 def known_columns(names: Iterable[str]) -> dict[str, str]:
     """The columns that are read: own name -> name in :data:`COLUMNS`.
 
-    Case and outer blanks do not count, but a column with the exact name goes first.
+    Case and outer blanks are ignored, but a column with the exact name is preferred.
 
     >>> known_columns(["ID", " Text", "id", "likes"])
     {'id': 'id', ' Text': 'text'}
@@ -27,7 +27,7 @@ def known_columns(names: Iterable[str]) -> dict[str, str]:
     found = [*names]
     known = {name: name for name in found if name in COLUMNS}
     for name in found:
-        meant = _meant(name)
+        meant = _normalised(name)
         if meant in COLUMNS and meant not in known.values():
             known[name] = meant
     return known
@@ -37,7 +37,7 @@ def header_problem(names: Sequence[str]) -> str | None:
     """Why no sample can be read from these columns, or ``None``."""
     known = known_columns(names)
     for name, meant in known.items():
-        others = [other for other in names if _meant(other) == meant and other != name]
+        others = [other for other in names if _normalised(other) == meant and other != name]
         if others and name != meant:
             return f"{name!r} and {others[0]!r} both mean the column {meant}; keep one of them"
     if {"text", "tokens"} & {*known.values()}:
@@ -54,7 +54,7 @@ def header_problem(names: Sequence[str]) -> str | None:
 
 
 def separation(header: str) -> str | None:
-    """That the columns are not separated by commas, if it looks like that."""
+    """What to say of a header whose columns seem not to be separated by commas, or ``None``."""
     for sign, word in _SEPARATORS.items():
         parts = {part.strip(' "\r').lower() for part in header.replace("\n", sign).split(sign)}
         if sign in header and {"text", "tokens"} & parts:
@@ -63,9 +63,9 @@ def separation(header: str) -> str | None:
 
 
 def missing_image_note(names: Sequence[str]) -> str:
-    """That there is no column ``image``, and which column may have been meant as it."""
+    """What to say where there is no column ``image``: names a column that may be meant as it."""
     known = known_columns(names)
-    likely = [name for name in names if name not in known and _looks_like_images(_meant(name))]
+    likely = [name for name in names if name not in known and _looks_like_images(_normalised(name))]
     hint = f"; found {likely[0]!r}, did you mean image?" if likely else ""
     return f"has no column image{hint}"
 
@@ -75,5 +75,5 @@ def _looks_like_images(name: str) -> bool:
     return bool(near) or any(word in name for word in _IMAGE_WORDS)
 
 
-def _meant(name: str) -> str:
+def _normalised(name: str) -> str:
     return name.strip().lower()

@@ -1,6 +1,6 @@
-"""The columns ``text`` or ``tokens``, ``image``, ``id``, ``caption``, ``entities`` to a row.
+"""The columns ``text`` or ``tokens``, ``image``, ``id``, ``caption``, ``entities`` as a row.
 
-A field that cannot be used never ends the reading: it becomes an Issue of its sample.
+A field that cannot be used does not stop the reading: it becomes an issue of its sample.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class Fault:
 
 
 class ImageStore(Protocol):
-    """Where images that come as bytes are put."""
+    """Where images that come as bytes are stored."""
 
     def store(self, content: bytes) -> str:
-        """Puts an image down and gives its path below the store's folder."""
+        """Stores an image; its path below the store's folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
-    """How columns are to be read.
+    """How columns are read.
 
-    ``images`` takes images that come as bytes; without it, only paths are allowed.
+    ``images`` stores images that come as bytes; without it, only paths are allowed.
     """
 
     label_map: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +44,8 @@ class ColumnRules:
 
 @dataclass(frozen=True, slots=True)
 class _Wording:
+    """A text with its tokens and their character ranges."""
+
     text: str
     tokens: tuple[str, ...] = ()
     offsets: Offsets = ()
@@ -60,12 +62,12 @@ def row_of_columns(
     """The row of one line; its id is ``fallback_id`` where the line has none.
 
     Args:
-        columns: Value by the column's own name, or why the line cannot be read at all; a value
-            that cannot be read is a :class:`Fault` itself.
+        columns: Value by the column's own name; a :class:`Fault` in place of a value, or of all
+            of them, that cannot be read.
         place: File and line.
         fallback_id: For example ``line-12``.
-        rules: How to read them.
-        annotated: Whether gold is asked for.
+        rules: How to read the columns.
+        annotated: Whether gold is read.
     """
     if isinstance(columns, Fault):
         return Row(place, Sample(fallback_id, "", (), (), issues=_issues([columns], place)))
@@ -152,9 +154,9 @@ def _wording(columns: Mapping[str, object]) -> _Wording | Fault:
 
 
 def _aligned(text: str, tokens: tuple[str, ...], offsets: object) -> _Wording | Fault:
-    """Tokens with the ranges given for them, or else where they come next in the text."""
+    """Tokens with the given ranges, or with those where each of them comes next in the text."""
     if offsets is None:
-        ranges = _found(text, tokens)
+        ranges = _ranges_in(text, tokens)
         if ranges is None:
             return Fault("bad-tokens", "the tokens do not stand in the text in this order")
         return _Wording(text, tokens, ranges)
@@ -168,7 +170,7 @@ def _aligned(text: str, tokens: tuple[str, ...], offsets: object) -> _Wording | 
     return _Wording(text, tokens, ranges)
 
 
-def _found(text: str, tokens: Sequence[str]) -> Offsets | None:
+def _ranges_in(text: str, tokens: Sequence[str]) -> Offsets | None:
     ranges: list[tuple[int, int]] = []
     position = 0
     for token in tokens:
@@ -181,7 +183,7 @@ def _found(text: str, tokens: Sequence[str]) -> Offsets | None:
 
 
 def _image(value: object, images: ImageStore | None) -> str | Fault | None:
-    """The image's path; the bytes of one that has none go to the store."""
+    """The image's path; the store gives one to an image that comes as bytes."""
     if isinstance(value, Mapping) and images is not None:
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes) and images is not None:

@@ -1,4 +1,4 @@
-"""A dataset's YAML file: where its parts lie and how they are to be read."""
+"""A dataset's YAML file: where its files are and how they are read."""
 
 from __future__ import annotations
 

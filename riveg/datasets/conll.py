@@ -31,11 +31,11 @@ class ConllReader:
 
     Args:
         files: The file of each split.
-        fine: Whether a second tag column tells fine types.
+        fine: Whether a second tag column holds fine labels.
         label_map: Label in the file -> label in riveg; others stay as they are.
         annotations: The annotation files; ``None`` for sets without boxes.
         captions: Caption files.
-        image_roots: Looked through only where there are several suffixes.
+        image_roots: Searched only where there are several suffixes.
         suffixes: File name endings of images, tried in this order.
     """
 

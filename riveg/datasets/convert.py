@@ -24,7 +24,7 @@ _ROW_GROUP = 1000
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How many rows were written, and what was wrong with those that were left out."""
+    """How many rows were written, and what is wrong with those that were left out."""
 
     rows: int
     left_out: tuple[Issue, ...]
@@ -33,8 +33,8 @@ class Conversion:
 def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
     """Writes a dataset's samples, with their gold in the column ``entities``.
 
-    The file appears when it is whole, and never in place of another. Rows without usable text have
-    nothing to be written and are returned. Images are not copied: their paths stay as they are.
+    The file appears only when it is whole and never replaces another file. Rows without usable text
+    are not written but returned. Images are not copied: their paths stay as they are.
 
     Raises:
         UserError: If ``target`` exists or cannot be written, two rows have one id, or the gold of

@@ -1,4 +1,4 @@
-"""A dataset as the rest of riveg sees it: a stream of samples and, apart, a stream of gold."""
+"""A dataset as the rest of riveg sees it: a stream of samples and, separately, one of gold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from riveg.types import Gold, ImageSize, Sample
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Something wrong with the data: its kind, the file and line, and what it is."""
+    """Something wrong with the data: its kind, the file and line, and a message."""
 
     kind: str
     where: str
@@ -31,8 +31,8 @@ class Row:
         gold: ``None`` where nothing is annotated, or where ``defects`` say why it is unusable.
         defects: What is wrong with the annotation.
         size: What the annotation declares for the image, if anything.
-        objects: Annotated objects in the image's own file; ``None`` where it has no file.
-        forms: In which way each of them was written down, for sets whose format is not published.
+        objects: How many objects the image's own file annotates; ``None`` where it has no file.
+        forms: How each of the objects is written, for sets whose format is not published.
     """
 
     place: str
@@ -52,22 +52,22 @@ class Reader(Protocol):
         """The file, or folder, of each split."""
 
     def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
-        """Rows in file order, one in memory at a time; gold only where ``annotated``."""
+        """Rows in file order, one in memory at a time; with gold only if ``annotated``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples and their annotation on disk; nothing is read before it is asked for.
+    """Samples and their annotation on disk; nothing is read before it is needed.
 
     Args:
-        name: Its name, or the file's for a bare file.
+        name: Its name; that of the file where there is no YAML file.
         version: The publisher's version, if any.
-        splits: What is read, in this order.
+        splits: The splits that are read, in this order.
         image_roots: Image folders, looked up in order.
         labels: The types that may occur, ``()`` where they are not declared.
         has_gold: Whether there is an annotation.
-        has_boxes: Whether the annotation tells boxes.
-        notes: What a user should know, for example a file that is not there.
+        has_boxes: Whether the annotation has boxes.
+        notes: What a user should know, for example that a file is missing.
         reader: What reads the files.
     """
 
@@ -83,7 +83,7 @@ class Dataset:
 
     @property
     def origin(self) -> tuple[str, ...]:
-        """The files that are read, by their full paths: which data this is."""
+        """Full paths of the files that are read; they identify the data."""
         return tuple(str(self.reader.files[split].resolve()) for split in self.splits)
 
     @property
@@ -96,9 +96,9 @@ class Dataset:
         return tuple(replace(self, splits=(split,)) for split in self.splits)
 
     def rows(self, *, annotated: bool = True) -> Iterator[Row]:
-        """Samples with their gold and with what is wrong at their place, for checks and copies.
+        """Samples with their gold and with the defects at their place, for checks and copies.
 
-        An image's absolute path that lies below one of the roots becomes the relative one.
+        The absolute path of an image below one of the roots becomes a relative one.
         """
         roots = [_Root.of(root) for root in self.image_roots]
         for split in self.splits:
@@ -106,7 +106,7 @@ class Dataset:
                 yield _with_relative_image(row, roots)
 
     def unique_rows(self, *, annotated: bool) -> Iterator[Row]:
-        """Rows, as long as no id comes twice.
+        """Rows whose ids are all different.
 
         Raises:
             UserError: If two samples have one id, or a file cannot be read.
@@ -154,7 +154,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class _Root:
-    """An image folder under its absolute names: as it was given, and with links followed."""
+    """An image folder as an absolute path: as it was given, and with links resolved."""
 
     given: Path
     real: Path
@@ -178,7 +178,7 @@ def _with_relative_image(row: Row, roots: Sequence[_Root]) -> Row:
         relative = root.relative(Path(image.path))
         if relative is None:
             continue
-        # The first root that has the file wins, and it must be the one that was meant.
+        # The loader takes the first root that has the file, which must be this root.
         if any(_exists(earlier.given / relative) for earlier in roots[:position]):
             return row
         return replace(row, sample=replace(row.sample, image=replace(image, path=str(relative))))
@@ -205,5 +205,5 @@ def usable_gold(row: Row) -> Gold | None:
 
 
 def quoted(text: str, most: int = 60) -> str:
-    """Text from a row, fit for a message: in quotes, control characters escaped, not endless."""
+    """A text for a message: in quotes, control characters escaped, cut at ``most`` characters."""
     return repr(text) if len(text) <= most else f"{text[:most]!r}..."

@@ -16,7 +16,7 @@ from riveg.datasets.encoding import open_utf_8
 from riveg.errors import UserError
 
 _LONGEST_CELL = 16 * 1024 * 1024
-"""Characters. The csv module stops at 131 072, less than a long sample may have."""
+"""Characters. The csv module allows 131 072 by default, less than a long sample may have."""
 
 _JSON_COLUMNS = ("tokens", "offsets", "entities")
 
@@ -49,14 +49,14 @@ class CsvReader:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Sequence[str] | Fault]]:
-    # The limit belongs to the whole process, so it is only ever raised.
+    # The limit holds for the whole process, so it is only raised, never lowered.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     try:
-        # What is no UTF-8 must spoil its own row only: it comes as lone surrogates.
+        # Bytes that are not UTF-8 become lone surrogates, so that only their own row is unusable.
         with io.TextIOWrapper(
             open_utf_8(path), encoding="utf-8-sig", errors="surrogateescape", newline=""
         ) as handle:
-            # Strict, since otherwise a quote that is never closed swallows all rows after it.
+            # Strict: otherwise a quote that is never closed takes in all rows after it.
             reader = csv.reader(handle, strict=True)
             while True:
                 number = reader.line_num + 1
@@ -77,7 +77,7 @@ def _lines(path: Path) -> Iterator[tuple[int, Sequence[str] | Fault]]:
 def _header(first: tuple[int, Sequence[str] | Fault], path: Path) -> Sequence[str]:
     number, cells = first
     if isinstance(cells, Fault):
-        # Quoted names that are not separated by commas are no CSV at all.
+        # Quoted names with another separator than commas are not CSV.
         with path.open(encoding="utf-8-sig", errors="replace") as handle:
             problem = separation(handle.readline())
         raise UserError(f"{path}:{number}: {problem or cells.message}")
@@ -105,12 +105,12 @@ def _columns(header: Sequence[str], cells: Sequence[str]) -> Mapping[str, object
 
 
 def _is_utf_8(cell: str) -> bool:
-    """Whether no byte of it had to be read as a lone surrogate."""
+    """Whether no byte of the cell was read as a lone surrogate."""
     return cell.isascii() or not any("\udc80" <= character <= "\udcff" for character in cell)
 
 
 def _json(cell: str) -> object:
-    """The cell's value; a cell that is no JSON stays as it is and is refused where it is used."""
+    """The cell's value; what is not JSON stays a string, which is refused where it is used."""
     if not cell:
         return None
     try:

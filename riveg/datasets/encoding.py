@@ -1,4 +1,4 @@
-"""Text files that are not UTF-8, told by how they begin."""
+"""Text files that are not UTF-8, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def open_utf_8(path: Path) -> IO[bytes]:
     """The file, opened at its start.
 
     Raises:
-        UserError: If it begins as UTF-16 does; single bytes that are no UTF-8 show where they are
-            read.
+        UserError: If it begins like UTF-16; other bytes that are not UTF-8 are found only when
+            they are decoded.
         OSError: If it cannot be opened.
     """
     handle = path.open("rb")

@@ -49,7 +49,7 @@ _CELLS = TypeAdapter(tuple[_EntityCell, ...])
 
 
 def encode_entities(gold: Gold) -> list[dict[str, Any]]:
-    """What :func:`decode_entities` reads back to the same entities."""
+    """The column's value, from which :func:`decode_entities` makes the same entities."""
     return [_encoded(entity) for entity in gold.entities]
 
 
@@ -116,7 +116,7 @@ def _entity(
 
 
 def _mask(cell: _MaskCell) -> Mask:
-    from riveg.geometry.masks import mask_area  # compiled parts, so only for sets with masks
+    from riveg.geometry.masks import mask_area  # loads pycocotools, so only for sets with masks
 
     mask = Mask(cell.height, cell.width, cell.counts, cell.source)
     mask_area(mask)

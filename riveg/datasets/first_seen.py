@@ -1,4 +1,4 @@
-"""Which keys have been seen and where first, in memory that does not grow with their number."""
+"""Where each key was first seen, in memory that does not grow with the number of keys."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class FirstSeen:
     """Remembers the first place of each key, in a temporary file once there are many."""
 
     def __init__(self) -> None:
-        # An empty name makes SQLite keep a private database that spills to disk and goes away
-        # with the connection.
+        # With an empty name, SQLite keeps a private database that moves to a temporary file when
+        # it grows and is deleted with the connection.
         self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         for statement in (
             "PRAGMA journal_mode = OFF",
@@ -36,7 +36,11 @@ class FirstSeen:
         self._connection.close()
 
     def place_of(self, key: str, place: str) -> str | None:
-        """Where the key was seen before; ``None``, and ``place`` remembered, if nowhere."""
+        """Where the key was first seen; ``None`` for a new key, which is remembered with ``place``.
+
+        Raises:
+            UserError: If the temporary file has no room.
+        """
         digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         value = place.encode("utf-8", "surrogatepass")
         try:

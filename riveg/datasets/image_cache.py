@@ -28,7 +28,7 @@ class ImageCache:
     folder: Path
 
     def store(self, content: bytes) -> str:
-        """Writes an image unless it is there; gives its name in the folder.
+        """Writes an image unless the folder has it; its name in the folder.
 
         Raises:
             UserError: If it cannot be written.

@@ -13,8 +13,8 @@ from riveg.datasets.dataset import Row, quoted
 from riveg.datasets.encoding import open_utf_8
 from riveg.errors import UserError
 
-_LOOKED_AT = 100
-"""Lines that tell which keys a file has."""
+_HEAD_LINES = 100
+"""Lines that are read to learn which keys a file has."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -27,7 +27,7 @@ class JsonlReader:
     rules: ColumnRules = field(default_factory=ColumnRules)
 
     def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
-        """Rows of a split; blank lines are none.
+        """Rows of a split; blank lines are skipped.
 
         Raises:
             UserError: If the file cannot be read.
@@ -38,9 +38,9 @@ class JsonlReader:
             yield row_of_columns(columns, place, f"line-{number}", self.rules, annotated=annotated)
 
     def columns(self, split: str) -> tuple[str, ...]:
-        """The keys of the first lines that are objects; a key may be absent from some of them."""
+        """The keys that occur in the first lines that are objects."""
         objects = (item for _, item in _lines(self.files[split]) if not isinstance(item, Fault))
-        return tuple({key: None for item in islice(objects, _LOOKED_AT) for key in item})
+        return tuple({key: None for item in islice(objects, _HEAD_LINES) for key in item})
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, object] | Fault]]:

@@ -58,10 +58,10 @@ def open_dataset(
     elif path.suffix in {".yaml", ".yml"} and path.is_file():
         dataset = _configured(path)
     elif path.suffix in _SUFFIXES and path.is_file():
-        dataset = _bare(path, _SUFFIXES[path.suffix], {path.stem: path}, path.parent)
+        dataset = _unconfigured(path, _SUFFIXES[path.suffix], {path.stem: path}, path.parent)
     elif is_saved_folder(path):
         parts = {name: path / name for name in saved_splits(path)} or {path.name: path}
-        dataset = _bare(path, "hugging-face", parts, path)
+        dataset = _unconfigured(path, "hugging-face", parts, path)
     else:
         raise _unknown(path, shipped)
     if split is not None:
@@ -93,7 +93,7 @@ def _only(dataset: Dataset, split: str) -> Dataset:
 
 
 def _roots(dataset: Dataset, images: Path) -> tuple[Path, ...]:
-    """The given folder, and behind it the one for images that come as bytes."""
+    """The given folder, then the one for images that come as bytes."""
     reader = dataset.reader
     if isinstance(reader, ParquetReader | HuggingFaceReader) and reader.rules.images is not None:
         return images, dataset.image_roots[-1]
@@ -112,7 +112,7 @@ def _configured(path: Path) -> Dataset:
             "(data/README.md says where to get them)"
         )
     folders = tuple(root / name for name in config.images)
-    # Sets come as one archive or several: the folders that exist are enough.
+    # A set comes as one archive or as several: the folders that exist are enough.
     image_roots = tuple(folder for folder in folders if folder.is_dir()) or folders
     if config.format in _READERS:
         rules = ColumnRules(config.label_map)
@@ -171,7 +171,7 @@ def _twitter(
     )
 
 
-def _bare(path: Path, kind: str, files: Mapping[str, Path], folder: Path) -> Dataset:
+def _unconfigured(path: Path, kind: str, files: Mapping[str, Path], folder: Path) -> Dataset:
     return _tabular(path.stem, kind, files, (folder,), ColumnRules())
 
 
@@ -204,7 +204,7 @@ def _tabular(
         image_roots=image_roots,
         labels=(),
         has_gold=has_gold,
-        has_boxes=has_gold and _tells_boxes(reader, files),
+        has_boxes=has_gold and _has_boxes(reader, files),
         notes=tuple(
             f"{files[split].name} {missing_image_note(columns[split])}" for split in no_image
         ),
@@ -212,8 +212,8 @@ def _tabular(
     )
 
 
-def _tells_boxes(reader: _TabularReader, files: Mapping[str, Path]) -> bool:
-    """Whether the first entity that is found has boxes, if only ``()``."""
+def _has_boxes(reader: _TabularReader, files: Mapping[str, Path]) -> bool:
+    """Whether the first entity has an answer for boxes, even if it is ``()``."""
     for split in files:
         for row in reader.rows(split, annotated=True):
             for entity in row.gold.entities if row.gold else ():

@@ -1,1 +1,1 @@
-"""Codecs, both ways: tag sequences, CoNLL, VOC, masks."""
+"""One codec a file format: records, CoNLL, captions, brushes, SMNER batches, E2E-GMNER."""

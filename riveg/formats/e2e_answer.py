@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 Corners = tuple[float, float, float, float]
-"""x_min, y_min, x_max, y_max; they need not enclose anything."""
+"""x_min, y_min, x_max, y_max, perhaps without an area."""
 
 _BLOCK = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _AFTER_THOUGHT = "</think>"
@@ -22,7 +22,7 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Triple:
-    """An entity of an answer; ``boxes``: ``()`` for nowhere, ``None`` where they are unreadable."""
+    """An entity of an answer; ``boxes`` is ``()`` for nowhere and ``None`` where unreadable."""
 
     mention: str
     label: str
@@ -31,14 +31,14 @@ class Triple:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A parsed answer, and how many of its pieces were no triple."""
+    """The triples of an answer, and how many of its pieces are none."""
 
     triples: tuple[Triple, ...]
     dropped: int
 
 
 def answer_text(generated: str) -> str:
-    """The answer in what a model wrote: its first answer block, or what follows its thoughts."""
+    """The answer in a generated text: its first answer block, or what follows the thinking."""
     block = _BLOCK.search(generated)
     if block is not None:
         return block[1]
@@ -65,7 +65,7 @@ def parse_answer(text: str) -> Answer:
 
 
 def format_answer(triples: Iterable[Triple]) -> str:
-    """The text of an answer; whatever the words hold is written as it is."""
+    """The text of an answer; words are written as they are, without any escaping."""
     return "; ".join(f"{item.mention}|{item.label}|{_boxes_text(item.boxes)}" for item in triples)
 
 

@@ -21,7 +21,7 @@ _EDGES = ("x_min", "y_min", "x_max", "y_max")
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """What the batch says of itself: ``system``, ``data``, ``split``, ``counts``, ``files`` ...
+    """The batch's index: ``system``, ``data``, ``split``, ``counts``, ``files`` ...
 
     Raises:
         UserError: If the folder holds no such batch, or one of another version.
@@ -44,7 +44,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def read_smner(folder: Path) -> Iterator[Sample]:
-    """The records that were exported, equal to the run's own, in the run's order.
+    """The exported records: equal to those of the run, in the same order.
 
     Raises:
         UserError: If the folder holds no such batch or a file in it is missing or damaged.
@@ -67,7 +67,7 @@ def sample_file(number: int, sample_id: str) -> str:
 
 
 def _record(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document as riveg's own record; what follows from the record is dropped."""
+    """A document as a record of riveg, without the keys that can be derived from the record."""
     values = dict(document)
     entities = values.pop("entities")
     if values["image"] is None:
@@ -93,6 +93,10 @@ def _region_record(document: Mapping[str, Any]) -> dict[str, Any]:
     mask = document["mask"]
     if mask is not None:
         height, width = mask["size"]
-        told = {"height": height, "width": width}
-        mask = {**told, "counts": mask["counts"], "source": mask["source"]}
+        mask = {
+            "height": height,
+            "width": width,
+            "counts": mask["counts"],
+            "source": mask["source"],
+        }
     return {**document, "box": edges, "mask": mask}

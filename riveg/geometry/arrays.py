@@ -1,4 +1,4 @@
-"""The two kinds of arrays that stages hand to one another."""
+"""The two kinds of arrays that stages give to one another."""
 
 from __future__ import annotations
 

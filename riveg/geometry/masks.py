@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from riveg.geometry.arrays import Bitmap
 from riveg.geometry.boxes import whole_edges
 from riveg.types import Box, ImageSize, Mask
 
 
-def mask_from_array(array: NDArray[np.bool_], source: str | None = None) -> Mask:
-    """Run lengths of an array of *shape* ``(height, width)``.
+def mask_from_array(array: Bitmap, source: str | None = None) -> Mask:
+    """The run lengths of a bitmap.
 
     Args:
-        array: True where the pixel belongs to the region.
+        array: True where the pixel belongs to the region. *Shape:* ``(height, width)``.
         source: What made the mask.
 
     Raises:
@@ -32,20 +32,24 @@ def mask_from_array(array: NDArray[np.bool_], source: str | None = None) -> Mask
     return Mask(height, width, runs["counts"].decode("ascii"), source)
 
 
-def box_pixels(box: Box, height: int, width: int) -> NDArray[np.bool_]:
-    """The box in whole pixels (:func:`~riveg.geometry.boxes.whole_edges`), boolean, *shape* ``(height, width)``.
+def box_pixels(box: Box, size: ImageSize) -> Bitmap:
+    """The pixels of an image of this size that a box covers.
 
-    >>> box_pixels(Box(0.4, 0, 2.6, 0.2), 2, 4).tolist()
+    The box is rounded to whole pixels by :func:`~riveg.geometry.boxes.whole_edges`.
+
+    >>> box_pixels(Box(0.4, 0, 2.6, 0.2), ImageSize(4, 2)).tolist()
     [[True, True, True, False], [False, False, False, False]]
     """
-    left, top, right, bottom = whole_edges(box, ImageSize(width, height))
-    pixels = np.zeros((height, width), dtype=np.bool_)
+    left, top, right, bottom = whole_edges(box, size)
+    pixels = np.zeros((size.height, size.width), dtype=np.bool_)
     pixels[top:bottom, left:right] = True
     return pixels
 
 
-def mask_to_array(mask: Mask) -> NDArray[np.bool_]:
-    """The mask's pixels, boolean, *shape* ``(height, width)``, C-contiguous.
+def mask_to_array(mask: Mask) -> Bitmap:
+    """The mask's pixels, C-contiguous.
+
+    *Shape:* ``(height, width)``
 
     Raises:
         ValueError: If the run lengths do not fill the mask exactly.
@@ -84,7 +88,7 @@ def mask_iou(one: Mask, other: Mask) -> float:
 
 
 def mask_union(masks: Sequence[Mask]) -> Mask:
-    """All pixels that one of the masks has.
+    """All pixels of all masks.
 
     Raises:
         ValueError: If the masks are of different sizes, or one is damaged.
@@ -104,10 +108,10 @@ def _coco(mask: Mask) -> dict[str, Any]:
 def _runs(mask: Mask) -> list[int]:
     """Run lengths down the columns, outside first.
 
-    Read here and not by ``pycocotools.mask.decode``, which hands out uninitialised memory where the
-    runs fall short of the image, and warns under numpy 2. Five bits a character, least
-    significant first, from ``"0"``; bit 5 says that more follow; from the fourth run on, a value is
-    the difference from the run two before (``rleFrString``).
+    Read here and not by ``pycocotools.mask.decode``, which gives uninitialised memory where the
+    runs are too short for the image, and warns under numpy 2. A character holds five bits, least
+    significant first, as an offset from ``"0"``; bit 5 says that more bits follow; from the fourth
+    run on, a value is the difference from the run two before (``rleFrString``).
     """
     damage = f"the run lengths do not fill a mask of {mask.height}x{mask.width} pixels"
     runs: list[int] = []

@@ -1,1 +1,1 @@
-"""Images: opened, drawn over, lettered."""
+"""Images: reading them, and drawing answers over them."""

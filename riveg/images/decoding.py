@@ -41,7 +41,7 @@ def decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Pixels:
             turn = _TURNS.get(_orientation(image))
     except ImageFault:
         raise
-    except Exception as error:  # a decoder fed hostile bytes may raise nearly anything
+    except Exception as error:  # on hostile bytes a decoder may raise nearly anything
         raise ImageFault(
             "truncated-image", f"{shown}: truncated or damaged ({type(error).__name__}: {error})"
         ) from error
@@ -52,7 +52,7 @@ def decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Pixels:
 
 
 def _to_rgb(image: ImageFile, shown: str) -> Image.Image:
-    """Eight-bit RGB; what is transparent becomes white."""
+    """RGB of 8 bits; transparent pixels become white."""
     if image.mode.startswith("I;16"):
         return _from_sixteen_bits(image)
     if image.mode in {"I", "F", "LAB"}:
@@ -61,7 +61,7 @@ def _to_rgb(image: ImageFile, shown: str) -> Image.Image:
         return image.convert("RGB")
     clear = image.info.get("transparency")
     if isinstance(clear, tuple) and max(clear) > 255:
-        # A 16-bit colour key; Pillow has halved the pixels to their high bytes, not the key.
+        # A 16-bit colour key: Pillow has reduced the pixels to their high bytes, but not the key.
         image.info["transparency"] = tuple(value >> 8 for value in clear)
     layer = image.convert("RGBA")
     paper = Image.new("RGBA", layer.size, "white")
@@ -87,12 +87,12 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the image upright."""
+"""EXIF orientation -> the turn that makes the image upright."""
 
 
 def _orientation(image: ImageFile) -> int:
     """The EXIF orientation, 1 where there is none or it cannot be read."""
     try:
         return int(image.getexif().get(0x0112, 1))
-    except Exception:  # damaged metadata must not cost the image
+    except Exception:  # an image with damaged metadata can still be used
         return 1

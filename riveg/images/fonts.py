@@ -1,4 +1,4 @@
-"""Text as the built-in font can show it: sized fonts, cleaning, shortening, wrapping."""
+"""The built-in font: its sizes, the text that it can show, shortening and breaking of text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def font(size: int) -> Font:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Measures of labels that follow the image's size, in pixels."""
+    """Measures of labels in pixels, in proportion to the image."""
 
     text: int
     small: int
@@ -46,8 +46,8 @@ class Sizes:
 def showable(text: str) -> str:
     r"""The text on one line as the built-in font can show it.
 
-    Accents that the font lacks are left off; controls, joiners, lone surrogates and pictograms go;
-    letters of other scripts come out as empty boxes, since they are somebody's name.
+    Accents that the font lacks are removed, and so are controls, joiners, lone surrogates and
+    pictograms. Letters of other scripts stay and are drawn as empty boxes: they may be a name.
 
     >>> showable("one\x00 \n two\ud800")
     'one two'
@@ -65,7 +65,7 @@ _PLAIN = {
     **{"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i"},
     **{"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "€": "EUR", "£": "GBP", "©": "(c)", "®": "(r)"},
 }
-"""What Unicode itself does not decompose to ASCII."""
+"""Replacements for characters that Unicode does not decompose to ASCII."""
 
 
 @lru_cache(maxsize=8192)
@@ -84,7 +84,7 @@ def _shown_form(character: str) -> str:
 
 
 def _has_glyph(character: str) -> bool:
-    """Whether the font draws more for it than the box it draws for what it lacks."""
+    """Whether the font has a glyph of its own for it and does not draw the empty box."""
     blank, drawn = (font(20).getmask(each) for each in ("\uffff", character))
     return (blank.size, bytes(blank)) != (drawn.size, bytes(drawn))
 
@@ -106,7 +106,7 @@ def break_word(word: str, face: Font, width: float) -> Iterator[str]:
 
 
 def _longest_prefix(text: str, face: Font, width: float) -> int:
-    """How many first characters fit, by halving; the answer is exact as widths only grow."""
+    """How many first characters fit; bisection is exact, since widths only grow."""
     fits, fails = 0, len(text) + 1
     while fails - fits > 1:
         middle = (fits + fails) // 2

@@ -79,7 +79,7 @@ def image_plugin(head: bytes, shown: str) -> Callable[[IO[bytes]], ImageFile]:
             return plugin
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return WebPImageFile
-    # "BM" alone also begins many a text.
+    # "BM" alone is also the beginning of texts.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_BYTES:
         return BmpImageFile
     if foreign := _foreign_format(head):

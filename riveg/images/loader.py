@@ -24,7 +24,7 @@ class ImageLoader:
     Args:
         roots: Image folders; the first one that has the file wins.
         limits: Bounds that are checked before any pixel is decoded.
-        cache_bytes: How many bytes of decoded images are kept for the next call.
+        cache_bytes: How many bytes of decoded images are kept for later calls.
     """
 
     def __init__(
@@ -39,13 +39,14 @@ class ImageLoader:
         self._recent = _RecentImages(cache_bytes)
 
     def __reduce__(self) -> tuple[Callable[..., ImageLoader], tuple[object, ...]]:
-        """For another process: the same folders and limits, without the images kept."""
+        """For another process: the same folders and limits, without the cached images."""
         return partial(ImageLoader, limits=self._limits, cache_bytes=0), (self._roots,)
 
     def load(self, image: ImageRef) -> Pixels:
-        """The upright image, RGB, *shape* ``(height, width, 3)``; the array is read-only.
+        """The upright image; the array is read-only.
 
-        Alpha is laid over white, 16 bits are scaled to 8, an animation gives its first frame.
+        Transparent pixels become white, 16 bits are scaled to 8, an animation gives its first
+        frame.
 
         Raises:
             ImageFault: With kind ``missing-image``, ``outside-root``, ``not-an-image``,
@@ -67,7 +68,7 @@ class ImageLoader:
         return pixels
 
     def probe(self, image: ImageRef) -> ImageRef:
-        """The same reference with the upright sides; decodes wholly, so that damage shows here.
+        """The reference with the size of the upright image; decodes all of it, to find damage.
 
         Raises:
             ImageFault: As :meth:`load`.
@@ -76,7 +77,7 @@ class ImageLoader:
         return ImageRef(image.path, width=width, height=height)
 
     def stamp(self, image: ImageRef) -> str:
-        """Size and time of change of the file; empty where there is none to be used."""
+        """Size and modification time of the file; empty where no file can be used."""
         try:
             status = self.locate(image.path).stat()
         except (ImageFault, OSError):
@@ -84,7 +85,7 @@ class ImageLoader:
         return f"{status.st_size}-{status.st_mtime_ns}"
 
     def locate(self, name: str) -> Path:
-        """The regular file that an image's path means, links resolved; nothing is opened.
+        """The regular file at an image's path, links resolved; nothing is opened.
 
         Raises:
             ImageFault: ``missing-image`` or ``outside-root``.
@@ -105,7 +106,7 @@ class ImageLoader:
 
 
 def _resolve(root: Path, relative: Path) -> Path | None:
-    """The resolved regular file, or ``None`` where this root has nothing of that name."""
+    """The resolved regular file, or ``None`` where this root has no such name."""
     shown = _shown(str(relative))
     try:
         path = (root / relative).resolve(strict=True)
@@ -136,7 +137,7 @@ def _read(path: Path, shown: str, limits: ImageLimits) -> Pixels:
 
 
 class _RecentImages:
-    """The last decoded images up to a number of bytes, least recently used thrown out first."""
+    """The last decoded images, up to a number of bytes; the least recently used are dropped."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
@@ -162,6 +163,6 @@ class _RecentImages:
 
 
 def _shown(name: str) -> str:
-    """A row's file name, fit for a message: control characters escaped, not endless."""
+    """A file name for a message: in quotes, control characters escaped, at most 200 characters."""
     text = ascii(name) if not name.isprintable() else repr(name)
     return text if len(text) <= 200 else f"{text[:200]}..."

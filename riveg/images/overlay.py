@@ -1,4 +1,4 @@
-"""One image that tells the whole answer: boxes, masks and labels, and the sample below it."""
+"""One image that shows the whole answer: boxes, masks and labels, and the sample below it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from riveg.geometry.arrays import Pixels
 from riveg.geometry.masks import mask_to_array
 from riveg.images.fonts import PAPER, Sizes, font, shorten, showable
 from riveg.images.palette import INK, ink_on, type_colours
 from riveg.images.text_strip import draw_strip
-from riveg.types import Entity, Mask, Region, Sample
+from riveg.types import Entity, ImageSize, Mask, Region, Sample
 
 _SIDES = (640, 1600)
 """The overlay's longer side lies between these, so that labels are legible."""
@@ -24,7 +24,7 @@ Rectangle = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Marked:
-    """A region on the canvas: where it is, whose, and its rank among the entity's regions."""
+    """A region on the canvas, with its entity and its rank among the entity's regions."""
 
     entity: Entity
     region: Region
@@ -34,27 +34,28 @@ class _Marked:
 
 
 def draw_overlay(
-    pixels: NDArray[np.uint8], sample: Sample, colours: Mapping[str, str] | None = None
+    pixels: Pixels, sample: Sample, colours: Mapping[str, str] | None = None
 ) -> Image.Image:
     """The image with every region of the sample's entities, and a strip with the sample below.
 
-    A region has the colour of its entity's type, and so have the entity's words in the strip.
+    A region and the entity's words in the strip have the colour of the entity's type.
 
     Args:
-        pixels: The upright image, RGB, *shape* ``(height, width, 3)``; it is not changed.
+        pixels: The upright image; it is not changed.
         sample: A sample whose boxes and masks are in that image's pixels.
-        colours: The colour of each label; ``None`` for those of ``type_colours`` of this sample's
-            labels, which agree from sample to sample where the labels are the usual ones.
+        colours: The colour of each label; ``None`` for ``type_colours`` of this sample's labels,
+            which are the same in every sample only for the usual labels.
 
     Returns:
-        An RGB image. Small images are enlarged and huge ones reduced, labels stay legible.
+        An RGB image; small images are enlarged and large ones reduced, so that labels are legible.
     """
     canvas, scale = _canvas(pixels)
     sizes = Sizes.of_image(max(canvas.size))
     entities = sample.entities or ()
     if colours is None:
         colours = type_colours(entity.label for entity in entities)
-    marked = list(_marked(entities, colours, scale, canvas.size))
+    size = ImageSize(*canvas.size)
+    marked = list(_marked(entities, colours, scale, size))
     marked.sort(key=lambda mark: -_area(mark.frame))
     for mark in marked:
         if mark.region.mask is not None:
@@ -62,11 +63,11 @@ def draw_overlay(
     pen = ImageDraw.Draw(canvas)
     for mark in marked:
         _paint_box(pen, mark, sizes)
-    _paint_chips(pen, marked, canvas.size, sizes)
-    return _above(canvas, draw_strip(sample, colours, canvas.width, sizes))
+    _paint_chips(pen, marked, size, sizes)
+    return _stacked(canvas, draw_strip(sample, colours, canvas.width, sizes))
 
 
-def _canvas(pixels: NDArray[np.uint8]) -> tuple[Image.Image, float]:
+def _canvas(pixels: Pixels) -> tuple[Image.Image, float]:
     image = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
     longest = max(image.size)
     scale = min(max(longest, _SIDES[0]), _SIDES[1]) / longest
@@ -80,7 +81,7 @@ def _marked(
     entities: Iterable[Entity],
     colours: Mapping[str, str],
     scale: float,
-    canvas: tuple[int, int],
+    canvas: ImageSize,
 ) -> Iterator[_Marked]:
     seen = set()
     for entity in entities:
@@ -93,7 +94,7 @@ def _marked(
             yield _Marked(entity, region, rank, colour, _frame(region, scale, canvas))
 
 
-def _frame(region: Region, scale: float, canvas: tuple[int, int]) -> Rectangle:
+def _frame(region: Region, scale: float, canvas: ImageSize) -> Rectangle:
     """The box on the canvas, kept inside it and at least two pixels wide."""
     box, (width, height) = region.box, canvas
     left = min(max(0, round(box.x_min * scale)), width - 3)
@@ -113,7 +114,7 @@ def _paint_mask(canvas: Image.Image, mask: Mask, colour: str, sizes: Sizes) -> N
 
 
 def _paint_box(pen: ImageDraw.ImageDraw, mark: _Marked, sizes: Sizes) -> None:
-    """A coloured frame with a dark rim, to stand out on any ground; lesser ranks are thinner."""
+    """A coloured frame with a dark rim, visible on any ground; thinner after the first rank."""
     thickness = sizes.line if mark.rank == 0 else max(1, sizes.line // 2)
     left, top, right, bottom = mark.frame
     pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=INK)
@@ -121,12 +122,12 @@ def _paint_box(pen: ImageDraw.ImageDraw, mark: _Marked, sizes: Sizes) -> None:
 
 
 def _paint_chips(
-    pen: ImageDraw.ImageDraw, marked: Sequence[_Marked], canvas: tuple[int, int], sizes: Sizes
+    pen: ImageDraw.ImageDraw, marked: Sequence[_Marked], canvas: ImageSize, sizes: Sizes
 ) -> None:
     placed: list[Rectangle] = []
-    # Small frames choose first: a large one has more places for its chip.
+    # Small frames come first: a large one has more places for its chip.
     for mark in sorted(marked, key=lambda mark: (mark.rank > 0, _area(mark.frame))):
-        name, note = _chip_text(mark.entity, mark.rank, canvas[0] * 0.55, sizes)
+        name, note = _chip_text(mark.entity, mark.rank, canvas.width * 0.55, sizes)
         size = _chip_size(name, note, sizes)
         place = _chip_place(mark.frame, size, canvas, placed, [each.frame for each in marked])
         placed.append(place)
@@ -139,41 +140,41 @@ def _chip_text(entity: Entity, rank: int, width: float, sizes: Sizes) -> tuple[s
     return name, showable(entity.label) + score if rank == 0 else f"({rank + 1})"
 
 
-def _chip_size(name: str, note: str, sizes: Sizes) -> tuple[int, int]:
+def _chip_size(name: str, note: str, sizes: Sizes) -> ImageSize:
     written = font(sizes.text).getlength(name) + font(sizes.small).getlength(note)
-    return round(written) + 3 * sizes.gap, sizes.text + 2 * (sizes.gap // 2) + 2
+    return ImageSize(round(written) + 3 * sizes.gap, sizes.text + 2 * (sizes.gap // 2) + 2)
 
 
 def _chip_place(
     frame: Rectangle,
-    size: tuple[int, int],
-    canvas: tuple[int, int],
+    size: ImageSize,
+    canvas: ImageSize,
     placed: Sequence[Rectangle],
     frames: Sequence[Rectangle],
 ) -> Rectangle:
-    """Where the chip hides least: no other chip, then few pixels of small frames, its own too.
+    """Where the chip covers no other chip, and then the fewest pixels of small frames.
 
-    Places in order of liking: above the frame, in its upper corners, below it, beside it, in its
-    lower corners, then anywhere on a grid, the nearest first.
+    Among equally good places the first is taken: above the frame, in its upper corners, below it,
+    beside it, in its lower corners, then anywhere on a grid, the nearest first.
     """
 
     def cost(place: Rectangle) -> tuple[int, int]:
         hidden = sum(_overlap(place, other) for other in placed)
-        small = (other for other in frames if _area(other) < canvas[0] * canvas[1] / 10)
+        small = (other for other in frames if _area(other) < canvas.width * canvas.height / 10)
         return hidden, sum(_overlap(place, other) for other in small)
 
     near = [_inside(corner, size, canvas) for corner in _corners(frame, size)]
     best = min(near, key=cost)
     if cost(best)[0] == 0:
         return best
-    rows = range(0, max(1, canvas[1] - size[1]), size[1] + 1)
-    columns = range(0, max(1, canvas[0] - size[0]), max(1, size[0] // 3))
+    rows = range(0, max(1, canvas.height - size.height), size.height + 1)
+    columns = range(0, max(1, canvas.width - size.width), max(1, size.width // 3))
     grid = [_inside(corner, size, canvas) for corner in product(columns, rows)]
     grid.sort(key=lambda place: abs(place[0] - frame[0]) + abs(place[1] - frame[1]))
     return min([best, *grid], key=lambda place: cost(place)[0])
 
 
-def _corners(frame: Rectangle, size: tuple[int, int]) -> list[tuple[int, int]]:
+def _corners(frame: Rectangle, size: ImageSize) -> list[tuple[int, int]]:
     left, top, right, bottom = frame
     width, height = size
     return [
@@ -190,10 +191,10 @@ def _corners(frame: Rectangle, size: tuple[int, int]) -> list[tuple[int, int]]:
     ]
 
 
-def _inside(corner: tuple[int, int], size: tuple[int, int], canvas: tuple[int, int]) -> Rectangle:
-    left = max(0, min(corner[0], canvas[0] - size[0]))
-    top = max(0, min(corner[1], canvas[1] - size[1]))
-    return left, top, left + size[0] - 1, top + size[1] - 1
+def _inside(corner: tuple[int, int], size: ImageSize, canvas: ImageSize) -> Rectangle:
+    left = max(0, min(corner[0], canvas.width - size.width))
+    top = max(0, min(corner[1], canvas.height - size.height))
+    return left, top, left + size.width - 1, top + size.height - 1
 
 
 def _area(frame: Rectangle) -> int:
@@ -220,7 +221,7 @@ def _paint_chip(
     pen.text((start, middle + 0.5), note, fill=ink, font=font(sizes.small), anchor="lm")
 
 
-def _above(upper: Image.Image, lower: Image.Image) -> Image.Image:
+def _stacked(upper: Image.Image, lower: Image.Image) -> Image.Image:
     both = Image.new("RGB", (upper.width, upper.height + lower.height), PAPER)
     both.paste(upper, (0, 0))
     both.paste(lower, (0, upper.height))

@@ -42,9 +42,9 @@ def type_colours(labels: Iterable[str]) -> dict[str, str]:
     """A colour ``#rrggbb`` for each distinct label, in sorted order.
 
     Usual labels (``PER``, ``LOC``, ``ORG``, ``OTHER``, ``MISC``, their long forms, in any case)
-    always have the same one. The others take the rest of the palette in sorted order, and from its
-    beginning again when it is used up: so give all labels of a run, not those of one sample, for
-    colours that agree from image to image.
+    always have the same one. The others get the rest of the palette in sorted order, and again from
+    its beginning when it is used up. So pass all labels of a run and not those of one sample, for
+    colours that are the same in each image.
 
     >>> type_colours(["SHIP", "PER"])
     {'PER': '#0072B2', 'SHIP': '#7E57C2'}
@@ -56,7 +56,7 @@ def type_colours(labels: Iterable[str]) -> dict[str, str]:
 
 
 def is_usual(label: str) -> bool:
-    """Whether the label has the same colour whatever labels there are beside it."""
+    """Whether the label has the same colour whatever the other labels are."""
     return label.upper() in _USUAL
 
 

@@ -22,7 +22,7 @@ _STOPS = frozenset(",.!?:;…")
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A word of the sample or a chip of a list, and the colour of the entity it belongs to."""
+    """A word of the sample, or an entity of a list, with the colour of its entity."""
 
     text: str
     entity_id: str | None = None
@@ -37,7 +37,7 @@ def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Si
         sample: The sample.
         colours: The colour of each label; entities without a place in the image are grey.
         width: Of the strip, in pixels.
-        sizes: Of the OCR text.
+        sizes: Measures of its text.
     """
     margin = 2 * sizes.gap
     face = font(sizes.text)
@@ -65,7 +65,7 @@ def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Si
 
 
 def _sample_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]:
-    """The text's words in order; those of entities have a colour, grey where it has no place."""
+    """The text's words in order; those of entities have a colour, grey without a region."""
     text = sample.text[:_LONGEST_TEXT]
     done = 0
     for entity in sorted(sample.entities or (), key=lambda entity: entity.span.start):
@@ -89,12 +89,12 @@ def _words(
         position = start + found.start()
         follows = position > 0 and not text[position - 1].isspace()
         if word := showable(found[0]):
-            # Data that comes tokenised has blanks before its stops; nobody wants to read that.
+            # Tokenised data has blanks before punctuation, which is hard to read.
             yield _Word(word, entity_id, colour, follows or word in _STOPS)
 
 
 def _unplaced(sample: Sample) -> list[tuple[str, list[Entity]]]:
-    """Entities without a region, by the reason; an empty heading list where all have one."""
+    """Headings with the entities that have no region for that reason."""
     if sample.entities is None:
         return [("Not tagged", [])]
     if not sample.entities:
@@ -125,7 +125,7 @@ def _list_words(
 def _wrap(words: Iterable[_Word], face: Font, width: float) -> list[list[tuple[float, _Word]]]:
     """Lines of words with their left edges; a word wider than a line is broken.
 
-    A stop may hang over the end of its line: it stands in the margin rather than on a new line.
+    Punctuation may stand in the margin at the end of a line rather than on a new line.
     """
     space = face.getlength(" ") + 2
     lines: list[list[tuple[float, _Word]]] = [[]]
@@ -160,7 +160,7 @@ def _paint_line(
         if words[0][1].entity_id is None or colour is None:
             continue
         end = words[-1][0] + face.getlength(words[-1][1].text)
-        # A pixel to spare, but none of a mark that touches the name.
+        # One pixel wider on each side, but not over a character that touches the name.
         left = x + words[0][0] - (not words[0][1].joined)
         right = x + end + 1 - 2 * bool(after and after[0][1].joined)
         ground = (round(left), y + 1, round(right), y + step - 3)

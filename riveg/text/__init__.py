@@ -1,1 +1,1 @@
-"""Tokens, spans and their alignment."""
+"""Tokens, spans, tags and alignment."""

@@ -1,8 +1,8 @@
-"""From words that somebody copied out of a text to the tokens that they are.
+"""Finds the tokens that words copied from a text stand for.
 
-A language model names an entity by its words and by which of their occurrences it means; what it
-copies may differ in case, in accents, in quotation marks, in blanks. The words are looked for as
-they stand first, then ever more loosely; only a place that begins and ends with a token counts.
+A language model names an entity by its words and the number of their occurrence. Its copy may
+differ from the text in case, accents, quotation marks and blanks. The words are searched exactly
+first, then more and more loosely; a place counts only if it begins and ends with a token.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _PLAIN = str.maketrans(
 
 
 class Unaligned(ValueError):
-    """Raised when words are no tokens of a text; the message says why, for who copied them."""
+    """Raised when words are no tokens of a text; the message tells their writer the reason."""
 
 
 class HasSpan(Protocol):
-    """Something that lies in a text."""
+    """Anything with a span."""
 
     @property
     def span(self) -> Span: ...
@@ -41,14 +41,14 @@ Spanned = TypeVar("Spanned", bound=HasSpan)
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """A text with its differences smoothed; per character, the range it came from."""
+    """A simplified text, and for each of its characters the range in the original text."""
 
     text: str
     starts: tuple[int, ...]
     ends: tuple[int, ...]
 
     def places(self, wanted: str) -> Iterator[tuple[int, int]]:
-        """Character ranges in the original text that read ``wanted``, also overlapping ones."""
+        """Ranges of the original text that simplify to ``wanted``, overlapping ones too."""
         found = self.text.find(wanted)
         while found >= 0:
             yield self.starts[found], self.ends[found + len(wanted) - 1]
@@ -79,11 +79,11 @@ class TokenAligner:
 
         Args:
             wanted: Words of the text.
-            occurrence: Which of their places from the left, from 1 on. Of a single place it is
-                not asked: there is nothing to mistake it for.
+            occurrence: The number of their place, from the left, beginning at 1. It is ignored
+                where there is only one place.
 
         Raises:
-            Unaligned: If they are not there, not so often, or only inside of a token.
+            Unaligned: If the words are not in the text, not so often, or only inside a token.
         """
         for fold in _FOLDINGS:
             places = self._places(wanted, fold)
@@ -122,12 +122,12 @@ class TokenAligner:
             return "an entity needs words"
         for fold in _FOLDINGS:
             for start, end in self._fold(fold).places(fold(wanted.strip()).text):
-                whole = self._covering(start, end)
+                whole = self._tokens_around(start, end)
                 if whole:
                     return f"{wanted!r} is only a part of {whole!r} there, copy whole words"
         return f"{wanted!r} does not stand in the text"
 
-    def _covering(self, start: int, end: int) -> str:
+    def _tokens_around(self, start: int, end: int) -> str:
         touched = [one for one in self._offsets if one[0] < end and start < one[1]]
         return self._text[touched[0][0] : touched[-1][1]] if touched else ""
 
@@ -135,9 +135,9 @@ class TokenAligner:
 def without_overlaps(
     found: Sequence[Spanned],
 ) -> tuple[tuple[Spanned, ...], tuple[Spanned, ...]]:
-    """What can stand side by side, by position, and what had to give way to it.
+    """Spans that do not overlap, and the others that are dropped for them, both by position.
 
-    The longest goes first, of two as long the one further left, of two at one place the first.
+    The longest span is kept; of two equally long ones the left one, of two equal ones the first.
     """
     kept: list[Spanned] = []
     dropped: list[Spanned] = []
@@ -171,7 +171,7 @@ def _unspaced(text: str) -> _Folded:
 
 
 _FOLDINGS: tuple[_Fold, ...] = (_exact, _spaced, _unaccented, _unspaced)
-"""From strict to loose: as it stands, but for case and punctuation, for accents, for blanks."""
+"""From strict to loose: exact; without case and punctuation; without accents; without blanks."""
 
 
 def _collect(text: str, smooth: Callable[[str], str]) -> _Folded:
@@ -187,16 +187,16 @@ def _collect(text: str, smooth: Callable[[str], str]) -> _Folded:
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    # A letter goes with the accents behind it (their order is not fixed), blanks go together.
+    # A letter and the accents after it stay together (accents come in any order), blanks too.
     start = 0
     for position in range(1, len(text) + 1):
-        if position < len(text) and _belongs(text[position - 1], text[position]):
+        if position < len(text) and _continues(text[position - 1], text[position]):
             continue
         yield start, position
         start = position
 
 
-def _belongs(before: str, character: str) -> bool:
+def _continues(before: str, character: str) -> bool:
     if character.isspace():
         return before.isspace()
     return unicodedata.combining(character) != 0 or character in _ZERO_WIDTH

@@ -2,7 +2,7 @@
 
 The sets split ``@`` and ``#`` from what follows, every punctuation mark and emoji from its word,
 numbers not at their inner marks, ``&amp;`` into ``&amp`` and ``;``, and a URL behind the first full
-stop (``http://t.`` ``co/abc``). A tagger trained on them sees at work what it saw in training.
+stop (``http://t.`` ``co/abc``). So a tagger gets the same tokens in use as in training.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def tokenise(text: str) -> tuple[tuple[str, ...], Offsets]:
 
 
 def join_tokens(tokens: Sequence[str]) -> tuple[str, Offsets]:
-    """The text of tokens that came ready-made, joined by one space, and their ranges in it.
+    """The text of given tokens, joined by one space, and their character ranges in it.
 
     >>> join_tokens(["@", "NASA"])
     ('@ NASA', ((0, 1), (2, 6)))
@@ -62,8 +62,8 @@ def _ranges(text: str) -> Iterable[tuple[int, int]]:
 
 
 def _join_marks(text: str, ranges: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    # Vowel signs and accents are marks, not word characters, to the regular expression: in Hindi,
-    # Thai or decomposed Latin they would cut words to pieces.
+    # To the regular expression, vowel signs and accents are marks and not word characters: they
+    # would cut words of Hindi, Thai or decomposed Latin to pieces.
     if not any(unicodedata.category(mark)[0] == "M" for mark in set(_MARK.findall(text))):
         yield from ranges
         return

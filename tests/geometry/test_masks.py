@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from riveg.geometry.masks import mask_area, mask_from_array, mask_iou, mask_to_array
-from riveg.types import Mask
-
-Bitmap = NDArray[np.bool_]
+from riveg.geometry.arrays import Bitmap, Pixels
+from riveg.geometry.masks import box_pixels, mask_area, mask_from_array, mask_iou, mask_to_array
+from riveg.types import Box, ImageSize, Mask
 
 
 def _drawn(height: int, width: int, *slices: tuple[slice, slice]) -> Bitmap:
@@ -126,7 +124,7 @@ def test_any_counts_decode_or_are_refused(counts: str) -> None:
 
 
 @pytest.mark.parametrize("array", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 1), bool)])
-def test_other_arrays_are_refused(array: NDArray[np.uint8]) -> None:
+def test_other_arrays_are_refused(array: Pixels) -> None:
     with pytest.raises(ValueError, match="boolean"):
         mask_from_array(array)  # type: ignore[arg-type]
 
@@ -135,3 +133,19 @@ def test_iou_needs_equal_sizes() -> None:
     one, other = (mask_from_array(np.ones(shape, bool)) for shape in [(2, 3), (3, 2)])
     with pytest.raises(ValueError, match="different sizes"):
         mask_iou(one, other)
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        (Box(1, 2, 3, 4), (2, 4), (1, 3)),
+        (Box(0.6, 0.6, 2.4, 2.4), (1, 2), (1, 2)),  # rounded to the nearest edge
+        (Box(2.1, 2.1, 2.2, 2.2), (2, 3), (2, 3)),  # less than a pixel is one
+        (Box(7.9, 4.9, 8, 5), (4, 5), (7, 8)),  # in the last corner
+        (Box(-0.4, -0.4, 8.4, 5.4), (0, 5), (0, 8)),  # rounding of the model's
+    ],
+)
+def test_box_pixels(box: Box, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    expected = np.zeros((5, 8), dtype=bool)
+    expected[slice(*rows), slice(*columns)] = True
+    assert (box_pixels(box, ImageSize(8, 5)) == expected).all()

@@ -110,7 +110,7 @@ class GrabCut:
 
         height, width = pixels.shape[:2]
         if region.source == "evidence:lettering":
-            return mask_from_array(box_pixels(region.box, height, width), "box")
+            return mask_from_array(box_pixels(region.box, ImageSize(width, height)), "box")
         cut = self._cut(pixels, region.box)
         if cut is not None:
             return mask_from_array(cut, "grabcut")
@@ -126,7 +126,9 @@ class GrabCut:
         foreground = _grabcut(view, self._rounds)
         if foreground is None:
             return None
-        inside = _in_image(foreground, view, pixels) & box_pixels(box, *pixels.shape[:2])
+        inside = _in_image(foreground, view, pixels) & box_pixels(
+            box, ImageSize(*pixels.shape[1::-1])
+        )
         share = inside.sum() / max(box.area, 1.0)
         return inside if self._least_share <= share <= self._most_share else None
 
@@ -233,7 +235,8 @@ def _in_image(foreground: Bitmap, view: _View, pixels: Pixels) -> Bitmap:
 def _ellipse(box: Box, width: int, height: int) -> Bitmap:
     from riveg.geometry.masks import box_pixels
 
-    x_min, y_min, x_max, y_max = whole_edges(box, ImageSize(width, height))
-    pixels = box_pixels(box, height, width)
+    size = ImageSize(width, height)
+    x_min, y_min, x_max, y_max = whole_edges(box, size)
+    pixels = box_pixels(box, size)
     pixels[y_min:y_max, x_min:x_max] = _shape(x_max - x_min, y_max - y_min, runs_off=False)
     return pixels

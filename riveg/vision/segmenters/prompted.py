@@ -181,7 +181,8 @@ class PromptedSegmenter:
     def _mask(self, bitmap: Bitmap, box: Box) -> Mask:
         if bitmap.any():
             return mask_from_array(bitmap, self._source)
-        return mask_from_array(box_pixels(box, *bitmap.shape), f"{self._source}:box")
+        covered = box_pixels(box, ImageSize(*bitmap.shape[::-1]))
+        return mask_from_array(covered, f"{self._source}:box")
 
     def _issues(self, mention: Mention, text: CutText, masks: Sequence[Mask]) -> tuple[Issue, ...]:
         if self._reader is None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from helpers.box_mentions import box_mention, mixed_mentions, save_images
@@ -13,6 +12,7 @@ from helpers.contracts import check_backend
 from riveg.geometry.masks import box_pixels, mask_to_array
 from riveg.images.loader import ImageLoader
 from riveg.protocols import Mention
+from riveg.stages.table import SEGMENT
 from riveg.types import Box, ImageSize, Issue
 from riveg.vision.runtime.image_worker import PreparedImage
 from riveg.vision.segmenters.prompted import BoxPrompt, PromptedSegmenter
@@ -56,7 +56,7 @@ class Boxes:
         self.cuts.append(len(prompts))
         self._remember(len(prompts))
         for box in (prompt.box for prompt in prompts):
-            yield box_pixels(box, *image[::-1]) & (box.x_min + box.y_min > 0)
+            yield box_pixels(box, image) & (box.x_min + box.y_min > 0)
 
     def _remember(self, count: int) -> None:
         if count > self.memory:
@@ -64,7 +64,7 @@ class Boxes:
 
 
 def test_contract(images: ImageLoader) -> None:
-    answers = check_backend("segment", Boxes(images), mixed_mentions())
+    answers = check_backend(SEGMENT, Boxes(images), mixed_mentions())
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["truncated-image"]
 
 
@@ -74,7 +74,7 @@ def test_masks_stand_in_the_order_of_their_regions(images: ImageLoader) -> None:
         if isinstance(masks, Issue):
             continue
         for region, mask in zip(mention.entity.regions or (), masks, strict=True):
-            expected = box_pixels(region.box, mask.height, mask.width)
+            expected = box_pixels(region.box, ImageSize(mask.width, mask.height))
             assert (mask_to_array(mask) == expected).all()
             nothing_found = region.box.x_min + region.box.y_min == 0
             assert mask.source == ("boxes:box" if nothing_found else "boxes")
@@ -112,19 +112,3 @@ def test_short_memory_halves_what_is_done_together(images: ImageLoader, memory: 
 def test_what_never_fits_is_raised(images: ImageLoader) -> None:
     with pytest.raises(torch.OutOfMemoryError):
         Boxes(images, memory=0).segment(mixed_mentions())
-
-
-@pytest.mark.parametrize(
-    ("box", "rows", "columns"),
-    [
-        (Box(1, 2, 3, 4), (2, 4), (1, 3)),
-        (Box(0.6, 0.6, 2.4, 2.4), (1, 2), (1, 2)),  # rounded to the nearest edge
-        (Box(2.1, 2.1, 2.2, 2.2), (2, 3), (2, 3)),  # less than a pixel is one
-        (Box(7.9, 4.9, 8, 5), (4, 5), (7, 8)),  # in the last corner
-        (Box(-0.4, -0.4, 8.4, 5.4), (0, 5), (0, 8)),  # rounding of the model's
-    ],
-)
-def test_box_pixels(box: Box, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-    expected = np.zeros((5, 8), dtype=bool)
-    expected[slice(*rows), slice(*columns)] = True
-    assert (box_pixels(box, 5, 8) == expected).all()
