@@ -27,9 +27,11 @@ class DecodedSpan:
 
 @cache
 def allowed_transitions(tags: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which tag may start a sentence, ``(tags,)``, and which may follow which, ``(tags, tags)``.
+    """Which tags may start a sentence, and which may follow which.
 
     ``I-X`` follows only ``B-X`` or ``I-X``.
+
+    *Shape:* ``(tags,)`` and, by the tag before and the tag after, ``(tags, tags)``.
     """
     starts = np.array([not tag.startswith("I-") for tag in tags])
     follows = np.array(
@@ -62,7 +64,10 @@ def viterbi(log_probabilities: Floats, tags: Sequence[str]) -> list[int]:
 
 
 def log_softmax(logits: Floats) -> Floats:
-    """Row-wise, stable."""
+    """The logarithm of the softmax over the last axis, computed without overflow.
+
+    *Shape:* ``(..., tags)``, result the same.
+    """
     shifted = logits - logits.max(axis=-1, keepdims=True)
     result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
@@ -71,8 +76,8 @@ def log_softmax(logits: Floats) -> Floats:
 def decode(logits: Floats, tags: Sequence[str]) -> tuple[DecodedSpan, ...]:
     """Entities of one sentence.
 
-    The confidence is the geometric mean of the words' tag probabilities times that of the word
-    behind the span not continuing it; calibration is the caller's.
+    The confidence is the geometric mean of the words' tag probabilities and of the probability that
+    the word behind the span does not continue it. It is not calibrated.
 
     *Shape:* ``logits (words, tags)``.
     """

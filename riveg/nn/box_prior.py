@@ -1,4 +1,4 @@
-"""Where entities of a type tend to lie in images: learnt from boxes alone, no pixels."""
+"""Where entities of a type usually lie in images, learned from boxes alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from riveg.errors import UserError
-from riveg.types import Box
+from riveg.types import Box, ImageSize
 
 
 class _Frozen(BaseModel):
@@ -17,30 +17,30 @@ class _Frozen(BaseModel):
 class PriorBox(_Frozen):
     """A box in relative coordinates, each edge in [0, 1] of the image's side.
 
-    ``share`` is the share of the training entities of the type that it alone hits at IoU >= 0.5.
+    ``share`` is the share of the training entities of the type that it alone hits (IoU >= 0.5).
     """
 
     edges: tuple[float, float, float, float]
     share: float
 
-    def in_pixels(self, width: int, height: int) -> Box:
-        """The box in an image of ``width`` x ``height`` pixels."""
+    def in_pixels(self, size: ImageSize) -> Box:
+        """The box in pixels of an image."""
         x_min, y_min, x_max, y_max = self.edges
-        return Box(x_min * width, y_min * height, x_max * width, y_max * height)
+        return Box(x_min * size.width, y_min * size.height, x_max * size.width, y_max * size.height)
 
 
 class BoxPriors(_Frozen):
-    """Prior boxes by type, best first, and how far bodies run down.
+    """Prior boxes by type, best first, and how long bodies are.
 
-    ``reaches``: length of a body box in body widths, by number of people, the last for more;
-    where the image ends before that, so does the body.
+    ``reaches``: length of a body box in body widths for one, two ... people; the last number also
+    holds for more. A body ends with the image where that ends before.
     """
 
     boxes: dict[str, tuple[PriorBox, ...]]
     reaches: tuple[float, ...]
 
     def for_label(self, label: str) -> tuple[PriorBox, ...]:
-        """The boxes of a type; those under ``*`` for a type that training never saw."""
+        """The boxes of a type; those of ``*`` for a type that is not in the training data."""
         return self.boxes.get(label, self.boxes["*"])
 
     def reach(self, people: int) -> float:

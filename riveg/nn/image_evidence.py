@@ -1,7 +1,7 @@
-"""What faces, people and OCR text in an image say about who and what it shows, in log-odds.
+"""How faces, people and OCR text in an image shift the odds that it shows an entity.
 
-The shifts of the prior odds are not fitted, since training had no images: their size is declared
-in the training configuration, set by judgement (see the model's card).
+The shifts are not fitted, because training had no images: their sizes stand in the training
+configuration and are set by judgement (see the model's card).
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ FACE = "face"
 PERSON = "person"
 """Shift of a person for whom there is a body, but no face."""
 NOBODY = "nobody"
-"""Shift of a person where neither face nor body was found, nor their name read."""
+"""Shift of a person where no face, no body and no spelling of the name was found."""
 OCR_TEXT = "lettering"
-"""Shift of anything but a person whose name is to be read in the image."""
+"""Shift of an entity that is no person and whose name is written in the image."""
 PERSON_OCR_TEXT = "person-lettering"
-"""Shift of a person whose name is to be read in the image."""
+"""Shift of a person whose name is written in the image."""
 SHIFTS = (FACE, PERSON, NOBODY, OCR_TEXT, PERSON_OCR_TEXT)
 
 _SHORT = 3
-"""Names of up to so many letters stand in many lines that do not mean them."""
+"""Names of up to so many letters occur in many lines that do not mean them."""
 
 
 def evidence_shifts(
     sample: Sample, entity: Entity, log_odds: Mapping[str, float]
 ) -> dict[str, float]:
-    """Log-odds to add to the entity's by label; nothing where nobody looked at the image.
+    """Log-odds to add for an entity, by label; none where the image was not looked at.
 
-    Faces are handed out to the persons of a text in its order: the second of two persons gains
-    nothing by a single face, and loses nothing either.
+    The persons of a text get the faces in the text's order: the second of two persons gains
+    nothing from a single face, and loses nothing.
 
     Args:
         sample: The sample, with its observations.
@@ -60,7 +60,7 @@ def _spelled(entity: Entity, observations: Sequence[Observation]) -> float:
     if not spellings:
         return 0.0
     is_short = sum(map(str.isalnum, entity.text)) <= _SHORT
-    return 0.5 if is_short and not any(one.alone for one in spellings) else 1.0
+    return 0.5 if is_short and not any(one.fills_lines for one in spellings) else 1.0
 
 
 def _finding(sample: Sample, entity: Entity) -> str | None:

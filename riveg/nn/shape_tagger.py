@@ -1,8 +1,7 @@
-"""A BERT encoder that also sees each word's case shape, with a linear BIO head."""
+"""A BERT encoder that also reads each word's case shape, with a linear BIO head."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from transformers import BertModel
 
@@ -12,8 +11,8 @@ from riveg.nn.word_shapes import SHAPES
 class ShapeTagger(nn.Module):
     """BIO logits for every word piece, and logits of the fine types as a side task.
 
-    The shape embedding is added to the word embedding and starts at zero, so that training starts
-    from exactly the pretrained encoder and runs with other seeds can be averaged weight by weight.
+    The shape embedding is added to the word embedding and starts at zero. So training starts from
+    exactly the pretrained encoder, and runs of several seeds can be averaged weight by weight.
 
     Args:
         encoder: The pretrained encoder.
@@ -56,12 +55,11 @@ class ShapeTagger(nn.Module):
     def training_logits(
         self, input_ids: Tensor, attention_mask: Tensor, shape_ids: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """BIO logits and, where there is a side task, the fine types' logits, of one pass."""
+        """BIO logits and, where there is a side task, the fine types' logits, of one pass.
+
+        *Shape:* all arguments ``(batch, pieces)``, results ``(batch, pieces, tags)`` and ``(batch,
+        pieces, fine types)``.
+        """
         hidden = self.dropout(self.encode(input_ids, attention_mask, shape_ids))
         fine = None if self.fine_head is None else self.fine_head(hidden)
         return self.tag_head(hidden), fine
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Where the weights lie."""
-    return next(module.parameters()).device

@@ -1,4 +1,4 @@
-"""Words to word pieces in windows that overlap, so that no text is ever cut."""
+"""Words to word pieces in windows that overlap, so that no text is cut."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Window:
     """One input of the encoder, special tokens included.
 
-    ``first_pieces[i]`` is the position of word ``words.start + i``'s first piece; ``owned`` are the
-    words whose answer is taken from this window.
+    ``first_pieces[i]`` is the position of the first piece of word ``words.start + i``; ``owned``
+    are the words whose tag is taken from this window.
     """
 
     input_ids: tuple[int, ...]
@@ -32,8 +32,8 @@ class Window:
 class WordPieceWindows:
     """Cuts a sentence into windows of at most ``max_pieces`` pieces, two special tokens included.
 
-    Neighbouring windows share ``overlap`` words; each word is answered by the window in which it
-    has most context. A single word of more pieces than a window holds keeps its first pieces.
+    Neighbouring windows share ``overlap`` words; the tag of each word is taken from the window in
+    which it has most context. A word of more pieces than a window holds keeps its first pieces.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, max_pieces: int = 128, overlap: int = 16) -> None:
@@ -56,7 +56,7 @@ class WordPieceWindows:
         )
 
     def _pieces(self, token: str) -> list[int]:
-        # A word far longer than a window would only be cut again: read no more than can matter.
+        # The rest of a word far longer than a window would be cut off anyway.
         head = token[: 4 * self._max_pieces]
         ids: list[int] = self._tokenizer.encode(head, add_special_tokens=False).ids
         return (ids or [self._unknown])[: self._max_pieces - 2]

@@ -1,4 +1,4 @@
-"""The case shape of a word: what an uncased encoder cannot see, as a small number."""
+"""The case shape of a word as a small number: an uncased encoder does not see case."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_first_box_hits_most_and_the_next_what_is_missed():
     priors = fit_box_priors([[left], [left], [left], [right], [right]], 2)
     assert [prior.edges for prior in priors["PER"]] == [(0, 0, 0.4, 1), (0.5, 0, 1, 1)]
     assert [prior.share for prior in priors["PER"]] == [0.6, 0.4]
-    assert priors["PER"][0].in_pixels(600, 450) == Box(0, 0, 240, 450)
+    assert priors["PER"][0].in_pixels(ImageSize(600, 450)) == Box(0, 0, 240, 450)
 
 
 def test_no_box_is_kept_that_hits_nothing_new():

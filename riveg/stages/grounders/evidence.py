@@ -43,13 +43,13 @@ from riveg.geometry.boxes import common_area
 from riveg.nn.box_prior import BoxPriors, PriorBox, read_box_priors
 from riveg.protocols import Grounder, Mention
 from riveg.text.folding import fold
-from riveg.types import Box, Entity, Issue, Observation, Region, Sample
+from riveg.types import Box, Entity, ImageSize, Issue, Observation, Region, Sample
 from riveg.vision.plain.bodies import grow_bodies
 from riveg.vision.plain.names_in_ocr import Spelling, find_spellings
 
 _CENTER_DEVIATION = 0.17
 _PLACES = 10
-"""At most this many places for one name: a page that repeats a word is no answer."""
+"""Highest number of places for one name: a page that repeats a word is no answer."""
 
 
 class EvidenceGrounderConfig(BackendConfig[Grounder]):
@@ -128,34 +128,40 @@ class EvidenceGrounder:
         self._person_labels = frozenset(person_labels)
 
     def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
-        """Regions of each mention, best first; never none but where all score too little."""
+        """Regions of each mention, best first; none only where all score below the threshold."""
         answers: list[tuple[Region, ...] | Issue] = []
         people: dict[int, _Regions] = {}
         for mention in mentions:
-            trouble = _trouble(mention)
-            if trouble is not None:
-                answers.append(trouble)
+            issue = _missing_input(mention)
+            if issue is not None:
+                answers.append(issue)
             elif mention.entity.label in self._person_labels:
                 key = id(mention.sample)
                 if key not in people:
                     people[key] = self._people(mention.sample)
                 known = people[key].get(fold(mention.entity.text))
-                answers.append(self._sure(known or self._alone(mention.sample, mention.entity)))
+                answers.append(
+                    self._above_threshold(
+                        known or self._by_text_or_prior(mention.sample, mention.entity)
+                    )
+                )
             else:
-                answers.append(self._sure(self._alone(mention.sample, mention.entity)))
+                answers.append(
+                    self._above_threshold(self._by_text_or_prior(mention.sample, mention.entity))
+                )
         return answers
 
-    def _sure(self, regions: tuple[Region, ...]) -> tuple[Region, ...]:
+    def _above_threshold(self, regions: tuple[Region, ...]) -> tuple[Region, ...]:
         return tuple(one for one in regions if one.score is None or one.score >= self._threshold)
 
-    def _alone(self, sample: Sample, entity: Entity) -> tuple[Region, ...]:
+    def _by_text_or_prior(self, sample: Sample, entity: Entity) -> tuple[Region, ...]:
         """OCR text, else the prior."""
         spellings = self._spellings(sample, entity)
         regions = tuple(_ocr_text(one) for one in spellings)
         return regions or (self._prior(sample, entity, ()),)
 
     def _people(self, sample: Sample) -> _Regions:
-        """Every groundable person of the sample, whether asked about or not."""
+        """Regions of every groundable person of the sample, mentioned in the batch or not."""
         names: dict[str, Entity] = {}
         for entity in sorted(sample.entities or (), key=lambda one: one.span.start):
             shown = entity.entailment is None or entity.entailment.groundable
@@ -163,7 +169,7 @@ class EvidenceGrounder:
                 names.setdefault(fold(entity.text), entity)
         bodies = self._bodies(sample, len(names))
         spelled = {name: self._spellings(sample, entity) for name, entity in names.items()}
-        given = _share_out(list(names), bodies, spelled, _sides(sample)[0])
+        given = _assign_bodies(list(names), bodies, spelled, _image_size(sample).width)
         regions: _Regions = {
             name: (Region(body.box, round(body.score, 4), source=body.source),)
             for name, body in given.items()
@@ -171,27 +177,28 @@ class EvidenceGrounder:
         for name, entity in names.items():
             if name not in regions:
                 taken = [found[0].box for found in regions.values()]
-                regions[name] = self._bodiless(sample, entity, spelled[name], taken)
+                regions[name] = self._without_body(sample, entity, spelled[name], taken)
         return regions
 
-    def _bodiless(
+    def _without_body(
         self, sample: Sample, entity: Entity, spellings: Sequence[Spelling], taken: Sequence[Box]
     ) -> tuple[Region, ...]:
-        free = [one for one in spellings if not any(_stands_on(one.box, box) for box in taken)]
+        free = [one for one in spellings if not any(_lies_on(one.box, box) for box in taken)]
         regions = tuple(_ocr_text(one) for one in free)
         return regions or (self._prior(sample, entity, taken),)
 
     def _bodies(self, sample: Sample, names: int) -> list[_Body]:
         faces = [one for one in sample.observations or () if one.kind == "face"]
         people = [one for one in sample.observations or () if one.kind == "person"]
-        width, height = _sides(sample)
         reach = self._priors.reach(max(1, min(names, len(faces))))
-        grown = grow_bodies([face.box for face in faces], width, height, reach)
+        grown = grow_bodies([face.box for face in faces], _image_size(sample), reach)
         bodies = [
             _Body(box, _score(face), "evidence:face")
             for face, box in zip(faces, grown, strict=True)
         ]
-        faceless = [one for one in people if not any(_holds(one.box, face.box) for face in faces)]
+        faceless = [
+            one for one in people if not any(_contains_center(one.box, face.box) for face in faces)
+        ]
         return bodies + [_Body(one.box, _score(one), "evidence:person") for one in faceless]
 
     def _spellings(self, sample: Sample, entity: Entity) -> tuple[Spelling, ...]:
@@ -200,18 +207,18 @@ class EvidenceGrounder:
         return tuple(one for one in found if one.score >= self._least_score)[:_PLACES]
 
     def _prior(self, sample: Sample, entity: Entity, taken: Sequence[Box]) -> Region:
-        """The prior box that covers least of what is taken; the best one where nothing is."""
-        width, height = _sides(sample)
+        """The prior box that overlaps the taken boxes least; the best one where none is taken."""
+        size = _image_size(sample)
 
         def covered(prior: PriorBox) -> float:
-            box = prior.in_pixels(width, height)
+            box = prior.in_pixels(size)
             return round(sum(common_area(box, other) for other in taken) / box.area, 6)
 
         chosen = min(self._priors.for_label(entity.label), key=covered)
-        return Region(chosen.in_pixels(width, height), chosen.share, source="evidence:prior")
+        return Region(chosen.in_pixels(size), chosen.share, source="evidence:prior")
 
 
-def _share_out(
+def _assign_bodies(
     names: Sequence[str],
     bodies: Sequence[_Body],
     spelled: Mapping[str, Sequence[Spelling]],
@@ -240,7 +247,7 @@ def _supports(
         for order, name in enumerate(names)
         for spelling in spelled[name]
         for body in bodies
-        if _stands_on(spelling.box, body.box)
+        if _lies_on(spelling.box, body.box)
     ]
     return sorted(found, key=lambda one: (*one[:2], -_common_share(one[3], spelled[one[2]])))
 
@@ -254,7 +261,7 @@ def _prominence(box: Box, width: int) -> float:
     return box.area * math.exp(-off * off / 2)
 
 
-def _trouble(mention: Mention) -> Issue | None:
+def _missing_input(mention: Mention) -> Issue | None:
     sample = mention.sample
     if sample.observations is None:
         message = "the picture was not looked at; run the stage observe before ground"
@@ -265,11 +272,11 @@ def _trouble(mention: Mention) -> Issue | None:
     return None
 
 
-def _sides(sample: Sample) -> tuple[int, int]:
+def _image_size(sample: Sample) -> ImageSize:
     image = sample.image
     if image is None or image.width is None or image.height is None:
         raise ValueError(f"sample {sample.id}: the picture's sides are not known")
-    return image.width, image.height
+    return ImageSize(image.width, image.height)
 
 
 def _ocr_text(spelling: Spelling) -> Region:
@@ -280,11 +287,11 @@ def _score(seen: Observation) -> float:
     return 0.5 if seen.score is None else seen.score
 
 
-def _holds(outer: Box, inner: Box) -> bool:
+def _contains_center(outer: Box, inner: Box) -> bool:
     x, y = (inner.x_min + inner.x_max) / 2, (inner.y_min + inner.y_max) / 2
     return outer.x_min <= x <= outer.x_max and outer.y_min <= y <= outer.y_max
 
 
-def _stands_on(lettering: Box, body: Box) -> bool:
+def _lies_on(lettering: Box, body: Box) -> bool:
     """Whether most of the OCR text lies on the body."""
     return common_area(lettering, body) > 0.6 * lettering.area

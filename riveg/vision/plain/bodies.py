@@ -2,30 +2,31 @@
 
 Where the numbers come from
 ---------------------------
-Boxes are all there is to learn from, so a face's side is unknown there and two numbers are anatomy:
-a cascade's face square spans about three quarters of a head with hair, and people are two heads
-wide at the shoulders and a little more with their arms. Hence a body is ``BODY_WIDTH`` face sides
-wide, and its box starts ``HAIR`` face sides above the face.
+Training data has boxes of bodies but not of faces, so two numbers come from anatomy: a cascade's
+face square spans about three quarters of a head with hair, and people are two heads wide at the
+shoulders and a little more with their arms. Hence a body is ``BODY_WIDTH`` face sides wide, and its
+box starts ``HAIR`` face sides above the face.
 
-How far down a body runs, is fitted *in body widths*, which boxes do show. On Twitter-GMNER's train
-people, of the boxes with 0.7 to 1.3 body widths of image below their upper edge 84 % run to the
-image's lower edge, 46 % of those with 2 to 2.5, 2 % of those beyond 4, and lone people run
-further than crowds. So a body is so many widths long, or ends with the image; the number, one for
-one, two, and three or more people, is what hits most train boxes (IoU >= 0.5) when upper edge and
-width are given, the width misjudged by up to 1.4 either way: a face tells a body's width no
-better (``riveg.training.box_prior``; its card has the numbers, and how often bodies then reach the
-lower edge: more often than true ones, since with a misjudged width too long costs less than too
-short). On the two images of faces at hand the rule gives IoU 0.80 and 0.85.
+The length of a body is fitted *in body widths*, which boxes do show. Of the people in
+Twitter-GMNER's train split whose image goes on for 0.7 to 1.3 body widths below the upper edge of
+their box, 84 % reach the image's lower edge; with 2 to 2.5 body widths 46 %, beyond 4 only 2 %. A
+person alone is longer than people in a group. So a body has a fixed length in body widths, or ends
+with the image. There is one length each for one, two, and three or more people: the one that hits
+most train boxes (IoU >= 0.5) when upper edge and width are given and the width is wrong by a factor
+of up to 1.4, because a face does not show a body's width more exactly
+(``riveg.training.box_prior``). The prior's card has the numbers, and how often bodies then reach
+the lower edge: more often than true ones, because with a wrong width a box that is too long costs
+less than one that is too short. On two images of faces the rule gives IoU 0.80 and 0.85.
 
-Neighbours whose bodies would overlap meet at the midline between their faces: in train the median
-box of two people side by side ends 4 % of their distance past it.
+Neighbours whose bodies would overlap meet at the midline between their faces: in train, the median
+box of two people side by side ends 4 % of their distance behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from riveg.types import Box
+from riveg.types import Box, ImageSize
 
 BODY_WIDTH = 3.0
 """Width of a body in face sides."""
@@ -34,26 +35,29 @@ HAIR = 0.45
 """What lies above a face square, in face sides."""
 
 
-def grow_bodies(faces: Sequence[Box], width: int, height: int, reach: float) -> tuple[Box, ...]:
-    """One body box for each face, in order, inside the image of ``width`` x ``height`` pixels.
+def grow_bodies(faces: Sequence[Box], size: ImageSize, reach: float) -> tuple[Box, ...]:
+    """One body box for each face, in order, inside the image.
 
-    ``reach``: length of a body in body widths where the image does not end before.
+    Args:
+        faces: All faces of an image.
+        size: Of the upright image.
+        reach: Length of a body in body widths, unless the image ends before.
     """
-    return tuple(_grow(face, faces, width, height, reach) for face in faces)
+    return tuple(_grow(face, faces, size, reach) for face in faces)
 
 
-def _grow(face: Box, faces: Sequence[Box], width: int, height: int, reach: float) -> Box:
+def _grow(face: Box, faces: Sequence[Box], size: ImageSize, reach: float) -> Box:
     body_width = BODY_WIDTH * face.width
     top = max(0.0, face.y_min - HAIR * face.height)
-    bottom = min(float(height), max(top + reach * body_width, face.y_max))
+    bottom = min(float(size.height), max(top + reach * body_width, face.y_max))
     left, right = _sides(face, faces, body_width, bottom)
-    return Box(max(0.0, left), top, min(float(width), right), bottom)
+    return Box(max(0.0, left), top, min(float(size.width), right), bottom)
 
 
 def _sides(
     face: Box, faces: Sequence[Box], body_width: float, bottom: float
 ) -> tuple[float, float]:
-    """Left and right edge, cut at the midlines to neighbours; never inside the face itself."""
+    """Left and right edge, cut at the midlines to neighbours, but never inside the face."""
     center = _center(face)
     left, right = center - body_width / 2, center + body_width / 2
     for other in faces:

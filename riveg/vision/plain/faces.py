@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riveg.geometry.boxes import common_area
-from riveg.types import Box, Observation
+from riveg.types import Box, ImageSize, Observation
 from riveg.vision.plain.package_files import package_files
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 _FRONTAL = "haarcascade_frontalface_alt2.xml"
 _PROFILE = "haarcascade_profileface.xml"
 _FRONTAL_LEVELS = (53.76, 57.76)
-"""Level weights that score 0 and 1: the last stage's threshold, and above any real face's."""
+"""Level weights that score 0 and 1: the last stage's threshold, and one above any real face."""
 _PROFILE_LEVELS = (-1.27, 6.0)
 _PERSON_LEVELS = (0.0, 3.0)
 _LEAST_PERSON = 1.0
-"""HOG margin of a person; below it are rockets and lamp samples."""
+"""Least HOG margin of a person; rockets and lamp posts score below it."""
 _SAME = 0.3
-"""Two finds with more IoU than this are one."""
+"""Two boxes with a higher intersection over union are one."""
 
 
 def cascade_files() -> tuple[Path, ...]:
@@ -52,12 +52,18 @@ class FigureFinder:
         self._person_side = person_side
 
     def frontal_faces(self, pixels: Pixels) -> tuple[Observation, ...]:
-        """Faces that look this way."""
+        """Faces that look at the camera.
+
+        *Shape:* ``(height, width, 3)``.
+        """
         grey, scale = _grey(pixels, self._face_side)
         return _observations("face", _cascade(self._frontal, grey, scale, _FRONTAL_LEVELS), pixels)
 
     def profiles(self, pixels: Pixels) -> tuple[Observation, ...]:
-        """Faces that look to either side."""
+        """Faces that look to either side.
+
+        *Shape:* ``(height, width, 3)``.
+        """
         import cv2
 
         grey, scale = _grey(pixels, self._profile_side)
@@ -67,7 +73,10 @@ class FigureFinder:
         return _observations("face", left + right, pixels)
 
     def people(self, pixels: Pixels) -> tuple[Observation, ...]:
-        """Whole people who stand upright."""
+        """Whole people who stand upright.
+
+        *Shape:* ``(height, width, 3)``.
+        """
         small, scale = _shrunk(pixels, self._person_side)
         if small.shape[0] < 128 or small.shape[1] < 64:
             return ()
@@ -80,10 +89,10 @@ class FigureFinder:
         return _observations("person", found, pixels)
 
 
-_Found = list[tuple[Box, float]]
+_ScoredBoxes = list[tuple[Box, float]]
 
 
-def _cascade(classifier: Any, grey: Any, scale: float, levels: tuple[float, float]) -> _Found:
+def _cascade(classifier: Any, grey: Any, scale: float, levels: tuple[float, float]) -> _ScoredBoxes:
     boxes, _, weights = classifier.detectMultiScale3(
         grey, scaleFactor=1.1, minNeighbors=3, minSize=(20, 20), outputRejectLevels=True
     )
@@ -132,11 +141,12 @@ def _score(weight: float, levels: tuple[float, float]) -> float:
     return round(min(1.0, max(0.01, (weight - low) / (high - low))), 4)
 
 
-def _observations(kind: str, found: _Found, pixels: Pixels) -> tuple[Observation, ...]:
-    """Surest first where finds overlap, then from top to bottom, inside the image."""
-    kept: _Found = []
+def _observations(kind: str, found: _ScoredBoxes, pixels: Pixels) -> tuple[Observation, ...]:
+    """Boxes inside the image from top to bottom; of boxes that overlap, the best one."""
+    height, width = pixels.shape[:2]
+    kept: _ScoredBoxes = []
     for box, score in sorted(found, key=lambda one: (-one[1], one[0].y_min, one[0].x_min)):
-        inside = clipped(box, pixels)
+        inside = clip_box(box, ImageSize(width, height))
         if inside and not any(_is_same(inside, other) for other, _ in kept):
             kept.append((inside, score))
     kept.sort(key=lambda one: (one[0].y_min, one[0].x_min))
@@ -149,9 +159,11 @@ def _is_same(first: Box, second: Box) -> bool:
     return common > _SAME * union or common > 0.8 * min(first.area, second.area)
 
 
-def clipped(box: Box, pixels: Pixels) -> Box | None:
-    """The box inside the image, to a hundredth of a pixel; ``None`` where nothing is left."""
-    height, width = pixels.shape[:2]
+def clip_box(box: Box, size: ImageSize) -> Box | None:
+    """The part of a box in the image, to a hundredth of a pixel; ``None`` where it has none."""
     x_min, y_min = (round(max(0.0, edge), 2) for edge in (box.x_min, box.y_min))
-    x_max, y_max = round(min(float(width), box.x_max), 2), round(min(float(height), box.y_max), 2)
+    x_max, y_max = (
+        round(min(float(size.width), box.x_max), 2),
+        round(min(float(size.height), box.y_max), 2),
+    )
     return Box(x_min, y_min, x_max, y_max) if x_min < x_max and y_min < y_max else None

@@ -1,12 +1,12 @@
-"""Where OCR text in an image spells a name: whole words, a few misread letters allowed.
+"""Where OCR text in an image spells a name: in whole words, with a few misread letters.
 
-A name and a line of OCR text are cut into words at blanks and punctuation, case folded. A run of
-whole words spells the name when, both written together, at most one letter in five differs (so none
-in a name of up to four letters). Writing them together makes
-``#RioDeJaneiro``, ``RIO DE JANEIRO`` and an OCR that lost a blank all the same; whole words keep
-``CITY`` out of ``CITYSTADIUM``. A run may go on in the line to the right or below. Of several
-places the one most like the name is best, and among those the one of the largest OCR text: a
-headline comes before a caption.
+A name and a line of OCR text are cut into words at blanks and punctuation, and their case is
+folded. A run of whole words spells the name if at most one letter in five differs when both are
+written without blanks (so none in a name of up to four letters). Without blanks,
+``#RioDeJaneiro``, ``RIO DE JANEIRO`` and an OCR text that lost a blank are the same; whole words
+keep ``CITY`` from being found in ``CITYSTADIUM``. A run may go on in the line to the right or
+below. Of several places the one most like the name is best, and of equal ones the one with the
+largest letters: a headline comes before a caption.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class Spelling:
     """A place that spells the name.
 
     Args:
-        box: Where it stands.
-        likeness: To the name, in [0, 1]; less where only the surname is there.
-        score: How sure, in [0, 1]: likeness times the reading score.
-        alone: Whether nothing else stands in its lines.
+        box: Of the words.
+        likeness: To the name, in [0, 1]; lower where only the surname is there.
+        score: Likeness times the reading score, in [0, 1].
+        fills_lines: Whether its lines hold nothing else.
     """
 
     box: Box
     likeness: float
     score: float
-    alone: bool
+    fills_lines: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ def find_spellings(
     """Places that spell the name, best first, no two of them overlapping.
 
     Args:
-        name: As it stands in the text; ``#`` and ``@`` do not count, nor need a leading "the".
-        observations: Of which those of kind ``text`` are looked at.
-        surname: Whether the last word alone will do, as on a jersey (people).
+        name: As the text has it; ``#`` and ``@`` do not count, and a leading "the" may be missing.
+        observations: Of the image; only those of kind ``text`` count.
+        surname: Whether the last word alone is enough, as on a jersey (for people).
     """
-    words = [word for word, _, _ in _split(name)]
+    words = [word for word, _, _ in _split_words(name)]
     lines = _lines(observations)
-    found = _search("".join(words), lines, 1.0)
+    found = _find_runs("".join(words), lines, 1.0)
     if len(words) > 1 and words[0] == "the":
-        found += _search("".join(words[1:]), lines, 1.0)
+        found += _find_runs("".join(words[1:]), lines, 1.0)
     if surname and len(words) > 1 and len(words[-1]) >= _SHORTEST_SURNAME:
-        found += _search(words[-1], lines, _SURNAME_WEIGHT)
-    return _apart(found)
+        found += _find_runs(words[-1], lines, _SURNAME_WEIGHT)
+    return _without_overlaps(found)
 
 
 def edit_distance(first: str, second: str) -> int:
@@ -91,7 +91,7 @@ def edit_distance(first: str, second: str) -> int:
 def likeness(first: str, second: str) -> float:
     """1 - edit distance / longer length; 0 where more than one letter in five differs.
 
-    The five are counted in the shorter word: ``nasa`` is not ``nasal``.
+    The shorter word counts for this share: ``nasa`` is not ``nasal``.
     """
     shortest, longest = sorted((len(first), len(second)))
     allowed = _allowance(shortest)
@@ -105,7 +105,7 @@ def _allowance(letters: int) -> int:
     return letters // 5
 
 
-def _split(text: str) -> list[tuple[str, int, int]]:
+def _split_words(text: str) -> list[tuple[str, int, int]]:
     """Case-folded words with their character ranges in ``text``."""
     return [
         (unicodedata.normalize("NFKC", match.group()).casefold(), match.start(), match.end())
@@ -115,35 +115,35 @@ def _split(text: str) -> list[tuple[str, int, int]]:
 
 def _lines(observations: Sequence[Observation]) -> list[list[_Word]]:
     lines: list[list[_Word]] = []
-    for seen in observations:
-        if seen.kind != "text" or not seen.text:
+    for observation in observations:
+        if observation.kind != "text" or not observation.text:
             continue
-        score = 1.0 if seen.score is None else seen.score
+        score = 1.0 if observation.score is None else observation.score
         words = [
-            _Word(word, _part(seen.box, seen.text, start, end), len(lines), score)
-            for word, start, end in _split(seen.text)
+            _Word(word, _word_box(observation.box, observation.text, start, end), len(lines), score)
+            for word, start, end in _split_words(observation.text)
         ]
         if words:
             lines.append(words)
     return lines
 
 
-def _part(box: Box, text: str, start: int, end: int) -> Box:
-    """The share of a line's box that some of its characters take; all of an upright column."""
+def _word_box(box: Box, text: str, start: int, end: int) -> Box:
+    """The part of a line's box that some of its characters take; the whole of a vertical line."""
     if box.height > box.width:
         return box
-    step = box.width / _breadth(text)
-    x_min = box.x_min + _breadth(text[:start]) * step
-    return Box(x_min, box.y_min, x_min + _breadth(text[start:end]) * step, box.y_max)
+    step = box.width / _text_width(text)
+    x_min = box.x_min + _text_width(text[:start]) * step
+    return Box(x_min, box.y_min, x_min + _text_width(text[start:end]) * step, box.y_max)
 
 
-def _breadth(text: str) -> float:
-    """Width of OCR text in small letters, as common typefaces have it."""
+def _text_width(text: str) -> float:
+    """Width of a text, in widths of a small letter of common typefaces."""
     narrow, wide = sum(text.count(one) for one in " iIjl.,:;'|!1"), sum(map(str.isupper, text))
     return len(text) + 0.25 * (wide - text.count("I")) - 0.5 * narrow
 
 
-def _search(key: str, lines: list[list[_Word]], weight: float) -> list[Spelling]:
+def _find_runs(key: str, lines: list[list[_Word]], weight: float) -> list[Spelling]:
     if len(key) < 2:
         return []
     found: list[Spelling] = []
@@ -158,12 +158,12 @@ def _search(key: str, lines: list[list[_Word]], weight: float) -> list[Spelling]
                 if like:
                     used = words[start : end + 1]
                     score = like * min(word.score for word in used)
-                    found.append(Spelling(_union(used), like, score, len(used) == len(words)))
+                    found.append(Spelling(_hull(used), like, score, len(used) == len(words)))
     return found
 
 
 def _sequences(lines: list[list[_Word]]) -> Iterator[list[_Word]]:
-    """Each line alone, and each line followed by up to two that it goes on in."""
+    """Each line alone, and each line with one or two lines in which it goes on."""
     for index, line in enumerate(lines):
         yield line
         for follows in (_right_of, _below):
@@ -177,8 +177,8 @@ def _sequences(lines: list[list[_Word]]) -> Iterator[list[_Word]]:
 
 
 def _next(lines: list[list[_Word]], index: int, follows: _Follows) -> int | None:
-    here = _union(lines[index])
-    boxes = {i: _union(words) for i, words in enumerate(lines) if i != index}
+    here = _hull(lines[index])
+    boxes = {i: _hull(words) for i, words in enumerate(lines) if i != index}
     after = [i for i, box in boxes.items() if follows(here, box)]
     return min(after, key=lambda i: (boxes[i].y_min, boxes[i].x_min), default=None)
 
@@ -197,7 +197,7 @@ def _below(here: Box, there: Box) -> bool:
     return overlap > 0 and -0.5 * lower < gap < lower
 
 
-def _union(words: Sequence[_Word]) -> Box:
+def _hull(words: Sequence[_Word]) -> Box:
     boxes = [word.box for word in words]
     return Box(
         min(box.x_min for box in boxes),
@@ -207,20 +207,20 @@ def _union(words: Sequence[_Word]) -> Box:
     )
 
 
-def _apart(found: Sequence[Spelling]) -> tuple[Spelling, ...]:
-    """Most alike first, then the largest OCR text, without those that touch a better one."""
+def _without_overlaps(found: Sequence[Spelling]) -> tuple[Spelling, ...]:
+    """Best first: most alike, then with the largest letters; none that overlaps a better one."""
     kept: list[Spelling] = []
     for one in sorted(found, key=_rank):
-        if not any(_touch(one.box, other.box) for other in kept):
+        if not any(_overlap(one.box, other.box) for other in kept):
             kept.append(one)
     return tuple(kept)
 
 
 def _rank(spelling: Spelling) -> tuple[float, ...]:
-    # A line's reading score differs from another's by chance: it does not rank places.
+    # Differences of reading scores are chance: they come after the size of the letters.
     box = spelling.box
     return -spelling.likeness, -box.area, -spelling.score, box.x_min, box.y_min
 
 
-def _touch(first: Box, second: Box) -> bool:
+def _overlap(first: Box, second: Box) -> bool:
     return common_area(first, second) > 0.2 * min(first.area, second.area)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riveg.nn.onnx_telemetry import silence_telemetry
-from riveg.types import Box, Observation
-from riveg.vision.plain.faces import clipped
+from riveg.types import Box, ImageSize, Observation
+from riveg.vision.plain.faces import clip_box
 from riveg.vision.plain.package_files import package_files
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _LINE_RATIO = 7.0
-"""Width over height of a line of standard length; the reader pads shorter ones to it."""
+"""Width over height of a standard line; the reader pads shorter ones to it."""
 _LEAST_LINE = 7
 """Lines lower than this many pixels cannot be read."""
 
@@ -25,7 +25,7 @@ _LEAST_LINE = 7
 def reading_models() -> tuple[Path, ...]:
     """The locating and the reading model inside the rapidocr package.
 
-    Named outright: rapidocr would fetch what it does not find.
+    Given by path, because rapidocr would download what it does not find.
 
     Raises:
         UserError: If they are not there.
@@ -37,7 +37,7 @@ class OcrReader:
     """Locates and reads OCR text; for one thread at a time."""
 
     def __init__(self, side: int, lines: int, least_score: float) -> None:
-        # rapidocr sets its logger up when it is imported and speaks of every model that it loads.
+        # rapidocr sets its logger up when it is imported, and logs every model that it loads.
         logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
         silence_telemetry()
         from rapidocr import RapidOCR
@@ -60,10 +60,14 @@ class OcrReader:
         self._least_score = least_score
 
     def read(self, pixels: Pixels) -> tuple[Observation, ...]:
-        """Lines of OCR text, read."""
+        """Lines of OCR text from top to bottom.
+
+        *Shape:* ``(height, width, 3)``.
+        """
         import numpy as np
 
-        if min(pixels.shape[:2]) < _LEAST_LINE:
+        height, width = pixels.shape[:2]
+        if min(height, width) < _LEAST_LINE:
             return ()
         blue_first = np.ascontiguousarray(pixels[:, :, ::-1])
         located = self._ocr(blue_first, use_det=True, use_cls=False, use_rec=False).boxes
@@ -71,7 +75,7 @@ class OcrReader:
         for corners in self._worth_reading([] if located is None else located):
             line = _straightened(blue_first, corners)
             answer = self._ocr(line, use_det=False, use_cls=False, use_rec=True)
-            box = clipped(_hull(corners), pixels)
+            box = clip_box(_hull(corners), ImageSize(width, height))
             for text, score in zip(answer.txts or (), answer.scores or (), strict=True):
                 if box and text.strip() and score >= self._least_score:
                     found.append((box, round(min(1.0, float(score)), 4), text.strip()))

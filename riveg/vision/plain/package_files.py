@@ -1,4 +1,4 @@
-"""Model files that travel inside other packages."""
+"""Model files inside other packages."""
 
 from __future__ import annotations
 

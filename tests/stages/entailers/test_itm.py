@@ -21,8 +21,9 @@ from riveg.errors import ImageFault, UserError
 from riveg.protocols import Mention, PartialAnswer
 from riveg.registry import backend_config
 from riveg.stages.entailers.itm import ItmEntailerConfig
+from riveg.stages.table import ENTAIL
 from riveg.types import Entailment, Issue
-from riveg.vision.matchers.entailer import ImageTexts
+from riveg.vision.matchers.entailer import MatchingEntailer
 from riveg.vision.matchers.itm import load_itm_matcher
 from riveg.vision.matchers.matcher import Pair
 from riveg.vision.queries import query_text
@@ -47,7 +48,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_odd_images(tmp_path_factory.mktemp("pictures"))
 
 
-def build(model: Path, images: Path, **options: Any) -> ImageTexts:
+def build(model: Path, images: Path, **options: Any) -> MatchingEntailer:
     config = ItmEntailerConfig(model=model.name, device="cpu", **options)
     return config.build(image_context(images, model.parent))
 
@@ -113,7 +114,7 @@ def test_equals_the_library(model: Path, images: Path, query: str) -> None:
 def test_contract(model: Path, images: Path) -> None:
     samples = samples_about(*SIDES, "gone.png")
     samples.append(make_sample("no picture", [(0, 1, "PER")], id="none", has_image=False))
-    answers = check_backend("entail", build(model, images), mentions_of(*samples))
+    answers = check_backend(ENTAIL, build(model, images), mentions_of(*samples))
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["missing-image"] * 2
     assert answers[-1] == Entailment(0.0, False, "itm")
 

@@ -21,8 +21,9 @@ from riveg.errors import UserError
 from riveg.protocols import Mention, PartialAnswer
 from riveg.registry import backend_config
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
+from riveg.stages.table import ENTAIL
 from riveg.types import Entailment, Issue
-from riveg.vision.matchers.entailer import ImageTexts
+from riveg.vision.matchers.entailer import MatchingEntailer
 from riveg.vision.matchers.matcher import Pair
 from riveg.vision.matchers.siglip import SiglipMatcher, load_siglip_matcher
 from riveg.vision.runtime.tensors import image_tensors
@@ -49,7 +50,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_odd_images(tmp_path_factory.mktemp("pictures"))
 
 
-def build(models: Path, images: Path, kind: str = "siglip", **options: Any) -> ImageTexts:
+def build(models: Path, images: Path, kind: str = "siglip", **options: Any) -> MatchingEntailer:
     config = SiglipEntailerConfig(model=kind, device="cpu", **options)
     return config.build(image_context(images, models))
 
@@ -116,7 +117,7 @@ def test_equals_the_library(models: Path, images: Path, kind: str) -> None:
 def test_contract(models: Path, images: Path, kind: str) -> None:
     samples = samples_about(*SIDES, "gone.png")
     samples.append(make_sample("no picture", [(0, 1, "PER")], id="none", has_image=False))
-    answers = check_backend("entail", build(models, images, kind), mentions_of(*samples))
+    answers = check_backend(ENTAIL, build(models, images, kind), mentions_of(*samples))
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["missing-image"] * 2
     assert answers[-1] == Entailment(0.0, False, "siglip")
 

@@ -13,7 +13,18 @@ from riveg.nn.box_prior import BoxPriors, PriorBox, read_box_priors
 from riveg.protocols import Mention
 from riveg.runs.system import load_system
 from riveg.stages.grounders.evidence import EvidenceGrounder, EvidenceGrounderConfig
-from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Observation, Region, Sample, Span
+from riveg.types import (
+    Box,
+    Entailment,
+    Entity,
+    ImageRef,
+    ImageSize,
+    Issue,
+    Observation,
+    Region,
+    Sample,
+    Span,
+)
 
 WHOLE = PriorBox(edges=(0.2, 0.1, 0.8, 1.0), share=0.45)
 LEFT = PriorBox(edges=(0.0, 0.1, 0.5, 1.0), share=0.2)
@@ -102,7 +113,7 @@ def test_of_more_names_than_faces_the_first_is_served_and_the_other_stands_aside
     found = ground([entity(0, "Ann"), entity(1, "Bob")], face(120))
     assert found["Ann"][0].source == "evidence:face"
     assert found["Bob"][0].source == "evidence:prior"
-    assert found["Bob"][0].box == RIGHT.in_pixels(600, 450)
+    assert found["Bob"][0].box == RIGHT.in_pixels(ImageSize(600, 450))
 
 
 def test_an_ungroundable_person_takes_no_face():
@@ -150,7 +161,7 @@ def test_a_person_found_twice_is_one_body():
 
 def test_two_people_and_nothing_seen_do_not_share_a_box():
     found = ground([entity(0, "Ann"), entity(1, "Bob")])
-    assert found["Ann"][0].box == WHOLE.in_pixels(600, 450)
+    assert found["Ann"][0].box == WHOLE.in_pixels(ImageSize(600, 450))
     assert found["Bob"][0].box != found["Ann"][0].box
     assert found["Ann"][0].score == WHOLE.share
 
@@ -180,12 +191,12 @@ def test_the_headline_of_the_newspaper_comes_first():
 def test_part_of_a_word_is_no_spelling():
     (region,) = ground([entity(0, "CITY", "ORG")], lettering("CITYSTADIUM", 50, 50))["CITY"]
     assert region.source == "evidence:prior"
-    assert region.box == LOGO.in_pixels(600, 450)
+    assert region.box == LOGO.in_pixels(ImageSize(600, 450))
 
 
 def test_an_unknown_type_has_the_prior_of_all():
     (region,) = ground([entity(0, "Rex", "animal")])["Rex"]
-    assert region.box == WHOLE.in_pixels(600, 450)
+    assert region.box == WHOLE.in_pixels(ImageSize(600, 450))
 
 
 def test_a_mention_is_answered_alone_as_in_a_batch():

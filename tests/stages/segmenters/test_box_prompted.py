@@ -37,6 +37,7 @@ from riveg.images.loader import ImageLoader
 from riveg.stages.segmenters.sam import SamConfig
 from riveg.stages.segmenters.sam2 import Sam2Config
 from riveg.stages.segmenters.sam3 import Sam3Config
+from riveg.stages.table import SEGMENT
 from riveg.types import Box, ImageRef, Issue, Mask
 from riveg.vision.runtime.image_worker import prepare_image
 from riveg.vision.runtime.square_images import Preparation
@@ -201,7 +202,7 @@ def test_boxes_move_the_mask(case, folder, images):
 def test_contract(case, folder, images):
     """To the pixel where nothing is done together."""
     backend = build(case, folder, images, batch_size=1, boxes_at_once=1)
-    answers = check_backend("segment", backend, mixed_mentions())
+    answers = check_backend(SEGMENT, backend, mixed_mentions())
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["truncated-image"]
 
 

@@ -33,6 +33,7 @@ from riveg.geometry.masks import mask_from_array, mask_iou, mask_to_array
 from riveg.images.loader import ImageLoader
 from riveg.protocols import Mention, PartialAnswer
 from riveg.stages.segmenters.sam3 import Sam3Config
+from riveg.stages.table import SEGMENT
 from riveg.types import Box, ImageRef, Issue, Mask
 from riveg.vision.runtime.image_worker import prepare_image
 from riveg.vision.runtime.square_images import Preparation
@@ -188,7 +189,7 @@ def test_equals_the_librarys_processors(folder, images, tmp_path):
 def test_contract(folder, images):
     """To the pixel where nothing is done together."""
     backend = build(folder, images, batch_size=1, boxes_at_once=1, **BY_TEXT)
-    answers = check_backend("segment", backend, text_mentions())
+    answers = check_backend(SEGMENT, backend, text_mentions())
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["truncated-image"]
 
 

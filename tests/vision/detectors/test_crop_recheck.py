@@ -28,6 +28,7 @@ from PIL import Image
 from riveg.protocols import Mention, PartialAnswer
 from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
 from riveg.stages.grounders.owlv2 import Owlv2Config
+from riveg.stages.table import GROUND
 from riveg.types import Box, Issue, Region
 from riveg.vision.detectors.crop_recheck import Recheck, RecheckedGrounder
 
@@ -174,7 +175,7 @@ def test_contract(models: Path, images: Path, matcher: str) -> None:
     recheck = {"matcher": matcher, "threshold": 0.4}
     backend = build(models, images, recheck=recheck, **MANY)
     samples = samples_about(*SIDES, "gone.png")
-    answers = check_backend("ground", backend, mentions_of(*samples))
+    answers = check_backend(GROUND, backend, mentions_of(*samples))
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["missing-image"] * 2
     assert len({len(answer) for answer in answers if isinstance(answer, tuple)}) > 1
 

@@ -105,9 +105,9 @@ def test_a_headline_comes_before_a_caption(
 def test_a_name_alone_in_its_line(second: Observation | None, alone: bool, why: str) -> None:
     observations = [line("WOODSTOCK"), *([second] if second else [])]
     (found,) = find_spellings("Woodstock", observations)
-    assert found.alone is alone, why
+    assert found.fills_lines is alone, why
     (among,) = find_spellings("Woodstock", [line("WOODSTOCK 1969")])
-    assert not among.alone
+    assert not among.fills_lines
 
 
 def test_full_name_beats_surname_in_the_same_place():
