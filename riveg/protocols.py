@@ -36,7 +36,7 @@ class Mention:
     entity: Entity
 
 
-Answer = TypeVar("Answer")
+Answer = TypeVar("Answer", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 from riveg.config.backend import BackendConfig
 from riveg.config.system import Step
 from riveg.errors import ImageFault, RivegError, UserError
+from riveg.geometry.arrays import Pixels
 from riveg.pipeline import AnyStage, StageRunner
 from riveg.protocols import Mention, PartialAnswer, Ranking
 from riveg.runs.building import require_packages
@@ -33,13 +34,16 @@ STAGE = {stage.name: stage for stage in STAGES}
 class Images:
     """An image source that knows the sides of ``good.jpg`` and faults on the rest."""
 
-    def load(self, image: ImageRef) -> Any:
+    def load(self, image: ImageRef) -> Pixels:
         raise NotImplementedError
 
     def probe(self, image: ImageRef) -> ImageRef:
         if image.path != "good.jpg":
             raise ImageFault("missing-image", f"{image.path} is not there")
         return replace(image, width=100, height=50)
+
+    def stamp(self, image: ImageRef) -> str:
+        return image.path
 
 
 class Answers:
@@ -59,7 +63,7 @@ class Answers:
         return [self._answer(item) if callable(self._answer) else self._answer for item in items]
 
 
-class PlainConfig(BackendConfig):
+class PlainConfig(BackendConfig[object]):
     stage: ClassVar[str] = "any"
     name: ClassVar[str] = "plain"
     summary: ClassVar[str] = "for tests"
@@ -84,7 +88,7 @@ def run(
     answer: Any,
     samples: Sequence[Sample],
     *,
-    config: BackendConfig | None = None,
+    config: BackendConfig[object] | None = None,
     gated: bool = True,
     batch_size: int = 16,
 ) -> tuple[list[Sample], Answers]:

@@ -17,7 +17,7 @@ from riveg.cli import app
 from riveg.errors import UserError
 from riveg.types import Box, Entailment, Entity, Region, Sample, Span
 
-PLACES = {
+PLACES: dict[str, list[tuple[str, int, int, list[float] | None]]] = {
     "Eileen": [("PER", 0, 2, [10.0, 5.0, 150.0, 120.0]), ("ORG", 7, 8, None)],
     "Grace": [("PER", 0, 2, None), ("OTHER", 4, 5, [10.0, 30.0, 150.0, 70.0])],
     "Rain": [("LOC", 3, 4, None)],

@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.command_line import ROOT, riveg
+from helpers.command_line import riveg
+from helpers.places import ROOT
 
 pytestmark = pytest.mark.slow  # every test starts processes
 

@@ -13,6 +13,8 @@ from riveg.config.reader import load_config
 from riveg.config.system import SystemConfig
 from riveg.config.yaml_file import InvalidConfig
 from riveg.runs.system import resolved_text
+from riveg.stages.grounders.owlv2 import Owlv2Config
+from riveg.stages.table import GROUND
 
 SYSTEM = """\
 name: mine
@@ -34,6 +36,12 @@ def system(folder: Path, recheck: str = "matcher: siglip", detector: str = "owlv
 
 def recheck_of(config: SystemConfig) -> dict[str, Any]:
     found: dict[str, Any] = config.resolved()["ground"]["recheck"]
+    return found
+
+
+def detector_of(config: SystemConfig) -> Owlv2Config:
+    (found,) = [step.config for step in config.steps if step.stage is GROUND]
+    assert isinstance(found, Owlv2Config)
     return found
 
 
@@ -61,9 +69,9 @@ def test_what_is_usual_depends_on_the_matcher(tmp_path: Path, detector: str) -> 
 
 
 def test_a_detector_offers_more_where_it_is_looked_at_again() -> None:
-    def most(*overrides: str) -> Any:
+    def most(*overrides: str) -> int:
         config = load_config("quickstart", ["ground.backend=owlv2", *overrides])
-        return next(one.config for one in config.steps if one.stage.name == "ground").most_regions
+        return detector_of(config).most_regions
 
     assert most() == 1
     assert most("ground.regions=many", "ground.top_k=3") == 3
@@ -161,10 +169,11 @@ def test_a_model_that_was_carried_here_is_named_from_the_working_folder(
     ]
     config = load_config(system(elsewhere), overrides)
     here = str(tmp_path / "models" / "owner" / "name")
-    (step,) = [one for one in config.steps if one.stage.name == "ground"]
-    assert step.config.model == here
-    assert step.config.recheck.model == here
-    assert step.config.revision == "models"
+    detector = detector_of(config)
+    assert detector.model == here
+    assert detector.recheck is not None
+    assert detector.recheck.model == here
+    assert detector.revision == "models"
     assert [one.folder for one in system_models(config)] == [Path(here), Path(here)]
     config = load_config(system(elsewhere), ["ground.model=owner/name"])
     assert config.resolved()["ground"]["model"] == "owner/name", "of the hub"

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from helpers.answers import whole
 from riveg.geometry.masks import mask_to_array
 from riveg.images.headers import ImageLimits
 from riveg.images.loader import ImageLoader
-from riveg.protocols import Mention, Segmenter
+from riveg.protocols import AnswerOrIssue, Mention, Segmenter
 from riveg.types import Box, Entity, ImageRef, Issue, Mask, Region, Sample, Span
 
 SIZES = (
@@ -74,14 +75,15 @@ def mixed_mentions() -> list[Mention]:
 
 
 def assert_alike(
-    some: Sequence[tuple[Mask, ...] | Issue], others: Sequence[tuple[Mask, ...] | Issue]
+    some: Sequence[AnswerOrIssue[tuple[Mask, ...]]],
+    others: Sequence[AnswerOrIssue[tuple[Mask, ...]]],
 ) -> None:
     """The same answers, but for two pixels a mask: on its edge, rounding decides."""
     for one, other in zip(some, others, strict=True):
         if isinstance(one, Issue) or isinstance(other, Issue):
             assert one == other
             continue
-        for mask, same in zip(one, other, strict=True):
+        for mask, same in zip(whole(one), whole(other), strict=True):
             assert mask.source == same.source
             assert (mask_to_array(mask) != mask_to_array(same)).sum() <= 2
 
@@ -89,8 +91,7 @@ def assert_alike(
 def masks_of(segmenter: Segmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
     """The masks of one image's boxes."""
     (answer,) = segmenter.segment([box_mention(name, *boxes)])
-    assert isinstance(answer, tuple), answer
-    return answer
+    return whole(answer)
 
 
 def assert_same(found: Sequence[Mask], expected: Sequence[Mask], source: str) -> None:

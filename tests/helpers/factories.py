@@ -9,6 +9,7 @@ from typing import Any
 from riveg.config.backend import BuildContext
 from riveg.errors import ImageFault
 from riveg.formats.records import encode
+from riveg.geometry.arrays import Pixels
 from riveg.protocols import Mention
 from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, ImageRef, Sample, Span
@@ -17,11 +18,14 @@ from riveg.types import Entity, ImageRef, Sample, Span
 class NoImages:
     """An image source without images, for backends that open none."""
 
-    def load(self, image: ImageRef) -> Any:
+    def load(self, image: ImageRef) -> Pixels:
         raise ImageFault("missing-image", f"{image.path} is not there")
 
     def probe(self, image: ImageRef) -> ImageRef:
         raise ImageFault("missing-image", f"{image.path} is not there")
+
+    def stamp(self, image: ImageRef) -> str:
+        return ""
 
 
 def make_context(base: Path | None = None, **fields: Any) -> BuildContext:

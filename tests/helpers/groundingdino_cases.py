@@ -1,6 +1,6 @@
 """What the backend on the package ``groundingdino`` must do; run where torchvision is.
 
-``python groundingdino_cases.py FOLDER``; the folder is for images and checkpoints.
+``python -m helpers.groundingdino_cases FOLDER``; the folder is for images and checkpoints.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import groundingdino.datasets.transforms as transforms
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import transformers
@@ -33,6 +34,7 @@ from helpers.tiny_groundingdino import SIZES, TEXT, TinyFiles, empty_network, sa
 from riveg.errors import UserError
 from riveg.protocols import Mention, PartialAnswer
 from riveg.stages.grounders.groundingdino import GroundingDinoPackageConfig
+from riveg.stages.table import GROUND
 from riveg.types import Region
 from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt, join_phrases, read_phrase
 from riveg.vision.detectors.groundingdino_package import GroundingDinoPackageNetwork
@@ -95,8 +97,11 @@ def as_the_package_does(shortest: int, longest: int) -> Any:
     return transforms.Compose(steps)
 
 
-def corners(boxes: torch.Tensor) -> np.ndarray:
-    return transformers.image_transforms.center_to_corners_format(boxes.numpy())
+def corners(boxes: torch.Tensor) -> npt.NDArray[np.float32]:
+    found: npt.NDArray[np.float32] = transformers.image_transforms.center_to_corners_format(
+        boxes.numpy()
+    )
+    return found
 
 
 def check_equal_to_predict(files: TinyFiles, images: Path) -> None:
@@ -105,6 +110,7 @@ def check_equal_to_predict(files: TinyFiles, images: Path) -> None:
     asking = build(files, images, regions="many", top_k=100, overlap=1.0)
     names = [name for name in SIDES if name not in LONG]
     for mention, answer in zip(mentions(*names), asking.ground(mentions(*names)), strict=True):
+        assert mention.sample.image is not None
         image = open_upright(images, mention.sample.image.path)
         values, _ = as_the_package_does(*EDGES)(image, None)
         text = mention.entity.expression or mention.entity.text
@@ -136,7 +142,7 @@ def check_full_size(files: TinyFiles, images: Path) -> None:
 
 def check_batches(files: TinyFiles, images: Path) -> None:
     single = build(files, images, batch_size=1)
-    answers = check_backend("ground", single, mentions(*SIDES))
+    answers = check_backend(GROUND, single, mentions(*SIDES))
     assert all(isinstance(answer, tuple) and answer for answer in answers)
     for size in (3, 32):
         with warnings.catch_warnings():

@@ -39,7 +39,8 @@ class Opened:
         assert not self.complaints
 
     def ids(self) -> list[str]:
-        return self.page.locator("#list .row-id").all_inner_texts()
+        ids: list[str] = self.page.locator("#list .row-id").all_inner_texts()
+        return ids
 
 
 Open = Callable[..., Opened]

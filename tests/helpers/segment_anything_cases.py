@@ -1,6 +1,6 @@
 """What the backend on the package ``segment_anything`` must do; run where torchvision is.
 
-``python segment_anything_cases.py FOLDER``; the folder is for images and checkpoints.
+``python -m helpers.segment_anything_cases FOLDER``; the folder is for images and checkpoints.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from segment_anything import SamPredictor
 from segment_anything.build_sam import _build_sam, sam_model_registry
 from segment_anything.modeling import Sam
 
+from helpers.answers import whole
 from helpers.box_mentions import (
     SIZES,
     assert_alike,
@@ -29,7 +30,9 @@ from riveg.config.backend import BuildContext
 from riveg.errors import UserError
 from riveg.geometry.masks import mask_iou, mask_to_array
 from riveg.images.loader import ImageLoader
+from riveg.protocols import Segmenter
 from riveg.stages.segmenters.segment_anything import SegmentAnythingConfig
+from riveg.stages.table import SEGMENT
 from riveg.types import ImageRef, Issue
 from riveg.vision.segmenters.prompted import PromptedSegmenter
 from riveg.vision.segmenters.segment_anything import SegmentAnythingNetwork, empty_network
@@ -73,7 +76,7 @@ def tiny_sam() -> Sam:
     return network
 
 
-def build(path: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
+def build(path: Path, images: ImageLoader, **fields: Any) -> Segmenter:
     config = SegmentAnythingConfig(model=str(path), device="cpu", **fields)
     return config.build(BuildContext(images))
 
@@ -82,33 +85,32 @@ def check_equal_to_the_predictor(path: Path, images: ImageLoader) -> None:
     network = tiny_sam()
     predictor = SamPredictor(network)
     own = build(path, images, boxes_at_once=1)
-    empty = 0
+    without_pixel = 0
     named = [(f"{width}x{height}.png", (width, height)) for width, height in SIZES]
     for name, sides in [*named, ("turned.jpg", (80, 50))]:
         boxes = boxes_in(*sides)
         predictor.set_image(images.load(ImageRef(name)))
         (found,) = own.segment([box_mention(name, *boxes)])
-        assert isinstance(found, tuple), found
-        for mask, box in zip(found, boxes, strict=True):
+        for mask, box in zip(whole(found), boxes, strict=True):
             edges = np.array([box.x_min, box.y_min, box.x_max, box.y_max])
             wanted, _, _ = predictor.predict(box=edges, multimask_output=False)
             if mask.source == "segment-anything":
                 assert (mask_to_array(mask) == wanted[0]).all(), (name, box)
             else:
-                empty += 1
+                without_pixel += 1
                 assert not wanted.any()
-    assert empty < len(SIZES), "most masks show something"
+    assert without_pixel < len(SIZES), "most masks show something"
 
 
 def check_batches(path: Path, images: ImageLoader) -> None:
     single = build(path, images, batch_size=1, boxes_at_once=1)
-    answers = check_backend("segment", single, mixed_mentions())
+    answers = check_backend(SEGMENT, single, mixed_mentions())
     faults = [answer.kind for answer in answers if isinstance(answer, Issue)]
     assert faults == ["truncated-image"]
     for sizes in ((2, 32), (64, 2), (8, 32)):
         other = build(path, images, batch_size=sizes[0], boxes_at_once=sizes[1])
         assert_alike(other.segment(mixed_mentions()), answers)
-    first, second, third = answers[0]
+    first, second, third = whole(answers[0])
     assert mask_iou(first, second) < 0.98
     assert mask_iou(second, third) < 0.98
 
@@ -134,7 +136,9 @@ def check_bfloat16(path: Path, images: ImageLoader) -> None:
     (exact,), (half,) = (
         build(path, images, dtype=dtype).segment([mention]) for dtype in ("float32", "bfloat16")
     )
-    assert all(mask_iou(one, other) > 0.9 for one, other in zip(exact, half, strict=True))
+    assert all(
+        mask_iou(one, other) > 0.9 for one, other in zip(whole(exact), whole(half), strict=True)
+    )
 
 
 def check_published_sizes(folder: Path) -> None:

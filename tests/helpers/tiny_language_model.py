@@ -12,6 +12,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 END = "<|im_end|>"
 START = "<|im_start|>"
@@ -72,7 +76,7 @@ def make_tiny_language_model(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def _tokenizer():  # type: ignore[no-untyped-def]  # a class of a library that is not always there
+def _tokenizer() -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""What a run would ask: counted, and nothing sent."""
+"""The requests of a run: counted, and none sent."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.runs.dry_run import dry_run
 from riveg.runs.system import System
+from riveg.stages.rewriters.chat import ChatRewriterConfig
 
 TWO_STAGES = SYSTEM + "entail: {backend: chat}\n"
 
 
-def test_local_stages_are_done_and_questions_counted(tmp_path: Path) -> None:
+def test_local_stages_are_done_and_requests_counted(tmp_path: Path) -> None:
     config = write_system(tmp_path)
     found = dry_run(config, open_dataset("quickstart"), tmp_path / "run", limit=3)
     assert found.done == ("tag",)
@@ -26,7 +27,10 @@ def test_local_stages_are_done_and_questions_counted(tmp_path: Path) -> None:
     (rewrite,) = found.stages
     assert (rewrite.requests, rewrite.answered, rewrite.to_send) == (8, 0, 8)
     assert rewrite.prompt_tokens
-    assert rewrite.answer_tokens == 8 * config.steps[-1].config.max_tokens  # type: ignore[attr-defined]
+    rewriter = config.steps[-1].config
+    assert isinstance(rewriter, ChatRewriterConfig)
+    assert rewriter.max_tokens
+    assert rewrite.answer_tokens == 8 * rewriter.max_tokens
     assert rewrite.cost == pytest.approx((rewrite.prompt_tokens + 2 * rewrite.answer_tokens) / 1e6)
     assert (rewrite.currency, rewrite.model) == ("USD", "tiny/model")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.places import ROOT
 from helpers.samples_on_the_fly import (
     ASTRONAUT,
-    ROOT,
     BadPost,
     bad_images,
     bad_lines,
@@ -190,7 +190,7 @@ IDS = (
 
 
 def hostile_samples(folder: Path) -> list[Mapping[str, str]]:
-    samples = []
+    samples: list[Mapping[str, str]] = []
     for number, (id, text) in enumerate(zip(IDS, TEXTS.values(), strict=True)):
         name = f"{number} [x] ;$(id) é\n.png"
         blur(40 + number, 40).save(folder / name)

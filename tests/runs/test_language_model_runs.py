@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.fault_server import Running, fault_server
@@ -33,18 +34,22 @@ def command(system: str, folder: Path, server: Running, *more: str) -> list[str]
 
 
 def run(system: str, folder: Path, server: Running, *more: str) -> subprocess.CompletedProcess[str]:
+    return run_words(command(system, folder, server, *more), timeout_s=300)
+
+
+def run_words(words: list[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(system, folder, server, *more),
+        words,
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=300,
+        timeout=timeout_s,
     )
 
 
-def entities_of(folder: Path) -> list[dict[str, object]]:
+def entities_of(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "records.jsonl").read_text().splitlines()
     return [entity for line in lines for entity in json.loads(line).get("entities", [])]
 
@@ -184,8 +189,7 @@ def test_riveg_runs_with_a_vllm_that_it_starts_itself(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "riveg", "run", "riveg", "--out", str(folder), *EMBEDDED]
     words += ["--set", f"llm.main.model={model}", "--set", f"llm.main.serve={json.dumps(serve)}"]
     words += ["--set", "rewrite.prompt=rewrite/visual.v1", "--set", "rewrite.fallback=template"]
-    options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "text": True}
-    first = subprocess.run(words, capture_output=True, check=False, timeout=500, **options)
+    first = run_words(words, timeout_s=500)
     assert first.returncode == 0, first.stderr
     assert "vllm" in first.stderr.lower()
     sources = {entity["expression_source"] for entity in entities_of(folder)}
@@ -193,7 +197,7 @@ def test_riveg_runs_with_a_vllm_that_it_starts_itself(tmp_path: Path) -> None:
     assert sources <= {"chat:schema", "chat:re-asked", "chat:partial", "template:fallback"}
     logs = {path: path.stat().st_mtime_ns for path in (folder / "logs").iterdir()}
     assert logs
-    again = subprocess.run(words, capture_output=True, check=False, timeout=120, **options)
+    again = run_words(words, timeout_s=120)
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in (folder / "logs").iterdir()} == logs
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from riveg.types import Box, ImageRef
 
 FOLDER = shipped("data", "quickstart")
 SENTENCES = tuple(read_conll(FOLDER / "txt" / "test.txt"))
-IDS = [sentence.image_id for sentence in SENTENCES]
+IDS = [str(sentence.image_id) for sentence in SENTENCES]
+EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def entities(sentence: ConllSentence) -> list[tuple[str, str]]:
@@ -29,6 +31,18 @@ def entities(sentence: ConllSentence) -> list[tuple[str, str]]:
     ]
 
 
+def read_xml(path: Path) -> Element:
+    root = ElementTree.parse(path).getroot()
+    assert root is not None
+    return root
+
+
+def text_of(element: Element, path: str) -> str:
+    text = element.findtext(path)
+    assert text is not None, path
+    return text
+
+
 def gold_boxes(sample: str, folder: Path = FOLDER) -> list[tuple[str, Box]]:
     """Name and box of each object of the sample's xml; none where it has no file."""
     path = folder / "xml" / f"{sample}.xml"
@@ -36,12 +50,10 @@ def gold_boxes(sample: str, folder: Path = FOLDER) -> list[tuple[str, Box]]:
         return []
     return [
         (
-            item.findtext("name"),
-            Box(
-                *(int(item.findtext(f"bndbox/{edge}")) for edge in ("xmin", "ymin", "xmax", "ymax"))
-            ),
+            text_of(item, "name"),
+            Box(*(int(text_of(item, f"bndbox/{edge}")) for edge in EDGES)),
         )
-        for item in ElementTree.parse(path).getroot().iter("object")
+        for item in read_xml(path).iter("object")
     ]
 
 
@@ -80,8 +92,8 @@ def test_sample(sentence: ConllSentence) -> None:
 
 @pytest.mark.parametrize("sample", [sample for sample in IDS if gold_boxes(sample)])
 def test_declared_size_is_that_of_the_image(sample: str) -> None:
-    root = ElementTree.parse(FOLDER / "xml" / f"{sample}.xml").getroot()
-    declared = tuple(int(root.findtext(f"size/{side}")) for side in ("width", "height"))
+    root = read_xml(FOLDER / "xml" / f"{sample}.xml")
+    declared = tuple(int(text_of(root, f"size/{side}")) for side in ("width", "height"))
     with Image.open(FOLDER / "images" / f"{sample}.jpg") as image:
         assert declared == image.size
     assert root.findtext("filename") == f"{sample}.jpg"
@@ -135,8 +147,8 @@ def test_drawing_them_anew_gives_the_same(tmp_path: Path) -> None:
         # Another release of Pillow may set a letter or a JPEG block a shade differently.
         assert difference.mean() < 2
     for sample in IDS:
-        new, old = gold_boxes(str(sample), tmp_path), gold_boxes(str(sample))
-        assert [name for name, _ in new] == [name for name, _ in old]
-        for (_, one), (_, other) in zip(new, old, strict=True):
+        found, kept = gold_boxes(sample, tmp_path), gold_boxes(sample)
+        assert [name for name, _ in found] == [name for name, _ in kept]
+        for (_, one), (_, other) in zip(found, kept, strict=True):
             assert abs(one.x_min - other.x_min) <= 2
             assert abs(one.y_max - other.y_max) <= 2

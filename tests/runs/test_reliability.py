@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers.places import ROOT
 from helpers.samples_on_the_fly import (
-    ROOT,
     STAGE_FOLDERS,
     make_samples,
     make_tiny_samples,
@@ -76,7 +76,9 @@ class Work:
         self.parts = -(-count // 8)
         data = write_samples(folder / "posts.jsonl", make_samples(folder, count))
         system = write_system(folder / "system.yaml")
-        self._arguments = ("run", system, "--data", data, *settings, "--out")
+        self._arguments: tuple[str | Path, ...] = (
+            "run", system, "--data", data, *settings, "--out",
+        )  # fmt: skip
         self.unbroken = folder / "unbroken"
         done = riveg(*self.run(self.unbroken))
         assert done.returncode == 0, done.stderr
@@ -174,7 +176,7 @@ write_atomically(Path(sys.argv[1]), chunks())
 def test_a_process_killed_while_it_writes_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "part"
     path.write_bytes(b"old")
-    script = [sys.executable, "-c", _KILLED_WHILE_IT_WRITES, path]
+    script = [sys.executable, "-c", _KILLED_WHILE_IT_WRITES, str(path)]
     done = subprocess.run(script, check=False, env=ENVIRONMENT)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"

@@ -34,7 +34,7 @@ asked: list[str] = []
 """Ids that the toy backends were asked about, ``stage:id``, in order."""
 
 
-class ToyConfig(BackendConfig):
+class ToyConfig(BackendConfig[object]):
     """Writes its word behind the caption or the knowledge; fails on the ids it is told to."""
 
     stage: ClassVar[str] = "caption"

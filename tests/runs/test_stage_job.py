@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from helpers.fault_server import fault_server
@@ -113,7 +114,7 @@ def test_a_job_that_asks_a_language_model_opens_it_by_itself(tmp_path: Path) -> 
 
 
 def test_the_executors_are_those_that_a_system_may_name() -> None:
-    assert {*EXECUTORS} == {*ExecutorName.__args__}  # type: ignore[attr-defined]
+    assert {*EXECUTORS} == {*get_args(ExecutorName)}
 
 
 def test_an_unknown_executor_is_told(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config_of(name: str, models: Path, **fields: Any) -> BackendConfig:
+def config_of(name: str, models: Path, **fields: Any) -> BackendConfig[object]:
     stage, _, options = MODELS[name]
     options = {"model": str(models / name), "device": "cpu", **options}
     return backend_config(stage, name)(**{**options, **fields})
@@ -136,7 +136,7 @@ def test_answers_do_not_depend_on_workers(models: Path, images: Path, name: str)
     assert b"missing-image" in b"".join(found[0])
 
 
-def system(*configs: BackendConfig) -> System:
+def system(*configs: BackendConfig[object]) -> System:
     steps = tuple(Step(STAGE[config.stage], config) for config in configs)
     run = RunSettings(part_size=4, batch_size=4)
     return System(SystemConfig("tiny", "", steps, run, None, Path(), "tiny.yaml"))

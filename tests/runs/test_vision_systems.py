@@ -258,8 +258,8 @@ def test_grounded_sam_on_phrases(riveg: Riveg, tmp_path: Path) -> None:
     data = tmp_path / "phrases.jsonl"
     data.write_text('{"id": "1", "text": "a man. a dog. a man", "image": "cat.jpg"}\n')
     run = tmp_path / "run"
-    words = ("--set", "tag=phrases", "--set", "ground.box_threshold=0.05")
-    words = (*words, "--set", "ground.text_threshold=0")
+    words = ["--set", "tag=phrases", "--set", "ground.box_threshold=0.05"]
+    words += ["--set", "ground.text_threshold=0"]
     riveg("run", "grounded-sam", *words, "--data", data, "--out", run)
     man, dog, again = entities(run)
     assert [one["text"] for one in (man, dog, again)] == ["a man", "a dog", "a man"]

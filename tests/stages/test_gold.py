@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample, mentions_of
 
+from riveg.pipeline import AnyStage
 from riveg.registry import backend_config
+from riveg.stages.table import ENTAIL, GROUND
 from riveg.types import Box, Entailment, Gold, GoldEntity, Issue, Region, Span
 
 BOXES = (Box(1, 2, 3, 4), Box(0, 0, 9, 9))
@@ -24,22 +24,22 @@ GOLD = {
     "2": Gold("2", (GoldEntity("NASA", "ORG", Span(0, 1)),)),
 }
 
-CASES: list[tuple[str, Any, Any]] = [
-    ("entail", Entailment(None, True, "gold"), Entailment(None, False, "gold")),
-    ("ground", tuple(Region(box, source="gold") for box in BOXES), ()),
+CASES: list[tuple[AnyStage, object, object]] = [
+    (ENTAIL, Entailment(None, True, "gold"), Entailment(None, False, "gold")),
+    (GROUND, tuple(Region(box, source="gold") for box in BOXES), ()),
 ]
 """Stage, its answer for an entity with boxes, its answer for one without."""
 
 
 @pytest.mark.parametrize(("stage", "with_boxes", "without"), CASES)
-def test_contract_and_join_by_span(stage: str, with_boxes: object, without: object) -> None:
+def test_contract_and_join_by_span(stage: AnyStage, with_boxes: object, without: object) -> None:
     tagged = [(2, 4, "LOC"), (0, 1, "ORG"), (3, 4, "PER")]
     mentions = mentions_of(
         make_sample(TEXT, tagged, id="1"),
         make_sample(TEXT, tagged[:1], id="2"),
         make_sample(TEXT, tagged[:1], id="3"),
     )
-    backend = backend_config(stage, "gold")().build(make_context(gold=GOLD))
+    backend = backend_config(stage.name, "gold")().build(make_context(gold=GOLD))
     shown, hidden, other_span, no_boxes, no_gold = check_backend(stage, backend, mentions)
     assert shown == with_boxes, "the label may be wrong: gold is joined by span"
     assert hidden == without

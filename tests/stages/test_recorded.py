@@ -10,8 +10,11 @@ import pytest
 from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample, mentions_of, write_records
 
+from riveg.config.backend import BackendConfig
 from riveg.errors import UserError
+from riveg.pipeline import AnyStage
 from riveg.registry import backend_config
+from riveg.stages.table import ENTAIL, GROUND, REWRITE
 from riveg.types import Box, Entailment, Expression, Issue, Mask, Region
 
 NOW = [
@@ -26,28 +29,32 @@ REGIONS = (
     Region(Box(0, 0, 3, 4)),
 )
 
-CASES: list[tuple[str, dict[str, Any], Any]] = [
-    ("entail", {"entailment": Entailment(0.25, False, "other")}, Entailment(0.25, False, "other")),
+CASES: list[tuple[AnyStage, dict[str, Any], object]] = [
+    (ENTAIL, {"entailment": Entailment(0.25, False, "other")}, Entailment(0.25, False, "other")),
     (
-        "rewrite",
+        REWRITE,
         {"expression": "an astronaut", "description": "d", "expression_source": "other"},
         Expression("an astronaut", "d", "other"),
     ),
-    ("ground", {"regions": REGIONS}, REGIONS),
-    ("ground", {"regions": ()}, ()),  # nothing there was an answer too
+    (GROUND, {"regions": REGIONS}, REGIONS),
+    (GROUND, {"regions": ()}, ()),  # nothing there was an answer too
 ]
 """Stage, the fields in which a record holds its answer, the answer."""
 
-STAGES = pytest.mark.parametrize("stage", ["entail", "rewrite", "ground"])
+STAGES = pytest.mark.parametrize("stage", [ENTAIL, REWRITE, GROUND], ids=lambda stage: stage.name)
 
 
-def build(stage: str, base: Path) -> Any:
-    return backend_config(stage, "recorded")(file=Path("r.jsonl")).build(make_context(base))  # type: ignore[call-arg]
+def config_of(stage: AnyStage) -> BackendConfig[object]:
+    return backend_config(stage.name, "recorded").model_validate({"file": Path("r.jsonl")})
+
+
+def build(stage: AnyStage, base: Path) -> object:
+    return config_of(stage).build(make_context(base))
 
 
 @pytest.mark.parametrize(("stage", "fields", "answer"), CASES)
 def test_contract_and_join(
-    tmp_path: Path, stage: str, fields: dict[str, Any], answer: object
+    tmp_path: Path, stage: AnyStage, fields: dict[str, Any], answer: object
 ) -> None:
     first, second = NOW[0].entities or ()
     other = make_sample("Hello Texas", [(0, 1, "LOC")], id="2")
@@ -72,7 +79,7 @@ def test_contract_and_join(
     ],
 )
 def test_a_file_of_something_else_is_refused(
-    tmp_path: Path, stage: str, content: bytes, message: str
+    tmp_path: Path, stage: AnyStage, content: bytes, message: str
 ) -> None:
     (tmp_path / "r.jsonl").write_bytes(content)
     with pytest.raises(UserError, match=message):
@@ -80,15 +87,15 @@ def test_a_file_of_something_else_is_refused(
 
 
 @STAGES
-def test_one_id_twice_is_refused(tmp_path: Path, stage: str) -> None:
+def test_one_id_twice_is_refused(tmp_path: Path, stage: AnyStage) -> None:
     write_records(tmp_path / "r.jsonl", [NOW[0], NOW[0]])
     with pytest.raises(UserError, match=r"r.jsonl:2: a second answer for '1'"):
         build(stage, tmp_path)
 
 
 @STAGES
-def test_the_file_is_part_of_the_fingerprint(tmp_path: Path, stage: str) -> None:
-    config = backend_config(stage, "recorded")(file=Path("r.jsonl"))  # type: ignore[call-arg]
+def test_the_file_is_part_of_the_fingerprint(tmp_path: Path, stage: AnyStage) -> None:
+    config = config_of(stage)
     write_records(tmp_path / "r.jsonl", NOW)
     before = config.contents(tmp_path)
     write_records(tmp_path / "r.jsonl", NOW[:1])

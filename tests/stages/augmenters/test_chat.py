@@ -21,6 +21,7 @@ from riveg.llm.conversation import NoAnswer, Request
 from riveg.llm.prompts import load_prompt
 from riveg.registry import backend_config
 from riveg.stages.augmenters.chat import ChatAugmenter, ChatAugmenterConfig
+from riveg.stages.table import AUGMENT
 from riveg.types import ImageRef, Issue
 
 SAMPLES = [
@@ -75,13 +76,13 @@ GEM = {"prompt": "augment/gem.v1"}
     ],
 )
 def test_contract(options: dict[str, Any], answer: Callable[[Request], str]) -> None:
-    check_backend("augment", augmenter(ScriptedChat(answer), **options), SAMPLES)
+    check_backend(AUGMENT, augmenter(ScriptedChat(answer), **options), SAMPLES)
 
 
 def test_contract_with_similar_examples(tmp_path: Path) -> None:
     write_pool(tmp_path)
     live = augmenter(ScriptedChat(answer_text), tmp_path, pool="pool.jsonl", similar=2)
-    check_backend("augment", live, SAMPLES)
+    check_backend(AUGMENT, live, SAMPLES)
 
 
 def test_names_and_reasoning_become_one_line() -> None:
@@ -215,7 +216,7 @@ def test_local_models_choose_the_examples(tmp_path: Path) -> None:
     broken = replace(sample, id="2", image=ImageRef("absent.png"))
     live = config.build(context)
     assert not [
-        one for one in check_backend("augment", live, [sample, broken]) if isinstance(one, Issue)
+        one for one in check_backend(AUGMENT, live, [sample, broken]) if isinstance(one, Issue)
     ]
     assert config.contents(tmp_path).keys() == {
         "prompt",

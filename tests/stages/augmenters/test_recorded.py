@@ -7,6 +7,7 @@ from helpers.factories import make_context, make_sample, write_records
 
 from riveg.registry import backend_config
 from riveg.stages.augmenters.recorded import RecordedAugmenterConfig
+from riveg.stages.table import AUGMENT
 from riveg.types import Issue
 
 
@@ -18,7 +19,7 @@ def test_contract(tmp_path: Path) -> None:
     )
     backend = RecordedAugmenterConfig(file=Path()).build(make_context(tmp_path))
     samples = [make_sample("a", id=name) for name in ("3", "1", "2")]
-    missing, found, unanswered = check_backend("augment", backend, samples)
+    missing, found, unanswered = check_backend(AUGMENT, backend, samples)
     assert found == "It says {{ a }}."
     for issue in (missing, unanswered):
         assert isinstance(issue, Issue)

@@ -19,6 +19,7 @@ from helpers.tiny_blip import save_blip2, save_captioner
 from riveg.errors import UserError
 from riveg.registry import backend_config
 from riveg.stages.captioners.blip import Blip, BlipConfig
+from riveg.stages.table import CAPTION
 from riveg.types import Issue
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
@@ -88,7 +89,7 @@ def test_equals_the_library(models: Path, images: Path, kind: str, prompt: str) 
 @pytest.mark.parametrize("kind", KINDS)
 def test_contract(models: Path, images: Path, kind: str) -> None:
     samples = [*samples_about(*SIDES, "gone.png"), make_sample("none", id="none", has_image=False)]
-    answers = check_backend("caption", build(models, images, kind), samples)
+    answers = check_backend(CAPTION, build(models, images, kind), samples)
     assert [answer.kind for answer in answers if isinstance(answer, Issue)] == ["missing-image"]
     assert answers[-1] == ""
 

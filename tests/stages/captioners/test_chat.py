@@ -13,6 +13,7 @@ from helpers.scripted_chat import ScriptedChat
 from riveg.errors import UserError
 from riveg.llm.conversation import AttachedImage, NoAnswer, Request
 from riveg.stages.captioners.chat import ChatCaptioner, ChatCaptionerConfig
+from riveg.stages.table import CAPTION
 from riveg.types import Issue
 
 POST = image_sample("Ann met Rex", id="a")
@@ -33,7 +34,7 @@ def captioner(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> Ch
 )
 def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
-    check_backend("caption", captioner(chat), [POST, OTHER])
+    check_backend(CAPTION, captioner(chat), [POST, OTHER])
     assert len(chat.asked) == requests
 
 

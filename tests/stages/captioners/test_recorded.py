@@ -13,6 +13,7 @@ from riveg.stages.captioners.recorded import (
     RecordedCaptionerConfig,
     read_captions,
 )
+from riveg.stages.table import CAPTION
 from riveg.types import ImageRef, Issue, Sample
 
 BLIP = "7.jpg :a man : with a colon\n17_06_9.jpg :two {{ men }}\n"
@@ -74,7 +75,7 @@ def test_contract_and_lookup(tmp_path: Path) -> None:
     ]
     named = ImageRef("folder/17_06_9.png")
     samples.append(Sample("by-picture", "x", ("x",), ((0, 1),), named))
-    answers = check_backend("caption", backend, samples)
+    answers = check_backend(CAPTION, backend, samples)
     assert answers[0] == "a man : with a colon"
     assert answers[1] == "a record"
     assert isinstance(answers[2], Issue)

@@ -22,6 +22,7 @@ from riveg.stages.entailers.chat import (
     Verdict,
     read_verdict,
 )
+from riveg.stages.table import ENTAIL
 from riveg.types import Entailment, Issue
 
 POST = image_sample("Ever Given meets Rex", [(0, 2, "VESSEL"), (3, 4, "PER")], id="a")
@@ -54,7 +55,7 @@ def entail(answer: str | Response, **fields: Any) -> Entailment | Issue:
 )
 def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
-    check_backend("entail", entailer(chat), mentions_of(POST, OTHER))
+    check_backend(ENTAIL, entailer(chat), mentions_of(POST, OTHER))
     assert len(chat.asked) == requests
 
 

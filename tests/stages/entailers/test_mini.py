@@ -16,6 +16,7 @@ from riveg.protocols import Mention
 from riveg.registry import backend_config
 from riveg.runs.system import System, load_system
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
+from riveg.stages.table import ENTAIL
 from riveg.types import Box, Entailment, Observation, Sample
 
 BACKEND = MiniEntailerConfig().build(make_context())
@@ -48,7 +49,7 @@ def test_contract() -> None:
         make_sample(TEXT, SPANS, id="4", has_image=False),
         make_sample("Zürich \U0001f600", [(0, 1, "stadt")], id="5", caption=" "),
     ]
-    for answer in check_backend("entail", BACKEND, mentions_of(*samples)):
+    for answer in check_backend(ENTAIL, BACKEND, mentions_of(*samples)):
         assert answer.source == "mini"
         assert answer.groundable == (answer.probability >= 0.5)
 

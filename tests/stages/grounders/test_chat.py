@@ -20,6 +20,7 @@ from riveg.geometry.frames import FRAMES, FrameName
 from riveg.llm.conversation import AttachedImage, NoAnswer, Request
 from riveg.llm.endpoint import Endpoint
 from riveg.stages.grounders.chat import ChatGrounder, ChatGrounderConfig, answer_schema
+from riveg.stages.table import GROUND
 from riveg.types import Box, Issue, Region
 
 POST = image_sample("Ann met Rex", [(0, 1, "PER"), (2, 3, "OTHER")], id="a")
@@ -61,7 +62,7 @@ def ground(answer: str, frame: FrameName = "norm1000", **fields: Any) -> tuple[R
 )
 def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
-    check_backend("ground", grounder(chat), mentions_of(POST, OTHER))
+    check_backend(GROUND, grounder(chat), mentions_of(POST, OTHER))
     assert len(chat.asked) == requests
 
 
@@ -173,7 +174,7 @@ def test_what_is_read_of_an_answer(answer: str, count: int | None) -> None:
 @given(st.lists(st.lists(st.integers(-10, 1010) | st.floats(), max_size=5), max_size=3))
 def test_any_answer_is_boxes_in_the_image_or_an_issue(stated: list[list[float]]) -> None:
     answer = ground(boxes(*map(tuple, stated)))
-    check_answer("ground", mentions_of(POST)[0], answer)
+    check_answer(GROUND, mentions_of(POST)[0], answer)
 
 
 def test_the_schema_leaves_the_numbers_free() -> None:

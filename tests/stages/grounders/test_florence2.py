@@ -22,6 +22,7 @@ transformers = pytest.importorskip("transformers")
 from riveg.errors import UserError  # noqa: E402
 from riveg.protocols import Grounder, Mention, PartialAnswer  # noqa: E402
 from riveg.stages.grounders.florence2 import Florence2Config  # noqa: E402
+from riveg.stages.table import GROUND  # noqa: E402
 from riveg.types import ImageRef, Issue  # noqa: E402
 from riveg.vision.detectors.florence2 import TASKS, Florence2Network  # noqa: E402
 from riveg.vision.runtime.options import TorchOptions  # noqa: E402
@@ -136,7 +137,7 @@ def test_answers_depend_on_image_and_text(folder, images):
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_contract(folder, images, batch_size):
     asking = backend(folder, images, batch_size=batch_size)
-    answers = check_backend("ground", asking, many_mentions())
+    answers = check_backend(GROUND, asking, many_mentions())
     assert answers == list(backend(folder, images, batch_size=32).ground(many_mentions()))
     for mention, answer in zip(many_mentions(), answers, strict=True):
         width, height = open_upright(images, mention.sample.id).size

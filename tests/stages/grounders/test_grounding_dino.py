@@ -27,6 +27,7 @@ from riveg.protocols import Grounder, Mention, PartialAnswer  # noqa: E402
 from riveg.stages.grounders.grounding_dino import (  # noqa: E402
     GroundingDinoConfig,
 )
+from riveg.stages.table import GROUND  # noqa: E402
 from riveg.types import ImageRef, Issue, Region  # noqa: E402
 from riveg.vision.detectors.grounding_dino import GroundingDinoNetwork, phrase_owners  # noqa: E402
 from riveg.vision.detectors.grounding_dino_kernels import install_fast_layers  # noqa: E402
@@ -230,7 +231,7 @@ def test_contract(phrases: str, folders: dict[str, Path], images: Path) -> None:
         assert list(asking.ground(asked)) == answers
         assert list(asking.ground([])) == []
         return
-    answers = check_backend("ground", asking, asked)
+    answers = check_backend(GROUND, asking, asked)
     assert all(isinstance(answer, tuple) and answer for answer in answers)
     for mention, answer in zip(asked, answers, strict=True):
         height, width = SIZES[mention.sample.id]

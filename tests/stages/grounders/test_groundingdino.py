@@ -18,7 +18,7 @@ from riveg.vision.detectors.groundingdino_configuration import (
 @needs_torchvision
 def test_the_package_itself(tmp_path: Path) -> None:
     """Everything in ``groundingdino_cases.py``: the package imports torchvision."""
-    script = "import sys, pathlib, groundingdino_cases as cases\n"
+    script = "import sys, pathlib\nfrom helpers import groundingdino_cases as cases\n"
     run_with_torchvision(script + "cases.check_all(pathlib.Path(sys.argv[1]))", tmp_path)
 
 

@@ -22,6 +22,7 @@ from riveg.images.headers import ImageLimits  # noqa: E402
 from riveg.images.loader import ImageLoader  # noqa: E402
 from riveg.protocols import Grounder, Mention, PartialAnswer  # noqa: E402
 from riveg.stages.grounders.owlv2 import Owlv2Config  # noqa: E402
+from riveg.stages.table import GROUND  # noqa: E402
 from riveg.types import Issue  # noqa: E402
 from riveg.vision.detectors.owlv2 import Owlv2Network  # noqa: E402
 from riveg.vision.runtime.options import TorchOptions  # noqa: E402
@@ -132,7 +133,7 @@ def test_answers_are_those_of_the_library(name: str, folder: Path, images: Path)
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_contract(batch_size: int, folder: Path, images: Path) -> None:
     asking = backend(folder, images, batch_size=batch_size)
-    answers = check_backend("ground", asking, many_mentions())
+    answers = check_backend(GROUND, asking, many_mentions())
     assert answers == list(backend(folder, images, batch_size=32).ground(many_mentions()))
     for mention, answer in zip(many_mentions(), answers, strict=True):
         height, width = SIZES[mention.sample.id]

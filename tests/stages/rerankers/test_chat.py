@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from riveg.errors import UserError
 from riveg.llm.conversation import AttachedImage, NoAnswer, Request, Response, Unparsable
 from riveg.protocols import PartialAnswer, Ranking
+from riveg.stages.rerankers.answers import read_label
 from riveg.stages.rerankers.chat import (
     ChatReranker,
     ChatRerankerConfig,
     entropy,
     marked_text,
-    read_label,
 )
+from riveg.stages.table import RERANK
 from riveg.text.tokenise import tokenise
 from riveg.types import Entity, Issue, Sample, Span
 
@@ -63,7 +64,7 @@ def reranker(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> Cha
 )
 def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
-    check_backend("rerank", reranker(chat), mentions_of(POST, OTHER))
+    check_backend(RERANK, reranker(chat), mentions_of(POST, OTHER))
     assert len(chat.asked) == requests
 
 

@@ -23,6 +23,7 @@ from riveg.stages.rewriters.chat import (
     ChatRewriter,
     ChatRewriterConfig,
 )
+from riveg.stages.table import REWRITE
 from riveg.types import Expression, Issue
 
 POST = make_sample(
@@ -84,7 +85,7 @@ RIVEG = {"prompt": "rewrite/riveg.v1"}
 )
 def test_contract(options: dict[str, Any], answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
-    check_backend("rewrite", rewriter(chat, **options), mentions_of(POST, OTHER))
+    check_backend(REWRITE, rewriter(chat, **options), mentions_of(POST, OTHER))
     assert len(chat.asked) == requests
 
 

@@ -11,6 +11,7 @@ from riveg.llm.prompts import load_prompt
 from riveg.protocols import Mention
 from riveg.registry import backend_config
 from riveg.stages.rewriters.template import TemplateRewriter, TemplateRewriterConfig
+from riveg.stages.table import REWRITE
 from riveg.types import Entity, Expression, ImageRef, Issue, Sample, Span
 
 
@@ -56,7 +57,7 @@ def test_expressions(text: str, label: str, caption: str | None, expected: str) 
 
 def test_contract() -> None:
     answers = check_backend(
-        "rewrite", build(), [mention("Ann", "PER"), mention("NASA", "ORG"), mention("Jaws", "film")]
+        REWRITE, build(), [mention("Ann", "PER"), mention("NASA", "ORG"), mention("Jaws", "film")]
     )
     assert all(answer.source == "template" for answer in answers)
 

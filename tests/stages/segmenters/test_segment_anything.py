@@ -14,7 +14,7 @@ from riveg.stages.segmenters.segment_anything import SegmentAnythingConfig
 @needs_torchvision
 def test_the_package_itself(tmp_path: Path) -> None:
     """Everything in ``segment_anything_cases.py``: the package imports torchvision."""
-    script = "import sys, pathlib, segment_anything_cases as cases\n"
+    script = "import sys, pathlib\nfrom helpers import segment_anything_cases as cases\n"
     run_with_torchvision(script + "cases.check_all(pathlib.Path(sys.argv[1]))", tmp_path)
 
 

@@ -19,6 +19,7 @@ from riveg.errors import UserError
 from riveg.llm.conversation import NoAnswer, Request, Response
 from riveg.llm.json_schema import fault_in
 from riveg.protocols import PartialAnswer
+from riveg.stages.table import TAG
 from riveg.stages.taggers.chat import ChatTagger, ChatTaggerConfig
 from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, Issue, Sample, Span
@@ -74,7 +75,7 @@ def spans_of(entities: tuple[Entity, ...]) -> list[tuple[str, str, int]]:
 )
 def test_contract(answer: Callable[[Request], str], requests: int) -> None:
     chat = ScriptedChat(answer)
-    check_backend("tag", tagger(chat), [POST, OTHER])
+    check_backend(TAG, tagger(chat), [POST, OTHER])
     assert len(chat.asked) == requests
 
 
@@ -212,7 +213,7 @@ def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str) -> None
     )
 )
 def test_any_answer_is_entities_or_an_issue(value: Any) -> None:
-    check_answer("tag", OTHER, tag(json.dumps(value), OTHER))
+    check_answer(TAG, OTHER, tag(json.dumps(value), OTHER))
 
 
 @given(
@@ -227,7 +228,7 @@ def test_any_answer_is_entities_or_an_issue(value: Any) -> None:
 )
 def test_any_list_is_good_entities_side_by_side(items: list[tuple[str, str, int]]) -> None:
     answer = tag(said(*items), OTHER)
-    check_answer("tag", OTHER, answer)
+    check_answer(TAG, OTHER, answer)
     entities = answer.answer if isinstance(answer, PartialAnswer) else answer
     if isinstance(entities, tuple):
         for one, after in pairwise(entities):

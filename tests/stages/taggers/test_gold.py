@@ -4,6 +4,7 @@ from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample
 
 from riveg.registry import backend_config
+from riveg.stages.table import TAG
 from riveg.stages.taggers.gold import GoldTaggerConfig
 from riveg.types import Box, Entity, Gold, GoldEntity, Issue, Span
 
@@ -22,7 +23,7 @@ GOLD = {
 def test_contract() -> None:
     backend = GoldTaggerConfig().build(make_context(gold=GOLD))
     samples = [make_sample("NASA has Eileen Collins", id=name) for name in ("1", "2", "3")]
-    found, nothing, absent = check_backend("tag", backend, samples)
+    found, nothing, absent = check_backend(TAG, backend, samples)
     assert found == (
         Entity("e0", "NASA", "ORG", Span(0, 1)),
         Entity("e1", "Eileen Collins", "PER", Span(2, 4)),

@@ -12,6 +12,7 @@ from riveg.errors import UserError
 from riveg.files import asset
 from riveg.formats.conll import read_conll
 from riveg.runs.sources import make_sample
+from riveg.stages.table import TAG
 from riveg.stages.taggers.mini import MiniTagger, MiniTaggerConfig
 from riveg.text.bio import bio_to_spans
 from riveg.text.tokenise import join_tokens
@@ -42,7 +43,7 @@ TEXTS = (
 
 def test_it_keeps_the_contract(tagger: MiniTagger) -> None:
     samples = [make_sample(text, id=str(number)) for number, text in enumerate(TEXTS)]
-    check_backend("tag", tagger, samples)
+    check_backend(TAG, tagger, samples)
 
 
 def test_names_get_types_scores_and_places_in_the_raw_text(tagger: MiniTagger) -> None:

@@ -6,6 +6,7 @@ from helpers.factories import make_context, make_sample
 
 from riveg.formats.records import decode, encode
 from riveg.runs.sources import make_sample as from_raw_text
+from riveg.stages.table import TAG
 from riveg.stages.taggers.phrases import PhraseTagger, PhraseTaggerConfig
 from riveg.types import Sample, Span
 
@@ -13,7 +14,7 @@ from riveg.types import Sample, Span
 def phrases(text: str) -> list[str]:
     sample = from_raw_text(text, id="1")
     other = from_raw_text("another. post", id="2")
-    entities, _ = check_backend("tag", PhraseTagger(), [sample, other])
+    entities, _ = check_backend(TAG, PhraseTagger(), [sample, other])
     return [entity.text for entity in entities]
 
 

@@ -9,6 +9,7 @@ from helpers.factories import make_context, make_sample, write_records
 
 from riveg.errors import UserError
 from riveg.registry import backend_config
+from riveg.stages.table import TAG
 from riveg.stages.taggers.recorded import RecordedTagger, RecordedTaggerConfig
 from riveg.types import Entailment, Entity, Issue, Span
 
@@ -31,7 +32,7 @@ def test_conll_is_joined_by_id(tmp_path: Path) -> None:
         make_sample("Else", id="3"),
         make_sample("Eileen Collins flies", id="4"),
     ]
-    nothing, person, tokens, absent = check_backend("tag", build(tmp_path, "pred.txt"), samples)
+    nothing, person, tokens, absent = check_backend(TAG, build(tmp_path, "pred.txt"), samples)
     assert nothing == ()
     assert person == (Entity("e0", "Eileen Collins", "PER", Span(0, 2)),)
     assert isinstance(tokens, Issue)
@@ -75,7 +76,7 @@ def test_records_give_the_taggers_part_only(tmp_path: Path) -> None:
     )
     backend = build(tmp_path, "r.jsonl")
     asked = [replace(sample, entities=None), make_sample("b", id="2")]
-    found, unanswered = check_backend("tag", backend, asked)
+    found, unanswered = check_backend(TAG, backend, asked)
     assert found == (tagged,)
     assert isinstance(unanswered, Issue)
 
