@@ -31,7 +31,7 @@ def doctor() -> None:
 
 
 def _gpu() -> str:
-    """Asks the driver's own tool: importing torch for it would cost seconds."""
+    """What the driver's own tool says: importing torch to ask it would take seconds."""
     import shutil
     import subprocess
 

@@ -38,13 +38,11 @@ def fetch(
     for one in fetch_models(config, to):
         licence = one.model.licence or "licence not said"
         size = _size(one.size)
-        told = f"{one.model.used_by}: {one.model.model}, {licence}, {size}, in {one.folder}"
-        console.print(plain(told), soft_wrap=True)
+        line = f"{one.model.used_by}: {one.model.model}, {licence}, {size}, in {one.folder}"
+        console.print(plain(line), soft_wrap=True)
         if to is not None:
-            told = (
-                f"  riveg run {system} --set {one.model.used_by}.{one.model.setting}={one.folder}"
-            )
-            console.print(plain(told), soft_wrap=True)
+            setting = f"{one.model.used_by}.{one.model.setting}={one.folder}"
+            console.print(plain(f"  riveg run {system} --set {setting}"), soft_wrap=True)
 
 
 def print_models(models: tuple[SystemModel, ...]) -> None:

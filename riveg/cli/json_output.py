@@ -1,4 +1,4 @@
-"""What commands print with ``--json``: dataclasses as documents of a stable shape."""
+"""Dataclasses as JSON documents: what commands write with ``--json``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 def write_json(document: object, target: str) -> None:
     """Writes a dataclass as JSON to a file, or to stdout for ``-``.
 
-    Its shape is in ``docs/schemas``, its first key says which version.
+    Its JSON schema is in ``docs/schemas``; its first key is the version.
     """
     import typer
     from pydantic import TypeAdapter

@@ -104,7 +104,7 @@ def _print_prompt(prompt: Prompt) -> None:
 
 
 def _body(prompt: Prompt) -> str:
-    """The file's text, without the comment at its head, which is shown above it."""
+    """The file's text without the comment at its head, which is shown separately."""
     head, end, rest = prompt.source.partition("#}")
     return rest.strip("\n") if end and prompt.about and prompt.about in head else prompt.source
 
@@ -128,20 +128,20 @@ def models(
         console.print(plain(config.name), style="bold")
         print_models(models)
         for llm, endpoint in config.llm.items():
-            stages = [step.stage.name for step in config.steps if _asks(step) == llm]
+            stages = [step.stage.name for step in config.steps if _llm_of(step) == llm]
             asked = f"{llm} is asked by {', '.join(stages) or 'no stage'}"
             console.print(plain(f"{asked} ({_reached_by(endpoint)})"), style="dim")
         for model in models:
             if model.folder is not None:
-                told = f"{model.used_by}: {model.folder}"
-                console.print(plain(told), style="dim", soft_wrap=True)
+                place = f"{model.used_by}: {model.folder}"
+                console.print(plain(place), style="dim", soft_wrap=True)
         console.print()
     if not found:
         what = system or "no shipped system"
         console.print(plain(f"{what} needs no model but those that come with riveg"))
 
 
-def _asks(step: Step) -> str | None:
+def _llm_of(step: Step) -> str | None:
     from riveg.config.system import LLM_FIELD
 
     return getattr(step.config, LLM_FIELD, None)

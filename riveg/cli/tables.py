@@ -1,4 +1,4 @@
-"""Tables for the terminal; text from posts is shown as it is, never read as markup."""
+"""Tables for the terminal; text of samples is shown as it is, never read as markup."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from riveg.types import Entity, Sample
 
 class _Results(Console):
     def on_broken_pipe(self) -> None:
-        # A reader such as `head` has had enough: the work that is left is done all the same.
+        # The reader, for example `head`, has closed the pipe; the command still does all its work.
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def stdout() -> Console:
-    """Where results go; ids and paths keep one colour."""
+    """The console for results; ids and paths have no colours of their own."""
     return _Results(highlight=False)
 
 
 def plain(text: str) -> Text:
-    """Text from a post: control characters made visible, so that it cannot steer a terminal."""
+    """Text of a sample: control characters made visible, so that they cannot control a terminal."""
     return Text(visible(text))
 
 
 _WIDTHS = {"entity": 19, "type": 7, "score": 5, "shown": 8, "box": 19, "found by": 14}
-"""Columns of an answer: 80 in all, two for the indent and one between each two."""
+"""Widths of an answer's columns: 80 in all, with an indent of two and one between columns."""
 
 
 def entity_table(samples: Iterable[Sample]) -> Group:
-    """Every post with its entities: type, score, shown or not, best box and what found it."""
+    """Every sample with its entities: type, score, shown or not, best box and what found it."""
     parts: list[RenderableType] = [_columns(list(map(Text, _WIDTHS)), style="bold")]
     for sample in samples:
         heading = plain(f"{sample.id}  {sample.text[:200]}")
@@ -53,7 +53,7 @@ def entity_table(samples: Iterable[Sample]) -> Group:
 
 
 def _columns(cells: Sequence[Text], style: str = "") -> Padding:
-    # One table a row: the widths are fixed, and headings between rows may run across all columns.
+    # One table a row: the widths are fixed, and headings between rows take all columns.
     table = Table.grid(padding=(0, 1, 0, 0))
     for width in _WIDTHS.values():
         table.add_column(width=width, overflow="fold", style=style)
@@ -70,16 +70,16 @@ def _nothing(sample: Sample) -> Text:
 def entity_cells(entity: Entity) -> tuple[Text, ...]:
     """Name, type, score, shown or not, the best region's box, and what found it."""
     score = "" if entity.score is None else f"{entity.score:.2f}"
-    said = (plain(entity.text), plain(entity.label), Text(score), _shown(entity))
-    return *said, *_best_region(entity)
+    cells = (plain(entity.text), plain(entity.label), Text(score), _shown(entity))
+    return *cells, *_best_region(entity)
 
 
 def _shown(entity: Entity) -> Text:
     if entity.entailment is None:
         return Text("?")
-    said = "yes" if entity.entailment.groundable else "no"
+    decision = "yes" if entity.entailment.groundable else "no"
     probability = entity.entailment.probability
-    return Text(said if probability is None else f"{said} {probability:.2f}")
+    return Text(decision if probability is None else f"{decision} {probability:.2f}")
 
 
 def _best_region(entity: Entity) -> tuple[Text, Text]:
@@ -114,12 +114,10 @@ def stage_table(stages: Sequence[StageReport]) -> Table:
 
 
 class Rows:
-    """A table that is printed when it is whole; cells are plain text, never markup."""
+    """A table of plain text, which is printed when all its rows are added."""
 
     def __init__(self, *columns: str) -> None:
-        from rich.table import Table
-
-        self._table: Table = Table(box=None, header_style="bold", pad_edge=False)
+        self._table = Table(box=None, header_style="bold", pad_edge=False)
         for column in columns:
             self._table.add_column(column, overflow="fold")
 

@@ -1,4 +1,4 @@
-"""Text that others wrote, made fit for a terminal."""
+"""Text for a terminal: control characters made visible, numbers with their nouns."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One file a trainable stage."""
+"""Training of the stages that riveg ships a network for, one file or several a stage."""

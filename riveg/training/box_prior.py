@@ -28,7 +28,7 @@ class BoxPriorTrainingConfig(BaseModel):
     """What to learn from, and how finely.
 
     ``data``: a dataset's name or YAML, with boxes, declared image sizes, and the splits train
-    and dev. ``out``: where ``prior.json`` and ``CARD.md`` go. ``boxes``: how many a type.
+    and dev. ``out``: the folder for ``prior.json`` and ``CARD.md``. ``boxes``: how many a type.
     ``grid``: candidate boxes have their edges on multiples of 1 / grid. ``person_label``: the type
     whose boxes are bodies.
     """
@@ -113,8 +113,9 @@ def fit_box_priors(
 ) -> dict[str, tuple[PriorBox, ...]]:
     """Boxes by type, and under ``*`` those of all types together.
 
-    The first box hits most entities of the type (IoU >= 0.5 with one of its boxes); each next one
-    hits most of those that are still missed. Fewer than ``count`` where nothing is missed any more.
+    The first box hits the most entities of the type (IoU >= 0.5 with one of their boxes); each
+    further box hits the most of those that are still missed. There are fewer than ``count`` boxes
+    where no entity is missed any more.
 
     Args:
         images: Groundable entities.
@@ -149,7 +150,10 @@ def _covering_boxes(entities: Sequence[Boxes], count: int, grid: int) -> tuple[P
 
 
 def _hits(candidates: Boxes, entities: Sequence[Boxes]) -> NDArray[np.bool_]:
-    """*Shape:* ``(candidates, entities)``: whether a candidate hits one of an entity's boxes."""
+    """Whether each candidate hits one of each entity's boxes.
+
+    *Shape:* ``(candidates, entities)``
+    """
     owners = np.repeat(np.arange(len(entities)), [len(boxes) for boxes in entities])
     every = np.concatenate(entities)
     hits = np.zeros((len(candidates), len(entities)), dtype=bool)
@@ -159,17 +163,18 @@ def _hits(candidates: Boxes, entities: Sequence[Boxes]) -> NDArray[np.bool_]:
 
 
 def fit_body_reaches(images: BoxedImages, label: str) -> tuple[float, ...]:
-    """How far down bodies run, for one, two, and three or more people in an image.
+    """How far down bodies reach, for one, two, and three or more people in an image.
 
-    Of each body only the upper edge and the width, misjudged by several factors, are shown to the
-    rule; a hit is a box with IoU >= 0.5. Ties go to the higher mean IoU.
+    In body widths below the upper edge. The rule gets only the upper edge and the width of a body,
+    the width wrong by several factors; a hit is a box with IoU >= 0.5. Of equal shares of hits the
+    one with the higher mean IoU is taken.
     """
     return tuple(_best_reach(bodies) for bodies in _bodies_by_people(images, label) if bodies)
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A body's sides, and how much image lies below its upper edge, in pixels."""
+    """A body's sides, and the height of the image below its upper edge, in pixels."""
 
     width: float
     height: float
@@ -180,7 +185,7 @@ def _bodies_by_people(images: BoxedImages, label: str) -> list[list[_Body]]:
     """Bodies of images with one, two, and three or more different person boxes."""
     bodies: list[list[_Body]] = [[], [], []]
     for image in images:
-        # A dictionary, since one box may serve two names and a set of boxes has no order.
+        # A dictionary: one box may belong to two names, and a set of boxes has no order.
         people = {
             box: _Body(box.width, box.height, entity.image.height - box.y_min)
             for entity in image
@@ -210,9 +215,13 @@ def _reach_score(bodies: Sequence[_Body], reach: float) -> tuple[float, float]:
 def reached_edge(
     images: BoxedImages, label: str, reaches: Sequence[float]
 ) -> list[tuple[int, float, float]]:
-    """For each number of people: bodies, and the shares to the lower edge, true and by the rule.
+    """How often bodies reach the image's lower edge.
 
-    An edge counts as reached from 97 % of a body's way to it.
+    An edge counts as reached at 97 % of the way from the upper edge of the body.
+
+    Returns:
+        For each number of people, the number of bodies, and the shares of them that reach the edge
+        in gold and by the rule, in [0, 1].
     """
     rows: list[tuple[int, float, float]] = []
     groups = [bodies for bodies in _bodies_by_people(images, label) if bodies]
@@ -226,7 +235,7 @@ def reached_edge(
 def hit_rates(
     priors: Mapping[str, Sequence[PriorBox]], images: BoxedImages
 ) -> dict[str, tuple[int, float, float]]:
-    """By type: how many entities, and the shares hit by the first box and by any of them."""
+    """By type: the number of entities, and the shares hit by the first box and by any box."""
     by_label: dict[str, list[Boxes]] = defaultdict(list)
     for entity in (entity for image in images for entity in image):
         by_label[entity.label].append(entity.relative)

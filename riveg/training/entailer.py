@@ -34,23 +34,23 @@ from riveg.training.logistic import (
 )
 from riveg.training.reliability import measure_reliability
 
-_WORDY = frozenset(
+_WORD_GROUPS = frozenset(
     {
         *("mention", "own", "text", "caption", "caption2"),
         *("left", "right", "left2", "right2", "near", "around"),
     }
 )
-"""Groups of words: many features, each seldom, so each has the larger penalty."""
+"""Groups of words: many features that are each rare, and therefore have the larger penalty."""
 
 
 class EntailerTrainingConfig(BaseModel):
     """What to train on and how.
 
     ``data``: a dataset's name or YAML, with boxes and captions and the splits train and dev.
-    ``out``: where the models and the card go. ``evidence``: what findings in the image add to the
-    log-odds. ``penalty``, ``word_penalty``: L2 of the weights of groups and of single words.
-    ``least_uses``: features and names that train has less often are dropped; ``most_features``: so
-    many are kept, by weight times square root of uses.
+    ``out``: the folder for the models and the card. ``evidence``: what findings in the image add to
+    the log-odds. ``penalty``, ``word_penalty``: L2 of the weights of groups and of single words.
+    ``least_uses``: features and names that occur less often in train are dropped;
+    ``most_features``: how many features are kept, by weight times square root of uses.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,13 +132,15 @@ def _weights(
     config: EntailerTrainingConfig, rows: Sequence[Row], names: Sequence[str]
 ) -> dict[str, float]:
     targets = np.array([row.shown for row in rows], dtype=np.float64)
-    penalties = np.array([config.word_penalty if _is_wordy(n) else config.penalty for n in names])
+    penalties = np.array(
+        [config.word_penalty if _is_of_words(n) else config.penalty for n in names]
+    )
     fitted = fit_logistic(_sparse(rows, names), targets, penalties, iterations=config.iterations)
     return {name: round(float(weight), 3) for name, weight in zip(names, fitted, strict=True)}
 
 
-def _is_wordy(name: str) -> bool:
-    return name.partition(":")[0].rpartition("/")[2] in _WORDY
+def _is_of_words(name: str) -> bool:
+    return name.partition(":")[0].rpartition("/")[2] in _WORD_GROUPS
 
 
 def _sparse(rows: Sequence[Row], names: Sequence[str]) -> SparseRows:
@@ -169,7 +171,7 @@ def _grouped(weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """Uncalibrated log-odds, answers and sample numbers of dev's mentions."""
+    """Uncalibrated log-odds, gold answers and sample numbers of the mentions of dev."""
 
     scores: Floats
     shown: Floats

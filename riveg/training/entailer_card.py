@@ -17,8 +17,8 @@ from riveg.training.reliability import Reliability
 class ModelFigures:
     """Figures of one model on dev.
 
-    ``held_out``: each fold calibrated on the others; ``shipped``: calibrated on all of dev, so its
-    calibration is flattered; ``uncalibrated``: before. ``shifts``: its image evidence.
+    ``held_out``: each fold calibrated on the others; ``shipped``: calibrated on all of dev, so the
+    figures are too good; ``uncalibrated``: before calibration. ``shifts``: its image evidence.
     """
 
     name: str
@@ -39,7 +39,7 @@ def write_card(
     dev: Sequence[JudgedSample],
 ) -> None:
     """Writes the card as Markdown."""
-    lines = [*_opening(data, train, dev), *_table(figures, _type_alone(train, dev))]
+    lines = [*_opening(data, train, dev), *_table(figures, _accuracy_by_type(train, dev))]
     for one in figures:
         lines += _bins(one)
     lines += [*_evidence(figures), *_limits(settings)]
@@ -65,7 +65,7 @@ def _opening(
     yield ""
 
 
-def _type_alone(train: Sequence[JudgedSample], dev: Sequence[JudgedSample]) -> float:
+def _accuracy_by_type(train: Sequence[JudgedSample], dev: Sequence[JudgedSample]) -> float:
     """Accuracy on dev of each type's more frequent answer in train."""
     seen = Counter(_answers(train))
     answers = Counter(_answers(dev))

@@ -1,4 +1,4 @@
-"""How much faces, people and OCR text shift the odds: declared by hand, not fitted."""
+"""How much faces, people and OCR text shift the log-odds: set by hand, not fitted."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _JUDGED = "set by judgement from plausible detection rates, not measured: no pic
 class EvidenceConfig(BaseModel):
     """Log-odds that findings of plain vision add where no caption is read.
 
-    ``face``, ``person``: a face, a body without one, for a person; ``nobody``: neither, nor the
-    name; ``lettering``, ``person_lettering``: the name is to be read, of anything but a person, and
-    of a person. ``captioned``, in [0, 1], scales the first three where the model reads the caption:
-    captions tell of people, but seldom what is written.
+    ``face``, ``person``: for a person, a face, or a body without a face; ``nobody``: neither of
+    them, nor the person's name; ``lettering``, ``person_lettering``: the OCR text has the name of
+    anything but a person, or of a person. ``captioned``, in [0, 1], scales the first three where
+    the model reads the caption: captions mention people, but seldom OCR text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

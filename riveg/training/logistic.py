@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SparseRows:
-    """A matrix by its non-zero cells: ``values[i]`` stands in ``rows[i]``, ``columns[i]``."""
+    """A matrix by its non-zero cells: ``values[i]`` is at ``rows[i]``, ``columns[i]``."""
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
@@ -25,13 +25,27 @@ class SparseRows:
     shape: tuple[int, int]
 
     def dot(self, weights: Floats) -> Floats:
-        """Matrix times *shape* ``(columns,)``; gives ``(rows,)``."""
+        """The product of the matrix and a vector.
+
+        Args:
+            weights: *Shape:* ``(columns,)``
+
+        Returns:
+            *Shape:* ``(rows,)``
+        """
         products = self.values * weights[self.columns]
         sums: Floats = np.bincount(self.rows, products, self.shape[0]).astype(np.float64)
         return sums
 
     def dot_transposed(self, residuals: Floats) -> Floats:
-        """Transposed matrix times *shape* ``(rows,)``; gives ``(columns,)``."""
+        """The product of the transposed matrix and a vector.
+
+        Args:
+            residuals: *Shape:* ``(rows,)``
+
+        Returns:
+            *Shape:* ``(columns,)``
+        """
         products = self.values * residuals[self.rows]
         sums: Floats = np.bincount(self.columns, products, self.shape[1]).astype(np.float64)
         return sums
@@ -87,7 +101,7 @@ def fit_calibration(scores: Floats, targets: Floats) -> Calibration:
         gradient = design.T @ (probabilities - smoothed)
         spread = probabilities * (1 - probabilities) + 1e-12
         step = np.linalg.solve(design.T @ (design * spread[:, None]), gradient)
-        # Newton alone overshoots where the scores are far apart.
+        # Where the scores are far apart, a whole step of Newton's method is too long.
         while _loss(design @ (solution - step), smoothed) > _loss(design @ solution, smoothed):
             step = step / 2
         solution = solution - step

@@ -12,7 +12,7 @@ from riveg.nn.calibration import Floats
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Mentions whose probability lies in ``[low, high)``: how many, mean said, share shown."""
+    """Mentions whose probability is in ``[low, high)``: number, mean probability, share shown."""
 
     low: float
     high: float
@@ -39,13 +39,13 @@ def measure_reliability(
     bins: int = 10,
     threshold: float = 0.5,
 ) -> Reliability:
-    """Compares probabilities with what was so.
+    """Compares probabilities with gold.
 
     Args:
         probabilities: In [0, 1].
-        shown: Whether the image showed it, in the same order; at least one.
-        bins: Of equal width.
-        threshold: Taken for shown from here on.
+        shown: Whether the image shows the mention, in the same order; at least one.
+        bins: How many bins, of equal width.
+        threshold: The least probability that counts as shown.
     """
     said = np.asarray(probabilities, dtype=np.float64)
     was = np.asarray(shown, dtype=np.float64)

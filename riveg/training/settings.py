@@ -1,4 +1,4 @@
-"""Training configurations: YAML to a frozen model, every problem said at once."""
+"""Training configurations: YAML to a frozen model, with every problem in one error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_settings(path: Path, kind: type[Settings], overrides: Sequence[str] = (
 
     Args:
         path: The YAML file.
-        kind: What it has to be.
+        kind: The model of the configuration.
         overrides: ``key=value`` items that replace the file's.
 
     Raises:

@@ -1,4 +1,4 @@
-"""``riveg train tagger``: seeds trained, averaged where it helps, exported, calibrated."""
+"""``riveg train tagger``: trains several seeds, averages them where it helps, exports the best."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def train_tagger(config: TaggerTrainingConfig, *, report: Callable[[str], None]) -> Path:
-    """Trains, exports and describes the tagger; given again, it goes on after the last epoch.
+    """Trains, exports and describes the tagger; a second call continues after the last epoch.
 
     Returns:
         The folder with ``model.onnx``, ``tokenizer.json``, ``tagger.json`` and ``CARD.md``.
@@ -89,7 +89,7 @@ class _Training:
 
         transformers.utils.logging.set_verbosity_error()
         transformers.utils.logging.disable_progress_bar()
-        # The same start for every seed: only then may their weights be averaged.
+        # The same start for every seed: otherwise their weights cannot be averaged.
         torch.manual_seed(0)
         encoder = transformers.BertModel.from_pretrained(
             self._base, add_pooling_layer=False, attn_implementation="sdpa"

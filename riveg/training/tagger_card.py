@@ -1,4 +1,4 @@
-"""Figures of the exported tagger, and the model card that states them."""
+"""Figures of the exported tagger, and the model card with them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TaggerFigures:
 
 
 def measure(folder: Path, sentences: Sequence[TaggedSentence]) -> TaggerFigures:
-    """Runs the files in ``folder`` over annotated sentences, exactly as ``tag: mini`` does."""
+    """Runs the exported tagger over annotated sentences, exactly as ``tag: mini`` does."""
     tagger = MiniTagger(folder)
     samples = [
         Sample(str(number), *_text(sentence.tokens)) for number, sentence in enumerate(sentences)

@@ -1,4 +1,4 @@
-"""Sentences as the tagger's trainer wants them: pieces, shapes, tag and fine-type indices."""
+"""Training data of the tagger: pieces, shapes, and indices of tags and fine labels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from riveg.text.bio import OUTSIDE, bio_to_spans, spans_to_bio
 from riveg.types import Span
 
 IGNORED = -100
-"""Target of a position that has no say in the loss (PyTorch's default)."""
+"""Target of a position that the loss ignores (PyTorch's default)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedSentence:
-    """Tokens with BIO tags and, where the set has them, one fine type per token (no BIO)."""
+    """Tokens with BIO tags and, where the set has them, one fine label per token (no BIO)."""
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
@@ -29,7 +29,7 @@ class TaggedSentence:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """*Shape:* every tensor ``(batch, pieces)``; targets are :data:`IGNORED` off first pieces."""
+    """Tensors of *shape* ``(batch, pieces)``; only first pieces have targets."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -39,11 +39,11 @@ class Batch:
 
 
 class MentionSwapper:
-    """Replaces mentions by others of the same fine type, so that context has to be learnt too.
+    """Replaces mentions by others of the same fine label, so that context has to be learnt too.
 
     Args:
-        sentences: Where mentions are collected.
-        rate: Chance for each mention, in [0, 1].
+        sentences: The sentences whose mentions may be inserted.
+        rate: Probability for each mention to be replaced, in [0, 1].
     """
 
     def __init__(self, sentences: Sequence[TaggedSentence], rate: float) -> None:
@@ -56,7 +56,7 @@ class MentionSwapper:
         self._pool = {key: sorted(mentions) for key, mentions in pool.items()}
 
     def __call__(self, sentence: TaggedSentence, chance: random.Random) -> TaggedSentence:
-        """The sentence, or one with some mentions exchanged."""
+        """The sentence, with some mentions replaced by chance."""
         tokens: list[str] = []
         fine_types: list[str] = []
         spans: list[tuple[Span, str]] = []
@@ -78,7 +78,7 @@ class MentionSwapper:
 
 
 class Batcher:
-    """Shuffled batches of sentences of similar length, the same for the same seed."""
+    """Shuffled batches of sentences of similar length; the same seed gives the same batches."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Batcher:
     def __call__(
         self, sentences: Sequence[TaggedSentence], chance: random.Random
     ) -> Iterator[Batch]:
-        """One epoch; rows of near lengths share a batch, batches come in random order."""
+        """One epoch; rows of similar length share a batch, batches come in random order."""
         rows = [row for sentence in sentences for row in self._rows(sentence, chance)]
         rows.sort(key=lambda row: len(row[0]) + chance.random() * 8)
         chunks = [
@@ -143,6 +143,6 @@ def _collate(
 
 
 def fine_types_of(sentences: Sequence[TaggedSentence]) -> tuple[str, ...]:
-    """All fine types, sorted, "no entity" first; empty where the set has only one column."""
+    """All fine labels, sorted, "no entity" first; empty where the set has only one column."""
     names = {name for sentence in sentences for name in sentence.fine_types} - {OUTSIDE}
     return (OUTSIDE, *sorted(names)) if names else ()

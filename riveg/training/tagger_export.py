@@ -36,7 +36,7 @@ def export_int8(model: ShapeTagger, target: Path) -> None:
     ids = torch.ones((1, 8), dtype=torch.int64)
     axes = {name: {0: "batch", 1: "pieces"} for name in (*INPUTS, "logits")}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The exporter warns of its successor, which needs one more package for the same file.
+        # It warns about its successor, which needs one more package to write the same file.
         warnings.simplefilter("ignore")
         full = Path(folder) / "full.onnx"
         torch.onnx.export(
@@ -49,7 +49,7 @@ def export_int8(model: ShapeTagger, target: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
-        # It advises a preparation that changes nothing for this graph, on the root logger.
+        # On the root logger it advises a preparation that has no effect on this graph.
         logging.disable(logging.WARNING)
         try:
             quantize_dynamic(full, target, per_channel=True, weight_type=QuantType.QInt8)

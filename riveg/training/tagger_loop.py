@@ -1,4 +1,4 @@
-"""The training loop of the embedded tagger: one seed, evaluated every epoch, resumable."""
+"""The training loop of the embedded tagger: one seed, evaluated after each epoch, resumable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from riveg.training.tagger_data import IGNORED, Batch, Batcher, MentionSwapper, 
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """What shapes one seed's training."""
+    """How one seed is trained; the fields are those of the training configuration."""
 
     epochs: int
     batch_size: int
@@ -40,8 +40,8 @@ class LoopSettings:
 class TaggerLoop:
     """Trains one seed; keeps the epoch whose averaged weights score best on dev.
 
-    The state of the last finished epoch is written to ``folder``; calling :meth:`run` again goes on
-    from there.
+    The state after each epoch is written to ``folder``; a second call of :meth:`run` continues from
+    there.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TaggerLoop:
         self._report = report
 
     def run(self, train: Sequence[TaggedSentence], dev: Sequence[TaggedSentence]) -> float:
-        """Trains to the last epoch; the best dev F1 in [0, 1]. Weights: ``folder/best.pt``."""
+        """Trains to the last epoch and writes ``folder/best.pt``; the best dev F1 in [0, 1]."""
         torch.manual_seed(self._seed)
         self._folder.mkdir(parents=True, exist_ok=True)
         steps = self._settings.epochs * -(-len(train) // self._settings.batch_size)
@@ -208,7 +208,10 @@ def _symmetric_kl(left: Tensor, right: Tensor) -> Tensor:
 def word_logits(
     model: nn.Module, sentences: Sequence[TaggedSentence], windows: WordPieceWindows
 ) -> list[Floats]:
-    """Each sentence's tag logits, *shape* ``(words, tags)``, by the windows that own the words."""
+    """The tag logits of each sentence; each word's are those of the window that owns it.
+
+    *Shape:* ``(words, tags)`` for each sentence.
+    """
     model.eval()
     with torch.inference_mode():
         return [_sentence_logits(model, sentence, windows) for sentence in sentences]

@@ -13,13 +13,13 @@ from riveg.text.bio import OUTSIDE
 class TaggerTrainingConfig(BaseModel):
     """What to train on, from which encoder, how.
 
-    ``data``: a dataset with the splits train and dev; fine types, where it has them, become a side
-    task. ``base``: a folder with a BERT encoder, or ``package:NAME`` for a Python package with a
-    function ``get_model_path``. ``out``: where the model goes; ``work``: where checkpoints do.
-    ``swap_rates``: for each seed, the chance to exchange a mention for another of its fine type
-    (seeds that differ average better); ``mask_rate``: the chance to mask a word piece.
-    ``consistency_weight``: R-Drop (Liang et al. 2021), 0 for none. ``average_decay``: of the moving
-    average of the weights that is evaluated and kept.
+    ``data``: a dataset with the splits train and dev; if it has fine labels, they are a side task.
+    ``base``: a folder with a BERT encoder, or ``package:NAME`` for a Python package with a function
+    ``get_model_path``. ``out``: the folder for the model; ``work``: the folder for checkpoints.
+    ``swap_rates``: for each seed, the probability to replace a mention by another of its fine label
+    (different seeds average better); ``mask_rate``: the probability to mask a word piece.
+    ``consistency_weight``: R-Drop (Liang et al. 2021), 0 for none. ``average_decay``: decay of the
+    moving average of the weights, which is evaluated and kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
