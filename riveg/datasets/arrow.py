@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +17,55 @@ _BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetReader:
-    """Reads ``.parquet`` files; ``image`` holds paths, bytes, or structs of both."""
+class ArrowReader:
+    """Reads rows as Arrow tables; ``image`` holds paths, bytes, or structs of both.
+
+    Args:
+        files: The file or folder of each split.
+        rules: How columns are read.
+        schema: The Arrow schema of a file.
+        batches: The rows of a file in batches; images stay the bytes and paths that are stored.
+    """
 
     files: Mapping[str, Path]
-    rules: ColumnRules = field(default_factory=ColumnRules)
+    rules: ColumnRules
+    schema: Callable[[Path], Any]
+    batches: Callable[[Path], Iterator[list[dict[str, Any]]]]
 
     def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
         """Rows of a split; the first is ``row-1``.
 
         Raises:
-            UserError: If the file cannot be read.
-            MissingExtra: If pyarrow is not installed.
+            UserError: If the file or folder cannot be read.
+            MissingExtra: If pyarrow or datasets is not installed.
         """
         path = self.files[split]
-        return _rows(_parquet_batches(path), path.name, self.rules, annotated=annotated)
+        number = 0
+        for batch in self.batches(path):
+            for columns in batch:
+                number += 1
+                place = f"{path.name}: row {number}"
+                yield row_of_columns(
+                    columns, place, f"row-{number}", self.rules, annotated=annotated
+                )
 
     def columns(self, split: str) -> tuple[str, ...]:
         """The names of the columns."""
-        return tuple(_parquet(self.files[split]).schema_arrow.names)
+        return tuple(self.schema(self.files[split]).names)
 
     def holds_images(self, split: str) -> bool:
         """Whether the column ``image`` holds more than paths."""
-        return _holds_images(_parquet(self.files[split]).schema_arrow)
+        return _holds_images(self.schema(self.files[split]))
 
 
-@dataclass(frozen=True, slots=True)
-class HuggingFaceReader:
-    """Reads folders that ``Dataset.save_to_disk`` wrote; images are not decoded."""
+def parquet_reader(files: Mapping[str, Path], rules: ColumnRules) -> ArrowReader:
+    """Reads ``.parquet`` files."""
+    return ArrowReader(files, rules, _parquet_schema, _parquet_batches)
 
-    files: Mapping[str, Path]
-    rules: ColumnRules = field(default_factory=ColumnRules)
 
-    def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
-        """Rows of a split; the first is ``row-1``.
-
-        Raises:
-            UserError: If the folder cannot be read.
-            MissingExtra: If datasets is not installed.
-        """
-        path = self.files[split]
-        return _rows(_folder_batches(path), path.name, self.rules, annotated=annotated)
-
-    def columns(self, split: str) -> tuple[str, ...]:
-        """The names of the columns."""
-        return tuple(_saved(self.files[split]).column_names)
-
-    def holds_images(self, split: str) -> bool:
-        """Whether the column ``image`` holds more than paths."""
-        return _holds_images(_saved(self.files[split]).features.arrow_schema)
+def saved_reader(files: Mapping[str, Path], rules: ColumnRules) -> ArrowReader:
+    """Reads folders that ``Dataset.save_to_disk`` of Hugging Face ``datasets`` wrote."""
+    return ArrowReader(files, rules, _saved_schema, _saved_batches)
 
 
 def saved_splits(folder: Path) -> tuple[str, ...]:
@@ -84,21 +84,6 @@ def saved_splits(folder: Path) -> tuple[str, ...]:
 def is_saved_folder(path: Path) -> bool:
     """Whether ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` wrote this folder."""
     return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
-
-
-def _rows(
-    batches: Iterator[Sequence[Mapping[str, Any]]],
-    name: str,
-    rules: ColumnRules,
-    *,
-    annotated: bool,
-) -> Iterator[Row]:
-    number = 0
-    for batch in batches:
-        for columns in batch:
-            number += 1
-            place = f"{name}: row {number}"
-            yield row_of_columns(columns, place, f"row-{number}", rules, annotated=annotated)
 
 
 def _holds_images(schema: Any) -> bool:
@@ -125,13 +110,17 @@ def _parquet(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read as Parquet ({error})") from error
 
 
+def _parquet_schema(path: Path) -> Any:
+    return _parquet(path).schema_arrow
+
+
 def _parquet_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
     import pyarrow as pa
 
     with _parquet(path) as file:
-        wanted = [*known_columns(file.schema_arrow.names)]
+        columns = [*known_columns(file.schema_arrow.names)]
         try:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+            for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
                 yield batch.to_pylist()
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise UserError(f"{path}: damaged Parquet ({error})") from error
@@ -148,9 +137,13 @@ def _saved(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read as a saved dataset ({error})") from error
 
 
-def _folder_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+def _saved_schema(path: Path) -> Any:
+    return _saved(path).features.arrow_schema
+
+
+def _saved_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
     saved = _saved(path)
-    wanted = [*known_columns(saved.column_names)]
+    columns = [*known_columns(saved.column_names)]
     # As Arrow, so that images stay the bytes and paths they are stored as.
-    for table in saved.select_columns(wanted).with_format("arrow").iter(batch_size=_BATCH):
+    for table in saved.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH):
         yield table.to_pylist()

@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from riveg.datasets.arrow import HuggingFaceReader, ParquetReader, is_saved_folder, saved_splits
+from riveg.datasets.arrow import (
+    ArrowReader,
+    is_saved_folder,
+    parquet_reader,
+    saved_reader,
+    saved_splits,
+)
 from riveg.datasets.column_names import header_problem, known_columns, missing_image_note
 from riveg.datasets.columns import ColumnRules
 from riveg.datasets.config import (
@@ -24,13 +30,13 @@ from riveg.registry import suggest
 
 _SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
-_TabularReader = JsonlReader | CsvReader | ParquetReader | HuggingFaceReader
+_TabularReader = JsonlReader | CsvReader | ArrowReader
 
 _READERS: Mapping[str, Callable[[Mapping[str, Path], ColumnRules], _TabularReader]] = {
     "jsonl": JsonlReader,
     "csv": CsvReader,
-    "parquet": ParquetReader,
-    "hugging-face": HuggingFaceReader,
+    "parquet": parquet_reader,
+    "hugging-face": saved_reader,
 }
 
 
@@ -95,7 +101,7 @@ def _only(dataset: Dataset, split: str) -> Dataset:
 def _roots(dataset: Dataset, images: Path) -> tuple[Path, ...]:
     """The given folder, then the one for images that come as bytes."""
     reader = dataset.reader
-    if isinstance(reader, ParquetReader | HuggingFaceReader) and reader.rules.images is not None:
+    if isinstance(reader, ArrowReader) and reader.rules.images is not None:
         return images, dataset.image_roots[-1]
     return (images,)
 
@@ -183,9 +189,7 @@ def _tabular(
     rules: ColumnRules,
 ) -> Dataset:
     reader = _READERS[kind](files, rules)
-    if isinstance(reader, ParquetReader | HuggingFaceReader) and any(
-        map(reader.holds_images, files)
-    ):
+    if isinstance(reader, ArrowReader) and any(map(reader.holds_images, files)):
         folder = cache_folder(next(iter(files.values())))
         reader = replace(reader, rules=replace(rules, images=ImageCache(folder)))
         image_roots = (*image_roots, folder)
