@@ -32,9 +32,12 @@ def call(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_there_is_something_to_run() -> None:
-    assert len(COMMANDS) >= 6
+def test_the_page_shows_each_command_of_a_users_work() -> None:
+    shown = {line.split()[1] for line in COMMANDS}
+    work = {"predict", "run", "show", "validate", "eval", "compare", "report", "export", "fetch"}
+    assert work <= shown
     assert len(PYTHON) == 1
+    assert "import riveg" in PYTHON[0] or "from riveg" in PYTHON[0]
 
 
 @pytest.mark.slow

@@ -96,9 +96,9 @@ def _print_report(found: Calibration, limit: int | None, advice: str | None) -> 
 
 
 def _threshold_table(found: Calibration) -> Table:
-    from rich.table import Table
+    from riveg.cli.tables import bare_table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = bare_table()
     table.add_column("threshold")
     for name in ("run's own", "chosen", "as good from", "to", "searched from"):
         table.add_column(name, justify="right")
@@ -109,9 +109,9 @@ def _threshold_table(found: Calibration) -> Table:
 
 
 def _score_table(found: Calibration) -> Table:
-    from rich.table import Table
+    from riveg.cli.tables import bare_table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = bare_table()
     table.add_column("GMNER")
     for name in ("P", "R", "F1", "95 %", "hits"):
         table.add_column(name, justify="right")

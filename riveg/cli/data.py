@@ -123,11 +123,9 @@ def _type_table(report: Report) -> Table:
 
 
 def _table(corner: str, columns: list[str], rows: dict[str, list[str]]) -> Table:
-    from rich.table import Table
+    from riveg.cli.tables import bare_table, plain
 
-    from riveg.cli.tables import plain
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = bare_table()
     table.add_column(corner)
     for column in columns:
         table.add_column(plain(column), justify="right")
@@ -139,11 +137,9 @@ def _table(corner: str, columns: list[str], rows: dict[str, list[str]]) -> Table
 def _defect_table(report: Report) -> Table:
     from collections import Counter
 
-    from rich.table import Table
+    from riveg.cli.tables import bare_table, plain
 
-    from riveg.cli.tables import plain
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = bare_table()
     table.add_column("defect", no_wrap=True)
     table.add_column("number", justify="right", no_wrap=True)
     table.add_column("first", overflow="fold")

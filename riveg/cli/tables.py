@@ -94,7 +94,7 @@ def _best_region(entity: Entity) -> tuple[Text, Text]:
 
 def stage_table(stages: Sequence[StageReport]) -> Table:
     """Seconds and samples a second of every stage of a run."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = bare_table()
     table.add_column("stage")
     table.add_column("backend")
     for name in ("made", "kept", "issues", "seconds", "samples/s"):
@@ -113,11 +113,16 @@ def stage_table(stages: Sequence[StageReport]) -> Table:
     return table
 
 
+def bare_table() -> Table:
+    """A table without lines, with bold headings."""
+    return Table(box=None, header_style="bold", pad_edge=False)
+
+
 class Rows:
     """A table of plain text, which is printed when all its rows are added."""
 
     def __init__(self, *columns: str) -> None:
-        self._table = Table(box=None, header_style="bold", pad_edge=False)
+        self._table = bare_table()
         for column in columns:
             self._table.add_column(column, overflow="fold")
 
