@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from riveg.evaluation.bootstrap import RESAMPLES, Tally, percentages
 from riveg.evaluation.canonical import Rules
-from riveg.evaluation.evaluate import evaluate, scorer_of
-from riveg.evaluation.joining import Joined, join
+from riveg.evaluation.evaluate import evaluate
+from riveg.evaluation.joining import JoinCounts, join
 from riveg.evaluation.reading import open_gold, open_predictions
+from riveg.evaluation.scoring import scorer_of
 
 Result = TypeVar("Result")
 
@@ -105,7 +106,7 @@ def main() -> None:
         evaluation, seconds = timed(
             "predictions read, scored, intervals", lambda: evaluate(predictions, gold)
         )
-        cases, _ = timed("predictions read", lambda: list(join(predictions, gold, Joined())))
+        cases, _ = timed("predictions read", lambda: list(join(predictions, gold, JoinCounts())))
     scorer = scorer_of(gold, Rules())
     counted, _ = timed("counted, without reading", lambda: [scorer(case) for case in cases])
     rows = np.array(

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops
 
-from riveg.evaluation.cases import Annotated
+from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.files import shipped
 from riveg.formats.records import encode
@@ -117,7 +117,7 @@ def gold_of(sample: Sample, number: int) -> GoldSample:
         boxes = tuple(region.box for region in entity.regions or ())
         if number % 3 == 0 and boxes:
             boxes = (Box(500, 350, 590, 440),)
-        entities.append(Annotated(entity.text, entity.label, entity.span, boxes=boxes))
+        entities.append(AnnotatedEntity(entity.text, entity.label, entity.span, boxes=boxes))
     return GoldSample(tuple(entities), SIZE)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 DOCUMENTS = {
     "record": "riveg.types:Sample",
-    "evaluation": "riveg.evaluation.evaluate:Evaluation",
+    "evaluation": "riveg.evaluation.evaluation:Evaluation",
     "comparison": "riveg.evaluation.comparison:Comparison",
     "prompt-debug": "riveg.prompt_debug.document:PromptDebug",
     "export": "riveg.exports.document:ExportDocument",

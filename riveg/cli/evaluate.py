@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from riveg.evaluation.canonical import Rules
-    from riveg.evaluation.evaluate import Evaluation
+    from riveg.evaluation.evaluation import Evaluation
     from riveg.evaluation.gold import GoldSet
     from riveg.evaluation.predictions import Predictions
 
@@ -49,7 +49,7 @@ def evaluate(
 ) -> None:
     """Score predictions: MNER, EEG, GMNER, SMNER, under one protocol or several."""
     from riveg.evaluation.canonical import Rules
-    from riveg.evaluation.evaluate import Wanted
+    from riveg.evaluation.evaluate import EvaluationOptions
     from riveg.evaluation.evaluate import evaluate as score
     from riveg.evaluation.reading import open_gold, open_predictions, protocols_named
 
@@ -60,8 +60,8 @@ def evaluate(
     if why is not None:
         _explain(opened, annotation, why, protocols, rules)
         return
-    wanted = Wanted(protocols, rules, budget, average_precision, resamples)
-    evaluation = score(opened, annotation, wanted)
+    options = EvaluationOptions(protocols, rules, budget, average_precision, resamples)
+    evaluation = score(opened, annotation, options)
     if json_file is not None:
         _write_json(evaluation, json_file)
     if markdown is not None:
@@ -128,7 +128,7 @@ def _explain(
     protocols: tuple[str, ...],
     rules: Rules,
 ) -> None:
-    from riveg.cli.account import print_account
+    from riveg.cli.explanation import print_explanation
     from riveg.evaluation.evaluate import explain
 
-    print_account(explain(predictions, gold, sample_id, protocols, rules))
+    print_explanation(explain(predictions, gold, sample_id, protocols, rules))

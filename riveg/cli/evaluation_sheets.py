@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from riveg.cli.sheets import Sheet, number, with_interval
 from riveg.cli.visible import counted
-from riveg.evaluation.evaluate import CANONICAL, BoxFit, Evaluation, MetricScore, TypeScore
+from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.protocols import PROTOCOLS
+from riveg.evaluation.scores import BoxFit, MetricScore, TypeScore
+from riveg.evaluation.scoring import CANONICAL
 
 _NAMES = {
     "mner": "MNER",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.geometry.masks import mask_area
 from riveg.types import Box, Mask, Region
 
@@ -34,7 +34,7 @@ class AveragePrecision:
     gold: int
 
 
-def region_score(region: Region, entity: Predicted) -> float:
+def region_score(region: Region, entity: PredictedEntity) -> float:
     """How sure a region is, in [0, 1]: its own score, else its entity's, else 1."""
     if region.score is not None:
         return region.score
@@ -74,7 +74,7 @@ def _figures(
     cases: Sequence[Case],
     coarse_of: Mapping[str, str],
     kind: str,
-    gold_of: Callable[[Annotated], Iterator[_Object]],
+    gold_of: Callable[[AnnotatedEntity], Iterator[_Object]],
     found_of: Callable[[Region], _Object | None],
 ) -> AveragePrecision | None:
     numbers: dict[str, int] = {}
@@ -112,11 +112,11 @@ def _found(
                 yield label, region_score(region, entity), place
 
 
-def _gold_boxes(entity: Annotated) -> Iterator[_Object]:
+def _gold_boxes(entity: AnnotatedEntity) -> Iterator[_Object]:
     return map(_box, entity.boxes or ())
 
 
-def _gold_masks(entity: Annotated) -> Iterator[_Object]:
+def _gold_masks(entity: AnnotatedEntity) -> Iterator[_Object]:
     return map(_mask, entity.masks or ())
 
 

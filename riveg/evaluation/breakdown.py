@@ -8,8 +8,9 @@ from functools import partial
 
 from riveg.counts import NOTHING, Count
 from riveg.evaluation.canonical import AGREEMENTS, Relation, Rules, matched
-from riveg.evaluation.cases import Annotated, Case
+from riveg.evaluation.cases import AnnotatedEntity, Case
 from riveg.evaluation.verdicts import align
+from riveg.types import ImageSize
 
 SMALL = 1 / 50
 """A box is small below this share of the image (GEM's fine-grained visual entities)."""
@@ -103,7 +104,7 @@ class Breakdown:
         )
         self.confusion[cell] = self.confusion.get(cell, 0) + 1
 
-    def _add_boxes(self, case: Case, gold: Annotated, pair: Relation | None) -> None:
+    def _add_boxes(self, case: Case, gold: AnnotatedEntity, pair: Relation | None) -> None:
         add = partial(
             BoxAccuracy.add, pair=pair, is_right=bool(pair and pair.label and pair.region)
         )
@@ -116,13 +117,13 @@ SIZES = ("small", "other", "unknown size")
 NUMBERS = ("1 box", "2 boxes", "3 or more")
 
 
-def _size_name(gold: Annotated, size: tuple[int, int] | None) -> str:
+def _size_name(gold: AnnotatedEntity, size: ImageSize | None) -> str:
     """By the largest of its boxes."""
     if size is None:
         return SIZES[2]
     largest = max(box.area for box in gold.boxes or ())
-    return SIZES[0] if largest < SMALL * size[0] * size[1] else SIZES[1]
+    return SIZES[0] if largest < SMALL * size.width * size.height else SIZES[1]
 
 
-def _number_name(gold: Annotated) -> str:
+def _number_name(gold: AnnotatedEntity) -> str:
     return NUMBERS[min(len(gold.boxes or ()), 3) - 1]

@@ -25,10 +25,10 @@ from riveg.errors import UserError
 from riveg.evaluation.bootstrap import RESAMPLES, SEED, Interval, percentages, resampled
 from riveg.evaluation.calibration_outcomes import Outcomes, OwnThresholds, Post, read_outcomes
 from riveg.evaluation.canonical import Rules
-from riveg.evaluation.evaluate import is_fine, rules_for
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.reruns import rerun_command, run_settings
+from riveg.evaluation.scoring import is_fine, rules_for
 from riveg.evaluation.threshold_search import Best, Plateau
 from riveg.files import write_atomically
 from riveg.registry import backend_config

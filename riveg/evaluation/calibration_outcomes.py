@@ -11,7 +11,7 @@ import numpy as np
 
 from riveg.errors import UserError
 from riveg.evaluation.canonical import AGREEMENTS, CanonicalScorer, Rules
-from riveg.evaluation.cases import Case, Predicted
+from riveg.evaluation.cases import Case, PredictedEntity
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.threshold_search import Axis, Rectangle, Surface
 from riveg.pipeline import is_image_broken
@@ -168,7 +168,7 @@ def _light(case: Case) -> Case:
     )
 
 
-def _regions(entity: Predicted) -> Sequence[Region]:
+def _regions(entity: PredictedEntity) -> Sequence[Region]:
     return entity.regions or ()
 
 
@@ -206,7 +206,7 @@ class _Plane:
         )
         return replace(post.case, predicted=predicted)
 
-    def _entity(self, entity: Predicted, column: int) -> Predicted:
+    def _entity(self, entity: PredictedEntity, column: int) -> PredictedEntity:
         if not entity.regions:
             return entity
         kept = tuple(

@@ -9,7 +9,7 @@ from typing import Literal
 
 from riveg.counts import Count
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.matching import maximum_matching
 from riveg.geometry.boxes import box_iou
 from riveg.geometry.masks import mask_iou, mask_union
@@ -81,7 +81,7 @@ def related(case: Case, rules: Rules) -> Iterator[Relation]:
 
 
 def _relation(
-    index: int, predicted: Predicted, number: int, gold: Annotated, rules: Rules
+    index: int, predicted: PredictedEntity, number: int, gold: AnnotatedEntity, rules: Rules
 ) -> Relation:
     iou = region_iou(predicted, gold)
     if predicted.regions is None:
@@ -102,19 +102,19 @@ def _relation(
     )
 
 
-def is_shown(gold: Annotated) -> bool:
+def is_shown(gold: AnnotatedEntity) -> bool:
     """Whether the gold says that the image shows the entity."""
     return bool(gold.boxes or gold.masks)
 
 
-def region_iou(predicted: Predicted, gold: Annotated) -> float | None:
+def region_iou(predicted: PredictedEntity, gold: AnnotatedEntity) -> float | None:
     """Overlap of the best region's box with the gold box nearest to it, in [0, 1]."""
     if not predicted.regions or not gold.boxes:
         return None
     return max(box_iou(predicted.regions[0].box, box) for box in gold.boxes)
 
 
-def mask_overlap(predicted: Predicted, gold: Annotated, rules: Rules) -> float | None:
+def mask_overlap(predicted: PredictedEntity, gold: AnnotatedEntity, rules: Rules) -> float | None:
     """Overlap of the best region's mask with gold's, in [0, 1]; ``None`` where one has none.
 
     Raises:
@@ -130,7 +130,7 @@ def mask_overlap(predicted: Predicted, gold: Annotated, rules: Rules) -> float |
         raise UserError(f"{predicted.text!r}: {error}; score masks of the same pictures") from error
 
 
-def is_mask_right(predicted: Predicted, gold: Annotated, rules: Rules) -> bool:
+def is_mask_right(predicted: PredictedEntity, gold: AnnotatedEntity, rules: Rules) -> bool:
     """SMNER's rule: the right pixels, or rightly none; an unanswered mask is never right."""
     if predicted.regions is None:
         return False

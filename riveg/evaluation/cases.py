@@ -1,4 +1,4 @@
-"""What every scorer is given: one sample's predicted entities beside its annotated ones.
+"""What every scorer takes: the predicted entities of one sample beside the annotated ones.
 
 Predictions of other systems lack things that riveg's records have (offsets, boxes, ids), so a
 scorer never sees a :class:`~riveg.types.Sample`.
@@ -11,25 +11,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 from riveg.counts import Count
-from riveg.types import Box, Mask, Region, Sample, Span
+from riveg.types import Box, ImageSize, Mask, Region, Sample, Span
 
-Tells = Literal["tags", "groundability", "regions"]
-"""How far predictions go: words and types; also whether the image shows it; also where."""
+Detail = Literal["tags", "groundability", "regions"]
+"""What predictions say: words and type; also whether the image shows an entity; also where."""
 
 
 @dataclass(frozen=True, slots=True)
-class Predicted:
+class PredictedEntity:
     """An entity that a system found.
 
     Args:
         text: Its words.
         label: Its type.
-        span: Its tokens; ``None`` where the system only tells the words.
-        groundable: Whether the system says that the image shows it; ``None``: it does not say.
+        span: Its tokens; ``None`` where the system gives the words only.
+        groundable: Whether the system says that the image shows it; ``None``: the system does not
+            say.
         regions: Where, best first; ``()``: nowhere; ``None``: not answered, or not known.
         score: How sure the system is, in [0, 1].
         id: The entity's id within its sample.
-        entailed: What the entailment stage said, where there was one.
+        entailed: What the entailment stage decided, where there was one.
     """
 
     text: str
@@ -43,7 +44,7 @@ class Predicted:
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
+class AnnotatedEntity:
     """An entity of the gold; as :class:`~riveg.types.GoldEntity`, but the span may be unknown."""
 
     text: str
@@ -63,16 +64,16 @@ class Case:
         predicted: What the system found, in its order.
         gold: What is annotated, in the text's order.
         answered: Whether the system answered at all; if not, ``predicted`` is ``()``.
-        size: Width and height of the image, where known.
+        size: Of the image, where known.
         proposals: The candidate boxes of the detector under the system, for protocols that score
             by candidate; ``None``: the predicted boxes are the candidates.
     """
 
     id: str
-    predicted: tuple[Predicted, ...]
-    gold: tuple[Annotated, ...]
+    predicted: tuple[PredictedEntity, ...]
+    gold: tuple[AnnotatedEntity, ...]
     answered: bool = True
-    size: tuple[int, int] | None = None
+    size: ImageSize | None = None
     proposals: tuple[Box, ...] | None = None
 
 
@@ -80,7 +81,7 @@ CaseScorer = Callable[[Case], Mapping[str, Count]]
 """Counts of each of its metrics (``mner``, ``eeg``, ``gmner`` ...) for one sample; they add up."""
 
 
-def predicted_of(sample: Sample) -> tuple[Predicted, ...]:
+def predicted_of(sample: Sample) -> tuple[PredictedEntity, ...]:
     """The entities of a record; ``()`` where it was not answered.
 
     The regions decide what is groundable; where no stage has looked for them, the entailment does.
@@ -92,7 +93,7 @@ def predicted_of(sample: Sample) -> tuple[Predicted, ...]:
         else:
             groundable = None if entity.entailment is None else entity.entailment.groundable
         found.append(
-            Predicted(
+            PredictedEntity(
                 entity.text,
                 entity.label,
                 entity.span,
@@ -106,9 +107,9 @@ def predicted_of(sample: Sample) -> tuple[Predicted, ...]:
     return tuple(found)
 
 
-def image_size(sample: Sample) -> tuple[int, int] | None:
-    """Width and height of a record's image, where a stage has opened it."""
+def image_size(sample: Sample) -> ImageSize | None:
+    """The size of a record's image, where a stage has opened it."""
     image = sample.image
     if image is None or image.width is None or image.height is None:
         return None
-    return image.width, image.height
+    return ImageSize(image.width, image.height)

@@ -1,4 +1,4 @@
-"""Two systems on the same samples: is the difference real, and which entities make it."""
+"""Compares two systems on the same samples: is the difference real, and which entities make it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from riveg.errors import UserError
 from riveg.evaluation.bootstrap import RESAMPLES, SEED, percentages, resampled
 from riveg.evaluation.canonical import REGION_METRICS, Rules
 from riveg.evaluation.cases import Case
-from riveg.evaluation.evaluate import is_fine, rules_for, scorer_of
 from riveg.evaluation.gold import GoldSet
-from riveg.evaluation.joining import Joined, join
+from riveg.evaluation.joining import JoinCounts, join
+from riveg.evaluation.pair_outcomes import PairOutcome
 from riveg.evaluation.predictions import Predictions
+from riveg.evaluation.scoring import is_fine, rules_for, scorer_of
 from riveg.evaluation.verdicts import Verdict, verdicts
 from riveg.registry import suggest
 
 SCHEMA = "riveg-comparison-1"
-FIXED, BROKEN, STILL_WRONG = "fixed", "broken", "still wrong"
-OUTCOMES = (FIXED, BROKEN, STILL_WRONG)
+OUTCOMES = tuple(
+    outcome.in_comparison
+    for outcome in (PairOutcome.FIXED, PairOutcome.BROKEN, PairOutcome.STILL_WRONG)
+)
+"""Outcomes of entities that are not right under both systems."""
+
 ABSENT = "not predicted"
-"""In place of a verdict: the other system's spurious entity, which this one has not."""
+"""In place of a verdict: a spurious entity of the other system that this system does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,8 @@ class Difference:
         a_f1: F1 of the first.
         b_f1: F1 of the second.
         difference: ``b_f1`` less ``a_f1``.
-        interval: From where to where it lies in 95 % of the resamples.
-        p: Two-sided: twice the share of resamples on the other side of 0, or on it, at most 1.
+        interval: The range of the difference in 95 % of the resamples.
+        p: Two-sided: twice the share of resamples at 0 or on the other side of it, at most 1.
     """
 
     a: Count
@@ -56,18 +61,19 @@ class Difference:
 class Change:
     """What became of one entity under both systems.
 
-    A gold entity has one verdict under each. A spurious one, which has no gold, is told by its
-    words and label; the system that has it not says ``not predicted``, which is right.
+    A gold entity has one verdict under each system. A spurious entity, which has no gold, is known
+    by its words and label; for the system without it the verdict is ``not predicted``, which is
+    right.
 
     Args:
         outcome: One of :data:`OUTCOMES`.
-        sample_id: Whose it is.
+        sample_id: The sample of the entity.
         text: Its words.
-        label: Its gold label; the predicted one where it is spurious.
+        label: Its gold label; the predicted label of a spurious entity.
         start: Its first token, where known.
         before: The verdict of the first system.
         after: The verdict of the second.
-        stage: At fault, where there is a fault: the second system's, of a fixed one the first's.
+        stage: The stage at fault in the second system; of a fixed entity, in the first system.
     """
 
     outcome: str
@@ -151,18 +157,18 @@ def compare(
     """
     fine = is_fine(a, gold) or is_fine(b, gold)
     rules = rules_for(gold, rules or Rules(), fine=fine)
-    (of_a, met_a), (of_b, met_b) = (_cases(one, gold) for one in (a, b))
+    (of_a, joined_a), (of_b, joined_b) = (_cases(one, gold) for one in (a, b))
     shared = [sample_id for sample_id in of_a if sample_id in of_b]
     if not shared:
         raise UserError(f"{a.name} and {b.name} share no sample that {gold.name} has gold for")
     pairs = [(of_a[sample_id], of_b[sample_id]) for sample_id in shared]
     names = _metrics((a, b), scorer_of(gold, rules)(pairs[0][0]), metric)
-    # Both are judged alike: by words and types where one of them says no more.
-    places = all(one.tells != "tags" for one in (a, b))
+    # One rule for both systems: words and types alone where one of them says no more.
+    places = all(one.detail != "tags" for one in (a, b))
     stages = a.stages, b.stages
     changes = [one for pair in pairs for one in _changes(pair, rules, stages, places=places)]
     wrong = tuple(one for one in changes if one.outcome in OUTCOMES)
-    tally = Counter(one.outcome for one in changes)
+    numbers = Counter(one.outcome for one in changes)
     return Comparison(
         schema=SCHEMA,
         a=a.name,
@@ -173,40 +179,40 @@ def compare(
         samples=len(shared),
         only_a=len(of_a) - len(shared),
         only_b=len(of_b) - len(shared),
-        without_gold=(met_a.without_gold, met_b.without_gold),
+        without_gold=(joined_a.without_gold, joined_b.without_gold),
         oracle_stages=(_oracles(a), _oracles(b)),
         resamples=resamples,
         rules=rules,
         metrics=_differences(pairs, names, gold, rules, resamples),
-        counts={outcome: tally[outcome] for outcome in (_RIGHT, *OUTCOMES)},
+        counts={outcome: numbers[outcome] for outcome in (_RIGHT, *OUTCOMES)},
         by_type=_counted(wrong, "label"),
         by_stage=_counted(wrong, "stage"),
         entities=wrong,
     )
 
 
-_RIGHT = "right under both"
+_RIGHT = PairOutcome.BOTH_RIGHT.in_comparison
 
 
 def _oracles(predictions: Predictions) -> tuple[str, ...]:
     return tuple(predictions.manifest.get("oracle_stages", ()))
 
 
-def _cases(predictions: Predictions, gold: GoldSet) -> tuple[dict[str, Case], Joined]:
-    """What a system predicted beside its gold; samples that it does not name are not in it."""
-    met = Joined()
-    cases = list(join(predictions, gold, met))
-    # They come last, made up as unanswered.
-    named = cases[: len(cases) - met.without_prediction]
-    return {case.id: case for case in named}, met
+def _cases(predictions: Predictions, gold: GoldSet) -> tuple[dict[str, Case], JoinCounts]:
+    """The cases of the samples that a system has predictions for, by sample id."""
+    joined = JoinCounts()
+    cases = list(join(predictions, gold, joined))
+    # Samples without a prediction come last, as unanswered cases.
+    predicted = cases[: len(cases) - joined.without_prediction]
+    return {case.id: case for case in predicted}, joined
 
 
 def _metrics(
     both: tuple[Predictions, Predictions], scored: Iterable[str], wanted: str | None
 ) -> tuple[str, ...]:
-    """The metrics that both have an answer to."""
+    """The metrics that both systems have an answer for."""
     names = list(scored)
-    if not all(one.tells == "regions" for one in both):
+    if not all(one.detail == "regions" for one in both):
         names = [name for name in names if name not in {*REGION_METRICS, "fmnerg", "smner"}]
     if wanted is None:
         return tuple(names)
@@ -263,7 +269,7 @@ def _changes(
     *,
     places: bool,
 ) -> Iterator[Change]:
-    """What became of each entity of one sample: of the gold ones, then of those without gold."""
+    """The changes of one sample: of its gold entities, then of the spurious ones."""
     found = [
         verdicts(case, rules, ran, places=places) for case, ran in zip(pair, stages, strict=True)
     ]
@@ -275,7 +281,7 @@ def _changes(
     spurious = [_spurious(case, side) for case, side in zip(pair, found, strict=True)]
     for key in dict.fromkeys([*spurious[0], *spurious[1]]):
         start, text, label = key
-        # The same words twice are two entities; what one side has more of, the other has not.
+        # The same words twice are two entities: the side with fewer has no verdict on the rest.
         many = max(len(side.get(key, ())) for side in spurious)
         for place in range(many):
             sides = [side.get(key, ())[place : place + 1] for side in spurious]
@@ -304,11 +310,13 @@ def _change(
     pair: tuple[Verdict | None, Verdict | None],
 ) -> Change:
     before, after = pair
-    right = before is None or before.kind == "right", after is None or after.kind == "right"
-    outcome = _OUTCOME[right]
-    at_fault = before if outcome == FIXED else after
+    outcome = PairOutcome.of(
+        before=before is None or before.kind == "right",
+        after=after is None or after.kind == "right",
+    )
+    at_fault = before if outcome is PairOutcome.FIXED else after
     return Change(
-        outcome,
+        outcome.in_comparison,
         sample_id,
         text,
         label,
@@ -317,15 +325,6 @@ def _change(
         ABSENT if after is None else after.kind,
         None if at_fault is None else at_fault.stage,
     )
-
-
-_OUTCOME = {
-    (True, True): _RIGHT,
-    (False, True): FIXED,
-    (True, False): BROKEN,
-    (False, False): STILL_WRONG,
-}
-"""By whether it is right under the first system and under the second."""
 
 
 def _counted(changes: Sequence[Change], by: str) -> dict[str, dict[str, int]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from riveg.datasets.dataset import Dataset, Row, usable_gold
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated, Case, Predicted, image_size, predicted_of
-from riveg.types import Box, GoldEntity, Sample
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity, image_size, predicted_of
+from riveg.types import Box, GoldEntity, ImageSize, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,12 @@ class GoldSample:
 
     Args:
         entities: Its annotated entities, in the text's order.
-        size: The image's width and height.
+        size: Of the image, where known.
         proposals: A detector's boxes, for protocols that score by candidate.
     """
 
-    entities: tuple[Annotated, ...]
-    size: tuple[int, int] | None = None
+    entities: tuple[AnnotatedEntity, ...]
+    size: ImageSize | None = None
     proposals: tuple[Box, ...] | None = None
 
 
@@ -63,10 +63,10 @@ class GoldSet:
     def case(
         self,
         sample_id: str,
-        predicted: tuple[Predicted, ...],
+        predicted: tuple[PredictedEntity, ...],
         *,
         answered: bool = True,
-        size: tuple[int, int] | None = None,
+        size: ImageSize | None = None,
     ) -> Case:
         """Predictions beside the gold of their sample."""
         gold = self.samples[sample_id]
@@ -74,7 +74,7 @@ class GoldSet:
             sample_id, predicted, gold.entities, answered, size or gold.size, gold.proposals
         )
 
-    def entities(self) -> Iterator[Annotated]:
+    def entities(self) -> Iterator[AnnotatedEntity]:
         """Every annotated entity, in file order."""
         for sample in self.samples.values():
             yield from sample.entities
@@ -122,7 +122,7 @@ def gold_set(
 
 def _gold_sample(row: Row, entities: tuple[GoldEntity, ...]) -> GoldSample:
     annotated = tuple(
-        Annotated(
+        AnnotatedEntity(
             entity.text, entity.label, entity.span, entity.fine_label, entity.boxes, entity.masks
         )
         for entity in entities

@@ -7,58 +7,60 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from riveg.evaluation.cases import Predicted, Tells, image_size, predicted_of
+from riveg.evaluation.cases import Detail, PredictedEntity, image_size, predicted_of
 from riveg.runs.folder import RunFolder
 from riveg.runs.reading import read_record_lines, read_records
 from riveg.stages.table import stages_giving
-from riveg.types import Sample
+from riveg.types import ImageSize, Sample
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Prediction:
     """What a system said of one sample.
 
     Args:
-        sample_id: Which one; ``None``: the next one in the order of the gold.
-        predicted: The entities that it found.
-        answered: Whether it answered at all.
-        size: Width and height of the image, where known.
+        sample_id: The sample's id; ``None``: the next sample in the order of the gold.
+        predicted: The entities that the system found.
+        answered: Whether the system answered at all.
+        size: Of the image, where known.
     """
 
     sample_id: str | None
-    predicted: tuple[Predicted, ...]
+    predicted: tuple[PredictedEntity, ...]
     answered: bool = True
-    size: tuple[int, int] | None = None
+    size: ImageSize | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Answers to be scored; they can be read any number of times.
+    """Predictions to be scored, of all samples.
 
     Args:
         name: Where they come from, for people.
         format: One of ``run``, ``jsonl``, ``smner``, ``riveg``, ``e2e``, ``tiger``, ``conll``.
-        answers: Reads them, in their own order.
-        tells: How far they go.
+        read: Reads the predictions in their own order, any number of times.
+        detail: What the predictions say of an entity.
         stages: The stages that the system ran.
         manifest: What the run says of itself; empty where there is none.
         notes: What a reader of the scores should know.
-        absent_is_empty: Whether a sample that they do not name was answered with nothing.
+        absent_is_empty: Whether a sample without a prediction was answered with no entity.
     """
 
     name: str
     format: str
-    answers: Callable[[], Iterator[Answer]]
-    tells: Tells = "regions"
+    read: Callable[[], Iterator[Prediction]]
+    detail: Detail = "regions"
     stages: tuple[str, ...] = ("tag", "entail", "ground")
     manifest: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     absent_is_empty: bool = False
 
 
-def answer_of(sample: Sample) -> Answer:
-    """A record as an answer."""
-    return Answer(sample.id, predicted_of(sample), sample.entities is not None, image_size(sample))
+def prediction_of(sample: Sample) -> Prediction:
+    """A record as a prediction."""
+    return Prediction(
+        sample.id, predicted_of(sample), sample.entities is not None, image_size(sample)
+    )
 
 
 def predictions_of_run(folder: Path) -> Predictions:
@@ -84,13 +86,13 @@ def _of_run(
         notes.append(f"partial: the run was over --limit {manifest['limit']}")
     if manifest.get("failed"):
         notes.append(f"samples with an Issue: {manifest['failed']} (failed.jsonl says why)")
-    tells: Tells = "tags"
+    detail: Detail = "tags"
     if {*stages_giving("regions")} & {*stages}:
-        tells = "regions"
+        detail = "regions"
     elif {*stages_giving("groundability")} & {*stages}:
-        tells = "groundability"
+        detail = "groundability"
     return Predictions(
-        name, format, lambda: map(answer_of, samples()), tells, stages, manifest, tuple(notes)
+        name, format, lambda: map(prediction_of, samples()), detail, stages, manifest, tuple(notes)
     )
 
 
@@ -109,24 +111,24 @@ def predictions_of_samples(
     samples: Callable[[], Iterator[Sample]],
     manifest: Mapping[str, Any] | None = None,
 ) -> Predictions:
-    """Records that can be read any number of times; how far they go is found out from them."""
+    """Predictions of records; without a manifest the records are read once to find their detail."""
     if manifest and manifest.get("stages"):
         return _of_run(str(path), format, samples, manifest)
     return Predictions(
         str(path),
         format,
-        lambda: map(answer_of, samples()),
-        told_by(map(answer_of, samples())),
+        lambda: map(prediction_of, samples()),
+        detail_of(map(prediction_of, samples())),
         manifest=manifest or {},
     )
 
 
-def told_by(answers: Iterable[Answer]) -> Tells:
-    """How far answers go, found out by reading them."""
-    tells: Tells = "tags"
-    for answer in answers:
-        if any(entity.regions is not None for entity in answer.predicted):
+def detail_of(predictions: Iterable[Prediction]) -> Detail:
+    """The most that any of the predictions says of an entity."""
+    detail: Detail = "tags"
+    for prediction in predictions:
+        if any(entity.regions is not None for entity in prediction.predicted):
             return "regions"
-        if any(entity.groundable is not None for entity in answer.predicted):
-            tells = "groundability"
-    return tells
+        if any(entity.groundable is not None for entity in prediction.predicted):
+            detail = "groundability"
+    return detail

@@ -10,14 +10,14 @@ from typing import Any
 from riveg.datasets.config import shipped_datasets
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated
+from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.foreign import FORMATS, read_foreign, sniff
 from riveg.evaluation.foreign.predictions import ForeignFile
 from riveg.evaluation.foreign.riveg_text import read_riveg_gold
 from riveg.evaluation.foreign.sniff import is_riveg_gold
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set, read_gold
 from riveg.evaluation.predictions import (
-    Answer,
+    Prediction,
     Predictions,
     predictions_of_records,
     predictions_of_run,
@@ -63,15 +63,15 @@ _OWN = {"run": predictions_of_run, "jsonl": predictions_of_records, "smner": _sm
 
 
 def _foreign(path: Path, file: ForeignFile) -> Predictions:
-    def answers() -> Iterator[Answer]:
+    def read() -> Iterator[Prediction]:
         for sample in file.samples:
-            yield Answer(None if file.by_order else sample.sample_id, sample.predicted)
+            yield Prediction(None if file.by_order else sample.sample_id, sample.predicted)
 
     return Predictions(
         str(path),
         file.format,
-        answers,
-        file.tells,
+        read,
+        file.detail,
         notes=file.notes,
         absent_is_empty=file.absent_is_empty,
     )
@@ -129,7 +129,7 @@ def _own_data(manifest: Mapping[str, Any]) -> str:
 
 
 def _riveg_gold(path: Path) -> GoldSet:
-    found: Mapping[str, tuple[Annotated, ...]] = read_riveg_gold(path)
+    found: Mapping[str, tuple[AnnotatedEntity, ...]] = read_riveg_gold(path)
     samples = {sample_id: GoldSample(entities) for sample_id, entities in found.items()}
     return replace(gold_set(path.name, samples), lists_entities_only=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from riveg.evaluation.canonical import Relation, Rules, matched, region_iou, related
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 
 VERDICTS = (
     "right",
@@ -132,11 +132,11 @@ def _align_near(case: Case, partners: list[int | None]) -> None:
             free.remove(best)
 
 
-def _is_near(predicted: Predicted, gold: Annotated) -> bool:
+def _is_near(predicted: PredictedEntity, gold: AnnotatedEntity) -> bool:
     return predicted.text == gold.text or _shared_tokens(predicted, gold) > 0
 
 
-def _shared_tokens(predicted: Predicted, gold: Annotated) -> int:
+def _shared_tokens(predicted: PredictedEntity, gold: AnnotatedEntity) -> int:
     if predicted.span is None or gold.span is None:
         return 0
     return min(predicted.span.end, gold.span.end) - max(predicted.span.start, gold.span.start)
@@ -164,7 +164,7 @@ def _verdict(
 
 
 def _faults(
-    pair: Relation, predicted: Predicted, stages: Sequence[str], *, is_placed: bool
+    pair: Relation, predicted: PredictedEntity, stages: Sequence[str], *, is_placed: bool
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with an entity whose words are right, in the order of the stages."""
     if not pair.label:

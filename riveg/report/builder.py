@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
-from riveg.evaluation.evaluate import CANONICAL, Evaluation
+from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run
+from riveg.evaluation.scoring import CANONICAL
 from riveg.evaluation.verdicts import VERDICTS
 from riveg.files import write_atomically
 from riveg.images.palette import ink_on, type_colours
@@ -106,7 +107,7 @@ class PageBuilder:
         self._runs = [ReportedRun.of(path) for path in folders]
         predictions = [predictions_of_run(path) for path in folders]
         # Two runs are judged alike: by words and types where one of them says no more.
-        self._places = all(one.tells != "tags" for one in predictions)
+        self._places = all(one.detail != "tags" for one in predictions)
         self._judges = [Judge(one, gold, places=self._places) for one in predictions]
         self._lookup = SampleLookup(other) if other is not None else None
         self._roots = tuple(

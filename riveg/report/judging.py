@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from riveg.evaluation.canonical import Rules
-from riveg.evaluation.cases import Annotated
-from riveg.evaluation.evaluate import Evaluation, evaluate, is_fine, rules_for
+from riveg.evaluation.cases import AnnotatedEntity
+from riveg.evaluation.evaluate import evaluate
+from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import Predictions
+from riveg.evaluation.scoring import is_fine, rules_for
 from riveg.evaluation.verdicts import Verdict, verdicts
 from riveg.types import Sample
 
@@ -24,7 +26,7 @@ class Judgement:
         verdicts: As :func:`riveg.evaluation.verdicts.verdicts` gives them; ``()`` without gold.
     """
 
-    gold: tuple[Annotated, ...] | None = None
+    gold: tuple[AnnotatedEntity, ...] | None = None
     verdicts: tuple[Verdict, ...] = ()
 
 

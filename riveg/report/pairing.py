@@ -1,20 +1,21 @@
-"""One line for each entity of a sample: what one run, or each of two, made of it."""
+"""Pairs the entities of a sample in two runs, and says what became of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from riveg.evaluation.pair_outcomes import PairOutcome
 from riveg.evaluation.verdicts import Verdict
 from riveg.geometry.boxes import box_iou
 from riveg.report.judging import Judgement
 from riveg.types import Entity, Sample
 
-OUTCOMES = ("fixed", "broken", "still-wrong", "both-right")
+OUTCOMES = tuple(outcome.in_report for outcome in PairOutcome)
 """What became of an entity from the first run to the second, where there is gold."""
 
 AGREEMENTS = ("same", "changed", "only-a", "only-b")
-"""The same where there is none: what the two runs say of an entity."""
+"""What the two runs say of an entity, where there is no gold."""
 
 _SAME_PLACE = 0.5
 """Least overlap of two best boxes that count as one place."""
@@ -25,8 +26,8 @@ class Item:
     """An entity of a sample.
 
     Args:
-        verdicts: For each run its verdict; ``None`` where the run has no such entity.
-        gold: Its place among the annotated entities; ``None`` where there is none.
+        verdicts: The verdict of each run; ``None`` where the run does not have the entity.
+        gold: The index of the gold entity in the sample; ``None`` where there is none.
         outcome: One of :data:`OUTCOMES` or :data:`AGREEMENTS`; ``None`` for a single run.
     """
 
@@ -55,7 +56,7 @@ def items(samples: Sequence[Sample | None], judgements: Sequence[Judgement]) -> 
 
 
 def _answers(sample: Sample | None, judgement: Judgement) -> list[Verdict]:
-    """The verdicts; without gold a verdict of no kind for each predicted entity."""
+    """The verdicts; without gold, a verdict without a kind for each predicted entity."""
     if judgement.gold is not None:
         return list(judgement.verdicts)
     entities = (sample.entities if sample else None) or ()
@@ -68,7 +69,7 @@ _Pair = tuple[Verdict | None, Verdict | None]
 def _paired(
     samples: Sequence[Sample | None], first: list[Verdict], second: list[Verdict]
 ) -> Iterator[_Pair]:
-    """Those of one gold entity belong together, then those of the same words, then of one type."""
+    """Pairs verdicts of one gold entity, and spurious entities with the same span and words."""
     rest = list(second)
     for one in first:
         key = _key(samples[0], one)
@@ -98,14 +99,12 @@ def _gold_of(one: Verdict | None, other: Verdict | None) -> int | None:
 
 
 def _outcome(one: Verdict | None, other: Verdict | None) -> str:
-    """A run without the entity is right if gold has it not either, wrong if it lacks the sample."""
+    """A run without the entity is right where gold does not have the entity either."""
     is_gold = _gold_of(one, other) is not None
-    was, now = (
+    before, after = (
         not is_gold if verdict is None else verdict.kind == "right" for verdict in (one, other)
     )
-    if was:
-        return "both-right" if now else "broken"
-    return "fixed" if now else "still-wrong"
+    return PairOutcome.of(before=before, after=after).in_report
 
 
 def _agreement(
@@ -114,14 +113,14 @@ def _agreement(
     def agreement(one: Verdict | None, other: Verdict | None) -> str:
         if one is None or other is None:
             return "only-b" if one is None else "only-a"
-        mine, theirs = _entity(samples[0], one), _entity(samples[1], other)
-        same = mine is not None and theirs is not None and _say_the_same(mine, theirs)
+        own, others = _entity(samples[0], one), _entity(samples[1], other)
+        same = own is not None and others is not None and _is_same_answer(own, others)
         return "same" if same else "changed"
 
     return agreement
 
 
-def _say_the_same(one: Entity, other: Entity) -> bool:
+def _is_same_answer(one: Entity, other: Entity) -> bool:
     if one.label != other.label or (one.regions is None) != (other.regions is None):
         return False
     if not one.regions or not other.regions:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from riveg.evaluation.cases import Annotated
+from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.verdicts import Verdict
 from riveg.geometry.polygons import Ring, mask_to_polygons
 from riveg.report.images import SIDE, original_address
@@ -109,7 +109,7 @@ def _region_values(region: Region) -> Values:
     }
 
 
-def _gold_values(entity: Annotated, places: _Places) -> Values:
+def _gold_values(entity: AnnotatedEntity, places: _Places) -> Values:
     return {
         "text": entity.text,
         "label": entity.label,

@@ -9,10 +9,10 @@ from helpers.command_line import riveg
 
 from riveg.cli.evaluation_sheets import head_lines, sheets
 from riveg.evaluation.canonical import Rules
-from riveg.evaluation.cases import Annotated, Predicted
-from riveg.evaluation.evaluate import Wanted, evaluate
+from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
+from riveg.evaluation.evaluate import EvaluationOptions, evaluate
 from riveg.evaluation.gold import GoldSample, gold_set
-from riveg.evaluation.predictions import Answer, Predictions
+from riveg.evaluation.predictions import Prediction, Predictions
 from riveg.geometry.masks import mask_from_array
 from riveg.runs.reading import read_record_lines
 from riveg.types import Box, Region, Span
@@ -123,11 +123,11 @@ def test_fine_types_and_masks_are_told_apart_from_coarse_types_and_boxes() -> No
     name = "film_and_television_works"
     words, span, box = "Mulan", Span(0, 1), Box(0, 0, 10, 10)
     gold = gold_set(
-        "posts", {"1": GoldSample((Annotated(words, "OTHER", span, name, (box,), (mask,)),))}
+        "posts", {"1": GoldSample((AnnotatedEntity(words, "OTHER", span, name, (box,), (mask,)),))}
     )
-    said = Predicted(words, name, span, True, (Region(box, mask=mask),))
-    predictions = Predictions("said", "jsonl", lambda: iter([Answer("1", (said,))]))
-    found = evaluate(predictions, gold, Wanted(rules=Rules(mask_iou=0.7, masks="union")))
+    said = PredictedEntity(words, name, span, True, (Region(box, mask=mask),))
+    predictions = Predictions("said", "jsonl", lambda: iter([Prediction("1", (said,))]))
+    found = evaluate(predictions, gold, EvaluationOptions(rules=Rules(mask_iou=0.7, masks="union")))
     assert "masks     IoU >= 0.7 with the union of the gold masks" in [*head_lines(found)]
     tables = {sheet.title: sheet for sheet in sheets(found)}
     assert [row[0] for row in tables["by type"].rows] == ["OTHER"]

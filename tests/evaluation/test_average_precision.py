@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from riveg.evaluation.average_precision import average_precision, region_score
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Mask, Region
 
@@ -19,12 +19,12 @@ def square_mask(side: int) -> Mask:
     return mask_from_array(pixels)
 
 
-def predicted(*regions: Region, label: str = "PER", score: float | None = None) -> Predicted:
-    return Predicted("Ada", label, regions=regions, score=score)
+def predicted(*regions: Region, label: str = "PER", score: float | None = None) -> PredictedEntity:
+    return PredictedEntity("Ada", label, regions=regions, score=score)
 
 
-def gold(*boxes: Box, label: str = "PER") -> Annotated:
-    return Annotated("Ada", label, boxes=boxes)
+def gold(*boxes: Box, label: str = "PER") -> AnnotatedEntity:
+    return AnnotatedEntity("Ada", label, boxes=boxes)
 
 
 def figures(*cases: Case) -> tuple[float, float, float, float]:
@@ -86,14 +86,14 @@ def test_gold_without_places_has_no_figures() -> None:
 )
 def test_masks_are_compared_by_pixel(side: int, expected: tuple[float, ...], reason: str) -> None:
     region = Region(SQUARE, 0.9, square_mask(side))
-    wanted = Annotated("Ada", "PER", boxes=(SQUARE,), masks=(square_mask(20),))
+    wanted = AnnotatedEntity("Ada", "PER", boxes=(SQUARE,), masks=(square_mask(20),))
     found = average_precision([Case("1", (predicted(region),), (wanted,))])["mask"]
     assert found is not None
     assert (found.ap, found.ap50, found.ap75, found.ar) == pytest.approx(expected), reason
 
 
 def test_a_region_without_a_mask_is_not_compared_by_mask() -> None:
-    wanted = Annotated("Ada", "PER", boxes=(SQUARE,), masks=(square_mask(20),))
+    wanted = AnnotatedEntity("Ada", "PER", boxes=(SQUARE,), masks=(square_mask(20),))
     found = average_precision([Case("1", (predicted(Region(SQUARE)),), (wanted,))])
     assert found["box"] is not None
     assert found["box"].ap == pytest.approx(100)

@@ -10,20 +10,22 @@ from hypothesis import given
 
 from riveg.evaluation.budget import error_budget, gold_reruns
 from riveg.evaluation.canonical import canonical
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Mask, Region, Span
 
 SQUARE, ASIDE = Box(0, 0, 100, 100), Box(200, 0, 300, 100)
 
 
-def predicted(start: int, *boxes: Box, label: str = "PER", mask: Mask | None = None) -> Predicted:
+def predicted(
+    start: int, *boxes: Box, label: str = "PER", mask: Mask | None = None
+) -> PredictedEntity:
     regions = tuple(Region(box, mask=mask) for box in boxes)
-    return Predicted(f"e{start}", label, Span(start, start + 1), bool(boxes), regions)
+    return PredictedEntity(f"e{start}", label, Span(start, start + 1), bool(boxes), regions)
 
 
-def gold(start: int, *boxes: Box, masks: tuple[Mask, ...] | None = None) -> Annotated:
-    return Annotated(f"e{start}", "PER", Span(start, start + 1), boxes=boxes, masks=masks)
+def gold(start: int, *boxes: Box, masks: tuple[Mask, ...] | None = None) -> AnnotatedEntity:
+    return AnnotatedEntity(f"e{start}", "PER", Span(start, start + 1), boxes=boxes, masks=masks)
 
 
 def pixels(first: int) -> Mask:
@@ -101,7 +103,7 @@ def test_without_boxes_only_what_is_scored_is_paid_for(
             predicted(3, label="ORG"),
         ),
         tuple(
-            Annotated(f"e{start}", "PER", Span(start, start + 1), masks=found)
+            AnnotatedEntity(f"e{start}", "PER", Span(start, start + 1), masks=found)
             for start, found in enumerate([(right,), (right,), (right,), (), ()])
         ),
     )
@@ -110,7 +112,7 @@ def test_without_boxes_only_what_is_scored_is_paid_for(
 
 
 def test_an_entity_without_an_answer_is_a_mistake_of_groundability() -> None:
-    entity = Predicted("e0", "PER", Span(0, 1))
+    entity = PredictedEntity("e0", "PER", Span(0, 1))
     lines = error_budget([Case("1", (entity,), (gold(0),))])
     assert [line.mistake for line in lines if line.points] == ["groundability"]
 

@@ -25,7 +25,7 @@ from riveg.evaluation.calibration import (
     write_artifact,
 )
 from riveg.evaluation.canonical import canonical
-from riveg.evaluation.cases import Annotated
+from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Region, Sample, Span
 
@@ -63,7 +63,7 @@ def gold(*places: bool | None) -> GoldSample:
     """An entity on each word: shown, not shown, or no entity."""
     return GoldSample(
         tuple(
-            Annotated(word, "PER", Span(start, start + 1), boxes=(SQUARE,) if shown else ())
+            AnnotatedEntity(word, "PER", Span(start, start + 1), boxes=(SQUARE,) if shown else ())
             for start, (word, shown) in enumerate(zip(WORDS.split(), places, strict=False))
             if shown is not None
         )
@@ -273,7 +273,7 @@ def test_gold_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", [sample("other", entity(0, 0.8, RIGHT))])
     with pytest.raises(UserError, match="none of its samples is annotated in mine"):
         calibrate(folder, gold_of(gold(True)))
-    boxless = GoldSample((Annotated("a", "PER", Span(0, 1)),))
+    boxless = GoldSample((AnnotatedEntity("a", "PER", Span(0, 1)),))
     with pytest.raises(UserError, match="tells no boxes"):
         calibrate(folder, gold_of(boxless))
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from riveg.evaluation.calibration import ENTAIL, Calibration, calibrate
 from riveg.evaluation.calibration_plot import band, draw, plane, step_curve
-from riveg.evaluation.cases import Annotated
+from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, gold_set
 from riveg.types import Box, Entailment, Entity, Region, Span
 
@@ -33,7 +33,7 @@ def calibration(folder: Path) -> Calibration:
         )
         samples.append(make_sample("a", id=f"s{number}", entities=(entity,)))
         boxes = (SQUARE,) if shown else ()
-        gold[f"s{number}"] = GoldSample((Annotated("a", "PER", Span(0, 1), boxes=boxes),))
+        gold[f"s{number}"] = GoldSample((AnnotatedEntity("a", "PER", Span(0, 1), boxes=boxes),))
     run = make_run(folder, samples, overrides=["entail.threshold=0"])
     return calibrate(run, gold_set("dev", gold))
 
@@ -85,5 +85,5 @@ def one_threshold(folder: Path) -> Calibration:
     )
     sample = make_sample("a", id="s", entities=(entity,))
     run = make_run(folder / "run", [sample], overrides=["entail.backend=always"])
-    gold = GoldSample((Annotated("a", "PER", Span(0, 1), boxes=(SQUARE,)),))
+    gold = GoldSample((AnnotatedEntity("a", "PER", Span(0, 1), boxes=(SQUARE,)),))
     return calibrate(run, gold_set("dev", {"s": gold}))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from riveg.counts import Count
 from riveg.errors import UserError
 from riveg.evaluation.canonical import Rules, canonical
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.geometry.boxes import box_iou
 from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Mask, Region, Span
@@ -18,13 +18,13 @@ from riveg.types import Box, Mask, Region, Span
 A, B = Box(0, 0, 100, 100), Box(200, 200, 300, 300)
 
 
-def same_words(predicted: Predicted, gold: Annotated) -> bool:
+def same_words(predicted: PredictedEntity, gold: AnnotatedEntity) -> bool:
     if predicted.span is not None and gold.span is not None:
         return predicted.span == gold.span
     return predicted.text == gold.text
 
 
-def same_place(predicted: Predicted, gold: Annotated) -> bool:
+def same_place(predicted: PredictedEntity, gold: AnnotatedEntity) -> bool:
     if predicted.regions is None:
         return False
     if not predicted.regions or not gold.boxes:
@@ -69,7 +69,7 @@ def test_order_changes_nothing(case: Case, random) -> None:
 @given(cases)
 def test_an_unanswered_entity_is_never_right(case: Case) -> None:
     unanswered = tuple(
-        Predicted(item.text, item.label, item.span, item.groundable, None)
+        PredictedEntity(item.text, item.label, item.span, item.groundable, None)
         for item in case.predicted
     )
     counts = canonical()(Case("s", unanswered, case.gold))
@@ -86,9 +86,12 @@ def test_metrics_that_ask_for_more_never_count_more(case: Case) -> None:
 
 
 def test_gold_scored_against_itself_is_all_right() -> None:
-    gold = (Annotated("J", "PER", Span(0, 1), boxes=(A, B)), Annotated("K", "ORG", boxes=()))
+    gold = (
+        AnnotatedEntity("J", "PER", Span(0, 1), boxes=(A, B)),
+        AnnotatedEntity("K", "ORG", boxes=()),
+    )
     predicted = tuple(
-        Predicted(
+        PredictedEntity(
             item.text,
             item.label,
             item.span,
@@ -116,8 +119,8 @@ CASES = [
 def test_the_place_of_an_entity(box, boxes, rules, hit, why) -> None:
     case = Case(
         "s",
-        (Predicted("J", "PER", Span(0, 1), True, (Region(box), Region(B))),),
-        (Annotated("J", "PER", Span(0, 1), boxes=boxes),),
+        (PredictedEntity("J", "PER", Span(0, 1), True, (Region(box), Region(B))),),
+        (AnnotatedEntity("J", "PER", Span(0, 1), boxes=boxes),),
     )
     assert canonical(rules)(case)["gmner"].hits == hit, why
 
@@ -125,8 +128,8 @@ def test_the_place_of_an_entity(box, boxes, rules, hit, why) -> None:
 def test_only_the_best_region_counts() -> None:
     case = Case(
         "s",
-        (Predicted("J", "PER", Span(0, 1), True, (Region(A), Region(B))),),
-        (Annotated("J", "PER", Span(0, 1), boxes=(B,)),),
+        (PredictedEntity("J", "PER", Span(0, 1), True, (Region(A), Region(B))),),
+        (AnnotatedEntity("J", "PER", Span(0, 1), boxes=(B,)),),
     )
     assert canonical()(case)["gmner"].hits == 0
 
@@ -135,8 +138,8 @@ def test_fine_labels_are_scored_fine_and_coarse() -> None:
     rules = Rules(coarse_of={"musician": "PER", "actor": "PER"})
     case = Case(
         "s",
-        (Predicted("J", "actor", Span(0, 1), False, ()),),
-        (Annotated("J", "PER", Span(0, 1), "musician", boxes=()),),
+        (PredictedEntity("J", "actor", Span(0, 1), False, ()),),
+        (AnnotatedEntity("J", "PER", Span(0, 1), "musician", boxes=()),),
     )
     counts = canonical(rules)(case)
     assert counts["mner"].hits == counts["gmner"].hits == 1
@@ -174,8 +177,8 @@ MASKS = [
 def test_the_pixels_of_an_entity(predicted, gold, rules, hit, why) -> None:
     case = Case(
         "s",
-        (Predicted("J", "PER", Span(0, 1), True, (Region(A, mask=predicted),)),),
-        (Annotated("J", "PER", Span(0, 1), boxes=(), masks=gold),),
+        (PredictedEntity("J", "PER", Span(0, 1), True, (Region(A, mask=predicted),)),),
+        (AnnotatedEntity("J", "PER", Span(0, 1), boxes=(), masks=gold),),
     )
     assert canonical(rules, masks=True)(case)["smner"].hits == hit, why
 
@@ -183,8 +186,8 @@ def test_the_pixels_of_an_entity(predicted, gold, rules, hit, why) -> None:
 def test_rightly_no_mask_is_a_hit() -> None:
     case = Case(
         "s",
-        (Predicted("J", "PER", Span(0, 1), False, ()),),
-        (Annotated("J", "PER", Span(0, 1), boxes=(), masks=()),),
+        (PredictedEntity("J", "PER", Span(0, 1), False, ()),),
+        (AnnotatedEntity("J", "PER", Span(0, 1), boxes=(), masks=()),),
     )
     assert canonical(masks=True)(case)["smner"].hits == 1
 
@@ -192,8 +195,8 @@ def test_rightly_no_mask_is_a_hit() -> None:
 def test_masks_of_different_images_are_refused() -> None:
     case = Case(
         "s",
-        (Predicted("J", "PER", Span(0, 1), True, (Region(A, mask=mask(range(0, 4))),)),),
-        (Annotated("J", "PER", Span(0, 1), boxes=(), masks=(mask(range(0, 4), width=20),)),),
+        (PredictedEntity("J", "PER", Span(0, 1), True, (Region(A, mask=mask(range(0, 4))),)),),
+        (AnnotatedEntity("J", "PER", Span(0, 1), boxes=(), masks=(mask(range(0, 4), width=20),)),),
     )
     with pytest.raises(UserError, match="different sizes"):
         canonical(masks=True)(case)

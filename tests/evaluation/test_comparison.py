@@ -9,18 +9,19 @@ from hypothesis import strategies as st
 
 from riveg.errors import UserError
 from riveg.evaluation.canonical import canonical
-from riveg.evaluation.cases import Annotated, Case, Predicted
-from riveg.evaluation.comparison import BROKEN, FIXED, STILL_WRONG, Comparison, compare
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.comparison import OUTCOMES, Comparison, compare
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
-from riveg.evaluation.predictions import Answer, Predictions
+from riveg.evaluation.predictions import Prediction, Predictions
 from riveg.types import Box, Region, Span
 
+FIXED, BROKEN, STILL_WRONG = OUTCOMES
 SQUARE, ASIDE = Box(0, 0, 100, 100), Box(200, 0, 300, 100)
 
 
-def predicted(start: int, *boxes: Box, label: str = "PER") -> Predicted:
+def predicted(start: int, *boxes: Box, label: str = "PER") -> PredictedEntity:
     regions = tuple(map(Region, boxes))
-    return Predicted(
+    return PredictedEntity(
         f"w{start}", label, Span(start, start + 1), bool(boxes), regions, entailed=bool(boxes)
     )
 
@@ -28,14 +29,14 @@ def predicted(start: int, *boxes: Box, label: str = "PER") -> Predicted:
 def gold(*starts: int, label: str = "PER") -> GoldSample:
     return GoldSample(
         tuple(
-            Annotated(f"w{start}", label, Span(start, start + 1), boxes=(SQUARE,))
+            AnnotatedEntity(f"w{start}", label, Span(start, start + 1), boxes=(SQUARE,))
             for start in starts
         )
     )
 
 
-def system(name: str, **answers: Sequence[Predicted]) -> Predictions:
-    listed = [Answer(sample_id, tuple(found)) for sample_id, found in answers.items()]
+def system(name: str, **answers: Sequence[PredictedEntity]) -> Predictions:
+    listed = [Prediction(sample_id, tuple(found)) for sample_id, found in answers.items()]
     return Predictions(name, "run", lambda: iter(listed))
 
 
@@ -107,7 +108,7 @@ def test_one_metric_can_be_asked_for() -> None:
 
 def test_tags_alone_are_not_compared_by_place() -> None:
     one = system("A", s=[predicted(0)])
-    tags = Predictions("B", "conll", one.answers, tells="tags")
+    tags = Predictions("B", "conll", one.read, detail="tags")
     assert list(compare(one, tags, gold_of(s=gold(0))).metrics) == ["span", "mner"]
 
 

@@ -6,29 +6,32 @@ import pytest
 from pydantic import TypeAdapter
 
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated, Predicted
-from riveg.evaluation.evaluate import Evaluation, Wanted, evaluate, explain
+from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
+from riveg.evaluation.evaluate import EvaluationOptions, evaluate, explain
+from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.gold import GoldSample, gold_set
-from riveg.evaluation.predictions import Answer, Predictions
-from riveg.types import Box, Region, Span
+from riveg.evaluation.predictions import Prediction, Predictions
+from riveg.types import Box, ImageSize, Region, Span
 
 A, B = Box(0, 0, 100, 100), Box(200, 200, 300, 300)
 
 
-def named(text: str, label: str, start: int, *boxes: Box) -> Annotated:
-    return Annotated(text, label, Span(start, start + 1), boxes=boxes)
+def named(text: str, label: str, start: int, *boxes: Box) -> AnnotatedEntity:
+    return AnnotatedEntity(text, label, Span(start, start + 1), boxes=boxes)
 
 
-def said(text: str, label: str, start: int, *boxes: Box) -> Predicted:
+def said(text: str, label: str, start: int, *boxes: Box) -> PredictedEntity:
     regions = tuple(map(Region, boxes))
-    return Predicted(text, label, Span(start, start + 1), bool(boxes), regions)
+    return PredictedEntity(text, label, Span(start, start + 1), bool(boxes), regions)
 
 
 GOLD = gold_set(
     "posts",
     {
-        "1": GoldSample((named("Ann", "PER", 0, A), named("Acme", "ORG", 1)), (1000, 1000)),
-        "2": GoldSample((named("Bob", "PER", 0, A, B),), (1000, 1000)),
+        "1": GoldSample(
+            (named("Ann", "PER", 0, A), named("Acme", "ORG", 1)), ImageSize(1000, 1000)
+        ),
+        "2": GoldSample((named("Bob", "PER", 0, A, B),), ImageSize(1000, 1000)),
         "3": GoldSample(()),
     },
     version="7",
@@ -36,13 +39,13 @@ GOLD = gold_set(
 )
 
 ANSWERS = (
-    Answer("1", (said("Ann", "PER", 0, A), said("Acme", "PER", 1))),
-    Answer("2", (said("Bob", "PER", 0, Box(0, 0, 100, 60)),)),
-    Answer("3", (said("Eve", "PER", 0, A),)),
+    Prediction("1", (said("Ann", "PER", 0, A), said("Acme", "PER", 1))),
+    Prediction("2", (said("Bob", "PER", 0, Box(0, 0, 100, 60)),)),
+    Prediction("3", (said("Eve", "PER", 0, A),)),
 )
 
 
-def predictions(*answers: Answer, **more) -> Predictions:
+def predictions(*answers: Prediction, **more) -> Predictions:
     return Predictions("said", "jsonl", lambda: iter(answers or ANSWERS), **more)
 
 
@@ -107,7 +110,7 @@ def test_of_a_partial_run_only_what_it_holds_is_scored() -> None:
 
 
 def test_predictions_without_gold_are_counted_and_not_scored() -> None:
-    found = evaluate(predictions(*ANSWERS, Answer("9", (said("Zoe", "PER", 0),))), GOLD)
+    found = evaluate(predictions(*ANSWERS, Prediction("9", (said("Zoe", "PER", 0),))), GOLD)
     assert found.without_gold == 1
     assert counts(found, "mner") == (2, 4, 3)
 
@@ -115,9 +118,9 @@ def test_predictions_without_gold_are_counted_and_not_scored() -> None:
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ((Answer("1", ()), Answer("1", ())), "the sample '1' comes twice"),
-        ((Answer("8", ()),), "none of its 1 samples is in posts dev, for example '8'"),
-        ((Answer(None, ()),), "1 predictions without ids for the 3 samples"),
+        ((Prediction("1", ()), Prediction("1", ())), "the sample '1' comes twice"),
+        ((Prediction("8", ()),), "none of its 1 samples is in posts dev, for example '8'"),
+        ((Prediction(None, ()),), "1 predictions without ids for the 3 samples"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(answers, message) -> None:
@@ -126,18 +129,18 @@ def test_what_does_not_belong_together_is_refused(answers, message) -> None:
 
 
 def test_answers_without_ids_are_matched_by_order() -> None:
-    by_order = [Answer(None, answer.predicted) for answer in ANSWERS]
+    by_order = [Prediction(None, answer.predicted) for answer in ANSWERS]
     assert evaluate(predictions(*by_order), GOLD).scores == evaluate(predictions(), GOLD).scores
 
 
 def test_an_unanswered_sample_is_said_and_counts_as_missed() -> None:
-    found = evaluate(predictions(Answer("1", (), answered=False), *ANSWERS[1:]), GOLD)
+    found = evaluate(predictions(Prediction("1", (), answered=False), *ANSWERS[1:]), GOLD)
     assert found.unanswered == 1
     assert counts(found, "mner") == (1, 2, 3)
 
 
 def test_tags_alone_are_scored_as_tags_alone() -> None:
-    found = evaluate(predictions(*ANSWERS, tells="tags"), GOLD)
+    found = evaluate(predictions(*ANSWERS, detail="tags"), GOLD)
     assert {*found.scores["canonical"]} == {"span", "mner", "never_ground"}
     assert found.boxes is None
     assert not found.confusion
@@ -145,10 +148,10 @@ def test_tags_alone_are_scored_as_tags_alone() -> None:
 
 
 def test_gold_without_places_says_nothing_of_places() -> None:
-    words = Annotated("Ann", "PER", Span(0, 1))
+    words = AnnotatedEntity("Ann", "PER", Span(0, 1))
     gold = gold_set("words", {"1": GoldSample((words,))})
-    wanted = Wanted(protocols=("canonical", "riveg"), budget=True)
-    found = evaluate(predictions(Answer("1", (said("Ann", "ORG", 0, A),))), gold, wanted)
+    options = EvaluationOptions(protocols=("canonical", "riveg"), budget=True)
+    found = evaluate(predictions(Prediction("1", (said("Ann", "ORG", 0, A),))), gold, options)
     assert not found.confusion
     assert [(line.metric, line.mistake) for line in found.budget or ()] == [
         ("mner", "type"),
@@ -159,7 +162,7 @@ def test_gold_without_places_says_nothing_of_places() -> None:
 
 def test_other_words_at_the_same_tokens_are_said() -> None:
     found = evaluate(
-        predictions(Answer("1", (said("Zoe", "PER", 0), said("A cme", "ORG", 1)))), GOLD
+        predictions(Prediction("1", (said("Zoe", "PER", 0), said("A cme", "ORG", 1)))), GOLD
     )
     assert [note for note in found.notes if "other words" in note] == [
         "tokens of a gold entity that are other words in the predictions: 1; "
@@ -171,26 +174,26 @@ def test_other_words_at_the_same_tokens_are_said() -> None:
 def test_fine_types_are_scored_fine_and_coarse() -> None:
     gold = gold_set(
         "fine",
-        {"1": GoldSample((Annotated("Ann", "PER", Span(0, 1), "musician", boxes=()),))},
+        {"1": GoldSample((AnnotatedEntity("Ann", "PER", Span(0, 1), "musician", boxes=()),))},
     )
-    fine = evaluate(predictions(Answer("1", (said("Ann", "musician", 0),))), gold)
+    fine = evaluate(predictions(Prediction("1", (said("Ann", "musician", 0),))), gold)
     assert counts(fine, "fmnerg") == counts(fine, "gmner") == (1, 1, 1)
-    coarse = evaluate(predictions(Answer("1", (said("Ann", "PER", 0),))), gold)
+    coarse = evaluate(predictions(Prediction("1", (said("Ann", "PER", 0),))), gold)
     assert "fmnerg" not in coarse.scores["canonical"]
     assert counts(coarse, "gmner") == (1, 1, 1)
     assert any("coarse ones are scored" in note for note in coarse.notes)
 
 
 def test_every_protocol_is_scored_when_asked_for() -> None:
-    wanted = Wanted(protocols=("canonical", "riveg", "h-index", "tiger", "tiger-inloop", "e2e"))
-    found = evaluate(predictions(), GOLD, wanted)
-    assert {*found.scores} == {*wanted.protocols}
+    protocols = ("canonical", "riveg", "h-index", "tiger", "tiger-inloop", "e2e")
+    found = evaluate(predictions(), GOLD, EvaluationOptions(protocols=protocols))
+    assert {*found.scores} == {*protocols}
     assert found.scores["riveg"]["gmner"].hits == 2
     assert found.scores["tiger-inloop"]["gmner"].gold == 3
 
 
 def test_the_document_is_json_and_comes_back() -> None:
-    found = evaluate(predictions(), GOLD, Wanted(budget=True, average_precision=True))
+    found = evaluate(predictions(), GOLD, EvaluationOptions(budget=True, average_precision=True))
     adapter = TypeAdapter(Evaluation)
     text = adapter.dump_json(found)
     assert json.loads(text)["scores"]["canonical"]["gmner"]["hits"] == 2
@@ -210,7 +213,7 @@ def test_one_sample_is_explained_under_every_protocol() -> None:
 
 def test_a_merged_repeat_is_marked_as_not_counted() -> None:
     gold = gold_set("g", {"1": GoldSample((named("Ann", "PER", 0), named("Ann", "PER", 3)))})
-    answer = Answer("1", (said("Ann", "PER", 0), said("Ann", "PER", 3)))
+    answer = Prediction("1", (said("Ann", "PER", 0), said("Ann", "PER", 3)))
     account = explain(predictions(answer), gold, "1", ("canonical", "tiger"))
     assert [entity.marks["canonical"] for entity in account.entities] == ["hit", "hit"]
     assert [entity.marks["tiger"] for entity in account.entities] == ["hit", "not counted"]

@@ -38,7 +38,7 @@ def records(tmp_path: Path) -> Path:
 
 def test_records_are_known_by_their_look(records: Path, gold_file: Path) -> None:
     predictions = open_predictions(records)
-    assert (predictions.format, predictions.tells) == ("jsonl", "tags")
+    assert (predictions.format, predictions.detail) == ("jsonl", "tags")
     found = evaluate(predictions, open_gold(str(gold_file), predictions))
     assert found.scores["canonical"]["mner"].f1 == 100.0
 

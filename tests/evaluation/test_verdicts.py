@@ -5,7 +5,7 @@ from helpers.evaluation_strategies import cases
 from hypothesis import given
 
 from riveg.evaluation.canonical import canonical
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.verdicts import VERDICTS, verdicts
 from riveg.types import Box, Region, Span
 
@@ -33,11 +33,11 @@ def test_every_entity_has_one_verdict(case: Case) -> None:
 
 def predicted(label="PER", span=HERE, regions=(), entailed=None, groundable=None):
     said = bool(regions) if regions is not None else groundable
-    return Predicted("J K", label, span, said, regions, entailed=entailed)
+    return PredictedEntity("J K", label, span, said, regions, entailed=entailed)
 
 
-SHOWN = Annotated("J K", "PER", HERE, boxes=(A,))
-HIDDEN = Annotated("J K", "PER", HERE, boxes=())
+SHOWN = AnnotatedEntity("J K", "PER", HERE, boxes=(A,))
+HIDDEN = AnnotatedEntity("J K", "PER", HERE, boxes=())
 
 CASES = [
     # predicted, gold, verdict, stage, why
@@ -69,20 +69,20 @@ def test_the_verdict_on_one_entity(found, gold, kind, stage, why) -> None:
 
 
 def test_gold_without_places_judges_words_and_types_alone() -> None:
-    gold = Annotated("J K", "PER", HERE)
+    gold = AnnotatedEntity("J K", "PER", HERE)
     (verdict,) = verdicts(Case("s", (predicted(regions=(Region(A),)),), (gold,)))
     assert verdict.kind == "right"
 
 
 @pytest.mark.parametrize(("label", "kind"), [("PER", "right"), ("LOC", "wrong-type")])
 def test_a_system_of_tags_is_judged_by_words_and_types(label: str, kind: str) -> None:
-    found = Predicted("J K", label, HERE)
+    found = PredictedEntity("J K", label, HERE)
     (verdict,) = verdicts(Case("s", (found,), (SHOWN,)), stages=("tag",), places=False)
     assert verdict.kind == kind
 
 
 def test_what_has_no_partner() -> None:
-    other = Predicted("Z", "PER", Span(7, 8), False, ())
+    other = PredictedEntity("Z", "PER", Span(7, 8), False, ())
     spurious, missed = verdicts(Case("s", (other,), (SHOWN,)))
     assert (spurious.kind, spurious.gold) == ("spurious", None)
     assert (missed.kind, missed.predicted) == ("missed", None)

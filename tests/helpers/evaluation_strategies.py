@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.types import Box, Region, Span
 
 BOXES = (
@@ -24,20 +24,20 @@ regions = st.one_of(
 
 
 @st.composite
-def predicted(draw):
+def predicted(draw: st.DrawFn) -> PredictedEntity:
     span = draw(st.sampled_from(SPANS))
     found = draw(regions)
     groundable = draw(st.sampled_from([None, True, False])) if found is None else bool(found)
     kept = span if draw(st.booleans()) else None
-    return Predicted(TEXTS[span], draw(st.sampled_from(LABELS)), kept, groundable, found)
+    return PredictedEntity(TEXTS[span], draw(st.sampled_from(LABELS)), kept, groundable, found)
 
 
 @st.composite
-def annotated(draw):
+def annotated(draw: st.DrawFn) -> AnnotatedEntity:
     span = draw(st.sampled_from(SPANS))
     boxes = tuple(draw(st.lists(st.sampled_from(BOXES), max_size=2)))
     kept = span if draw(st.booleans()) else None
-    return Annotated(TEXTS[span], draw(st.sampled_from(LABELS)), kept, boxes=boxes)
+    return AnnotatedEntity(TEXTS[span], draw(st.sampled_from(LABELS)), kept, boxes=boxes)
 
 
 cases = st.builds(

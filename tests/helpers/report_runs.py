@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from helpers.factories import make_sample, write_records
-from riveg.evaluation.cases import Annotated
+from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.geometry.masks import mask_from_array
 from riveg.runs.folder import RunFolder
@@ -81,28 +82,28 @@ def disc(box: Box, size: tuple[int, int] = SIZE) -> Mask:
     return mask_from_array((away <= 1) & (away > 0.1), "grabcut")
 
 
-def seen(box: Box = FACE, *, score: float = 0.8) -> dict[str, object]:
+def seen(box: Box = FACE, *, score: float = 0.8) -> dict[str, Any]:
     """Fields of an entity that the image shows at this place."""
     region = Region(box, score, disc(box), "evidence:face")
     return {"entailment": Entailment(0.9, True, "mini"), "regions": (region,)}
 
 
-UNSEEN: Mapping[str, object] = {"entailment": Entailment(0.25, False, "mini"), "regions": ()}
+UNSEEN: Mapping[str, Any] = {"entailment": Entailment(0.25, False, "mini"), "regions": ()}
 
 
-def with_entities(sample: Sample, *fields: Mapping[str, object]) -> Sample:
+def with_entities(sample: Sample, *fields: Mapping[str, Any]) -> Sample:
     """The sample, its entities with these fields, and its image's size."""
     entities = tuple(
-        replace(entity, **values)  # type: ignore[arg-type]
+        replace(entity, **values)
         for entity, values in zip(sample.entities or (), fields, strict=True)
     )
     image = replace(sample.image, width=SIZE[0], height=SIZE[1]) if sample.image else None
     return replace(sample, entities=entities, image=image)
 
 
-def annotated(text: str, label: str, span: tuple[int, int], *boxes: Box) -> Annotated:
+def annotated(text: str, label: str, span: tuple[int, int], *boxes: Box) -> AnnotatedEntity:
     """An annotated entity; without a box the image does not show it."""
-    return Annotated(text, label, Span(*span), boxes=boxes)
+    return AnnotatedEntity(text, label, Span(*span), boxes=boxes)
 
 
 def story(images: Path) -> tuple[list[Sample], GoldSet]:
@@ -116,7 +117,7 @@ def story(images: Path) -> tuple[list[Sample], GoldSet]:
     return [sample for sample, _ in told], gold_set("posts", gold, version="3", split="test")
 
 
-def _told() -> list[tuple[Sample, tuple[Annotated, ...]]]:
+def _told() -> list[tuple[Sample, tuple[AnnotatedEntity, ...]]]:
     who = {"score": 0.9, "label_scores": {"PER": 0.8, "ORG": 0.2}, "expression": "a woman smiling"}
     return [
         (

@@ -8,8 +8,8 @@ from typing import Any
 
 from helpers.places import TESTS
 from riveg.counts import Count
-from riveg.evaluation.cases import Annotated, Case, Predicted
-from riveg.types import Box, Region, Span
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.types import Box, ImageSize, Region, Span
 
 FOLDER = TESTS / "evaluation" / "cases"
 
@@ -37,7 +37,7 @@ def _worked_case(values: dict[str, Any]) -> WorkedCase:
         values["id"],
         tuple(map(_predicted, values["predicted"])),
         tuple(map(_annotated, values["gold"])),
-        size=tuple(values["size"]) if "size" in values else None,
+        size=ImageSize(*values["size"]) if "size" in values else None,
         proposals=None if proposals is None else _boxes(proposals),
     )
     expected = {
@@ -55,13 +55,13 @@ def _span(values: dict[str, Any]) -> Span | None:
     return Span(*values["span"]) if values["span"] else None
 
 
-def _predicted(values: dict[str, Any]) -> Predicted:
+def _predicted(values: dict[str, Any]) -> PredictedEntity:
     boxes = values["boxes"]
     regions = None if boxes is None else tuple(Region(box) for box in _boxes(boxes))
     groundable = values.get("groundable") if boxes is None else bool(boxes)
-    return Predicted(values["text"], values["label"], _span(values), groundable, regions)
+    return PredictedEntity(values["text"], values["label"], _span(values), groundable, regions)
 
 
-def _annotated(values: dict[str, Any]) -> Annotated:
+def _annotated(values: dict[str, Any]) -> AnnotatedEntity:
     boxes = _boxes(values["boxes"])
-    return Annotated(values["text"], values["label"], _span(values), boxes=boxes)
+    return AnnotatedEntity(values["text"], values["label"], _span(values), boxes=boxes)

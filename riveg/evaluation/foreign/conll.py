@@ -8,7 +8,7 @@ from pathlib import Path
 
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
-from riveg.evaluation.cases import Predicted
+from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.lines import counted
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.formats.conll import ConllSentence, read_conll
@@ -50,7 +50,7 @@ def read_predicted_conll(path: Path) -> ForeignFile:
     return ForeignFile("conll", tuple(samples), "tags", by_order, notes=tuple(notes))
 
 
-def _entities(sentence: ConllSentence, path: Path) -> list[Predicted | None]:
+def _entities(sentence: ConllSentence, path: Path) -> list[PredictedEntity | None]:
     """The predicted entities; ``None`` for one that is not within the sample."""
     tokens = sentence.tokens
     tags = sentence.columns[-1] if sentence.columns else ()
@@ -65,7 +65,7 @@ def _entities(sentence: ConllSentence, path: Path) -> list[Predicted | None]:
     inside = bio_to_spans(as_bio(tags[:end]))
     outside = bio_to_spans(as_bio(tags[end:]))
     return [
-        *(Predicted(joined_tokens(tokens, span), label, span) for span, label in inside),
+        *(PredictedEntity(joined_tokens(tokens, span), label, span) for span, label in inside),
         *(None for _ in outside),
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
-from riveg.evaluation.cases import Predicted
+from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.lines import image_stem, numbered_lines
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.formats.e2e_answer import Corners, Triple, answer_text, parse_answer
@@ -122,15 +122,15 @@ def _require_like_first(
         raise UserError(f"{where}: the id {quoted(sample.sample_id)} stands in line {first} too")
 
 
-def _predicted(triple: Triple, lost: Counter[str]) -> Predicted:
+def _predicted(triple: Triple, lost: Counter[str]) -> PredictedEntity:
     if triple.boxes == ():
-        return Predicted(triple.mention, triple.label, groundable=False, regions=())
+        return PredictedEntity(triple.mention, triple.label, groundable=False, regions=())
     boxes = [_box(corners) for corners in triple.boxes or ()]
     regions = tuple(Region(box) for box in boxes if box is not None)
     if len(regions) < len(boxes):
         lost[_DEGENERATE] += len(boxes) - len(regions)
     # A place that cannot be read says that there is one, but not where.
-    return Predicted(triple.mention, triple.label, groundable=True, regions=regions or None)
+    return PredictedEntity(triple.mention, triple.label, groundable=True, regions=regions or None)
 
 
 def _box(corners: Corners) -> Box | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from riveg.evaluation.cases import Predicted, Tells
+from riveg.evaluation.cases import Detail, PredictedEntity
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class ForeignPredictions:
     """
 
     sample_id: str | None
-    predicted: tuple[Predicted, ...]
+    predicted: tuple[PredictedEntity, ...]
     line: int
 
 
@@ -37,7 +37,7 @@ class ForeignFile:
 
     format: str
     samples: tuple[ForeignPredictions, ...]
-    tells: Tells
+    detail: Detail
     by_order: bool
     absent_is_empty: bool = False
     notes: tuple[str, ...] = ()

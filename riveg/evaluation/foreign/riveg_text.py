@@ -12,7 +12,7 @@ from typing import Any
 
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated, Predicted, Tells
+from riveg.evaluation.cases import AnnotatedEntity, Detail, PredictedEntity
 from riveg.evaluation.foreign.lines import counted, image_stem, numbered_lines
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.types import Box, Region
@@ -33,7 +33,7 @@ class _Row:
 
     row_id: str
     sample_id: str
-    predicted: Predicted
+    predicted: PredictedEntity
     line: int
 
 
@@ -70,17 +70,17 @@ def read_riveg(path: Path, boxes: Path | None = None) -> ForeignFile:
         ForeignPredictions(sample_id, tuple(row.predicted for row in own), own[0].line)
         for sample_id, own in found.items()
     )
-    tells: Tells = "groundability" if boxes is None else "regions"
-    return ForeignFile("riveg", samples, tells, by_order=False, absent_is_empty=True, notes=notes)
+    detail: Detail = "groundability" if boxes is None else "regions"
+    return ForeignFile("riveg", samples, detail, by_order=False, absent_is_empty=True, notes=notes)
 
 
-def read_riveg_gold(path: Path) -> Mapping[str, tuple[Annotated, ...]]:
+def read_riveg_gold(path: Path) -> Mapping[str, tuple[AnnotatedEntity, ...]]:
     """The entities of RiVEG's label file by image id, in file order; they tell no tokens.
 
     Raises:
         UserError: If a line is malformed.
     """
-    found: dict[str, list[Annotated]] = {}
+    found: dict[str, list[AnnotatedEntity]] = {}
     for number, line in numbered_lines(path):
         where = f"{path}:{number}"
         fields = line.split(SEPARATOR)
@@ -88,7 +88,7 @@ def read_riveg_gold(path: Path) -> Mapping[str, tuple[Annotated, ...]]:
             raise UserError(f"{where}: expected {LABEL_SHAPE}, found {quoted(line)}")
         name, label = _name_and_type(fields[1], where)
         boxes = _gold_boxes(fields[-1], where) if FLAGS[fields[-2]] else ()
-        entity = Annotated(name, label, boxes=boxes)
+        entity = AnnotatedEntity(name, label, boxes=boxes)
         found.setdefault(image_stem(fields[0]), []).append(entity)
     return {sample_id: tuple(entities) for sample_id, entities in found.items()}
 
@@ -102,7 +102,7 @@ def _rows(path: Path) -> Iterator[_Row]:
         row_id = fields[0].removeprefix(PREFIX)
         name, label = _name_and_type(fields[1], where)
         shown = FLAGS[fields[-1]]
-        predicted = Predicted(
+        predicted = PredictedEntity(
             name, label, groundable=shown, regions=None if shown else (), entailed=shown
         )
         yield _Row(row_id, _image(row_id), predicted, number)

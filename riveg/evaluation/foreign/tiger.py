@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from riveg.evaluation.cases import Predicted
+from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.lines import counted, numbered_lines
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 
@@ -39,7 +39,7 @@ def read_tiger(path: Path) -> ForeignFile:
     return ForeignFile("tiger", tuple(samples), "groundability", by_order=True, notes=tuple(notes))
 
 
-def parse_sentence(sentence: str) -> Predicted | None:
+def parse_sentence(sentence: str) -> PredictedEntity | None:
     """An entity, or ``None`` where the words themselves hold what a sentence is cut at.
 
     >>> parse_sentence("Rome is a location and a city, which is not in the image").label
@@ -54,4 +54,4 @@ def parse_sentence(sentence: str) -> Predicted | None:
     name, label = words[0].strip(), kinds[-1].strip()
     if len(kinds) > 2 or not name or not label:
         return None
-    return Predicted(name, label, groundable=shown, regions=None if shown else ())
+    return PredictedEntity(name, label, groundable=shown, regions=None if shown else ())

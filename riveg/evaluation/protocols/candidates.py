@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.geometry.boxes import box_iou
 from riveg.types import Box
 
@@ -25,7 +25,7 @@ class Candidates:
         answers = (entity.regions or () for entity in case.predicted)
         return cls(tuple(region.box for regions in answers for region in regions))
 
-    def pointed_at(self, predicted: Predicted) -> int | None:
+    def pointed_at(self, predicted: PredictedEntity) -> int | None:
         """The candidate that the best region is, or overlaps most; the first of equals.
 
         ``None`` where there is no region, or it touches no candidate: nothing can then be hit.
@@ -39,12 +39,12 @@ class Candidates:
         best = max(overlaps)
         return overlaps.index(best) if best > 0 else None
 
-    def overlaps(self, annotated: Annotated) -> list[float]:
+    def overlaps(self, annotated: AnnotatedEntity) -> list[float]:
         """For each candidate its largest IoU with one of the entity's gold boxes."""
         gold = annotated.boxes or ()
         return [max((box_iou(box, other) for other in gold), default=0.0) for box in self.boxes]
 
-    def covering(self, annotated: Annotated) -> frozenset[int]:
+    def covering(self, annotated: AnnotatedEntity) -> frozenset[int]:
         """The candidates that overlap a gold box by more than half."""
         overlaps = enumerate(self.overlaps(annotated))
         return frozenset(index for index, overlap in overlaps if overlap > COVERING_IOU)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from riveg.counts import NOTHING, Count
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.matching import maximum_matching
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.formats.e2e_answer import Corners, Triple, format_answer, parse_answer
@@ -45,21 +45,21 @@ def score(case: Case) -> Mapping[str, Count]:
     return {name: Count(hits[name], len(predicted), len(gold)) for name in METRICS}
 
 
-def _is_usable(size: tuple[int, int]) -> bool:
+def _is_usable(size: ImageSize) -> bool:
     return min(size) >= FACTOR and max(size) / min(size) <= MOST_ASPECT
 
 
-def _frame(size: tuple[int, int] | None) -> Callable[[Box], Corners]:
+def _frame(size: ImageSize | None) -> Callable[[Box], Corners]:
     if size is None or not _is_usable(size):
         return lambda box: (box.x_min, box.y_min, box.x_max, box.y_max)
     width, height = map(int, RESIZE(ImageSize(*size)))
 
     def to_frame(box: Box) -> Corners:
         return (
-            _scaled(box.x_min, width / size[0], width),
-            _scaled(box.y_min, height / size[1], height),
-            _scaled(box.x_max, width / size[0], width),
-            _scaled(box.y_max, height / size[1], height),
+            _scaled(box.x_min, width / size.width, width),
+            _scaled(box.y_min, height / size.height, height),
+            _scaled(box.x_max, width / size.width, width),
+            _scaled(box.y_max, height / size.height, height),
         )
 
     return to_frame
@@ -70,16 +70,16 @@ def _scaled(edge: float, scale: float, side: int) -> int:
 
 
 def _round_trip(
-    entities: Sequence[Predicted | Annotated], to_frame: Callable[[Box], Corners]
+    entities: Sequence[PredictedEntity | AnnotatedEntity], to_frame: Callable[[Box], Corners]
 ) -> tuple[Triple, ...]:
     triples = (Triple(entity.text, entity.label, _corners(entity, to_frame)) for entity in entities)
     return parse_answer(format_answer(triples)).triples
 
 
 def _corners(
-    entity: Predicted | Annotated, to_frame: Callable[[Box], Corners]
+    entity: PredictedEntity | AnnotatedEntity, to_frame: Callable[[Box], Corners]
 ) -> tuple[Corners, ...] | None:
-    if isinstance(entity, Annotated):
+    if isinstance(entity, AnnotatedEntity):
         return None if entity.boxes is None else tuple(map(to_frame, entity.boxes))
     if entity.regions is None:
         return None

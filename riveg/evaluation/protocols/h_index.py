@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from riveg.counts import Count
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.protocols.candidates import COVERING_IOU, Candidates
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.types import Span
@@ -50,7 +50,7 @@ def score(case: Case) -> Mapping[str, Count]:
     return {name: Count(len(pairs), len(predicted), len(gold)) for name, pairs in hits.items()}
 
 
-def _span(case: Case, entity: Predicted | Annotated) -> Span:
+def _span(case: Case, entity: PredictedEntity | AnnotatedEntity) -> Span:
     if entity.span is None:
         raise UserError(
             f"{quoted(case.id)}: the entity {quoted(entity.text)} does not tell its tokens, which "
@@ -59,14 +59,14 @@ def _span(case: Case, entity: Predicted | Annotated) -> Span:
     return entity.span
 
 
-def _said(candidates: Candidates, predicted: Predicted) -> frozenset[int]:
+def _said(candidates: Candidates, predicted: PredictedEntity) -> frozenset[int]:
     if not predicted.regions:
         return frozenset({NO_REGION})
     index = candidates.pointed_at(predicted)
     return frozenset() if index is None else frozenset({index})
 
 
-def _accepted(candidates: Candidates, annotated: Annotated) -> frozenset[int]:
+def _accepted(candidates: Candidates, annotated: AnnotatedEntity) -> frozenset[int]:
     if not annotated.boxes:
         return frozenset({NO_REGION})
     if max(candidates.overlaps(annotated), default=0.0) < COVERING_IOU:

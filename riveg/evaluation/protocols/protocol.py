@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from riveg.counts import Count
-from riveg.evaluation.cases import Annotated, Case, CaseScorer
+from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer
 
 
 def keeps_every_sample(_case: Case) -> bool:
@@ -57,5 +57,5 @@ def _on_fine_labels(score: CaseScorer) -> CaseScorer:
     return scored
 
 
-def _with_fine_label(annotated: Annotated) -> Annotated:
+def _with_fine_label(annotated: AnnotatedEntity) -> AnnotatedEntity:
     return replace(annotated, label=annotated.fine_label or annotated.label)

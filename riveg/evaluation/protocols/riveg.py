@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from riveg.counts import Count
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.geometry.boxes import box_iou
 
@@ -17,15 +17,15 @@ def score(case: Case) -> Mapping[str, Count]:
     return {"eeg": _count(case, _words_before_bracket), "gmner": _count(case, _words_and_type)}
 
 
-def _words_and_type(entity: Predicted | Annotated) -> str:
+def _words_and_type(entity: PredictedEntity | AnnotatedEntity) -> str:
     return f"{entity.text}({entity.label})"
 
 
-def _words_before_bracket(entity: Predicted | Annotated) -> str:
+def _words_before_bracket(entity: PredictedEntity | AnnotatedEntity) -> str:
     return _words_and_type(entity).partition("(")[0]
 
 
-def _count(case: Case, key: Callable[[Predicted | Annotated], str]) -> Count:
+def _count(case: Case, key: Callable[[PredictedEntity | AnnotatedEntity], str]) -> Count:
     left = [(key(annotated), annotated) for annotated in case.gold]
     for predicted in case.predicted:
         wanted = key(predicted)
@@ -36,7 +36,7 @@ def _count(case: Case, key: Callable[[Predicted | Annotated], str]) -> Count:
     return Count(len(case.gold) - len(left), len(case.predicted), len(case.gold))
 
 
-def _is_right_place(predicted: Predicted, annotated: Annotated) -> bool:
+def _is_right_place(predicted: PredictedEntity, annotated: AnnotatedEntity) -> bool:
     if predicted.regions is None:  # flag 2 without a box that can be used
         return False
     if not predicted.regions:

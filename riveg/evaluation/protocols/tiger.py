@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from riveg.counts import Count
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.protocols.candidates import Candidates
 from riveg.evaluation.protocols.protocol import Protocol
 
@@ -60,14 +60,14 @@ def _both(case: Case) -> tuple[Answers, Answers]:
     return predicted, gold
 
 
-def _is_readable(predicted: Predicted) -> bool:
+def _is_readable(predicted: PredictedEntity) -> bool:
     """Whether its sentence can be written, and read again."""
     answered = predicted.regions is not None or predicted.groundable is True
     words = f"{predicted.text}\n{predicted.label}"
     return answered and not any(mark in words for mark in SEPARATORS)
 
 
-def _key(entity: Predicted | Annotated, shown: bool) -> str:
+def _key(entity: PredictedEntity | AnnotatedEntity, shown: bool) -> str:
     return f"{entity.text} {entity.label} {shown}"
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.evaluation.cases import Predicted
+from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign import read_foreign
 from riveg.types import Span
 
@@ -42,7 +42,7 @@ def test_a_written_file_is_read_again(
                 text += "\t".join([token, *(["O"] if gold else []), tag]) + "\n"
             end = position + len(tokens)
             if label:
-                found.append(Predicted(" ".join(tokens), label, Span(position, end)))
+                found.append(PredictedEntity(" ".join(tokens), label, Span(position, end)))
             position = end
         wanted.append((f"O_{number}" if ids else None, tuple(found)))
         text += "\n"
@@ -51,7 +51,7 @@ def test_a_written_file_is_read_again(
     file = read_foreign(path, "conll")
     assert [(sample.sample_id, sample.predicted) for sample in file.samples] == wanted
     assert file.by_order is not ids
-    assert file.tells == "tags"
+    assert file.detail == "tags"
 
 
 def test_what_is_predicted_behind_the_sample_is_counted(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_is_predicted_behind_the_sample_is_counted(tmp_path: Path) -> None:
     rows = ["NASA\tB-ORG\tS-ORG", "<EOS>\tX\tO", "Ann\tX\tB-PER", "Lee\tX\tE-PER", "of\tX\tX"]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     file = read_foreign(path, "conll")
-    assert file.samples[0].predicted == (Predicted("NASA", "ORG", Span(0, 1)),)
+    assert file.samples[0].predicted == (PredictedEntity("NASA", "ORG", Span(0, 1)),)
     assert file.notes[-1] == "1 entity was predicted behind <EOS>, outside of the post: left out"
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.evaluation.cases import Predicted
+from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign import read_foreign
 from riveg.evaluation.foreign.e2e import ANSWER_KEYS
 from riveg.formats.e2e_answer import Triple, format_answer
@@ -42,7 +42,7 @@ def test_a_written_file_is_read_again(
     file = read_foreign(write(tmp_path_factory.mktemp("e2e"), *lines), "e2e")
     assert [sample.predicted for sample in file.samples] == [
         tuple(
-            Predicted(
+            PredictedEntity(
                 name,
                 label,
                 groundable=bool(boxes),
@@ -66,8 +66,8 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     path = write(tmp_path, {"id": "1", "pred": "A|PER; B|LOC|[5,5,5,9]; C|LOC|[9,9,1,1],[1,1,9,9]"})
     file = read_foreign(path, "e2e")
     assert file.samples[0].predicted == (
-        Predicted("B", "LOC", groundable=True, regions=None),
-        Predicted("C", "LOC", groundable=True, regions=(Region(Box(1, 1, 9, 9)),)),
+        PredictedEntity("B", "LOC", groundable=True, regions=None),
+        PredictedEntity("C", "LOC", groundable=True, regions=(Region(Box(1, 1, 9, 9)),)),
     )
     assert {*file.notes} == {
         "left out: boxes that enclose nothing (2)",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.evaluation.cases import Annotated, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
 from riveg.evaluation.foreign import read_foreign
 from riveg.evaluation.foreign.riveg_text import read_riveg_gold
 from riveg.types import Box, Region
@@ -40,14 +40,14 @@ def boxes_of(entities: list[tuple], *, start: int = 0) -> list[dict]:
     ]
 
 
-def expected(entities: list[tuple], *, boxes: bool) -> dict[str, list[Predicted]]:
-    found: dict[str, list[Predicted]] = {}
+def expected(entities: list[tuple], *, boxes: bool) -> dict[str, list[PredictedEntity]]:
+    found: dict[str, list[PredictedEntity]] = {}
     for image, name, label, box in entities:
         regions = (
             None if box is not None and not boxes else () if box is None else (Region(Box(*box)),)
         )
         shown = box is not None
-        entity = Predicted(name, label, groundable=shown, regions=regions, entailed=shown)
+        entity = PredictedEntity(name, label, groundable=shown, regions=regions, entailed=shown)
         found.setdefault(image, []).append(entity)
     return found
 
@@ -69,7 +69,7 @@ def test_a_written_file_is_read_again(
     assert found == expected(entities, boxes=way != "none")
     assert file.absent_is_empty
     assert not file.by_order
-    assert file.tells == ("groundability" if way == "none" else "regions")
+    assert file.detail == ("groundability" if way == "none" else "regions")
     if way == "order" and values:
         assert "joined to lines by order" in file.notes[0]
         assert "0 boxes name another picture" in file.notes[0]
@@ -79,7 +79,7 @@ def test_a_written_file_is_read_again(
 
 def test_the_type_stands_in_the_last_brackets(tmp_path: Path) -> None:
     path = write(tmp_path / "p.txt", "Imageid:1.jpg#0a1b###Mulan ( film )(OTHER)###Mulan-film###0")
-    assert read_foreign(path, "riveg").samples[0].predicted[0] == Predicted(
+    assert read_foreign(path, "riveg").samples[0].predicted[0] == PredictedEntity(
         "Mulan ( film )", "OTHER", groundable=False, regions=(), entailed=False
     )
 
@@ -144,12 +144,12 @@ def test_a_written_label_file_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, entities: list[tuple], twice: bool
 ) -> None:
     lines = []
-    wanted: dict[str, list[Annotated]] = {}
+    wanted: dict[str, list[AnnotatedEntity]] = {}
     for image, name, label, box in entities:
         boxes = [] if box is None else [box, box] if twice else [box]
         places = "".join(f"&{item}" for item in boxes or [[0, 0, 0, 0]])
         lines.append(f"{image}.jpg###{name}({label})###d###{2 if boxes else 0}###{places}")
-        entity = Annotated(name, label, boxes=tuple(Box(*item) for item in boxes))
+        entity = AnnotatedEntity(name, label, boxes=tuple(Box(*item) for item in boxes))
         wanted.setdefault(image, []).append(entity)
     path = write(tmp_path_factory.mktemp("riveg") / "g.txt", *lines)
     assert {key: list(found) for key, found in read_riveg_gold(path).items()} == wanted

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riveg.evaluation.cases import Predicted
+from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign import read_foreign
 from riveg.evaluation.foreign.tiger import parse_sentence
 
@@ -17,8 +17,8 @@ def sentence_of(name: str, label: str, shown: bool, fine: bool) -> str:
     return f"{name} is a {kinds}, which is{'' if shown else ' not'} in the image"
 
 
-def predicted_of(name: str, label: str, shown: bool, fine: bool) -> Predicted:
-    return Predicted(name, label, groundable=shown, regions=None if shown else ())
+def predicted_of(name: str, label: str, shown: bool, fine: bool) -> PredictedEntity:
+    return PredictedEntity(name, label, groundable=shown, regions=None if shown else ())
 
 
 @given(st.lists(st.lists(ENTITY)))
@@ -33,7 +33,7 @@ def test_a_written_file_is_read_again(
         tuple(predicted_of(*entity) for entity in tweet) for tweet in tweets
     ]
     assert file.by_order
-    assert file.tells == "groundability"
+    assert file.detail == "groundability"
     assert len(file.notes) == 1
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.counts import Count
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.protocols.e2e import MAX_PIXELS, MIN_PIXELS, RESIZE, score
 from riveg.geometry.boxes import box_iou
 from riveg.types import Box, ImageSize, Region
@@ -24,7 +24,7 @@ def small_cases(draw: st.DrawFn) -> Case:
     return Case(
         "1",
         tuple(
-            Predicted(
+            PredictedEntity(
                 text,
                 label,
                 groundable=None if boxes is None else bool(boxes),
@@ -32,11 +32,11 @@ def small_cases(draw: st.DrawFn) -> Case:
             )
             for text, label, boxes in predicted
         ),
-        tuple(Annotated(text, label, boxes=boxes) for text, label, boxes in gold),
+        tuple(AnnotatedEntity(text, label, boxes=boxes) for text, label, boxes in gold),
     )
 
 
-def is_pair(predicted: Predicted, gold: Annotated, *, typed: bool) -> bool:
+def is_pair(predicted: PredictedEntity, gold: AnnotatedEntity, *, typed: bool) -> bool:
     if predicted.text != gold.text or (typed and predicted.label != gold.label):
         return False
     if predicted.regions is None:
@@ -106,9 +106,9 @@ def test_a_box_that_rounding_leaves_nothing_of_is_never_right() -> None:
     box = Box(100, 100, 100.3, 100.3)
     case = Case(
         "1",
-        (Predicted("X", "PER", groundable=True, regions=(Region(box),)),),
-        (Annotated("X", "PER", boxes=(box,)),),
-        size=(600, 450),
+        (PredictedEntity("X", "PER", groundable=True, regions=(Region(box),)),),
+        (AnnotatedEntity("X", "PER", boxes=(box,)),),
+        size=ImageSize(600, 450),
     )
     assert score(case)["gmner"] == Count(0, 1, 1)
     assert score(replace(case, size=None))["gmner"] == Count(1, 1, 1)
@@ -125,5 +125,5 @@ def test_a_box_that_rounding_leaves_nothing_of_is_never_right() -> None:
     ],
 )
 def test_names_that_the_text_format_cannot_hold(name: str, predicted: int, reason: str) -> None:
-    case = Case("1", (Predicted(name, "PER", groundable=False, regions=()),), ())
+    case = Case("1", (PredictedEntity(name, "PER", groundable=False, regions=()),), ())
     assert score(case)["mner"] == Count(0, predicted, 0), reason

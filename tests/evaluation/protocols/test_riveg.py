@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.counts import NOTHING, Count
-from riveg.evaluation.cases import Annotated, Case, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.protocols.riveg import score
 from riveg.types import Box, Region
 
@@ -54,12 +54,14 @@ def cases_of(predicted: list[tuple], gold: list[tuple]) -> list[Case]:
         Case(
             image,
             tuple(
-                Predicted(name, label, groundable=bool(boxes), regions=tuple(map(Region, boxes)))
+                PredictedEntity(
+                    name, label, groundable=bool(boxes), regions=tuple(map(Region, boxes))
+                )
                 for own, name, label, boxes in predicted
                 if own == image
             ),
             tuple(
-                Annotated(name, label, boxes=tuple(boxes))
+                AnnotatedEntity(name, label, boxes=tuple(boxes))
                 for own, name, label, boxes in gold
                 if own == image
             ),

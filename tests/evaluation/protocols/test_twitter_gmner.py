@@ -8,7 +8,7 @@ import yaml
 
 from riveg.counts import NOTHING, Count
 from riveg.datasets.opening import open_dataset
-from riveg.evaluation.cases import Annotated, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
 from riveg.evaluation.gold import GoldSet, read_gold
 from riveg.evaluation.protocols import PROTOCOLS
 from riveg.files import shipped
@@ -26,9 +26,9 @@ def gold_of(split: str, folder: Path) -> GoldSet:
     return read_gold(open_dataset(str(folder / "dataset.yaml"), split=split))
 
 
-def perfect(entity: Annotated) -> Predicted:
+def perfect(entity: AnnotatedEntity) -> PredictedEntity:
     regions = tuple(map(Region, entity.boxes or ()))
-    return Predicted(entity.text, entity.label, entity.span, bool(regions), regions)
+    return PredictedEntity(entity.text, entity.label, entity.span, bool(regions), regions)
 
 
 def total(gold: GoldSet, protocol: str, metric: str) -> Count:

@@ -1,4 +1,4 @@
-"""One sample under every protocol: what counted, and why."""
+"""Explains one sample: what every protocol counts, and what became of each entity."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from dataclasses import dataclass, replace
 from riveg.counts import NOTHING, Count
 from riveg.errors import UserError
 from riveg.evaluation.canonical import Rules
-from riveg.evaluation.cases import Annotated, Case, CaseScorer, Predicted
+from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer, PredictedEntity
 from riveg.evaluation.verdicts import Verdict, verdicts
 
 
 @dataclass(frozen=True, slots=True)
-class EntityAccount:
+class EntityExplanation:
     """One entity, predicted or missed.
 
     Args:
         verdict: What became of it under the canonical protocol.
         predicted: What the system said.
-        gold: The gold entity that it is compared with.
-        marks: By protocol: ``hit``, ``miss``, ``not counted`` (dropped, or one with another), or
-            ``hit lost`` where it took another's place.
+        gold: The gold entity that the predicted one is compared with.
+        marks: By protocol: ``hit``, ``miss``, ``not counted`` (dropped, or merged with another
+            entity), or ``hit lost`` where it overwrites an entity that was a hit.
     """
 
     verdict: Verdict
-    predicted: Predicted | None
-    gold: Annotated | None
+    predicted: PredictedEntity | None
+    gold: AnnotatedEntity | None
     marks: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Explanation:
     """A sample's entities, and its counts under each protocol and metric."""
 
     case: Case
-    entities: tuple[EntityAccount, ...]
+    entities: tuple[EntityExplanation, ...]
     counts: Mapping[str, Mapping[str, Count]]
 
 
-def account_for(
+def explain_sample(
     cases: Iterator[Case],
     sample_id: str,
     scorers: Mapping[str, CaseScorer],
@@ -47,18 +47,18 @@ def account_for(
     stages: Sequence[str],
     *,
     places: bool = True,
-) -> Account:
-    """The account of one sample.
+) -> Explanation:
+    """The entities of one sample with their verdicts and their marks.
 
     Raises:
-        UserError: If it is not among the cases.
+        UserError: If the sample is not among the cases.
     """
     case = next((case for case in cases if case.id == sample_id), None)
     if case is None:
         raise UserError(f"--why {sample_id}: no such sample among those scored")
     marks = {name: _marks(case, scorer) for name, scorer in scorers.items()}
     entities = tuple(
-        EntityAccount(
+        EntityExplanation(
             verdict,
             None if verdict.predicted is None else case.predicted[verdict.predicted],
             None if verdict.gold is None else case.gold[verdict.gold],
@@ -68,21 +68,21 @@ def account_for(
         )
         for verdict in verdicts(case, rules, stages, places=places)
     )
-    return Account(case, entities, {name: scorer(case) for name, scorer in scorers.items()})
+    return Explanation(case, entities, {name: scorer(case) for name, scorer in scorers.items()})
 
 
 _MARKS = {1: "hit", 0: "miss", -1: "hit lost"}
 
 
 def _marks(case: Case, scorer: CaseScorer) -> list[str]:
-    """What each predicted entity adds to the counts of those before it.
+    """What each predicted entity adds to the counts of the entities before it.
 
-    The marks of a sample add up to its hits, whatever a protocol merges, drops or overwrites.
+    The marks of a sample add up to its hits, whatever entities a protocol merges or drops.
     """
     marks = []
-    before = _widest(scorer(replace(case, predicted=())))
+    before = _strictest(scorer(replace(case, predicted=())))
     for number in range(1, len(case.predicted) + 1):
-        now = _widest(scorer(replace(case, predicted=case.predicted[:number])))
+        now = _strictest(scorer(replace(case, predicted=case.predicted[:number])))
         gained = now.hits - before.hits
         is_counted = gained or now.predicted > before.predicted or number == 1
         marks.append(_MARKS[gained] if is_counted else "not counted")
@@ -90,6 +90,6 @@ def _marks(case: Case, scorer: CaseScorer) -> list[str]:
     return marks
 
 
-def _widest(counts: Mapping[str, Count]) -> Count:
-    """The metric that asks for most of those that the protocol has."""
+def _strictest(counts: Mapping[str, Count]) -> Count:
+    """The strictest metric that the protocol has: GMNER before MNER."""
     return next((counts[name] for name in ("gmner", "mner") if name in counts), NOTHING)

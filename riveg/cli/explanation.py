@@ -9,28 +9,28 @@ from riveg.cli.tables import plain, stdout
 from riveg.geometry.boxes import box_text
 
 if TYPE_CHECKING:
-    from riveg.evaluation.cases import Annotated, Predicted
-    from riveg.evaluation.why import Account, EntityAccount
+    from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
+    from riveg.evaluation.explanation import EntityExplanation, Explanation
 
 
-def print_account(account: Account) -> None:
-    """Every entity with what was said, what is annotated, and what each protocol makes of it."""
+def print_explanation(explanation: Explanation) -> None:
+    """Prints every entity with its prediction, its gold, and its mark under each protocol."""
     console = stdout()
-    for entity in account.entities:
+    for entity in explanation.entities:
         console.print(plain(_heading(entity)), style="bold", soft_wrap=True)
         if entity.predicted is not None:
-            console.print(plain(f"  said  {_said(entity.predicted)}"), soft_wrap=True)
+            console.print(plain(f"  said  {_prediction_text(entity.predicted)}"), soft_wrap=True)
         if entity.gold is not None:
-            console.print(plain(f"  gold  {_annotated(entity.gold)}"), soft_wrap=True)
+            console.print(plain(f"  gold  {_gold_text(entity.gold)}"), soft_wrap=True)
         if entity.marks:
             marks = ", ".join(f"{name}: {mark}" for name, mark in entity.marks.items())
             console.print(plain(f"  {marks}"), soft_wrap=True)
-    if not account.entities:
+    if not explanation.entities:
         console.print("no entity, neither predicted nor in the gold")
-    _counts(account).print()
+    _counts(explanation).print()
 
 
-def _heading(entity: EntityAccount) -> str:
+def _heading(entity: EntityExplanation) -> str:
     verdict = entity.verdict
     named = entity.predicted or entity.gold
     fault = f", by {verdict.stage}" if verdict.stage else ""
@@ -38,33 +38,33 @@ def _heading(entity: EntityAccount) -> str:
     return f"{named.text if named else ''}: {verdict.kind}{fault}{overlap}"
 
 
-def _said(predicted: Predicted) -> str:
+def _prediction_text(predicted: PredictedEntity) -> str:
     if predicted.regions is None:
         where = {True: "shown, no box told", False: "not shown", None: "place not answered"}[
             predicted.groundable
         ]
     else:
         where = ", ".join(box_text(region.box) for region in predicted.regions) or "not shown"
-    return f"{predicted.text} {predicted.label} {_tokens(predicted)} {where}"
+    return f"{predicted.text} {predicted.label} {_span_text(predicted)} {where}"
 
 
-def _annotated(gold: Annotated) -> str:
+def _gold_text(gold: AnnotatedEntity) -> str:
     if gold.boxes is None:
         where = "no boxes annotated"
     else:
         where = ", ".join(map(box_text, gold.boxes)) or "not shown"
     label = gold.label if gold.fine_label is None else f"{gold.label}/{gold.fine_label}"
-    return f"{gold.text} {label} {_tokens(gold)} {where}"
+    return f"{gold.text} {label} {_span_text(gold)} {where}"
 
 
-def _tokens(entity: Predicted | Annotated) -> str:
+def _span_text(entity: PredictedEntity | AnnotatedEntity) -> str:
     return "[no offsets]" if entity.span is None else f"[{entity.span.start}-{entity.span.end}]"
 
 
-def _counts(account: Account) -> Sheet:
+def _counts(explanation: Explanation) -> Sheet:
     rows = [
         (protocol, metric, str(count.hits), str(count.predicted), str(count.gold))
-        for protocol, counts in account.counts.items()
+        for protocol, counts in explanation.counts.items()
         for metric, count in counts.items()
     ]
     columns = ("protocol", "metric", "hits", "predicted", "gold")

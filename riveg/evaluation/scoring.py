@@ -1,0 +1,43 @@
+"""What can be scored: the rules and the metrics that both predictions and gold have answers for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from riveg.evaluation.canonical import CanonicalScorer, Rules, canonical
+from riveg.evaluation.cases import Detail
+from riveg.evaluation.gold import GoldSet
+from riveg.evaluation.predictions import Predictions
+
+CANONICAL = "canonical"
+"""The name of riveg's own protocol."""
+
+_REGION_METRICS = frozenset({"eeg", "gmner", "fmnerg", "smner", "grounded"})
+
+
+def is_fine(predictions: Predictions, gold: GoldSet) -> bool:
+    """Whether the predicted labels are fine ones: one that the gold knows as such suffices."""
+    return bool(gold.coarse_of) and any(
+        entity.label in gold.coarse_of
+        for prediction in predictions.read()
+        for entity in prediction.predicted
+    )
+
+
+def rules_for(gold: GoldSet, rules: Rules, *, fine: bool) -> Rules:
+    """The rules with the gold's own fine labels, where the predictions have fine labels."""
+    return replace(rules, coarse_of=gold.coarse_of if fine else {})
+
+
+def scorer_of(gold: GoldSet, rules: Rules) -> CanonicalScorer:
+    """The canonical scorer with every metric that this gold has an answer for."""
+    return canonical(rules, boxes=gold.has_boxes, masks=gold.has_masks)
+
+
+def metrics_left_out(detail: Detail, gold: GoldSet) -> set[str]:
+    """Metrics that the predictions, or the gold, have no answer for."""
+    if detail == "tags":
+        return {*_REGION_METRICS, "perfect_boxes"}
+    if detail == "groundability":
+        return {*_REGION_METRICS}
+    return set() if gold.has_boxes else {"eeg", "gmner", "fmnerg"}
