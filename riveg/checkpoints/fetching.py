@@ -82,9 +82,9 @@ def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel
     """
     seen: set[tuple[str, str | None, tuple[str, ...]]] = set()
     for model in system_models(config):
-        asked = (model.model, model.revision, model.files)
-        is_here = (config.base / model.model).exists() or asked in seen
-        seen.add(asked)
+        key = (model.model, model.revision, model.files)
+        is_here = (config.base / model.model).exists() or key in seen
+        seen.add(key)
         if not model.is_remote and not is_here:
             yield _fetched(model, to)
 
@@ -135,8 +135,8 @@ def _fetched(model: SystemModel, to: Path | None) -> FetchedModel:
         raise _no_id(model)
     try:
         place: Any = {} if to is None else {"local_dir": to / model.model}
-        wanted = files_to_fetch(ModelFiles(model.model, files=model.files))
-        folder = Path(snapshot_download(model.model, revision=model.revision, **wanted, **place))
+        patterns = files_to_fetch(ModelFiles(model.model, files=model.files))
+        folder = Path(snapshot_download(model.model, revision=model.revision, **patterns, **place))
         wrong: list[str] = []
         if _has_weights(model, folder):
             checked = HfApi().verify_repo_checksums(model.model, revision=model.revision, **place)
@@ -162,9 +162,9 @@ def _check(model: SystemModel, folder: Path, wrong: list[str]) -> None:
             f"{', '.join(wrong)[:300]}"
         )
     if not _has_weights(model, folder):
-        wanted = model.files[0] if model.files else "safetensors"
+        expected = model.files[0] if model.files else "safetensors"
         raise UserError(
-            f"{model.model}: no {wanted} in it, and riveg loads nothing else; name another "
+            f"{model.model}: no {expected} in it, and riveg loads nothing else; name another "
             f"copy or revision of the model ({model.used_by}.{model.setting})"
         )
 

@@ -48,45 +48,45 @@ class LoadsModels(Protocol):
         """Every model that the backend loads."""
 
 
-def model_folder(wanted: ModelFiles, base: Path) -> Path:
+def model_folder(model: ModelFiles, base: Path) -> Path:
     """The folder with a model's files: a local one, or that of the hub's cache.
 
     Args:
-        wanted: Its id or folder, and revision.
+        model: Its id or folder, and revision.
         base: Where a relative folder starts.
 
     Raises:
         UserError: If the model is not there; the message says how to get it.
     """
-    local = base / wanted.model
-    found = local if local.is_dir() else _cached(wanted)
-    if wanted.files and not (found / wanted.files[0]).is_file():
-        raise UserError(f"{found}: expected a file {wanted.files[0]} in it ({wanted.setting})")
+    local = base / model.model
+    found = local if local.is_dir() else _cached(model)
+    if model.files and not (found / model.files[0]).is_file():
+        raise UserError(f"{found}: expected a file {model.files[0]} in it ({model.setting})")
     return found
 
 
-def model_file(wanted: ModelFiles, base: Path) -> Path:
+def model_file(model: ModelFiles, base: Path) -> Path:
     """The first of a model's files; ``model`` may also be the path of that file.
 
     Args:
-        wanted: A model with at least one file.
+        model: A model with at least one file.
         base: Where a relative path starts.
 
     Raises:
         UserError: If it is not there; the message says how to get it.
     """
-    local = base / wanted.model
-    return local if local.is_file() else model_folder(wanted, base) / wanted.files[0]
+    local = base / model.model
+    return local if local.is_file() else model_folder(model, base) / model.files[0]
 
 
-def files_to_fetch(wanted: ModelFiles) -> dict[str, Any]:
+def files_to_fetch(model: ModelFiles) -> dict[str, Any]:
     """Which files of a model are downloaded, as arguments for the hub's library."""
-    if wanted.files:
-        return {"allow_patterns": [*wanted.files]}
+    if model.files:
+        return {"allow_patterns": [*model.files]}
     return {"allow_patterns": [*FETCHED], "ignore_patterns": [*_IGNORED]}
 
 
-def _cached(wanted: ModelFiles) -> Path:
+def _cached(model: ModelFiles) -> Path:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -96,24 +96,24 @@ def _cached(wanted: ModelFiles) -> Path:
         # `riveg fetch` downloads only these files; without the patterns the hub's library would
         # call such a model incomplete.
         found = snapshot_download(
-            wanted.model,
-            revision=wanted.revision,
+            model.model,
+            revision=model.revision,
             local_files_only=True,
-            **files_to_fetch(wanted),
+            **files_to_fetch(model),
         )
     except HFValidationError as error:
-        raise UserError(_not_here(wanted)) from error
+        raise UserError(_not_here(model)) from error
     except (LocalEntryNotFoundError, FileNotFoundError) as error:
-        raise MissingModel(_not_here(wanted)) from error
-    if wanted.files and not (Path(found) / wanted.files[0]).is_file():
-        raise MissingModel(_not_here(wanted))
+        raise MissingModel(_not_here(model)) from error
+    if model.files and not (Path(found) / model.files[0]).is_file():
+        raise MissingModel(_not_here(model))
     return Path(found)
 
 
-def _not_here(wanted: ModelFiles) -> str:
-    name = f"{wanted.model} ({wanted.files[0]})" if wanted.files else wanted.model
+def _not_here(model: ModelFiles) -> str:
+    name = f"{model.model} ({model.files[0]})" if model.files else model.model
     return (
-        f"{wanted.setting} {name}: neither a folder nor in the cache of the hub "
+        f"{model.setting} {name}: neither a folder nor in the cache of the hub "
         f"({cache_name()}); `riveg fetch SYSTEM` gets a system's models, --list shows them"
     )
 

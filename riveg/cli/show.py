@@ -129,8 +129,8 @@ def models(
         print_models(models)
         for llm, endpoint in config.llm.items():
             stages = [step.stage.name for step in config.steps if _llm_of(step) == llm]
-            asked = f"{llm} is asked by {', '.join(stages) or 'no stage'}"
-            console.print(plain(f"{asked} ({_reached_by(endpoint)})"), style="dim")
+            usage = f"{llm} is asked by {', '.join(stages) or 'no stage'}"
+            console.print(plain(f"{usage} ({_reached_by(endpoint)})"), style="dim")
         for model in models:
             if model.folder is not None:
                 place = f"{model.used_by}: {model.folder}"

@@ -52,17 +52,17 @@ def brush_to_mask(brush: Sequence[int], size: ImageSize, source: str | None = No
     """
     bits = _Bits(brush)
     width, height = size
-    wanted = height * width * _CHANNELS
-    if (found := bits.read(32)) != wanted:
-        raise ValueError(f"a brush of {found} values, expected {wanted} for {height}x{width}")
+    total = height * width * _CHANNELS
+    if (found := bits.read(32)) != total:
+        raise ValueError(f"a brush of {found} values, expected {total} for {height}x{width}")
     value_bits = bits.read(5) + 1
     sizes = [bits.read(4) + 1 for _ in range(4)]
-    values = np.empty(wanted, dtype=np.uint32)
+    values = np.empty(total, dtype=np.uint32)
     done = 0
-    while done < wanted:
+    while done < total:
         repeated = bits.read(1)
         end = done + bits.read(sizes[bits.read(2)]) + 1
-        if end > wanted:
+        if end > total:
             raise ValueError("a brush whose runs are longer than its picture")
         if repeated:
             values[done:end] = bits.read(value_bits)

@@ -47,12 +47,12 @@ class _Folded:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
 
-    def places(self, wanted: str) -> Iterator[tuple[int, int]]:
-        """Ranges of the original text that simplify to ``wanted``, overlapping ones too."""
-        found = self.text.find(wanted)
+    def places(self, words: str) -> Iterator[tuple[int, int]]:
+        """Ranges of the original text that simplify to ``words``, overlapping ones too."""
+        found = self.text.find(words)
         while found >= 0:
-            yield self.starts[found], self.ends[found + len(wanted) - 1]
-            found = self.text.find(wanted, found + 1)
+            yield self.starts[found], self.ends[found + len(words) - 1]
+            found = self.text.find(words, found + 1)
 
 
 class TokenAligner:
@@ -74,11 +74,11 @@ class TokenAligner:
         self._token_to = {end: number for number, (_, end) in enumerate(offsets)}
         self._folded: dict[_Fold, _Folded] = {}
 
-    def find(self, wanted: str, occurrence: int = 1) -> Span:
-        """The tokens that ``wanted`` stands for.
+    def find(self, words: str, occurrence: int = 1) -> Span:
+        """The tokens that ``words`` stands for.
 
         Args:
-            wanted: Words of the text.
+            words: The copied words.
             occurrence: The number of their place, from the left, beginning at 1. It is ignored
                 where there is only one place.
 
@@ -86,20 +86,20 @@ class TokenAligner:
             Unaligned: If the words are not in the text, not so often, or only inside a token.
         """
         for fold in _FOLDINGS:
-            places = self._places(wanted, fold)
+            places = self._places(words, fold)
             if len(places) == 1:
                 return places[0]
             if places and 1 <= occurrence <= len(places):
                 return places[occurrence - 1]
             if places:
                 raise Unaligned(
-                    f"{wanted!r} stands {len(places)} times in the text, "
+                    f"{words!r} stands {len(places)} times in the text, "
                     f"there is no occurrence {occurrence}"
                 )
-        raise Unaligned(self._reason(wanted))
+        raise Unaligned(self._reason(words))
 
-    def _places(self, wanted: str, fold: _Fold) -> list[Span]:
-        looked_for = fold(wanted.strip()).text
+    def _places(self, words: str, fold: _Fold) -> list[Span]:
+        looked_for = fold(words.strip()).text
         if not looked_for.strip():
             return []
         found = (
@@ -117,15 +117,15 @@ class TokenAligner:
             self._folded[fold] = fold(self._text)
         return self._folded[fold]
 
-    def _reason(self, wanted: str) -> str:
-        if not _unspaced(wanted).text:
+    def _reason(self, words: str) -> str:
+        if not _unspaced(words).text:
             return "an entity needs words"
         for fold in _FOLDINGS:
-            for start, end in self._fold(fold).places(fold(wanted.strip()).text):
+            for start, end in self._fold(fold).places(fold(words.strip()).text):
                 whole = self._tokens_around(start, end)
                 if whole:
-                    return f"{wanted!r} is only a part of {whole!r} there, copy whole words"
-        return f"{wanted!r} does not stand in the text"
+                    return f"{words!r} is only a part of {whole!r} there, copy whole words"
+        return f"{words!r} does not stand in the text"
 
     def _tokens_around(self, start: int, end: int) -> str:
         touched = [one for one in self._offsets if one[0] < end and start < one[1]]

@@ -47,13 +47,13 @@ def measure_reliability(
         bins: How many bins, of equal width.
         threshold: The least probability that counts as shown.
     """
-    said = np.asarray(probabilities, dtype=np.float64)
-    was = np.asarray(shown, dtype=np.float64)
-    filled = _filled_bins(said, was, bins)
+    scores = np.asarray(probabilities, dtype=np.float64)
+    gold = np.asarray(shown, dtype=np.float64)
+    filled = _filled_bins(scores, gold, bins)
     return Reliability(
-        count=len(said),
-        accuracy=float(((said >= threshold) == (was > 0.5)).mean()),
-        brier=float(((said - was) ** 2).mean()),
+        count=len(scores),
+        accuracy=float(((scores >= threshold) == (gold > 0.5)).mean()),
+        brier=float(((scores - gold) ** 2).mean()),
         calibration_error=_weighted_gap(filled),
         bins=filled,
     )
@@ -66,19 +66,19 @@ def expected_calibration_error(
 
     After Guo et al. (2017); 0 without probabilities.
     """
-    said = np.asarray(probabilities, dtype=np.float64)
-    return _weighted_gap(_filled_bins(said, np.asarray(shown, dtype=np.float64), bins))
+    scores = np.asarray(probabilities, dtype=np.float64)
+    return _weighted_gap(_filled_bins(scores, np.asarray(shown, dtype=np.float64), bins))
 
 
-def _filled_bins(said: Floats, was: Floats, bins: int) -> tuple[Bin, ...]:
-    numbers = np.minimum((said * bins).astype(int), bins - 1)
+def _filled_bins(scores: Floats, gold: Floats, bins: int) -> tuple[Bin, ...]:
+    numbers = np.minimum((scores * bins).astype(int), bins - 1)
     return tuple(
         Bin(
             number / bins,
             (number + 1) / bins,
             int((numbers == number).sum()),
-            float(said[numbers == number].mean()),
-            float(was[numbers == number].mean()),
+            float(scores[numbers == number].mean()),
+            float(gold[numbers == number].mean()),
         )
         for number in np.unique(numbers)
     )

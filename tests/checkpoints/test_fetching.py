@@ -271,7 +271,7 @@ def test_of_a_checkpoint_the_files_that_are_named_are_fetched(folder: Path, hub:
 
 
 @pytest.mark.slow
-def test_a_checkpoint_that_the_hub_does_not_have_is_told(folder: Path, hub: str) -> None:
+def test_a_checkpoint_that_the_hub_does_not_have_is_reported(folder: Path, hub: str) -> None:
     (folder / "points.yaml").write_text(POINTS.replace("net.pth", "other.pth"))
     done = riveg(folder, "fetch", "points.yaml", HF_ENDPOINT=hub)
     assert done.returncode == 2

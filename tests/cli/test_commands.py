@@ -31,7 +31,7 @@ def test_run_draws_images_and_writes_records(run_folder: Path) -> None:
     assert [json.loads(line)["id"] for line in lines] == ["qs01-astronaut", "qs02-rocket"]
 
 
-def test_show_run_tells_what_every_stage_said(run_folder: Path) -> None:
+def test_show_run_prints_the_answer_of_every_stage(run_folder: Path) -> None:
     done = riveg("show", "run", run_folder, "--id", "qs01-astronaut")
     assert done.returncode == 0, done.stderr
     for word in ("tag (mini)", "observe (evidence)", "face", "entail (mini)", "in the picture"):
@@ -84,7 +84,7 @@ def test_predict_prints_draws_and_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_predict_prints_the_record_alone(tmp_path: Path) -> None:
+def test_predict_prints_only_the_record(tmp_path: Path) -> None:
     done = riveg("predict", "--text", "Eileen Collins", "--image", ASTRONAUT, "--json")
     assert json.loads(done.stdout)["entities"][0]["label"] == "PER"
 

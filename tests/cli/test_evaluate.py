@@ -118,7 +118,7 @@ def test_records_that_went_through_an_editor_are_read(run_folder: Path, tmp_path
     assert done.returncode == 0, done.stderr
 
 
-def test_fine_types_and_masks_are_told_apart_from_coarse_types_and_boxes() -> None:
+def test_fine_types_and_masks_are_distinguished_from_coarse_types_and_boxes() -> None:
     mask = mask_from_array(np.ones((10, 10), dtype=bool))
     name = "film_and_television_works"
     words, span, box = "Mulan", Span(0, 1), Box(0, 0, 10, 10)

@@ -52,7 +52,7 @@ def widest(text: str) -> int:
     return max(map(len, text.splitlines()))
 
 
-def test_one_prompt_over_posts(folder: Path) -> None:
+def test_one_prompt_over_samples(folder: Path) -> None:
     done = riveg("prompt-debug", "system.yaml", "--data", "quickstart", "--sample", "2")
     assert done.returncode == 0, done.stderr
     for words in ("not asked yet", "the same for all questions", "sample.text", "mine.jinja"):
@@ -187,7 +187,7 @@ def test_dry_run_is_a_table(folder: Path) -> None:
     assert widest(done.stdout) <= 80
 
 
-def test_what_a_dry_run_costs_is_never_said_to_be_less(folder: Path) -> None:
+def test_a_dry_run_never_reports_less_than_its_cost(folder: Path) -> None:
     """Nor is a stage left out whose cost nobody can tell yet."""
     system = SYSTEM.replace("input: 1.0, output: 2.0", "input: 0.0001, output: 0.0002")
     system = system.replace("tag: {backend: mini}", "tag: {backend: chat}")

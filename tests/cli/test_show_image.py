@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_image_is_drawn_and_the_answers_told(run: Path, tmp_path: Path) -> None:
+def test_the_image_is_drawn_and_the_answers_are_printed(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "one.PNG"
     done = show(run, "--id", "ünï/ ../:1", "--image", target)
     assert done.exit_code == 0, done.output
@@ -83,7 +83,7 @@ def test_the_colours_are_those_of_the_whole_run(tmp_path: Path) -> None:
         (["--id", "2", "--image", "nowhere/one.png"], "cannot be written"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_written(
+def test_mistakes_are_reported_and_nothing_is_written(
     run: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "notes.png").write_text("my notes")

@@ -47,7 +47,7 @@ def test_what_cannot_run_is_not_right(tmp_path: Path, override: str, key: str, w
     assert "is right" not in done.stdout
 
 
-def test_all_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_missing_is_reported_at_once(tmp_path: Path) -> None:
     done = validate(tmp_path, "quickstart", "--set", "tag.model=nope", "--set", "data=nope")
     assert done.returncode == 2
     assert "2 problems" in done.stderr

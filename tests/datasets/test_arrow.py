@@ -36,7 +36,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def test_rows_of_parquet(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "a", "text": "Hi @NASA", "image": "a.jpg", "caption": None, "likes": 3},
         {"id": None, "text": None, "image": None, "caption": "x", "likes": 4},
         {

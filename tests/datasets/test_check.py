@@ -146,7 +146,7 @@ def test_what_two_splits_share(
 
 
 def test_gold_that_contradicts_the_text_or_the_declared_types(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "a", "text": "Tom", "entities": tom(text="Rita")},
         {"id": "b", "text": "Tom!", "entities": tom(label="PERSON")},
         {"id": "c", "text": "Tom?", "entities": tom([3, 3, 1, 1])},

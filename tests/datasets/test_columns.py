@@ -206,7 +206,7 @@ def with_entities(folder: Path, entities: object) -> Dataset:
     return open_dataset(str(jsonl(folder, {"id": "a", "text": "Tom, again", "entities": entities})))
 
 
-def test_gold_stands_apart_from_samples(tmp_path: Path) -> None:
+def test_gold_is_separate_from_samples(tmp_path: Path) -> None:
     entity = {"label": "PER", "start": 0, "end": 2, "boxes": [[1, 2.5, 3, 4]], "fine_label": "x"}
     dataset = with_entities(tmp_path, [entity])
     assert (dataset.has_gold, dataset.has_boxes) == (True, True)

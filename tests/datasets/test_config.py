@@ -27,7 +27,7 @@ def test_every_shipped_dataset_is_valid() -> None:
     assert all(set(config.label_map.values()) <= {*config.labels} for config in found.values())
 
 
-def test_all_problems_are_told_with_file_line_key_and_what_is_allowed(tmp_path: Path) -> None:
+def test_every_problem_names_file_line_key_and_what_is_allowed(tmp_path: Path) -> None:
     path = tmp_path / "set.yaml"
     path.write_text(
         "name: x\nformat: twitter-gnmer\ntext: [a]\nimage: [b]\nsuffixes: [jpg]\nname: y\n"
@@ -112,7 +112,7 @@ def test_a_root_with_a_variable_is_relative_to_the_working_folder(
     assert open_dataset(write(tmp_path, root)).image_roots[0] == tmp_path / expected / "pictures"
 
 
-def test_what_is_missing_is_said_in_one_line(
+def test_an_error_about_missing_files_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -126,7 +126,7 @@ def test_what_is_missing_is_said_in_one_line(
         open_dataset(write(tmp_path, "../posts"))
 
 
-def test_a_split_that_is_not_there_is_a_note_unless_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_missing_split_is_a_note_unless_it_is_requested(tmp_path: Path) -> None:
     place(tmp_path / "posts", "a.jsonl")
     path = write(tmp_path, "../posts")
     dataset = open_dataset(path)

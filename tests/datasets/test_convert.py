@@ -104,7 +104,7 @@ def test_a_copy_without_gold_has_none(tmp_path: Path) -> None:
     assert "entities" not in (tmp_path / "copy.jsonl").read_text()
 
 
-def test_rows_without_usable_text_are_left_out_and_told(tmp_path: Path) -> None:
+def test_rows_without_usable_text_are_left_out_and_returned(tmp_path: Path) -> None:
     (tmp_path / "posts.jsonl").write_text('{"text": "a"}\n{"text": ""}\n{\n{"text": "b"}\n')
     done = convert(open_dataset(str(tmp_path / "posts.jsonl")), tmp_path / "c.jsonl", "jsonl")
     assert done.rows == 2

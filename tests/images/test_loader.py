@@ -10,6 +10,7 @@ import time
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def loader(root: Path, **limits: int) -> ImageLoader:
     return ImageLoader([root], limits=ImageLimits(**limits))
 
 
-def load(root: Path, name: str, **limits: int) -> Image:
+def load(root: Path, name: str, **limits: int) -> Pixels:
     return loader(root, **limits).load(ImageRef(name))
 
 
@@ -91,7 +92,7 @@ def test_reads_every_allowed_format(tmp_path: Path, extension: str) -> None:
     assert differs(pixels, np.asarray(scene())) < 8
 
 
-def test_extension_is_not_asked(tmp_path: Path) -> None:
+def test_the_file_suffix_does_not_matter(tmp_path: Path) -> None:
     scene().save(tmp_path / "really.png")
     (tmp_path / "really.png").rename(tmp_path / "called.jpg")
     assert np.array_equal(load(tmp_path, "called.jpg"), np.asarray(scene()))
@@ -119,7 +120,7 @@ def test_orientation_is_undone(tmp_path: Path, orientation: int, extension: str)
     exif = Image.Exif()
     exif[EXIF_ORIENTATION] = orientation
     name = f"a.{extension}"
-    options = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}
+    options: dict[str, Any] = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}
     turned(orientation).save(tmp_path / name, exif=exif, **options.get(extension, {}))
     assert differs(load(tmp_path, name), np.asarray(scene())) < 3
     probed = loader(tmp_path).probe(ImageRef(name))
@@ -220,7 +221,7 @@ def test_palette_with_transparency(
 
 @pytest.mark.parametrize("extension", ["gif", "webp", "png", "tiff"])
 def test_animation_gives_its_first_frame(tmp_path: Path, extension: str) -> None:
-    options = {"lossless": True} if extension == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if extension == "webp" else {}
     scene().save(
         tmp_path / f"a.{extension}",
         save_all=True,

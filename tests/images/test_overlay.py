@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def entity(
     text: str,
     boxes: Sequence[tuple[float, float, float, float]] | None = (),
     label: str = "PER",
-    **fields: object,
+    **fields: Any,
 ) -> Entity:
     regions = None if boxes is None else tuple(Region(Box(*box), 0.8) for box in boxes)
     span = Span(position, position + len(text.split()))
@@ -50,7 +51,8 @@ def sample(text: str, *entities: Entity, tagged: bool = True) -> Sample:
 
 def pixels(image: Image.Image, colour: str) -> NDArray[np.bool_]:
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return (np.asarray(image) == (red, green, blue)).all(axis=2)
+    same: NDArray[np.bool_] = (np.asarray(image) == (red, green, blue)).all(axis=2)
+    return same
 
 
 def test_boxes_lie_where_they_should() -> None:
@@ -65,14 +67,14 @@ def test_boxes_lie_where_they_should() -> None:
 
 
 def test_boxes_and_words_have_the_colour_of_the_type() -> None:
-    post = sample(
+    answered = sample(
         "Ann and Bob at NASA in Paris",
         entity(0, "Ann", [(10, 100, 100, 300)]),
         entity(2, "Bob", [(300, 100, 400, 300)]),
         entity(4, "NASA", [(500, 100, 600, 300)], label="ORG"),
         entity(6, "Paris", label="LOC"),
     )
-    drawn = draw_overlay(blank(), post)
+    drawn = draw_overlay(blank(), answered)
     colours = type_colours(["PER", "ORG", "LOC"])
     person, organization = (pixels(drawn, colours[label]) for label in ("PER", "ORG"))
     assert person[200, 10]
@@ -84,10 +86,10 @@ def test_boxes_and_words_have_the_colour_of_the_type() -> None:
 
 
 def test_the_colours_of_a_whole_run_may_be_given() -> None:
-    post = sample("Aurora", entity(0, "Aurora", [(10, 100, 100, 300)], label="SHIP"))
+    answered = sample("Aurora", entity(0, "Aurora", [(10, 100, 100, 300)], label="SHIP"))
     whole = type_colours(["PLANE", "SHIP"])
     assert whole["SHIP"] != type_colours(["SHIP"])["SHIP"]
-    assert pixels(draw_overlay(blank(), post, whole), whole["SHIP"])[200, 10]
+    assert pixels(draw_overlay(blank(), answered, whole), whole["SHIP"])[200, 10]
 
 
 def test_chips_have_a_rim_that_keeps_two_of_a_type_apart() -> None:
@@ -158,7 +160,7 @@ def test_label_of_small_ocr_text_does_not_hide_it() -> None:
     assert (drawn[204:218, 255:385] == GREY).all()
 
 
-def test_ungroundable_entities_are_told_below_in_grey() -> None:
+def test_ungroundable_entities_are_listed_below_in_grey() -> None:
     shown = draw_overlay(blank(), sample("Ann here", entity(0, "Ann", [(9, 9, 90, 90)])))
     absent = draw_overlay(blank(), sample("Ann here", entity(0, "Ann", ())))
     assert absent.height > shown.height
@@ -181,8 +183,8 @@ def test_unanswered_is_not_drawn_as_ungroundable() -> None:
 def test_arguments_are_not_changed_and_answers_repeat() -> None:
     source = blank()
     source.setflags(write=False)
-    post = sample("Ann and Bob", entity(0, "Ann", [(10, 10, 60, 90)]), entity(2, "Bob"))
-    assert draw_overlay(source, post).tobytes() == draw_overlay(source, post).tobytes()
+    answered = sample("Ann and Bob", entity(0, "Ann", [(10, 10, 60, 90)]), entity(2, "Bob"))
+    assert draw_overlay(source, answered).tobytes() == draw_overlay(source, answered).tobytes()
     assert (source == 128).all()
 
 

@@ -61,7 +61,7 @@ def test_words_are_found_among_the_tokens(
         ("", "Ada", 1, "'Ada' does not stand in the text"),
     ],
 )
-def test_words_that_are_no_tokens_are_told_why(
+def test_words_that_are_no_tokens_are_refused_with_the_reason(
     text: str, wanted: str, occurrence: int, message: str
 ) -> None:
     with pytest.raises(Unaligned) as caught:
@@ -119,7 +119,7 @@ class Found:
     span: Span
 
 
-def test_the_longest_stands_and_the_rest_gives_way() -> None:
+def test_the_longest_span_is_kept_and_the_others_are_dropped() -> None:
     york = Found("York", Span(1, 2))
     times = Found("New York Times", Span(0, 3))
     ada = Found("Ada", Span(4, 5))

@@ -24,11 +24,14 @@ from riveg.types import Box, ImageSize
 CONFIG = shipped("configs", "train", "box-prior.yaml")
 
 
-def entity(*boxes: tuple[float, float, float, float], label: str = "PER") -> BoxedEntity:
+Corners = tuple[float, float, float, float]
+
+
+def entity(*boxes: Corners, label: str = "PER") -> BoxedEntity:
     return BoxedEntity(label, tuple(Box(*box) for box in boxes), ImageSize(200, 100))
 
 
-def test_first_box_hits_most_and_the_next_what_is_missed():
+def test_first_box_hits_most_and_the_next_what_is_missed() -> None:
     left, right = entity((0, 0, 80, 100)), entity((100, 0, 200, 100))
     priors = fit_box_priors([[left], [left], [left], [right], [right]], 2)
     assert [prior.edges for prior in priors["PER"]] == [(0, 0, 0.4, 1), (0.5, 0, 1, 1)]
@@ -36,19 +39,19 @@ def test_first_box_hits_most_and_the_next_what_is_missed():
     assert priors["PER"][0].in_pixels(ImageSize(600, 450)) == Box(0, 0, 240, 450)
 
 
-def test_no_box_is_kept_that_hits_nothing_new():
+def test_no_box_is_kept_that_hits_nothing_new() -> None:
     priors = fit_box_priors([[entity((0, 0, 80, 100))]], 5)
     assert len(priors["PER"]) == 1
 
 
-def test_an_entity_of_several_boxes_counts_once():
+def test_an_entity_of_several_boxes_counts_once() -> None:
     both = entity((0, 0, 80, 100), (100, 0, 200, 100))
     priors = fit_box_priors([[both], [both], [entity((100, 0, 200, 100))]], 2)
     assert priors["PER"][0].edges == (0.5, 0, 1, 1)
     assert priors["PER"][0].share == 1
 
 
-def test_types_are_apart_and_all_are_in_the_star():
+def test_types_are_apart_and_all_are_in_the_star() -> None:
     images = [[entity((0, 0, 80, 100)), entity((100, 0, 200, 100), label="ORG")]]
     priors = fit_box_priors(images, 5)
     assert set(priors) == {"PER", "ORG", "*"}
@@ -63,12 +66,12 @@ def test_types_are_apart_and_all_are_in_the_star():
         ((60, 0, 140, 80), 0.9, 1.5),  # one width long, with image below: stops there
     ],
 )
-def test_reach_follows_the_bodies(box, low, high):
+def test_reach_follows_the_bodies(box: Corners, low: float, high: float) -> None:
     (reach,) = fit_body_reaches([[entity(box)]], "PER")
     assert low <= reach <= high
 
 
-def test_reach_goes_by_the_number_of_people():
+def test_reach_goes_by_the_number_of_people() -> None:
     tall, short = (80, 0, 100, 100), (10, 0, 50, 40)
     images = [[entity(tall)], [entity(short), entity((60, 0, 100, 40))]]
     alone, two = fit_body_reaches(images, "PER")
@@ -93,7 +96,7 @@ def write(folder: Path, size: str = "<size><width>200</width><height>100</height
     return str(folder / "dataset.yaml")
 
 
-def test_trains_from_files_to_files(tmp_path):
+def test_trains_from_files_to_files(tmp_path: Path) -> None:
     out = train_box_prior(BoxPriorTrainingConfig(data=write(tmp_path), out=tmp_path / "out"))
     priors = read_box_priors(out / "prior.json")
     assert priors.for_label("PER")[0].edges == (0.1, 0.1, 0.6, 1.0)
@@ -112,26 +115,28 @@ def test_trains_from_files_to_files(tmp_path):
         ("train", "<", "1.xml: cannot be read as XML"),
     ],
 )
-def test_bad_data_is_one_clear_line(tmp_path, split, size, message):
+def test_bad_data_is_one_clear_line(
+    tmp_path: Path, split: str, size: str | None, message: str
+) -> None:
     data = write(tmp_path) if size is None else write(tmp_path, size)
     with pytest.raises(UserError, match=message):
         read_boxed_entities(data, split)
 
 
-def test_data_without_boxes_is_refused(tmp_path):
+def test_data_without_boxes_is_refused(tmp_path: Path) -> None:
     data = write(tmp_path)
     (tmp_path / "xml" / "1.xml").unlink()
     with pytest.raises(UserError, match="train: no entity has a box"):
         read_boxed_entities(data, "train")
 
 
-def test_the_shipped_configuration_is_valid():
+def test_the_shipped_configuration_is_valid() -> None:
     config = read_settings(CONFIG, BoxPriorTrainingConfig)
     assert config.boxes == 5
     assert config.out.parts[0] == "out", "a user's training leaves the shipped prior alone"
 
 
-def test_the_shipped_prior_is_what_the_command_makes(tmp_path):
+def test_the_shipped_prior_is_what_the_command_makes(tmp_path: Path) -> None:
     data = os.environ.get("RIVEG_TEST_DATA")
     if not data:
         pytest.skip("RIVEG_TEST_DATA is not set")

