@@ -22,6 +22,7 @@ from helpers.small_runs import (
     trap_samples,
     write_run,
 )
+from helpers.xml_files import read_xml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -196,7 +197,7 @@ def test_unknown_sides_are_measured_upright(tmp_path: Path) -> None:
 
 def test_the_labels_of_all_controls_are_those_of_the_records(tmp_path: Path) -> None:
     exported(tmp_path, *trap_samples())
-    config = ElementTree.parse(tmp_path / "out" / "config.xml").getroot()
+    config = read_xml(tmp_path / "out" / "config.xml")
     for tag in ("Labels", "RectangleLabels", "BrushLabels"):
         (control,) = config.iter(tag)
         assert [each.get("value") for each in control] == ["LOC", "PER", "SHIP & CO"]

@@ -117,7 +117,8 @@ def filled(svg: str) -> NDArray[np.bool_]:
         for (x1, y1), (x2, y2) in zip(points, [*points[1:], points[0]], strict=True):
             if x1 == x2:
                 crossings[min(y1, y2) : max(y1, y2), x1] += 1
-    return crossings.cumsum(axis=1)[:, :width] % 2 == 1
+    inside: NDArray[np.bool_] = crossings.cumsum(axis=1)[:, :width] % 2 == 1
+    return inside
 
 
 @st.composite

@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from defusedxml import ElementTree
 from helpers.any_samples import runs
 from helpers.small_runs import SIDES, answered, named, region, ring, trap_samples, write_run
+from helpers.xml_files import read_xml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,7 +66,7 @@ def test_whole_edges_are_near_and_never_empty(low: float, length: float) -> None
 
 def test_an_object_tells_its_type_apart_from_its_name(tmp_path: Path) -> None:
     exported(tmp_path, [answered("Ann", named("Ann", 0, region(), label="SHIP & <CO>"))])
-    root = ElementTree.parse(tmp_path / "out" / "Annotations" / "a.xml").getroot()
+    root = read_xml(tmp_path / "out" / "Annotations" / "a.xml")
     values = [root.findtext(f"object/{tag}") for tag in ("name", "type", "entity", "score")]
     assert values == ["Ann", "SHIP & <CO>", "e0", "0.5"]
     assert root.findtext("filename") == "a.jpg"

@@ -22,7 +22,7 @@ def partial(answer: AnswerOrIssue[Answer]) -> PartialAnswer[Answer]:
     return answer
 
 
-def issue(answer: object) -> Issue:
+def issue_of(answer: object) -> Issue:
     """The Issue that stands in the place of an answer."""
     assert isinstance(answer, Issue), answer
     return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,7 @@ from riveg.images.headers import ImageLimits
 from riveg.images.loader import ImageLoader
 from riveg.protocols import AnswerOrIssue, Mention, Segmenter
 from riveg.types import Box, Entity, ImageRef, Issue, Mask, Region, Sample, Span
+from riveg.vision.segmenters.prompted import PromptedSegmenter
 
 SIZES = (
     (91, 37),  # odd sides, wider than high
@@ -92,6 +94,11 @@ def masks_of(segmenter: Segmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
     """The masks of one image's boxes."""
     (answer,) = segmenter.segment([box_mention(name, *boxes)])
     return whole(answer)
+
+
+def network_of(segmenter: PromptedSegmenter) -> Any:
+    """riveg's wrap of a network; ``Any``: the library has no types for what is within it."""
+    return segmenter._network
 
 
 def assert_same(found: Sequence[Mask], expected: Sequence[Mask], source: str) -> None:

@@ -77,7 +77,7 @@ def test_the_key_does_not_hang_on_where_and_how_fast(fields: dict[str, object]) 
 
 def changed_question(**fields: object) -> Request:
     kept = {name: getattr(QUESTION, name) for name in ("messages", "parse", "schema")}
-    return Request(**{**kept, **fields})  # type: ignore[arg-type]
+    return Request(**{**kept, **fields})
 
 
 def test_the_key_hangs_on_all_that_shapes_the_answer() -> None:

@@ -18,7 +18,7 @@ def ids(chosen: object) -> list[str]:
     return [sample.id for sample in chosen.samples]  # type: ignore[attr-defined]
 
 
-def test_a_few_posts_of_a_dataset() -> None:
+def test_a_few_samples_of_a_dataset() -> None:
     known = [sample.id for sample in QUICKSTART.samples()]
     assert ids(samples_of_data(QUICKSTART)) == known[:5]
     assert ids(samples_of_data(QUICKSTART, ids=[known[3], known[1]])) == [known[3], known[1]]
@@ -42,17 +42,18 @@ def test_an_id_that_is_not_there(wanted: str, advice: str) -> None:
         samples_of_data(QUICKSTART, ids=[wanted])
 
 
-def test_a_post_typed_by_hand(tmp_path: Path) -> None:
+def test_a_sample_typed_by_hand(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--image .*ada.jpg: there is no such file"):
         sample_of_text("Ada in Paris", tmp_path / "ada.jpg", "a woman")
     (tmp_path / "ada.jpg").touch()
     chosen = sample_of_text("Ada in Paris", tmp_path / "ada.jpg", "a woman")
+    assert chosen.samples[0].image is not None
     assert (chosen.samples[0].image.path, chosen.image_roots) == ("ada.jpg", (tmp_path,))
     with pytest.raises(UserError, match="--text: there is no text"):
         sample_of_text(" ")
 
 
-def test_posts_of_a_run_are_taken_from_the_stage_before(tmp_path: Path) -> None:
+def test_samples_of_a_run_are_taken_from_the_stage_before(tmp_path: Path) -> None:
     load_system("quickstart").run("quickstart", out=tmp_path / "run", limit=2, until="rewrite")
     chosen = samples_of_run(tmp_path / "run", ["tag"])
     assert chosen.answered == ("tag",)

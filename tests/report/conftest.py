@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,14 @@ def _open(browser: Any, path: Path, hash: str = "", **options: Any) -> Opened:
     page.on("request", lambda request: opened.requests.append(request.url))
     page.on("console", lambda said: opened.complaints.append(said.text))
     page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (opened.complaints.append("dialog"), dialog.dismiss()))
+    page.on("dialog", partial(_dismiss, opened))
     opened.goto(path, hash)
     return opened
+
+
+def _dismiss(opened: Opened, dialog: Any) -> None:
+    opened.complaints.append("dialog")
+    dialog.dismiss()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from helpers.report_pages import Written
 from helpers.report_runs import HOSTILE, draw_image, make_run, story, with_entities
 from PIL import Image
 
-from riveg.counts import NOTHING
+from riveg.counts import NOTHING, Count
 from riveg.errors import UserError
 from riveg.evaluation.canonical import canonical
 from riveg.evaluation.gold import gold_set
@@ -70,7 +70,8 @@ def test_totals_are_the_canonical_scorers(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", samples, images=tmp_path / "pictures")
     write_page(run, tmp_path / "report.html", gold=gold, most=2)
     (summary,) = data_of(tmp_path / "report.html", 'id="summary"')
-    totals, kinds = {}, Counter()
+    totals: dict[str, Count] = {}
+    kinds: Counter[str] = Counter()
     for sample in samples:
         case = gold.case_of(sample)
         if case is None:
@@ -190,7 +191,7 @@ def test_small_copies_are_small_whatever_the_image() -> None:
 def test_images_come_in_order_and_faults_in_their_place(tmp_path: Path) -> None:
     for number in range(40):
         draw_image(tmp_path / f"{number}.jpg", size=(20 + number, 30))
-    images = [ImageRef(f"{number}.jpg") for number in range(40)]
+    images: list[ImageRef | None] = [ImageRef(f"{number}.jpg") for number in range(40)]
     images[7:7] = [None, ImageRef("gone.jpg")]
     found = list(SmallCopies([tmp_path]).of(images))
     sides = [one["size"][0] for one in found if "size" in one]

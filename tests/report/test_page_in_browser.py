@@ -25,7 +25,8 @@ def chip(page: Any, facet: str, value: str) -> Any:
 
 
 def cards(page: Any) -> list[str]:
-    return page.locator(".card h3").all_inner_texts()
+    texts: list[str] = page.locator(".card h3").all_inner_texts()
+    return texts
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
-from xml.etree.ElementTree import Element
 
 import numpy as np
 import pytest
-from defusedxml import ElementTree
+from helpers.xml_files import read_xml, text_of
 from PIL import Image
 
 from riveg.files import shipped
@@ -29,18 +28,6 @@ def entities(sentence: ConllSentence) -> list[tuple[str, str]]:
         (" ".join(sentence.tokens[span.start : span.end]), label)
         for span, label in bio_to_spans(sentence.columns[0])
     ]
-
-
-def read_xml(path: Path) -> Element:
-    root = ElementTree.parse(path).getroot()
-    assert root is not None
-    return root
-
-
-def text_of(element: Element, path: str) -> str:
-    text = element.findtext(path)
-    assert text is not None, path
-    return text
 
 
 def gold_boxes(sample: str, folder: Path = FOLDER) -> list[tuple[str, Box]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.answers import issue_of
 from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample, mentions_of, write_records
 
@@ -15,7 +16,7 @@ from riveg.errors import UserError
 from riveg.pipeline import AnyStage
 from riveg.registry import backend_config
 from riveg.stages.table import ENTAIL, GROUND, REWRITE
-from riveg.types import Box, Entailment, Expression, Issue, Mask, Region
+from riveg.types import Box, Entailment, Expression, Mask, Region
 
 NOW = [
     make_sample("Eileen Collins at NASA", [(0, 2, "PER"), (3, 4, "ORG")], id="1"),
@@ -62,8 +63,8 @@ def test_contract_and_join(
     write_records(tmp_path / "r.jsonl", [other, recorded])
     answers = check_backend(stage, build(stage, tmp_path), mentions_of(*NOW))
     assert answers[0] == answer
-    issues = answers[1:]
-    assert all(isinstance(issue, Issue) and issue.kind == "not-recorded" for issue in issues)
+    issues = [issue_of(answer) for answer in answers[1:]]
+    assert all(issue.kind == "not-recorded" for issue in issues)
     assert [issue.entity_id for issue in issues] == ["e1", "e0", "e0"]
     assert "the recorded entity has no" in issues[0].message
     assert "tokens [1, 2) here and [0, 1) in the record" in issues[1].message

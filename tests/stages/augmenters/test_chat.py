@@ -40,7 +40,7 @@ POOL = [
 def sample_of(request: Request) -> str:
     """The sample's own text: the last of the user message."""
     text = next(one.text for one in request.messages if one.role == "user")
-    return re.findall(r"^Text: (.*)$", text, re.MULTILINE)[-1]
+    return str(re.findall(r"^Text: (.*)$", text, re.MULTILINE)[-1])
 
 
 def answer_text(request: Request) -> str:
@@ -62,7 +62,7 @@ def augmenter(chat: ScriptedChat, base: Path | None = None, **options: Any) -> C
     return ChatAugmenterConfig(**options).build(make_context(base, chats={"main": chat}))
 
 
-GEM = {"prompt": "augment/gem.v1"}
+GEM: dict[str, Any] = {"prompt": "augment/gem.v1"}
 
 
 @pytest.mark.parametrize(

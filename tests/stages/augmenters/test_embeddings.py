@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,7 +41,7 @@ def test_the_vector_of_a_text_stays_the_same_between_versions() -> None:
     assert sorted(np.flatnonzero(vector)) == [406, 511, 1271, 1573, 3126, 4052]
 
 
-def test_a_folder_without_safetensors_is_refused(tmp_path) -> None:
+def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(UserError, match=r"no model there: it has no \*\.safetensors"):
         model_digest(tmp_path)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.answers import issue_of
 from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_sample, image_sample
 from helpers.contracts import check_backend
 from helpers.factories import make_context, mentions_of
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from riveg.errors import UserError
 from riveg.llm.conversation import AttachedImage, NoAnswer, Request, Response, Unparsable
+from riveg.protocols import AnswerOrIssue
 from riveg.stages.entailers.chat import (
     ChatEntailer,
     ChatEntailerConfig,
@@ -40,7 +42,7 @@ def entailer(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> Cha
     return ChatEntailerConfig(**fields).build(make_context(base, chats={"main": chat}))
 
 
-def entail(answer: str | Response, **fields: Any) -> Entailment | Issue:
+def entail(answer: str | Response, **fields: Any) -> AnswerOrIssue[Entailment]:
     return entailer(ScriptedChat(lambda _: answer), **fields).entail(mentions_of(OTHER))[0]
 
 
@@ -133,7 +135,7 @@ def test_a_re_ask_is_told() -> None:
 def test_without_an_answer_it_is_an_issue_of_its_own() -> None:
     answers = entailer(ScriptedChat(lambda _: "perhaps")).entail(mentions_of(OTHER))
     assert [answer.entity_id for answer in answers if isinstance(answer, Issue)] == ["e0", "e1"]
-    assert answers[0].kind == "unparsable-answer"
+    assert issue_of(answers[0]).kind == "unparsable-answer"
 
 
 def test_image_phrase_and_own_types_reach_the_model() -> None:
@@ -174,7 +176,9 @@ def test_what_is_asked_and_where_it_came_from() -> None:
         "Does the picture show Ever Given? Answer yes or no."
     )
     assert asked.subject == ("a", ("e0",))
-    assert asked.values["entity"].value["expression"] == "container ship"
+    entity_value = asked.values["entity"].value
+    assert isinstance(entity_value, Mapping)
+    assert entity_value["expression"] == "container ship"
 
 
 def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.answers import whole
 from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample, mentions_of
 from hypothesis import given, settings
@@ -49,9 +50,10 @@ def test_contract() -> None:
         make_sample(TEXT, SPANS, id="4", has_image=False),
         make_sample("Zürich \U0001f600", [(0, 1, "stadt")], id="5", caption=" "),
     ]
-    for answer in check_backend(ENTAIL, BACKEND, mentions_of(*samples)):
-        assert answer.source == "mini"
-        assert answer.groundable == (answer.probability >= 0.5)
+    for entailment in map(whole, check_backend(ENTAIL, BACKEND, mentions_of(*samples))):
+        assert entailment.source == "mini"
+        assert entailment.probability is not None
+        assert entailment.groundable == (entailment.probability >= 0.5)
 
 
 def test_without_an_image_nothing_is_groundable() -> None:
@@ -64,11 +66,11 @@ def test_without_an_image_nothing_is_groundable() -> None:
 
 def test_the_threshold_moves_the_gate_and_not_the_probability() -> None:
     mentions = mentions_of(make_sample(TEXT, SPANS))
-    strict = MiniEntailerConfig(threshold=1.0).build(make_context()).entail(mentions)
-    loose = MiniEntailerConfig(threshold=0.0).build(make_context()).entail(mentions)
-    assert [answer.groundable for answer in strict] == [False] * 4  # type: ignore[union-attr]
-    assert [answer.groundable for answer in loose] == [True] * 4  # type: ignore[union-attr]
-    assert [replace(answer, groundable=True) for answer in strict] == loose  # type: ignore[type-var]
+    gates = [MiniEntailerConfig(threshold=one).build(make_context()) for one in (1.0, 0.0)]
+    strict, loose = ([*map(whole, gate.entail(mentions))] for gate in gates)
+    assert [answer.groundable for answer in strict] == [False] * 4
+    assert [answer.groundable for answer in loose] == [True] * 4
+    assert [replace(answer, groundable=True) for answer in strict] == loose
 
 
 @pytest.mark.parametrize("caption", [None, "a woman in a space suit"])

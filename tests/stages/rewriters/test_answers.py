@@ -10,11 +10,11 @@ from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_schema import fault_in
 from riveg.stages.rewriters.answers import (
     FORMS,
-    Look,
+    Appearance,
     answer_schema,
+    read_appearances,
     read_bare_phrase,
-    read_looks,
-    usable_looks,
+    usable_appearances,
 )
 
 VISUAL, PHRASE = FORMS["visual"], FORMS["phrase"]
@@ -32,15 +32,15 @@ def seen(phrase: str = "man in red", description: str = "A man.", visible: bool 
 @pytest.mark.parametrize(
     ("value", "look"),
     [
-        pytest.param(seen(), Look("man in red", "A man."), id="phrase and description"),
-        pytest.param(seen(description=" "), Look("man in red"), id="a phrase alone"),
-        pytest.param(seen("", "", False), Look(None), id="to be seen in no picture"),
-        pytest.param(seen("x", "y", False), Look(None), id="then its texts say nothing"),
-        pytest.param(seen("a\n\u202eman."), Look("a man", "A man."), id="one clean line"),
+        pytest.param(seen(), Appearance("man in red", "A man."), id="phrase and description"),
+        pytest.param(seen(description=" "), Appearance("man in red"), id="a phrase alone"),
+        pytest.param(seen("", "", False), Appearance(None), id="to be seen in no picture"),
+        pytest.param(seen("x", "y", False), Appearance(None), id="then its texts say nothing"),
+        pytest.param(seen("a\n\u202eman."), Appearance("a man", "A man."), id="one clean line"),
     ],
 )
-def test_visual_answers(value: object, look: Look) -> None:
-    assert read_looks(response({"e0": value, "e1": seen()}), IDS, VISUAL)["e0"] == look
+def test_visual_answers(value: object, look: Appearance) -> None:
+    assert read_appearances(response({"e0": value, "e1": seen()}), IDS, VISUAL)["e0"] == look
 
 
 @pytest.mark.parametrize(
@@ -66,21 +66,23 @@ def test_visual_answers(value: object, look: Look) -> None:
 )
 def test_an_answer_that_does_not_fit_says_why(value: object, fault: str) -> None:
     with pytest.raises(Unparsable) as caught:
-        read_looks(response(value), IDS, VISUAL)
+        read_appearances(response(value), IDS, VISUAL)
     assert fault in str(caught.value)
 
 
 def test_what_can_be_used_of_a_bad_answer_is_kept() -> None:
     bad = response({"e0": seen(), "e1": seen(""), "e9": seen()})
-    assert usable_looks(bad, IDS, VISUAL) == {"e0": Look("man in red", "A man.")}
-    assert usable_looks(response({"e1": "dog", "e0": 3}), IDS, PHRASE) == {"e1": Look("dog")}
-    assert usable_looks(response("no idea"), IDS, VISUAL) == {}
+    assert usable_appearances(bad, IDS, VISUAL) == {"e0": Appearance("man in red", "A man.")}
+    assert usable_appearances(response({"e1": "dog", "e0": 3}), IDS, PHRASE) == {
+        "e1": Appearance("dog")
+    }
+    assert usable_appearances(response("no idea"), IDS, VISUAL) == {}
 
 
 def test_phrases_by_id() -> None:
-    assert read_looks(response({"e0": "a dog.", "e1": "a cat"}), IDS, PHRASE) == {
-        "e0": Look("a dog"),
-        "e1": Look("a cat"),
+    assert read_appearances(response({"e0": "a dog.", "e1": "a cat"}), IDS, PHRASE) == {
+        "e0": Appearance("a dog"),
+        "e1": Appearance("a cat"),
     }
 
 
@@ -89,7 +91,7 @@ def test_phrases_by_id() -> None:
     [("a dog", "a dog"), ("\nAnswer: a dog.\n\n", "a dog"), ('"A dog"', "A dog")],
 )
 def test_bare_phrases(text: str, phrase: str) -> None:
-    assert read_bare_phrase(response(text)) == Look(phrase)
+    assert read_bare_phrase(response(text)) == Appearance(phrase)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_any_ids_join(ids: list[str]) -> None:
     ids = [name for name in ids if name.isprintable()]
     value = {name: seen(f"thing {number}") for number, name in enumerate(ids)}
     assert fault_in(value, answer_schema(ids, VISUAL)) is None
-    looks = read_looks(response(value), ids, VISUAL)
+    looks = read_appearances(response(value), ids, VISUAL)
     assert [looks[name].phrase for name in ids] == [f"thing {one}" for one in range(len(ids))]
 
 
@@ -114,6 +116,6 @@ def test_any_ids_join(ids: list[str]) -> None:
 def test_no_answer_brings_anything_but_looks(text: str, inner: str) -> None:
     for answer in (text, json.dumps({"e0": inner, "e1": text}), json.dumps({"e0": seen(text)})):
         for form in (VISUAL, PHRASE):
-            kept = usable_looks(response(answer), IDS, form)
+            kept = usable_appearances(response(answer), IDS, form)
             assert set(kept) <= {*IDS}
             assert all(len(look.phrase or "") <= 120 for look in kept.values())

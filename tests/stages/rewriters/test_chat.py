@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.answers import issue_of, whole
 from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample, mentions_of
 from helpers.scripted_chat import ScriptedChat
@@ -69,7 +70,7 @@ def rewriter(chat: ScriptedChat, base: Path | None = None, **options: Any) -> Ch
     return ChatRewriterConfig(**options).build(make_context(base, chats={"main": chat}))
 
 
-RIVEG = {"prompt": "rewrite/riveg.v1"}
+RIVEG: dict[str, Any] = {"prompt": "rewrite/riveg.v1"}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_a_form_is_not_rendered_twice() -> None:
         batch="entity",
         form="{mention}-{expression}",
     )
-    assert live.rewrite(mentions_of(sample))[0].text == "{label}-the {mention} of {label}"
+    assert whole(live.rewrite(mentions_of(sample))[0]).text == "{label}-the {mention} of {label}"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_an_answer_mended_at_a_re_ask_says_so() -> None:
         return answer_visual(request) if len(request.messages) > 2 else "Sure! Here you are."
 
     chat = ScriptedChat(better_later)
-    sources = {one.source for one in rewriter(chat).rewrite(mentions_of(OTHER))}
+    sources = {whole(one).source for one in rewriter(chat).rewrite(mentions_of(OTHER))}
     assert sources == {"chat:re-asked"}
 
 
@@ -194,7 +195,7 @@ def test_a_sample_with_many_names_is_asked_about_in_several_requests() -> None:
     words = [f"Name{number}" for number in range(30)]
     sample = make_sample(" ".join(words), [(at, at + 1, "PER") for at in range(30)])
     chat = ScriptedChat(answer_visual)
-    texts = [one.text for one in rewriter(chat).rewrite(mentions_of(sample))]
+    texts = [whole(one).text for one in rewriter(chat).rewrite(mentions_of(sample))]
     assert texts == [f"look of {word}" for word in words]
     assert [len(asked_of(request)) for request in chat.asked] == [12, 12, 6]
 
@@ -243,7 +244,7 @@ def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str, batch: 
     assert len(constant) == 1
     theirs = [one for one in beside.asked if one.messages not in others]
     assert {key for one in theirs for key in asked_of(one)} == {"e0", "e1"}
-    assert [one.text for one in found[:2]] == ["look of Evil", "look of word"]
+    assert [whole(one).text for one in found[:2]] == ["look of Evil", "look of word"]
 
 
 def test_template_code_of_a_sample_stays_text() -> None:
@@ -321,8 +322,10 @@ def test_a_prompt_that_fails_on_one_sample_is_that_samples_issue(tmp_path: Path)
     live = rewriter(ScriptedChat(answer_visual), tmp_path, prompt="mine.jinja")
     answers = live.rewrite(mentions_of(POST, OTHER))
     assert [one.kind for one in answers if isinstance(one, Issue)] == ["prompt-failed"] * 2
-    assert answers[3].message.startswith(f"{path}:2: block 'user' fails: division by zero")
-    assert answers[0].text == "look of Serena Williams"
+    assert issue_of(answers[3]).message.startswith(
+        f"{path}:2: block 'user' fails: division by zero"
+    )
+    assert whole(answers[0]).text == "look of Serena Williams"
 
 
 UNSAFE = "{path}:3: block 'user' fails: access to attribute .* is unsafe"

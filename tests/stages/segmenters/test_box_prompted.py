@@ -22,6 +22,7 @@ from helpers.box_mentions import (
     boxes_in,
     masks_of,
     mixed_mentions,
+    network_of,
     save_images,
 )
 from helpers.contracts import check_backend
@@ -176,7 +177,9 @@ def build(case: Case, folder: Path, images: ImageLoader, **fields: Any) -> Promp
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_masks_are_the_librarys(case, name, folder, images, width, height):
+def test_masks_are_the_librarys(
+    case: Case, name: str, folder: Path, images: ImageLoader, width: int, height: int
+) -> None:
     file, boxes = f"{width}x{height}.png", boxes_in(width, height)
     expected = case.reference(folder, images.load(ImageRef(file)), boxes)
     found = masks_of(build(case, folder, images), file, *boxes)
@@ -184,7 +187,7 @@ def test_masks_are_the_librarys(case, name, folder, images, width, height):
     assert_same(found, expected, name)
 
 
-def test_a_turned_image_is_cut_upright(case, folder, images):
+def test_a_turned_image_is_cut_upright(case: Case, folder: Path, images: ImageLoader) -> None:
     boxes = boxes_in(80, 50)
     expected = case.reference(folder, images.load(ImageRef("turned.jpg")), boxes)
     found = masks_of(build(case, folder, images), "turned.jpg", *boxes)
@@ -192,14 +195,14 @@ def test_a_turned_image_is_cut_upright(case, folder, images):
     assert {(mask.height, mask.width) for mask in found} == {(50, 80)}
 
 
-def test_boxes_move_the_mask(case, folder, images):
+def test_boxes_move_the_mask(case: Case, folder: Path, images: ImageLoader) -> None:
     """Else these tests would show nothing about boxes."""
     found = masks_of(build(case, folder, images), "91x37.png", *boxes_in(91, 37))
     assert mask_iou(found[0], found[1]) < case.most_alike
     assert mask_iou(found[1], found[2]) < case.most_alike
 
 
-def test_contract(case, folder, images):
+def test_contract(case: Case, folder: Path, images: ImageLoader) -> None:
     """To the pixel where nothing is done together."""
     backend = build(case, folder, images, batch_size=1, boxes_at_once=1)
     answers = check_backend(SEGMENT, backend, mixed_mentions())
@@ -207,36 +210,40 @@ def test_contract(case, folder, images):
 
 
 @pytest.mark.parametrize(("batch_size", "boxes_at_once"), [(2, 32), (64, 2), (8, 32)])
-def test_batches_do_not_change_answers(case, folder, images, batch_size, boxes_at_once):
+def test_batches_do_not_change_answers(
+    case: Case, folder: Path, images: ImageLoader, batch_size: int, boxes_at_once: int
+) -> None:
     """The logits to 1e-5 of the largest, the masks to what that means on their edge."""
     one = build(case, folder, images, batch_size=1, boxes_at_once=1)
     other = build(case, folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once)
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()))
     assert_alike(one.segment(mixed_mentions()), other.segment(mixed_mentions()[::-1])[::-1])
-    network = other._network
+    network = network_of(other)
     prepared = [
         prepare_image(images, ImageRef(f"{width}x{height}.png"), network.prepare)
         for width, height in SIZES
     ]
     encoded = network.encode_images(prepared)
     for image, single, size in zip(encoded, prepared, SIZES, strict=True):
-        (alone,) = one._network.encode_images([single])
+        (alone,) = network_of(one).encode_images([single])
         together = network._logits(image, boxes_in(*size))
-        apart = torch.cat([one._network._logits(alone, [box]) for box in boxes_in(*size)])
+        apart = torch.cat([network_of(one)._logits(alone, [box]) for box in boxes_in(*size)])
         assert (together - apart).abs().max() <= 3e-5 * apart.abs().max()
 
 
-def test_an_image_is_encoded_once(case, folder, images):
+def test_an_image_is_encoded_once(case: Case, folder: Path, images: ImageLoader) -> None:
     backend = build(case, folder, images)
     encoded: list[int] = []
-    encoder = backend._network._network.vision_encoder
+    encoder = network_of(backend)._network.vision_encoder
     encoder.register_forward_pre_hook(lambda _, inputs: encoded.append(len(inputs[0])))
     mentions = [box_mention("64x64.png", *boxes_in(64, 64)) for _ in range(2)]
     backend.segment([*mentions, box_mention("91x37.png")])
     assert encoded == [1]
 
 
-def test_short_memory_halves_what_is_done_together(case, folder, images):
+def test_short_memory_halves_what_is_done_together(
+    case: Case, folder: Path, images: ImageLoader
+) -> None:
     tight = build(case, folder, images, batch_size=4)
     encoded, boxes = [], []
 
@@ -250,7 +257,7 @@ def test_short_memory_halves_what_is_done_together(case, folder, images):
         if boxes[-1] > 2:
             raise torch.OutOfMemoryError("boxes")
 
-    network = tight._network._network
+    network = network_of(tight)._network
     network.vision_encoder.register_forward_pre_hook(encode)
     network.mask_decoder.register_forward_pre_hook(decode, with_kwargs=True)
     mentions = mixed_mentions()[:4]
@@ -259,9 +266,11 @@ def test_short_memory_halves_what_is_done_together(case, folder, images):
     assert boxes == [3, 1, 1, 1] * 4
 
 
-def test_an_empty_mask_becomes_its_box_and_says_so(case, name, folder, images):
+def test_an_empty_mask_becomes_its_box_and_says_so(
+    case: Case, name: str, folder: Path, images: ImageLoader
+) -> None:
     backend = build(case, folder, images)
-    backend._network._network.mask_decoder.register_forward_hook(
+    network_of(backend)._network.mask_decoder.register_forward_hook(
         lambda _decoder, _inputs, answer: (answer[0] * 0 - 1, *answer[1:])
     )
     (mask,) = masks_of(backend, "91x37.png", Box(10.2, 5, 30, 20.7))
@@ -270,9 +279,9 @@ def test_an_empty_mask_becomes_its_box_and_says_so(case, name, folder, images):
     assert mask_to_array(mask).sum() == 16 * 20
 
 
-def test_bfloat16_concerns_the_encoder_alone(case, folder, images):
+def test_bfloat16_concerns_the_encoder_alone(case: Case, folder: Path, images: ImageLoader) -> None:
     half = build(case, folder, images, dtype="bfloat16")
-    network = half._network._network
+    network = network_of(half)._network
     assert next(network.get_submodule(case.half).parameters()).dtype == torch.bfloat16
     assert next(network.get_submodule(case.whole).parameters()).dtype == torch.float32
     assert network.mask_decoder.iou_token.weight.dtype == torch.float32
@@ -282,14 +291,14 @@ def test_bfloat16_concerns_the_encoder_alone(case, folder, images):
         assert mask_iou(one, other) > case.least_alike
 
 
-def test_workers_can_prepare_images(case, folder, images):
-    network = build(case, folder, images)._network
+def test_workers_can_prepare_images(case: Case, folder: Path, images: ImageLoader) -> None:
+    network = network_of(build(case, folder, images))
     sent = pickle.loads(pickle.dumps(network.prepare))
     pixels = images.load(ImageRef("33x130.png"))
     torch.testing.assert_close(sent(pixels), network.prepare(pixels), rtol=0, atol=0)
 
 
-def test_contents_are_those_of_the_folder(case, folder, tmp_path):
+def test_contents_are_those_of_the_folder(case: Case, folder: Path, tmp_path: Path) -> None:
     contents = case.config.model_validate({"model": str(folder)}).contents(Path())
     assert set(contents) >= {*case.files}
     with pytest.raises(UserError, match="neither a folder nor in the cache"):

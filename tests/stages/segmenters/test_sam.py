@@ -13,7 +13,8 @@ from transformers import SamImageProcessorPil
 
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.images.loader import ImageLimits, ImageLoader
+from riveg.images.headers import ImageLimits
+from riveg.images.loader import ImageLoader
 from riveg.stages.segmenters.sam import SamConfig
 from riveg.types import Box
 

@@ -24,10 +24,10 @@ from riveg.config.backend import BuildContext
 from riveg.errors import UserError
 from riveg.geometry.masks import mask_to_array
 from riveg.images.loader import ImageLoader
+from riveg.protocols import Segmenter
 from riveg.stages.segmenters.sam2 import Sam2Config
 from riveg.types import ImageRef
 from riveg.vision.runtime.square_images import Preparation, read_preparation
-from riveg.vision.segmenters.prompted import PromptedSegmenter
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
@@ -44,7 +44,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
     return save_images(tmp_path_factory.mktemp("pictures"))
 
 
-def build(folder: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
+def build(folder: Path, images: ImageLoader, **fields: Any) -> Segmenter:
     config = Sam2Config(model=str(folder), device="cpu", **fields)
     return config.build(BuildContext(images))
 
@@ -79,7 +79,7 @@ for number, (width, height) in enumerate(SIZES):
 
 @pytest.mark.slow
 @needs_torchvision
-def test_equals_the_librarys_processor(folder, images, tmp_path):
+def test_equals_the_librarys_processor(folder: Path, images: ImageLoader, tmp_path: Path) -> None:
     """Pixels and masks, to the bit: the processor itself needs torchvision."""
     run_with_torchvision(_PROCESSED, folder, tmp_path)
     sam = build(folder, images)
@@ -92,7 +92,7 @@ def test_equals_the_librarys_processor(folder, images, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_an_image_is_prepared_as_pillow_would(images, width, height):
+def test_an_image_is_prepared_as_pillow_would(images: ImageLoader, width: int, height: int) -> None:
     """To one level of 255: Pillow and torch round an 8-bit resize apart."""
     pixels = images.load(ImageRef(f"{width}x{height}.png"))
     resized = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
@@ -105,14 +105,14 @@ def test_an_image_is_prepared_as_pillow_would(images, width, height):
 
 
 @pytest.mark.parametrize("name", ["preprocessor_config.json", "processor_config.json"])
-def test_the_preparation_is_read_from_the_models_folder(tmp_path, name):
+def test_the_preparation_is_read_from_the_models_folder(tmp_path: Path, name: str) -> None:
     said = {"image_mean": [0, 0, 0], "image_std": [1, 1, 1], "size": {"height": 8, "width": 6}}
     inside = {"image_processor": said} if name.startswith("processor") else said
     (tmp_path / name).write_text(json.dumps(inside))
     assert read_preparation(tmp_path) == Preparation(8, 6, mean=(0, 0, 0), deviation=(1, 1, 1))
 
 
-def test_a_folder_that_says_nothing_is_prepared_as_the_published_models(tmp_path):
+def test_a_folder_that_says_nothing_is_prepared_as_the_published_models(tmp_path: Path) -> None:
     assert read_preparation(tmp_path) == Preparation()
 
 
@@ -124,13 +124,13 @@ def test_a_folder_that_says_nothing_is_prepared_as_the_published_models(tmp_path
         ('{"image_mean": ', "is not JSON"),
     ],
 )
-def test_what_would_be_prepared_wrongly_is_refused(tmp_path, said, message):
+def test_what_would_be_prepared_wrongly_is_refused(tmp_path: Path, said: str, message: str) -> None:
     (tmp_path / "preprocessor_config.json").write_text(said)
     with pytest.raises(UserError, match=message):
         read_preparation(tmp_path)
 
 
-def test_another_model_is_refused(folder, images, tmp_path):
+def test_another_model_is_refused(folder: Path, images: ImageLoader, tmp_path: Path) -> None:
     shutil.copy(folder / "config.json", tmp_path)
     with pytest.raises(UserError, match="cannot be loaded as Sam2Model"):
         build(tmp_path, images)

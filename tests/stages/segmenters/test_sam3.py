@@ -20,6 +20,7 @@ from helpers.box_mentions import (
     boxes_in,
     masks_of,
     mixed_mentions,
+    network_of,
     save_images,
 )
 from helpers.contracts import check_backend
@@ -58,8 +59,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageLoader:
 
 
 def build(folder: Path, images: ImageLoader, **fields: Any) -> PromptedSegmenter:
-    config = Sam3Config(model=str(folder), device="cpu", **fields)
-    return config.build(BuildContext(images))
+    built = Sam3Config(model=str(folder), device="cpu", **fields).build(BuildContext(images))
+    assert isinstance(built, PromptedSegmenter)
+    return built
 
 
 def saying(mention: Mention, text: str) -> Mention:
@@ -102,7 +104,9 @@ def instances(folder: Path, pixels: Any, text: str) -> list[tuple[Box, Mask]]:
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_a_texts_instance_gives_its_mask(folder, images, width, height):
+def test_a_texts_instance_gives_its_mask(
+    folder: Path, images: ImageLoader, width: int, height: int
+) -> None:
     """A region that is an instance's box gets that instance's mask."""
     name = f"{width}x{height}.png"
     sam = build(folder, images, **BY_TEXT)
@@ -115,7 +119,7 @@ def test_a_texts_instance_gives_its_mask(folder, images, width, height):
         assert_same(masks(answer), [mask for _, mask in wanted], "sam3")
 
 
-def test_texts_move_the_mask(folder, images):
+def test_texts_move_the_mask(folder: Path, images: ImageLoader) -> None:
     """Else these tests would show nothing about texts."""
     sam = build(folder, images, **BY_TEXT)
     mention = box_mention("64x64.png", Box(0, 0, 64, 64))
@@ -169,7 +173,7 @@ for number, (width, height) in enumerate(SIZES):
 
 
 @needs_torchvision
-def test_equals_the_librarys_processors(folder, images, tmp_path):
+def test_equals_the_librarys_processors(folder: Path, images: ImageLoader, tmp_path: Path) -> None:
     """Pixels and masks, to the bit: the processors themselves need torchvision."""
     run_with_torchvision(_PROCESSED, folder, tmp_path)
     by_box, by_text = build(folder, images), build(folder, images, **BY_TEXT)
@@ -186,7 +190,7 @@ def test_equals_the_librarys_processors(folder, images, tmp_path):
         assert_same(masks(answer), [mask_from_array(expected[row]) for row in rows], "sam3")
 
 
-def test_contract(folder, images):
+def test_contract(folder: Path, images: ImageLoader) -> None:
     """To the pixel where nothing is done together."""
     backend = build(folder, images, batch_size=1, boxes_at_once=1, **BY_TEXT)
     answers = check_backend(SEGMENT, backend, text_mentions())
@@ -194,7 +198,9 @@ def test_contract(folder, images):
 
 
 @pytest.mark.parametrize(("batch_size", "boxes_at_once"), [(2, 32), (64, 2), (8, 32)])
-def test_batches_do_not_change_answers(folder, images, batch_size, boxes_at_once):
+def test_batches_do_not_change_answers(
+    folder: Path, images: ImageLoader, batch_size: int, boxes_at_once: int
+) -> None:
     """But for rounding, on a mask's edge."""
     one = build(folder, images, batch_size=1, boxes_at_once=1, **BY_TEXT)
     other = build(folder, images, batch_size=batch_size, boxes_at_once=boxes_at_once, **BY_TEXT)
@@ -210,25 +216,27 @@ def mask_or_issue(answer: Any) -> Any:
 
 
 @pytest.mark.parametrize("fields", [{}, BY_TEXT], ids=["box", "text"])
-def test_an_image_is_encoded_once(folder, images, fields):
+def test_an_image_is_encoded_once(
+    folder: Path, images: ImageLoader, fields: dict[str, Any]
+) -> None:
     sam = build(folder, images, **fields)
     decoded: list[int] = []
-    encoder = sam._network._network.vision_encoder
+    encoder = network_of(sam)._network.vision_encoder
     encoder.register_forward_pre_hook(lambda _, inputs: decoded.append(len(inputs[0])))
     mentions = [saying(box_mention("64x64.png", *boxes_in(64, 64)), text) for text in TEXTS]
     sam.segment([*mentions, box_mention("91x37.png")])
     assert decoded == [1]
 
 
-def test_a_text_is_read_once(folder, images):
+def test_a_text_is_read_once(folder: Path, images: ImageLoader) -> None:
     sam = build(folder, images, **BY_TEXT)
     read: list[int] = []
-    sam._network._network.text_encoder.register_forward_pre_hook(lambda *_: read.append(1))
+    network_of(sam)._network.text_encoder.register_forward_pre_hook(lambda *_: read.append(1))
     sam.segment(text_mentions())
     assert len(read) == len(TEXTS)
 
 
-def test_short_memory_halves_the_texts(folder, images):
+def test_short_memory_halves_the_texts(folder: Path, images: ImageLoader) -> None:
     sam = build(folder, images, **BY_TEXT)
     expected = sam.segment(text_mentions()[:2])
     asked: list[int] = []
@@ -238,7 +246,7 @@ def test_short_memory_halves_the_texts(folder, images):
         if asked[-1] > 1:
             raise torch.OutOfMemoryError("texts")
 
-    detector = sam._network._network.detr_encoder
+    detector = network_of(sam)._network.detr_encoder
     handle = detector.register_forward_pre_hook(remember, with_kwargs=True)
     mentions = [saying(box_mention("64x64.png", Box(0, 0, 60, 60)), text) for text in TEXTS]
     tight = sam.segment(mentions)
@@ -250,7 +258,9 @@ def test_short_memory_halves_the_texts(folder, images):
     assert len(expected) == 2
 
 
-def test_a_region_without_an_instance_keeps_its_box_and_says_so(folder, images):
+def test_a_region_without_an_instance_keeps_its_box_and_says_so(
+    folder: Path, images: ImageLoader
+) -> None:
     sam = build(folder, images, **{**BY_TEXT, "overlap": 1.0})
     mention = saying(box_mention("91x37.png", Box(10.2, 5, 30, 20.7)), "dog")
     (answer,) = sam.segment([mention])
@@ -262,13 +272,15 @@ def test_a_region_without_an_instance_keeps_its_box_and_says_so(folder, images):
     assert "'dog' lies on 1 of 1 regions" in answer.issues[0].message
 
 
-def test_no_instance_is_good_enough(folder, images):
+def test_no_instance_is_good_enough(folder: Path, images: ImageLoader) -> None:
     sam = build(folder, images, **{**BY_TEXT, "threshold": 0.999})
     (answer,) = sam.segment([saying(box_mention("91x37.png", *boxes_in(91, 37)), "dog")])
     assert {mask.source for mask in masks(answer)} == {"sam3:box"}
 
 
-def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, images):
+def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(
+    folder: Path, images: ImageLoader
+) -> None:
     sam = build(folder, images, **BY_TEXT)
     mention = box_mention("64x64.png", Box(0, 0, 64, 64))
     words = ["red"] * 29 + ["dog", "team"]
@@ -280,9 +292,9 @@ def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, images):
     assert long.issues[0].message.endswith("red dog'")
 
 
-def test_bfloat16_concerns_the_backbone_alone(folder, images):
+def test_bfloat16_concerns_the_backbone_alone(folder: Path, images: ImageLoader) -> None:
     half = build(folder, images, dtype="bfloat16", **BY_TEXT)
-    network = half._network._network
+    network = network_of(half)._network
     assert next(network.vision_encoder.backbone.parameters()).dtype == torch.bfloat16
     assert next(network.vision_encoder.neck.parameters()).dtype == torch.float32
     mention = box_mention("91x37.png", *boxes_in(91, 37))
@@ -294,8 +306,8 @@ def test_bfloat16_concerns_the_backbone_alone(folder, images):
         assert mask_iou(one, other) > 0.9
 
 
-def test_prompts_that_share_a_text_are_asked_once(folder, images):
-    network = build(folder, images, **BY_TEXT)._network
+def test_prompts_that_share_a_text_are_asked_once(folder: Path, images: ImageLoader) -> None:
+    network = network_of(build(folder, images, **BY_TEXT))
     (seen,) = network.encode_images([prepare_image(images, ImageRef("64x64.png"), network.prepare)])
     asked: list[int] = []
     network._network.detr_encoder.register_forward_pre_hook(
@@ -307,21 +319,23 @@ def test_prompts_that_share_a_text_are_asked_once(folder, images):
     assert asked == [2]
 
 
-def test_a_folder_that_says_nothing_is_prepared_as_the_published_model(folder, images, tmp_path):
+def test_a_folder_that_says_nothing_is_prepared_as_the_published_model(
+    folder: Path, images: ImageLoader, tmp_path: Path
+) -> None:
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "processor_config.json").unlink()
-    by_box = build(tmp_path, images)._network
+    by_box = network_of(build(tmp_path, images))
     assert by_box._preparation == Preparation(1008, 1008, mean=HALF, deviation=HALF)
 
 
-def test_workers_can_prepare_images(folder, images):
-    network = build(folder, images, **BY_TEXT)._network
+def test_workers_can_prepare_images(folder: Path, images: ImageLoader) -> None:
+    network = network_of(build(folder, images, **BY_TEXT))
     sent = pickle.loads(pickle.dumps(network.prepare))
     pixels = images.load(ImageRef("33x130.png"))
     assert torch.equal(sent(pixels), network.prepare(pixels))
 
 
-def test_another_model_is_refused(folder, images, tmp_path):
+def test_another_model_is_refused(folder: Path, images: ImageLoader, tmp_path: Path) -> None:
     config = Sam3Config(model=str(folder))
     assert (config.licence, config.gated) == ("SAM License", True)
     shutil.copy(folder / "config.json", tmp_path)

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.answers import whole
 from helpers.chat_cases import HOSTILE, OWN_TYPES, asked_text, hostile_sample
 from helpers.contracts import check_answer, check_backend
 from helpers.factories import make_context, make_sample
@@ -48,6 +50,10 @@ def sample_of(request: Request) -> str:
 
 def scripted(request: Request) -> str:
     return ANSWERS.get(sample_of(request), said())
+
+
+def answer_always(response: Response, _: Request) -> Response:
+    return response
 
 
 def tagger(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> ChatTagger:
@@ -97,7 +103,7 @@ def test_own_types_reach_the_model_and_bind_its_answer() -> None:
     chat = ScriptedChat(lambda _: said(("Ever Given", "VESSEL", 1), ("York", "sponsor", 1)))
     context = make_context(chats={"main": chat}, labels=OWN_TYPES)
     entities = ChatTaggerConfig().build(context).tag([POST])[0]
-    assert spans_of(entities) == [("Ever Given", "VESSEL", 0), ("York", "SPONSOR", 6)]
+    assert spans_of(whole(entities)) == [("Ever Given", "VESSEL", 0), ("York", "SPONSOR", 6)]
     opening = chat.asked[0].messages[0].text
     assert "- VESSEL: a ship or boat by name (such as Titanic, Ever Given)\n" in opening
     assert "- SPONSOR: who pays for an event\n" in opening
@@ -117,7 +123,7 @@ def test_a_fault_is_shown_to_the_model_and_its_better_answer_counts() -> None:
         return ANSWERS[POST.text] if len(request.messages) > 2 else wrong
 
     chat = ScriptedChat(better_later)
-    assert len(tagger(chat).tag([POST])[0]) == 3
+    assert len(whole(tagger(chat).tag([POST])[0])) == 3
     shown = chat.asked[1].messages[-1].text
     assert "'Ever' stands 2 times in the text, there is no occurrence 9" in shown
     assert "'Ann' has the label 'PERSON', which is not one of PER, LOC, ORG, OTHER" in shown
@@ -169,7 +175,7 @@ def test_a_list_that_was_cut_off_is_never_half_an_answer() -> None:
     whole = said(("Ann", "PER", 1), ("Eve", "PER", 1), ("Bob", "PER", 1))
     for finish_reason, kind in (("length", "truncated-answer"), ("abort", "unparsable-answer")):
         cut = Response(whole[: whole.index(', {"text": "Bob"')] + "]", finish_reason)
-        chat = ScriptedChat(lambda _, cut=cut: cut)
+        chat = ScriptedChat(partial(answer_always, cut))
         answer = tagger(chat).tag([OTHER])[0]
         assert isinstance(answer, Issue)
         assert answer.kind == kind
@@ -182,7 +188,7 @@ def test_samples_of_the_same_words_in_other_tokens_have_their_own_spans() -> Non
     fine = Sample("d", fine_text, ("Ever", "Given", "meets", "York"), fine_offsets)
     chat = ScriptedChat(lambda _: said(("Ever Given", "OTHER", 1), ("York", "LOC", 1)))
     answers = tagger(chat).tag([coarse, fine])
-    assert [[entity.span for entity in answer] for answer in answers] == [
+    assert [[entity.span for entity in whole(answer)] for answer in answers] == [
         [Span(0, 1), Span(2, 3)],
         [Span(0, 2), Span(3, 4)],
     ]

@@ -55,11 +55,10 @@ def test_names_get_types_scores_and_places_in_the_raw_text(tagger: MiniTagger) -
         assert entity.text in text
         assert entity.score is not None
         assert 0 < entity.score < 1
-        assert entity.label_scores is not None
-        assert sum(entity.label_scores.values()) == pytest.approx(1, abs=1e-3)
-        assert (
-            max(entity.label_scores, key=lambda label: entity.label_scores[label]) == entity.label
-        )  # type: ignore[index]
+        scores = entity.label_scores
+        assert scores is not None
+        assert sum(scores.values()) == pytest.approx(1, abs=1e-3)
+        assert max(scores, key=scores.__getitem__) == entity.label
 
 
 def test_a_name_at_the_end_of_a_very_long_text_is_found(tagger: MiniTagger) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.answers import whole
 from helpers.contracts import check_backend
 from helpers.factories import make_context, make_sample
 
@@ -15,7 +16,7 @@ def phrases(text: str) -> list[str]:
     sample = from_raw_text(text, id="1")
     other = from_raw_text("another. post", id="2")
     entities, _ = check_backend(TAG, PhraseTagger(), [sample, other])
-    return [entity.text for entity in entities]
+    return [entity.text for entity in whole(entities)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from riveg.types import Box, Observation
 from riveg.vision.plain.names_in_ocr import edit_distance, find_spellings, likeness
 
 
-def line(text: str, x: float = 100, y: float = 100, width: float = 300, height: float = 30):
+def line(
+    text: str, x: float = 100, y: float = 100, width: float = 300, height: float = 30
+) -> Observation:
     return Observation("text", Box(x, y, x + width, y + height), 0.9, text)
 
 
@@ -39,11 +41,11 @@ def line(text: str, x: float = 100, y: float = 100, width: float = 300, height: 
         ("Straße", "STRASSE", False, True),  # full case folding
     ],
 )
-def test_whole_words_spell_a_name(name, read, surname, found):
+def test_whole_words_spell_a_name(name: str, read: str, surname: bool, found: bool) -> None:
     assert bool(find_spellings(name, [line(read)], surname=surname)) is found
 
 
-def test_box_is_the_words_share_of_the_line():
+def test_box_is_the_words_share_of_the_line() -> None:
     (found,) = find_spellings("Madrid", [line("Barcelona Madrid", x=0, width=160)])
     assert 85 < found.box.x_min < 105
     assert found.box.x_max == pytest.approx(160)
@@ -59,7 +61,7 @@ def test_box_is_the_words_share_of_the_line():
         (line("CITY", x=700, width=100), False),  # far beside
     ],
 )
-def test_names_go_on_in_neighbouring_lines(second, found):
+def test_names_go_on_in_neighbouring_lines(second: Observation, found: bool) -> None:
     first = line("MANCHESTER")
     spellings = find_spellings("Manchester City", [first, second])
     assert bool(spellings) is found
@@ -68,7 +70,7 @@ def test_names_go_on_in_neighbouring_lines(second, found):
         assert spellings[0].box.y_max == second.box.y_max
 
 
-def test_every_place_is_found_best_first():
+def test_every_place_is_found_best_first() -> None:
     exact, misread = line("Apollo 11", y=400), line("ApoIlo 11", y=10)
     found = find_spellings("Apollo 11", [misread, exact])
     assert [one.box.y_min for one in found] == [400, 10]
@@ -110,12 +112,12 @@ def test_a_name_alone_in_its_line(second: Observation | None, alone: bool, why: 
     assert not among.fills_lines
 
 
-def test_full_name_beats_surname_in_the_same_place():
+def test_full_name_beats_surname_in_the_same_place() -> None:
     (found,) = find_spellings("Neil Armstrong", [line("NEIL ARMSTRONG")], surname=True)
     assert found.box.x_min == pytest.approx(100)
 
 
-def test_only_ocr_text_is_read():
+def test_only_ocr_text_is_read() -> None:
     face = Observation("face", Box(0, 0, 10, 10), 0.9, "NASA")
     assert find_spellings("NASA", [face]) == ()
 
@@ -139,7 +141,7 @@ words = st.text("abcde", max_size=8)
 
 
 @given(words, words)
-def test_distance_is_a_metric(first, second):
+def test_distance_is_a_metric(first: str, second: str) -> None:
     distance = edit_distance(first, second)
     assert distance == edit_distance(second, first)
     assert (distance == 0) is (first == second)
@@ -147,7 +149,7 @@ def test_distance_is_a_metric(first, second):
 
 
 @given(words, words)
-def test_likeness_is_symmetric_and_bounded(first, second):
+def test_likeness_is_symmetric_and_bounded(first: str, second: str) -> None:
     assert likeness(first, second) == likeness(second, first)
     assert 0 <= likeness(first, second) <= 1
     if first:
