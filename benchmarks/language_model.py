@@ -24,16 +24,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from riveg.config.backend import BuildContext
 from riveg.images.loader import ImageLoader
-from riveg.labels import USUAL_LABELS
 from riveg.llm.conversation import Message, Request, Response
 from riveg.llm.endpoint import Endpoint, Serve
 from riveg.llm.http_chat import HttpChat
-from riveg.llm.prompts import load_prompt
 from riveg.llm.response_cache import ResponseCache
 from riveg.llm.vllm_server import Server
 from riveg.protocols import Mention
-from riveg.stages.rewriters.chat import ChatRewriter
+from riveg.stages.rewriters.chat import ChatRewriterConfig
 from riveg.text.tokenise import join_tokens
 from riveg.types import Entity, Sample, Span
 
@@ -78,7 +77,8 @@ def read_anything(response: Response) -> str:
 
 def make_questions(chat: HttpChat, numbers: range, order: str) -> list[Request]:
     """The rewriter's own questions, or their words in the other order; answers are cut short."""
-    rewriter = ChatRewriter(chat, load_prompt("rewrite/visual.v1"), labels=USUAL_LABELS)
+    context = BuildContext(ImageLoader([]), chats={"main": chat})
+    rewriter = ChatRewriterConfig().build(context)
     samples = [make_sample(number) for number in numbers]
     mentions = [Mention(sample, entity) for sample in samples for entity in sample.entities or ()]
     requests = []
@@ -159,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = wanted.model or str(Path(folder) / "tiny-random-qwen")
         if wanted.model is None:
-            script = ROOT / "tests" / "tiny_language_model.py"
+            script = ROOT / "tests" / "helpers" / "tiny_language_model.py"
             subprocess.run([PYTHON, script, model], check=True, capture_output=True)
         serve = Serve(
             command=tuple(shlex.split(wanted.command)) if wanted.command else module,

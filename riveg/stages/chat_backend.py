@@ -1,99 +1,207 @@
-"""What the ``chat`` backends share: finding their model, asking about many items at once."""
+"""What the ``chat`` backends share: a model with its prompt, values of a sample, many requests.
+
+A backend says what is its own: the values of its prompt, how a response is read, and how what was
+read becomes an answer of its stage.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from riveg.config.backend import BuildContext
-from riveg.errors import IMAGE_FAULTS, UserError
+from riveg.errors import UserError
 from riveg.labels import Label
+from riveg.llm.answer_text import one_line
 from riveg.llm.conversation import (
     AttachedImage,
     Chat,
     ChatAnswer,
-    Message,
     NoAnswer,
+    Parser,
     PreparedRequest,
     PromptValue,
+    Request,
 )
 from riveg.llm.messages import conversation, require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
-from riveg.protocols import Mention
+from riveg.pipeline import is_image_broken
+from riveg.protocols import Answer, AnswerOrIssue, Mention
 from riveg.registry import suggest
 from riveg.types import Entity, Issue, Sample
 
 PROMPT_FAILED = "prompt-failed"
-"""Kind of the Issue where the prompt fails on what one sample holds; nobody was asked."""
+"""Kind of the Issue where the prompt fails on what one sample holds; no request is sent."""
 
 _ANSWER = "answer"
 
 Item = TypeVar("Item")
+Asked = TypeVar("Asked", bound=Sample | Mention)
+Form = TypeVar("Form")
 
 
-def require_chat(context: BuildContext, stage: str, name: str) -> Chat:
-    """The language model that a stage asks.
+@dataclass(frozen=True, slots=True)
+class PromptVariables:
+    """The values that a stage gives to its prompt.
 
-    Raises:
-        UserError: If the system has none of that name.
+    Args:
+        constants: Names of those that are the same for all requests of a run.
+        values: Names of those that differ between requests.
     """
-    if name not in context.chats:
-        raise UserError(
-            f"{stage}.llm: no language model {name!r}; add it under llm:, or "
-            f"{suggest(name, context.chats)}"
+
+    constants: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+    def read(self, name: str, folder: Path) -> Prompt:
+        """The prompt of that name, which needs no other values than these.
+
+        Raises:
+            UserError: If there is none of that name, or it needs another value.
+        """
+        prompt = load_prompt(name, folder=folder)
+        require_conversation(prompt, constants=self.constants, values=self.values)
+        return prompt
+
+    def contents(self, name: str, folder: Path) -> dict[str, str]:
+        """A backend's ``contents``: the digest of its prompt.
+
+        Raises:
+            UserError: As in reading it: a prompt that does not fit is found before the run.
+        """
+        return {"prompt": self.read(name, folder).fingerprint}
+
+
+class ChatConfig(Protocol):
+    """The configuration of a chat backend: the names of its model and of its prompt."""
+
+    stage: ClassVar[str]
+
+    @property
+    def llm(self) -> str: ...
+
+    @property
+    def prompt(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedChat:
+    """A language model and the prompt that a stage asks it with.
+
+    Args:
+        stage: The stage's name, for its issues.
+        chat: The model.
+        prompt: With a block ``user``, and others that its stage knows.
+        constants: The values of the prompt that are the same for all requests.
+    """
+
+    stage: str
+    chat: Chat
+    prompt: Prompt
+    constants: Mapping[str, PromptValue]
+
+    def prepare(
+        self,
+        sample: Sample,
+        entities: Sequence[Entity],
+        values: Mapping[str, PromptValue],
+        parse: Parser,
+        *,
+        shows_image: bool = False,
+        schema: Mapping[str, Any] | None = None,
+        max_tokens: int,
+        first_tokens: int = 0,
+    ) -> PreparedRequest:
+        """One request.
+
+        Args:
+            sample: What it is about.
+            entities: Those of the sample's entities that it is about; none: the whole sample.
+            values: The values of the prompt besides its constants.
+            parse: Reads the response.
+            shows_image: Whether the sample's image is attached, if there is one that can be used.
+            schema: JSON schema of the response; ``None``: free text.
+            max_tokens: Most tokens of the response.
+            first_tokens: How many of the likeliest first tokens are wanted.
+
+        Raises:
+            UserError: If the prompt fails on the values.
+        """
+        messages = conversation(
+            self.prompt,
+            constants={name: given.value for name, given in self.constants.items()},
+            values={name: given.value for name, given in values.items()},
+            images=_image_of(sample) if shows_image else (),
         )
-    return context.chats[name]
+        subject = (sample.id, tuple(entity.id for entity in entities))
+        request = Request(messages, parse, schema, max_tokens, first_tokens)
+        return PreparedRequest(subject, request, self.prompt.name, {**self.constants, **values})
+
+    def ask(
+        self, items: Sequence[Item], prepare: Callable[[Item], PreparedRequest]
+    ) -> list[ChatAnswer | NoAnswer]:
+        """Sends one request about each item, all at once; the answers in the items' order.
+
+        An item that the prompt fails on has a ``NoAnswer`` of kind ``prompt-failed``; requests
+        about the others are sent all the same.
+        """
+        prepared = [_prepared(item, prepare) for item in items]
+        requests = [one.request for one in prepared if isinstance(one, PreparedRequest)]
+        answers = iter(self.chat.ask(requests) if requests else ())
+        return [next(answers) if isinstance(one, PreparedRequest) else one for one in prepared]
+
+    def answer(
+        self,
+        items: Sequence[Asked],
+        prepare: Callable[[Asked], PreparedRequest],
+        read: Callable[[Asked, ChatAnswer], AnswerOrIssue[Answer]],
+        otherwise: Callable[[Asked, NoAnswer], AnswerOrIssue[Answer]] | None = None,
+    ) -> list[AnswerOrIssue[Answer]]:
+        """The stage's answer about each item, in order.
+
+        Args:
+            items: Samples or mentions.
+            prepare: Makes the request about one.
+            read: Makes the stage's answer of the model's.
+            otherwise: Makes it where the model has none; ``None``: that is an Issue.
+        """
+        return [
+            read(item, answer)
+            if isinstance(answer, ChatAnswer)
+            else (otherwise or self.issue)(item, answer)
+            for item, answer in zip(items, self.ask(items, prepare), strict=True)
+        ]
+
+    def issue(self, item: Sample | Mention, answer: NoAnswer) -> Issue:
+        """The Issue about an item that the model has no answer for."""
+        entity_id = item.entity.id if isinstance(item, Mention) else None
+        return Issue(self.stage, entity_id, answer.kind, answer.message)
 
 
-def label_values(labels: Iterable[Label]) -> tuple[Mapping[str, Any], ...]:
-    """The types for a prompt: each with ``name``, ``description`` and ``examples``."""
-    return tuple(label.model_dump() for label in labels)
-
-
-def by_sample(mentions: Iterable[Mention]) -> Iterator[tuple[Sample, tuple[Mention, ...]]]:
-    """Each sample with those of its mentions that stand together."""
-    for _, group in groupby(mentions, key=lambda mention: id(mention.sample)):
-        together = tuple(group)
-        yield together[0].sample, together
-
-
-def messages_of(
-    prompt: Prompt,
+def prompted_chat(
+    config: ChatConfig,
+    context: BuildContext,
+    variables: PromptVariables,
     constants: Mapping[str, PromptValue],
-    values: Mapping[str, PromptValue],
-    images: Sequence[AttachedImage] = (),
-) -> tuple[Message, ...]:
-    """The messages of one request, from values that know where they came from.
+) -> PromptedChat:
+    """The model and the prompt that a configuration names; nothing is asked yet.
 
     Raises:
-        UserError: If the prompt fails on them.
+        UserError: If the system has no such model, there is no such prompt, or it needs a value
+            that is not among the variables.
     """
-    return conversation(
-        prompt,
-        constants={name: given.value for name, given in constants.items()},
-        values={name: given.value for name, given in values.items()},
-        images=images,
-    )
+    if config.llm not in context.chats:
+        raise UserError(
+            f"{config.stage}.llm: no language model {config.llm!r}; add it under llm:, or "
+            f"{suggest(config.llm, context.chats)}"
+        )
+    prompt = variables.read(config.prompt, context.base)
+    return PromptedChat(config.stage, context.chats[config.llm], prompt, constants)
 
 
-def ask_about(
-    chat: Chat, items: Sequence[Item], prepare: Callable[[Item], PreparedRequest]
-) -> list[ChatAnswer | NoAnswer]:
-    """Asks one question about each item, all at once; the answers in the items' order.
-
-    An item that the prompt fails on has a ``NoAnswer`` of kind ``prompt-failed`` and keeps nobody
-    else from being asked.
-    """
-    prepared = [_prepared(item, prepare) for item in items]
-    requests = [one.request for one in prepared if isinstance(one, PreparedRequest)]
-    answers = iter(chat.ask(requests) if requests else ())
-    return [next(answers) if isinstance(one, PreparedRequest) else one for one in prepared]
-
-
-def answer_form_name(prompt: Prompt, forms: Collection[str]) -> str:
-    """Which form of answer a prompt asks for: the word in its block ``answer``.
+def answer_form(prompt: Prompt, forms: Mapping[str, Form]) -> Form:
+    """The form of answer that a prompt asks for: its block ``answer`` holds the name.
 
     Raises:
         UserError: If there is no such block, or its word names none of the forms.
@@ -105,12 +213,7 @@ def answer_form_name(prompt: Prompt, forms: Collection[str]) -> str:
             f"{prompt.path}: block {_ANSWER!r} names no form of answer, but {name!r:.60}; "
             f"{suggest(name, forms)}"
         )
-    return name
-
-
-def issue_of(stage: str, entity_id: str | None, answer: NoAnswer) -> Issue:
-    """The Issue for a question that has no answer."""
-    return Issue(stage, entity_id, answer.kind, answer.message)
+    return forms[name]
 
 
 def source_of(answer: ChatAnswer) -> str:
@@ -118,30 +221,9 @@ def source_of(answer: ChatAnswer) -> str:
     return f"chat:{answer.path}"
 
 
-def _prepared(item: Item, prepare: Callable[[Item], PreparedRequest]) -> PreparedRequest | NoAnswer:
-    try:
-        return prepare(item)
-    except UserError as error:
-        return NoAnswer(PROMPT_FAILED, str(error))
-
-
-def read_prompt(
-    name: str, folder: Path, *, constants: Collection[str], values: Collection[str]
-) -> Prompt:
-    """A prompt that can be a conversation with these values.
-
-    Raises:
-        UserError: If there is none of that name, or it wants other values.
-    """
-    prompt = load_prompt(name, folder=folder)
-    require_conversation(prompt, constants=constants, values=values)
-    return prompt
-
-
-def image_of(sample: Sample) -> tuple[AttachedImage, ...]:
-    """The image of a sample; nothing where it has none, or one that was found to be unusable."""
-    faulty = any(one.entity_id is None and one.kind in IMAGE_FAULTS for one in sample.issues)
-    return () if sample.image is None or faulty else (AttachedImage(sample.image),)
+def label_constants(labels: Iterable[Label]) -> dict[str, PromptValue]:
+    """``labels``: the system's types, each with ``name``, ``description`` and ``examples``."""
+    return {"labels": PromptValue(tuple(label.model_dump() for label in labels), "labels")}
 
 
 def sample_values(sample: Sample) -> dict[str, PromptValue]:
@@ -149,6 +231,14 @@ def sample_values(sample: Sample) -> dict[str, PromptValue]:
     return {
         "text": PromptValue(sample.text, "sample.text"),
         "caption": PromptValue(sample.caption or "", "sample.caption"),
+    }
+
+
+def sample_lines(sample: Sample) -> dict[str, PromptValue]:
+    """The same on one line each, so that no sample can imitate the lines of a prompt."""
+    return {
+        name: PromptValue(one_line(str(given.value)), given.source)
+        for name, given in sample_values(sample).items()
     }
 
 
@@ -161,3 +251,17 @@ def entity_value(entity: Entity) -> PromptValue:
         "description": entity.description or "",
     }
     return PromptValue(value, "sample.entities")
+
+
+def _image_of(sample: Sample) -> tuple[AttachedImage, ...]:
+    """The image of a sample; nothing where it has none, or one that cannot be used."""
+    if sample.image is None or is_image_broken(sample):
+        return ()
+    return (AttachedImage(sample.image),)
+
+
+def _prepared(item: Item, prepare: Callable[[Item], PreparedRequest]) -> PreparedRequest | NoAnswer:
+    try:
+        return prepare(item)
+    except UserError as error:
+        return NoAnswer(PROMPT_FAILED, str(error))

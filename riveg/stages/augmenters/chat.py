@@ -11,31 +11,25 @@ from pydantic import Field
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
 from riveg.files import file_digest
-from riveg.labels import Label
 from riveg.llm.answer_text import one_line
-from riveg.llm.conversation import Chat, NoAnswer, PreparedRequest, PromptValue, Request
-from riveg.llm.messages import require_conversation
-from riveg.llm.prompts import Prompt, load_prompt
-from riveg.protocols import Augmenter, ImageSource
-from riveg.stages.augmenters.answers import FORMS, KnowledgeForm
+from riveg.llm.conversation import PreparedRequest, PromptValue
+from riveg.protocols import AnswerOrIssue, Augmenter, ImageSource
+from riveg.stages.augmenters.answers import FORMS
 from riveg.stages.chat_backend import (
-    answer_form_name,
-    ask_about,
-    issue_of,
-    label_values,
-    messages_of,
-    require_chat,
+    PromptedChat,
+    PromptVariables,
+    answer_form,
+    label_constants,
+    prompted_chat,
+    sample_lines,
 )
-from riveg.types import Issue, Sample
+from riveg.types import Sample
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from riveg.geometry.arrays import Pixels
     from riveg.stages.augmenters.similar_examples import Example, SimilarExamples
 
-_CONSTANTS = ("labels",)
-_VALUES = ("text", "caption", "similar")
+_VARIABLES = PromptVariables(("labels",), ("text", "caption", "similar"))
 
 
 class ChatAugmenterConfig(BackendConfig[Augmenter]):
@@ -70,9 +64,7 @@ class ChatAugmenterConfig(BackendConfig[Augmenter]):
             UserError: If one of them is not there or not fit for it, or an extra is missing.
         """
         return ChatAugmenter(
-            require_chat(context, self.stage, self.llm),
-            load_prompt(self.prompt, folder=context.base),
-            labels=context.labels,
+            prompted_chat(self, context, _VARIABLES, label_constants(context.labels)),
             images=context.images,
             examples=self._examples(context.base),
             similar=self.similar,
@@ -85,9 +77,9 @@ class ChatAugmenterConfig(BackendConfig[Augmenter]):
         Raises:
             UserError: If the prompt fits no sample or a file is not there: found before the run.
         """
-        prompt = load_prompt(self.prompt, folder=base)
-        knowledge_form(prompt)
-        return {"prompt": prompt.fingerprint, **dict(self._pool_contents(base))}
+        prompt = _VARIABLES.read(self.prompt, base)
+        answer_form(prompt, FORMS)
+        return {"prompt": prompt.fingerprint, **self._pool_contents(base)}
 
     def _pool_contents(self, base: Path) -> Mapping[str, str]:
         from riveg.stages.augmenters.embeddings import model_digest
@@ -97,13 +89,13 @@ class ChatAugmenterConfig(BackendConfig[Augmenter]):
             return {}
         path = base / self.pool
         examples = read_pool(path)
-        found = {"pool": file_digest(path)}
+        digests = {"pool": file_digest(path)}
         if self.embedding is not None:
-            found["embedding"] = model_digest(base / self.embedding)
+            digests["embedding"] = model_digest(base / self.embedding)
         if self.picture_embedding is not None:
-            found["picture_embedding"] = model_digest(base / self.picture_embedding)
-            found["pool pictures"] = images_digest(examples, path.parent)
-        return found
+            digests["picture_embedding"] = model_digest(base / self.picture_embedding)
+            digests["pool pictures"] = images_digest(examples, path.parent)
+        return digests
 
     def _examples(self, base: Path) -> SimilarExamples | None:
         from riveg.stages.augmenters.embeddings import (
@@ -130,68 +122,54 @@ class ChatAugmenter:
     """Asks about each sample once.
 
     Args:
-        chat: The model.
-        prompt: With blocks ``user``, ``answer``, and ``system`` and ``examples`` where it has them.
-        labels: The types that the prompt tells of.
+        chat: The model with its prompt, whose block ``answer`` names the form of the answer.
         images: Where the samples' images are, for finding similar ones.
         examples: Finds similar annotated samples; ``None``: the prompt is given none.
         similar: How many.
         max_tokens: Of the answer.
 
     Raises:
-        UserError: If the prompt fits no sample.
+        UserError: If the prompt names no form of answer.
     """
 
     def __init__(
         self,
-        chat: Chat,
-        prompt: Prompt,
+        chat: PromptedChat,
         *,
-        labels: Sequence[Label],
         images: ImageSource,
         examples: SimilarExamples | None = None,
         similar: int = 5,
         max_tokens: int = 512,
     ) -> None:
         self._chat = chat
-        self._prompt = prompt
-        self._form = knowledge_form(prompt)
+        self._form = answer_form(chat.prompt, FORMS)
         self._images = images
         self._examples = examples
         self._similar = similar
         self._max_tokens = max_tokens
-        self._constants = {"labels": PromptValue(label_values(labels), "labels")}
 
     def prepare(self, samples: Sequence[Sample]) -> Sequence[PreparedRequest]:
-        """The questions that :meth:`augment` would ask, in its order.
+        """The requests that :meth:`augment` sends, in its order.
 
         Raises:
             UserError: If the prompt fails on one of them.
         """
         return [self._prepared(sample) for sample in samples]
 
-    def augment(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+    def augment(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[str]]:
         """Knowledge about each sample, on one line."""
-        answers = ask_about(self._chat, samples, self._prepared)
-        return [
-            issue_of("augment", None, answer) if isinstance(answer, NoAnswer) else str(answer.value)
-            for answer in answers
-        ]
+        return self._chat.answer(samples, self._prepared, lambda _, answer: str(answer.value))
 
     def _prepared(self, sample: Sample) -> PreparedRequest:
-        values = {
-            "text": PromptValue(one_line(sample.text), "sample.text"),
-            "caption": PromptValue(one_line(sample.caption or ""), "sample.caption"),
-            "similar": PromptValue(self._similar_to(sample), "augment.pool"),
-        }
-        request = Request(
-            messages_of(self._prompt, self._constants, values),
-            parse=self._form.read,
+        similar = PromptValue(self._similar_to(sample), "augment.pool")
+        return self._chat.prepare(
+            sample,
+            (),
+            {**sample_lines(sample), "similar": similar},
+            self._form.read,
             schema=self._form.schema,
             max_tokens=self._max_tokens,
         )
-        given = {**self._constants, **values}
-        return PreparedRequest((sample.id, ()), request, self._prompt.name, given)
 
     def _similar_to(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
         if self._examples is None:
@@ -199,23 +177,13 @@ class ChatAugmenter:
         found = self._examples.find(sample.text, self._pixels(sample), self._similar)
         return tuple(map(_example_value, found))
 
-    def _pixels(self, sample: Sample) -> NDArray[np.uint8] | None:
+    def _pixels(self, sample: Sample) -> Pixels | None:
         if sample.image is None or self._examples is None or not self._examples.looks_at_images:
             return None
         try:
             return self._images.load(sample.image)
-        except ImageFault:  # its text still finds what resembles it
+        except ImageFault:  # its text alone still finds similar samples
             return None
-
-
-def knowledge_form(prompt: Prompt) -> KnowledgeForm:
-    """The form of answer that a prompt asks for, by its block ``answer``.
-
-    Raises:
-        UserError: If it names none, or the prompt wants what no sample has.
-    """
-    require_conversation(prompt, constants=_CONSTANTS, values=_VALUES)
-    return FORMS[answer_form_name(prompt, FORMS)]
 
 
 def _example_value(example: Example) -> Mapping[str, Any]:

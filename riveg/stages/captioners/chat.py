@@ -9,21 +9,14 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.llm.conversation import Chat, NoAnswer, PreparedRequest, Request, Response, Unparsable
-from riveg.llm.prompts import Prompt
-from riveg.protocols import Captioner
-from riveg.stages.chat_backend import (
-    ask_about,
-    image_of,
-    issue_of,
-    messages_of,
-    read_prompt,
-    require_chat,
-)
-from riveg.types import Issue, Sample
+from riveg.llm.conversation import PreparedRequest, Response, Unparsable
+from riveg.protocols import AnswerOrIssue, Captioner
+from riveg.stages.chat_backend import PromptedChat, PromptVariables, prompted_chat
+from riveg.types import Sample
 
+_VARIABLES = PromptVariables()
 _LONGEST = 500
-"""Characters of a caption; more is no sentence, and would crowd out the sample in later prompts."""
+"""Characters of a caption; more is no sentence, and leaves later prompts no room for the sample."""
 
 
 class ChatCaptionerConfig(BackendConfig[Captioner]):
@@ -50,54 +43,41 @@ class ChatCaptionerConfig(BackendConfig[Captioner]):
             UserError: If there is no such model or prompt, or the prompt wants values.
         """
         return ChatCaptioner(
-            require_chat(context, self.stage, self.llm),
-            read_prompt(self.prompt, context.base, constants=(), values=()),
-            max_tokens=self.max_tokens,
+            prompted_chat(self, context, _VARIABLES, {}), max_tokens=self.max_tokens
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
-        """Digest of the prompt.
-
-        Raises:
-            UserError: As in building: found before the run.
-        """
-        return {"prompt": read_prompt(self.prompt, base, constants=(), values=()).fingerprint}
+        return _VARIABLES.contents(self.prompt, base)
 
 
 class ChatCaptioner:
-    """Shows each image by itself: the sample's words must not slip into what is seen.
+    """Shows the model each image without the sample's words: a caption says what is seen.
 
     Args:
-        chat: The model.
-        prompt: With a block ``user``; it has no variables.
+        chat: The model with its prompt.
         max_tokens: Of the answer.
     """
 
-    def __init__(self, chat: Chat, prompt: Prompt, *, max_tokens: int = 128) -> None:
+    def __init__(self, chat: PromptedChat, *, max_tokens: int = 128) -> None:
         self._chat = chat
-        self._prompt = prompt
         self._max_tokens = max_tokens
 
     def prepare(self, samples: Sequence[Sample]) -> Sequence[PreparedRequest]:
-        """The questions that :meth:`caption` would ask.
+        """The requests that :meth:`caption` sends.
 
         Raises:
             UserError: If the prompt fails on one of them.
         """
         return [self._prepared(sample) for sample in samples]
 
-    def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+    def caption(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[str]]:
         """One line of text about each image."""
-        answers = ask_about(self._chat, samples, self._prepared)
-        return [
-            issue_of("caption", None, answer) if isinstance(answer, NoAnswer) else str(answer.value)
-            for answer in answers
-        ]
+        return self._chat.answer(samples, self._prepared, lambda _, answer: str(answer.value))
 
     def _prepared(self, sample: Sample) -> PreparedRequest:
-        messages = messages_of(self._prompt, {}, {}, image_of(sample))
-        request = Request(messages, read_caption, max_tokens=self._max_tokens)
-        return PreparedRequest((sample.id, ()), request, self._prompt.name)
+        return self._chat.prepare(
+            sample, (), {}, read_caption, shows_image=True, max_tokens=self._max_tokens
+        )
 
 
 def read_caption(response: Response) -> str:

@@ -1,78 +1,36 @@
-"""Boxes by a vision-language model, read in the frame that its family was taught."""
+"""Boxes by a vision-language model, read in the frame that the model was trained with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.geometry.frames import FRAMES, Frame, FrameName, InsideOut, OutsideFrame, Resize
-from riveg.labels import Label
-from riveg.llm.conversation import (
-    Chat,
-    ChatAnswer,
-    NoAnswer,
-    PreparedRequest,
-    PromptValue,
-    Request,
-    Response,
-    Unparsable,
-)
+from riveg.geometry.frames import FRAMES, Frame, FrameName, OutsideFrame, Resize
+from riveg.llm.conversation import ChatAnswer, PreparedRequest, PromptValue
 from riveg.llm.images import sent_size
-from riveg.llm.json_answers import parse_json
-from riveg.llm.prompts import Prompt
-from riveg.protocols import Grounder, Mention
+from riveg.protocols import AnswerOrIssue, Grounder, Mention
 from riveg.stages.chat_backend import (
-    ask_about,
+    PromptedChat,
+    PromptVariables,
     entity_value,
-    image_of,
-    issue_of,
-    label_values,
-    messages_of,
-    read_prompt,
-    require_chat,
+    label_constants,
+    prompted_chat,
     sample_values,
     source_of,
 )
+from riveg.stages.grounders.answers import WrittenBoxes, answer_schema, read_boxes
 from riveg.types import ImageSize, Issue, Region, Sample
 
 OUTSIDE_FRAME = "box-outside-frame"
-"""Kind of the Issue for a box that the declared frame does not reach."""
+"""Kind of the Issue for a box that reaches beyond the declared frame."""
 
-_CONSTANTS = ("order", "labels")
-_VALUES = ("text", "caption", "entity", "coordinates")
-
-Stated = tuple[tuple[float, ...], ...]
-"""The boxes of an answer, four numbers each, in the model's own frame and order."""
-
-
-_SAID = {
-    "type": "object",
-    "properties": {
-        "boxes": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "bbox_2d": {
-                        "type": "array",
-                        "items": {"type": "number"},
-                        "minItems": 4,
-                        "maxItems": 4,
-                    }
-                },
-                "required": ["bbox_2d"],
-            },
-        }
-    },
-    "required": ["boxes"],
-}
-"""What is read from any answer; what the server is asked for is narrower."""
+_VARIABLES = PromptVariables(("order", "labels"), ("text", "caption", "entity", "coordinates"))
 
 
 class ChatGrounderConfig(BackendConfig[Grounder]):
@@ -106,11 +64,14 @@ class ChatGrounderConfig(BackendConfig[Grounder]):
             UserError: If there is no such model or prompt, the prompt fits no mention, or the frame
                 depends on how the model is reached and that is not known.
         """
+        frame = FRAMES[self.frame]
+        constants = {
+            "order": PromptValue(frame.order, "ground.frame"),
+            **label_constants(context.labels),
+        }
         return ChatGrounder(
-            require_chat(context, self.stage, self.llm),
-            read_prompt(self.prompt, context.base, constants=_CONSTANTS, values=_VALUES),
-            frame=FRAMES[self.frame],
-            labels=context.labels,
+            prompted_chat(self, context, _VARIABLES, constants),
+            frame=frame,
             resize=self.resize,
             picture_side=self._picture_side(context),
             most_regions=self.most_regions,
@@ -118,13 +79,7 @@ class ChatGrounderConfig(BackendConfig[Grounder]):
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
-        """Digest of the prompt.
-
-        Raises:
-            UserError: As in building: found before the run.
-        """
-        prompt = read_prompt(self.prompt, base, constants=_CONSTANTS, values=_VALUES)
-        return {"prompt": prompt.fingerprint}
+        return _VARIABLES.contents(self.prompt, base)
 
     def _picture_side(self, context: BuildContext) -> int | None:
         endpoint = context.endpoints.get(self.llm)
@@ -140,10 +95,8 @@ class ChatGrounder:
     """Asks one question about each mention.
 
     Args:
-        chat: The model.
-        prompt: With a block ``user``, and ``system`` where it has one.
+        chat: The model with its prompt.
         frame: What the model's numbers mean.
-        labels: The types that the prompt tells of.
         resize: How its processor resizes images.
         picture_side: The longer side of images as sent, in pixels; ``None``: as they are.
         most_regions: Of one mention.
@@ -152,122 +105,70 @@ class ChatGrounder:
 
     def __init__(
         self,
-        chat: Chat,
-        prompt: Prompt,
+        chat: PromptedChat,
         *,
         frame: Frame,
-        labels: Sequence[Label] = (),
         resize: Resize,
         picture_side: int | None = None,
         most_regions: int = 8,
         max_tokens: int = 384,
     ) -> None:
         self._chat = chat
-        self._prompt = prompt
         self._frame = frame
         self._resize = resize
         self._picture_side = picture_side
         self._schema = answer_schema(frame, most_regions)
-        self._most = most_regions
-        self._constants = {
-            "order": PromptValue(frame.order, "ground.frame"),
-            "labels": PromptValue(label_values(labels), "labels"),
-        }
+        self._most_regions = most_regions
         self._max_tokens = max_tokens
 
     def prepare(self, mentions: Sequence[Mention]) -> Sequence[PreparedRequest]:
-        """The questions that :meth:`ground` would ask.
+        """The requests that :meth:`ground` sends.
 
         Raises:
             UserError: If the prompt fails on one of them, or nobody has opened its image.
         """
         return [self._prepared(mention) for mention in mentions]
 
-    def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
-        """The places of each mention in the model's order, without scores; ``()`` for none."""
-        answers = ask_about(self._chat, mentions, self._prepared)
-        return [
-            self._regions(mention, answer)
-            for mention, answer in zip(mentions, answers, strict=True)
-        ]
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Region, ...]]]:
+        """The regions of each mention in the model's order, without scores; ``()`` for none."""
+        return self._chat.answer(mentions, self._prepared, self._regions)
 
     def _prepared(self, mention: Mention) -> PreparedRequest:
         sample, entity = mention.sample, mention.entity
-        extent = self._extent(_sides(sample))
+        coordinates = _coordinates(self._extent(_image_size(sample)), self._frame)
         values = {
             **sample_values(sample),
             "entity": entity_value(entity),
-            "coordinates": PromptValue(
-                _coordinates(extent, self._frame), "ground.frame, sample.image"
-            ),
+            "coordinates": PromptValue(coordinates, "ground.frame, sample.image"),
         }
-        request = Request(
-            messages_of(self._prompt, self._constants, values, image_of(sample)),
+        return self._chat.prepare(
+            sample,
+            (entity,),
+            values,
             partial(read_boxes, frame=self._frame),
+            shows_image=True,
             schema=self._schema,
             max_tokens=self._max_tokens,
         )
-        given = {**self._constants, **values}
-        return PreparedRequest((sample.id, (entity.id,)), request, self._prompt.name, given)
 
     def _extent(self, image: ImageSize) -> ImageSize:
-        width, height = int(image.width), int(image.height)
-        sent = sent_size(ImageSize(width, height), self._picture_side or max(width, height))
+        """The numbers at the right and the lower edge of the image as it is sent."""
+        sent = sent_size(image, self._picture_side or max(image))
         return self._frame.extent(sent, self._resize)
 
-    def _regions(
-        self, mention: Mention, answer: ChatAnswer | NoAnswer
-    ) -> tuple[Region, ...] | Issue:
-        if isinstance(answer, NoAnswer):
-            return issue_of("ground", mention.entity.id, answer)
-        stated: Stated = answer.value
-        image = _sides(mention.sample)
+    def _regions(self, mention: Mention, answer: ChatAnswer) -> AnswerOrIssue[tuple[Region, ...]]:
+        written: WrittenBoxes = answer.value[: self._most_regions]
+        image = _image_size(mention.sample)
         extent = self._extent(image)
         try:
-            boxes = [self._frame.box(numbers, extent, image) for numbers in stated[: self._most]]
+            boxes = [self._frame.box(numbers, extent, image) for numbers in written]
         except OutsideFrame as error:
             message = f"{error}; does ground.frame fit the model?"
             return Issue("ground", mention.entity.id, OUTSIDE_FRAME, message)
         return tuple(Region(box, source=source_of(answer)) for box in dict.fromkeys(boxes))
 
 
-def read_boxes(response: Response, *, frame: Frame) -> Stated:
-    """The boxes of an answer, as stated.
-
-    Raises:
-        Unparsable: If it is no list of boxes, or one has its edges in the wrong order.
-    """
-    stated = tuple(tuple(item["bbox_2d"]) for item in parse_json(response, _SAID)["boxes"])
-    try:
-        for numbers in stated:
-            frame.check_order(numbers)
-    except InsideOut as error:
-        raise Unparsable(f"{error}. A box is [{frame.order}].") from error
-    return stated
-
-
-def answer_schema(frame: Frame, most_regions: int) -> dict[str, Any]:
-    """What the server is asked for.
-
-    The numbers have no bounds: a server that kept to them would bend a box into the frame, and a
-    wrong frame would go unseen.
-    """
-    number = {"type": "integer" if frame.is_whole else "number"}
-    box = {
-        "type": "object",
-        "properties": {"bbox_2d": {"type": "array", "items": number, "minItems": 4, "maxItems": 4}},
-        "required": ["bbox_2d"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {"boxes": {"type": "array", "items": box, "maxItems": most_regions}},
-        "required": ["boxes"],
-        "additionalProperties": False,
-    }
-
-
-def _sides(sample: Sample) -> ImageSize:
+def _image_size(sample: Sample) -> ImageSize:
     image = sample.image
     if image is None or image.width is None or image.height is None:
         raise UserError(f"sample {sample.id}: nobody has opened its picture")

@@ -1,61 +1,41 @@
-"""A second look at uncertain types by a vision-language model, after GEM.
+"""Uncertain labels are decided by a vision-language model, after GEM.
 
-Of each mention the tagger's label distribution p tells how sure it was: where the entropy
-``-sum p ln p`` is above ``gamma``, the model is shown the sample with the mention's words marked,
-the image, and the likeliest types, and names one of them.
+The tagger's label distribution p of a mention shows how certain the tagger was. Where the entropy
+``-sum p ln p`` is above ``gamma``, the model is given the sample with the mention's words marked,
+the image, and the most probable labels, and names one of them.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.labels import Label
-from riveg.llm.conversation import (
-    Chat,
-    ChatAnswer,
-    NoAnswer,
-    PreparedRequest,
-    PromptValue,
-    Request,
-    Response,
-    Unparsable,
-)
-from riveg.llm.json_answers import parse_json
-from riveg.llm.prompts import Prompt
-from riveg.protocols import Mention, PartialAnswer, Ranking, Reranker
+from riveg.llm.conversation import ChatAnswer, NoAnswer, PreparedRequest, PromptValue
+from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer, Ranking, Reranker
 from riveg.stages.chat_backend import (
-    ask_about,
+    PromptedChat,
+    PromptVariables,
     entity_value,
-    image_of,
-    issue_of,
-    label_values,
-    messages_of,
-    read_prompt,
-    require_chat,
+    label_constants,
+    prompted_chat,
     sample_values,
 )
+from riveg.stages.rerankers.answers import answer_schema, read_label
 from riveg.types import Entity, Issue, Sample
 
 UNMATCHED_LABEL = "unmatched-label"
 """Kind of the Issue beside a label that is the tagger's, because the answer named no candidate."""
 
 _MARK = "&&"
-_CONSTANTS = ("labels",)
-_VALUES = ("text", "marked_text", "caption", "entity", "candidates")
-_SAID = {
-    "type": "object",
-    "properties": {"label": {"type": "string"}},
-    "required": ["label"],
-}
-"""What is read from any answer; the server is asked for one of the candidates."""
+_VARIABLES = PromptVariables(
+    ("labels",), ("text", "marked_text", "caption", "entity", "candidates")
+)
 
 
 class ChatRerankerConfig(BackendConfig[Reranker]):
@@ -86,73 +66,60 @@ class ChatRerankerConfig(BackendConfig[Reranker]):
             UserError: If there is no such model or prompt, or the prompt fits no mention.
         """
         return ChatReranker(
-            require_chat(context, self.stage, self.llm),
-            read_prompt(self.prompt, context.base, constants=_CONSTANTS, values=_VALUES),
-            labels=context.labels,
+            prompted_chat(self, context, _VARIABLES, label_constants(context.labels)),
+            labels=tuple(label.name for label in context.labels),
             gamma=self.gamma,
             candidates=self.candidates,
             max_tokens=self.max_tokens,
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
-        """Digest of the prompt.
-
-        Raises:
-            UserError: As in building: found before the run.
-        """
-        prompt = read_prompt(self.prompt, base, constants=_CONSTANTS, values=_VALUES)
-        return {"prompt": prompt.fingerprint}
+        return _VARIABLES.contents(self.prompt, base)
 
 
 class ChatReranker:
-    """Asks about the mentions that the tagger was unsure of; the rest keep their label unasked.
+    """Asks about the mentions whose labels are uncertain; the others keep the tagger's label.
 
-    A tagger that gives no distribution leaves nothing to be sure by: its mentions are all asked
-    about, with the system's types as candidates.
+    Where the tagger gives no label distribution, every mention is asked about, with the system's
+    labels as candidates.
 
     Args:
-        chat: The model.
-        prompt: With a block ``user``, and ``system`` where it has one.
-        labels: The types that the prompt tells of.
+        chat: The model with its prompt.
+        labels: The system's labels.
         gamma: Entropy in nats above which a mention is asked about.
-        candidates: At most so many types are offered, the likeliest first.
+        candidates: Highest number of candidates, the most probable first.
         max_tokens: Of the answer.
     """
 
     def __init__(
         self,
-        chat: Chat,
-        prompt: Prompt,
+        chat: PromptedChat,
         *,
-        labels: Sequence[Label],
+        labels: Sequence[str],
         gamma: float = 0.2,
         candidates: int = 5,
         max_tokens: int = 64,
     ) -> None:
         self._chat = chat
-        self._prompt = prompt
-        self._labels = tuple(label.name for label in labels)
-        self._constants = {"labels": PromptValue(label_values(labels), "labels")}
+        self._labels = labels
         self._gamma = gamma
         self._count = candidates
         self._max_tokens = max_tokens
 
     def prepare(self, mentions: Sequence[Mention]) -> Sequence[PreparedRequest]:
-        """The questions that :meth:`rerank` would ask; none about the mentions below the gate.
+        """The requests that :meth:`rerank` sends; none about mentions whose labels are certain.
 
         Raises:
             UserError: If the prompt fails on one of them.
         """
         return [self._prepared(mention) for mention in mentions if self._is_asked(mention.entity)]
 
-    def rerank(
-        self, mentions: Sequence[Mention]
-    ) -> Sequence[Ranking | PartialAnswer[Ranking] | Issue]:
-        """The label of each mention, with the tagger's distribution as it was."""
+    def rerank(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Ranking]]:
+        """The label of each mention; the tagger's label distribution is kept as it is."""
         asked = [mention for mention in mentions if self._is_asked(mention.entity)]
-        answers = iter(ask_about(self._chat, asked, self._prepared))
+        answers = iter(self._chat.answer(asked, self._prepared, _chosen_label, self._kept_label))
         return [
-            _ranking(mention.entity, next(answers))
+            next(answers)
             if self._is_asked(mention.entity)
             else Ranking(mention.entity.label, mention.entity.label_scores)
             for mention in mentions
@@ -165,7 +132,7 @@ class ChatReranker:
 
     def _candidates(self, entity: Entity) -> tuple[str, ...]:
         if entity.label_scores:
-            return _likeliest(entity.label_scores)[: self._count]
+            return _by_probability(entity.label_scores)[: self._count]
         return tuple(dict.fromkeys((entity.label, *self._labels)))
 
     def _prepared(self, mention: Mention) -> PreparedRequest:
@@ -177,14 +144,25 @@ class ChatReranker:
             "entity": entity_value(entity),
             "candidates": PromptValue(candidates, "entity.label_scores"),
         }
-        request = Request(
-            messages_of(self._prompt, self._constants, values, image_of(sample)),
+        return self._chat.prepare(
+            sample,
+            (entity,),
+            values,
             partial(read_label, candidates=candidates),
-            schema=_schema(candidates),
+            shows_image=True,
+            schema=answer_schema(candidates),
             max_tokens=self._max_tokens,
         )
-        given = {**self._constants, **values}
-        return PreparedRequest((sample.id, (entity.id,)), request, self._prompt.name, given)
+
+    def _kept_label(self, mention: Mention, answer: NoAnswer) -> AnswerOrIssue[Ranking]:
+        if answer.kind != "unparsable-answer":
+            return self._chat.issue(mention, answer)
+        # GEM does not say what happens then; here the tagger's most probable label stays.
+        scores = mention.entity.label_scores
+        label = _by_probability(scores)[0] if scores else mention.entity.label
+        message = f"the answer names no candidate, the label stays {label}: {answer.message}"
+        issue = Issue("rerank", mention.entity.id, UNMATCHED_LABEL, message)
+        return PartialAnswer(Ranking(label, scores), (issue,))
 
 
 def entropy(scores: Mapping[str, float]) -> float:
@@ -204,59 +182,9 @@ def marked_text(sample: Sample, entity: Entity) -> str:
     return text
 
 
-def read_label(response: Response, *, candidates: Sequence[str]) -> str:
-    """The one candidate that an answer names, as JSON or in words.
-
-    Raises:
-        Unparsable: If it names none, or several.
-    """
-    try:
-        said = str(parse_json(response, _SAID)["label"]).strip()
-    except Unparsable:
-        said = response.text
-    named = _named(said, candidates)
-    if len(named) != 1:
-        raise Unparsable(f"Answer with exactly one of the candidates: {', '.join(candidates)}.")
-    return named.pop()
-
-
-def _named(said: str, candidates: Sequence[str]) -> set[str]:
-    if said in candidates:
-        return {said}
-    named: set[str] = set()
-    # Longer names first, and taken out when found: one may be a part of another.
-    for candidate in sorted(candidates, key=len, reverse=True):
-        said, count = re.subn(
-            rf"(?<!\w){re.escape(candidate)}(?!\w)", "\n", said, flags=re.IGNORECASE
-        )
-        if count:
-            named.add(candidate)
-    return named
-
-
-def _likeliest(scores: Mapping[str, float]) -> tuple[str, ...]:
+def _by_probability(scores: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(sorted(scores, key=lambda name: (-scores[name], name)))
 
 
-def _schema(candidates: Sequence[str]) -> dict[str, Any]:
-    return {
-        **_SAID,
-        "properties": {"label": {"type": "string", "enum": list(candidates)}},
-        "additionalProperties": False,
-    }
-
-
-def _ranking(
-    entity: Entity, answer: ChatAnswer | NoAnswer
-) -> Ranking | PartialAnswer[Ranking] | Issue:
-    scores = entity.label_scores
-    if isinstance(answer, ChatAnswer):
-        return Ranking(str(answer.value), scores)
-    if answer.kind != "unparsable-answer":
-        return issue_of("rerank", entity.id, answer)
-    # What GEM leaves open: an answer that matches no candidate leaves the tagger's favourite.
-    favourite = _likeliest(scores)[0] if scores else entity.label
-    message = f"the answer names no candidate, the label stays {favourite}: {answer.message}"
-    return PartialAnswer(
-        Ranking(favourite, scores), (Issue("rerank", entity.id, UNMATCHED_LABEL, message),)
-    )
+def _chosen_label(mention: Mention, answer: ChatAnswer) -> Ranking:
+    return Ranking(str(answer.value), mention.entity.label_scores)

@@ -1,7 +1,7 @@
-"""What a language model says names look like: the forms of its answer, and how they are read.
+"""How entities look, by a language model: the forms of its answer, and how they are read.
 
-A prompt's block ``answer`` names the form: ``phrase``, one noun phrase a name; ``visual``, whether
-an image could show the name, a phrase and a description.
+A prompt's block ``answer`` names the form: ``phrase``, one noun phrase for each entity; ``visual``,
+whether an image could show the entity, a phrase and a description.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from riveg.llm.json_answers import parse_json
 from riveg.llm.json_schema import fault_in
 
 MOST_OF_PHRASE = 120
-"""Characters of a phrase: detectors read some 30 words at most."""
+"""Characters of a phrase: detectors read about 30 words."""
 
 MOST_OF_DESCRIPTION = 400
 """Characters of a description."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How a name looks; without a phrase it is to be seen in no image."""
+class Appearance:
+    """How an entity looks; ``phrase`` is ``None`` where no image could show it."""
 
     phrase: str | None
     description: str | None = None
@@ -32,34 +32,34 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """What is said of one name.
+    """What an answer holds about one entity.
 
     Args:
         schema: JSON schema of the value.
-        read: Makes a look of a value that keeps to the schema, or raises
+        read: Makes an appearance of a value that keeps to the schema, or raises
             :class:`~riveg.llm.conversation.Unparsable`.
-        bare: Whether the answer about a single name is no JSON but the words themselves.
+        is_bare: Whether the answer about a single entity is the words themselves and not JSON.
     """
 
     schema: Mapping[str, Any]
-    read: Callable[[Any], Look]
-    bare: bool
+    read: Callable[[Any], Appearance]
+    is_bare: bool
 
 
-def _read_phrase(value: str) -> Look:
-    return Look(phrase_of(value, "the phrase", MOST_OF_PHRASE))
+def _read_phrase(value: str) -> Appearance:
+    return Appearance(phrase_of(value, "the phrase", MOST_OF_PHRASE))
 
 
-def _read_visual(value: Mapping[str, Any]) -> Look:
+def _read_visual(value: Mapping[str, Any]) -> Appearance:
     if not value["visible"]:
-        return Look(None)
+        return Appearance(None)
     phrase = phrase_of(value["phrase"], '"phrase"', MOST_OF_PHRASE)
-    return Look(phrase, one_line(value["description"]) or None)
+    return Appearance(phrase, one_line(value["description"]) or None)
 
 
 FORMS: Mapping[str, AnswerForm] = {
     "phrase": AnswerForm(
-        {"type": "string", "minLength": 1, "maxLength": MOST_OF_PHRASE}, _read_phrase, bare=True
+        {"type": "string", "minLength": 1, "maxLength": MOST_OF_PHRASE}, _read_phrase, is_bare=True
     ),
     "visual": AnswerForm(
         {
@@ -73,14 +73,14 @@ FORMS: Mapping[str, AnswerForm] = {
             "additionalProperties": False,
         },
         _read_visual,
-        bare=False,
+        is_bare=False,
     ),
 }
 """The forms by the name that a prompt gives in its block ``answer``."""
 
 
 def answer_schema(ids: Sequence[str], form: AnswerForm) -> dict[str, Any]:
-    """JSON schema of an answer about several names: an object with exactly their ids as keys."""
+    """JSON schema of an answer about several entities: an object with exactly their ids as keys."""
     return {
         "type": "object",
         "properties": dict.fromkeys(ids, form.schema),
@@ -89,19 +89,21 @@ def answer_schema(ids: Sequence[str], form: AnswerForm) -> dict[str, Any]:
     }
 
 
-def read_looks(response: Response, ids: Sequence[str], form: AnswerForm) -> dict[str, Look]:
-    """How each name looks, by id.
+def read_appearances(
+    response: Response, ids: Sequence[str], form: AnswerForm
+) -> dict[str, Appearance]:
+    """How each entity looks, by id.
 
     Raises:
-        Unparsable: If the answer lacks an id, has one that was not asked for, or says of a name
-            what cannot be used.
+        Unparsable: If the response lacks an id, has an unknown one, or its value for an entity
+            cannot be used.
     """
     value = parse_json(response, answer_schema(ids, form))
-    return {name: _read_of(name, value[name], form) for name in ids}
+    return {name: _read_value(name, value[name], form) for name in ids}
 
 
-def read_bare_phrase(response: Response) -> Look:
-    """How one name looks, from an answer of words alone.
+def read_bare_phrase(response: Response) -> Appearance:
+    """How one entity looks, from a response that is no JSON.
 
     Raises:
         Unparsable: If it has no words, several lines, or is too long for a phrase.
@@ -113,13 +115,15 @@ def read_bare_phrase(response: Response) -> Look:
     return _read_phrase(words.removeprefix("Answer:"))
 
 
-def usable_looks(response: Response, ids: Sequence[str], form: AnswerForm) -> dict[str, Look]:
-    """What can be kept of an answer that was given up: the names it does say something of."""
+def usable_appearances(
+    response: Response, ids: Sequence[str], form: AnswerForm
+) -> dict[str, Appearance]:
+    """How those entities look whose values can be used, by id; a refused response may hold some."""
     try:
         value = parse_json(response, {"type": "object"})
     except Unparsable:
         return {}
-    found: dict[str, Look] = {}
+    found: dict[str, Appearance] = {}
     for name in ids:
         if name in value and fault_in(value[name], form.schema) is None:
             try:
@@ -129,7 +133,7 @@ def usable_looks(response: Response, ids: Sequence[str], form: AnswerForm) -> di
     return found
 
 
-def _read_of(name: str, value: Any, form: AnswerForm) -> Look:
+def _read_value(name: str, value: Any, form: AnswerForm) -> Appearance:
     try:
         return form.read(value)
     except Unparsable as fault:

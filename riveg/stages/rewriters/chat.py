@@ -1,4 +1,4 @@
-"""Referring expressions by a language model, for all names of a sample at once or one by one."""
+"""Referring expressions by a language model, for all entities of a sample at once or each alone."""
 
 from __future__ import annotations
 
@@ -6,46 +6,42 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from string import Formatter
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.labels import Label
 from riveg.llm.answer_text import one_line
-from riveg.llm.conversation import Chat, ChatAnswer, NoAnswer, PreparedRequest, PromptValue, Request
-from riveg.llm.messages import require_conversation
-from riveg.llm.prompts import Prompt, load_prompt
-from riveg.protocols import Mention, Rewriter
+from riveg.llm.conversation import ChatAnswer, NoAnswer, PreparedRequest, PromptValue
+from riveg.protocols import AnswerOrIssue, Mention, Rewriter
 from riveg.registry import suggest
 from riveg.stages.chat_backend import (
-    answer_form_name,
-    ask_about,
-    by_sample,
-    issue_of,
-    label_values,
-    messages_of,
-    require_chat,
+    PromptedChat,
+    PromptVariables,
+    answer_form,
+    label_constants,
+    prompted_chat,
+    sample_lines,
     source_of,
 )
+from riveg.stages.mentions import by_sample
 from riveg.stages.rewriters.answers import (
     FORMS,
-    AnswerForm,
-    Look,
+    Appearance,
     answer_schema,
+    read_appearances,
     read_bare_phrase,
-    read_looks,
-    usable_looks,
+    usable_appearances,
 )
 from riveg.stages.rewriters.template import TemplateRewriter, TemplateRewriterConfig
-from riveg.types import Entity, Expression, Issue, Sample
+from riveg.types import Entity, Expression, Sample
 
 NOT_VISIBLE = "not visible in any picture"
-"""``description`` of an entity of which no image could show anything; its expression is then the
-name as it stands, so that later stages have words for it."""
+"""``description`` of an entity that no image could show; its expression is then its own text, so
+that later stages have words for it."""
 
 PARTIAL = "chat:partial"
-"""``source`` of an expression from an answer that was given up for what it said of other names."""
+"""``source`` of an expression from a response that was refused because of other entities."""
 
 FALLBACK = "template:fallback"
 """``source`` of an expression that the template wrote because the model had no answer."""
@@ -53,10 +49,11 @@ FALLBACK = "template:fallback"
 Batch = Literal["sample", "entity"]
 
 _MOST_AT_ONCE = 12
-"""Names in one request; a sample with more has several, so that an answer stays short enough."""
+"""Entities in one request; a sample with more has several requests, so that answers stay short."""
 
-_CONSTANTS = ("batch", "labels")
-_VALUES = ("text", "caption", "knowledge", "entities", "others")
+_VARIABLES = PromptVariables(
+    ("batch", "labels"), ("text", "caption", "knowledge", "entities", "others")
+)
 _FORM_FIELDS = ("mention", "label", "expression")
 
 
@@ -100,13 +97,16 @@ class ChatRewriterConfig(BackendConfig[Rewriter]):
         Raises:
             UserError: If there is no such model or prompt, or the prompt fits no mention.
         """
+        constants = {
+            "batch": PromptValue(self.batch, "rewrite.batch"),
+            **label_constants(context.labels),
+        }
+        template = self._template()
         return ChatRewriter(
-            require_chat(context, self.stage, self.llm),
-            load_prompt(self.prompt, folder=context.base),
-            labels=context.labels,
+            prompted_chat(self, context, _VARIABLES, constants),
             batch=self.batch,
             form=self.form,
-            fallback=_template().build(context) if self.fallback == "template" else None,
+            fallback=None if template is None else template.build(context),
             max_tokens=self.max_tokens,
         )
 
@@ -116,75 +116,70 @@ class ChatRewriterConfig(BackendConfig[Rewriter]):
         Raises:
             UserError: If the prompt fits no mention: that is found before the run.
         """
-        prompt = load_prompt(self.prompt, folder=base)
-        answer_form(prompt)
-        fallback = dict(_template().contents(base)) if self.fallback == "template" else {}
+        prompt = _VARIABLES.read(self.prompt, base)
+        answer_form(prompt, FORMS)
+        template = self._template()
+        fallback = {} if template is None else template.contents(base)
         return {
             "prompt": prompt.fingerprint,
             **{f"fallback {name}": digest for name, digest in fallback.items()},
         }
 
+    def _template(self) -> TemplateRewriterConfig | None:
+        return TemplateRewriterConfig() if self.fallback == "template" else None
+
 
 class ChatRewriter:
-    """Asks about each sample, and joins what was said to the mentions by entity id.
+    """Asks about each sample, and joins the answers to the mentions by entity id.
 
-    A sample's questions depend on the sample alone, not on which of its mentions are asked about.
+    A sample's requests depend on the sample alone, not on which of its mentions are asked about.
 
     Args:
-        chat: The model.
-        prompt: With blocks ``user``, ``answer``, and ``system`` and ``examples`` where it has them.
-        labels: The types that the prompt tells of.
-        batch: All names of a sample in one request, or one request a name.
+        chat: The model with its prompt, whose block ``answer`` names the form of the answer.
+        batch: All entities of a sample in one request, or one request an entity.
         form: How expression, mention and label make the text that later stages read.
         fallback: Writes the expression where the model has no answer.
-        max_tokens: Of the answer about one name.
+        max_tokens: Of the answer about one entity.
 
     Raises:
-        UserError: If the prompt fits no mention.
+        UserError: If the prompt names no form of answer.
     """
 
     def __init__(
         self,
-        chat: Chat,
-        prompt: Prompt,
+        chat: PromptedChat,
         *,
-        labels: Sequence[Label],
         batch: Batch = "sample",
         form: str = "{expression}",
         fallback: TemplateRewriter | None = None,
         max_tokens: int = 192,
     ) -> None:
         self._chat = chat
-        self._prompt = prompt
-        self._answer = answer_form(prompt)
+        self._answer_form = answer_form(chat.prompt, FORMS)
         self._batch = batch
         self._form = form
         self._fallback = fallback
         self._max_tokens = max_tokens
-        self._constants = {
-            "batch": PromptValue(batch, "rewrite.batch"),
-            "labels": PromptValue(label_values(labels), "labels"),
-        }
 
     def prepare(self, mentions: Sequence[Mention]) -> Sequence[PreparedRequest]:
-        """The questions that :meth:`rewrite` would ask, in its order.
+        """The requests that :meth:`rewrite` sends, in its order.
 
         Raises:
             UserError: If the prompt fails on one of them.
         """
         return [self._prepared(sample, group) for sample, group in self._groups(mentions)]
 
-    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
-        """Phrase and description of each mention; an Issue, or the template's, where none came."""
+    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Expression]]:
+        """Phrase and description of each mention; else the template's phrase, or an Issue."""
         groups = self._groups(mentions)
-        answers = ask_about(self._chat, groups, lambda group: self._prepared(*group))
-        looks = {
-            (id(sample), name): look
-            for (sample, group), answer in zip(groups, answers, strict=True)
-            for name, look in self._looks(group, answer).items()
+        answers = self._chat.ask(groups, lambda group: self._prepared(*group))
+        found = {
+            (id(sample), entity_id): appearance
+            for (sample, entities), answer in zip(groups, answers, strict=True)
+            for entity_id, appearance in self._appearances(entities, answer).items()
         }
         return [
-            self._answered(mention, looks[id(mention.sample), mention.entity.id])
+            self._expression(mention, found[id(mention.sample), mention.entity.id])
             for mention in mentions
         ]
 
@@ -202,80 +197,61 @@ class ChatRewriter:
 
     def _prepared(self, sample: Sample, entities: tuple[Entity, ...]) -> PreparedRequest:
         ids = tuple(entity.id for entity in entities)
-        given = {**self._constants, **_values(sample, entities)}
-        values = {name: given[name] for name in _VALUES}
-        parse, schema = self._reading(ids)
-        request = Request(
-            messages_of(self._prompt, self._constants, values),
-            parse=parse,
-            schema=schema,
+        is_bare = self._answer_form.is_bare and self._batch == "entity"
+        return self._chat.prepare(
+            sample,
+            entities,
+            _values(sample, entities),
+            read_bare_phrase
+            if is_bare
+            else partial(read_appearances, ids=ids, form=self._answer_form),
+            schema=None if is_bare else answer_schema(ids, self._answer_form),
             max_tokens=self._max_tokens * len(ids),
         )
-        return PreparedRequest((sample.id, ids), request, self._prompt.name, given)
 
-    def _reading(self, ids: tuple[str, ...]) -> tuple[Any, dict[str, Any] | None]:
-        if self._answer.bare and self._batch == "entity":
-            return read_bare_phrase, None
-        return (
-            partial(read_looks, ids=ids, form=self._answer),
-            answer_schema(ids, self._answer),
-        )
-
-    def _looks(
+    def _appearances(
         self, entities: Sequence[Entity], answer: ChatAnswer | NoAnswer
-    ) -> dict[str, tuple[Look, str] | NoAnswer]:
-        """What was said of each entity and how it came about, by id."""
+    ) -> Mapping[str, tuple[Appearance, str] | NoAnswer]:
+        """How each entity looks and the source of that, by id."""
         ids = [entity.id for entity in entities]
         if isinstance(answer, ChatAnswer):
-            # A bare answer tells no id: the same words, asked about twice, are one question.
-            looks = {ids[0]: answer.value} if isinstance(answer.value, Look) else answer.value
-            return {name: (looks[name], source_of(answer)) for name in ids}
-        kept = (
-            usable_looks(answer.response, ids, self._answer) if answer.response is not None else {}
-        )
-        return {name: (kept[name], PARTIAL) if name in kept else answer for name in ids}
+            # A bare phrase is about one entity and names no id.
+            is_bare = isinstance(answer.value, Appearance)
+            read = {ids[0]: answer.value} if is_bare else answer.value
+            return {name: (read[name], source_of(answer)) for name in ids}
+        if answer.response is None:
+            return dict.fromkeys(ids, answer)
+        usable = usable_appearances(answer.response, ids, self._answer_form)
+        return {name: (usable[name], PARTIAL) if name in usable else answer for name in ids}
 
-    def _answered(self, mention: Mention, said: tuple[Look, str] | NoAnswer) -> Expression | Issue:
+    def _expression(
+        self, mention: Mention, found: tuple[Appearance, str] | NoAnswer
+    ) -> AnswerOrIssue[Expression]:
+        if isinstance(found, NoAnswer):
+            return self._fallback_expression(mention) or self._chat.issue(mention, found)
         entity = mention.entity
-        if isinstance(said, NoAnswer):
-            return self._unanswered(mention, said)
-        look, source = said
-        if look.phrase is None:
+        appearance, source = found
+        if appearance.phrase is None:
             return Expression(entity.text, NOT_VISIBLE, source)
         text = self._form.format(
-            expression=look.phrase, mention=one_line(entity.text), label=entity.label
+            expression=appearance.phrase, mention=one_line(entity.text), label=entity.label
         )
-        return Expression(text, look.description, source)
+        return Expression(text, appearance.description, source)
 
-    def _unanswered(self, mention: Mention, answer: NoAnswer) -> Expression | Issue:
-        if self._fallback is not None:
-            (written,) = self._fallback.rewrite([mention])
-            if isinstance(written, Expression):
-                return Expression(written.text, written.description, FALLBACK)
-        return issue_of("rewrite", mention.entity.id, answer)
-
-
-def answer_form(prompt: Prompt) -> AnswerForm:
-    """The form of answer that a prompt asks for, by its block ``answer``.
-
-    Raises:
-        UserError: If it names none, or the prompt wants what no mention has.
-    """
-    require_conversation(prompt, constants=_CONSTANTS, values=_VALUES)
-    return FORMS[answer_form_name(prompt, FORMS)]
-
-
-def _template() -> TemplateRewriterConfig:
-    return TemplateRewriterConfig()
+    def _fallback_expression(self, mention: Mention) -> Expression | None:
+        if self._fallback is None:
+            return None
+        (written,) = self._fallback.rewrite([mention])
+        if not isinstance(written, Expression):
+            return None
+        return Expression(written.text, written.description, FALLBACK)
 
 
 def _values(sample: Sample, asked: Sequence[Entity]) -> dict[str, PromptValue]:
-    """The row's values, each on one line, so that no sample can imitate the prompt's own lines."""
     ids = {entity.id for entity in asked}
     others = [entity for entity in sample.entities or () if entity.id not in ids]
     return {
-        "text": PromptValue(one_line(sample.text), "sample.text"),
-        "caption": PromptValue(one_line(sample.caption or ""), "sample.caption"),
+        **sample_lines(sample),
         "knowledge": PromptValue(one_line(sample.knowledge or ""), "sample.knowledge"),
         "entities": PromptValue(tuple(map(_entity_value, asked)), "sample.entities"),
         "others": PromptValue(tuple(map(_entity_value, others)), "sample.entities"),

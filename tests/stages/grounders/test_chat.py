@@ -19,7 +19,8 @@ from riveg.errors import UserError
 from riveg.geometry.frames import FRAMES, FrameName
 from riveg.llm.conversation import AttachedImage, NoAnswer, Request
 from riveg.llm.endpoint import Endpoint
-from riveg.stages.grounders.chat import ChatGrounder, ChatGrounderConfig, answer_schema
+from riveg.stages.grounders.answers import answer_schema
+from riveg.stages.grounders.chat import ChatGrounder, ChatGrounderConfig
 from riveg.stages.table import GROUND
 from riveg.types import Box, Issue, Region
 
