@@ -65,8 +65,8 @@ def prompt_debug(
     config = load_config(system, overrides)
     step = debugged_step(config, stage)
     wanted = [one.strip() for one in (ids or "").split(",") if one.strip()]
-    values = [name for name, value in (("run", run), ("text", text)) if value is not None]
-    if (data is not None and values) or len(values) > 1:
+    sources = [name for name, value in (("run", run), ("text", text)) if value is not None]
+    if (data is not None and sources) or len(sources) > 1:
         raise UserError("say one of --data, --run and --text")
     if text is not None:
         chosen = sample_of_text(text, image, caption)
@@ -74,9 +74,9 @@ def prompt_debug(
         chosen = _of_run(run, upstream_of(config, step), wanted, sample, gold, split)
     else:
         chosen = _of_data(config, data, split, images, wanted, sample)
-    kept = answers or (_ANSWERS if run is None else run / _ANSWERS.name)
+    cache = answers or (_ANSWERS if run is None else run / _ANSWERS.name)
     prompts = [prompt] if diff is None else [prompt, diff]
-    with _debugger(config, chosen, kept, step.stage.name, asks=ask) as debugger:
+    with _debugger(config, chosen, cache, step.stage.name, asks=ask) as debugger:
         show = _shower(html, images=chosen.image_roots, as_json=as_json)
         if watch:
             _watch(debugger, prompts, show)
@@ -165,7 +165,7 @@ def _shower(
 def _watch(
     debugger: PromptDebugger, prompts: list[str | None], show: Callable[[PromptDebug], None]
 ) -> None:
-    """Shows it, and again after each save; a mistake in a prompt is shown, and watching goes on."""
+    """Shows it, and again after each save; a mistake in a prompt is shown and does not end it."""
     from riveg.cli.tables import stdout
     from riveg.errors import RivegError
     from riveg.prompt_debug.watching import changes

@@ -28,18 +28,18 @@ _SHOWN = 60
 
 
 def fault_in(value: Any, schema: Mapping[str, Any], where: str = _TOP) -> str | None:
-    """The first thing in a value that breaks the schema, in words; ``None`` where nothing does.
+    """The first thing in a value that breaks the schema, in words; ``None``: nothing does.
 
     Raises:
         ValueError: If the schema has a keyword that is not known here.
     """
-    for keyword, wanted in schema.items():
+    for keyword, argument in schema.items():
         if keyword in _WITHOUT_EFFECT:
             continue
         if keyword not in _CHECKS:
             raise ValueError(f"a schema of riveg cannot say {keyword!r}")
         others = keyword == "additionalProperties"
-        bound = (wanted, schema.get("properties", {})) if others else wanted
+        bound = (argument, schema.get("properties", {})) if others else argument
         wrong = _CHECKS[keyword](value, bound, where)
         if wrong is not None:
             return wrong
@@ -50,34 +50,34 @@ _WITHOUT_EFFECT = frozenset({"title", "description", "examples", "default", "$sc
 """Keywords that restrict nothing."""
 
 
-def _type(value: Any, wanted: Any, where: str) -> str | None:
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
+def _type(value: Any, argument: Any, where: str) -> str | None:
+    names = [argument] if isinstance(argument, str) else list(argument)
     if any(_TYPES[name](value) for name in names):
         return None
     return f"{where} must be of type {' or '.join(names)}, not {value!r:.{_SHOWN}}"
 
 
-def _enum(value: Any, wanted: Any, where: str) -> str | None:
-    if any(value == item and type(value) is type(item) for item in wanted):
+def _enum(value: Any, argument: Any, where: str) -> str | None:
+    if any(value == item and type(value) is type(item) for item in argument):
         return None
-    return f"{where} must be one of {', '.join(map(repr, wanted))}, not {value!r:.{_SHOWN}}"
+    return f"{where} must be one of {', '.join(map(repr, argument))}, not {value!r:.{_SHOWN}}"
 
 
-def _const(value: Any, wanted: Any, where: str) -> str | None:
-    return _enum(value, [wanted], where)
+def _const(value: Any, argument: Any, where: str) -> str | None:
+    return _enum(value, [argument], where)
 
 
-def _required(value: Any, wanted: Any, where: str) -> str | None:
+def _required(value: Any, argument: Any, where: str) -> str | None:
     if not isinstance(value, dict):
         return None
-    missing = [key for key in wanted if key not in value]
+    missing = [key for key in argument if key not in value]
     return f"{where} has no key {missing[0]!r}" if missing else None
 
 
-def _properties(value: Any, wanted: Any, where: str) -> str | None:
+def _properties(value: Any, argument: Any, where: str) -> str | None:
     if not isinstance(value, dict):
         return None
-    for key, rule in wanted.items():
+    for key, rule in argument.items():
         if key in value and (wrong := fault_in(value[key], rule, repr(key))):
             return _within(wrong, where)
     return None
@@ -87,8 +87,8 @@ def _within(wrong: str, where: str) -> str:
     return wrong if where == _TOP else f"{wrong}, in {where}"
 
 
-def _additional(value: Any, wanted: Any, where: str) -> str | None:
-    rule, known = wanted
+def _additional(value: Any, argument: Any, where: str) -> str | None:
+    rule, known = argument
     others = [key for key in value if key not in known] if isinstance(value, dict) else []
     for key in others:
         if rule is False:
@@ -98,11 +98,11 @@ def _additional(value: Any, wanted: Any, where: str) -> str | None:
     return None
 
 
-def _items(value: Any, wanted: Any, where: str) -> str | None:
+def _items(value: Any, argument: Any, where: str) -> str | None:
     if not isinstance(value, list):
         return None
     found = (
-        fault_in(item, wanted, f"item {number} of {where}") for number, item in _numbered(value)
+        fault_in(item, argument, f"item {number} of {where}") for number, item in _numbered(value)
     )
     return next((wrong for wrong in found if wrong), None)
 
@@ -118,16 +118,16 @@ def _bound(
 ) -> _Check:
     """A check of values of some types; ``words`` say what must hold, with ``{0}`` the bound."""
 
-    def check(value: Any, wanted: Any, where: str) -> str | None:
-        if not isinstance(value, applies) or isinstance(value, bool) or holds(value, wanted):
+    def check(value: Any, argument: Any, where: str) -> str | None:
+        if not isinstance(value, applies) or isinstance(value, bool) or holds(value, argument):
             return None
-        return f"{where} must {words.format(wanted)}"
+        return f"{where} must {words.format(argument)}"
 
     return check
 
 
-def _any_of(value: Any, wanted: Any, where: str) -> str | None:
-    faults = [fault_in(value, rule, where) for rule in wanted]
+def _any_of(value: Any, argument: Any, where: str) -> str | None:
+    faults = [fault_in(value, rule, where) for rule in argument]
     return None if None in faults else " or ".join(filter(None, faults))
 
 

@@ -37,7 +37,7 @@ def request_body(
 
     Args:
         endpoint: The model and its settings.
-        request: What is asked.
+        request: The request.
         messages: The request's own, or those of a re-ask.
         images: Every image of the messages, encoded.
     """

@@ -47,7 +47,7 @@ class Sender:
     Args:
         endpoint: Its limits.
         addresses: Its servers.
-        tokens: Estimates requests, where tokens a minute are limited.
+        tokens: Estimates requests, if tokens a minute are limited.
         pause_s: The wait after a first failure; later ones are longer.
     """
 

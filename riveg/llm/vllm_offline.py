@@ -1,7 +1,7 @@
 """``engine: vllm-offline``: vLLM called directly, for batch jobs without a server.
 
-The same messages, schemas, cache and re-asks as over HTTP: a response that one engine has given is
-not asked of the other.
+The same messages, schemas, cache and re-asks as over HTTP: a request that one engine has
+answered is not sent to the other.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def _completion(output: Any, first_tokens: int) -> Completion:
 
 
 def _first_token(
-    chosen: Sequence[int], places: Sequence[Mapping[int, Any]], wanted: int
+    chosen: Sequence[int], places: Sequence[Mapping[int, Any]], most: int
 ) -> tuple[tuple[str, float], ...]:
     """Alternatives for the first token after the thoughts, likeliest first."""
     texts = (str(place[token].decoded_token) for token, place in zip(chosen, places, strict=False))
@@ -233,8 +233,8 @@ def _first_token(
     if at is None:
         return ()
     found = ((str(one.decoded_token), float(one.logprob)) for one in places[at].values())
-    # vLLM gives the chosen token on top of those wanted.
-    return tuple(sorted(found, key=lambda option: (-option[1], option[0]))[:wanted])
+    # vLLM gives the chosen token on top of those that were asked for.
+    return tuple(sorted(found, key=lambda option: (-option[1], option[0]))[:most])
 
 
 def _is_refusal(error: Exception) -> bool:

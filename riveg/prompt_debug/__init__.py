@@ -1,1 +1,1 @@
-"""What a prompt makes of samples: messages, answers, and what another wording would change."""
+"""What a prompt makes of samples: messages, answers, and what another prompt would change."""

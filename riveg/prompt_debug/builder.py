@@ -1,4 +1,4 @@
-"""The same as one HTML page in the style of the report: all inside, nothing asked for."""
+"""The document as one HTML page in the style of the report, which loads nothing."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def write_page(found: PromptDebug, out: Path, image_roots: Sequence[Path]) -> No
     """Writes the page.
 
     Args:
-        found: What there is to show.
-        out: The page.
-        image_roots: Image folders; small copies are in the page.
+        found: What the page shows.
+        out: The page's file.
+        image_roots: Image folders; the page holds small copies of the images.
 
     Raises:
         UserError: If the page cannot be written.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    # A sample may hold half a surrogate pair, which no encoding has.
+    # A sample may hold half a surrogate pair, which UTF-8 cannot encode.
     write_atomically(out, [page_of(found, image_roots).encode("utf-8", "replace")])
 
 
 def page_of(found: PromptDebug, image_roots: Sequence[Path]) -> str:
-    """The page's text; every value is escaped, so that no text of a sample is markup."""
+    """The page's text; values are escaped, so that no text of a sample is markup."""
     from jinja2 import Environment, StrictUndefined
 
-    colours = type_colours({one.label for post in found.posts for one in post.entities})
+    colours = type_colours({one.label for sample in found.posts for one in sample.entities})
     style, script = page_style() + _read("prompt-debug.css") + _hues(colours), _script()
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -64,14 +64,14 @@ def page_of(found: PromptDebug, image_roots: Sequence[Path]) -> str:
         lines=[change_line(found), *downstream_lines(found)] if found.compared else [],
         chips=_chips(found),
         diff=message_diff(*found.sides) if len(found.sides) == 2 else None,
-        posts=list(_posts(found, image_roots)),
+        posts=list(_samples(found, image_roots)),
         hue_of={label: f"hue-{number}" for number, label in enumerate(colours)},
         how_it_came=how_it_came,
     )
 
 
 def _hues(colours: dict[str, str]) -> str:
-    """One rule a type: a style attribute would be refused by the page's own policy."""
+    """One rule a label: the page's own policy refuses style attributes."""
     return "".join(
         f".hue-{number} {{ --hue: {hue}; --hue-ink: {ink_on(hue)}; }}\n"
         for number, hue in enumerate(colours.values())
@@ -79,7 +79,7 @@ def _hues(colours: dict[str, str]) -> str:
 
 
 def _chips(found: PromptDebug) -> list[tuple[str, str, int]]:
-    """Filters: attribute, value, how many cards have it."""
+    """Filters: attribute, value, and how many cards have it."""
     if found.compared:
         states = Counter(one.state for one in found.compared)
         outcomes = Counter(
@@ -99,39 +99,38 @@ def _state(row: Row) -> str:
     return "fault" if row.answer.fault else "answered"
 
 
-def _posts(found: PromptDebug, image_roots: Sequence[Path]) -> Iterator[Values]:
+def _samples(found: PromptDebug, image_roots: Sequence[Path]) -> Iterator[Values]:
     """Samples with their cards, those with changed answers first."""
-    cards = _compared_cards(found) if found.compared else _question_cards(found)
-    order = [*cards, *(post.id for post in found.posts if post.id not in cards)]
-    by_id = {post.id: post for post in found.posts}
-    posts = [by_id[sample_id] for sample_id in order]
-    images = [ImageRef(post.image) if post.image else None for post in posts]
-    for post, image in zip(posts, SmallCopies(image_roots).of(images), strict=True):
-        yield {"post": post, "picture": image, "cards": cards.get(post.id, [])}
+    cards = _compared_cards(found) if found.compared else _request_cards(found)
+    by_id = {sample.id: sample for sample in found.posts}
+    samples = [by_id[sample_id] for sample_id in dict.fromkeys([*cards, *by_id])]
+    images = [ImageRef(sample.image) if sample.image else None for sample in samples]
+    for sample, image in zip(samples, SmallCopies(image_roots).of(images), strict=True):
+        yield {"post": sample, "picture": image, "cards": cards.get(sample.id, [])}
 
 
-def _question_cards(found: PromptDebug) -> dict[str, list[Values]]:
+def _request_cards(found: PromptDebug) -> dict[str, list[Values]]:
     cards: dict[str, list[Values]] = defaultdict(list)
-    posts = {post.id: post for post in found.posts}
+    samples = {sample.id: sample for sample in found.posts}
     for row in found.sides[0].rows:
-        names = [_named(posts[row.sample_id], entity_id) for entity_id in row.entity_ids]
+        names = [_name_of(samples[row.sample_id], entity_id) for entity_id in row.entity_ids]
         cards[row.sample_id].append({"names": names, "state": _state(row), "rows": [row]})
     return cards
 
 
 def _compared_cards(found: PromptDebug) -> dict[str, list[Values]]:
     cards: dict[str, list[Values]] = defaultdict(list)
-    posts = {post.id: post for post in found.posts}
-    became: dict[str, list[Consequence]] = defaultdict(list)
+    samples = {sample.id: sample for sample in found.posts}
+    consequences: dict[str, list[Consequence]] = defaultdict(list)
     for consequence in found.consequences:
-        became[consequence.sample_id].append(consequence)
+        consequences[consequence.sample_id].append(consequence)
     for one in found.compared:
         own = [
             each
-            for each in became[one.sample_id]
+            for each in consequences[one.sample_id]
             if one.entity_id is None or each.entity_id == one.entity_id
         ]
-        name = [_named(posts[one.sample_id], one.entity_id)] if one.entity_id else []
+        name = [_name_of(samples[one.sample_id], one.entity_id)] if one.entity_id else []
         cards[one.sample_id].append(
             {
                 "names": name,
@@ -145,8 +144,8 @@ def _compared_cards(found: PromptDebug) -> dict[str, list[Values]]:
     return cards
 
 
-def _named(post: Post, entity_id: str | None) -> Named:
-    known = (one for one in post.entities if one.id == entity_id)
+def _name_of(sample: Post, entity_id: str | None) -> Named:
+    known = (one for one in sample.entities if one.id == entity_id)
     return next(known, Named(entity_id or "", "", ""))
 
 
@@ -161,7 +160,7 @@ def _row_of(rows: Sequence[Row], one: Compared) -> Row | None:
 
 
 def _texts(one: Compared) -> list[Values]:
-    """Both answers in pieces, or why there is none."""
+    """Both answers in pieces, or why there is no answer."""
     pieces: Sequence[Sequence[Piece]]
     if one.before is None or one.after is None:
         pieces = [[Piece(text, own=False)] if text else [] for text in (one.before, one.after)]

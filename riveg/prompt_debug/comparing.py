@@ -1,4 +1,4 @@
-"""Two prompts over the same samples: whose answers differ, and what that does downstream."""
+"""Two prompts on the same samples: which answers differ, and what that changes downstream."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from riveg.types import Entity, Sample
 _ORDER: dict[str, int] = {CHANGED: 0, UNASKED: 1, SAME: 2}
 
 _Subject = tuple[str, str | None]
+"""Ids of a sample and an entity; ``None``: the answer is about the sample."""
 
 
 def compared(sides: Sequence[Side]) -> tuple[Compared, ...]:
@@ -42,14 +43,14 @@ def compared(sides: Sequence[Side]) -> tuple[Compared, ...]:
 
 
 def _by_subject(side: Side) -> dict[_Subject, Parsed | None]:
-    """What became of each subject; ``None`` where its question has no answer yet."""
-    found: dict[_Subject, Parsed | None] = {}
+    """The answer about each subject; ``None``: its request has no answer yet."""
+    answers: dict[_Subject, Parsed | None] = {}
     for row in side.rows:
         for entity_id in row.entity_ids or (None,):
-            found[row.sample_id, entity_id] = None
+            answers[row.sample_id, entity_id] = None
         if row.answer is not None:
-            found.update({(row.sample_id, one.entity_id): one for one in row.parsed})
-    return found
+            answers.update({(row.sample_id, one.entity_id): one for one in row.parsed})
+    return answers
 
 
 def _compared(subject: _Subject, first: Parsed | None, second: Parsed | None) -> Compared:
@@ -73,13 +74,13 @@ def consequences(
     gold: GoldSet | None,
     ran: Sequence[str],
 ) -> Iterator[Consequence]:
-    """What becomes of each entity after the later stages.
+    """What each later stage answers about each entity under both prompts.
 
     Args:
-        both: The same samples under the first and the second prompt, all later stages done.
+        both: The same samples under the first and the second prompt, after all later stages.
         stages: The later stages.
-        gold: The annotation, or ``None``.
-        ran: All stages: blame falls on one of them.
+        gold: The annotation; ``None``: nothing is judged.
+        ran: All stages; a wrong entity is blamed on one of them.
     """
     compared = [stage for stage in STAGES if stage.name in stages and _tells_entities(stage)]
     if not compared:
@@ -109,7 +110,7 @@ def _consequence(
     effects = tuple(
         Effect(
             stage.name,
-            *(_answer_text(stage, *both) for both in zip(pair, entities, strict=True)),
+            *(_answer_text(stage, *one) for one in zip(pair, entities, strict=True)),
         )
         for stage in stages
     )
@@ -130,7 +131,7 @@ def _consequence(
 
 
 def _tells_entities(stage: AnyStage) -> bool:
-    """Whether a stage's answers about entities have words: masks and samples have none here."""
+    """Whether a stage's answers about entities are compared: masks are not."""
     return stage.per is PER_ENTITY and "masks" not in stage.gives
 
 

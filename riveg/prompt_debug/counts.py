@@ -1,4 +1,4 @@
-"""The figures above what a prompt makes of samples."""
+"""Lines of figures about a prompt's requests and answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from riveg.report.pairing import OUTCOMES
 
 
 def question_line(side: Side) -> str:
-    """How many questions, and how many of them have an answer.
+    """How many requests there are, and how many of them have an answer.
 
     >>> from riveg.prompt_debug.document import PromptUsed
     >>> question_line(Side(PromptUsed("p", "p.jinja", "0"), (), (), ()))
@@ -19,22 +19,22 @@ def question_line(side: Side) -> str:
     if not side.rows:
         return "none"
     failed = sum(bool(row.answer and row.answer.fault) for row in side.rows)
-    on_file = sum(bool(row.answer and row.answer.on_file) for row in side.rows)
-    fresh = len(side.rows) - side.unanswered - failed - on_file
+    cached = sum(bool(row.answer and row.answer.on_file) for row in side.rows)
+    fresh = len(side.rows) - side.unanswered - failed - cached
     parts = (
-        (on_file, "answered on file"),
+        (cached, "answered on file"),
         (fresh, "answered now"),
         (failed, "without a usable answer"),
         (side.unanswered, "not asked yet (--ask sends them)"),
     )
-    told = [(number, what) for number, what in parts if number]
-    if len(told) == 1:
-        return f"{len(side.rows)}, {told[0][1]}"
-    return f"{len(side.rows)}: " + ", ".join(f"{number} {what}" for number, what in told)
+    present = [(number, what) for number, what in parts if number]
+    if len(present) == 1:
+        return f"{len(side.rows)}, {present[0][1]}"
+    return f"{len(side.rows)}: " + ", ".join(f"{number} {what}" for number, what in present)
 
 
 def token_line(side: Side) -> str:
-    """Tokens of the questions, and who counted them."""
+    """Tokens of the requests, and how they were counted."""
     if not side.rows:
         return "none"
     counts = [row.tokens for row in side.rows]
@@ -53,7 +53,7 @@ def change_line(found: PromptDebug) -> str:
 
 
 def downstream_lines(found: PromptDebug) -> Iterator[str]:
-    """What that does to the later stages, and to what is right and wrong."""
+    """How many answers of the later stages change, and how many become right or wrong."""
     if not found.downstream:
         return
     numbers = Counter(
@@ -71,12 +71,12 @@ def downstream_lines(found: PromptDebug) -> Iterator[str]:
         yield f"downstream, the same answers of {' and '.join(found.downstream)}"
     if found.judged:
         outcomes = Counter(one.outcome for one in found.consequences)
-        told = ", ".join(f"{outcomes[name]} {name.replace('-', ' ')}" for name in OUTCOMES)
-        yield f"beside the gold, {told}"
+        counts = ", ".join(f"{outcomes[name]} {name.replace('-', ' ')}" for name in OUTCOMES)
+        yield f"beside the gold, {counts}"
 
 
 def how_it_came(answer: ModelAnswer) -> str:
-    """From file or asked now, how it was bound, why it ended, how long it took."""
+    """Whether it was cached, how it was read, why the response ended, how long it took."""
     return ", ".join(_how_it_came(answer))
 
 

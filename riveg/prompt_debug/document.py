@@ -1,4 +1,4 @@
-"""What ``riveg prompt-debug`` finds out, as plain values: for the terminal, a page, and JSON."""
+"""What ``riveg prompt-debug`` shows, as plain values: for the terminal, a page, and JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ CHANGED: Final = "changed"
 SAME: Final = "same"
 UNASKED: Final = "unasked"
 States = Literal["changed", "same", "unasked"]
-"""What the second prompt does to an answer; ``unasked``: one of the two is not on file."""
+"""What the second prompt does to an answer; ``unasked``: one of the two has no answer yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptUsed:
-    """A prompt file: its name, where it lies, and the digest of its text."""
+    """A prompt file: its name, its path, and the digest of its text."""
 
     name: str
     path: str
@@ -25,7 +25,7 @@ class PromptUsed:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A rendered message; ``images`` are paths, with the part shown where it is not all."""
+    """A rendered message; ``pictures`` are paths of images, with the box of a crop."""
 
     role: str
     text: str
@@ -34,7 +34,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A value that a prompt was given, and where it came from; ``used``: the prompt names it."""
+    """A value that a prompt is given, and where it comes from; ``used``: the prompt names it."""
 
     name: str
     value: str
@@ -44,14 +44,14 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What the model said.
+    """The response of the model.
 
     Args:
         text: Its words.
         finish_reason: Why it stopped.
-        path: How the answer came about; ``None`` where it could not be read.
-        on_file: Whether it was there before and nobody was asked now.
-        fault: Why it could not be used, as an Issue's kind; ``None`` where it could.
+        path: How the response was read; ``None``: it could not be read.
+        on_file: Whether it was cached before.
+        fault: The kind of an Issue, if it could not be used.
         message: What was wrong.
         prompt_tokens: As the server counted them.
         answer_tokens: As the server counted them.
@@ -71,9 +71,9 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What the stage made of an answer for one entity, or for the post where there is no id.
+    """The stage's answer about one entity, or about the sample if there is no id.
 
-    ``text`` is ``None`` where it made an Issue of it; ``source`` says who answered.
+    ``text`` is ``None`` if it is an Issue; ``source`` names the backend that answered.
     """
 
     entity_id: str | None
@@ -84,17 +84,17 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One question.
+    """One request.
 
     Args:
-        sample_id: The post asked about.
-        entity_ids: Its entities asked about; ``()`` where it is the whole post.
-        messages: What is sent for this question alone, after what all share.
-        variables: Values that made it, and that are not the same for all questions.
-        tokens: Tokens of the question.
+        sample_id: The sample that it is about.
+        entity_ids: The entities that it is about; ``()``: the whole sample.
+        messages: The messages of this request, after those that all requests share.
+        variables: Its values that are not the same for all requests.
+        tokens: Tokens of the request.
         exact: Whether the model's own tokenizer counted them.
-        answer: ``None`` where none is on file and none was asked for.
-        parsed: What became of the answer; ``()`` without one.
+        answer: ``None``: none is cached and the request was not sent.
+        parsed: The stage's answers; ``()`` without a response.
     """
 
     sample_id: str
@@ -109,13 +109,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One prompt over the posts.
+    """One prompt on all samples.
 
     Args:
         prompt: The prompt.
-        shared: The first messages, the same for all questions.
-        constants: The values that are the same for all questions.
-        rows: The questions.
+        shared: The first messages, the same for all requests.
+        constants: The values that are the same for all requests.
+        rows: The requests.
     """
 
     prompt: PromptUsed
@@ -125,13 +125,13 @@ class Side:
 
     @property
     def unanswered(self) -> int:
-        """Questions without an answer on file."""
+        """Requests without an answer."""
         return sum(row.answer is None for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An entity: its id, words and type."""
+    """An entity: its id, words and label."""
 
     id: str
     text: str
@@ -140,7 +140,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A post that is asked about."""
+    """A sample."""
 
     id: str
     text: str
@@ -150,12 +150,12 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The answers about one entity, or one post where there is no id, under both prompts.
+    """The answers about one entity, or about the sample if there is no id, under both prompts.
 
     Args:
-        before: Under the first; ``None`` where there is none, and ``fault`` says why.
+        before: Under the first; ``None``: there is none, and ``faults`` says why.
         after: Under the second.
-        faults: Why there is none, of the first and of the second.
+        faults: Why there is no answer, under the first and under the second.
     """
 
     sample_id: str
@@ -177,15 +177,15 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """What becomes of one entity downstream.
+    """What the later stages answer about one entity.
 
     Args:
-        entity_id: Its id under the first prompt, or under the second where only that has it;
+        entity_id: Its id under the first prompt, or under the second if only that has it;
             ``None``: an annotated entity that neither has.
         text: Its words.
-        effects: What each later stage says, whether or not it differs.
-        verdicts: What it is beside the gold, under each prompt; ``None`` without gold, and within
-            it where that prompt has no such entity.
+        effects: The answers of each later stage, whether or not they differ.
+        verdicts: How it compares with the gold, under each prompt; ``None`` without gold, and in it
+            for a prompt without this entity.
         outcome: ``fixed``, ``broken``, ``still-wrong``, ``both-right``; ``None`` without gold.
     """
 
@@ -198,7 +198,7 @@ class Consequence:
 
     @property
     def differs(self) -> bool:
-        """Whether a later stage answers otherwise."""
+        """Whether a later stage gives another answer."""
         return any(effect.before != effect.after for effect in self.effects)
 
 
@@ -209,16 +209,16 @@ class PromptDebug:
     Args:
         schema: Name and version of this document.
         system: The system's name.
-        stage: The stage looked at.
+        stage: The stage that is looked at.
         backend: Its backend.
         llm: The name by which the system knows the model.
         model: The model's id.
-        data: Where the posts are from.
-        posts: The posts.
+        data: Where the samples are from.
+        posts: The samples.
         sides: One prompt, or two.
         compared: Both prompts' answers, changed ones first; ``()`` for one prompt.
         downstream: The later stages that were run on both.
-        consequences: What became of the entities there; only of posts with all answers on file.
+        consequences: What they answer about the entities of samples with all answers.
         judged: Whether there is gold.
         notes: What is missing, and what a reader should know.
     """

@@ -1,4 +1,4 @@
-"""How the messages of two prompts differ for the same sample, without what they share."""
+"""Where the messages of two prompts differ for the same sample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from riveg.prompt_debug.document import Row, Said, Side
 from riveg.prompt_debug.word_diff import PIECES
 
 _CONTEXT = 12
-"""Pieces (words, spaces, signs) of the shared text that are kept on either side of a change."""
+"""Pieces (words, spaces, signs) of the shared text that are shown on each side of a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +39,21 @@ class MessageDiff:
 
 
 def message_diff(first: Side, second: Side) -> MessageDiff | None:
-    """For the first sample that both prompts ask about; ``None`` where there is none."""
-    pair = _about_the_same(first, second)
+    """The difference for the first sample that both prompts are about; ``None``: there is none."""
+    pair = _about_same_subject(first, second)
     if pair is None:
         return None
     texts = (
-        _whole((*first.shared, *pair[0].messages)),
-        _whole((*second.shared, *pair[1].messages)),
+        _text_of((*first.shared, *pair[0].messages)),
+        _text_of((*second.shared, *pair[1].messages)),
     )
     pieces = PIECES.findall(texts[0]), PIECES.findall(texts[1])
     matcher = SequenceMatcher(None, *pieces, autojunk=False)
     return MessageDiff(pair[0].sample_id, matcher.ratio(), tuple(_changes(matcher, *pieces)))
 
 
-def _about_the_same(first: Side, second: Side) -> tuple[Row, Row] | None:
-    """The first two questions about the same entities, or at least about the same sample."""
+def _about_same_subject(first: Side, second: Side) -> tuple[Row, Row] | None:
+    """The first requests about the same entities, or at least about the same sample."""
     pairs = [(one, other) for one in first.rows for other in second.rows]
     for key in (lambda row: (row.sample_id, row.entity_ids), lambda row: row.sample_id):
         for one, other in pairs:
@@ -62,10 +62,8 @@ def _about_the_same(first: Side, second: Side) -> tuple[Row, Row] | None:
     return None
 
 
-def _whole(messages: tuple[Said, ...]) -> str:
-    return "\n\n".join(
-        "\n".join([f"[{said.role}]", *said.pictures, said.text]) for said in messages
-    )
+def _text_of(messages: tuple[Said, ...]) -> str:
+    return "\n\n".join("\n".join([f"[{one.role}]", *one.pictures, one.text]) for one in messages)
 
 
 def _changes(
@@ -74,14 +72,14 @@ def _changes(
     for group in matcher.get_grouped_opcodes(_CONTEXT):
         if all(kind == "equal" for kind, *_ in group):
             continue
-        found: list[Stretch] = []
+        stretches: list[Stretch] = []
         for kind, start, end, other_start, other_end in group:
             if kind == "equal":
-                found.append(Stretch(_flat(first[start:end])))
+                stretches.append(Stretch(_flat(first[start:end])))
                 continue
-            found.append(Stretch("".join(first[start:end]), "A"))
-            found.append(Stretch("".join(second[other_start:other_end]), "B"))
-        yield tuple(stretch for stretch in found if stretch.text)
+            stretches.append(Stretch("".join(first[start:end]), "A"))
+            stretches.append(Stretch("".join(second[other_start:other_end]), "B"))
+        yield tuple(stretch for stretch in stretches if stretch.text)
 
 
 def _flat(pieces: list[str]) -> str:

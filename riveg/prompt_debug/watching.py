@@ -1,4 +1,4 @@
-"""Tells when files are saved, by looking at them again and again."""
+"""Notices when files are saved, by polling them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Stamp = tuple[int, int, int] | None
 def changes(paths: Sequence[Path], *, interval_s: float = _INTERVAL_S) -> Iterator[None]:
     """Yields at once, and then each time after one of the files has changed; never ends.
 
-    An editor that saves by putting a new file in the old one's place is noticed, too; a file that
-    is gone for a moment is waited for.
+    An editor may save by replacing the file: that is noticed, too, and a file that is missing for a
+    moment is waited for.
     """
     before: list[Stamp] | None = None
     while True:
         now = [_stamp(path) for path in paths]
         if before is None or (now != before and None not in now):
-            # Taken before the reader reads: a save while it does is noticed at the next look.
+            # Taken before the caller reads: a save during the reading is noticed next time.
             before = now
             yield
         time.sleep(interval_s)

@@ -1,4 +1,4 @@
-"""Which words two texts do not share."""
+"""The words that two texts do not share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PIECES = re.compile(r"\s+|\w+(?:['’-]\w+)*|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a text; ``own``: the other text does not have it here."""
+    """A piece of a text; ``own``: the other text does not have it here."""
 
     text: str
     own: bool
 
 
 def word_diff(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
-    """Both texts in pieces, which put together are the texts again.
+    """Both texts in pieces; joined, the pieces are the texts again.
 
     >>> word_diff("a red car", "a car")[0]
     (Piece(text='a ', own=False), Piece(text='red ', own=True), Piece(text='car', own=False))
@@ -36,12 +36,12 @@ def word_diff(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, 
 
 
 def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:
-    """Own pieces with nothing but a space between them become one."""
-    found: list[Piece] = []
+    """The pieces, with own pieces joined that only a space separates."""
+    joined: list[Piece] = []
     for piece in pieces:
-        if len(found) > 1 and piece.own and found[-2].own and found[-1].text.isspace():
-            space = found.pop().text
-            found[-1] = Piece(found[-1].text + space + piece.text, own=True)
+        if len(joined) > 1 and piece.own and joined[-2].own and joined[-1].text.isspace():
+            space = joined.pop().text
+            joined[-1] = Piece(joined[-1].text + space + piece.text, own=True)
         else:
-            found.append(piece)
-    return tuple(found)
+            joined.append(piece)
+    return tuple(joined)

@@ -1,4 +1,4 @@
-"""Questions as the stages ask them, with a schema and with first tokens."""
+"""Requests like those of the stages, with a schema and with first tokens."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SCHEMA = {
 
 
 def read(response: Response) -> dict[str, Any]:
-    """The answer's object.
+    """The object in a response.
 
     Raises:
-        Unparsable: If it is not what the schema says.
+        Unparsable: If it breaks the schema.
     """
     try:
         value = json.loads(response.text)

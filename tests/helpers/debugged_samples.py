@@ -1,4 +1,4 @@
-"""A small system with a chat rewriter and a scripted model, for tests of what looks at prompts."""
+"""A small system with a chat rewriter and a scripted model, for tests of ``prompt-debug``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from helpers.scripted_chat import ScriptedChat
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.config.reader import load_config
 from riveg.config.system import Step, SystemConfig
-from riveg.evaluation.cases import Annotated
+from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.llm.conversation import Request
 from riveg.prompt_debug.debugger import PromptDebugger
 from riveg.prompt_debug.samples import ChosenSamples
-from riveg.protocols import Mention
-from riveg.stages.table import STAGES
+from riveg.protocols import Entailer, Mention
+from riveg.stages.table import ENTAIL
 from riveg.types import Box, Entailment, Sample, Span
 
 SYSTEM = """
@@ -63,11 +63,11 @@ ASKED = re.compile(r"^(e\d+): (.*)$", re.MULTILINE)
 def answer(request: Request) -> str:
     """Colours for names that begin with A, where the prompt asks for them."""
     system, user = request.messages[0].text, request.messages[1].text
-    told = {}
+    looks = {}
     for name, text in ASKED.findall(user):
         phrase = "a red look" if "colours" in system and text.startswith("A") else "a look"
-        told[name] = {"visible": True, "phrase": phrase, "description": f"It is {text}."}
-    return json.dumps(told)
+        looks[name] = {"visible": True, "phrase": phrase, "description": f"It is {text}."}
+    return json.dumps(looks)
 
 
 def write_system(folder: Path, text: str = SYSTEM) -> SystemConfig:
@@ -78,45 +78,46 @@ def write_system(folder: Path, text: str = SYSTEM) -> SystemConfig:
     return load_config(folder / "system.yaml")
 
 
-def make_chosen(samples: Sequence[Sample] = SAMPLES, **fields: object) -> ChosenSamples:
-    """Samples whose names are known already."""
-    return ChosenSamples("made-up posts", tuple(samples), (), ("tag",), **fields)  # type: ignore[arg-type]
+def make_chosen(
+    samples: Sequence[Sample] = SAMPLES, read_gold: Callable[[], GoldSet] | None = None
+) -> ChosenSamples:
+    """Samples that are tagged already."""
+    return ChosenSamples("made-up posts", tuple(samples), (), ("tag",), read_gold)
 
 
 def gold_of_samples() -> GoldSet:
     """Gold by which the images show one name and not the others."""
     entities = {
         "one": (
-            Annotated("Ada Lovelace", "PER", Span(0, 2), boxes=(Box(1, 1, 9, 9),)),
-            Annotated("Paris", "LOC", Span(3, 4), boxes=()),
+            AnnotatedEntity("Ada Lovelace", "PER", Span(0, 2), boxes=(Box(1, 1, 9, 9),)),
+            AnnotatedEntity("Paris", "LOC", Span(3, 4), boxes=()),
         ),
-        "two": (Annotated("NASA", "ORG", Span(0, 1), boxes=()),),
+        "two": (AnnotatedEntity("NASA", "ORG", Span(0, 1), boxes=()),),
         "three": (),
     }
     return gold_set("made-up", {key: GoldSample(value) for key, value in entities.items()})
 
 
-class RedEntailerConfig(BackendConfig):
-    """A gate that goes by the expression."""
+class RedEntailerConfig(BackendConfig[Entailer]):
+    """An entailer that decides by the expression."""
 
     stage: ClassVar[str] = "entail"
     name: ClassVar[str] = "red"
     summary: ClassVar[str] = "what is red is shown"
 
-    def build(self, context: BuildContext) -> RedEntailer:
+    def build(self, context: BuildContext) -> Entailer:
         return RedEntailer()
 
 
 class RedEntailer:
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment]:
-        said = ["red" in (mention.entity.expression or "") for mention in mentions]
-        return [Entailment(0.9 if red else 0.1, red, "red") for red in said]
+        is_red = ["red" in (mention.entity.expression or "") for mention in mentions]
+        return [Entailment(0.9 if red else 0.1, red, "red") for red in is_red]
 
 
 def with_gate(config: SystemConfig) -> SystemConfig:
-    """The system with a stage behind the rewriter that goes by its answer."""
-    stage = next(one for one in STAGES if one.name == "entail")
-    return replace(config, steps=(*config.steps, Step(stage, RedEntailerConfig())))
+    """The system with an entailer after the rewriter that decides by the expression."""
+    return replace(config, steps=(*config.steps, Step(ENTAIL, RedEntailerConfig())))
 
 
 def make_debugger(

@@ -1,8 +1,8 @@
-"""A server that speaks the chat/completions protocol and fails as it is told to: a real process.
+"""A server, in a process of its own, that speaks the chat/completions protocol and fails on demand.
 
-A question says what is to happen to it, in its first user message: ``key=q7 fault=500*2
-answer=...`` fails twice and is then answered. One that says nothing gets the smallest answer that
-its JSON schema allows. Every request is counted in a file, so that counts outlive the process.
+The first user message of a request says what happens to it: ``key=q7 fault=500*2 answer=...``
+fails twice and is then answered. A request that says nothing gets the smallest answer that its JSON
+schema allows. Every request is counted in a file, so that counts outlive the process.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def smallest(schema: dict[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class Sent:
-    """An HTTP answer; ``cut``: only so many bytes of it are sent, then the line is dropped."""
+    """An HTTP response; ``cut``: so many bytes of it are sent, then the connection is dropped."""
 
     body: bytes
     status: int = 200
@@ -121,7 +121,7 @@ FAULTS: dict[str, Callable[[str], Sent]] = {
 
 
 class Counts:
-    """Requests by question, in a file that only grows."""
+    """Requests by key, in a file that only grows."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -129,7 +129,7 @@ class Counts:
         self._counts = Counter(path.read_text().split())
 
     def add(self, key: str) -> tuple[int, int]:
-        """Counts a request; how many there were for the key before, and in all with it."""
+        """Counts a request; returns how many the key had before, and how many there are in all."""
         with self._lock:
             before = self._counts[key]
             self._counts[key] += 1
@@ -165,12 +165,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: dict[str, Any]) -> Sent:
         texts = (text_of(one) for one in body["messages"] if one["role"] == "user")
-        told = DIRECTIVE.search(next(texts))
-        if told is None:
+        directive = DIRECTIVE.search(next(texts))
+        if directive is None:
             whole = json.dumps(body["messages"], sort_keys=True).encode()
             key, fault, times, answer = hashlib.sha256(whole).hexdigest()[:16], None, None, None
         else:
-            key, fault, times, answer = told.groups()
+            key, fault, times, answer = directive.groups()
         before, total = self.counts.add(key)
         if self.options.die_after and total >= self.options.die_after:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -181,11 +181,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, sent: Sent) -> None:
         time.sleep(sent.after_s)
-        head = [f"HTTP/1.1 {sent.status} Told", "Content-Type: application/json"]
+        head = [f"HTTP/1.1 {sent.status} Status", "Content-Type: application/json"]
         head += [f"{name}: {value}" for name, value in sent.headers]
         head += [f"Content-Length: {len(sent.body)}", "", ""]
         whole = "\r\n".join(head).encode() + sent.body
-        with contextlib.suppress(OSError):  # a client may have gone
+        with contextlib.suppress(OSError):  # the client may be gone
             self.wfile.write(whole[: sent.cut])
         if sent.cut is not None:
             self.close_connection = True
@@ -211,7 +211,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 256
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # a client that has gone is no news
+        pass  # a client that is gone is no fault
 
 
 def serve() -> None:
@@ -236,7 +236,7 @@ class Running:
     counts_file: Path
 
     def counts(self) -> Counter[str]:
-        """Requests by question, whether or not the server still runs."""
+        """Requests by key, whether or not the server still runs."""
         return Counter(self.counts_file.read_text().split())
 
 

@@ -27,11 +27,11 @@ VLLM_ARGUMENTS = (
     *("--dtype", "float32", "--max-model-len", "2048", "--enforce-eager"),
     *("--structured-outputs-config", '{"backend":"xgrammar","disable_any_whitespace":true}'),
 )
-"""On a CPU, with random weights: such a model would fill JSON with white space for ever."""
+"""For a CPU and random weights: such a model would write white space in JSON for ever."""
 
 
 def llm_python() -> Path:
-    """The Python of the environment that has vLLM; the test is skipped where there is none."""
+    """The Python of the environment that has vLLM; the test is skipped if there is none."""
     python = Path(os.environ.get("RIVEG_LLM_PYTHON") or ROOT / ".venv-llm" / "bin" / "python")
     if not python.exists():
         pytest.skip(f"no {python}: `make llm-env` builds it, or set RIVEG_LLM_PYTHON")
@@ -61,7 +61,7 @@ def vllm_command() -> tuple[str, ...]:
 
 def tiny_model(folder: Path) -> Path:
     """The tiny language model, made by the other environment."""
-    script = ROOT / "tests" / "tiny_language_model.py"
+    script = ROOT / "tests" / "helpers" / "tiny_language_model.py"
     subprocess.run(
         [require_package("transformers"), script, folder],
         check=True,

@@ -42,8 +42,8 @@ def parse_e0(response: Response) -> str:
 
 
 def make_request(key: str, fault: str | None = None, **fields: Any) -> Request:
-    told = f" fault={fault}" if fault else ""
-    text = f"key={key}{told} answer={json.dumps({'e0': f'the answer to {key}'})}"
+    directive = f" fault={fault}" if fault else ""
+    text = f"key={key}{directive} answer={json.dumps({'e0': f'the answer to {key}'})}"
     fields = {"schema": SCHEMA, "max_tokens": 64} | fields
     return Request(
         (SYSTEM, Message("user", text)),
@@ -61,7 +61,7 @@ Opener = Callable[..., HttpChat]
 
 @pytest.fixture
 def open_chat(tmp_path: Path) -> Iterator[Opener]:
-    """Makes chats on one store, and closes them."""
+    """Makes chats on one cache, and closes them."""
     cache = ResponseCache(tmp_path / "answers.sqlite")
     chats = []
 
@@ -168,7 +168,7 @@ def test_a_fault_that_stays_is_said_and_not_kept(
 
 
 def scripted(number: int) -> str | None:
-    """A third of the questions meet a fault; every twelfth of those one that stays."""
+    """A third of the requests meet a fault; every twelfth of those one that stays."""
     if number % 3:
         return None
     which = number // 3
@@ -258,7 +258,7 @@ def test_a_dead_server_is_passed_over_and_the_load_is_shared(
     assert min(shares) > 20
 
 
-def test_the_same_question_is_asked_once_also_across_threads(
+def test_the_same_request_is_asked_once_also_across_threads(
     server: Running, open_chat: Opener
 ) -> None:
     chat = open_chat(server.url)
@@ -388,7 +388,7 @@ class OneImage:
         return "1"
 
 
-def test_an_image_that_cannot_be_used_spoils_its_own_question_only(
+def test_an_image_that_cannot_be_used_spoils_its_own_request_only(
     server: Running, open_chat: Opener
 ) -> None:
     chat = open_chat(server.url, images=OneImage())
@@ -470,8 +470,8 @@ def start_asking(
 def test_two_processes_share_one_file_of_answers(server: Running, tmp_path: Path) -> None:
     cache = tmp_path / "shared.sqlite"
     with start_asking(server, cache, 200) as one, start_asking(server, cache, 200) as two:
-        said = [process.communicate(timeout=60) for process in (one, two)]
-    assert [out.split()[-1] for out, _ in said] == ["200", "200"], said
+        outputs = [process.communicate(timeout=60) for process in (one, two)]
+    assert [out.split()[-1] for out, _ in outputs] == ["200", "200"], outputs
     counts = server.counts()
     assert len(counts) == 200
     assert max(counts.values()) <= 2

@@ -98,7 +98,7 @@ def test_a_crop_is_another_image() -> None:
     assert sent[crop].size == (1, 1)
 
 
-def test_images_are_kept_for_the_next_question_until_they_change_or_room_is_short() -> None:
+def test_images_are_kept_for_the_next_request_until_they_change_or_room_is_short() -> None:
     images = Halves()
     encoder = ImageEncoder(images, 100)
     image = AttachedImage(ImageRef("a.jpg"))

@@ -67,7 +67,7 @@ class Served:
         self.marker = f"riveg-test-{uuid.uuid4().hex}"
         self.script = folder / "echo.py"
         self.script.write_text(ECHO)
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self.cache = ResponseCache(None)
 
     def endpoint(self, model: str = "echo", *, stop: bool = True, **fields: Any) -> Endpoint:
@@ -79,7 +79,7 @@ class Served:
         return Endpoint(model=model, serve=serve, tries=1, **fields)
 
     def models(self, **endpoints: Endpoint) -> Models:
-        return Models(endpoints, cache=self.cache, images=NoImages(), say=self.said.append)
+        return Models(endpoints, cache=self.cache, images=NoImages(), say=self.lines.append)
 
     @property
     def running(self) -> int:
@@ -116,11 +116,11 @@ def test_nothing_starts_for_answers_on_file(served: Served) -> None:
     with served.models(main=served.endpoint()) as models:
         assert value(models, "main", "hello") == "said hello"
     assert served.running == 0
-    served.said.clear()
+    served.lines.clear()
     with served.models(main=served.endpoint()) as models:
         assert models["main"].cached(make_request("hello")) is not None
         assert value(models, "main", "hello") == "said hello"
-    assert served.said == []
+    assert served.lines == []
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_a_server_may_stay_until_the_end(served: Served) -> None:
         models.release("main")
         assert served.running == 1
         assert value(models, "main", "b") == "said b"
-        assert len([line for line in served.said if "ready in" in line]) == 1
+        assert len([line for line in served.lines if "ready in" in line]) == 1
     assert served.running == 0
 
 
@@ -175,4 +175,4 @@ def test_a_model_elsewhere_is_connected_to_and_not_started(served: Served) -> No
     endpoint = Endpoint(model="m", base_urls=("http://127.0.0.1:9/v1",), tries=1)
     with served.models(main=endpoint) as models, pytest.raises(ServerGone, match=r"127\.0\.0\.1:9"):
         models["main"].ask([make_request("x")])
-    assert served.said == []
+    assert served.lines == []

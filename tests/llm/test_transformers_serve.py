@@ -41,7 +41,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
         end_marked(marker)
 
 
-def test_every_question_ends_with_an_answer_or_a_reason(chat: Chat) -> None:
+def test_every_request_ends_with_an_answer_or_a_reason(chat: Chat) -> None:
     results = chat.ask([named(f"name {number}", max_tokens=24) for number in range(4)])
     assert len(results) == 4
     for result in results:

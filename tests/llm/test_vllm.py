@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from helpers.factories import NoImages
 from helpers.marked_processes import command_of, end_marked, gone_within, marked_processes
+from helpers.places import ROOT
 from helpers.real_servers import (
     ENVIRONMENT,
-    ROOT,
     VLLM_ARGUMENTS,
     tiny_model,
     vllm_command,
@@ -35,35 +35,35 @@ OWNER = """
 import json, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from helpers.chat_questions import named, visible
-from helpers.factories import NoPictures
-from riveg.llm.answer_store import AnswerStore
+from helpers.chat_requests import named, visible
+from helpers.factories import NoImages
+from riveg.llm.response_cache import ResponseCache
 from riveg.llm.pool import Models
 from riveg.llm.endpoint import Endpoint
 
 yes_or_no = [visible("Nairobi " * number) for number in range(12)]
 
-def told(reply):
+def summary(answer):
     try:
-        return reply.value, reply.path, reply.prompt_tokens
+        return answer.value, answer.path, answer.prompt_tokens
     except AttributeError:
-        return repr(reply), None, 0
+        return repr(answer), None, 0
 
-folder, said = Path(sys.argv[1]), []
+folder, lines = Path(sys.argv[1]), []
 endpoints = {name: Endpoint.model_validate(made) for name, made in json.loads(sys.argv[2]).items()}
 with (
-    AnswerStore(folder / "answers.sqlite") as store,
-    Models(endpoints, store=store, images=NoPictures(), say=said.append, logs=folder) as models,
+    ResponseCache(folder / "answers.sqlite") as cache,
+    Models(endpoints, cache=cache, images=NoImages(), say=lines.append, logs=folder) as models,
     ThreadPoolExecutor(2) as stages,
 ):
     first = stages.submit(models["main"].ask, [named(f"name {n}") for n in range(16)])
     second = stages.submit(models["small"].ask, [named(f"name {n}") for n in range(8)])
     found = {
-        "main": [told(reply) for reply in first.result()],
-        "small": [told(reply) for reply in second.result()],
-        "first_tokens": [reply.raw.first_token for reply in models["main"].ask(yes_or_no)],
-        "again": [reply.stored for reply in models["main"].ask([named("name 3"), named("name 4")])],
-        "said": said,
+        "main": [summary(answer) for answer in first.result()],
+        "small": [summary(answer) for answer in second.result()],
+        "first_tokens": [answer.response.first_token for answer in models["main"].ask(yes_or_no)],
+        "again": [one.cached for one in models["main"].ask([named("name 3"), named("name 4")])],
+        "lines": lines,
     }
     print(json.dumps(found), flush=True)
     time.sleep(600)
@@ -147,7 +147,7 @@ def test_the_likeliest_first_tokens_come_with_their_probabilities(asked: Asked) 
 
 
 def test_two_stages_share_one_server(asked: Asked) -> None:
-    assert len([line for line in asked.found["said"] if "ready in" in line]) == 1
+    assert len([line for line in asked.found["lines"] if "ready in" in line]) == 1
     assert len([*asked.folder.glob("serve-*.log")]) == 1
     lines = [command_of(number) for number in marked_processes(asked.marker)]
     assert len([line for line in lines if b"api_server" in line and b"guard.py" not in line]) == 1

@@ -11,7 +11,8 @@ import pytest
 from helpers.chat_requests import named
 from helpers.factories import NoImages
 from helpers.marked_processes import end_marked
-from helpers.real_servers import ENVIRONMENT, ROOT, require_package, tiny_model
+from helpers.places import ROOT
+from helpers.real_servers import ENVIRONMENT, require_package, tiny_model
 
 from riveg.errors import MissingExtra
 from riveg.llm.endpoint import Endpoint
@@ -120,7 +121,7 @@ def test_answers_come_by_schema_and_twins_are_asked_once(found: dict[str, Any]) 
 
 @pytest.mark.server
 @pytest.mark.slow
-def test_one_question_that_does_not_fit_spoils_no_other(found: dict[str, Any]) -> None:
+def test_one_request_that_does_not_fit_spoils_no_other(found: dict[str, Any]) -> None:
     kind, message = found["refused"]
     assert kind == "no-answer"
     assert "2048" in message

@@ -45,7 +45,7 @@ class Health(http.server.BaseHTTPRequestHandler):
         pass
 http.server.HTTPServer(("127.0.0.1", port), Health).serve_forever()
 """
-"""Takes the part of a model server: listens, has children, fails as it is told."""
+"""Plays a model server: listens, has children, fails on demand."""
 
 
 class Little:
@@ -56,7 +56,7 @@ class Little:
         self.script = folder / "little.py"
         self.script.write_text(LITTLE)
         self.folder = folder
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def endpoint(self, *words: str, **serve: Any) -> Endpoint:
         return Endpoint(
@@ -70,7 +70,7 @@ class Little:
         )
 
     def server(self, *words: str, logs: Path | None = None, **serve: Any) -> Server:
-        return Server(self.endpoint(*words, **serve), say=self.said.append, logs=logs)
+        return Server(self.endpoint(*words, **serve), say=self.lines.append, logs=logs)
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_it_starts_once_with_a_key_that_no_argument_shows(little: Little, tmp_pa
         assert server.last_words() is None
         assert len(marked_processes(little.marker)) == 3  # guard, server, child
     assert marked_processes(little.marker) == []
-    assert little.said[0].endswith("org/tiny: waiting for it, 0 s")
-    assert little.said[-1].endswith("s")
-    assert "ready in" in little.said[-1]
+    assert little.lines[0].endswith("org/tiny: waiting for it, 0 s")
+    assert little.lines[-1].endswith("s")
+    assert "ready in" in little.lines[-1]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What is found out about a prompt, without asking and with it."""
+"""What is shown of a prompt, with and without sending requests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_without_asking_nothing_is_sent_and_all_is_shown(tmp_path: Path) -> None
     assert (found.stage, found.llm, found.model) == ("rewrite", "main", "scripted")
 
 
-def test_asking_sends_each_question_once_and_says_how_the_answer_came(tmp_path: Path) -> None:
+def test_asking_sends_each_request_once_and_says_how_the_answer_came(tmp_path: Path) -> None:
     debugger, chat = make_debugger(write_system(tmp_path), asks=True)
     row = debugger.look(None).sides[0].rows[0]
     assert len(chat.asked) == 3
@@ -138,7 +138,7 @@ def test_without_gold_nothing_is_judged(tmp_path: Path) -> None:
     assert {(one.outcome, one.verdicts) for one in found.consequences} == {(None, None)}
 
 
-def test_posts_without_all_answers_are_not_followed_downstream(tmp_path: Path) -> None:
+def test_samples_without_all_answers_are_not_followed_downstream(tmp_path: Path) -> None:
     config = with_gate(write_system(tmp_path))
     chat = ScriptedChat(lambda request: NoAnswer("no-answer", "gone"))
     debugger, _ = make_debugger(config, chat=chat)

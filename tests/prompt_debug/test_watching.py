@@ -29,8 +29,8 @@ def take_away_and_write(path: Path, text: str) -> None:
 def test_each_save_is_told_once_however_an_editor_saves(tmp_path: Path, save: object) -> None:
     path = tmp_path / "mine.jinja"
     path.write_text("one")
-    told = changes([path], interval_s=0.01)
-    next(told)
+    saves = changes([path], interval_s=0.01)
+    next(saves)
     threading.Timer(0.05, save, [path, "another"]).start()  # type: ignore[arg-type]
-    next(told)
+    next(saves)
     assert path.read_text() == "another"
