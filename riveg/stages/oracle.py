@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from riveg.protocols import Mention
+from riveg.protocols import Answer, AnswerOrIssue, Mention
 from riveg.types import Box, Gold, Issue
 
 SOURCE = "gold"
 
+_NO_GOLD = "no-gold"
 
-def gold_boxes(gold: Mapping[str, Gold], mention: Mention, stage: str) -> tuple[Box, ...] | Issue:
-    """The boxes of the gold entity on the mention's span; ``()`` where gold has no such span."""
+
+def answer_by_boxes(
+    gold: Mapping[str, Gold],
+    mentions: Sequence[Mention],
+    stage: str,
+    answer: Callable[[tuple[Box, ...]], Answer],
+) -> list[AnswerOrIssue[Answer]]:
+    """What ``answer`` makes of the annotated boxes of each mention.
+
+    These are the boxes of the gold entity with the mention's span; ``()`` where gold has none.
+
+    Args:
+        gold: By sample id.
+        mentions: Of any samples.
+        stage: The stage's name, for its issues.
+        answer: Makes the stage's answer of boxes.
+    """
+    found = [_boxes(gold, mention, stage) for mention in mentions]
+    return [boxes if isinstance(boxes, Issue) else answer(boxes) for boxes in found]
+
+
+def no_gold(stage: str, entity_id: str | None, sample_id: str) -> Issue:
+    """The Issue for a sample without an annotation."""
+    return Issue(stage, entity_id, _NO_GOLD, f"no gold for sample {sample_id!r}")
+
+
+def _boxes(gold: Mapping[str, Gold], mention: Mention, stage: str) -> tuple[Box, ...] | Issue:
     annotation = gold.get(mention.sample.id)
     if annotation is None:
         return no_gold(stage, mention.entity.id, mention.sample.id)
     if any(entity.boxes is None for entity in annotation.entities):
         message = f"the gold of {mention.sample.id!r} says nothing of boxes"
-        return Issue(stage, mention.entity.id, "no-gold", message)
+        return Issue(stage, mention.entity.id, _NO_GOLD, message)
     for entity in annotation.entities:
         if entity.span == mention.entity.span:
             return entity.boxes or ()
     return ()
-
-
-def no_gold(stage: str, entity_id: str | None, sample_id: str) -> Issue:
-    """The Issue for a sample that nobody has annotated."""
-    return Issue(stage, entity_id, "no-gold", f"no gold for sample {sample_id!r}")

@@ -6,14 +6,15 @@ recorded file, not with the data that is run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from riveg.errors import UserError
 from riveg.files import file_digest
 from riveg.formats.records import decode
-from riveg.protocols import Mention
+from riveg.protocols import Answer, AnswerOrIssue, Mention
 from riveg.types import Entity, Issue, Sample
 
 NOT_RECORDED = "not-recorded"
@@ -61,47 +62,71 @@ def add_once(answers: dict[str, Picked], sample_id: str, answer: Picked, where: 
     """Adds an answer.
 
     Raises:
-        UserError: If the id has one already: which of the two is meant cannot be known.
+        UserError: If the id has one already: nobody can know which of the two is right.
     """
     if sample_id in answers:
         raise UserError(f"{where}: a second answer for {sample_id!r}; keep one of them")
     answers[sample_id] = answer
 
 
-def read_entities(path: Path) -> Mapping[str, Mapping[str, Entity]]:
-    """Entities by sample id and entity id; a sample that was never tagged has none."""
-    return read_recorded(
-        path, lambda sample: {entity.id: entity for entity in sample.entities or ()}
-    )
-
-
-def find_entity(
-    recorded: Mapping[str, Mapping[str, Entity]], mention: Mention, stage: str
-) -> Entity | Issue:
-    """The recorded entity with the mention's ids.
-
-    Ids count the entities of a text, so another tagger may have given one to other words; a
-    recorded entity with another span is no answer.
-    """
-    sample, entity = mention.sample, mention.entity
-    if sample.id not in recorded:
-        return not_recorded(stage, entity.id, f"no record of sample {sample.id!r}")
-    found = recorded[sample.id].get(entity.id)
-    if found is None:
-        return not_recorded(stage, entity.id, f"the record of {sample.id!r} has no {entity.id!r}")
-    if found.span != entity.span:
-        return not_recorded(
-            stage,
-            entity.id,
-            f"{entity.id!r} is tokens {_range(entity)} here and {_range(found)} in the record of "
-            f"{sample.id!r}",
-        )
-    return found
-
-
 def not_recorded(stage: str, entity_id: str | None, message: str) -> Issue:
-    """The Issue for a question that the file does not answer."""
+    """The Issue for an item without a recorded answer."""
     return Issue(stage, entity_id, NOT_RECORDED, message)
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRecordings(Generic[Answer]):
+    """The answers of a stage about entities.
+
+    Args:
+        stage: The stage's name, for its issues.
+        what: What the answers are, for its issues.
+        pick: The answer that an entity holds; ``None`` where it holds none.
+        entities: By sample id and entity id; a sample that was never tagged has none.
+    """
+
+    stage: str
+    what: str
+    pick: Callable[[Entity], Answer | None]
+    entities: Mapping[str, Mapping[str, Entity]]
+
+    def find(self, mentions: Sequence[Mention]) -> list[AnswerOrIssue[Answer]]:
+        """The recorded answer about each mention, found by the ids of sample and entity.
+
+        Ids count the entities of a text, so another tagger may have given an id to other words: a
+        recorded entity with another span is no answer.
+        """
+        return [self._find(mention.sample.id, mention.entity) for mention in mentions]
+
+    def _find(self, sample_id: str, entity: Entity) -> AnswerOrIssue[Answer]:
+        found = self.entities.get(sample_id, {}).get(entity.id)
+        if found is not None and found.span == entity.span:
+            answer = self.pick(found)
+            if answer is not None:
+                return answer
+            message = f"the recorded entity has no {self.what}"
+        elif found is not None:
+            message = (
+                f"{entity.id!r} is tokens {_range(entity)} here and {_range(found)} in the record "
+                f"of {sample_id!r}"
+            )
+        elif sample_id in self.entities:
+            message = f"the record of {sample_id!r} has no {entity.id!r}"
+        else:
+            message = f"no record of sample {sample_id!r}"
+        return not_recorded(self.stage, entity.id, message)
+
+
+def read_entities(file: Path, base: Path) -> Mapping[str, Mapping[str, Entity]]:
+    """The entities of the records that a configuration means, by sample id and entity id.
+
+    Raises:
+        UserError: If they are not there, a line is no record, or two records have one id.
+    """
+    return read_recorded(
+        recorded_file(file, base),
+        lambda sample: {entity.id: entity for entity in sample.entities or ()},
+    )
 
 
 def _range(entity: Entity) -> str:

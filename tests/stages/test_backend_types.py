@@ -4,6 +4,8 @@ A configuration fits its row only if what it builds has the method of the stage'
 protocol's arguments and answers; that each backend has its row is a test.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TypeAlias, TypeVar
 

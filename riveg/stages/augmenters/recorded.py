@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Augmenter
+from riveg.protocols import AnswerOrIssue, Augmenter
 from riveg.stages.recordings import not_recorded, read_recorded, recorded_digest, recorded_file
-from riveg.types import Issue, Sample
+from riveg.types import Sample
 
 
 class RecordedAugmenterConfig(BackendConfig[Augmenter]):
@@ -40,11 +40,11 @@ class RecordedAugmenter:
     def __init__(self, knowledge: Mapping[str, str | None]) -> None:
         self._knowledge = knowledge
 
-    def augment(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+    def augment(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[str]]:
         """The recorded texts."""
         return [self._augment(sample) for sample in samples]
 
-    def _augment(self, sample: Sample) -> str | Issue:
+    def _augment(self, sample: Sample) -> AnswerOrIssue[str]:
         knowledge = self._knowledge.get(sample.id)
         if knowledge is None:
             return not_recorded("augment", None, f"no knowledge for sample {sample.id!r}")

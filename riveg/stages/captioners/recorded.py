@@ -1,4 +1,4 @@
-"""Captions from a file: records of a run, or the two forms in which captions were published."""
+"""Captions from a file: records of a run, or one of the two published forms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.formats import captions as published
-from riveg.protocols import Captioner
+from riveg.protocols import AnswerOrIssue, Captioner
 from riveg.stages.recordings import (
     add_once,
     not_recorded,
@@ -17,7 +17,7 @@ from riveg.stages.recordings import (
     recorded_digest,
     recorded_file,
 )
-from riveg.types import Issue, Sample
+from riveg.types import Sample
 
 
 class RecordedCaptionerConfig(BackendConfig[Captioner]):
@@ -43,7 +43,7 @@ class RecordedCaptionerConfig(BackendConfig[Captioner]):
         for file in self.files:
             path = recorded_file(file, context.base)
             for image, caption in read_captions(path).items():
-                # The published BLIP-2 files share an image, with the same caption in both.
+                # An image is in both published BLIP-2 files, with the same caption.
                 if captions.get(image) != caption:
                     add_once(captions, image, caption, str(path))
         return RecordedCaptioner(captions)
@@ -62,11 +62,11 @@ class RecordedCaptioner:
     def __init__(self, captions: Mapping[str, str | None]) -> None:
         self._captions = captions
 
-    def caption(self, samples: Sequence[Sample]) -> Sequence[str | Issue]:
+    def caption(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[str]]:
         """The recorded captions; the empty caption for a sample that has no image and no record."""
         return [self._caption(sample) for sample in samples]
 
-    def _caption(self, sample: Sample) -> str | Issue:
+    def _caption(self, sample: Sample) -> AnswerOrIssue[str]:
         keys = [sample.id]
         if sample.image is not None:
             keys.append(PurePosixPath(sample.image.path).stem)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Entailer, Mention
-from riveg.stages.oracle import SOURCE, gold_boxes
-from riveg.types import Entailment, Gold, Issue
+from riveg.protocols import AnswerOrIssue, Entailer, Mention
+from riveg.stages.oracle import SOURCE, answer_by_boxes
+from riveg.types import Entailment, Gold
 
 
 class GoldEntailerConfig(BackendConfig[Entailer]):
@@ -29,10 +29,8 @@ class GoldEntailer:
     def __init__(self, gold: Mapping[str, Gold]) -> None:
         self._gold = gold
 
-    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
         """The annotated answer about each mention, without a probability."""
-        return [self._entail(mention) for mention in mentions]
-
-    def _entail(self, mention: Mention) -> Entailment | Issue:
-        boxes = gold_boxes(self._gold, mention, "entail")
-        return boxes if isinstance(boxes, Issue) else Entailment(None, bool(boxes), SOURCE)
+        return answer_by_boxes(
+            self._gold, mentions, "entail", lambda boxes: Entailment(None, bool(boxes), SOURCE)
+        )

@@ -7,15 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Entailer, Mention
-from riveg.stages.recordings import (
-    find_entity,
-    not_recorded,
-    read_entities,
-    recorded_digest,
-    recorded_file,
-)
-from riveg.types import Entailment, Entity, Issue
+from riveg.protocols import AnswerOrIssue, Entailer, Mention
+from riveg.stages.recordings import EntityRecordings, read_entities, recorded_digest
+from riveg.types import Entailment
 
 
 class RecordedEntailerConfig(BackendConfig[Entailer]):
@@ -33,26 +27,21 @@ class RecordedEntailerConfig(BackendConfig[Entailer]):
         Raises:
             UserError: If it is missing or holds no records.
         """
-        return RecordedEntailer(read_entities(recorded_file(self.file, context.base)))
+        entities = read_entities(self.file, context.base)
+        return RecordedEntailer(
+            EntityRecordings(self.stage, "entailment", lambda entity: entity.entailment, entities)
+        )
 
     def contents(self, base: Path) -> Mapping[str, str]:
         return recorded_digest(self.file, base)
 
 
 class RecordedEntailer:
-    """Looks answers up by sample and entity id; ``source`` stays the first answerer's."""
+    """Looks answers up by sample and entity id; each keeps its ``source``."""
 
-    def __init__(self, recorded: Mapping[str, Mapping[str, Entity]]) -> None:
-        self._recorded = recorded
+    def __init__(self, recordings: EntityRecordings[Entailment]) -> None:
+        self._recordings = recordings
 
-    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
         """The recorded answers."""
-        return [self._entail(mention) for mention in mentions]
-
-    def _entail(self, mention: Mention) -> Entailment | Issue:
-        found = find_entity(self._recorded, mention, "entail")
-        if isinstance(found, Issue):
-            return found
-        if found.entailment is None:
-            return not_recorded("entail", found.id, "the recorded entity has no entailment")
-        return found.entailment
+        return self._recordings.find(mentions)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Grounder, Mention
-from riveg.stages.oracle import SOURCE, gold_boxes
-from riveg.types import Gold, Issue, Region
+from riveg.protocols import AnswerOrIssue, Grounder, Mention
+from riveg.stages.oracle import SOURCE, answer_by_boxes
+from riveg.types import Box, Gold, Region
 
 
 class GoldGrounderConfig(BackendConfig[Grounder]):
@@ -29,12 +29,10 @@ class GoldGrounder:
     def __init__(self, gold: Mapping[str, Gold]) -> None:
         self._gold = gold
 
-    def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Region, ...]]]:
         """The annotated boxes of each mention, in the annotation's order, without scores."""
-        return [self._ground(mention) for mention in mentions]
+        return answer_by_boxes(self._gold, mentions, "ground", _regions)
 
-    def _ground(self, mention: Mention) -> tuple[Region, ...] | Issue:
-        boxes = gold_boxes(self._gold, mention, "ground")
-        if isinstance(boxes, Issue):
-            return boxes
-        return tuple(Region(box, source=SOURCE) for box in boxes)
+
+def _regions(boxes: Sequence[Box]) -> tuple[Region, ...]:
+    return tuple(Region(box, source=SOURCE) for box in boxes)

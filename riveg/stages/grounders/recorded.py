@@ -7,15 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Grounder, Mention
-from riveg.stages.recordings import (
-    find_entity,
-    not_recorded,
-    read_entities,
-    recorded_digest,
-    recorded_file,
-)
-from riveg.types import Entity, Issue, Region
+from riveg.protocols import AnswerOrIssue, Grounder, Mention
+from riveg.stages.recordings import EntityRecordings, read_entities, recorded_digest
+from riveg.types import Region
 
 
 class RecordedGrounderConfig(BackendConfig[Grounder]):
@@ -33,26 +27,21 @@ class RecordedGrounderConfig(BackendConfig[Grounder]):
         Raises:
             UserError: If it is missing or holds no records.
         """
-        return RecordedGrounder(read_entities(recorded_file(self.file, context.base)))
+        entities = read_entities(self.file, context.base)
+        return RecordedGrounder(
+            EntityRecordings(self.stage, "regions", lambda entity: entity.regions, entities)
+        )
 
     def contents(self, base: Path) -> Mapping[str, str]:
         return recorded_digest(self.file, base)
 
 
 class RecordedGrounder:
-    """Looks regions up by sample and entity id, masks included; ``()`` was an answer too."""
+    """Looks regions up by sample and entity id, masks included; ``()`` is an answer too."""
 
-    def __init__(self, recorded: Mapping[str, Mapping[str, Entity]]) -> None:
-        self._recorded = recorded
+    def __init__(self, recordings: EntityRecordings[tuple[Region, ...]]) -> None:
+        self._recordings = recordings
 
-    def ground(self, mentions: Sequence[Mention]) -> Sequence[tuple[Region, ...] | Issue]:
+    def ground(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Region, ...]]]:
         """The recorded regions."""
-        return [self._ground(mention) for mention in mentions]
-
-    def _ground(self, mention: Mention) -> tuple[Region, ...] | Issue:
-        found = find_entity(self._recorded, mention, "ground")
-        if isinstance(found, Issue):
-            return found
-        if found.regions is None:
-            return not_recorded("ground", found.id, "the recorded entity has no regions")
-        return found.regions
+        return self._recordings.find(mentions)

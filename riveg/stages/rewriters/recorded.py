@@ -7,15 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Mention, Rewriter
-from riveg.stages.recordings import (
-    find_entity,
-    not_recorded,
-    read_entities,
-    recorded_digest,
-    recorded_file,
-)
-from riveg.types import Entity, Expression, Issue
+from riveg.protocols import AnswerOrIssue, Mention, Rewriter
+from riveg.stages.recordings import EntityRecordings, read_entities, recorded_digest
+from riveg.types import Entity, Expression
 
 
 class RecordedRewriterConfig(BackendConfig[Rewriter]):
@@ -33,26 +27,25 @@ class RecordedRewriterConfig(BackendConfig[Rewriter]):
         Raises:
             UserError: If it is missing or holds no records.
         """
-        return RecordedRewriter(read_entities(recorded_file(self.file, context.base)))
+        entities = read_entities(self.file, context.base)
+        return RecordedRewriter(EntityRecordings(self.stage, "expression", _expression, entities))
 
     def contents(self, base: Path) -> Mapping[str, str]:
         return recorded_digest(self.file, base)
 
 
 class RecordedRewriter:
-    """Looks expressions up by sample and entity id; ``source`` stays the first writer's."""
+    """Looks expressions up by sample and entity id; each keeps its ``source``."""
 
-    def __init__(self, recorded: Mapping[str, Mapping[str, Entity]]) -> None:
-        self._recorded = recorded
+    def __init__(self, recordings: EntityRecordings[Expression]) -> None:
+        self._recordings = recordings
 
-    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
+    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Expression]]:
         """The recorded expressions."""
-        return [self._rewrite(mention) for mention in mentions]
+        return self._recordings.find(mentions)
 
-    def _rewrite(self, mention: Mention) -> Expression | Issue:
-        found = find_entity(self._recorded, mention, "rewrite")
-        if isinstance(found, Issue):
-            return found
-        if found.expression is None:
-            return not_recorded("rewrite", found.id, "the recorded entity has no expression")
-        return Expression(found.expression, found.description, found.expression_source)
+
+def _expression(entity: Entity) -> Expression | None:
+    if entity.expression is None:
+        return None
+    return Expression(entity.expression, entity.description, entity.expression_source)

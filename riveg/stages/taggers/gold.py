@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Tagger
+from riveg.protocols import AnswerOrIssue, Tagger
 from riveg.stages.oracle import no_gold
-from riveg.types import Entity, Gold, Issue, Sample
+from riveg.types import Entity, Gold, Sample
 
 
 class GoldTaggerConfig(BackendConfig[Tagger]):
@@ -24,16 +24,16 @@ class GoldTaggerConfig(BackendConfig[Tagger]):
 
 
 class GoldTagger:
-    """Answers with gold spans and labels; scores stay ``None``, nobody estimated anything."""
+    """Answers with gold spans and labels; scores are ``None``, because nothing is estimated."""
 
     def __init__(self, gold: Mapping[str, Gold]) -> None:
         self._gold = gold
 
-    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+    def tag(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
         """The annotated entities of each sample."""
         return [self._tag(sample) for sample in samples]
 
-    def _tag(self, sample: Sample) -> tuple[Entity, ...] | Issue:
+    def _tag(self, sample: Sample) -> AnswerOrIssue[tuple[Entity, ...]]:
         annotation = self._gold.get(sample.id)
         if annotation is None:
             return no_gold("tag", None, sample.id)

@@ -1,4 +1,4 @@
-"""Entities that something else has tagged: CoNLL predictions, or the records of another run."""
+"""Entities from a file: CoNLL predictions, or the records of another run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.formats.conll import ConllSentence, read_conll
-from riveg.protocols import Tagger
+from riveg.protocols import AnswerOrIssue, Tagger
 from riveg.stages.recordings import (
     add_once,
     not_recorded,
@@ -25,7 +25,7 @@ from riveg.types import Entity, Issue, Sample
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """Tokens and the entities tagged in them, ``None`` where the run had no answer."""
+    """Tokens and their entities; ``None`` where the run has no answer."""
 
     tokens: tuple[str, ...]
     entities: tuple[Entity, ...] | None
@@ -68,11 +68,11 @@ class RecordedTagger:
     def __init__(self, taggings: Mapping[str, Tagging]) -> None:
         self._taggings = taggings
 
-    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+    def tag(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
         """The recorded entities."""
         return [self._tag(sample) for sample in samples]
 
-    def _tag(self, sample: Sample) -> tuple[Entity, ...] | Issue:
+    def _tag(self, sample: Sample) -> AnswerOrIssue[tuple[Entity, ...]]:
         tagging = self._taggings.get(sample.id)
         if tagging is None or tagging.entities is None:
             return not_recorded("tag", None, f"no entities for sample {sample.id!r}")
