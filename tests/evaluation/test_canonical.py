@@ -1,6 +1,8 @@
 """The canonical scorer: against every matching there is, and by hand."""
 
+from collections.abc import Callable
 from itertools import permutations
+from random import Random
 
 import pytest
 from helpers.evaluation_strategies import cases
@@ -32,7 +34,9 @@ def same_place(predicted: PredictedEntity, gold: AnnotatedEntity) -> bool:
     return max(box_iou(predicted.regions[0].box, box) for box in gold.boxes) >= 0.5
 
 
-AGREE = {
+Agreement = Callable[[PredictedEntity, AnnotatedEntity], bool]
+
+AGREE: dict[str, Agreement] = {
     "span": same_words,
     "mner": lambda p, g: same_words(p, g) and p.label == g.label,
     "eeg": lambda p, g: same_words(p, g) and same_place(p, g),
@@ -40,7 +44,7 @@ AGREE = {
 }
 
 
-def best_of_all_assignments(case: Case, agree) -> int:
+def best_of_all_assignments(case: Case, agree: Agreement) -> int:
     gold = [*case.gold, *[None] * len(case.predicted)]
     return max(
         sum(g is not None and agree(p, g) for p, g in zip(case.predicted, order, strict=False))
@@ -59,7 +63,7 @@ def test_hits_are_those_of_the_best_of_all_assignments(metric: str, case: Case) 
 
 
 @given(cases, st.randoms(use_true_random=False))
-def test_order_changes_nothing(case: Case, random) -> None:
+def test_order_changes_nothing(case: Case, random: Random) -> None:
     predicted, gold = list(case.predicted), list(case.gold)
     random.shuffle(predicted)
     random.shuffle(gold)
@@ -116,7 +120,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("box", "boxes", "rules", "hit", "why"), CASES)
-def test_the_place_of_an_entity(box, boxes, rules, hit, why) -> None:
+def test_the_place_of_an_entity(
+    box: Box, boxes: tuple[Box, ...], rules: Rules, hit: bool, why: str
+) -> None:
     case = Case(
         "s",
         (PredictedEntity("J", "PER", Span(0, 1), True, (Region(box), Region(B))),),
@@ -174,7 +180,9 @@ MASKS = [
 
 
 @pytest.mark.parametrize(("predicted", "gold", "rules", "hit", "why"), MASKS)
-def test_the_pixels_of_an_entity(predicted, gold, rules, hit, why) -> None:
+def test_the_pixels_of_an_entity(
+    predicted: Mask | None, gold: tuple[Mask, ...], rules: Rules, hit: bool, why: str
+) -> None:
     case = Case(
         "s",
         (PredictedEntity("J", "PER", Span(0, 1), True, (Region(A, mask=predicted),)),),

@@ -116,22 +116,22 @@ def test_a_clear_difference_has_a_small_p_and_a_chance_one_has_not() -> None:
     ids = [f"s{number}" for number in range(40)]
     annotation = gold_of(**{one: gold(0) for one in ids})
     right, wrong = [predicted(0, SQUARE)], [predicted(0, ASIDE)]
-    halves = [
+    first, second = (
         system(
             name,
             **{one: right if number % 2 == parity else wrong for number, one in enumerate(ids)},
         )
         for parity, name in enumerate("AB")
-    ]
+    )
     all_right = system("C", **dict.fromkeys(ids, right))
-    clear = compare(halves[0], all_right, annotation).metrics["gmner"]
+    clear = compare(first, all_right, annotation).metrics["gmner"]
     assert clear.difference == 50
     assert clear.interval[0] > 30
     assert clear.p < 0.01
-    back = compare(all_right, halves[0], annotation).metrics["gmner"]
+    back = compare(all_right, first, annotation).metrics["gmner"]
     assert back.difference == -50
     assert back.p < 0.01
-    chance = compare(*halves, annotation).metrics["gmner"]
+    chance = compare(first, second, annotation).metrics["gmner"]
     assert chance.difference == 0
     assert chance.p > 0.5
 

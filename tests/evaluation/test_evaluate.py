@@ -1,6 +1,7 @@
 """The whole evaluation: totals, what is left out, and what is said about it."""
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
@@ -45,7 +46,7 @@ ANSWERS = (
 )
 
 
-def predictions(*answers: Prediction, **more) -> Predictions:
+def predictions(*answers: Prediction, **more: Any) -> Predictions:
     return Predictions("said", "jsonl", lambda: iter(answers or ANSWERS), **more)
 
 
@@ -123,7 +124,9 @@ def test_predictions_without_gold_are_counted_and_not_scored() -> None:
         ((Prediction(None, ()),), "1 predictions without ids for the 3 samples"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(answers, message) -> None:
+def test_what_does_not_belong_together_is_refused(
+    answers: tuple[Prediction, ...], message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         evaluate(predictions(*answers), GOLD)
 

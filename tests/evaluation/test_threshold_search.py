@@ -44,10 +44,10 @@ def surfaces(draw: st.DrawFn) -> Surface:
     entail, ground = (axis(*draw(st.lists(values, max_size=5))) for _ in range(2))
     rectangles = []
     for _ in range(draw(st.integers(0, 12))):
-        row = sorted(draw(st.integers(0, entail.cells)) for _ in range(2))
-        column = sorted(draw(st.integers(0, ground.cells)) for _ in range(2))
+        top, bottom = sorted(draw(st.integers(0, entail.cells)) for _ in range(2))
+        left, right = sorted(draw(st.integers(0, ground.cells)) for _ in range(2))
         sample, hits = draw(st.integers(0, 3)), draw(st.integers(1, 3))
-        rectangles.append(Rectangle(sample, *row, *column, hits))
+        rectangles.append(Rectangle(sample, top, bottom, left, right, hits))
     return Surface.of(entail, ground, rectangles)
 
 

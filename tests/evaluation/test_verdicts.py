@@ -31,7 +31,13 @@ def test_every_entity_has_one_verdict(case: Case) -> None:
     assert all((verdict.stage is None) == (verdict.kind == "right") for verdict in given_out)
 
 
-def predicted(label="PER", span=HERE, regions=(), entailed=None, groundable=None):
+def predicted(
+    label: str = "PER",
+    span: Span = HERE,
+    regions: tuple[Region, ...] | None = (),
+    entailed: bool | None = None,
+    groundable: bool | None = None,
+) -> PredictedEntity:
     said = bool(regions) if regions is not None else groundable
     return PredictedEntity("J K", label, span, said, regions, entailed=entailed)
 
@@ -63,7 +69,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("found", "gold", "kind", "stage", "why"), CASES)
-def test_the_verdict_on_one_entity(found, gold, kind, stage, why) -> None:
+def test_the_verdict_on_one_entity(
+    found: PredictedEntity, gold: AnnotatedEntity, kind: str, stage: str | None, why: str
+) -> None:
     (verdict,) = verdicts(Case("s", (found,), (gold,)))
     assert (verdict.kind, verdict.stage) == (kind, stage), why
 

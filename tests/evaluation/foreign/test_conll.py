@@ -14,6 +14,10 @@ PIECE = st.tuples(st.lists(TOKEN, min_size=1, max_size=3), st.sampled_from([None
 SENTENCE = st.lists(PIECE, min_size=1, max_size=4)
 
 
+Piece = tuple[list[str], str | None]
+"""Tokens, and the label of the entity that they are."""
+
+
 def tags_of(length: int, label: str | None, scheme: str) -> list[str]:
     if label is None:
         return ["O"] * length
@@ -31,7 +35,11 @@ def tags_of(length: int, label: str | None, scheme: str) -> list[str]:
     ids=st.booleans(),
 )
 def test_a_written_file_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, sentences: list, scheme: str, gold: bool, ids: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    sentences: list[list[Piece]],
+    scheme: str,
+    gold: bool,
+    ids: bool,
 ) -> None:
     text, wanted = "", []
     for number, sentence in enumerate(sentences):

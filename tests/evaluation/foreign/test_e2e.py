@@ -18,6 +18,10 @@ NAME = st.text(st.characters(categories=["L", "N"]), min_size=1)
 PREDICTED = st.tuples(NAME, st.sampled_from(["PER", "LOC"]), st.lists(BOX, max_size=3))
 
 
+Named = tuple[str, str, list[tuple[int, int, int, int]]]
+"""Name, label, corners of the boxes."""
+
+
 def write(folder: Path, *lines: object) -> Path:
     path = folder / "pred.jsonl"
     text = "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines)
@@ -31,7 +35,7 @@ def write(folder: Path, *lines: object) -> Path:
     ids=st.booleans(),
 )
 def test_a_written_file_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, answers: list, key: str, ids: bool
+    tmp_path_factory: pytest.TempPathFactory, answers: list[list[Named]], key: str, ids: bool
 ) -> None:
     lines = []
     for number, answer in enumerate(answers):
@@ -93,6 +97,6 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         ([{"pred": "", "image": ["a.jpg"]}], r"image must be an id", "a list of pictures"),
     ],
 )
-def test_malformed_lines(tmp_path: Path, lines: list, message: str, reason: str) -> None:
+def test_malformed_lines(tmp_path: Path, lines: list[object], message: str, reason: str) -> None:
     with pytest.raises(UserError, match=message):
         read_foreign(write(tmp_path, *lines), "e2e")

@@ -19,12 +19,16 @@ ENTITY = st.tuples(
 )
 
 
+Named = tuple[str, str, str, list[float] | None]
+"""Image, name, label, corners of the box."""
+
+
 def write(path: Path, *lines: str) -> Path:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
-def line_of(number: int, entity: tuple) -> str:
+def line_of(number: int, entity: Named) -> str:
     image, name, label, box = entity
     flag = 0 if box is None else 2
     return (
@@ -32,7 +36,7 @@ def line_of(number: int, entity: tuple) -> str:
     )
 
 
-def boxes_of(entities: list[tuple], *, start: int = 0) -> list[dict]:
+def boxes_of(entities: list[Named], *, start: int = 0) -> list[dict[str, object]]:
     return [
         {"uniq_id": f"{image}.jpg#{number:04x}", "box": box}
         for number, (image, _, _, box) in enumerate(entities, start=start)
@@ -40,7 +44,7 @@ def boxes_of(entities: list[tuple], *, start: int = 0) -> list[dict]:
     ]
 
 
-def expected(entities: list[tuple], *, boxes: bool) -> dict[str, list[PredictedEntity]]:
+def expected(entities: list[Named], *, boxes: bool) -> dict[str, list[PredictedEntity]]:
     found: dict[str, list[PredictedEntity]] = {}
     for image, name, label, box in entities:
         regions = (
@@ -54,7 +58,7 @@ def expected(entities: list[tuple], *, boxes: bool) -> dict[str, list[PredictedE
 
 @given(entities=st.lists(ENTITY), way=st.sampled_from(["none", "ids", "shuffled ids", "order"]))
 def test_a_written_file_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, entities: list[tuple], way: str
+    tmp_path_factory: pytest.TempPathFactory, entities: list[Named], way: str
 ) -> None:
     folder = tmp_path_factory.mktemp("riveg")
     path = write(folder / "p.txt", *(line_of(*item) for item in enumerate(entities)))
@@ -141,7 +145,7 @@ def test_malformed_boxes(tmp_path: Path, text: str, message: str, reason: str) -
 
 @given(entities=st.lists(ENTITY), twice=st.booleans())
 def test_a_written_label_file_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, entities: list[tuple], twice: bool
+    tmp_path_factory: pytest.TempPathFactory, entities: list[Named], twice: bool
 ) -> None:
     lines = []
     wanted: dict[str, list[AnnotatedEntity]] = {}

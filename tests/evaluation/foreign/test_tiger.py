@@ -12,6 +12,10 @@ NAME = st.text(st.characters(categories=["L", "N"]), min_size=1)
 ENTITY = st.tuples(NAME, st.sampled_from(["city", "sports_team"]), st.booleans(), st.booleans())
 
 
+Named = tuple[str, str, bool, bool]
+"""Name, label, whether the image shows it, whether the label is fine."""
+
+
 def sentence_of(name: str, label: str, shown: bool, fine: bool) -> str:
     kinds = f"coarse and a {label}" if fine else label
     return f"{name} is a {kinds}, which is{'' if shown else ' not'} in the image"
@@ -23,7 +27,7 @@ def predicted_of(name: str, label: str, shown: bool, fine: bool) -> PredictedEnt
 
 @given(st.lists(st.lists(ENTITY)))
 def test_a_written_file_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, tweets: list[list[tuple]]
+    tmp_path_factory: pytest.TempPathFactory, tweets: list[list[Named]]
 ) -> None:
     path = tmp_path_factory.mktemp("tiger") / "out.txt"
     lines = (" [SSEP] ".join(sentence_of(*entity) for entity in tweet) for tweet in tweets)

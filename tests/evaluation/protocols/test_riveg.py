@@ -15,6 +15,12 @@ IMAGES = st.sampled_from(["1", "2"])
 ENTITIES = st.lists(st.tuples(IMAGES, NAMES, LABELS, st.lists(BOXES, max_size=2)), max_size=8)
 
 
+Named = tuple[str, str, str, list[Box]]
+"""Image, name, label, boxes."""
+Line = tuple[str, str, int, list[list[float]]]
+"""Image, name(TYPE), flag, boxes as corners."""
+
+
 def overlap(one: list[float], other: list[float]) -> float:
     width = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
     height = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
@@ -23,10 +29,10 @@ def overlap(one: list[float], other: list[float]) -> float:
     return width * height / union if union else 0.0
 
 
-def whole_file(predicted: list[tuple], gold: list[tuple], *, typed: bool) -> Count:
-    """Lines as ``(image, name(TYPE), flag, boxes)``, scanned as the released program scans them."""
+def whole_file(predicted: list[Line], gold: list[Line], *, typed: bool) -> Count:
+    """The counts, scanned as the released program scans its lines."""
 
-    def key(line: tuple) -> str:
+    def key(line: Line) -> str:
         return line[0] + (line[1] if typed else line[1].split("(")[0])
 
     left = list(gold)
@@ -44,12 +50,12 @@ def whole_file(predicted: list[tuple], gold: list[tuple], *, typed: bool) -> Cou
     return Count(hits, len(predicted), len(gold))
 
 
-def line_of(image: str, name: str, label: str, boxes: list[Box]) -> tuple:
+def line_of(image: str, name: str, label: str, boxes: list[Box]) -> Line:
     corners = [[box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes]
     return (image, f"{name}({label})", 2 if boxes else 0, corners or [[0, 0, 0, 0]])
 
 
-def cases_of(predicted: list[tuple], gold: list[tuple]) -> list[Case]:
+def cases_of(predicted: list[Named], gold: list[Named]) -> list[Case]:
     return [
         Case(
             image,
@@ -73,7 +79,7 @@ def cases_of(predicted: list[tuple], gold: list[tuple]) -> list[Case]:
 @settings(max_examples=200, deadline=None)
 @given(ENTITIES, ENTITIES)
 def test_samples_add_up_to_what_the_whole_files_give(
-    predicted: list[tuple], gold: list[tuple]
+    predicted: list[Named], gold: list[Named]
 ) -> None:
     scores = [score(case) for case in cases_of(predicted, gold)]
     for metric in ("eeg", "gmner"):
