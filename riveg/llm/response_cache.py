@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -194,7 +195,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
     )
     try:
         if path is not None:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             # Safe if the process dies; only a power cut may lose the latest responses.
             connection.execute("PRAGMA synchronous = NORMAL")
         (schema,) = connection.execute("PRAGMA user_version").fetchone()
@@ -208,6 +209,21 @@ def _open(path: Path | None) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switches to a write-ahead log, which readers and a writer can use at once."""
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait by itself when several processes switch a new file at once.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _decoded(text: str) -> Response:

@@ -1,6 +1,6 @@
 """A tiny Qwen-like language model with random weights, made on the spot: nothing is downloaded.
 
-    python tests/tiny_language_model.py FOLDER
+    python tests/helpers/tiny_language_model.py FOLDER
 
 Its words mean nothing; everything around them is real: weights as safetensors, a byte-level BPE
 tokenizer trained on a few lines, a chat template. It needs torch and transformers, of whichever

@@ -95,3 +95,21 @@ def test_several_processes_write_one_file(tmp_path: Path) -> None:
     assert [worker.exitcode for worker in workers] == [0, 0]
     with ResponseCache(path) as cache:
         assert all(cache.get(f"{who}-{at}") for who in ("a", "b", "shared") for at in range(50))
+
+
+def put_in_turn(folder: Path, barriers: list[threading.Barrier]) -> None:
+    for number, barrier in enumerate(barriers):
+        barrier.wait(60)
+        with ResponseCache(folder / f"{number}.sqlite") as cache:
+            cache.put("k", ANSWER)
+
+
+def test_several_processes_make_a_file_at_once(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    barriers = [spawn.Barrier(4) for _ in range(20)]
+    workers = [spawn.Process(target=put_in_turn, args=(tmp_path, barriers)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0] * 4
