@@ -33,14 +33,11 @@ def calibrate(
 
     from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
-    from riveg.evaluation.calibration import (
-        artifact_content,
-        refuse_test,
-        rerun_advice,
-        write_artifact,
-    )
     from riveg.evaluation.calibration import calibrate as calibrate_run
+    from riveg.evaluation.calibration import rerun_advice
+    from riveg.evaluation.calibration_file import artifact_content, write_artifact
     from riveg.evaluation.calibration_plot import draw, require_plot
+    from riveg.evaluation.calibration_run import refuse_test
     from riveg.evaluation.gold import read_gold
     from riveg.runs.folder import RunFolder
 
@@ -82,7 +79,7 @@ def _print_report(found: Calibration, limit: int | None, advice: str | None) -> 
     console = stdout()
     partial = f" (partial: --limit {limit})" if limit else ""
     outcomes = found.outcomes
-    console.print(f"canonical GMNER over {counted(len(outcomes.posts), 'sample')}{partial}")
+    console.print(f"canonical GMNER over {counted(len(outcomes.samples), 'sample')}{partial}")
     console.print(_threshold_table(found))
     console.print(_score_table(found))
     gain = found.after.count.f1 - found.before.count.f1

@@ -13,12 +13,13 @@ from riveg.counts import NOTHING, Count
 
 RESAMPLES = 1000
 SEED = 0
-LEVEL = 0.95
+ENDS = (0.025, 0.975)
+"""The quantiles between which 95 % of the resamples lie."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From where to where a percentage lies in 95 % of the resamples."""
+    """The range of a percentage in 95 % of the resamples."""
 
     low: float
     high: float
@@ -35,7 +36,7 @@ class Score:
 
 
 class Tally:
-    """Adds up counts per sample, remembering which samples counted alike.
+    """Adds up counts per sample, and remembers which samples have the same counts.
 
     Samples with the same counts are interchangeable, so that a resample is one multinomial draw
     over the distinct rows: exactly the bootstrap over samples, at a cost that does not grow with
@@ -78,7 +79,7 @@ class Tally:
             return {}
         drawn = resampled(list(self._rows), list(self._rows.values()), resamples, seed)
         return {
-            metric: Score(totals[metric], *map(_interval, percentages(drawn[:, position])))
+            metric: Score(totals[metric], *map(interval_of, percentages(drawn[:, position])))
             for position, metric in enumerate(self._metrics)
         }
 
@@ -92,7 +93,7 @@ def resampled(
         rows: Distinct rows of numbers, three for each metric.
         often: How many samples have that row.
         resamples: How many times as many samples are drawn, with replacement.
-        seed: Where the draws start.
+        seed: Of the draws.
 
     Returns:
         *Shape* ``(resamples, metrics, 3)``: hits, predicted, gold.
@@ -107,7 +108,14 @@ def resampled(
 def percentages(
     totals: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Precision, recall and F1 of rows of hits, predicted and gold; 0 for nothing."""
+    """Precision, recall and F1 in [0, 100]; 0 where the divisor is 0.
+
+    Args:
+        totals: Hits, predicted, gold. *Shape:* ``(..., 3)``.
+
+    Returns:
+        Three arrays of *shape* ``(...)``.
+    """
     hits, predicted, gold = (totals[..., column].astype(float) for column in range(3))
 
     def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,6 +124,7 @@ def percentages(
     return share(hits, predicted), share(hits, gold), share(2 * hits, predicted + gold)
 
 
-def _interval(values: NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+def interval_of(values: NDArray[np.float64]) -> Interval:
+    """The interval that holds 95 % of the values, as much above it as below."""
+    low, high = np.quantile(values, ENDS)
     return Interval(float(low), float(high))

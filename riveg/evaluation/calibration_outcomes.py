@@ -1,55 +1,56 @@
-"""What a run would have answered at other thresholds, as far as its records tell."""
+"""What a run would have answered at other thresholds, as far as its records show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from riveg.counts import Count
 from riveg.errors import UserError
+from riveg.evaluation.bootstrap import SEED, percentages, resampled
+from riveg.evaluation.calibration_run import RunThresholds
 from riveg.evaluation.canonical import AGREEMENTS, CanonicalScorer, Rules
 from riveg.evaluation.cases import Case, PredictedEntity
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.threshold_search import Axis, Rectangle, Surface
 from riveg.pipeline import is_image_broken
 from riveg.runs.reading import read_records
-from riveg.types import Region, Sample
+from riveg.types import Sample, Span
+
+Hits = NDArray[np.int64]
+"""GMNER hits of each sample. *Shape:* ``(samples,)``."""
 
 
 @dataclass(frozen=True, slots=True)
-class OwnThresholds:
-    """The thresholds a run was made with; ``None`` where the backend has none to set."""
+class SampleCounts:
+    """Numbers of predicted and gold entities, and the probabilities that the gate decided by."""
 
-    entail: float | None
-    ground: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """A sample beside its gold, and each entity's probability where the gate decides by it."""
-
-    case: Case
-    probabilities: tuple[float | None, ...]
+    predicted: int
+    gold: int
+    probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Every outcome that a run's records tell.
+    """Every outcome that the records of a run show.
 
     Args:
         samples: The annotated samples of the run, in its order.
         surface: GMNER hits for every pair of thresholds.
-        own: The run's own pair; the lowest of an axis where the backend has no threshold.
+        own: The run's own pair; 0 where the backend has no threshold.
         without_gold: Samples of the run that are not annotated.
-        shut_out: Entities that the gate held back: where they are, nobody has looked.
-        without_probability: Entities that the gate decided on without telling a probability.
+        shut_out: Entities that the gate stopped: no stage has looked for their regions.
+        without_probability: Entities that the gate decided about without a probability.
         without_score: Regions without a score, which no detector threshold drops.
     """
 
-    posts: tuple[Post, ...]
+    samples: tuple[SampleCounts, ...]
     surface: Surface
     own: tuple[float, float]
     without_gold: int
@@ -57,186 +58,182 @@ class Outcomes:
     without_probability: int
     without_score: int
 
-    @property
-    def sizes(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """Predicted and gold entities of each sample, *shape* ``(samples, 2)``."""
-        sizes = [(len(post.case.predicted), len(post.case.gold)) for post in self.posts]
-        return np.array(sizes, dtype=np.int64).reshape(-1, 2)
+    def hits(self, entail: float, ground: float) -> Hits:
+        """Hits at a pair of thresholds."""
+        return self.surface.hits_by_sample(entail, ground, len(self.samples))
+
+    def count(self, hits: Hits) -> Count:
+        """Hits, predicted and gold entities of all samples."""
+        predicted = sum(one.predicted for one in self.samples)
+        return Count(int(hits.sum()), predicted, sum(one.gold for one in self.samples))
+
+    def resampled_f1(self, columns: Sequence[Hits], resamples: int) -> NDArray[np.float64]:
+        """F1 in [0, 100] of each column of hits over resampled samples.
+
+        *Shape:* ``(resamples, columns)``.
+        """
+        sizes = np.array([(one.predicted, one.gold) for one in self.samples], dtype=np.int64)
+        totals = np.hstack([np.column_stack([hits, sizes]) for hits in columns])
+        rows, often = np.unique(totals, axis=0, return_counts=True)
+        drawn = resampled([tuple(row) for row in rows], often.tolist(), resamples, SEED)
+        return percentages(drawn)[2]
 
 
-@dataclass(slots=True)
-class _Gate:
-    """The probabilities at which a run's gate said yes and no."""
-
-    lowest_yes: float = np.inf
-    highest_no: float = -np.inf
-    shut_out: int = 0
-
-    def saw(self, probability: float, *, is_open: bool) -> None:
-        if is_open:
-            self.lowest_yes = min(self.lowest_yes, probability)
-        else:
-            self.highest_no = max(self.highest_no, probability)
-            self.shut_out += 1
-
-    def axis(self, folder: Path, own: float | None, seen: Iterable[float]) -> Axis:
-        """The thresholds whose outcome is in the records."""
-        if own is None:
-            return Axis.since(0.0, ())
-        if not self.highest_no < own <= self.lowest_yes:
-            raise UserError(
-                f"{folder}: the gate is no threshold of {own:g} on its probabilities: it said no "
-                f"at {self.highest_no:g} and yes at {self.lowest_yes:g}; calibrate a run whose "
-                "records and config.yaml are of one making"
-            )
-        return Axis.above(self.highest_no, seen) if self.shut_out else Axis.since(0.0, seen)
-
-
-def read_outcomes(folder: Path, gold: GoldSet, own: OwnThresholds, rules: Rules) -> Outcomes:
+def read_outcomes(folder: Path, gold: GoldSet, own: RunThresholds, rules: Rules) -> Outcomes:
     """Reads a run's records beside the gold.
 
     Raises:
-        UserError: If no sample is annotated, or the gate did not go by the threshold.
+        UserError: If no sample is annotated, or the gate did not decide by the threshold.
     """
-    posts: list[Post] = []
-    gate = _Gate()
-    tuned = own.entail is not None
-    without_gold = without_probability = 0
+    reader = _Reader(own, CanonicalScorer(rules, {"gmner": AGREEMENTS["gmner"]}, masks=False))
+    without_gold = 0
     for sample in read_records(folder):
         case = gold.case_of(sample)
         if case is None:
             without_gold += 1
-            continue
-        tuned = own.entail is not None
-        probabilities = _probabilities(sample, gate) if tuned else [None] * len(case.predicted)
-        without_probability += _unexplained(sample) if tuned else 0
-        posts.append(Post(_light(case), tuple(probabilities)))
-    if not posts:
+        else:
+            reader.add(sample, case)
+    if not reader.samples:
         raise UserError(f"{folder}: none of its samples is annotated in {gold.name}")
-    entail = gate.axis(
-        folder, own.entail, (one for post in posts for one in post.probabilities if one is not None)
-    )
-    regions = [one for post in posts for entity in post.case.predicted for one in _regions(entity)]
-    scores = [] if own.ground is None else [one.score for one in regions if one.score is not None]
-    ground = Axis.since(own.ground or 0.0, scores)
-    scorer = CanonicalScorer(rules, {"gmner": AGREEMENTS["gmner"]}, masks=False)
-    rectangles = [
-        rectangle
-        for number, post in enumerate(posts)
-        for rectangle in _Plane(entail, ground, scorer).rectangles(number, post)
-    ]
+    pair = own.entail.value if own.entail else 0.0, own.ground.value if own.ground else 0.0
     return Outcomes(
-        tuple(posts),
-        Surface.of(entail, ground, rectangles),
-        (own.entail or 0.0, own.ground or 0.0),
+        tuple(reader.samples),
+        reader.surface(reader.entail_axis(folder), Axis.since(pair[1], reader.scores)),
+        pair,
         without_gold,
-        gate.shut_out,
-        without_probability,
-        0 if own.ground is None else sum(one.score is None for one in regions),
+        len(reader.stopped),
+        reader.without_probability,
+        reader.without_score,
     )
 
 
-def _probabilities(sample: Sample, gate: _Gate) -> Iterator[float | None]:
-    asked = sample.image is not None and not is_image_broken(sample)
-    for entity in sample.entities or ():
-        said = entity.entailment
-        if not asked or said is None or said.probability is None:
-            yield None
-            continue
-        gate.saw(said.probability, is_open=said.groundable)
-        yield said.probability
+Interval = tuple[float, float]
+"""The thresholds above the first number, up to the second."""
 
 
-def _unexplained(sample: Sample) -> int:
-    if sample.image is None:
-        return 0
-    said = [entity.entailment for entity in sample.entities or ()]
-    return sum(one is not None and one.probability is None for one in said)
+@dataclass(slots=True)
+class _Reader:
+    """Collects probabilities, scores, and the hits of each sample for all pairs of thresholds."""
 
-
-def _light(case: Case) -> Case:
-    """Without the masks of what was predicted, which are most of a record."""
-    return replace(
-        case,
-        predicted=tuple(
-            replace(
-                entity,
-                regions=entity.regions and tuple(replace(one, mask=None) for one in entity.regions),
-            )
-            for entity in case.predicted
-        ),
-    )
-
-
-def _regions(entity: PredictedEntity) -> Sequence[Region]:
-    return entity.regions or ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Plane:
-    entail: Axis
-    ground: Axis
+    own: RunThresholds
     scorer: CanonicalScorer
+    samples: list[SampleCounts] = field(default_factory=list)
+    hits: list[tuple[int, Interval, Interval, int]] = field(default_factory=list)
+    passed: list[float] = field(default_factory=list)
+    stopped: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    without_probability: int = 0
+    without_score: int = 0
 
-    def rectangles(self, number: int, post: Post) -> Iterator[Rectangle]:
-        """The hits of one sample, for every pair of thresholds."""
-        for group in _groups(post):
-            rows = {self.entail.passed_until(one) for one in group.probabilities if one is not None}
-            columns = {
-                self.ground.passed_until(region.score)
-                for entity in group.case.predicted
-                for region in _regions(entity)
-                if region.score is not None
-            }
-            for top, bottom in _intervals(rows, self.entail.cells):
-                for left, right in _intervals(columns, self.ground.cells):
-                    case = self._at(group, top, left)
-                    hits = self.scorer(case)["gmner"].hits
-                    if hits:
-                        yield Rectangle(number, top, bottom, left, right, hits)
+    def add(self, sample: Sample, case: Case) -> None:
+        probabilities: list[float | None] = [None] * len(case.predicted)
+        if self.own.entail is not None and sample.image is not None:
+            probabilities = list(self._decisions(sample))
+        if self.own.ground is None:
+            case = replace(case, predicted=tuple(map(_without_scores, case.predicted)))
+        else:
+            scores = [region.score for one in case.predicted for region in one.regions or ()]
+            self.scores += [score for score in scores if score is not None]
+            self.without_score += scores.count(None)
+        for part, known in _by_span(case, probabilities):
+            for entail in _intervals(known):
+                for ground in _intervals(_scores(part)):
+                    # What passes at the upper end passes everywhere in the interval.
+                    at_ends = _answered_at(part, known, entail[1], ground[1])
+                    if hits := self.scorer(at_ends)["gmner"].hits:
+                        self.hits.append((len(self.samples), entail, ground, hits))
+        known_ones = tuple(one for one in probabilities if one is not None)
+        self.samples.append(SampleCounts(len(case.predicted), len(case.gold), known_ones))
 
-    def _at(self, post: Post, row: int, column: int) -> Case:
-        """The sample as it is with thresholds in these cells."""
-        entities = zip(post.case.predicted, post.probabilities, strict=True)
-        predicted = tuple(
-            self._entity(entity, column)
-            if probability is None or self.entail.passed_until(probability) > row
-            else replace(entity, regions=(), groundable=False)
-            for entity, probability in entities
-        )
-        return replace(post.case, predicted=predicted)
+    def _decisions(self, sample: Sample) -> Iterator[float | None]:
+        """The probability of each entity; ``None`` where the gate did not decide by one."""
+        is_broken = is_image_broken(sample)
+        for entity in sample.entities or ():
+            decision = entity.entailment
+            if decision is not None and decision.probability is None:
+                self.without_probability += 1
+            if is_broken or decision is None or decision.probability is None:
+                yield None
+                continue
+            side = self.passed if decision.groundable else self.stopped
+            side.append(decision.probability)
+            yield decision.probability
 
-    def _entity(self, entity: PredictedEntity, column: int) -> PredictedEntity:
+    def entail_axis(self, folder: Path) -> Axis:
+        """The entailment thresholds whose outcome is in the records."""
+        if self.own.entail is None:
+            return Axis.since(0.0, ())
+        own = self.own.entail.value
+        lowest_yes = min(self.passed, default=math.inf)
+        highest_no = max(self.stopped, default=-math.inf)
+        if not highest_no < own <= lowest_yes:
+            raise UserError(
+                f"{folder}: the gate is no threshold of {own:g} on its probabilities: it said no "
+                f"at {highest_no:g} and yes at {lowest_yes:g}; calibrate a run whose "
+                "records and config.yaml are of one making"
+            )
+        if self.stopped:
+            return Axis.above(highest_no, self.passed)
+        return Axis.since(0.0, self.passed)
+
+    def surface(self, entail: Axis, ground: Axis) -> Surface:
+        """The hits on the plane of both thresholds."""
+        rectangles = []
+        for number, rows, columns, hits in self.hits:
+            first, stop = map(entail.passed_until, rows)
+            left, right = map(ground.passed_until, columns)
+            if first < stop and left < right:
+                rectangles.append(Rectangle(number, first, stop, left, right, hits))
+        return Surface.of(entail, ground, rectangles)
+
+
+def _without_scores(entity: PredictedEntity) -> PredictedEntity:
+    regions = entity.regions and tuple(replace(one, score=None) for one in entity.regions)
+    return replace(entity, regions=regions)
+
+
+def _scores(case: Case) -> list[float | None]:
+    return [region.score for entity in case.predicted for region in entity.regions or ()]
+
+
+def _intervals(values: Iterable[float | None]) -> Iterator[Interval]:
+    """The intervals of thresholds between the values."""
+    inner = {value for value in values if value is not None and value < 1.0}
+    return pairwise([-math.inf, *sorted(inner), 1.0])
+
+
+def _answered_at(
+    case: Case, probabilities: Sequence[float | None], entail: float, ground: float
+) -> Case:
+    """The sample as a run with these thresholds would have answered it."""
+
+    def answered(entity: PredictedEntity, probability: float | None) -> PredictedEntity:
+        if probability is not None and probability < entail:
+            return replace(entity, regions=(), groundable=False)
         if not entity.regions:
             return entity
-        kept = tuple(
-            one
-            for one in entity.regions
-            if one.score is None or self.ground.passed_until(one.score) > column
-        )
+        kept = tuple(one for one in entity.regions if one.score is None or one.score >= ground)
         return replace(entity, regions=kept, groundable=bool(kept))
 
+    predicted = tuple(map(answered, case.predicted, probabilities))
+    return replace(case, predicted=predicted)
 
-def _intervals(cuts: set[int], cells: int) -> Iterator[tuple[int, int]]:
-    return pairwise(sorted({0, *cuts, cells}))
 
-
-def _groups(post: Post) -> Iterator[Post]:
-    """The entities of a sample that can be matched with the same gold ones: those of one span."""
-    case = post.case
-    spans = [entity.span for entity in case.predicted] + [entity.span for entity in case.gold]
-    if None in spans:
-        yield post
+def _by_span(
+    case: Case, probabilities: Sequence[float | None]
+) -> Iterator[tuple[Case, Sequence[float | None]]]:
+    """The sample in parts that cannot share a hit: the entities of one span each."""
+    pairs = list(zip(case.predicted, probabilities, strict=True))
+    by_span: dict[Span | None, list[int]] = {entity.span: [] for entity in case.gold}
+    if None in by_span or any(entity.span is None for entity in case.predicted):
+        yield case, probabilities
         return
-    members: Mapping[object, list[int]] = {entity.span: [] for entity in case.gold}
     for index, entity in enumerate(case.predicted):
-        if entity.span in members:
-            members[entity.span].append(index)
-    for span, indexes in members.items():
+        if entity.span in by_span:
+            by_span[entity.span].append(index)
+    for span, indexes in by_span.items():
         if indexes:
-            part = replace(
-                case,
-                predicted=tuple(case.predicted[index] for index in indexes),
-                gold=tuple(entity for entity in case.gold if entity.span == span),
-            )
-            yield Post(part, tuple(post.probabilities[index] for index in indexes))
+            gold = tuple(entity for entity in case.gold if entity.span == span)
+            predicted = tuple(pairs[index][0] for index in indexes)
+            known = [pairs[index][1] for index in indexes]
+            yield replace(case, predicted=predicted, gold=gold), known

@@ -1,4 +1,4 @@
-"""The image of a calibration: F1 against the thresholds."""
+"""The plot of a calibration: F1 against the thresholds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riveg.errors import MissingExtra
-from riveg.evaluation.bootstrap import SEED, percentages, resampled
-from riveg.evaluation.calibration import ENTAIL, RECHECK, Calibration
+from riveg.evaluation.bootstrap import ENDS
+from riveg.evaluation.calibration import Calibration
+from riveg.evaluation.calibration_run import ENTAIL, RECHECK
 from riveg.evaluation.threshold_search import Axis
 from riveg.files import write_atomically
 
@@ -51,35 +52,34 @@ class Band:
 
 
 def step_curve(calibration: Calibration, key: str, other: float) -> tuple[Axis, Floats]:
-    """F1 in every cell of one threshold, with the other one at a value."""
+    """F1 in every cell of one threshold, the other threshold at a value."""
     surface = calibration.outcomes.surface
     if key == ENTAIL:
-        hits = surface.along_entail(surface.ground.cell_of(other))
-        return surface.entail, _f1(calibration, hits)
-    return surface.ground, _f1(calibration, surface.along_ground(surface.entail.cell_of(other)))
+        axis, hits = surface.entail, surface.along_entail(surface.ground.cell_of(other))
+    else:
+        axis, hits = surface.ground, surface.along_ground(surface.entail.cell_of(other))
+    return axis, _f1(calibration, hits)
 
 
 def band(calibration: Calibration, key: str) -> Band:
-    """The interval along one threshold, the other as it was chosen."""
+    """The interval along one threshold, the other threshold as it was chosen."""
     outcomes = calibration.outcomes
     axis = outcomes.surface.entail if key == ENTAIL else outcomes.surface.ground
     thresholds = np.linspace(axis.floor, 1.0, _POINTS + 1)
     thresholds[0] = np.nextafter(axis.floor, 1.0)
     entail, ground = calibration.chosen
     pairs = [(one, ground) if key == ENTAIL else (entail, one) for one in thresholds]
-    samples = len(outcomes.posts)
-    columns = [outcomes.surface.hits_by_sample(x, y, samples) for x, y in pairs]
-    totals = np.hstack([np.column_stack([hits, outcomes.sizes]) for hits in columns])
-    rows, often = np.unique(totals, axis=0, return_counts=True)
-    drawn = resampled([tuple(row) for row in rows], often.tolist(), _RESAMPLES, SEED)
-    ends = np.quantile(percentages(drawn)[2], [0.025, 0.975], axis=0)
-    return Band(thresholds, ends[0], ends[1])
+    f1 = outcomes.resampled_f1([outcomes.hits(*pair) for pair in pairs], _RESAMPLES)
+    low, high = np.quantile(f1, ENDS, axis=0)
+    return Band(thresholds, low, high)
 
 
 def plane(calibration: Calibration) -> tuple[Floats, Floats, Floats]:
-    """F1 on a grid of both thresholds: entailment, detector, F1 of *shape* ``(detector, entail)``.
+    """F1 in [0, 100] on a regular grid of both thresholds; the search was over every cell.
 
-    The grid is for the eye; the search was over every cell.
+    Returns:
+        Edges of the grid along the entailment threshold and along the detector threshold, and F1,
+        *shape* ``(detector, entailment)``.
     """
     surface = calibration.outcomes.surface
     axes = surface.entail, surface.ground
@@ -89,10 +89,9 @@ def plane(calibration: Calibration) -> tuple[Floats, Floats, Floats]:
         np.array([axis.cell_of(one) for one in middle])
         for axis, middle in zip(axes, middles, strict=True)
     )
-    hits = np.zeros((_SIDE, _SIDE), dtype=np.int64)
-    for start, block in surface.blocks():
-        mine = (start <= rows) & (rows < start + len(block))
-        hits[:, mine] = block[rows[mine] - start][:, columns].T
+    wanted = set(rows.tolist())
+    sampled = {row: hits[columns] for row, hits in enumerate(surface.rows()) if row in wanted}
+    hits = np.stack([sampled[row] for row in rows.tolist()], axis=1)
     return entail, ground, _f1(calibration, hits)
 
 
@@ -102,10 +101,10 @@ def _f1(calibration: Calibration, hits: NDArray[np.int64]) -> Floats:
 
 
 def draw(path: Path, calibration: Calibration, title: str) -> None:
-    """Writes the curve as PNG; with two thresholds, also their plane.
+    """Writes the curve as PNG; for two thresholds, also their plane.
 
     Raises:
-        UserError: If it cannot be written.
+        UserError: If the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -166,7 +165,7 @@ def _shade(panel: Axes, until: float) -> None:
 
 
 def _mark(panel: Axes, x: float, y: float, color: str, marker: str, label: str) -> None:
-    # A point at the edge is not cut in half.
+    # Without clipping, so that a point at the edge is whole.
     panel.plot([x], [y], marker, color=color, ms=8, label=label, clip_on=False, zorder=5)
     panel.axvline(x, color=color, lw=0.9, ls=":")
 

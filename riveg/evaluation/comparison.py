@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from riveg.counts import Count
 from riveg.errors import UserError
-from riveg.evaluation.bootstrap import RESAMPLES, SEED, percentages, resampled
+from riveg.evaluation.bootstrap import RESAMPLES, SEED, interval_of, percentages, resampled
 from riveg.evaluation.canonical import REGION_METRICS, Rules
 from riveg.evaluation.cases import Case
 from riveg.evaluation.gold import GoldSet
@@ -254,12 +254,12 @@ def _three(count: Count) -> tuple[int, int, int]:
 
 
 def _difference(a: Count, b: Count, drawn: NDArray[np.float64]) -> Difference:
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    interval = interval_of(drawn)
     least = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
     # One more of each: no finite number of resamples shows a p of 0.
     p = min(1.0, 2 * (least + 1) / (len(drawn) + 1))
-    interval = round(float(low), 4), round(float(high), 4)
-    return Difference(a, b, a.f1, b.f1, b.f1 - a.f1, interval, p)
+    ends = round(interval.low, 4), round(interval.high, 4)
+    return Difference(a, b, a.f1, b.f1, b.f1 - a.f1, ends, p)
 
 
 def _changes(

@@ -1,32 +1,31 @@
-"""The best pair of thresholds, searched over every one that makes a difference.
+"""Searches the best pair of thresholds, over every pair that makes a difference.
 
 The hits of a part of a sample change only at its own probabilities and scores, so they are a few
-rectangles in the plane of the two thresholds. All rectangles together are summed without a grid
-being chosen: the cells lie between the values that were observed.
+rectangles in the plane of the two thresholds. The sum of all rectangles is exact: the cells of the
+plane lie between the observed values.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-_CELLS = 4_000_000
-"""Cells of the plane that are in memory at once."""
 
 Curve = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The cells of one threshold, within which it makes no difference where it lies.
+    """One threshold in cells: all thresholds in a cell have the same outcome.
 
-    Cell ``i`` are the thresholds in ``(edges[i], edges[i + 1]]``: what scores at least the
-    threshold passes. Edges ascend from the bound that thresholds must exceed to 1; ``floor`` is
-    that bound for people: just above it, where the lowest threshold itself is one.
+    Cell ``i`` holds the thresholds in ``(edges[i], edges[i + 1]]``, since a score passes that is at
+    least the threshold. Edges ascend to 1 from the bound that thresholds must exceed. ``floor`` is
+    that bound as it is shown; where the lowest threshold is allowed too, it is that threshold.
     """
 
     edges: NDArray[np.float64]
@@ -34,7 +33,7 @@ class Axis:
 
     @classmethod
     def above(cls, bound: float, values: Iterable[float]) -> Axis:
-        """The axis of the thresholds above a bound, cut at the values that were observed."""
+        """The axis of the thresholds above a bound, cut at the observed values."""
         inner = {value for value in values if bound < value < 1.0}
         return cls(np.array([bound, *sorted(inner), 1.0]), bound)
 
@@ -60,11 +59,11 @@ class Axis:
         return cell
 
     def passed_until(self, value: float) -> int:
-        """How many cells, from the first, have thresholds that a value reaches."""
+        """How many cells, from the first on, a value passes."""
         return int(np.searchsorted(self.edges[1:], value, side="right"))
 
     def bounds(self, cells: range) -> tuple[float, float]:
-        """From where to where neighbouring cells reach, within [0, 1]."""
+        """The lowest and the highest threshold of neighbouring cells, within [0, 1]."""
         low, high = self.edges[cells.start], self.edges[cells.stop]
         return max(self.floor, float(low)), float(high)
 
@@ -113,11 +112,15 @@ class Surface:
         return cls(entail, ground, rows)
 
     def only(self, is_wanted: NDArray[np.bool_]) -> Surface:
-        """The surface of some samples, chosen by their number."""
+        """The surface of some of the samples.
+
+        Args:
+            is_wanted: Whether a sample is among them. *Shape:* ``(samples,)``.
+        """
         return replace(self, rectangles=self.rectangles[is_wanted[self.rectangles[:, 0]]])
 
     def hits_by_sample(self, entail: float, ground: float, samples: int) -> Curve:
-        """Hits of each sample at a pair of thresholds."""
+        """Hits of each sample at a pair of thresholds. *Shape:* ``(samples,)``."""
         row, column = self.entail.cell_of(entail), self.ground.cell_of(ground)
         sample, first, stop, left, right, hits = self.rectangles.T
         covers = (first <= row) & (row < stop) & (left <= column) & (column < right)
@@ -125,37 +128,27 @@ class Surface:
         return counts.astype(np.int64)
 
     def along_entail(self, ground_cell: int) -> Curve:
-        """Hits in every cell of the entailment threshold."""
-        _, first, stop, left, right, hits = self.rectangles.T
-        covers = (left <= ground_cell) & (ground_cell < right)
-        return _summed(first[covers], stop[covers], hits[covers], self.entail.cells)
+        """Hits in every cell of the entailment threshold. *Shape:* ``(entail.cells,)``."""
+        return np.array([row[ground_cell] for row in self.rows()])
 
     def along_ground(self, entail_cell: int) -> Curve:
-        """Hits in every cell of the detector threshold."""
-        _, first, stop, left, right, hits = self.rectangles.T
-        covers = (first <= entail_cell) & (entail_cell < stop)
-        return _summed(left[covers], right[covers], hits[covers], self.ground.cells)
+        """Hits in every cell of the detector threshold. *Shape:* ``(ground.cells,)``."""
+        return next(islice(self.rows(), entail_cell, None)).copy()
 
-    def blocks(self) -> Iterator[tuple[int, Curve]]:
-        """Rows of the plane, block by block: the first row's number, and the hits of its cells."""
-        width = self.ground.cells + 1
-        size = max(1, _CELLS // width)
-        _, first, stop, left, right, hits = self.rectangles.T
-        rows = np.concatenate([first, first, stop, stop])
-        columns = np.concatenate([left, right, left, right])
-        change = np.concatenate([hits, -hits, -hits, hits])
-        order = np.argsort(rows, kind="stable")
-        rows, columns, change = rows[order], columns[order], change[order]
-        carry = np.zeros(width, dtype=np.int64)
-        for start in range(0, self.entail.cells, size):
-            end = min(start + size, self.entail.cells)
-            mine = slice(*np.searchsorted(rows, [start, end]))
-            block = np.zeros((end - start, width), dtype=np.int64)
-            np.add.at(block, (rows[mine] - start, columns[mine]), change[mine])
-            block[0] += carry
-            np.cumsum(block, axis=0, out=block)
-            carry = block[-1].copy()
-            yield start, np.cumsum(block, axis=1)[:, :-1]
+    def rows(self) -> Iterator[Curve]:
+        """The plane row by row, along the entailment threshold.
+
+        One array of *shape* ``(ground.cells,)`` is changed from row to row: copy what is kept.
+        """
+        changes: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+        for _, first, stop, left, right, hits in self.rectangles.tolist():
+            changes[first].append((left, right, hits))
+            changes[stop].append((left, right, -hits))
+        row = np.zeros(self.ground.cells, dtype=np.int64)
+        for number in range(self.entail.cells):
+            for left, right, change in changes[number]:
+                row[left:right] += change
+            yield row
 
     def best(self) -> Best:
         """The pair with the most hits, from the middle of the widest plateau of such pairs.
@@ -164,30 +157,20 @@ class Surface:
         one makes more hits.
         """
         columns = np.zeros(self.ground.cells, dtype=np.int64)
-        for _, block in self.blocks():
-            np.maximum(columns, block.max(axis=0), out=columns)
+        for row in self.rows():
+            np.maximum(columns, row, out=columns)
         most = int(columns.max())
         drops_nothing = columns[0] == most
-        column = 0 if drops_nothing else _middle_cell(self.ground, _widest(self.ground, columns))
-        entail_cells = _widest(self.entail, self.along_entail(column))
-        entail = _plateau(self.entail, entail_cells)
+        cells = range(1) if drops_nothing else _widest(self.ground, columns)
+        column = 0 if drops_nothing else self.ground.cell_of(_plateau(self.ground, cells).value)
+        entail = _plateau(self.entail, _widest(self.entail, self.along_entail(column)))
         if drops_nothing:
-            low, high = self.ground.bounds(range(1))
+            low, high = self.ground.bounds(cells)
             return Best(most, entail, Plateau(low, low, high))
-        row = self.entail.cell_of(entail.value)
-        return Best(most, entail, _plateau(self.ground, self._around(row, column)))
-
-    def _around(self, row: int, column: int) -> range:
-        """Cells of the detector threshold around one that are as good as it."""
-        curve = self.along_ground(row)
-        return next(run for run in _runs(curve == curve[column]) if column in run)
-
-
-def _summed(first: Curve, stop: Curve, hits: Curve, cells: int) -> Curve:
-    change = np.zeros(cells + 1, dtype=np.int64)
-    np.add.at(change, first, hits)
-    np.add.at(change, stop, -hits)
-    return np.cumsum(change)[:-1]
+        # With the entailment threshold chosen, more or fewer neighbours may be as good.
+        curve = self.along_ground(self.entail.cell_of(entail.value))
+        around = next(cells for cells in _runs(curve == curve[column]) if column in cells)
+        return Best(most, entail, _plateau(self.ground, around))
 
 
 def _runs(is_in: NDArray[np.bool_]) -> list[range]:
@@ -197,17 +180,13 @@ def _runs(is_in: NDArray[np.bool_]) -> list[range]:
 
 
 def _widest(axis: Axis, curve: Curve) -> range:
-    """Neighbouring cells with the most hits, as wide as can be; the lower of two alike."""
+    """The widest run of neighbouring cells with the most hits; the lower one of two alike."""
 
     def width(cells: range) -> float:
         low, high = axis.bounds(cells)
         return high - low
 
     return max(_runs(curve == curve.max()), key=width)
-
-
-def _middle_cell(axis: Axis, cells: range) -> int:
-    return axis.cell_of(_plateau(axis, cells).value)
 
 
 def _plateau(axis: Axis, cells: range) -> Plateau:

@@ -15,15 +15,9 @@ from riveg.counts import NOTHING
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import Interval
-from riveg.evaluation.calibration import (
-    ENTAIL,
-    Calibration,
-    artifact_content,
-    calibrate,
-    refuse_test,
-    rerun_advice,
-    write_artifact,
-)
+from riveg.evaluation.calibration import Calibration, calibrate, rerun_advice
+from riveg.evaluation.calibration_file import artifact_content, write_artifact
+from riveg.evaluation.calibration_run import ENTAIL, refuse_test
 from riveg.evaluation.canonical import canonical
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
@@ -253,6 +247,14 @@ def test_only_the_thresholds_that_there_are_get_tuned(tmp_path: Path) -> None:
     found = calibrate(folder, gold_of(gold(False), gold(True)))
     assert list(found.thresholds) == [GROUND]
     assert found.after.count.hits == 2
+
+
+def test_regions_of_a_grounder_without_a_threshold_are_all_kept(tmp_path: Path) -> None:
+    samples = [sample("0", entity(0, 0.8, RIGHT))]
+    folder = make_run(tmp_path / "run", samples, overrides=["ground.backend=gold", *OPEN])
+    found = calibrate(folder, gold_of(gold(True)))
+    assert list(found.thresholds) == [ENTAIL]
+    assert found.before.count.hits == found.after.count.hits == 1
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from helpers.factories import make_sample
 from helpers.run_folders import make_run
 from PIL import Image
 
-from riveg.evaluation.calibration import ENTAIL, Calibration, calibrate
+from riveg.evaluation.calibration import Calibration, calibrate
 from riveg.evaluation.calibration_plot import band, draw, plane, step_curve
+from riveg.evaluation.calibration_run import ENTAIL
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, gold_set
 from riveg.types import Box, Entailment, Entity, Region, Span
@@ -55,7 +56,7 @@ def test_the_plane_is_every_pair(tmp_path: Path) -> None:
     found = calibration(tmp_path)
     entail, ground, f1 = plane(found)
     assert f1.shape == (len(ground) - 1, len(entail) - 1)
-    samples = len(found.outcomes.posts)
+    samples = len(found.outcomes.samples)
     for row, column in ((0, 0), (100, 30), (60, 239), (239, 239)):
         middle = [(grid[at] + grid[at + 1]) / 2 for grid, at in ((entail, column), (ground, row))]
         hits = found.outcomes.surface.hits_by_sample(middle[0], middle[1], samples).sum()

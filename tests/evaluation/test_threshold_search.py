@@ -74,7 +74,7 @@ def test_the_best_pair_is_as_good_as_any(surface: Surface) -> None:
     assert best.ground.low <= best.ground.value <= best.ground.high
     # The detector drops nothing unless that makes hits.
     assert column == 0 or max(line[0] for line in plane) < most
-    assert np.vstack([block for _, block in surface.blocks()]).tolist() == plane
+    assert [line.tolist() for line in surface.rows()] == plane
     assert surface.along_entail(column).tolist() == [line[column] for line in plane]
     assert surface.along_ground(row).tolist() == plane[row]
 
@@ -107,7 +107,7 @@ def test_a_threshold_comes_from_the_middle_of_the_widest_plateau(
     assert len(str(found.value)) <= 4, "no more digits than it needs"
 
 
-def test_a_large_plane_is_searched_in_blocks() -> None:
+def test_a_large_plane_is_searched_row_by_row() -> None:
     random = np.random.default_rng(0)
     entail, ground = (axis(*random.random(3000)) for _ in range(2))
     assert entail.cells * ground.cells > 8_000_000

@@ -1,0 +1,93 @@
+"""The file that ``riveg calibrate`` writes, which a configuration names as ``@NAME``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from riveg.config.calibrated import KIND, SCHEMA
+from riveg.errors import UserError
+from riveg.evaluation.calibration import Calibration, Estimate
+from riveg.evaluation.calibration_run import recheck_matcher
+from riveg.evaluation.gold import GoldSet
+from riveg.files import write_atomically
+from riveg.runs.folder import RunFolder
+
+
+def artifact_content(
+    folder: Path, name: str, gold: GoldSet, calibration: Calibration
+) -> dict[str, Any]:
+    """What a calibration's file holds."""
+    from riveg import __version__
+
+    manifest, matcher = RunFolder(folder).read_manifest(), recheck_matcher(folder)
+    stages = manifest.get("stages", {})
+    run_keys = ("system", "data", "data_version", "split", "limit", "oracle_stages")
+    return {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "name": name,
+        "values": {key: tuned.chosen.value for key, tuned in calibration.thresholds.items()},
+        "backends": {stage: values["backend"] for stage, values in stages.items()}
+        | ({"ground.recheck": matcher} if matcher else {}),
+        "data": {"name": gold.name, "version": gold.version, "split": gold.split},
+        "run": {key: manifest.get(key) for key in run_keys} | {"stages": stages},
+        **_summary(calibration),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "riveg": __version__,
+    }
+
+
+def _summary(calibration: Calibration) -> dict[str, Any]:
+    """Thresholds, scores and counts as plain data."""
+    outcomes = calibration.outcomes
+    return {
+        "metric": "gmner",
+        "samples": len(outcomes.samples),
+        "thresholds": {key: asdict(tuned) for key, tuned in calibration.thresholds.items()},
+        "scores": {
+            "before": _score(calibration.before),
+            "after": _score(calibration.after),
+            "cross_validated": _score(calibration.cross_validated),
+        },
+        "gain": asdict(calibration.gain),
+        "folds": calibration.folds,
+        "samples_without_gold": outcomes.without_gold,
+        "entities_shut_out": outcomes.shut_out,
+        "entities_without_probability": outcomes.without_probability,
+        "regions_without_score": outcomes.without_score,
+        "samples_rearranged": calibration.rearranged,
+    }
+
+
+def _score(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    return {**asdict(estimate.count), "f1": estimate.count.f1, **asdict(estimate.f1)}
+
+
+def write_artifact(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a calibration's file, whole or not at all.
+
+    Raises:
+        UserError: If the file cannot be written, or the path is a file that is no calibration.
+    """
+    if path.is_file() and not _is_calibration(path):
+        raise UserError(f"{path}: is there and no calibration; choose another --out")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be made ({error.strerror})") from error
+    write_atomically(path, [json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"])
+
+
+def _is_calibration(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == KIND
