@@ -1,4 +1,4 @@
-"""The gate left open: everything that has an image is taken for groundable."""
+"""An open gate: every entity of a sample with an image is groundable."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Entailer, Mention
-from riveg.types import Entailment, Issue
+from riveg.protocols import AnswerOrIssue, Entailer, Mention
+from riveg.types import Entailment
 
 
 class AlwaysEntailerConfig(BackendConfig[Entailer]):
@@ -22,9 +22,9 @@ class AlwaysEntailerConfig(BackendConfig[Entailer]):
 
 
 class AlwaysEntailer:
-    """Says yes without looking, so it has no probability to give."""
+    """Answers yes without opening an image, and so without a probability."""
 
-    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
         """Groundable wherever the sample has an image."""
         return [
             Entailment(None, mention.sample.image is not None, "always") for mention in mentions

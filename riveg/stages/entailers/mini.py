@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,8 +14,9 @@ from riveg.files import asset, file_digest
 from riveg.nn.entailment_classifier import EntailmentClassifier, read_classifier
 from riveg.nn.entailment_features import NearbyContext
 from riveg.nn.image_evidence import evidence_shifts
-from riveg.protocols import Entailer, Mention
-from riveg.types import Entailment, Entity, Issue, Sample
+from riveg.protocols import AnswerOrIssue, Entailer, Mention
+from riveg.stages.mentions import by_sample
+from riveg.types import Entailment, Entity, Sample
 
 SOURCE = "mini"
 
@@ -61,10 +61,10 @@ class MiniEntailerConfig(BackendConfig[Entailer]):
 class MiniEntailer:
     """Asks the model for captioned samples where there is a caption, else the captionless one.
 
-    What was found in the image (``Sample.observations``) shifts the odds where it is there.
+    Where a sample has observations, they shift the odds.
 
     Args:
-        captioned: The model that looks at the caption.
+        captioned: The model that reads the caption.
         captionless: The model that does not.
         threshold: Groundable from this probability on.
     """
@@ -80,12 +80,11 @@ class MiniEntailer:
         self._captionless = captionless
         self._threshold = threshold
 
-    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment | Issue]:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
         """P(the image shows it); 0 and never groundable for a sample without an image."""
         answers: list[Entailment] = []
-        for _, group in groupby(mentions, key=lambda mention: id(mention.sample)):
-            together = list(group)
-            context = NearbyContext(together[0].sample)
+        for sample, together in by_sample(mentions):
+            context = NearbyContext(sample)
             answers += [self._entail(*context.of(mention.entity)) for mention in together]
         return answers
 

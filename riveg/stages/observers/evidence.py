@@ -1,17 +1,17 @@
 """Faces, people and OCR text by plain vision: OpenCV's cascades and HOG, and rapidocr.
 
-What is looked for, and when, is decided by what it costs and by what can still matter:
+Which detectors run depends on their cost and on whether they can still change an answer:
 
-- Faces: the frontal cascade ``alt2`` on the plain grey image (``default`` sees faces in hands and
-  fabric, and histogram equalisation makes all of them see more that is not there).
-- Only where that finds none and some entity is a person (or none is known yet): profiles, to both
-  sides, and if there are none either, whole people by HOG, of which only confident ones off any
-  OCR text are kept (HOG takes large letters for legs).
-- OCR text, the dear one, is skipped with ``lettering: auto`` where it cannot change an answer: no
-  entity at all, or one entity, a person, and one face. Lines are located in a smaller copy,
-  and the tallest are read from the full image, up to a bound on the work.
+- Faces: the frontal cascade ``alt2`` on the plain grey image. (``default`` finds faces in hands and
+  fabric; with histogram equalisation every cascade finds more faces that are not there.)
+- Profiles to both sides, only where there is no frontal face and some entity is a person (or the
+  entities are not known yet). If there are none either: whole people by HOG, of which only
+  confident ones without OCR text are kept (HOG takes large letters for legs).
+- OCR text costs most. With ``lettering: auto`` it is skipped where it cannot change an answer:
+  where there is no entity, or one entity, which is a person, and one face. Lines are located in a
+  smaller copy, and the tallest are read from the full image, up to a bound on the work.
 
-Each image is looked at alone, on a pool of threads: no image's answer depends on another's.
+No image's answer depends on another image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
 from riveg.files import file_digest
 from riveg.geometry.boxes import common_area
-from riveg.protocols import ImageSource, Observer
+from riveg.protocols import AnswerOrIssue, ImageSource, Observer
 from riveg.types import Box, Issue, Observation, Sample
 from riveg.vision.plain.faces import FigureFinder, cascade_files
 from riveg.vision.plain.ocr import OcrReader, reading_models
@@ -41,11 +41,11 @@ OcrMode = Literal["auto", "always", "never"]
 
 
 class EvidenceObserverConfig(BackendConfig[Observer]):
-    """How closely images are looked at; sides are the longer side in pixels after shrinking.
+    """Each ``side`` is the longer side in pixels of the shrunk copy that is searched.
 
-    ``lettering``: ``auto`` reads where it can matter. ``lettering_lines``: how much is read, in
-    lines of standard length, the tallest first. ``person_labels``: which types are people.
-    ``threads``: images looked at at the same time; the answers do not depend on it.
+    ``lettering``: ``auto`` reads where it can change an answer. ``lettering_lines``: how much is
+    read, in lines of standard length, the tallest first. ``person_labels``: which types are people.
+    ``threads``: images at the same time; the answers do not depend on it.
     """
 
     stage: ClassVar[str] = "observe"
@@ -67,7 +67,7 @@ class EvidenceObserverConfig(BackendConfig[Observer]):
         """Loads the cascades and the reading models.
 
         Raises:
-            UserError: If a model that travels with OpenCV or rapidocr is not there.
+            UserError: If a model that is part of OpenCV or rapidocr is not there.
         """
         return EvidenceObserver(context.images, **self.model_dump())
 
@@ -81,10 +81,10 @@ class EvidenceObserver:
 
     Args:
         images: Where images come from.
-        face_side: Longer side of the copy in which frontal faces are looked for.
+        face_side: Longer side of the copy in which frontal faces are searched for.
         profile_side: The same for profiles.
         person_side: The same for whole people.
-        OCR text: When OCR text is read.
+        lettering: When OCR text is read.
         lettering_side: Longer side of the copy in which OCR text is located.
         lettering_lines: Bound on what is read, in lines of standard length.
         least_score: Readings below this are dropped.
@@ -107,23 +107,28 @@ class EvidenceObserver:
         threads: int = 2,
     ) -> None:
         self._images = images
-        self._ocr_text = lettering
+        self._ocr_mode = lettering
         self._person_labels = frozenset(person_labels)
-        # One pool for the observer's life: threads that come and go leave their memory behind.
+        # One pool for the observer's life: memory of threads that end is not given back.
         self._pool = ThreadPoolExecutor(threads)
         # Neither cascades nor rapidocr may be shared by threads: each thread takes a pair.
         self._free: SimpleQueue[tuple[FigureFinder, OcrReader | None]] = SimpleQueue()
         for _ in range(threads):
             figures = FigureFinder(face_side, profile_side, person_side)
-            reads = lettering != "never"
-            reader = OcrReader(lettering_side, lettering_lines, least_score) if reads else None
+            reader = (
+                None
+                if lettering == "never"
+                else OcrReader(lettering_side, lettering_lines, least_score)
+            )
             self._free.put((figures, reader))
 
-    def observe(self, samples: Sequence[Sample]) -> Sequence[tuple[Observation, ...] | Issue]:
+    def observe(
+        self, samples: Sequence[Sample]
+    ) -> Sequence[AnswerOrIssue[tuple[Observation, ...]]]:
         """Faces, people and OCR text of each image, each kind from top to bottom."""
         return tuple(self._pool.map(self._observe, samples))
 
-    def _observe(self, sample: Sample) -> tuple[Observation, ...] | Issue:
+    def _observe(self, sample: Sample) -> AnswerOrIssue[tuple[Observation, ...]]:
         if sample.image is None:
             return Issue("observe", None, "no-picture", "the post has no picture to look at")
         try:
@@ -132,39 +137,41 @@ class EvidenceObserver:
             return Issue("observe", None, fault.kind, str(fault))
         figures, reader = pair = self._free.get()
         try:
-            return self._look(pixels, sample, figures, reader)
+            return self._observations(pixels, sample, figures, reader)
         finally:
             self._free.put(pair)
 
-    def _look(
+    def _observations(
         self,
         pixels: Pixels,
         sample: Sample,
         figures: FigureFinder,
         reader: OcrReader | None,
     ) -> tuple[Observation, ...]:
-        people_matter = self._people_matter(sample)
+        may_show_people = self._may_show_people(sample)
         faces = figures.frontal_faces(pixels)
-        if not faces and people_matter:
+        if not faces and may_show_people:
             faces = figures.profiles(pixels)
-        read: tuple[Observation, ...] = ()
-        if reader and (self._ocr_text == "always" or self._ocr_matters(sample, len(faces))):
-            read = reader.read(pixels)
-        people = figures.people(pixels) if people_matter and not faces else ()
-        off = (one for one in people if not any(_inside(line.box, one.box) for line in read))
-        return (*faces, *off, *read)
+        lines: tuple[Observation, ...] = ()
+        if reader and (self._ocr_mode == "always" or self._needs_ocr(sample, len(faces))):
+            lines = reader.read(pixels)
+        people = figures.people(pixels) if may_show_people and not faces else ()
+        real_people = (
+            one for one in people if not any(_is_made_of(one.box, line.box) for line in lines)
+        )
+        return (*faces, *real_people, *lines)
 
-    def _people_matter(self, sample: Sample) -> bool:
+    def _may_show_people(self, sample: Sample) -> bool:
         entities = sample.entities
         return entities is None or any(one.label in self._person_labels for one in entities)
 
-    def _ocr_matters(self, sample: Sample, faces: int) -> bool:
+    def _needs_ocr(self, sample: Sample, faces: int) -> bool:
         if sample.entities is None:
             return True
         people = sum(entity.label in self._person_labels for entity in sample.entities)
         return bool(sample.entities) and not (faces == people == len(sample.entities) == 1)
 
 
-def _inside(line: Box, person: Box) -> bool:
-    """Whether OCR text fills so much of a person's height that the letters were the person."""
+def _is_made_of(person: Box, line: Box) -> bool:
+    """Whether a line of OCR text fills so much of a person that its letters look like legs."""
     return common_area(line, person) > 0.05 * person.area

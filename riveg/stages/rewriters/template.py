@@ -1,4 +1,4 @@
-"""Referring expressions from rules in a prompt file: the same words for the same entity, no LLM."""
+"""Referring expressions by rules in a prompt file, without a language model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.llm.prompts import Prompt, load_prompt
-from riveg.protocols import Mention, Rewriter
+from riveg.protocols import AnswerOrIssue, Mention, Rewriter
 from riveg.types import Expression, Issue
 
 SOURCE = "template"
@@ -33,7 +33,7 @@ class TemplateRewriterConfig(BackendConfig[Rewriter]):
         """Reads the prompt.
 
         Raises:
-            UserError: If there is no such prompt, or it wants what no mention has.
+            UserError: If there is no such prompt, or it needs a value that no mention has.
         """
         return TemplateRewriter(load_prompt(self.prompt, folder=context.base))
 
@@ -52,18 +52,18 @@ class TemplateRewriter:
     """Renders the prompt's block ``expression`` for each mention.
 
     Raises:
-        UserError: If the prompt has no such block, or wants what no mention has.
+        UserError: If the prompt has no such block, or needs a value that no mention has.
     """
 
     def __init__(self, prompt: Prompt) -> None:
         prompt.require(_BLOCK, _VALUES)
         self._prompt = prompt
 
-    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[Expression | Issue]:
-        """One line of text each, marked as the template's; an Issue where the prompt fails."""
+    def rewrite(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Expression]]:
+        """One line of text about each mention; an Issue where the prompt fails."""
         return [self._rewrite(mention) for mention in mentions]
 
-    def _rewrite(self, mention: Mention) -> Expression | Issue:
+    def _rewrite(self, mention: Mention) -> AnswerOrIssue[Expression]:
         entity = mention.entity
         caption = mention.sample.caption or ""
         try:

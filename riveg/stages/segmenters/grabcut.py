@@ -1,11 +1,11 @@
 """Masks by OpenCV's GrabCut (Rother, Kolmogorov, Blake 2004), started from the box.
 
-Each region is cut out with a margin around it, in a copy of bounded size. Outside the box is
-background for sure; inside, the inscribed ellipse, or below its middle where the box runs to the
-image's lower edge (a body cut off) its full width, is taken for foreground, the corners for
-background, and the cut decides. Where it has nothing to decide by, or gives next to nothing or next
-to the whole box, the mask is the inscribed ellipse, and says so. OCR text is its box: letters are
-thin, and what an annotator marks is the place.
+Each box is cut out with a margin around it and shrunk. Outside the box is certain background. In
+the box, its inscribed ellipse is probable foreground and the corners are probable background; where
+the box ends at the image's lower edge, so that a body is cut off, the foreground has the full width
+below the middle. Where GrabCut cannot decide, or marks almost nothing or almost all of the box, the
+mask is the ellipse, and its source says so. The mask of OCR text is its box: letters are thin, and
+annotators mark the place.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
 from riveg.geometry.boxes import whole_edges
-from riveg.protocols import ImageSource, Mention, Segmenter
+from riveg.protocols import AnswerOrIssue, ImageSource, Mention, Segmenter
 from riveg.types import Box, ImageSize, Issue, Mask, Region
 
 if TYPE_CHECKING:
@@ -28,19 +28,21 @@ if TYPE_CHECKING:
 
 
 _MARGIN = 0.25
-"""Background seen on every side of the box, in its sides."""
+"""Margin on every side of the box, as a share of its width or height."""
 _LEAST_SIDE = 8
-"""Boxes under so many pixels, before or after shrinking, have nothing to cut."""
+"""The least number of pixels of a side that can be cut, before and after shrinking."""
 _SPECK = 0.1
 """Pieces smaller than this share of the largest one are dropped."""
+_LOWER_EDGE = 0.97
+"""A box that ends below this share of the image's height ends at its lower edge."""
 _SEED = 1
 
 
 class GrabCutConfig(BackendConfig[Segmenter]):
     """``side``: longer side in pixels of the copy that is cut. ``rounds``: of GrabCut.
 
-    ``least_share`` and ``most_share``: a cut that fills less or more of its box is taken to have
-    failed. ``threads``: regions cut at the same time; the answers do not depend on it.
+    ``least_share`` and ``most_share``: a cut that fills less or more of its box counts as failed.
+    ``threads``: regions cut at the same time; the answers do not depend on it.
     """
 
     stage: ClassVar[str] = "segment"
@@ -66,7 +68,7 @@ class GrabCut:
         images: Where images come from.
         side: Longer side of the copy that is cut.
         rounds: Rounds of GrabCut.
-        least_share: Least share of the box that a cut must fill.
+        least_share: Least share of the box that a cut fills, or it counts as failed.
         most_share: Most.
         threads: Mentions at the same time.
     """
@@ -88,14 +90,14 @@ class GrabCut:
         self._most_share = most_share
         self._threads = threads
 
-    def segment(self, mentions: Sequence[Mention]) -> Sequence[tuple[Mask, ...] | Issue]:
+    def segment(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Mask, ...]]]:
         """A mask inside each region's box, of the whole image's size."""
         if len(mentions) < 2:
             return tuple(map(self._segment, mentions))
         with ThreadPoolExecutor(self._threads) as pool:
             return tuple(pool.map(self._segment, mentions))
 
-    def _segment(self, mention: Mention) -> tuple[Mask, ...] | Issue:
+    def _segment(self, mention: Mention) -> AnswerOrIssue[tuple[Mask, ...]]:
         image, entity = mention.sample.image, mention.entity
         if image is None:
             return Issue("segment", entity.id, "no-picture", "the post has no picture to cut")
@@ -108,135 +110,150 @@ class GrabCut:
     def _mask(self, pixels: Pixels, region: Region) -> Mask:
         from riveg.geometry.masks import box_pixels, mask_from_array
 
-        height, width = pixels.shape[:2]
         if region.source == "evidence:lettering":
-            return mask_from_array(box_pixels(region.box, ImageSize(width, height)), "box")
+            return mask_from_array(box_pixels(region.box, _size(pixels)), "box")
         cut = self._cut(pixels, region.box)
         if cut is not None:
             return mask_from_array(cut, "grabcut")
-        return mask_from_array(_ellipse(region.box, width, height), "ellipse")
+        return mask_from_array(_box_ellipse(region.box, _size(pixels)), "ellipse")
 
     def _cut(self, pixels: Pixels, box: Box) -> Bitmap | None:
-        """The cut, or ``None`` where there is nothing to cut by or the cut failed."""
+        """The cut; ``None`` where GrabCut cannot decide or has failed."""
         from riveg.geometry.masks import box_pixels
 
-        view = _view(pixels, box, self._side)
-        if view is None:
+        cut_out = _cut_out(pixels, box, self._side)
+        foreground = None if cut_out is None else _foreground(cut_out, self._rounds)
+        if cut_out is None or foreground is None:
             return None
-        foreground = _grabcut(view, self._rounds)
-        if foreground is None:
-            return None
-        inside = _in_image(foreground, view, pixels) & box_pixels(
-            box, ImageSize(*pixels.shape[1::-1])
-        )
-        share = inside.sum() / max(box.area, 1.0)
-        return inside if self._least_share <= share <= self._most_share else None
+        size = _size(pixels)
+        cut = _in_image(foreground, cut_out, size) & box_pixels(box, size)
+        share = cut.sum() / max(box.area, 1.0)
+        return cut if self._least_share <= share <= self._most_share else None
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """A shrunk cut-out: its pixels, where it lies in the image, and the box inside it (xyxy)."""
+class _CutOut:
+    """A part of an image, shrunk, with the box in it.
 
-    pixels: Any
-    frame: tuple[int, int, int, int]
+    Args:
+        pixels: *Shape:* ``(height, width, 3)``.
+        edges: Of the part, in pixels of the image: left, upper, right, lower.
+        box: The edges of the box, in pixels of the shrunk part.
+        is_cut_off: Whether the box ends at the image's lower edge.
+    """
+
+    pixels: Pixels
+    edges: tuple[int, int, int, int]
     box: tuple[int, int, int, int]
-    runs_off: bool
+    is_cut_off: bool
 
 
-def _view(pixels: Pixels, box: Box, side: int) -> _View | None:
+def _cut_out(pixels: Pixels, box: Box, side: int) -> _CutOut | None:
+    """The box with its margin; ``None`` where it is too small to be cut."""
     import cv2
 
-    height, width = pixels.shape[:2]
+    width, height = _size(pixels)
     across, down = box.width * _MARGIN, box.height * _MARGIN
-    x_min, y_min = max(0, int(box.x_min - across)), max(0, int(box.y_min - down))
-    x_max, y_max = min(width, int(box.x_max + across) + 1), min(height, int(box.y_max + down) + 1)
-    out = pixels[y_min:y_max, x_min:x_max]
-    if min(out.shape[:2]) < _LEAST_SIDE:
+    left, top = max(0, int(box.x_min - across)), max(0, int(box.y_min - down))
+    right, bottom = min(width, int(box.x_max + across) + 1), min(height, int(box.y_max + down) + 1)
+    part = pixels[top:bottom, left:right]
+    if min(_size(part)) < _LEAST_SIDE:
         return None
-    scale = min(1.0, side / max(out.shape[:2]))
-    size = (max(1, round(out.shape[1] * scale)), max(1, round(out.shape[0] * scale)))
-    small = cv2.resize(out, size, interpolation=cv2.INTER_AREA)
+    scale = min(1.0, side / max(_size(part)))
+    size = ImageSize(*(max(1, round(length * scale)) for length in _size(part)))
     inner = (
-        max(0, round((box.x_min - x_min) * scale)),
-        max(0, round((box.y_min - y_min) * scale)),
-        min(size[0], round((box.x_max - x_min) * scale)),
-        min(size[1], round((box.y_max - y_min) * scale)),
+        max(0, round((box.x_min - left) * scale)),
+        max(0, round((box.y_min - top) * scale)),
+        min(size.width, round((box.x_max - left) * scale)),
+        min(size.height, round((box.y_max - top) * scale)),
     )
     if min(inner[2] - inner[0], inner[3] - inner[1]) < _LEAST_SIDE:
         return None
-    return _View(small, (x_min, y_min, x_max, y_max), inner, box.y_max >= 0.97 * height)
+    shrunk: Pixels = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    is_cut_off = box.y_max >= _LOWER_EDGE * height
+    return _CutOut(shrunk, (left, top, right, bottom), inner, is_cut_off)
 
 
-def _grabcut(view: _View, rounds: int) -> Bitmap | None:
-    """Foreground of *shape* ``(height, width)`` of the view."""
+def _foreground(cut_out: _CutOut, rounds: int) -> Bitmap | None:
+    """What GrabCut takes for foreground; ``None`` where it cannot decide or fails.
+
+    *Shape:* ``(height, width)`` of the cut-out.
+    """
     import cv2
     import numpy as np
 
-    x_min, y_min, x_max, y_max = view.box
-    labels = np.full(view.pixels.shape[:2], cv2.GC_BGD, dtype=np.uint8)
-    shape = _shape(x_max - x_min, y_max - y_min, runs_off=view.runs_off)
-    labels[y_min:y_max, x_min:x_max] = np.where(shape, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
-    sure = labels == cv2.GC_BGD
-    if _is_plain(view.pixels) or not (labels == cv2.GC_PR_FGD).any():
+    left, top, right, bottom = cut_out.box
+    labels = np.full(cut_out.pixels.shape[:2], cv2.GC_BGD, dtype=np.uint8)
+    ellipse = _ellipse(ImageSize(right - left, bottom - top), is_cut_off=cut_out.is_cut_off)
+    labels[top:bottom, left:right] = np.where(ellipse, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
+    background = labels == cv2.GC_BGD
+    if _is_plain(cut_out.pixels) or not (labels == cv2.GC_PR_FGD).any():
         return None
-    if sure.sum() < 0.05 * sure.size and not (labels == cv2.GC_PR_BGD).any():
+    if background.sum() < 0.05 * background.size and not (labels == cv2.GC_PR_BGD).any():
         return None
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(_SEED)
     try:
-        cv2.grabCut(view.pixels, labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(cut_out.pixels, labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)
     except cv2.error:
         return None
     return _without_specks((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
 
 
-def _shape(width: int, height: int, *, runs_off: bool) -> Bitmap:
-    """The ellipse in a box of these sides; full width below its middle if it runs off."""
+def _ellipse(size: ImageSize, *, is_cut_off: bool = False) -> Bitmap:
+    """The ellipse in a box of this size; full width below its middle if the body is cut off."""
     import numpy as np
 
-    x = (np.arange(width) + 0.5) / width * 2 - 1
-    y = (np.arange(height) + 0.5) / height * 2 - 1
-    if runs_off:
+    x = (np.arange(size.width) + 0.5) / size.width * 2 - 1
+    y = (np.arange(size.height) + 0.5) / size.height * 2 - 1
+    if is_cut_off:
         y = np.minimum(y, 0.0)
     inside: Bitmap = x[None, :] ** 2 + y[:, None] ** 2 <= 1
     return inside
 
 
-def _is_plain(pixels: Any) -> bool:
+def _is_plain(pixels: Pixels) -> bool:
+    """Whether all pixels have almost the same colour."""
     return bool((pixels.max(axis=(0, 1)).astype(int) - pixels.min(axis=(0, 1)) < 8).all())
 
 
-def _without_specks(foreground: Any) -> Bitmap | None:
+def _without_specks(foreground: Bitmap) -> Bitmap | None:
     import cv2
     import numpy as np
 
-    count, pieces, figures, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8))
+    count, pieces, statistics, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8))
     if count < 2:
         return None
-    areas = figures[1:, cv2.CC_STAT_AREA]
-    kept = 1 + np.flatnonzero(areas >= _SPECK * areas.max())
-    found: Bitmap = np.isin(pieces, kept)
-    return found
+    areas = statistics[1:, cv2.CC_STAT_AREA]
+    large = 1 + np.flatnonzero(areas >= _SPECK * areas.max())
+    kept: Bitmap = np.isin(pieces, large)
+    return kept
 
 
-def _in_image(foreground: Bitmap, view: _View, pixels: Pixels) -> Bitmap:
+def _in_image(foreground: Bitmap, cut_out: _CutOut, size: ImageSize) -> Bitmap:
+    """The foreground of a cut-out as a bitmap of the whole image."""
     import cv2
     import numpy as np
 
-    x_min, y_min, x_max, y_max = view.frame
-    size = (x_max - x_min, y_max - y_min)
-    # Interpolated and thresholded, so that edges come out smooth and not as steps.
-    soft = cv2.resize(foreground.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    inside = np.zeros(pixels.shape[:2], dtype=np.bool_)
-    inside[y_min:y_max, x_min:x_max] = soft >= 0.5
-    return inside
+    left, top, right, bottom = cut_out.edges
+    # Interpolated before it is thresholded, so that edges are smooth and have no steps.
+    soft = cv2.resize(
+        foreground.astype(np.float32), (right - left, bottom - top), interpolation=cv2.INTER_LINEAR
+    )
+    bitmap = np.zeros((size.height, size.width), dtype=np.bool_)
+    bitmap[top:bottom, left:right] = soft >= 0.5
+    return bitmap
 
 
-def _ellipse(box: Box, width: int, height: int) -> Bitmap:
+def _box_ellipse(box: Box, size: ImageSize) -> Bitmap:
     from riveg.geometry.masks import box_pixels
 
-    size = ImageSize(width, height)
-    x_min, y_min, x_max, y_max = whole_edges(box, size)
-    pixels = box_pixels(box, size)
-    pixels[y_min:y_max, x_min:x_max] = _shape(x_max - x_min, y_max - y_min, runs_off=False)
-    return pixels
+    left, top, right, bottom = whole_edges(box, size)
+    bitmap = box_pixels(box, size)
+    bitmap[top:bottom, left:right] = _ellipse(ImageSize(right - left, bottom - top))
+    return bitmap
+
+
+def _size(pixels: Pixels) -> ImageSize:
+    height, width, _ = pixels.shape
+    return ImageSize(width, height)

@@ -18,9 +18,9 @@ from riveg.nn.bio_decoding import DecodedSpan, Floats, decode
 from riveg.nn.calibration import Calibration, log_odds
 from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.word_pieces import Window, WordPieceWindows
-from riveg.protocols import Tagger
+from riveg.protocols import AnswerOrIssue, Tagger
 from riveg.text.spans import span_text
-from riveg.types import Entity, Issue, Sample
+from riveg.types import Entity, Sample
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -66,9 +66,9 @@ def _folder(model: Path | None, base: Path) -> Path:
 
 
 class MiniTagger:
-    """Tags samples one by one on a pool of threads: each is answered as if it were alone.
+    """Tags samples one by one on a pool of threads.
 
-    (The int8 kernels scale activations by what shares a call: batching would change scores.)
+    (The int8 kernels scale activations by everything in a call, so batches would change scores.)
 
     Args:
         folder: Holds ``model.onnx``, ``tokenizer.json`` and ``tagger.json``.
@@ -86,10 +86,10 @@ class MiniTagger:
             Tokenizer.from_file(str(folder / "tokenizer.json")), max_pieces=settings["max_pieces"]
         )
         self._session = _session(folder / "model.onnx")
-        # One pool for the tagger's life: threads that come and go leave their memory behind.
+        # One pool for the tagger's life: memory of threads that end is not given back.
         self._pool = ThreadPoolExecutor(threads)
 
-    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...] | Issue]:
+    def tag(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
         """Entities by position; ``score`` is the calibrated P(span and label are right)."""
         return list(self._pool.map(self._tag_one, samples))
 
@@ -101,7 +101,10 @@ class MiniTagger:
         )
 
     def word_logits(self, tokens: Sequence[str]) -> Floats:
-        """Tag logits of a sentence, *shape* ``(words, tags)``."""
+        """Tag logits of a sentence.
+
+        *Shape:* ``(words, tags)``
+        """
         parts = [self._window_logits(window) for window in self._windows(tokens)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self._tags)))
 
@@ -135,7 +138,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # One thread a call: the pool above keeps the cores busy without the cost of joining them.
+    # One thread a call: the tagger's pool keeps the cores busy, and threads need not be joined.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3

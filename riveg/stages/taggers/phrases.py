@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import Tagger
+from riveg.protocols import AnswerOrIssue, Tagger
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample, Span
 
@@ -29,9 +29,9 @@ class PhraseTaggerConfig(BackendConfig[Tagger]):
 
 
 class PhraseTagger:
-    """What stands between full stops is an entity, in the text's own letters; none has a score.
+    """The words between two full stops are an entity, as they are in the text, without a score.
 
-    A full stop inside a token (3.5, an address) parts nothing. A phrase that comes twice is two
+    A full stop inside a token (3.5, an address) ends no phrase. A phrase that comes twice is two
     entities.
 
     Args:
@@ -41,7 +41,7 @@ class PhraseTagger:
     def __init__(self, label: str = "PHRASE") -> None:
         self._label = label
 
-    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...]]:
+    def tag(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
         """The phrases of each text, in order."""
         return [self._tag(sample) for sample in samples]
 
