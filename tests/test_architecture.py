@@ -21,7 +21,7 @@ from riveg.stages.table import STAGES
 PACKAGE = ROOT / "riveg"
 
 LAYERS = (
-    ("types", "counts", "labels", "errors", "files"),
+    ("types", "labels", "errors", "files"),
     ("formats", "geometry", "text"),
     ("protocols", "llm.conversation", "llm.endpoint"),
     ("pipeline", "stages.table", "stages.words", "stages.answer_checks"),
@@ -29,9 +29,9 @@ LAYERS = (
     ("llm", "vision", "nn"),
     ("stages", "datasets"),
     ("executors",),
-    ("runs", "training"),
+    ("runs",),
     ("evaluation",),
-    ("report", "prompt_debug", "exports"),
+    ("training", "report", "prompt_debug", "exports"),
     ("cli",),
 )
 """From the ground up: a module imports its own layer and those before it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.counts import NOTHING, Count
+from riveg.evaluation.counts import NOTHING, Count
 
 RESAMPLES = 1000
 SEED = 0

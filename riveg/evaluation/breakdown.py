@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from riveg.counts import NOTHING, Count
 from riveg.evaluation.canonical import AGREEMENTS, Relation, Rules, matched
 from riveg.evaluation.cases import AnnotatedEntity, Case
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.verdicts import align
 from riveg.types import ImageSize
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from riveg.counts import NOTHING, Count
 from riveg.evaluation.canonical import (
     AGREEMENTS,
     Relation,
@@ -21,6 +20,7 @@ from riveg.evaluation.canonical import (
     related,
 )
 from riveg.evaluation.cases import Case
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.reruns import rerun_command
 from riveg.runs.folder import RunFolder
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from riveg.counts import Count
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import RESAMPLES, SEED, Interval, interval_of
 from riveg.evaluation.calibration_outcomes import Hits, Outcomes, SampleCounts, read_outcomes
 from riveg.evaluation.calibration_run import RECHECK, read_thresholds
 from riveg.evaluation.canonical import Rules
+from riveg.evaluation.counts import Count
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.reruns import rerun_command, run_settings

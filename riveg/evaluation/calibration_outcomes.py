@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.counts import Count
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import SEED, percentages, resampled
 from riveg.evaluation.calibration_run import RunThresholds
 from riveg.evaluation.canonical import AGREEMENTS, CanonicalScorer, Rules
 from riveg.evaluation.cases import Case, PredictedEntity
+from riveg.evaluation.counts import Count
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.threshold_search import Axis, Rectangle, Surface
 from riveg.pipeline import is_image_broken

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from riveg.counts import Count
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.counts import Count
 from riveg.evaluation.matching import maximum_matching
 from riveg.geometry.boxes import box_iou
 from riveg.geometry.masks import mask_iou, mask_union

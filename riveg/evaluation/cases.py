@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from riveg.counts import Count
+from riveg.evaluation.counts import Count
 from riveg.types import Box, ImageSize, Mask, Region, Sample, Span
 
 Detail = Literal["tags", "groundability", "regions"]

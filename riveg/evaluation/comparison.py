@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.counts import Count
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import RESAMPLES, SEED, interval_of, percentages, resampled
 from riveg.evaluation.canonical import REGION_METRICS, Rules
 from riveg.evaluation.cases import Case
+from riveg.evaluation.counts import Count
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import JoinCounts, join
 from riveg.evaluation.pair_outcomes import PairOutcome

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from riveg.counts import NOTHING, Count
 from riveg.errors import UserError
 from riveg.evaluation.canonical import Rules
 from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer, PredictedEntity
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.verdicts import Verdict, verdicts
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from riveg.counts import Count
 from riveg.evaluation.bootstrap import Interval, Score
 from riveg.evaluation.breakdown import BoxAccuracy, Breakdown
+from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.protocol import Protocol
 
 _DIGITS = 4

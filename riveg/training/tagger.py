@@ -18,7 +18,7 @@ from riveg.training.tagger_settings import TaggerTrainingConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from riveg.counts import Count
+    from riveg.evaluation.counts import Count
     from riveg.nn.bio_decoding import Floats
     from riveg.nn.shape_tagger import ShapeTagger
     from riveg.nn.word_pieces import WordPieceWindows

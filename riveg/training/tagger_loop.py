@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from riveg.counts import Count
+from riveg.evaluation.counts import Count
 from riveg.files import replacing
 from riveg.nn.bio_decoding import Floats, decode
 from riveg.nn.shape_tagger import ShapeTagger

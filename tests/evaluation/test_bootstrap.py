@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from riveg.counts import Count
+from riveg.evaluation.counts import Count
 from riveg.evaluation.bootstrap import Tally, percentages
 
 

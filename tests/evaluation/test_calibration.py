@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riveg.config.calibrated import read_artifact
-from riveg.counts import NOTHING
+from riveg.evaluation.counts import NOTHING
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import Interval

@@ -9,7 +9,7 @@ from helpers.evaluation_strategies import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riveg.counts import Count
+from riveg.evaluation.counts import Count
 from riveg.errors import UserError
 from riveg.evaluation.canonical import Rules, canonical
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.places import TESTS
-from riveg.counts import Count
+from riveg.evaluation.counts import Count
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.types import Box, ImageSize, Region, Span
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from riveg.counts import NOTHING, Count
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.matching import maximum_matching
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.formats.e2e_answer import Corners, Triple, format_answer, parse_answer

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from riveg.counts import Count
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.candidates import COVERING_IOU, Candidates
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.types import Span

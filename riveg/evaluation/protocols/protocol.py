@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from riveg.counts import Count
 from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer
+from riveg.evaluation.counts import Count
 
 
 def keeps_every_sample(_case: Case) -> bool:

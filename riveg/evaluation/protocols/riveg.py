@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from riveg.counts import Count
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.geometry.boxes import box_iou
 

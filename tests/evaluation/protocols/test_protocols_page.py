@@ -5,7 +5,7 @@ import re
 from helpers.places import ROOT
 from helpers.worked_cases import worked_cases
 
-from riveg.counts import Count
+from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols import PROTOCOLS
 
 PAGE = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")

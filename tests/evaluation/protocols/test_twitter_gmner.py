@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from riveg.counts import NOTHING, Count
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.datasets.opening import open_dataset
 from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
 from riveg.evaluation.gold import GoldSet, read_gold
