@@ -1,4 +1,4 @@
-"""What a language model knows about a sample: the forms of its answer, and how they are read.
+"""Knowledge from a language model: the forms of its answer, and how they are read.
 
 A prompt's block ``answer`` names the form: ``text``, the words as they are; ``explanation``, a JSON
 object with that key.
@@ -15,12 +15,12 @@ from riveg.llm.conversation import Response
 from riveg.llm.json_answers import parse_json
 
 MOST_OF_KNOWLEDGE = 2_000
-"""Characters: taggers read some 300 word pieces behind the text."""
+"""Characters of knowledge: taggers read about 300 word pieces after the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeForm:
-    """How an answer is bound and read; ``schema`` is ``None`` where it is no JSON."""
+    """JSON schema of an answer, ``None`` where it is no JSON, and its parser."""
 
     schema: Mapping[str, Any] | None
     read: Callable[[Response], str]
@@ -38,10 +38,10 @@ EXPLANATION_SCHEMA: Mapping[str, Any] = {
 
 
 def read_text(response: Response) -> str:
-    """The answer on one line.
+    """The words of a response on one line.
 
     Raises:
-        Unparsable: If it is empty or too long.
+        Unparsable: If there are none, or too many.
     """
     return text_of(response.text.strip().removeprefix("Answer:"), "The answer", MOST_OF_KNOWLEDGE)
 
@@ -50,7 +50,7 @@ def read_explanation(response: Response) -> str:
     """The explanation on one line.
 
     Raises:
-        Unparsable: If the answer is no such object.
+        Unparsable: If the response is no such object.
     """
     value = parse_json(response, EXPLANATION_SCHEMA)
     return text_of(value["explanation"], '"explanation"', MOST_OF_KNOWLEDGE)

@@ -174,11 +174,11 @@ class ChatAugmenter:
     def _similar_to(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
         if self._examples is None:
             return ()
-        found = self._examples.find(sample.text, self._pixels(sample), self._similar)
-        return tuple(map(_example_value, found))
+        examples = self._examples.find(sample.text, self._pixels(sample), self._similar)
+        return tuple(map(_example_value, examples))
 
     def _pixels(self, sample: Sample) -> Pixels | None:
-        if sample.image is None or self._examples is None or not self._examples.looks_at_images:
+        if sample.image is None or self._examples is None or not self._examples.compares_images:
             return None
         try:
             return self._images.load(sample.image)

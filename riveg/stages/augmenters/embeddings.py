@@ -1,4 +1,4 @@
-"""Texts and images as unit vectors, for finding samples that resemble each other."""
+"""Texts and images as unit vectors, for finding similar samples."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from riveg.config.extras import missing_of_extra
 from riveg.errors import MissingExtra, UserError
 from riveg.files import file_digest, text_digest
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from riveg.geometry.arrays import Pixels
+
+Vector = NDArray[np.float32]
+"""*Shape:* ``(size,)``"""
 
 _WEIGHTS = "*.safetensors"
 _SETTINGS = ("*.json", "*.txt", "*.model")
 
 
 class TextEmbedder(Protocol):
-    """Makes a vector of a text; equal texts have equal vectors, whatever is asked beside them."""
+    """Makes a vector of a text; equal texts have equal vectors."""
 
     @property
     def digest(self) -> str:
         """Changes when the vectors do."""
 
-    def embed_text(self, text: str) -> NDArray[np.float32]:
-        """A vector of length 1, or of zeros where the text has nothing; *shape* ``(size,)``."""
+    def embed_text(self, text: str) -> Vector:
+        """A vector of length 1, or of zeros where the text is empty."""
 
 
 class ImageEmbedder(Protocol):
@@ -39,8 +43,8 @@ class ImageEmbedder(Protocol):
     def digest(self) -> str:
         """Changes when the vectors do."""
 
-    def embed_image(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """A vector of length 1; ``pixels`` are RGB, *shape* ``(height, width, 3)``."""
+    def embed_image(self, pixels: Pixels) -> Vector:
+        """A vector of length 1."""
 
 
 class CharacterNgrams:
@@ -54,7 +58,7 @@ class CharacterNgrams:
         self._size = size
         self.digest = f"character-ngrams-3-5-{size}"
 
-    def embed_text(self, text: str) -> NDArray[np.float32]:
+    def embed_text(self, text: str) -> Vector:
         """Damped counts of all n-grams of 3 to 5 characters; half of the hashes count down."""
         counts = np.zeros(self._size, dtype=np.float64)
         for word in re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()):
@@ -83,8 +87,8 @@ class TransformerTexts:
         self._tokenizer = _loaded(transformers.AutoTokenizer, folder)
         self._model = _loaded(transformers.AutoModel, folder, use_safetensors=True).eval()
 
-    def embed_text(self, text: str) -> NDArray[np.float32]:
-        """What is longer than the encoder reads is left out."""
+    def embed_text(self, text: str) -> Vector:
+        """The vector of as much of the text as the encoder reads."""
         import torch
 
         most = getattr(self._model.config, "max_position_embeddings", 512)
@@ -115,11 +119,11 @@ class ClipImages:
         if not hasattr(self._model, "get_image_features"):
             raise UserError(f"{folder}: a {type(self._model).__name__} makes no picture vectors")
 
-    def embed_image(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed_image(self, pixels: Pixels) -> Vector:
         """The model's image features."""
         import torch
 
-        # Of an image one or three pixels wide the processor could not tell which side is colour.
+        # The processor cannot guess where the colours are if an image is 1 or 3 pixels wide.
         inputs = self._processor(
             images=np.ascontiguousarray(pixels),
             input_data_format="channels_last",
@@ -147,10 +151,10 @@ def model_digest(folder: Path) -> str:
 
 
 def require_models_extra(what: str) -> None:
-    """Makes sure that transformers can be used.
+    """Checks that transformers can be used.
 
     Raises:
-        MissingExtra: If not.
+        MissingExtra: If it cannot.
     """
     missing = missing_of_extra("models")
     if missing:
@@ -167,6 +171,6 @@ def _loaded(kind: Any, folder: Path, **options: Any) -> Any:
         raise UserError(f"{folder}: {kind.__name__} cannot read it: {reason}") from error
 
 
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float32]:
+def _unit(vector: NDArray[np.float64]) -> Vector:
     length = float(np.linalg.norm(vector))
     return (vector / length if length > 0 else vector).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The annotated samples that resemble a sample most, as examples for a language model.
+"""The annotated samples that are most similar to a sample, as examples for a language model.
 
 PGIM (arXiv 2305.12212) chooses its examples so, by the cosine of fused text and image features;
 its features come from a tagger that was not released, so any embedding may be named here.
@@ -20,18 +20,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from riveg.errors import ImageFault, UserError
 from riveg.files import file_digest, replacing, text_digest
 from riveg.images.loader import ImageLoader
-from riveg.stages.augmenters.embeddings import ImageEmbedder, TextEmbedder
+from riveg.stages.augmenters.embeddings import ImageEmbedder, TextEmbedder, Vector
 from riveg.text.folding import fold
 from riveg.types import ImageRef
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from riveg.geometry.arrays import Pixels
+
 log = logging.getLogger(__name__)
 
 
 class Example(BaseModel):
-    """A sample with what should be said of it; ``image`` is a path below the pool's folder."""
+    """A sample with its annotation; ``image`` is a path below the pool's folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -85,26 +87,26 @@ class PoolVectors:
 
     Args:
         texts: *Shape* ``(examples, text size)``.
-        images: *Shape* ``(examples, image size)``; ``None`` where no image is looked at.
-        pictured: Which examples have an image that can be used; *shape* ``(examples,)``.
+        images: *Shape* ``(examples, image size)``; ``None`` where images are not compared.
+        has_image: Which examples have an image that can be used; *shape* ``(examples,)``.
     """
 
     texts: NDArray[np.float32]
     images: NDArray[np.float32] | None
-    imaged: NDArray[np.bool_]
+    has_image: NDArray[np.bool_]
 
 
 class SimilarExamples:
-    """Finds the examples most like a sample.
+    """Finds the examples that are most similar to a sample.
 
-    An example's score is the cosine of the texts, standardised over the pool, plus, where both have
-    an image, that of the images; an example without one has the mean there. An example with the
-    very text of the sample is left out: its annotation would be the answer.
+    An example's score is the cosine of the texts, standardised over the pool, plus that of the
+    images; an example without an image gets their mean. An example with the same text as the sample
+    is left out: its annotation would be the answer.
 
     Args:
         path: The pool, see :func:`read_pool`; its vectors are kept beside it.
         texts: Makes vectors of texts.
-        images: Makes vectors of images; ``None``: texts alone decide.
+        images: Makes vectors of images; ``None``: only texts are compared.
 
     Raises:
         UserError: If the pool cannot be read.
@@ -119,26 +121,28 @@ class SimilarExamples:
         self._vectors = self._indexed(path)
 
     @property
-    def looks_at_images(self) -> bool:
-        """Whether a sample's image matters."""
+    def compares_images(self) -> bool:
+        """Whether images are compared, too."""
         return self._images is not None
 
-    def find(self, text: str, pixels: NDArray[np.uint8] | None, most: int) -> tuple[Example, ...]:
-        """At most ``most`` examples, the most similar last; of two alike, the pool's first wins.
+    def find(self, text: str, pixels: Pixels | None, most: int) -> tuple[Example, ...]:
+        """At most ``most`` examples, the most similar last.
+
+        Of two with the same score, the one that comes first in the pool is the more similar.
 
         Args:
-            text: The sample.
-            pixels: Its image, RGB, *shape* ``(height, width, 3)``; ``None`` where it has none.
-            most: How many are wanted.
+            text: The sample's text.
+            pixels: Its image; ``None`` where it has none.
+            most: Highest number of examples.
         """
         scores = _standard(self._vectors.texts @ self._texts.embed_text(text))
-        vectors, imaged = self._vectors.images, self._vectors.imaged
+        vectors, has_image = self._vectors.images, self._vectors.has_image
         if self._images is not None and vectors is not None and pixels is not None:
-            cosines = vectors[imaged] @ self._images.embed_image(pixels)
-            scores[imaged] += _standard(cosines)
-        plain = fold(text)
+            cosines = vectors[has_image] @ self._images.embed_image(pixels)
+            scores[has_image] += _standard(cosines)
+        own = fold(text)
         ranked = np.argsort(-scores, kind="stable")
-        others = [index for index in ranked if fold(self._examples[index].text) != plain]
+        others = [index for index in ranked if fold(self._examples[index].text) != own]
         return tuple(self._examples[index] for index in reversed(others[:most]))
 
     def _indexed(self, path: Path) -> PoolVectors:
@@ -146,9 +150,9 @@ class SimilarExamples:
         if self._images is not None:
             parts += [self._images.digest, images_digest(self._examples, path.parent)]
         index = path.with_name(f"{path.stem}.{text_digest(' '.join(parts))[:16]}.npz")
-        kept = _read_index(index, len(self._examples), images=self._images is not None)
-        if kept is not None:
-            return kept
+        stored = _read_index(index, len(self._examples), images=self._images is not None)
+        if stored is not None:
+            return stored
         vectors = self._embedded(ImageLoader((path.parent,)))
         _write_index(index, vectors)
         return vectors
@@ -157,26 +161,25 @@ class SimilarExamples:
         texts = np.stack([self._texts.embed_text(one.text) for one in self._examples])
         if self._images is None:
             return PoolVectors(texts, None, np.zeros(len(texts), dtype=np.bool_))
-        found = [self._imaged(one, self._images, loader) for one in self._examples]
-        size = next((len(vector) for vector in found if vector is not None), 1)
-        rows = [np.zeros(size, np.float32) if vector is None else vector for vector in found]
-        imaged = np.array([vector is not None for vector in found], dtype=np.bool_)
-        return PoolVectors(texts, np.stack(rows), imaged)
+        images = [_image_vector(one, self._images, loader) for one in self._examples]
+        size = next((len(vector) for vector in images if vector is not None), 1)
+        rows = [np.zeros(size, np.float32) if vector is None else vector for vector in images]
+        has_image = np.array([vector is not None for vector in images], dtype=np.bool_)
+        return PoolVectors(texts, np.stack(rows), has_image)
 
-    def _imaged(
-        self, example: Example, embedder: ImageEmbedder, loader: ImageLoader
-    ) -> NDArray[np.float32] | None:
-        if example.image is None:
-            return None
-        try:
-            return embedder.embed_image(loader.load(ImageRef(example.image)))
-        except ImageFault as fault:
-            log.warning("%s: an example is used without its picture", fault)
-            return None
+
+def _image_vector(example: Example, embedder: ImageEmbedder, loader: ImageLoader) -> Vector | None:
+    if example.image is None:
+        return None
+    try:
+        return embedder.embed_image(loader.load(ImageRef(example.image)))
+    except ImageFault as fault:
+        log.warning("%s: an example is used without its picture", fault)
+        return None
 
 
 def _standard(cosines: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosines with mean 0 and deviation 1, so that texts and images weigh alike."""
+    """Cosines with mean 0 and deviation 1, so that texts and images have the same weight."""
     values = cosines.astype(np.float64)
     if not len(values):
         return values
@@ -193,15 +196,15 @@ def _read_index(path: Path, examples: int, *, images: bool) -> PoolVectors | Non
             )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    return found if len(found.texts) == len(found.imaged) == examples else None
+    return found if len(found.texts) == len(found.has_image) == examples else None
 
 
 def _write_index(path: Path, vectors: PoolVectors) -> None:
-    arrays = {"texts": vectors.texts, "pictured": vectors.imaged}
+    arrays = {"texts": vectors.texts, "pictured": vectors.has_image}
     if vectors.images is not None:
         arrays["pictures"] = vectors.images
     try:
         with replacing(path, is_shared=True) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-    except OSError as error:  # a pool in a folder that cannot be written is embedded each time
+    except OSError as error:  # the folder cannot be written: the vectors are made anew each time
         log.info("%s: the vectors are not kept (%s)", path, error)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import AnswerOrIssue, Entailer, Mention
+from riveg.protocols import Entailer, Mention
 from riveg.types import Entailment
 
 
@@ -24,7 +24,7 @@ class AlwaysEntailerConfig(BackendConfig[Entailer]):
 class AlwaysEntailer:
     """Answers yes without opening an image, and so without a probability."""
 
-    def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment]:
         """Groundable wherever the sample has an image."""
         return [
             Entailment(None, mention.sample.image is not None, "always") for mention in mentions

@@ -72,7 +72,7 @@ class ChatEntailerConfig(BackendConfig[Entailer]):
         return _VARIABLES.contents(self.prompt, base)
 
 
-class Verdict(NamedTuple):
+class YesNo(NamedTuple):
     """What a response says: the word, and P(yes) in [0, 1]; ``None`` where it lacks one of them."""
 
     says_yes: bool | None
@@ -109,22 +109,22 @@ class ChatEntailer:
             sample,
             (entity,),
             {**sample_values(sample), "entity": entity_value(entity)},
-            read_verdict,
+            read_yes_no,
             shows_image=True,
             max_tokens=_MAX_TOKENS,
             first_tokens=_FIRST_TOKENS,
         )
 
     def _entailment(self, _mention: Mention, answer: ChatAnswer) -> Entailment:
-        verdict: Verdict = answer.value
+        word: YesNo = answer.value
         ending = RE_ASKED if answer.path == "re-asked" else ""
-        if verdict.probability is None:
-            return Entailment(None, bool(verdict.says_yes), WORD + ending)
-        probability = round(verdict.probability, 4)
+        if word.probability is None:
+            return Entailment(None, bool(word.says_yes), WORD + ending)
+        probability = round(word.probability, 4)
         return Entailment(probability, probability >= self._threshold, LOG_PROBABILITY + ending)
 
 
-def read_verdict(response: Response) -> Verdict:
+def read_yes_no(response: Response) -> YesNo:
     """What a response to a yes-or-no question says.
 
     The first token gives P(yes) only where the response begins with yes or no: elsewhere the other
@@ -137,11 +137,11 @@ def read_verdict(response: Response) -> Verdict:
     if opening or not response.text.strip():
         probability = yes_probability(response.first_token)
         if opening or probability is not None:
-            return Verdict(_is_yes(opening.group(1)) if opening else None, probability)
+            return YesNo(_is_yes(opening.group(1)) if opening else None, probability)
     words = {_is_yes(word) for word in _YES_OR_NO.findall(response.text)}
     if len(words) != 1:
         raise Unparsable("Answer with one word and nothing else: yes or no.")
-    return Verdict(words.pop(), None)
+    return YesNo(words.pop(), None)
 
 
 def _is_yes(word: str) -> bool:

@@ -14,7 +14,7 @@ from riveg.files import asset, file_digest
 from riveg.nn.entailment_classifier import EntailmentClassifier, read_classifier
 from riveg.nn.entailment_features import NearbyContext
 from riveg.nn.image_evidence import evidence_shifts
-from riveg.protocols import AnswerOrIssue, Entailer, Mention
+from riveg.protocols import Entailer, Mention
 from riveg.stages.mentions import by_sample
 from riveg.types import Entailment, Entity, Sample
 
@@ -80,7 +80,7 @@ class MiniEntailer:
         self._captionless = captionless
         self._threshold = threshold
 
-    def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
+    def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment]:
         """P(the image shows it); 0 and never groundable for a sample without an image."""
         answers: list[Entailment] = []
         for sample, together in by_sample(mentions):

@@ -18,7 +18,7 @@ from riveg.nn.bio_decoding import DecodedSpan, Floats, decode
 from riveg.nn.calibration import Calibration, log_odds
 from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.word_pieces import Window, WordPieceWindows
-from riveg.protocols import AnswerOrIssue, Tagger
+from riveg.protocols import Tagger
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample
 
@@ -89,7 +89,7 @@ class MiniTagger:
         # One pool for the tagger's life: memory of threads that end is not given back.
         self._pool = ThreadPoolExecutor(threads)
 
-    def tag(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
+    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...]]:
         """Entities by position; ``score`` is the calibrated P(span and label are right)."""
         return list(self._pool.map(self._tag_one, samples))
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.protocols import AnswerOrIssue, Tagger
+from riveg.protocols import Tagger
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample, Span
 
@@ -41,7 +41,7 @@ class PhraseTagger:
     def __init__(self, label: str = "PHRASE") -> None:
         self._label = label
 
-    def tag(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
+    def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...]]:
         """The phrases of each text, in order."""
         return [self._tag(sample) for sample in samples]
 

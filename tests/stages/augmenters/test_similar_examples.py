@@ -123,7 +123,7 @@ def test_an_index_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
     (index,) = tmp_path.glob("*.npz")
     objects = np.array([{"code": 1}] * len(ROWS), dtype=object)
     with index.open("wb") as file:
-        np.savez(file, texts=objects, imaged=np.zeros(len(ROWS), dtype=bool))
+        np.savez(file, texts=objects, pictured=np.zeros(len(ROWS), dtype=bool))
     embedder = CountedNgrams()
     SimilarExamples(path, embedder)
     assert embedder.asked == len(ROWS)

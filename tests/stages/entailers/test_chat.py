@@ -21,8 +21,8 @@ from riveg.protocols import AnswerOrIssue
 from riveg.stages.entailers.chat import (
     ChatEntailer,
     ChatEntailerConfig,
-    Verdict,
-    read_verdict,
+    YesNo,
+    read_yes_no,
 )
 from riveg.stages.table import ENTAIL
 from riveg.types import Entailment, Issue
@@ -98,7 +98,7 @@ def test_what_an_answer_says(
     verdict: tuple[bool | None, float | None],
     reason: str,
 ) -> None:
-    found = read_verdict(Response(text, "stop", first_token))
+    found = read_yes_no(Response(text, "stop", first_token))
     assert found.says_yes == verdict[0], reason
     assert found.probability == pytest.approx(verdict[1]), reason
 
@@ -108,7 +108,7 @@ def test_what_an_answer_says(
 )
 def test_neither_or_both_is_no_answer(text: str) -> None:
     with pytest.raises(Unparsable, match="one word and nothing else: yes or no"):
-        read_verdict(Response(text, "stop", YES_80))
+        read_yes_no(Response(text, "stop", YES_80))
 
 
 @given(st.text(max_size=20), st.lists(st.tuples(st.text(max_size=4), st.floats(max_value=1))))
@@ -116,10 +116,10 @@ def test_any_answer_is_a_verdict_or_refused(
     text: str, first_token: list[tuple[str, float]]
 ) -> None:
     try:
-        verdict = read_verdict(Response(text, "stop", tuple(first_token)))
+        verdict = read_yes_no(Response(text, "stop", tuple(first_token)))
     except Unparsable:
         return
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, YesNo)
     assert verdict.probability is None or 0 <= verdict.probability <= 1
     assert verdict.says_yes is not None or verdict.probability is not None
 
