@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,14 +11,15 @@ from typing import Any, Literal
 from riveg.exports.images import (
     ImageWithEntities,
     LeftOut,
-    Masked,
+    MaskedRegion,
     digest,
     find_image,
-    imaged,
     labels_of,
     masked_regions,
     place_image,
+    samples_with_images,
 )
+from riveg.exports.json_pieces import compact_json, separated
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
 from riveg.geometry.polygons import flat, joined_ring, mask_to_polygons
@@ -70,27 +70,27 @@ class _Writer:
         ids = {label: number for number, label in enumerate(labels, start=1)}
         categories = [{"id": number, "name": label} for label, number in ids.items()]
         self.counts.update({"images": 0, "masks": 0, "categories": len(ids)})
-        yield b'{"info":' + _json(_info(self.source))
-        yield b',"licenses":[],"categories":' + _json(categories) + b',"images":['
-        yield from _separated(self._images())
+        yield b'{"info":' + compact_json(_info(self.source))
+        yield b',"licenses":[],"categories":' + compact_json(categories) + b',"images":['
+        yield from separated(self._images())
         yield b'],"annotations":['
-        yield from _separated(self._annotations(ids))
+        yield from separated(self._annotations(ids))
         yield b"]}\n"
 
     def _images(self) -> Iterator[bytes]:
-        for image in imaged(self.source, self.left_out):
+        for image in samples_with_images(self.source, self.left_out):
             own = image.position + 1
             if self._image_ids.setdefault(digest(image.path), own) != own:
                 continue  # two samples with the same image
             self.counts["images"] += 1
             if self.copy_images:
                 self._copy(image.path)
-            yield _json(
+            yield compact_json(
                 {
                     "id": own,
                     "file_name": image.path,
-                    "width": image.width,
-                    "height": image.height,
+                    "width": image.size.width,
+                    "height": image.size.height,
                     "sample_id": image.sample.id,
                 }
             )
@@ -103,7 +103,7 @@ class _Writer:
             place_image(original, self.out / "images" / path, copy=True)
 
     def _annotations(self, categories: dict[str, int]) -> Iterator[bytes]:
-        for image in imaged(self.source, Counter()):
+        for image in samples_with_images(self.source, Counter()):
             for masked in masked_regions(image, self.left_out):
                 self.counts["masks"] += 1
                 values = {
@@ -111,9 +111,9 @@ class _Writer:
                     "image_id": self._image_ids[digest(image.path)],
                     "category_id": categories[masked.placed.entity.label],
                     "segmentation": self._segmentation(masked.mask),
-                    **_about(image, masked),
+                    **_details(image, masked),
                 }
-                yield _json(values)
+                yield compact_json(values)
 
     def _segmentation(self, mask: Mask) -> object:
         if self.mask == "rle":
@@ -122,7 +122,7 @@ class _Writer:
         return [flat(joined_ring([part.exterior, *part.holes])) for part in polygons]
 
 
-def _about(image: ImageWithEntities, masked: Masked) -> dict[str, object]:
+def _details(image: ImageWithEntities, masked: MaskedRegion) -> dict[str, object]:
     entity, region = masked.placed.entity, masked.placed.region
     box = region.box
     return {
@@ -138,17 +138,8 @@ def _about(image: ImageWithEntities, masked: Masked) -> dict[str, object]:
 
 
 def _info(source: ExportSource) -> dict[str, Any]:
-    told = {key: source.manifest.get(key) for key in ("system", "data", "data_version", "split")}
+    keys = ("system", "data", "data_version", "split")
     return {
         "description": "Entities predicted by riveg; boxes and masks in upright pictures",
-        **told,
+        **{key: source.manifest.get(key) for key in keys},
     }
-
-
-def _separated(items: Iterator[bytes]) -> Iterator[bytes]:
-    for number, item in enumerate(items):
-        yield (b",\n" if number else b"\n") + item
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

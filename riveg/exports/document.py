@@ -18,8 +18,8 @@ class ExportDocument:
         format: The format's name.
         out: The folder that was written.
         files: What to open first; a folder for many files of a kind.
-        counts: How many were written of what.
-        left_out: Why what was not written, counted.
+        counts: Numbers of what was written.
+        left_out: Reasons why something was not written, with numbers.
     """
 
     schema: str

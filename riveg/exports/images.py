@@ -1,4 +1,4 @@
-"""What the formats about images share: which samples, which masks, and where images lie."""
+"""What the formats of images share: the samples, regions and masks to write, and image files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from riveg.errors import ImageFault
 from riveg.exports.source import ExportSource
 from riveg.geometry.masks import mask_area
 from riveg.images.loader import ImageLoader
-from riveg.types import Entity, ImageRef, Mask, Region, Sample
+from riveg.types import Entity, ImageRef, ImageSize, Mask, Region, Sample
 
 LeftOut = Counter[str]
 """Reasons, counted."""
@@ -22,7 +22,7 @@ LeftOut = Counter[str]
 
 @dataclass(frozen=True, slots=True)
 class ImageWithEntities:
-    """An answered sample whose upright image's sides, in pixels, are known.
+    """An answered sample with the size of its upright image.
 
     ``position`` counts the run's samples from 0, ``path`` starts at an image folder.
     """
@@ -30,12 +30,11 @@ class ImageWithEntities:
     position: int
     sample: Sample
     path: str
-    width: int
-    height: int
+    size: ImageSize
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedRegion:
     """A region of an entity.
 
     ``number`` counts the sample's entities from 0, ``rank`` the entity's regions, best first.
@@ -48,15 +47,15 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
+class MaskedRegion:
     """A region's pixels: a mask of the image's size with ``area`` pixels, at least one."""
 
-    placed: Placed
+    placed: PlacedRegion
     mask: Mask
     area: int
 
 
-def imaged(source: ExportSource, left_out: LeftOut) -> Iterator[ImageWithEntities]:
+def samples_with_images(source: ExportSource, left_out: LeftOut) -> Iterator[ImageWithEntities]:
     """The answered samples with an image, in input order; why others are left out is counted."""
     loader = ImageLoader(source.image_roots, cache_bytes=0)
     for position, sample in enumerate(source.records()):
@@ -66,13 +65,13 @@ def imaged(source: ExportSource, left_out: LeftOut) -> Iterator[ImageWithEntitie
             left_out["post without a picture"] += 1
         elif not is_confined(sample.image.path):
             left_out["post whose picture's path leads out of the picture folder"] += 1
-        elif (sides := _sides(sample.image, loader)) is None:
+        elif (size := measured_size(sample.image, loader)) is None:
             left_out["post whose picture's size is not known"] += 1
         else:
-            yield ImageWithEntities(position, sample, sample.image.path, *sides)
+            yield ImageWithEntities(position, sample, sample.image.path, size)
 
 
-def placed_regions(sample: Sample, left_out: LeftOut) -> Iterator[Placed]:
+def placed_regions(sample: Sample, left_out: LeftOut) -> Iterator[PlacedRegion]:
     """Every region of every entity; entities without one are counted."""
     for number, entity in enumerate(sample.entities or ()):
         if entity.regions is None:
@@ -80,17 +79,17 @@ def placed_regions(sample: Sample, left_out: LeftOut) -> Iterator[Placed]:
         elif not entity.regions:
             left_out["entity that the picture does not show"] += 1
         for rank, region in enumerate(entity.regions or ()):
-            yield Placed(number, entity, region, rank)
+            yield PlacedRegion(number, entity, region, rank)
 
 
-def masked_regions(image: ImageWithEntities, left_out: LeftOut) -> Iterator[Masked]:
-    """Every region with pixels; others are counted."""
+def masked_regions(image: ImageWithEntities, left_out: LeftOut) -> Iterator[MaskedRegion]:
+    """Every region with pixels; the others are counted."""
     for placed in placed_regions(image.sample, left_out):
         mask = placed.region.mask
         if mask is None:
             left_out["region without a mask"] += 1
             continue
-        if (mask.width, mask.height) != (image.width, image.height):
+        if (mask.width, mask.height) != image.size:
             left_out["mask of another size than its picture"] += 1
             continue
         try:
@@ -99,7 +98,7 @@ def masked_regions(image: ImageWithEntities, left_out: LeftOut) -> Iterator[Mask
             left_out["damaged mask"] += 1
             continue
         if area:
-            yield Masked(placed, mask, area)
+            yield MaskedRegion(placed, mask, area)
         else:
             left_out["mask with no pixel"] += 1
 
@@ -122,17 +121,21 @@ def labels_of(source: ExportSource) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _sides(image: ImageRef, loader: ImageLoader) -> tuple[int, int] | None:
+def measured_size(image: ImageRef, loader: ImageLoader) -> ImageSize | None:
+    """The size of the upright image, from its file where the record does not have it.
+
+    ``None`` where the file cannot be read.
+    """
     if image.width is None or image.height is None:
         try:
             image = loader.probe(image)
         except ImageFault:
             return None
-    return (image.width, image.height) if image.width and image.height else None
+    return ImageSize(image.width, image.height) if image.width and image.height else None
 
 
 def digest(text: str) -> int:
-    """64 bits that stand for a text, where many texts must be told apart in little memory."""
+    """64 bits of a text, to tell many texts apart in little memory."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
@@ -140,12 +143,12 @@ def digest(text: str) -> int:
 class ImageFolder:
     """A flat folder of images, links to the originals or copies.
 
-    Holds some hundred bytes an image, to keep names apart.
+    Keeps some hundred bytes of each image in memory, to give every image its own name.
 
     Args:
         folder: Made if it is not there.
-        roots: Where images' paths start, looked up in order.
-        copy: Whether to copy; links break when either end moves.
+        roots: Folders that image paths start from, looked up in order.
+        copy: Whether to copy instead of linking; a link breaks when either file moves.
     """
 
     folder: Path
@@ -156,7 +159,8 @@ class ImageFolder:
     def name(self, path: str) -> str:
         """A file name whose stem no other image has.
 
-        A plain name keeps its stem; folders are joined into it; what would collide gets a digest.
+        A plain name keeps its stem; folders become part of the stem; a stem that another image
+        has gets a digest.
         """
         suffix = PurePosixPath(path).suffix if is_plain(PurePosixPath(path).suffix[1:]) else ""
         stem = path.removesuffix(suffix)

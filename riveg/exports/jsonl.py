@@ -1,4 +1,4 @@
-"""One line an entity: what was said of it, with the sample around it."""
+"""JSON lines, one for each entity: what the run says of it, and its sample."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from riveg.errors import ImageFault
 from riveg.exports.entity_ids import distinct_ids
+from riveg.exports.images import measured_size
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
@@ -21,7 +21,7 @@ from riveg.formats.brush import mask_to_brush
 from riveg.images.loader import ImageLoader
 from riveg.images.palette import type_colours
 from riveg.text.spans import character_range
-from riveg.types import Box, Entity, ImageRef, Region, Sample
+from riveg.types import Box, Entity, ImageRef, ImageSize, Region, Sample
 
 NO_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 """An empty pixel: Label Studio wants an image in every task."""
@@ -38,7 +38,7 @@ def export_labelstudio(source: ExportSource, out: Path) -> ExportReport:
         out: An empty folder.
 
     Returns:
-        How many tasks, spans, boxes, masks and relations; what could not be told in this format.
+        Numbers of tasks, spans, boxes, masks and relations, and of what the format cannot hold.
     """
     out.mkdir(parents=True, exist_ok=True)
     writer = _TaskWriter(source)
@@ -89,7 +89,7 @@ Settings > Cloud Storage > Add Source Storage > Local files (it need not be sync
 
 
 class _TaskWriter:
-    """Makes tasks of samples and counts what it has made and left out."""
+    """Makes tasks of samples, and counts what it makes and what it leaves out."""
 
     def __init__(self, source: ExportSource) -> None:
         self.labels: set[str] = set()
@@ -130,15 +130,15 @@ class _TaskWriter:
         else:
             self.counts["spans"] += 1
             yield _span(text_id, _without_nul(sample.text), place, label, entity)
-        for rank, region, sides in self._placed(sample, entity):
-            for control, kind, value in self._shapes(region, sides):
+        for rank, region, size in self._placed(sample, entity):
+            for control, kind, value in self._shapes(region, size):
                 result = {
                     "id": f"{name}:{control}:{rank}",
                     "from_name": control,
                     "to_name": "image",
                     "type": kind,
-                    "original_width": sides[0],
-                    "original_height": sides[1],
+                    "original_width": size.width,
+                    "original_height": size.height,
                     "image_rotation": 0,
                     "value": {**value, kind: [label]},
                 }
@@ -147,50 +147,35 @@ class _TaskWriter:
                     self.counts["relations"] += 1
                     yield _relation(text_id, f"{name}:{control}:{rank}")
 
-    def _placed(
-        self, sample: Sample, entity: Entity
-    ) -> Iterator[tuple[int, Region, tuple[int, int]]]:
-        """The entity's regions by rank, with the image's width and height."""
+    def _placed(self, sample: Sample, entity: Entity) -> Iterator[tuple[int, Region, ImageSize]]:
+        """The entity's regions with their ranks and the size of the image."""
         if entity.regions is None:
             self.left_out["that an entity's place was not answered"] += 1
         if not entity.regions:
             return
-        sides = self._sides(sample.image)
-        if sides is None:
+        size = measured_size(sample.image, self._images) if sample.image else None
+        if size is None:
             self.left_out["region in a picture that cannot be read"] += len(entity.regions)
             return
         for rank, region in enumerate(entity.regions):
-            yield rank, region, sides
+            yield rank, region, size
 
-    def _shapes(
-        self, region: Region, sides: tuple[int, int]
-    ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """The box and the mask: the control's name, the type, the value without its label."""
-        value: dict[str, Any] | None = box_in_percent(region.box, *sides)
+    def _shapes(self, region: Region, size: ImageSize) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """The box and the mask: the name of the control, the type, and the value without label."""
+        value: dict[str, Any] | None = box_in_percent(region.box, size)
         if value is None:
             self.left_out["box outside its picture"] += 1
         else:
             self.counts["boxes"] += 1
-            self.left_out["part of a box beyond its picture"] += _reaches_out(region.box, *sides)
+            self.left_out["part of a box beyond its picture"] += _reaches_out(region.box, size)
             yield "box", "rectanglelabels", value
         if region.mask is None:
             return
-        if fault := mask_fault(region.mask, sides):
+        if fault := mask_fault(region.mask, size):
             self.left_out[fault] += 1
             return
         self.counts["masks"] += 1
         yield "mask", "brushlabels", {"format": "rle", "rle": mask_to_brush(region.mask)}
-
-    def _sides(self, image: ImageRef | None) -> tuple[int, int] | None:
-        """Width and height of the upright image; ``None`` where they are not to be had."""
-        if image is None:
-            return None
-        if image.width is None or image.height is None:
-            try:
-                image = self._images.probe(image)
-            except ImageFault:
-                return None
-        return (image.width, image.height) if image.width and image.height else None
 
     def _image(self, image: ImageRef | None) -> str:
         if image is None:
@@ -205,23 +190,24 @@ class _TaskWriter:
 
 
 def image_address(root: Path, name: str, document_root: Path) -> str:
-    """Where Label Studio serves an image, when it may serve what lies below ``document_root``.
+    """The address at which Label Studio serves an image below its ``document_root``.
 
-    >>> picture_address(Path("/posts/images"), "a b.jpg", Path("/posts"))
+    >>> image_address(Path("/posts/images"), "a b.jpg", Path("/posts"))
     '/data/local-files/?d=images/a%20b.jpg'
     """
     folder = PurePosixPath(os.path.relpath(root, document_root))
     return f"/data/local-files/?d={quote(str(folder / name))}"
 
 
-def box_in_percent(box: Box, width: int, height: int) -> dict[str, float] | None:
+def box_in_percent(box: Box, size: ImageSize) -> dict[str, float] | None:
     """``x``, ``y``, ``width``, ``height`` in [0, 100] of the image's sides, cut at its edges.
 
     ``None`` where the box lies outside.
 
-    >>> box_in_percent(Box(10, 20, 60, 120), 200, 100)
+    >>> box_in_percent(Box(10, 20, 60, 120), ImageSize(200, 100))
     {'x': 5.0, 'y': 20.0, 'width': 25.0, 'height': 80.0, 'rotation': 0}
     """
+    width, height = size
     left, right = max(0.0, box.x_min), min(float(width), box.x_max)
     top, bottom = max(0.0, box.y_min), min(float(height), box.y_max)
     if left >= right or top >= bottom:
@@ -235,8 +221,8 @@ def box_in_percent(box: Box, width: int, height: int) -> dict[str, float] | None
     }
 
 
-def _reaches_out(box: Box, width: int, height: int) -> bool:
-    return min(box.x_min, box.y_min) < 0 or box.x_max > width or box.y_max > height
+def _reaches_out(box: Box, size: ImageSize) -> bool:
+    return min(box.x_min, box.y_min) < 0 or box.x_max > size.width or box.y_max > size.height
 
 
 def _span(name: str, text: str, place: tuple[int, int], label: str, entity: Entity) -> _Result:
@@ -285,7 +271,7 @@ def _without_nul(text: str) -> str:
 
 
 def fit_for_xml(text: str) -> str:
-    """The text with what no XML can hold replaced, one character for one.
+    """The text with each character replaced that XML cannot hold.
 
     >>> fit_for_xml("SHIP" + chr(0))
     'SHIP�'

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from riveg.geometry.masks import mask_area
-from riveg.types import Mask
+from riveg.types import ImageSize, Mask
 
 
-def mask_fault(mask: Mask, sides: tuple[int, int] | None = None) -> str | None:
-    """What is wrong with a mask, as an export counts it; ``None`` where nothing is.
+def mask_fault(mask: Mask, size: ImageSize | None = None) -> str | None:
+    """What is wrong with a mask, in the words of an export's report; ``None``: nothing.
 
     Args:
         mask: Of a region.
-        sides: Width and height of the image, where they are known.
+        size: Of the image, where known.
     """
-    if sides is not None and (mask.width, mask.height) != sides:
+    if size is not None and (mask.width, mask.height) != size:
         return "mask of another size than its picture"
     try:
         return None if mask_area(mask) else "mask with no pixel"

@@ -40,7 +40,7 @@ def export_parquet(source: ExportSource, out: Path, *, embed: bool = True) -> Ex
 
 
 class _RowMaker:
-    """Makes rows of samples and counts what it has made and left out."""
+    """Makes rows of samples, and counts what it makes and what it leaves out."""
 
     def __init__(self, source: ExportSource, *, embed: bool) -> None:
         self.counts = Counter({"rows": 0, "entities": 0, "regions": 0, "masks": 0, "pictures": 0})

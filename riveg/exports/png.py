@@ -1,4 +1,4 @@
-"""Indexed masks: a palette PNG an image, and a legend that says whose index is whose."""
+"""Indexed masks: a palette PNG an image, and a legend that gives the entity of each index."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from riveg.exports.images import ImageWithEntities, LeftOut, imaged, masked_regions
+from riveg.exports.images import ImageWithEntities, LeftOut, masked_regions, samples_with_images
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import numbered_name, write_atomically
+from riveg.geometry.arrays import Bitmap
 from riveg.geometry.masks import mask_to_array
 from riveg.images.palette import PALETTE
 from riveg.types import Entity
@@ -45,10 +45,10 @@ def export_png(source: ExportSource, out: Path, /, *, per_entity: bool = False) 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """An entity's pixels, all its places together."""
+    """The pixels of all regions of an entity."""
 
     entity: Entity
-    pixels: NDArray[np.bool_]
+    pixels: Bitmap
 
 
 @dataclass(slots=True)
@@ -67,14 +67,14 @@ class _Writer:
     def pieces(self) -> Iterator[bytes]:
         """The legend; each image is written before its part of the legend."""
         yield b'{"background":0,"pictures":['
-        for number, image in enumerate(imaged(self.source, self.left_out)):
+        for number, image in enumerate(samples_with_images(self.source, self.left_out)):
             line = json.dumps(self._image(image), ensure_ascii=False, separators=(",", ":"))
             yield (b",\n" if number else b"\n") + line.encode()
         yield b"]}\n"
 
     def _image(self, image: ImageWithEntities) -> dict[str, Any]:
         layers = self._layers(image)
-        indices = np.zeros((image.height, image.width), dtype=np.uint8)
+        indices = np.zeros((image.size.height, image.size.width), dtype=np.uint8)
         order = sorted(range(len(layers)), key=lambda index: -int(layers[index].pixels.sum()))
         for index in order:  # the smaller ones on top
             indices[layers[index].pixels] = index + 1
@@ -88,8 +88,8 @@ class _Writer:
             "file": f"{MASKS}/{name}",
             "sample_id": image.sample.id,
             "image": image.path,
-            "width": image.width,
-            "height": image.height,
+            "width": image.size.width,
+            "height": image.size.height,
             "entities": [
                 self._entry(name, index, layer, int((indices == index).sum()))
                 for index, layer in enumerate(layers, start=1)

@@ -28,7 +28,7 @@ FORMATS: Mapping[str, str] = {
 
 
 def exporter(name: str) -> Callable[..., ExportReport]:
-    """The function that writes a format: an :class:`~riveg.exports.source.Exporter`.
+    """The function that writes a format into an empty folder, in memory that does not grow.
 
     Raises:
         UserError: If there is no such format.

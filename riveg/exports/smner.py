@@ -26,7 +26,7 @@ CONLL = "predicted.conll"
 
 _BREAKS = re.compile(r"[\t\n\r]")
 
-_TOLD = (
+_MANIFEST_KEYS = (
     "system", "data", "data_version", "split", "samples", "limit", "failed", "oracle_stages",
 )  # fmt: skip
 
@@ -65,7 +65,7 @@ def _index(
     head = {
         "schema": SCHEMA,
         "version": VERSION,
-        **{key: source.manifest.get(key) for key in _TOLD},
+        **{key: source.manifest.get(key) for key in _MANIFEST_KEYS},
         "stages": {
             name: {"backend": stage.get("backend")}
             for name, stage in source.manifest.get("stages", {}).items()
@@ -83,7 +83,7 @@ def _index(
 
 
 def _document(sample: Sample, counts: Counter[str], left_out: LeftOut) -> dict[str, Any]:
-    """The record with every key, in plainer forms, and with what follows from it."""
+    """The record with every key, in simpler forms, and with values derived from it."""
     values = json.loads(encode(sample))
     entities = None
     if sample.entities is not None:
@@ -100,7 +100,7 @@ def _document(sample: Sample, counts: Counter[str], left_out: LeftOut) -> dict[s
 
 
 def _is_groundable(entity: Entity) -> bool | None:
-    """As scorers take it: the regions decide, where no stage has looked for them, the gate."""
+    """As for scorers: the regions decide, or the gate where no stage has looked for regions."""
     if entity.regions is not None:
         return bool(entity.regions)
     return None if entity.entailment is None else entity.entailment.groundable
@@ -113,46 +113,46 @@ def _entity(entity: Entity, counts: Counter[str], left_out: LeftOut) -> dict[str
         counts["regions"] += len(entity.regions)
         regions = [
             {
-                **told,
+                **written,
                 "box": box_edges(region.box),
                 "mask": None if region.mask is None else _mask(region.mask, counts, left_out),
             }
-            for told, region in zip(values.get("regions", ()), entity.regions, strict=True)
+            for written, region in zip(values.get("regions", ()), entity.regions, strict=True)
         ]
     span = [entity.span.start, entity.span.end]
-    told = {key: values.get(key) for key in ("score", "entailment")}
-    return {**values, **told, "span": span, "regions": regions}
+    always = {key: values.get(key) for key in ("score", "entailment")}
+    return {**values, **always, "span": span, "regions": regions}
 
 
 def _mask(mask: Mask, counts: Counter[str], left_out: LeftOut) -> dict[str, Any]:
     """Run lengths as COCO has them, and the same pixels as polygons."""
     counts["masks"] += 1
-    told = {"size": [mask.height, mask.width], "counts": mask.counts, "source": mask.source}
+    runs = {"size": [mask.height, mask.width], "counts": mask.counts, "source": mask.source}
     try:
         polygons = mask_to_polygons(mask)
     except ValueError:
         left_out["polygons of a damaged mask (its run lengths are written as they are)"] += 1
-        return {**told, "area": None, "polygons": []}
+        return {**runs, "area": None, "polygons": []}
     rings = [
         {"exterior": flat(part.exterior), "holes": [flat(hole) for hole in part.holes]}
         for part in polygons
     ]
-    return {**told, "area": mask_area(mask), "polygons": rings}
+    return {**runs, "area": mask_area(mask), "polygons": rings}
 
 
 def _sentence(sample: Sample, left_out: LeftOut) -> str:
     """A sentence with its image id and one BIO column."""
     if sample.entities is None:
         left_out["post not answered (CoNLL only: all of its tags are O)"] += 1
-    spans = [(entity.span, entity.label) for entity in _apart(sample, left_out)]
+    spans = [(entity.span, entity.label) for entity in _without_overlaps(sample, left_out)]
     tags = spans_to_bio(spans, len(sample.tokens))
     rows = zip(sample.tokens, tags, strict=True)
     lines = [f"{_one_field(token, left_out)}\t{_one_field(tag, left_out)}" for token, tag in rows]
     return "\n".join([HEADER + _one_field(sample.id, left_out), *lines, "", ""])
 
 
-def _apart(sample: Sample, left_out: LeftOut) -> Iterable[Entity]:
-    """Entities that do not overlap, the surest first."""
+def _without_overlaps(sample: Sample, left_out: LeftOut) -> Iterable[Entity]:
+    """Entities that do not overlap, those with the highest score first."""
     taken: set[int] = set()
     for entity in sorted(sample.entities or (), key=lambda entity: -(entity.score or 0.0)):
         tokens = set(range(entity.span.start, entity.span.end))

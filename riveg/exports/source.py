@@ -1,11 +1,11 @@
-"""What an export reads, and what it says it has written."""
+"""What an export reads, and its report of what it has written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from riveg.runs.folder import RunFolder
 from riveg.runs.reading import read_records
@@ -18,8 +18,8 @@ class ExportSource:
 
     Args:
         folder: The run folder.
-        manifest: What the run says of itself.
-        image_roots: Where images' paths start, looked up in order.
+        manifest: The run's ``manifest.json``.
+        image_roots: Folders that image paths start from, looked up in order.
         on_record: Called for every record that is read, for a progress bar.
     """
 
@@ -53,16 +53,11 @@ class ExportReport:
 
     Args:
         files: The files a user opens first; a folder for many of a kind.
-        counts: What how many were written of, for example ``{"images": 12, "masks": 20}``.
-        left_out: Why what was not written, counted: ``{"mask with no pixel": 1}``.
+        counts: Numbers of what was written, for example ``{"images": 12, "masks": 20}``.
+        left_out: Reasons why something was not written, with numbers, for example
+            ``{"mask with no pixel": 1}``.
     """
 
     files: tuple[Path, ...]
     counts: Mapping[str, int]
     left_out: Mapping[str, int] = field(default_factory=dict)
-
-
-class Exporter(Protocol):
-    """Writes a run in one format into an empty folder; memory does not grow with the run."""
-
-    def __call__(self, source: ExportSource, out: Path, /) -> ExportReport: ...

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from riveg.evaluation.cases import image_size
 from riveg.exports.entity_ids import distinct_ids
+from riveg.exports.json_pieces import compact_json, separated
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
+from riveg.geometry.boxes import touched_edges
 from riveg.geometry.polygons import Ring, mask_to_polygons
 from riveg.text.spans import character_range
-from riveg.types import Box, Entity, ImageRef, Mask, Region, Sample
+from riveg.types import Box, Entity, ImageRef, ImageSize, Mask, Region, Sample
 
 _Node = dict[str, Any]
 
@@ -72,31 +75,32 @@ _CLASSES = {
     "ORG": "schema:Organization",
     "ORGANIZATION": "schema:Organization",
 }
-"""Every other label is a ``schema:Thing``; the label itself is always told beside it."""
+"""Every other label is a ``schema:Thing``; the label itself is always written too."""
 
 _MEDIA_FRAGMENTS = "http://www.w3.org/TR/media-frags/"
+_UNBOUNDED = ImageSize(sys.maxsize, sys.maxsize)
 
 
 def export_triples(source: ExportSource, out: Path) -> ExportReport:
-    """Writes ``graph.jsonld``: one document, a post a line.
+    """Writes ``graph.jsonld``: one document, a node a line.
 
     Args:
         source: The run.
         out: An empty folder.
 
     Returns:
-        How many posts, images, entities and regions; what the format has no word for.
+        Numbers of posts, entities and regions, and of what the format cannot hold.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / "graph.jsonld"
     writer = _NodeWriter(source.manifest)
     nodes = (node for sample in source.records() for node in writer.post(sample))
-    write_atomically(path, _document([writer.run_node()], nodes))
+    write_atomically(path, _document(chain([writer.run_node()], nodes)))
     return ExportReport((path,), dict(writer.counts), +writer.left_out)
 
 
 class _NodeWriter:
-    """Makes nodes of samples and counts what it has made and left out."""
+    """Makes nodes of samples, and counts what it makes and what it leaves out."""
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:
         self.counts = Counter({"posts": 0, "entities": 0, "regions": 0})
@@ -104,8 +108,8 @@ class _NodeWriter:
         self._manifest = manifest
         data = Path(str(manifest.get("data") or "data")).name
         self._base = iri("urn:riveg", data, str(manifest.get("split") or "all"))
-        told = json.dumps(manifest, sort_keys=True).encode()
-        self._run = iri("urn:riveg:run", hashlib.blake2b(told, digest_size=16).hexdigest())
+        content = json.dumps(manifest, sort_keys=True).encode()
+        self._run = iri("urn:riveg:run", hashlib.blake2b(content, digest_size=16).hexdigest())
 
     def run_node(self) -> _Node:
         """The run, and the system that made it."""
@@ -138,8 +142,8 @@ class _NodeWriter:
     def _image(self, image: ImageRef) -> _Node:
         node: _Node = {"id": self._image_iri(image), "type": "schema:ImageObject"}
         sides = {"width": image.width, "height": image.height}
-        told = {name: side for name, side in sides.items() if side is not None}
-        return {**node, "path": image.path, **told}
+        known = {name: side for name, side in sides.items() if side is not None}
+        return {**node, "path": image.path, **known}
 
     def _image_iri(self, image: ImageRef) -> str:
         return iri(self._base, "picture", image.path)
@@ -171,8 +175,8 @@ class _NodeWriter:
         if sample.image is None:
             self.left_out["region of a post without a picture"] += len(regions)
             return []
-        sides = _sides(sample.image)
-        inside = [region for region in regions if pixels_of_box(region.box, sides)]
+        size = image_size(sample)
+        inside = [region for region in regions if pixels_of_box(region.box, size)]
         self.left_out["box outside its picture"] += len(regions) - len(inside)
         return inside
 
@@ -196,8 +200,8 @@ class _NodeWriter:
 
     def _place(self, sample: Sample, name: str, place: str, region: Region) -> _Node:
         self.counts["regions"] += 1
-        sides = _sides(sample.image)
-        numbers = ",".join(map(str, pixels_of_box(region.box, sides) or ()))
+        size = image_size(sample)
+        numbers = ",".join(map(str, pixels_of_box(region.box, size) or ()))
         selectors: list[_Node] = [
             {
                 "type": "oa:FragmentSelector",
@@ -206,7 +210,7 @@ class _NodeWriter:
             }
         ]
         if region.mask is not None:
-            fault = mask_fault(region.mask, sides)
+            fault = mask_fault(region.mask, size)
             if fault is None:
                 selectors.append(_mask_selector(region.mask))
             else:
@@ -233,7 +237,7 @@ class _NodeWriter:
 
 
 def iri(base: str, *parts: str) -> str:
-    """A name below another; what is not a letter or digit of ASCII, or ``-._~``, is escaped.
+    """A name below another name; all but ASCII letters, digits and ``-._~`` is escaped.
 
     >>> iri("urn:riveg", "post", "a:b é")
     'urn:riveg:post:a%3Ab%20%C3%A9'
@@ -254,51 +258,34 @@ def svg_of_mask(mask: Mask) -> str:
 
 
 def _closed(ring: Ring) -> str:
-    """The ring's sides run along pixels: each is told by the one number that changes."""
+    """An SVG path of the ring: its sides run along pixels, so only one number changes at a time."""
     (left, top), *_ = ring
     sides = (f"H{x:g}" if y == v else f"V{v:g}" for (_, y), (x, v) in pairwise(ring))
     return f"M{left:g},{top:g}{''.join(sides)}Z"
 
 
-def pixels_of_box(
-    box: Box, sides: tuple[int, int] | None = None
-) -> tuple[int, int, int, int] | None:
+def pixels_of_box(box: Box, size: ImageSize | None = None) -> tuple[int, int, int, int] | None:
     """Left, top, width, height of the whole pixels that the box touches, inside the image.
 
-    Media fragments know neither parts of pixels nor negative numbers. ``None`` where the box lies
-    outside; ``sides`` are the image's width and height, where they are known.
+    Media fragments have neither parts of pixels nor negative numbers. ``None`` where the box lies
+    outside; without a size the image has no right and no lower edge.
 
-    >>> pixels_of_box(Box(-3.5, 10.2, 20.1, 30), (64, 48))
+    >>> pixels_of_box(Box(-3.5, 10.2, 20.1, 30), ImageSize(64, 48))
     (0, 10, 21, 20)
     """
-    width, height = sides or (math.inf, math.inf)
-    left, top = math.floor(max(0, box.x_min)), math.floor(max(0, box.y_min))
-    right, bottom = math.ceil(min(width, box.x_max)), math.ceil(min(height, box.y_max))
-    if left >= right or top >= bottom:
+    edges = touched_edges(box, size or _UNBOUNDED)
+    if edges is None:
         return None
+    left, top, right, bottom = edges
     return left, top, right - left, bottom - top
-
-
-def _sides(image: ImageRef | None) -> tuple[int, int] | None:
-    if image is None or image.width is None or image.height is None:
-        return None
-    return image.width, image.height
 
 
 def _mask_selector(mask: Mask) -> _Node:
     return {"type": "oa:SvgSelector", "value": svg_of_mask(mask)}
 
 
-def _document(first: Iterable[_Node], nodes: Iterator[_Node]) -> Iterator[bytes]:
+def _document(nodes: Iterable[_Node]) -> Iterator[bytes]:
     """A document of one node a line; the context comes first, for readers that stream."""
-    yield b'{"@context":' + _json(CONTEXT) + b',\n"@graph":['
-    separator = b"\n"
-    for source in (first, nodes):
-        for node in source:
-            yield separator + _json(node)
-            separator = b",\n"
+    yield b'{"@context":' + compact_json(CONTEXT) + b',\n"@graph":['
+    yield from separated(map(compact_json, nodes))
     yield b"\n]}\n"
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

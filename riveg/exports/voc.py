@@ -13,9 +13,9 @@ from riveg.exports.images import (
     ImageFolder,
     ImageWithEntities,
     LeftOut,
-    Placed,
-    imaged,
+    PlacedRegion,
     placed_regions,
+    samples_with_images,
 )
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.types import Box
@@ -38,7 +38,7 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
     for folder in (out / "Annotations", images.folder, split.parent):
         folder.mkdir(parents=True)
     with split.open("w", encoding="utf-8") as names:
-        for image in imaged(source, left_out):
+        for image in samples_with_images(source, left_out):
             name = images.name(image.path)
             path = out / "Annotations" / f"{Path(name).stem}.xml"
             objects = [_object(placed, left_out) for placed in _boxes(image, left_out)]
@@ -54,7 +54,7 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
     return ExportReport(files, dict(counts), dict(left_out))
 
 
-def _boxes(image: ImageWithEntities, left_out: LeftOut) -> Iterator[Placed]:
+def _boxes(image: ImageWithEntities, left_out: LeftOut) -> Iterator[PlacedRegion]:
     for placed in placed_regions(image.sample, left_out):
         if not placed.entity.text:
             left_out["region of an entity without words"] += 1
@@ -77,23 +77,24 @@ def _append(path: Path, objects: list[str]) -> None:
 
 
 def _head(name: str, image: ImageWithEntities) -> str:
+    width, height = image.size
     return (
         "<annotation>\n  <folder>JPEGImages</folder>\n"
         f"  <filename>{_text(name)}</filename>\n"
         "  <source>\n    <database>riveg</database>\n  </source>\n"
-        f"  <size>\n    <width>{image.width}</width>\n    <height>{image.height}</height>\n"
+        f"  <size>\n    <width>{width}</width>\n    <height>{height}</height>\n"
         "    <depth>3</depth>\n  </size>\n  <segmented>0</segmented>\n"
     )
 
 
-def _object(placed: Placed, left_out: LeftOut) -> str:
+def _object(placed: PlacedRegion, left_out: LeftOut) -> str:
     entity, region = placed.entity, placed.region
     if _NOT_IN_XML.search(entity.text):
         left_out["character that XML cannot hold (a replacement mark stands for it)"] += len(
             _NOT_IN_XML.findall(entity.text)
         )
     score = "" if region.score is None else f"    <score>{region.score}</score>\n"
-    edges = zip(("xmin", "ymin", "xmax", "ymax"), whole_edges(region.box), strict=True)
+    edges = zip(("xmin", "ymin", "xmax", "ymax"), nearest_edges(region.box), strict=True)
     return (
         f"  <object>\n    <name>{_text(entity.text)}</name>\n"
         f"    <type>{_text(entity.label)}</type>\n    <entity>{_text(entity.id)}</entity>\n"
@@ -104,10 +105,10 @@ def _object(placed: Placed, left_out: LeftOut) -> str:
     )
 
 
-def whole_edges(box: Box) -> tuple[int, int, int, int]:
-    """The nearest whole pixels; a side that would vanish is one pixel.
+def nearest_edges(box: Box) -> tuple[int, int, int, int]:
+    """The nearest whole pixels, also beyond the image; a side is one pixel at least.
 
-    >>> whole_edges(Box(0.4, 2.6, 10.5, 2.7))
+    >>> nearest_edges(Box(0.4, 2.6, 10.5, 2.7))
     (0, 2, 11, 3)
     """
     x_min, x_max = _whole_side(box.x_min, box.x_max)

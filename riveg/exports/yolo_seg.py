@@ -11,10 +11,10 @@ from riveg.exports.images import (
     ImageFolder,
     ImageWithEntities,
     LeftOut,
-    Masked,
-    imaged,
+    MaskedRegion,
     labels_of,
     masked_regions,
+    samples_with_images,
 )
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
@@ -43,7 +43,7 @@ def export_yolo_seg(
     counts, left_out = Counter({"images": 0, "outlines": 0, "classes": len(labels)}), LeftOut()
     for folder in ("images", "labels"):
         (out / folder).mkdir()
-    for image in imaged(source, left_out):
+    for image in samples_with_images(source, left_out):
         path = out / "labels" / f"{_stem(images.name(image.path))}.txt"
         counts["images"] += not path.exists()
         lines = [
@@ -64,10 +64,10 @@ def _stem(name: str) -> str:
     return Path(name).stem
 
 
-def _line(index: int, masked: Masked, image: ImageWithEntities, tolerance: float) -> str:
+def _line(index: int, masked: MaskedRegion, image: ImageWithEntities, tolerance: float) -> str:
     polygons = mask_to_polygons(masked.mask, tolerance)
     ring = joined_ring([ring for part in polygons for ring in (part.exterior, *part.holes)])
-    edges = (f"{x / image.width:.6f} {y / image.height:.6f}" for x, y in ring)
+    edges = (f"{x / image.size.width:.6f} {y / image.size.height:.6f}" for x, y in ring)
     return f"{index} {' '.join(edges)}\n"
 
 

@@ -89,13 +89,13 @@ def test_masks_are_brushes_of_the_same_pixels(tmp_path: Path) -> None:
     assert brush["image_rotation"] == 0
     assert brush["value"]["format"] == "rle"
     assert brush["value"]["brushlabels"] == ["PER"]
-    assert brush_to_mask(brush["value"]["rle"], ImageSize(*SIDES), "grabcut") == ring()
+    assert brush_to_mask(brush["value"]["rle"], SIDES, "grabcut") == ring()
 
 
 @given(boxes())
 def test_percent_comes_back_to_the_pixel(box: Box) -> None:
     width, height = SIDES
-    value = box_in_percent(box, width, height)
+    value = box_in_percent(box, ImageSize(width, height))
     assert value is not None
     assert all(0 <= number <= 100 for number in value.values())
     left, top = value["x"] * width / 100, value["y"] * height / 100
@@ -113,7 +113,7 @@ def test_percent_comes_back_to_the_pixel(box: Box) -> None:
     ],
 )
 def test_boxes_that_reach_out(box: Box, expected: tuple[int, ...] | None, reason: str) -> None:
-    value = box_in_percent(box, *SIDES)
+    value = box_in_percent(box, SIDES)
     found = value and tuple(value[name] for name in ("x", "y", "width", "height"))
     assert found == expected
 

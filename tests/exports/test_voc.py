@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from riveg.datasets.annotations import AnnotationFolder
 from riveg.datasets.voc import read_voc
 from riveg.exports.source import ExportReport
-from riveg.exports.voc import export_voc, whole_edges
+from riveg.exports.voc import export_voc, nearest_edges
 from riveg.types import Box, Sample
 
 
@@ -55,9 +55,9 @@ def test_every_box_of_every_answered_sample_is_read_back(samples: list[Sample]) 
 
 
 @given(st.floats(-10, 90), st.floats(0.01, 90))
-def test_whole_edges_are_near_and_never_empty(low: float, length: float) -> None:
+def test_nearest_edges_are_near_and_never_empty(low: float, length: float) -> None:
     box = Box(low, low, low + length, low + length)
-    x_min, y_min, x_max, y_max = whole_edges(box)
+    x_min, y_min, x_max, y_max = nearest_edges(box)
     assert x_min < x_max
     assert (x_min, x_max) == (y_min, y_max)
     assert math.isclose(x_min, box.x_min, abs_tol=1)

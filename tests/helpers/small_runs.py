@@ -14,9 +14,9 @@ from riveg.exports.source import ExportSource
 from riveg.formats.records import encode
 from riveg.geometry.masks import mask_from_array
 from riveg.text.tokenise import join_tokens
-from riveg.types import Box, Entailment, Entity, ImageRef, Mask, Region, Sample, Span
+from riveg.types import Box, Entailment, Entity, ImageRef, ImageSize, Mask, Region, Sample, Span
 
-SIDES = (64, 48)
+SIDES = ImageSize(64, 48)
 """Width and height of every image here."""
 
 IMAGES = ("a.jpg", "sub/b ü&?.png", "turned.jpg")

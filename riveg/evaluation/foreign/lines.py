@@ -29,7 +29,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 def image_stem(name: str) -> str:
     """An image's id: its file name without folders and without the suffix of an image.
 
-    >>> picture_stem("twitter2017_images/17_06_4689.jpg")
+    >>> image_stem("twitter2017_images/17_06_4689.jpg")
     '17_06_4689'
     """
     file = PurePosixPath(name.replace("\\", "/"))
