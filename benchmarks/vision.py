@@ -1,14 +1,14 @@
 """Boxes and masks by full-size networks: riveg, the loop of the published demos, and the floor.
 
 Images are made up, their entities as many as Twitter-GMNER's samples have (1.7 on average); the
-networks have the real ones' sizes and random weights. Measured in turns, in one run:
+networks have the real ones' sizes and random weights. Three ways are measured in turns, in one run:
 
 - the loop of the demos: for each phrase open the image, prepare it and send both through the
   whole detector; for each box send the image through the whole of Segment Anything;
 - riveg, ``phrases: separate`` and ``joined``, asked as a run asks it;
-- the floor: only the forwards that cannot be saved, at the best of some batch sizes, on images
-  that are prepared already: the detector's backbone once an image, the rest of it once a phrase
-  (joined: once an image), Segment Anything's encoder once an image, its decoder once an image.
+- the floor: only the forwards that no program can save, at the best of some batch sizes, on
+  prepared images: the detector's backbone once an image, the rest of it once a phrase (joined: once
+  an image), Segment Anything's encoder once an image, its decoder once an image.
 
     python benchmarks/vision.py                       on a processor, some ten minutes
     python benchmarks/vision.py --device cuda         grounding-dino-base, SAM ViT-H, 200 images
@@ -81,7 +81,7 @@ class Measured:
 
     detector: Path
     segmenter: Path
-    images: Path
+    image_folder: Path
     samples: Sequence[Sample]
     images: ImageLoader
     preset: Preset
@@ -95,7 +95,7 @@ class Measured:
 
     def path(self, sample: Sample) -> Path:
         assert sample.image is not None
-        return self.images / sample.image.path
+        return self.image_folder / sample.image.path
 
     def numbers(self) -> AbstractContextManager[Any]:
         """The number type of the products, for networks that are not riveg's."""
@@ -234,7 +234,7 @@ def riveg_masks(work: Measured) -> Run:
 
 
 def check(answers: Sequence[object]) -> None:
-    """Stops where something was not answered: what is skipped is fast."""
+    """Stops where something was not answered: skipping it would look fast."""
     for answer in answers:
         if not isinstance(answer, tuple):
             raise SystemExit(f"not an answer: {answer}")
@@ -290,10 +290,10 @@ def least_masks(work: Measured) -> list[Run]:
         with torch.inference_mode():
             for part in parts(asked, size):
                 pixels = torch.cat([pixels for pixels, _ in part]).to(encoder)
-                seen = network.get_image_embeddings(pixels).float()
+                embeddings = network.get_image_embeddings(pixels).float()
                 for row, (_, boxes) in enumerate(part):
                     network(
-                        image_embeddings=seen[row : row + 1],
+                        image_embeddings=embeddings[row : row + 1],
                         input_boxes=boxes,
                         multimask_output=False,
                     )
@@ -365,7 +365,7 @@ def main() -> None:
     options = parser.parse_args()
     preset = PRESETS[options.device]
     preset = replace(preset, rounds=options.rounds or preset.rounds)
-    count = options.samples or options.images or preset.images
+    count = options.posts or options.pictures or preset.images
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         samples = make_samples(root, count)
@@ -384,7 +384,7 @@ def main() -> None:
             f"{preset.segmenter}, {preset.dtype}, {options.device}, batches of "
             f"{preset.batch_size}, {torch.get_num_threads()} threads\n"
         )
-        (run_alone if options.samples else compare)(work)
+        (run_alone if options.posts else compare)(work)
 
 
 if __name__ == "__main__":

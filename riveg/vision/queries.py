@@ -1,4 +1,4 @@
-"""What a model is asked about an entity: a template's text, cut at a word where it is too long."""
+"""The text that a network gets for an entity: a filled template, cut at a word if too long."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _known_fields(template: str) -> str:
 
 
 def _unquoted(value: Any) -> Any:
-    """``{mention}`` alone, which YAML takes for a mapping where it is not in quotes."""
+    """``{mention}`` alone, which YAML reads as a mapping if it is not in quotes."""
     if isinstance(value, Mapping) and len(value) == 1 and None in value.values():
         return f"{{{next(iter(value))}}}"
     return value
@@ -45,8 +45,7 @@ QueryTemplate = Annotated[str, BeforeValidator(_unquoted), AfterValidator(_known
 def query_text(template: str, entity: Entity) -> str:
     """A template filled for an entity, in single blanks.
 
-    Where no rewriter wrote an expression the mention stands for it; where there is no description,
-    the expression.
+    A missing expression is replaced by the mention, a missing description by the expression.
 
     >>> from riveg.types import Span
     >>> query_text("{expression} ({label})", Entity("e0", "Ada", "PER", Span(0, 1)))
@@ -64,21 +63,21 @@ def query_text(template: str, entity: Entity) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CutText:
-    """A text that fits, and whether something had to be left out."""
+    """A text that fits, and whether it lost words to fit."""
 
     text: str
     was_cut: bool
 
 
 def cut_to_fit(text: str, most: int, count: Callable[[str], int]) -> CutText:
-    """The longest beginning that fits, at a word; inside the first word where that is too long.
+    """The longest beginning that fits and ends at a word, or inside a first word that is too long.
 
     >>> cut_to_fit("one two three", 8, len)
     CutText(text='one two', was_cut=True)
 
     Args:
         text: In single blanks.
-        most: Tokens that a model reads.
+        most: Highest number of tokens that a network reads.
         count: Tokens of a text, special ones included.
     """
     if count(text) <= most:
@@ -95,14 +94,14 @@ def _longest(parts: Sequence[str], joint: str, most: int, count: Callable[[str],
 
 
 class TextReader:
-    """Fills a template for entities and cuts what a network would not read.
+    """Fills a template for entities and cuts texts that are too long for a network.
 
     Args:
         template: Of the text.
-        most_tokens: That the network reads.
+        most_tokens: Highest number of tokens that the network reads.
         count: Tokens of a text, special ones included.
-        clean: Takes out of a filled template what a network would misread.
-        what: The text's name in a warning.
+        clean: Removes from a filled template what the network would misread.
+        what: Name of the text in a warning.
     """
 
     def __init__(
@@ -121,13 +120,13 @@ class TextReader:
         self._what = what
 
     def read(self, entities: Sequence[Entity]) -> Sequence[CutText]:
-        """Each entity's text, or as much of it as is read; a text is cut once."""
+        """Each entity's text, cut if it is too long; equal texts are cut once."""
         texts = [query_text(self._template, entity) for entity in entities]
         found = {text: self._cut(text) for text in dict.fromkeys(texts)}
         return [found[text] for text in texts]
 
     def warnings(self, stage: str, entity: Entity, cut: CutText) -> tuple[Issue, ...]:
-        """One where the text was cut."""
+        """A warning about a text that was cut, else none."""
         if not cut.was_cut:
             return ()
         message = (

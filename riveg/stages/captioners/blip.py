@@ -107,7 +107,7 @@ class Blip:
         self.image_queue = ImageQueue(images, prepare, workers=workers)
         self._network = network
         self._tokenizer = tokenizer
-        self._beginning = _beginning(network.config, tokenizer, prompt)
+        self._start = _start(network.config, tokenizer, prompt)
         self._max_new_tokens = max_new_tokens
         self._batch_size = batch_size
 
@@ -140,40 +140,43 @@ class Blip:
 
         network = self._network
         pixels = stacked(images, network.device)["pixel_values"].to(network.dtype)
-        begun = self._beginning.tokens.repeat(len(images), 1).to(network.device)
+        starts = self._start.tokens.repeat(len(images), 1).to(network.device)
         with torch.inference_mode():
             tokens = network.generate(
                 pixel_values=pixels,
-                input_ids=begun,
-                attention_mask=torch.ones_like(begun),
+                input_ids=starts,
+                attention_mask=torch.ones_like(starts),
                 max_new_tokens=self._max_new_tokens,
                 do_sample=False,
                 num_beams=1,
             )
         written = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        # Read off the whole: by itself, a word's second half would show its joint.
-        front = tokens[:, : self._beginning.repeated]
-        starts = self._tokenizer.batch_decode(front, skip_special_tokens=True)
+        # Decoded with its start: the second half of a word alone would be decoded with its marks.
+        front = tokens[:, : self._start.repeated]
+        fronts = self._tokenizer.batch_decode(front, skip_special_tokens=True)
         return [
             " ".join(line.removeprefix(start).split())
-            for line, start in zip(written, starts, strict=True)
+            for line, start in zip(written, fronts, strict=True)
         ]
 
 
-class _Beginning(NamedTuple):
-    """What is written on from, *shape* ``(1, tokens)``, and how much of it comes back in front."""
+class _Start(NamedTuple):
+    """The tokens that a caption goes on from, *shape* ``(1, tokens)``.
+
+    ``repeated``: how many tokens at the front of the output repeat them.
+    """
 
     tokens: torch.Tensor
     repeated: int
 
 
-def _beginning(config: Any, tokenizer: Any, prompt: str) -> _Beginning:
+def _start(config: Any, tokenizer: Any, prompt: str) -> _Start:
     import torch
 
     tokens = list(tokenizer(prompt)["input_ids"])
     if config.model_type == "blip":
         # Its own ``generate`` replaces the first token and takes the last one off.
-        return _Beginning(torch.tensor([tokens]), len(tokens) - 1)
+        return _Start(torch.tensor([tokens]), len(tokens) - 1)
     if config.image_token_id is None:
         raise UserError("the model's config.json has no image_token_index; take a newer copy of it")
     first = config.text_config.bos_token_id
@@ -181,4 +184,4 @@ def _beginning(config: Any, tokenizer: Any, prompt: str) -> _Beginning:
         tokens = [first]
     tokens = [config.image_token_id] * config.num_query_tokens + tokens
     repeated = len(tokens) if config.use_decoder_only_language_model else 0
-    return _Beginning(torch.tensor([tokens]), repeated)
+    return _Start(torch.tensor([tokens]), repeated)

@@ -34,7 +34,7 @@ from riveg.vision.detectors.grounding_dino_prompts import (
     phrase_text,
     read_phrase,
 )
-from riveg.vision.detectors.phrase_search import PhraseBoxes, PhraseSearch
+from riveg.vision.detectors.phrase_search import PhraseBoxes
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_worker import PreparedImage
@@ -117,16 +117,14 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig[Grounder]):
             longest_edge=self.longest_edge,
             batch_size=self.batch_size,
         )
-        detector = PhraseSearch(
-            context.images,
+        return self.grounder(
             finder,
+            context,
             source=self.name,
-            most_regions=self.most_regions,
             threshold=self.box_threshold,
             overlap=self.overlap,
             workers=worker_count(self),
         )
-        return self.rechecked(detector, context)
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of the checkpoint, and of the re-check's."""

@@ -17,7 +17,7 @@ from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.protocols import Grounder
 from riveg.vision.detectors.crop_recheck import RegionOptions
-from riveg.vision.detectors.phrase_search import PhraseBoxes, PhraseSearch
+from riveg.vision.detectors.phrase_search import PhraseBoxes
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_worker import PreparedImage
@@ -59,16 +59,14 @@ class Owlv2Config(RegionOptions, TorchOptions, BackendConfig[Grounder]):
 
     def build_on(self, network: Owlv2Network, context: BuildContext) -> Grounder:
         """The live backend on a network that is loaded."""
-        detector = PhraseSearch(
-            context.images,
+        return self.grounder(
             Owlv2(network, query=self.query, batch_size=self.batch_size),
+            context,
             source=self.name,
-            most_regions=self.most_regions,
             threshold=self.box_threshold,
             overlap=self.overlap,
             workers=worker_count(self),
         )
-        return self.rechecked(detector, context)
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of the checkpoint, and of the re-check's."""

@@ -26,6 +26,7 @@ from riveg.errors import ImageFault
 from riveg.geometry.boxes import grown_box, whole_edges
 from riveg.protocols import AnswerOrIssue, Grounder, ImageSource, Mention, PartialAnswer
 from riveg.types import Box, ImageRef, ImageSize, Issue, Region
+from riveg.vision.detectors.phrase_search import PhraseFinder, PhraseSearch
 from riveg.vision.matchers.loading import DEFAULTS, MatcherName, load_matcher
 from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
 from riveg.vision.queries import CutText, QueryTemplate, TextReader
@@ -97,19 +98,45 @@ class RegionOptions(BaseModel):
 
     @property
     def most_regions(self) -> int:
-        """Highest number of regions of a mention that the detector gives."""
+        """How many regions of a mention the detector gives at most: those that are re-checked."""
         return 1 if self.regions == "one" and self.recheck is None else self.top_k
 
-    def rechecked(self, grounder: Grounder, context: BuildContext) -> Grounder:
-        """The detector, with the re-check behind it where there is one.
+    def grounder(
+        self,
+        finder: PhraseFinder,
+        context: BuildContext,
+        *,
+        source: str,
+        overlap: float,
+        threshold: float = 0.0,
+        workers: int = 0,
+    ) -> Grounder:
+        """The live backend on a network that is loaded, with the re-check where there is one.
+
+        Args:
+            finder: The network.
+            context: Where images come from, and relative folders start.
+            source: As of :class:`~riveg.vision.detectors.phrase_search.PhraseSearch`.
+            overlap: Likewise.
+            threshold: Likewise.
+            workers: Likewise.
 
         Raises:
             UserError: If the re-check's model is not there, or is another.
         """
+        search = PhraseSearch(
+            context.images,
+            finder,
+            source=source,
+            most_regions=self.most_regions,
+            threshold=threshold,
+            overlap=overlap,
+            workers=workers,
+        )
         if self.recheck is None:
-            return grounder
+            return search
         return RecheckedGrounder(
-            grounder,
+            search,
             context.images,
             self.recheck.load(context.base),
             source=self.recheck.matcher,

@@ -24,9 +24,9 @@ OF_OTHER_CONTENT = (
     *(OSError, EOFError, pickle.UnpicklingError, RuntimeError),
     *(LookupError, TypeError, ValueError, AttributeError),
 )
-"""What reading a ``.pth`` file raises where it holds no checkpoint, or another network's."""
+"""Errors of reading a ``.pth`` file that holds no checkpoint, or that of another network."""
 _UNUSABLE = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, ImportError)
-"""What transformers raises of files that are damaged or another model's, or of a wrong option."""
+"""Errors of transformers about damaged files, those of another model, or a wrong option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def autocast(placement: Placement) -> Any:
     """A context in which products are computed in the placement's number type."""
     torch = import_torch()
     enabled = placement.dtype != torch.float32
-    # Told bfloat16 even when off: CPU's autocast warns about float32.
+    # bfloat16 even where autocast is off: that of the CPU warns about float32.
     number = placement.dtype if enabled else torch.bfloat16
     return torch.autocast(placement.device.type, dtype=number, enabled=enabled)
 
@@ -87,7 +87,7 @@ def _best_device(torch: Any) -> str:
 
 
 def worker_count(options: TorchOptions) -> int:
-    """How many processes ``workers`` means."""
+    """The number of processes that ``workers`` means."""
     if options.workers != "auto":
         return options.workers
     if place(options.device, options.dtype).device.type == "cpu":
@@ -104,8 +104,8 @@ def load_model(
         kind: Its class, with ``from_pretrained``.
         folder: Its files.
         options: Device, number type, attention, compilation.
-        compiled: Names of modules in the network that compilation concerns: those that are called
-            on their own, where the whole is not.
+        compiled: Names of the modules to compile: those that are called by themselves, where the
+            whole network is not.
 
     Raises:
         UserError: If the files are no such model, lack some of its weights, or hold no safetensors.
@@ -129,7 +129,7 @@ def load_model(
         raise _not_loaded(folder, kind, error) from error
     missing = sorted(loaded["missing_keys"])
     if missing:
-        # The library would fill them with random numbers and only log it.
+        # The library would fill them with random numbers and only log that.
         raise UserError(
             f"{folder}: lacks {len(missing)} weights of a {kind.__name__}, for example {missing[0]}"
         )
@@ -141,9 +141,9 @@ def load_model(
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """transformers without progress bars and remarks, which would tear riveg's own progress.
+    """transformers without progress bars and log lines, which would break riveg's own progress.
 
-    Weights that are missing are riveg's to tell; those that are too many do no harm.
+    riveg itself reports missing weights; additional ones do no harm.
     """
     from transformers.utils import logging
 
@@ -179,14 +179,14 @@ def _not_loaded(folder: Path, kind: Any, error: Exception) -> UserError:
 
 
 def read_checkpoint(path: Path, what: str) -> Any:
-    """What a ``.pth`` file holds: numbers and their names, for what else is in it is not read.
+    """The content of a ``.pth`` file: tensors and their names; other objects are not read.
 
     Args:
         path: The file.
-        what: What it should be, for the message.
+        what: What the file should be, for the message.
 
     Raises:
-        UserError: If it is damaged, or holds anything else.
+        UserError: If the file is damaged, or holds other objects.
     """
     torch = import_torch()
     try:
@@ -194,7 +194,7 @@ def read_checkpoint(path: Path, what: str) -> Any:
             warnings.filterwarnings("ignore", "Detected pickle protocol")
             return torch.load(path, map_location="cpu", weights_only=True)
     except OF_OTHER_CONTENT as error:
-        # The library's own words are to read it without safety.
+        # The library's own message advises to read the file without safety.
         raise UserError(
             f"{path}: is no {what}: it is damaged, or holds more than weights, which is not read"
         ) from error

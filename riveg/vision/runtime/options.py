@@ -1,4 +1,4 @@
-"""What every backend on torch can be told about its weights and where they run."""
+"""Options that every backend on torch has, about its weights and where they run."""
 
 from __future__ import annotations
 
