@@ -36,18 +36,18 @@ class Mention:
     entity: Entity
 
 
-Answer = TypeVar("Answer", covariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class PartialAnswer(Generic[Answer]):
+class PartialAnswer(Generic[Answer_co]):
     """An answer that lacks something; each Issue says what."""
 
-    answer: Answer
+    answer: Answer_co
     issues: tuple[Issue, ...]
 
 
-AnswerOrIssue: TypeAlias = Answer | PartialAnswer[Answer] | Issue
+AnswerOrIssue: TypeAlias = Answer_co | PartialAnswer[Answer_co] | Issue
 """What a backend gives for every item that it is asked about."""
 
 

@@ -30,7 +30,7 @@ class Triple:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ParsedAnswer:
     """The triples of an answer, and how many of its pieces are none."""
 
     triples: tuple[Triple, ...]
@@ -45,7 +45,7 @@ def answer_text(generated: str) -> str:
     return generated.rpartition(_AFTER_THOUGHT)[2]
 
 
-def parse_answer(text: str) -> Answer:
+def parse_answer(text: str) -> ParsedAnswer:
     """Triples in their order; a piece with fewer than three parts is dropped and counted.
 
     >>> parse_answer("Ann Lee|PER|[1,2,30,40]; Paris|LOC|None").triples[1]
@@ -61,7 +61,7 @@ def parse_answer(text: str) -> Answer:
             dropped += 1
     if text.strip().casefold() in _NOWHERE:
         dropped = 0
-    return Answer(tuple(triples), dropped)
+    return ParsedAnswer(tuple(triples), dropped)
 
 
 def format_answer(triples: Iterable[Triple]) -> str:

@@ -27,8 +27,8 @@ from riveg.llm.conversation import (
 )
 from riveg.llm.messages import conversation, require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
-from riveg.pipeline import is_image_broken
-from riveg.protocols import Answer, AnswerOrIssue, Mention
+from riveg.pipeline import Answer, is_image_broken
+from riveg.protocols import AnswerOrIssue, Mention
 from riveg.registry import suggest
 from riveg.types import Entity, Issue, Sample
 

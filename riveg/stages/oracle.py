@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from riveg.protocols import Answer, AnswerOrIssue, Mention
+from riveg.pipeline import Answer
+from riveg.protocols import AnswerOrIssue, Mention
 from riveg.types import Box, Gold, Issue
 
 SOURCE = "gold"

@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 from riveg.errors import UserError
 from riveg.files import file_digest
 from riveg.formats.records import decode
-from riveg.protocols import Answer, AnswerOrIssue, Mention
+from riveg.pipeline import Answer
+from riveg.protocols import AnswerOrIssue, Mention
 from riveg.types import Entity, Issue, Sample
 
 NOT_RECORDED = "not-recorded"

@@ -42,8 +42,8 @@ _PLACES = 10
 class EvidenceGrounderConfig(BackendConfig[Grounder]):
     """``prior``: a file that ``riveg train box-prior`` made, or nothing for the shipped one.
 
-    ``least_score``: OCR text that spells a name with a lower score is not used. ``threshold``:
-    regions with a lower score are dropped, in [0, 1]; an entity without any left is not grounded.
+    ``least_score``: OCR text that spells a name less surely is not used. ``threshold``: regions
+    scored less are dropped, in [0, 1]; an entity left with none is not grounded.
     """
 
     stage: ClassVar[str] = "ground"

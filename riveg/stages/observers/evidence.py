@@ -41,11 +41,11 @@ OcrMode = Literal["auto", "always", "never"]
 
 
 class EvidenceObserverConfig(BackendConfig[Observer]):
-    """Each ``side`` is the longer side in pixels of the shrunk copy that is searched.
+    """How closely images are looked at; sides are the longer side in pixels after shrinking.
 
-    ``lettering``: ``auto`` reads where it can change an answer. ``lettering_lines``: how much is
-    read, in lines of standard length, the tallest first. ``person_labels``: which types are people.
-    ``threads``: images at the same time; the answers do not depend on it.
+    ``lettering``: ``auto`` reads where it can matter. ``lettering_lines``: how much is read, in
+    lines of standard length, the tallest first. ``person_labels``: which types are people.
+    ``threads``: images looked at at the same time; the answers do not depend on it.
     """
 
     stage: ClassVar[str] = "observe"

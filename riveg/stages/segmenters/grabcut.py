@@ -41,8 +41,8 @@ _SEED = 1
 class GrabCutConfig(BackendConfig[Segmenter]):
     """``side``: longer side in pixels of the copy that is cut. ``rounds``: of GrabCut.
 
-    ``least_share`` and ``most_share``: a cut that fills less or more of its box counts as failed.
-    ``threads``: regions cut at the same time; the answers do not depend on it.
+    ``least_share`` and ``most_share``: a cut that fills less or more of its box is taken to have
+    failed. ``threads``: regions cut at the same time; the answers do not depend on it.
     """
 
     stage: ClassVar[str] = "segment"
