@@ -1,18 +1,18 @@
+"""What is particular to ``florence2``; the rest is in ``test_detectors.py``."""
+
 from __future__ import annotations
 
-import pickle
 import re
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.contracts import check_backend
-from helpers.factories import make_sample, mentions_of
+from helpers.answers import whole
+from helpers.image_mentions import mentions_in
 from helpers.odd_images import SIDES, image_context, open_upright, save_odd_images
-from helpers.tiny_florence2 import TEXT_LIMIT, save_florence2
+from helpers.tiny_florence2 import save_florence2
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 
@@ -20,10 +20,9 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from riveg.errors import UserError  # noqa: E402
-from riveg.protocols import Grounder, Mention, PartialAnswer  # noqa: E402
+from riveg.protocols import Grounder  # noqa: E402
 from riveg.stages.grounders.florence2 import Florence2Config  # noqa: E402
-from riveg.stages.table import GROUND  # noqa: E402
-from riveg.types import ImageRef, Issue  # noqa: E402
+from riveg.types import Issue  # noqa: E402
 from riveg.vision.detectors.florence2 import TASKS, Florence2Network  # noqa: E402
 from riveg.vision.runtime.options import TorchOptions  # noqa: E402
 
@@ -59,24 +58,6 @@ def backend(folder: Path, images: Path, task: str = "phrase-grounding", **more: 
     return build_on(loaded(folder, task), images, **{**ALL, **more})
 
 
-def mentions(name: str, *texts: str) -> list[Mention]:
-    """Mentions of one image, each with an expression of its own."""
-    sample = make_sample("x " * len(texts) + "x", [(n, n + 1, "PER") for n in range(len(texts))])
-    entities = tuple(
-        replace(entity, expression=text)
-        for entity, text in zip(sample.entities or (), texts, strict=True)
-    )
-    return mentions_of(replace(sample, id=name, image=ImageRef(name), entities=entities))
-
-
-def many_mentions() -> list[Mention]:
-    return [
-        mention
-        for number, name in enumerate(SIDES)
-        for mention in mentions(name, *TEXTS[number % 2 :])
-    ]
-
-
 @cache
 def library(folder: Path) -> tuple[Any, Any]:
     kind = transformers.Florence2ForConditionalGeneration
@@ -110,49 +91,42 @@ def written_places(line: str) -> Any:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", SIDES)
-def test_boxes_are_the_librarys_before_it_cuts_them_to_whole_pixels(folder, images, name, task):
+def test_boxes_are_the_librarys_before_it_cuts_them_to_whole_pixels(
+    folder: Path, images: Path, name: str, task: str
+) -> None:
     image = open_upright(images, name)
     sides = np.array(image.size * 2)
-    answers = backend(folder, images, task).ground(mentions(name, *TEXTS))
+    answers = backend(folder, images, task).ground(mentions_in(name, *TEXTS))
     for text, answer in zip(TEXTS, answers, strict=True):
         line, right = reference(folder, image, text, task)
         exact = (written_places(line) + 0.5) / 1000 * sides
         assert len(exact) > 10
-        whole = np.array(right["bboxes"])
-        assert ((whole <= exact + 1e-4) & (exact < whole + 1 + 1e-4)).all()
+        cut = np.array(right["bboxes"])
+        assert ((cut <= exact + 1e-4) & (exact < cut + 1 + 1e-4)).all()
         kept = [one for one in exact.round(1) if (one[2:] > one[:2]).all()]
-        found = [(one.box.x_min, one.box.y_min, one.box.x_max, one.box.y_max) for one in answer]
+        boxes = [region.box for region in whole(answer)]
+        found = [(box.x_min, box.y_min, box.x_max, box.y_max) for box in boxes]
         assert found == [tuple(map(float, one)) for one in kept]
-        assert {(region.score, region.source) for region in answer} <= {(None, "florence2")}
+        assert {(region.score, region.source) for region in whole(answer)} <= {(None, "florence2")}
 
 
-def test_answers_depend_on_image_and_text(folder, images):
+def test_answers_depend_on_image_and_text(folder: Path, images: Path) -> None:
     """Else these tests would show nothing about them."""
     asking = backend(folder, images)
-    found = [tuple(asking.ground(mentions(name, *TEXTS))) for name in ("odd.png", "square.png")]
+    found = [tuple(asking.ground(mentions_in(name, *TEXTS))) for name in ("odd.png", "square.png")]
     assert len({answer for answers in found for answer in answers}) == 6
     assert all(answer for answers in found for answer in answers)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_contract(folder, images, batch_size):
-    asking = backend(folder, images, batch_size=batch_size)
-    answers = check_backend(GROUND, asking, many_mentions())
-    assert answers == list(backend(folder, images, batch_size=32).ground(many_mentions()))
-    for mention, answer in zip(many_mentions(), answers, strict=True):
-        width, height = open_upright(images, mention.sample.id).size
-        assert all(region.box.x_max <= width for region in answer)
-        assert all(region.box.y_max <= height for region in answer)
-    assert sum(map(bool, answers)) > 10
-
-
-def test_the_box_written_first_is_the_one(folder, images):
-    (every,) = backend(folder, images).ground(mentions("odd.png", "the dog"))
-    (one,) = backend(folder, images, top_k=1).ground(mentions("odd.png", "the dog"))
-    assert one == every[:1]
-    apart = backend(folder, images, overlap=0.01).ground(many_mentions())
-    whole = backend(folder, images).ground(many_mentions())
-    assert 0 < sum(map(len, apart)) < sum(map(len, whole))
+def test_the_box_written_first_is_the_one(folder: Path, images: Path) -> None:
+    (every,) = backend(folder, images).ground(mentions_in("odd.png", "the dog"))
+    (one,) = backend(folder, images, top_k=1).ground(mentions_in("odd.png", "the dog"))
+    assert one == whole(every)[:1]
+    everywhere = [one for image in SIDES for one in mentions_in(image, *TEXTS)]
+    apart = backend(folder, images, overlap=0.01).ground(everywhere)
+    overlapping = backend(folder, images).ground(everywhere)
+    few, many = (sum(len(whole(one)) for one in found) for found in (apart, overlapping))
+    assert 0 < few < many
 
 
 class Watched(Florence2Network):
@@ -180,11 +154,13 @@ class Watched(Florence2Network):
             raise torch.OutOfMemoryError("no room")
 
 
-def test_images_are_seen_once_and_in_halves_where_memory_is_short(folder, images):
+def test_images_are_seen_once_and_in_halves_where_memory_is_short(
+    folder: Path, images: Path
+) -> None:
     options = TorchOptions(model="-", device="cpu")
     network = Watched(folder, options, task="phrase-grounding", max_new_tokens=NEW_TOKENS)
     asking = build_on(network, images, **ALL)
-    asked = [*mentions("odd.png", *TEXTS), *mentions("wide.png", "team", "team")]
+    asked = [*mentions_in("odd.png", *TEXTS), *mentions_in("wide.png", "team", "team")]
     right = asking.ground(asked)
     assert (network.seen, network.asked) == ([2], [4])
     network.room = 1
@@ -193,67 +169,32 @@ def test_images_are_seen_once_and_in_halves_where_memory_is_short(folder, images
     assert network.asked[1:] == [4, 2, 1, 1, 1, 1]
 
 
-def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder, images):
-    asking = backend(folder, images)
-    network = loaded(folder)
-    words = ["red"] * (TEXT_LIMIT - network.count_tokens("red") + 1)
-    assert network.count_tokens(" ".join(words)) == TEXT_LIMIT
-    long, fits = asking.ground(mentions("odd.png", " ".join([*words, "dog"]), " ".join(words)))
-    assert isinstance(long, PartialAnswer)
-    assert long.answer == fits
-    assert [issue.kind for issue in long.issues] == ["warning"]
-    assert f"more than the {TEXT_LIMIT} tokens" in long.issues[0].message
-
-
-def test_a_text_cannot_bring_the_networks_own_marks(folder, images):
+def test_a_text_cannot_bring_the_networks_own_marks(folder: Path, images: Path) -> None:
     marked, plain, nothing = backend(folder, images).ground(
-        mentions("odd.png", "the <dog>", "the dog", "<>")
+        mentions_in("odd.png", "the <dog>", "the dog", "<>")
     )
     assert marked == plain
     assert isinstance(nothing, Issue)
     assert nothing.kind == "empty-phrase"
-    (image,) = backend(folder, images).ground(mentions("odd.png", "<image> {input} </s> <loc_1>"))
+    (image,) = backend(folder, images).ground(
+        mentions_in("odd.png", "<image> {input} </s> <loc_1>")
+    )
     assert not isinstance(image, Issue)
 
 
-def test_what_cannot_be_answered_says_why(folder, images):
-    (imageless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], has_image=False))
-    asked = [*mentions("gone.png", "team"), *mentions("odd.png", "team"), imageless]
-    answers = backend(folder, images).ground(asked)
-    kinds = [answer.kind if isinstance(answer, Issue) else "fine" for answer in answers]
-    assert kinds == ["missing-image", "fine", "no-picture"]
-
-
-def test_no_box_written_is_nothing_there(folder, images):
+def test_no_box_written_is_nothing_there(folder: Path, images: Path) -> None:
     network = loaded(folder, tokens=3)
     asking = build_on(network, images)
-    assert asking.ground(mentions("odd.png", "team")) == [()]
+    assert asking.ground(mentions_in("odd.png", "team")) == [()]
 
 
-def test_polygons_give_the_box_around_them(folder):
+def test_polygons_give_the_box_around_them(folder: Path) -> None:
     network = loaded(folder, "open-vocabulary")
     line = "</s>team<poly><loc_10><loc_20><loc_30><loc_5><loc_15><loc_40></poly></s>"
     assert (network._boxes(line) * 1000 - 0.5).round().tolist() == [[10, 5, 30, 40]]
 
 
-def test_built_from_a_configuration(folder, images):
-    config = Florence2Config(
-        model=str(folder),
-        device="cpu",
-        regions="many",
-        top_k=2,
-        overlap=1.0,
-        max_new_tokens=NEW_TOKENS,
-    )
-    built = config.build(image_context(images, folder))
-    (two,) = built.ground(mentions("odd.png", "the dog"))
-    (every,) = backend(folder, images).ground(mentions("odd.png", "the dog"))
-    assert two == every[:2]
-    assert len(two) == 2
-    assert {"model.safetensors", "processor_config.json"} <= set(config.contents(Path()))
-
-
-def test_bfloat16_sees_nearly_the_same(folder, images):
+def test_bfloat16_sees_nearly_the_same(folder: Path, images: Path) -> None:
     """What is written then may differ: places are words, and the next best one is near."""
     pixels = np.array(open_upright(images, "odd.png"))
     exact, half = (
@@ -262,19 +203,12 @@ def test_bfloat16_sees_nearly_the_same(folder, images):
     )
     assert 0 < (exact - half).abs().max() < 0.1
     (answer,) = build_on(loaded(folder, dtype="bfloat16"), images).ground(
-        mentions("odd.png", "team")
+        mentions_in("odd.png", "team")
     )
     assert isinstance(answer, tuple)
 
 
-def test_workers_can_prepare_images(folder, images):
-    network = loaded(folder)
-    sent = pickle.loads(pickle.dumps(network.prepare))
-    pixels = np.array(open_upright(images, "three-rows.png"))
-    assert torch.equal(sent(pixels), network.prepare(pixels))
-
-
-def test_another_checkpoint_is_refused(tmp_path, images):
+def test_another_checkpoint_is_refused(tmp_path: Path, images: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "florence2"}')
     config = Florence2Config(model=str(tmp_path), device="cpu")
     with pytest.raises(UserError, match="cannot be loaded as Florence2ForConditionalGeneration"):

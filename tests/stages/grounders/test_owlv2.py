@@ -1,14 +1,14 @@
+"""What is particular to ``owlv2``; the rest is in ``test_detectors.py``."""
+
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.contracts import check_backend
-from helpers.factories import make_sample, mentions_of
+from helpers.image_mentions import mentions_in
 from helpers.tiny_owlv2 import save_owlv2
 from PIL import Image
 
@@ -20,10 +20,8 @@ transformers = pytest.importorskip("transformers")
 from riveg.config.backend import BuildContext  # noqa: E402
 from riveg.images.headers import ImageLimits  # noqa: E402
 from riveg.images.loader import ImageLoader  # noqa: E402
-from riveg.protocols import Grounder, Mention, PartialAnswer  # noqa: E402
+from riveg.protocols import Grounder, Mention  # noqa: E402
 from riveg.stages.grounders.owlv2 import Owlv2Config  # noqa: E402
-from riveg.stages.table import GROUND  # noqa: E402
-from riveg.types import Issue  # noqa: E402
 from riveg.vision.detectors.owlv2 import Owlv2Network  # noqa: E402
 from riveg.vision.runtime.options import TorchOptions  # noqa: E402
 
@@ -50,10 +48,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (height, width) in SIZES.items():
         pixels = numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / f"{name}.png")
-    with Image.open(root / "odd.png") as image:
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        image.transpose(Image.Transpose.ROTATE_90).save(root / "turned.png", exif=exif)
     return root
 
 
@@ -75,26 +69,14 @@ def backend(folder: Path, images: Path, **fields: Any) -> Grounder:
     return build_on(loaded(folder), images, **fields)
 
 
-def mentions(name: str, *texts: str) -> list[Mention]:
-    """Mentions of one image, each with an expression of its own."""
-    sample = make_sample("x " * len(texts) + "x", [(n, n + 1, "PER") for n in range(len(texts))])
-    assert sample.entities is not None
-    entities = tuple(
-        replace(entity, expression=text)
-        for entity, text in zip(sample.entities, texts, strict=True)
-    )
-    image = sample.image and replace(sample.image, path=f"{name}.png")
-    return mentions_of(replace(sample, id=name, image=image, entities=entities))
-
-
 def many_mentions() -> list[Mention]:
     return [
-        *mentions("odd", "red man", "dog", "ann lee"),
-        *mentions("tall", "bob"),
-        *mentions("three-rows", "stage", "dog"),
-        *mentions("flat", "oslo city", "bob"),
-        *mentions("narrow", "dog"),
-        *mentions("one-column", "dog"),
+        *mentions_in("odd.png", "red man", "dog", "ann lee"),
+        *mentions_in("tall.png", "bob"),
+        *mentions_in("three-rows.png", "stage", "dog"),
+        *mentions_in("flat.png", "oslo city", "bob"),
+        *mentions_in("narrow.png", "dog"),
+        *mentions_in("one-column.png", "dog"),
     ]
 
 
@@ -108,7 +90,7 @@ def test_answers_are_those_of_the_library(name: str, folder: Path, images: Path)
     with Image.open(images / f"{name}.png") as opened:
         image = opened.convert("RGB")
     texts = ["red man", "Dog with hat"]
-    answers = backend(folder, images, **ALL).ground(mentions(name, *texts))
+    answers = backend(folder, images, **ALL).ground(mentions_in(f"{name}.png", *texts))
     for text, answer in zip(texts, answers, strict=True):
         inputs = processor(images=image, text=[[f"a photo of {text}"]], return_tensors="pt")
         with torch.inference_mode():
@@ -130,32 +112,17 @@ def test_answers_are_those_of_the_library(name: str, folder: Path, images: Path)
             assert np.abs(boxes - edges).max(axis=1).min() < 0.06
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_contract(batch_size: int, folder: Path, images: Path) -> None:
-    asking = backend(folder, images, batch_size=batch_size)
-    answers = check_backend(GROUND, asking, many_mentions())
-    assert answers == list(backend(folder, images, batch_size=32).ground(many_mentions()))
-    for mention, answer in zip(many_mentions(), answers, strict=True):
-        height, width = SIZES[mention.sample.id]
-        assert all(region.box.x_max <= width for region in answer)
-        assert all(region.box.y_max <= height for region in answer)
-    assert sum(map(bool, answers)) > 5
-
-
-def test_a_turned_image_is_answered_upright(folder: Path, images: Path) -> None:
-    asking = backend(folder, images, **ALL)
-    upright, turned = (asking.ground(mentions(name, "bob")) for name in ("odd", "turned"))
-    assert upright == turned
-
-
 class Watched(Owlv2Network):
     """Counts the images, and has memory for so many."""
 
     room = 99
-    seen: tuple[int, ...] = ()
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.seen: list[int] = []
 
     def encode_images(self, pixels: Any) -> Any:
-        self.seen += (len(pixels),)
+        self.seen.append(len(pixels))
         if len(pixels) > self.room:
             raise torch.OutOfMemoryError("no room")
         return super().encode_images(pixels)
@@ -167,38 +134,10 @@ def test_images_are_seen_once_and_in_halves_where_memory_is_short(
     network = Watched(folder, TorchOptions(model="-", device="cpu"))
     asking = build_on(network, images)
     right = asking.ground(many_mentions())
-    assert network.seen == (6,)
+    assert network.seen == [6]
     network.room = 2
     assert asking.ground(many_mentions()) == right
-    assert network.seen[1:] == (6, 3, 1, 1, 1, 1, 1, 1)
-
-
-def test_a_text_that_is_too_long_is_cut_at_a_word_and_said(folder: Path, images: Path) -> None:
-    asking = backend(folder, images)
-    long, fits = asking.ground(mentions("odd", "red dog with hat", "red dog with"))
-    assert isinstance(long, PartialAnswer)
-    assert long.answer == fits
-    assert long.issues[0].kind == "warning"
-    assert "'a photo of red dog with'" in long.issues[0].message
-
-
-def test_what_cannot_be_answered_says_why(folder: Path, images: Path) -> None:
-    (imageless,) = mentions_of(make_sample("Ann waves", [(0, 1, "PER")], has_image=False))
-    asked = [*mentions("gone", "bob"), *mentions("odd", "bob"), imageless]
-    answers = backend(folder, images).ground(asked)
-    kinds = [answer.kind if isinstance(answer, Issue) else "fine" for answer in answers]
-    assert kinds == ["missing-image", "fine", "no-picture"]
-
-
-def test_built_from_a_configuration(folder: Path, images: Path) -> None:
-    config = Owlv2Config(
-        model=str(folder), device="cpu", box_threshold=0.0, regions="many", top_k=2, overlap=1.0
-    )
-    built = config.build(BuildContext(images=images_of(images)))
-    (two,) = built.ground(mentions("odd", "bob"))
-    (every,) = backend(folder, images, **ALL).ground(mentions("odd", "bob"))
-    assert two == every[:2]  # type: ignore[index]
-    assert "model.safetensors" in config.contents(Path())
+    assert network.seen[1:] == [6, 3, 1, 1, 1, 1, 1, 1]
 
 
 def test_bfloat16_keeps_boxes_fine(folder: Path) -> None:

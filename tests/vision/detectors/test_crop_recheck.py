@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.answers import whole
 from helpers.contracts import check_backend
 from helpers.factories import mentions_of
 from helpers.odd_images import (
@@ -25,7 +26,7 @@ from helpers.tiny_owlv2 import save_owlv2
 from helpers.tiny_siglip import TEXT_LIMIT, save_siglip
 from PIL import Image
 
-from riveg.protocols import Mention, PartialAnswer
+from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer
 from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
 from riveg.stages.grounders.owlv2 import Owlv2Config
 from riveg.stages.table import GROUND
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.slow  # torch and its models, loaded and run
 ROUNDED = 1e-3
 """Relative, where four digits are kept."""
 MATCHERS = ("siglip", "itm")
-MANY = {"regions": "many", "top_k": 4}
+MANY: dict[str, Any] = {"regions": "many", "top_k": 4}
 DETECTORS = {
     "grounding-dino": (
         GroundingDinoConfig,
@@ -85,10 +86,15 @@ def rechecked_by(matcher: str, fields: dict[str, Any]) -> dict[str, Any]:
     return {"matcher": matcher, "model": matcher, "device": "cpu", **fields}
 
 
-def whole(answers: Sequence[Any]) -> list[tuple[Region, ...]]:
-    answers = [answer.answer if isinstance(answer, PartialAnswer) else answer for answer in answers]
-    assert all(isinstance(answer, tuple) for answer in answers)
-    return answers
+def regions_of(answers: Sequence[AnswerOrIssue[tuple[Region, ...]]]) -> list[tuple[Region, ...]]:
+    return [
+        answer.answer if isinstance(answer, PartialAnswer) else whole(answer) for answer in answers
+    ]
+
+
+def score_of(region: Region) -> float:
+    assert region.score is not None
+    return region.score
 
 
 def by_the_library(model: Path, crops: Sequence[tuple[Image.Image, str]]) -> list[float]:
@@ -143,7 +149,7 @@ def test_equals_scoring_the_crops_by_hand(
     models: Path, images: Path, detector: str, matcher: str
 ) -> None:
     mentions = mentions_of(*samples_about(*SIDES))
-    found = whole(build(models, images, detector, **MANY).ground(mentions))
+    found = regions_of(build(models, images, detector, **MANY).ground(mentions))
     crops = [
         (
             crop_by_hand(open_upright(images, str(mention.sample.image.path)), region.box, 0.2),
@@ -161,7 +167,7 @@ def test_equals_scoring_the_crops_by_hand(
         "margin": 0.2,
         "query": "a photo of {expression}",
     }
-    again = whole(build(models, images, detector, recheck, **MANY).ground(mentions))
+    again = regions_of(build(models, images, detector, recheck, **MANY).ground(mentions))
     assert [[one.box for one in regions] for regions in again] == [
         [one.box for one in regions] for regions in found
     ]
@@ -183,15 +189,20 @@ def test_contract(models: Path, images: Path, matcher: str) -> None:
 @pytest.mark.parametrize("order", ["detector", "crop"])
 def test_what_is_kept_and_in_which_order(models: Path, images: Path, order: str) -> None:
     mentions = mentions_of(*samples_about(*SIDES))
-    everything = whole(build(models, images, recheck={"threshold": 0.0}, **MANY).ground(mentions))
+    everything = regions_of(
+        build(models, images, recheck={"threshold": 0.0}, **MANY).ground(mentions)
+    )
     middle = float(np.median([one.score for regions in everything for one in regions]))
-    expected = [tuple(one for one in regions if one.score >= middle) for regions in everything]
+    expected = [tuple(one for one in regions if score_of(one) >= middle) for regions in everything]
     if order == "crop":
-        expected = [tuple(sorted(one, key=lambda region: -region.score)) for one in expected]
+        expected = [tuple(sorted(one, key=lambda region: -score_of(region))) for one in expected]
     recheck = {"threshold": middle, "order": order}
-    assert whole(build(models, images, recheck=dict(recheck), **MANY).ground(mentions)) == expected
+    assert (
+        regions_of(build(models, images, recheck=dict(recheck), **MANY).ground(mentions))
+        == expected
+    )
     # Where one region is wanted, the detector still offers top_k.
-    one = whole(build(models, images, recheck=dict(recheck), top_k=4).ground(mentions))
+    one = regions_of(build(models, images, recheck=dict(recheck), top_k=4).ground(mentions))
     assert one == [regions[:1] for regions in expected]
     assert any(
         kept and kept[0].box != all_[0].box for kept, all_ in zip(one, everything, strict=True)
@@ -202,7 +213,7 @@ def test_what_is_kept_and_in_which_order(models: Path, images: Path, order: str)
 def test_none_left(models: Path, images: Path) -> None:
     mentions = mentions_of(*samples_about(*SIDES))
     backend = build(models, images, recheck={"threshold": 1.0})
-    assert whole(backend.ground(mentions)) == [()] * len(mentions)
+    assert regions_of(backend.ground(mentions)) == [()] * len(mentions)
 
 
 class Given:
@@ -229,12 +240,13 @@ def test_a_box_of_less_than_a_pixel_has_a_crop(models: Path, images: Path) -> No
     (mention, _) = mentions_of(*samples_about("odd.png"))
     regions = tuple(Region(box, 0.5, source="mine") for box in SMALL)
     (answer,) = rechecked(models, images, regions).ground([mention])
-    assert [one.box for one in answer] == list(SMALL)
+    found = whole(answer)
+    assert [one.box for one in found] == list(SMALL)
     image = open_upright(images, "odd.png")
     text = str(mention.entity.expression)
     crops = [(image.crop((x, y, x + 1, y + 1)), text) for x, y in [(10, 10), (96, 60), (96, 0)]]
     expected = by_the_library(models / "siglip", crops)
-    assert [one.score for one in answer] == pytest.approx(expected, rel=ROUNDED)
+    assert [one.score for one in found] == pytest.approx(expected, rel=ROUNDED)
 
 
 def test_what_is_no_region_goes_through(models: Path, images: Path) -> None:
@@ -261,6 +273,7 @@ def test_an_image_that_went_away_is_told(models: Path, images: Path) -> None:
     gone, here = (mentions_of(*samples_about(name))[0] for name in ("gone.png", "odd.png"))
     region = Region(Box(0, 0, 1, 1), 0.5, source="mine")
     first, second = rechecked(models, images, (region,), (region,)).ground([gone, here])
+    assert isinstance(first, Issue)
     assert (first.kind, first.entity_id) == ("missing-image", "e0")
     assert isinstance(second, tuple)
 
@@ -284,6 +297,7 @@ def test_no_number_is_no_answer(models: Path, images: Path) -> None:
     with torch.no_grad():
         backend._matcher._network.logit_bias.fill_(math.nan)  # type: ignore[attr-defined]
     (answer,) = backend.ground([mention])
+    assert isinstance(answer, Issue)
     assert (answer.stage, answer.entity_id, answer.kind) == ("ground", "e0", "no-number")
 
 
@@ -318,7 +332,9 @@ def test_short_memory_halves_the_batch(
     import torch
 
     mentions = mentions_of(*samples_about(*SIDES))
-    expected = whole(build(models, images, recheck={"threshold": 0.0}, **MANY).ground(mentions))
+    expected = regions_of(
+        build(models, images, recheck={"threshold": 0.0}, **MANY).ground(mentions)
+    )
     backend = build(models, images, recheck={"threshold": 0.0}, **MANY)
 
     def run_short(_: Any, __: Any, arguments: Any) -> None:
@@ -326,7 +342,7 @@ def test_short_memory_halves_the_batch(
             raise torch.OutOfMemoryError("no more")
 
     backend._matcher._network.vision_model.register_forward_pre_hook(run_short, with_kwargs=True)
-    found = whole(backend.ground(mentions))
+    found = regions_of(backend.ground(mentions))
     assert [one.score for regions in found for one in regions] == pytest.approx(
         [one.score for regions in expected for one in regions], rel=ROUNDED
     )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
 library = pytest.importorskip("transformers.models.grounding_dino.modeling_grounding_dino")
 
 from riveg.vision.detectors.grounding_dino_kernels import NarrowFusion, WeightedRows  # noqa: E402
@@ -15,7 +17,7 @@ sizes = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, ma
 
 
 def sampled(
-    module: object,
+    module: torch.nn.Module,
     levels: Sizes,
     *,
     batch: int,
@@ -32,7 +34,7 @@ def sampled(
     if on_edges:
         places = places.round()
     attention = torch.rand(shape, generator=numbers)
-    found: torch.Tensor = module(value, None, levels, None, places, attention, 64)  # type: ignore[operator]
+    found: torch.Tensor = module(value, None, levels, None, places, attention, 64)
     return found
 
 
@@ -41,14 +43,14 @@ def sampled(
 def test_rows_give_what_sampled_maps_give(
     levels: Sizes, batch: int, heads: int, points: int, spread: float
 ) -> None:
-    case = {"batch": batch, "heads": heads, "points": points, "spread": spread}
+    case: dict[str, Any] = {"batch": batch, "heads": heads, "points": points, "spread": spread}
     expected = sampled(library.MultiScaleDeformableAttention(), levels, **case)
     torch.testing.assert_close(sampled(WeightedRows(), levels, **case), expected, rtol=0, atol=2e-5)
 
 
 def test_places_on_the_edges_of_the_image() -> None:
     levels = [(3, 5), (1, 1), (1, 4)]
-    case = {"batch": 2, "heads": 2, "points": 3, "spread": 1.0, "on_edges": True}
+    case: dict[str, Any] = {"batch": 2, "heads": 2, "points": 3, "spread": 1.0, "on_edges": True}
     expected = sampled(library.MultiScaleDeformableAttention(), levels, **case)
     torch.testing.assert_close(sampled(WeightedRows(), levels, **case), expected, rtol=0, atol=2e-6)
 

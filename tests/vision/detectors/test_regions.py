@@ -8,7 +8,9 @@ import pytest
 from riveg.types import Box, ImageSize
 from riveg.vision.detectors.regions import choose_regions
 
-CASES = {
+Corners = tuple[float, float, float, float]
+
+CASES: dict[str, tuple[list[Corners], list[float], dict[str, Any], list[int]]] = {
     "best first": ([(0, 0, 0.4, 0.4), (0.6, 0.6, 1, 1)], [0.3, 0.9], {}, [1, 0]),
     "at the threshold is not above it": ([(0, 0, 1, 1)], [0.25], {}, []),
     "the worse of two alike is dropped": ([(0, 0, 1, 0.9), (0, 0, 1, 1)], [0.5, 0.6], {}, [1]),
