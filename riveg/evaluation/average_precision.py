@@ -35,7 +35,7 @@ class AveragePrecision:
 
 
 def region_score(region: Region, entity: PredictedEntity) -> float:
-    """How sure a region is, in [0, 1]: its own score, else its entity's, else 1."""
+    """The score of a region in [0, 1]: its own, else that of its entity, else 1."""
     if region.score is not None:
         return region.score
     return 1.0 if entity.score is None else entity.score
@@ -44,12 +44,12 @@ def region_score(region: Region, entity: PredictedEntity) -> float:
 def average_precision(
     cases: Iterable[Case], coarse_of: Mapping[str, str] | None = None
 ) -> dict[str, AveragePrecision | None]:
-    """Box and mask AP and AR on the predictions that are scored otherwise by entity.
+    """Box and mask AP and AR.
 
-    Images are samples, categories are labels; words play no part. Every region of every entity
-    counts, surest first (:func:`region_score`), and every gold box or mask of every gold entity: of
-    two entities with one box, each wants a region of its own. A predicted label that the gold
-    never has is in no category, as COCO has it.
+    Images are samples and categories are labels; words do not count. Every region of every entity
+    counts, those with the highest score first (:func:`region_score`), and every gold box or mask of
+    every gold entity: two entities with the same box need two regions. As in COCO, predicted labels
+    that the gold does not have are left out.
 
     Args:
         cases: The samples.
@@ -67,7 +67,7 @@ def average_precision(
 
 
 _Object = dict[str, Any]
-"""What COCO asks of a place: box or segmentation, and area."""
+"""A region in COCO's terms: box or segmentation, and area."""
 
 
 def _figures(
@@ -147,7 +147,7 @@ def _evaluated(
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    # COCO tells its progress on stdout, where results go.
+    # COCO prints its progress on stdout, which is for results.
     with redirect_stdout(StringIO()):
         wanted, answers = (_indexed(COCO(), images, numbers, places) for places in (gold, found))
         evaluation = COCOeval(wanted, answers, kind)
@@ -161,7 +161,7 @@ def _evaluated(
 
 def _indexed(coco: Any, images: int, numbers: Mapping[str, int], places: list[_Object]) -> Any:
     coco.dataset = {
-        # The sides are asked for and not used: run lengths know their own.
+        # COCO requires the sides but does not use them: run lengths have their own.
         "images": [{"id": number, "height": 0, "width": 0} for number in range(1, images + 1)],
         "categories": [{"id": number, "name": label} for label, number in numbers.items()],
         # From 1: an id of 0 reads as "no match" in COCOeval.

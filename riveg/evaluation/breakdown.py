@@ -1,4 +1,4 @@
-"""Where a system does well: by type, by what the image shows, by size and number of boxes."""
+"""Counts by type, by what the image shows, and by size and number of boxes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SHOWN, NOT_SHOWN, UNANSWERED = "shown", "not shown", "not answered"
 
 @dataclass(slots=True)
 class BoxAccuracy:
-    """How well boxes fit, over entities whose words and type are right and that have a box twice.
+    """How well the boxes of one kind of entity fit.
 
-    ``gold`` counts the groundable gold entities of this kind, ``hits`` those found with type and
-    box; ``boxes`` how many have a box to compare, ``at_half``/``at_three_quarters`` how many of
-    them reach IoU 0.5 and 0.75, ``iou_sum`` their overlaps added up.
+    ``gold``: groundable gold entities; ``hits``: found with type and box; ``boxes``: found with
+    words and type, with a box on both sides; ``at_half``, ``at_three_quarters``: of these, with IoU
+    of at least 0.5 and 0.75; ``iou_sum``: sum of their IoUs.
     """
 
     gold: int = 0
@@ -36,11 +36,11 @@ class BoxAccuracy:
 
     @property
     def mean_iou(self) -> float | None:
-        """Mean overlap in [0, 1]; ``None`` without boxes."""
+        """Mean IoU in [0, 1]; ``None`` without boxes."""
         return self.iou_sum / self.boxes if self.boxes else None
 
     def add(self, pair: Relation | None, *, is_right: bool) -> None:
-        """One groundable gold entity, and what was predicted for it."""
+        """Counts one groundable gold entity, and what was predicted for it."""
         self.gold += 1
         self.hits += is_right
         if pair is not None and pair.label and pair.iou is not None:
@@ -52,7 +52,7 @@ class BoxAccuracy:
 
 @dataclass(slots=True)
 class Breakdown:
-    """Adds up cases; every table follows from one pairing of predicted with gold entities."""
+    """Counts cases; all tables are of one pairing of predicted with gold entities."""
 
     rules: Rules
     by_type: dict[str, dict[str, Count]] = field(default_factory=dict)
@@ -62,7 +62,12 @@ class Breakdown:
     by_boxes: dict[str, BoxAccuracy] = field(default_factory=dict)
 
     def add(self, case: Case, pairs: Sequence[Relation]) -> None:
-        """One more sample and its related pairs (:func:`riveg.evaluation.canonical.related`)."""
+        """Counts one more sample.
+
+        Args:
+            case: The sample.
+            pairs: As :func:`~riveg.evaluation.canonical.related` gives them.
+        """
         if not case.predicted and not case.gold:
             return
         self._add_types(case, pairs, fine=False)
@@ -88,7 +93,7 @@ class Breakdown:
         gold = [(entity.fine_label or "") if fine else entity.label for entity in case.gold]
         for metric in ("fmner", "fmnerg") if fine else ("mner", "gmner"):
             agreeing = [pair for pair in pairs if AGREEMENTS[metric](pair)]
-            # Labels agree in a hit, so that those of one label are as many as they alone can be.
+            # Labels agree in a hit, so the hits of one label do not depend on other labels.
             hits = [gold[pair.gold] for pair in matched(agreeing, len(predicted))]
             for label in {*predicted, *gold}:
                 counts = self.by_type.setdefault(label, {})
@@ -97,10 +102,10 @@ class Breakdown:
                 )
 
     def _add_confusion(self, case: Case, pair: Relation) -> None:
-        said = {True: SHOWN, False: NOT_SHOWN, None: UNANSWERED}
+        names = {True: SHOWN, False: NOT_SHOWN, None: UNANSWERED}
         cell = (
             SHOWN if pair.shown else NOT_SHOWN,
-            said[case.predicted[pair.predicted].groundable],
+            names[case.predicted[pair.predicted].groundable],
         )
         self.confusion[cell] = self.confusion.get(cell, 0) + 1
 
@@ -118,7 +123,7 @@ NUMBERS = ("1 box", "2 boxes", "3 or more")
 
 
 def _size_name(gold: AnnotatedEntity, size: ImageSize | None) -> str:
-    """By the largest of its boxes."""
+    """The size by the largest box."""
     if size is None:
         return SIZES[2]
     largest = max(box.area for box in gold.boxes or ())

@@ -1,8 +1,8 @@
-"""Where the points were lost: gold put in stage by stage, from the last one backwards.
+"""Where points are lost: gold takes the place of stages, from the last stage backwards.
 
-Each step makes one more kind of answer right on the same predictions, without running anything
-again, so that the lines add up to 100 less the score. What an earlier stage would have made of
-better input is not in them; :func:`gold_reruns` names the runs that tell.
+Each step makes one more kind of answer right in the same predictions, and no stage runs again, so
+the lines add up to 100 less the score. What a later stage makes of better input is not in them;
+:func:`gold_reruns` gives the runs that show it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from riveg.runs.folder import RunFolder
 MNER, GMNER, SMNER = "mner", "gmner", "smner"
 
 _Steps = tuple[tuple[str, tuple[str, ...]], ...]
-"""For each kind of mistake, of which agreements one is enough for a hit while it is there."""
+"""For each kind of mistake, the agreements of which one suffices for a hit before it is mended."""
 
 _WORDS: _Steps = (("type", ("mner",)), ("span", ("span",)))
 _BOXES: _Steps = (
@@ -73,21 +73,22 @@ class BudgetLine:
 def error_budget(
     cases: Iterable[Case], rules: Rules | None = None, *, boxes: bool = True, masks: bool = False
 ) -> tuple[BudgetLine, ...]:
-    """How many F1 points go at mask, box, groundability, type and span.
+    """How many F1 points are lost at mask, box, groundability, type and span.
 
-    From ``gmner``: its boxes made right where the system rightly said that there is one; then what
-    it says of groundability (that is ``mner``); then its types (``span``); then its spans (100).
-    With masks, the same from ``smner``, masks first. An entity of which nobody has said whether
-    the image shows it is a mistake of groundability.
+    The steps start at ``gmner`` and make right: boxes, where the system rightly says that there is
+    one; then groundability (the score is ``mner`` now); then types (``span``); then spans (100).
+    With masks, the same steps start at ``smner``, with masks first. An entity without a decision on
+    groundability is a mistake of groundability.
 
     Args:
         cases: The samples.
         rules: What counts as the right place.
-        boxes: Whether both sides tell boxes; without boxes and masks ``mner`` is broken up.
-        masks: Whether both sides tell masks.
+        boxes: Whether predictions and gold have boxes; without boxes and masks the budget is of
+            ``mner``.
+        masks: Whether predictions and gold have masks.
 
     Returns:
-        The lines of ``gmner``, then those of ``smner``; none where there is no entity at all.
+        The lines of ``gmner``, then of ``smner``; no line where there is no entity at all.
     """
     rules = rules or Rules()
     budgets = _budgets(boxes=boxes, masks=masks)
@@ -110,7 +111,7 @@ def error_budget(
 
 
 def _budgets(*, boxes: bool, masks: bool) -> Mapping[str, _Steps]:
-    """The scores that are broken up, each with its kinds of mistake, the last stage's first."""
+    """The scores, each with its kinds of mistake, from the last stage to the first."""
     budgets = {GMNER: _BOXES} if boxes else {}
     if masks:
         budgets[SMNER] = _MASKS if boxes else _MASKS_ALONE
@@ -145,8 +146,8 @@ _ORACLES = ("tag", "entail", "ground")
 def gold_reruns(folder: Path) -> tuple[str, ...]:
     """The commands that run a system again with gold in place of one stage.
 
-    They tell what the stages after it would make of a perfect one, which no record does. Stages
-    that the run has not, or that read gold already, are left out.
+    These runs show what later stages make of a perfect stage, which no record does. Stages that the
+    run does not have, or that read gold already, are left out.
     """
     manifest = RunFolder(folder).read_manifest()
     oracles = manifest.get("oracle_stages", ())

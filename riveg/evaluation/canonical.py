@@ -22,9 +22,9 @@ class Rules:
 
     Args:
         iou: Least intersection over union of boxes, in [0, 1].
-        strict: Whether it must be exceeded and not only reached.
-        mask_iou: The same for masks.
-        masks: ``any``: one of the gold masks suffices; ``union``: all of them together.
+        strict: Whether the IoU must exceed the bounds, not only reach them.
+        mask_iou: Least intersection over union of masks, in [0, 1].
+        masks: What a mask is compared with: ``any`` of the gold masks, or their ``union``.
         coarse_of: Fine label -> label, where labels are fine.
     """
 
@@ -35,19 +35,20 @@ class Rules:
     coarse_of: Mapping[str, str] = field(default_factory=dict)
 
     def box_enough(self, iou: float) -> bool:
-        """Whether boxes of that overlap count as the same place."""
+        """Whether boxes of this IoU count as the same place."""
         return iou > self.iou if self.strict else iou >= self.iou
 
     def mask_enough(self, iou: float) -> bool:
-        """Whether masks of that overlap count as the same pixels."""
+        """Whether masks of this IoU count as the same pixels."""
         return iou > self.mask_iou if self.strict else iou >= self.mask_iou
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A predicted and a gold entity with the same words, and in what they agree besides.
+    """A predicted and a gold entity with the same words, and what else they agree in.
 
-    ``iou``: of the best region with the gold box nearest to it; ``None`` where one has no box.
+    ``iou``: of the best region with the gold box that it overlaps most; ``None`` without a box on
+    either side.
     """
 
     predicted: int
@@ -61,7 +62,7 @@ class Relation:
 
 
 def related(case: Case, rules: Rules) -> Iterator[Relation]:
-    """Every pair with the same words: the same tokens where both tell them, else the same text."""
+    """Every pair with the same words: the same span where both have one, else the same text."""
     by_span: dict[Span | None, list[int]] = {}
     by_text: dict[str, list[int]] = {}
     for index, annotated in enumerate(case.gold):
@@ -108,17 +109,17 @@ def is_shown(gold: AnnotatedEntity) -> bool:
 
 
 def region_iou(predicted: PredictedEntity, gold: AnnotatedEntity) -> float | None:
-    """Overlap of the best region's box with the gold box nearest to it, in [0, 1]."""
+    """IoU in [0, 1] of the best region's box with the gold box that it overlaps most."""
     if not predicted.regions or not gold.boxes:
         return None
     return max(box_iou(predicted.regions[0].box, box) for box in gold.boxes)
 
 
 def mask_overlap(predicted: PredictedEntity, gold: AnnotatedEntity, rules: Rules) -> float | None:
-    """Overlap of the best region's mask with gold's, in [0, 1]; ``None`` where one has none.
+    """IoU in [0, 1] of the best region's mask with gold; ``None`` without a mask on either side.
 
     Raises:
-        UserError: If the masks are not of one image.
+        UserError: If the masks differ in size.
     """
     mask = predicted.regions[0].mask if predicted.regions else None
     if mask is None or not gold.masks:
@@ -131,7 +132,7 @@ def mask_overlap(predicted: PredictedEntity, gold: AnnotatedEntity, rules: Rules
 
 
 def is_mask_right(predicted: PredictedEntity, gold: AnnotatedEntity, rules: Rules) -> bool:
-    """SMNER's rule: the right pixels, or rightly none; an unanswered mask is never right."""
+    """SMNER's rule: the right pixels, or rightly no region; a missing answer is never right."""
     if predicted.regions is None:
         return False
     if not predicted.regions or not gold.masks:
@@ -153,11 +154,11 @@ AGREEMENTS: Mapping[str, Agreement] = {
     "fmner": lambda pair: pair.fine,
     "fmnerg": lambda pair: pair.fine and pair.region,
 }
-"""What has to agree, beside the words, for a hit.
+"""What must agree, beside the words, for a hit.
 
-``grounded`` is GMNER among what is and what is said to be in the image; ``never_ground`` what the
-same tags would score if nothing were ever grounded; ``perfect_boxes`` if every box were right where
-the system rightly said that there is one.
+``grounded``: GMNER of entities that are, or that the system says are, in the image;
+``never_ground``: the score of the same tags if no entity were grounded; ``perfect_boxes``: the
+score if every box were right where the system rightly says that there is one.
 """
 
 TEXT_METRICS = ("span", "mner")
@@ -172,8 +173,8 @@ def canonical(
     Args:
         rules: What counts as the right place. With ``coarse_of``, fine labels are scored as they
             are (``fmner``, ``fmnerg``) and as their coarse ones (everything else).
-        boxes: Whether the gold tells boxes.
-        masks: Whether the gold tells masks.
+        boxes: Whether the gold has boxes.
+        masks: Whether the gold has masks.
     """
     rules = rules or Rules()
     metrics = [*TEXT_METRICS, *(REGION_METRICS if boxes else ())]
@@ -197,7 +198,7 @@ class CanonicalScorer:
     def counts(self, case: Case, pairs: Sequence[Relation]) -> Mapping[str, Count]:
         """The same, from pairs that :func:`related` has found."""
         sizes = len(case.predicted), len(case.gold)
-        # Mostly no entity is in two pairs, and then each pair that agrees is a hit.
+        # In most samples no entity is in two pairs: then each pair that agrees is a hit.
         is_plain = is_one_to_one(pairs)
         counts = {
             name: Count(
@@ -206,9 +207,9 @@ class CanonicalScorer:
             for name, agrees in self.agreements.items()
         }
         if "grounded" in counts:
-            said = sum(1 for entity in case.predicted if entity.groundable)
+            groundable = sum(1 for entity in case.predicted if entity.groundable)
             shown = sum(map(is_shown, case.gold))
-            counts["grounded"] = Count(counts["grounded"].hits, said, shown)
+            counts["grounded"] = Count(counts["grounded"].hits, groundable, shown)
         if self.masks:
             agrees = partial(_is_smner, case, self.rules)
             counts["smner"] = Count(_hits(pairs, agrees, sizes[0]), *sizes)
@@ -224,7 +225,7 @@ def _hits(pairs: Sequence[Relation], agrees: Agreement, predicted: int) -> int:
 
 
 def matched(pairs: Sequence[Relation], predicted: int) -> Sequence[Relation]:
-    """As many of these pairs as can be had with each entity in one of them at most."""
+    """As many of these pairs as possible, with each entity in one of them at most."""
     if is_one_to_one(pairs):
         return pairs
     partners = pair_up(pairs, predicted)
@@ -241,7 +242,7 @@ def is_one_to_one(pairs: Sequence[Relation]) -> bool:
 
 
 def pair_up(pairs: Sequence[Relation], predicted: int) -> list[int | None]:
-    """A maximum matching over these pairs: for each of the predicted entities its gold entity."""
+    """A maximum matching over these pairs: for each predicted entity its gold entity."""
     edges: list[list[int]] = [[] for _ in range(predicted)]
     for pair in pairs:
         edges[pair.predicted].append(pair.gold)

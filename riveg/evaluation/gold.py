@@ -13,12 +13,12 @@ from riveg.types import Box, GoldEntity, ImageSize, Sample
 
 @dataclass(frozen=True, slots=True)
 class GoldSample:
-    """What is known of one sample.
+    """The annotation of one sample.
 
     Args:
         entities: Its annotated entities, in the text's order.
         size: Of the image, where known.
-        proposals: A detector's boxes, for protocols that score by candidate.
+        proposals: Boxes of a detector, for protocols that score by candidate.
     """
 
     entities: tuple[AnnotatedEntity, ...]
@@ -35,11 +35,11 @@ class GoldSet:
         version: The publisher's version, if any.
         split: The split, or ``None`` where several were read.
         samples: What is annotated, by sample id, in file order.
-        has_boxes: Whether boxes are told.
-        has_masks: Whether masks are told.
+        has_boxes: Whether the annotation has boxes.
+        has_masks: Whether the annotation has masks.
         coarse_of: Fine label -> label; empty where labels are not fine.
-        lists_entities_only: Whether samples without an entity are not named: a predicted sample
-            that is not here has an empty gold then, and otherwise none.
+        lists_entities_only: Whether samples without an entity are missing from ``samples``: then a
+            predicted sample that is not in it has no gold entity, and otherwise no annotation.
     """
 
     name: str
@@ -52,7 +52,7 @@ class GoldSet:
     lists_entities_only: bool = False
 
     def case_of(self, sample: Sample) -> Case | None:
-        """A record beside its gold; ``None`` where it has none."""
+        """A record beside its gold; ``None`` where the sample is not annotated."""
         if sample.id not in self.samples:
             return None
         answered = sample.entities is not None
@@ -101,7 +101,7 @@ def gold_set(
     version: str | None = None,
     split: str | None = None,
 ) -> GoldSet:
-    """A gold set of these samples; what it tells is found out from its entities.
+    """A gold set of these samples; whether it has boxes and masks is read from its entities.
 
     Raises:
         UserError: If there is no annotated sample.

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 
 def maximum_matching(edges: Sequence[Sequence[int]]) -> list[int | None]:
-    """Pairs as many as can be, each gold entity once.
+    """A matching with as many pairs as possible, each gold entity in one pair at most.
 
     Args:
-        edges: For each predicted entity the gold entities that it may be paired with.
+        edges: For each predicted entity the gold entities that may be its partner.
 
     Returns:
-        For each predicted entity its gold entity, or ``None``. Earlier entities that can be paired
-        stay paired: a later one takes a partner only if another is found for the former owner.
+        For each predicted entity its gold entity, or ``None``. An entity that has a partner keeps
+        one: a later entity takes it over only if there is another partner for the earlier entity.
 
     >>> maximum_matching([[0, 1], [0]])
     [1, 0]
@@ -32,7 +32,7 @@ def _augment(
     partner: list[int | None],
     owner: dict[int, int],
 ) -> None:
-    """Berge (1957): a path from a free entity to a free one, alternating, makes one pair more."""
+    """Adds one pair along an alternating path between two free entities (Berge, 1957)."""
     reached_from: dict[int, int] = {}
     waiting = deque([start])
     while waiting:

@@ -36,7 +36,7 @@ class Predictions:
     """Predictions to be scored, of all samples.
 
     Args:
-        name: Where they come from, for people.
+        name: Where the predictions come from, for users.
         format: One of ``run``, ``jsonl``, ``smner``, ``riveg``, ``e2e``, ``tiger``, ``conll``.
         read: Reads the predictions in their own order, any number of times.
         detail: What the predictions say of an entity.

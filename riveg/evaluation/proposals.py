@@ -14,12 +14,12 @@ _FORM = "VinVL's features: <id>.jpg.npz with bounding_boxes (n x 4), or <id>.npz
 
 
 def read_proposals(folder: Path, sample_id: str) -> tuple[Box, ...]:
-    """The boxes of one image, best first; ``()`` where the folder has none for it.
+    """The boxes of one image, best first; ``()`` where the folder has no file for it.
 
-    Boxes are xyxy in pixels of the image; those that enclose nothing are left out.
+    Boxes that enclose nothing are left out.
 
     Raises:
-        UserError: If the folder is not there, or a file is damaged.
+        UserError: If the folder does not exist, or a file is damaged.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; it should hold {_FORM}")

@@ -88,7 +88,7 @@ def open_gold(
 
     Args:
         source: A dataset by name or path, or RiVEG's label file; ``None``: the run's own data.
-        predictions: What is scored; a run tells its data and split.
+        predictions: What is scored; a run names its data and split.
         split: The split; ``None``: the run's.
         proposals: A folder of a detector's boxes.
 

@@ -1,4 +1,4 @@
-"""The command that gives a run again with something changed."""
+"""The command that repeats a run with something changed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rerun_command(folder: Path, *overrides: str, suffix: str) -> str:
     Args:
         folder: The run folder.
         overrides: ``stage.key=value`` items.
-        suffix: What the new run folder's name has more than the old one's.
+        suffix: Is appended to the name of the run folder.
     """
     manifest = RunFolder(folder).read_manifest()
     bare = _bare_file(manifest)
@@ -57,14 +57,14 @@ def rerun_command(folder: Path, *overrides: str, suffix: str) -> str:
 
 
 def _last_stage(folder: Path, manifest: Mapping[str, Any]) -> str | None:
-    """The stage that a run stopped after, where its system goes on."""
+    """The stage after which a run stopped, where its system has later stages."""
     ran, settings = list(manifest.get("stages", {})), run_settings(folder)
     named = [stage.name for stage in STAGES if stage.name in settings]
     return ran[-1] if ran and named and ran[-1] != named[-1] else None
 
 
 def _system(folder: Path) -> str:
-    """The shipped system's name where the run is of it as it ships, else the run's own file."""
+    """The name of the shipped system where the run used it unchanged, else the run's own file."""
     settings = dict(run_settings(folder))
     name = settings.get("name")
     if name in shipped_systems() and load_config(str(name)).resolved() == settings:
@@ -73,7 +73,7 @@ def _system(folder: Path) -> str:
 
 
 def _bare_file(manifest: Mapping[str, Any]) -> str | None:
-    """The one file that was run, where it was no dataset with a name."""
+    """The file that was run, where the data was one file and not a named dataset."""
     origin = manifest.get("origin") or []
     is_bare = len(origin) == 1 and Path(origin[0]).suffix in {".jsonl", ".csv", ".parquet"}
     return str(origin[0]) if is_bare and Path(origin[0]).stem == manifest.get("data") else None

@@ -21,9 +21,9 @@ VERDICTS = (
 )
 """All verdicts.
 
-``wrong-span``: overlaps a gold entity or has its words elsewhere; ``spurious``: no gold entity is
-near; ``missed``: a gold entity that nothing was predicted for; ``unanswered``: words and type are
-right and no stage has said where, or the sample was not answered at all.
+``wrong-span``: overlaps a gold entity, or has its words at another span; ``spurious``: neither;
+``missed``: a gold entity without a predicted one; ``unanswered``: words and type are right and no
+stage has answered where, or the system did not answer the sample.
 """
 
 
@@ -33,10 +33,10 @@ class Verdict:
 
     Args:
         kind: One of :data:`VERDICTS`.
-        predicted: Its place in ``Case.predicted``; ``None`` where nothing was predicted.
-        gold: Its place in ``Case.gold``; ``None`` where there is none.
+        predicted: Its index in ``Case.predicted``; ``None`` where nothing was predicted.
+        gold: Its index in ``Case.gold``; ``None`` where there is none.
         stage: The first stage that went wrong; ``None`` where nothing did.
-        iou: Overlap of the best region with the nearest gold box, in [0, 1], where both are there.
+        iou: Of the best region with the gold box that it overlaps most, where there are both.
     """
 
     kind: str
@@ -53,17 +53,16 @@ def verdicts(
     *,
     places: bool = True,
 ) -> tuple[Verdict, ...]:
-    """One verdict for each predicted entity, in their order, then for each one that was missed.
+    """One verdict for each predicted entity, in their order, then for each missed gold entity.
 
-    As many are ``right`` as the canonical scorer counts GMNER hits, or MNER hits where
-    places do not count or the gold tells none.
+    The number of ``right`` verdicts is the number of GMNER hits of the canonical scorer, or of MNER
+    hits where places do not count or the gold has no places.
 
     Args:
         case: The sample.
         rules: What counts as the right place.
         stages: The stages that the system ran: blame falls on one of them.
-        places: Whether places count; false for a system that says nothing of them, which is judged
-            by words and types alone.
+        places: Whether places count; false for a system that predicts words and types alone.
     """
     rules = rules or Rules()
     pairs = list(related(case, rules))
@@ -92,14 +91,14 @@ _CLOSENESS: tuple[Callable[[Relation], bool], ...] = (
     lambda pair: pair.region,
     lambda _: True,
 )
-"""Pairs that agree in more come first; in the first round as many as can be are paired."""
+"""Pairs that agree in more come first; each round makes as many pairs as possible."""
 
 
 def align(case: Case, pairs: Sequence[Relation]) -> list[int | None]:
-    """For each predicted entity the gold entity that it is compared with, each once.
+    """For each predicted entity the gold entity that it is compared with, each at most once.
 
-    GMNER hits come first, as many as there can be; then the same words and type, the same words and
-    place, the same words; then words that overlap, or the same words elsewhere.
+    GMNER hits come first, as many as possible; then pairs with the same words and type, the same
+    words and place, the same words; then spans that overlap, or the same words at another span.
     """
     partners: list[int | None] = [None] * len(case.predicted)
     taken: set[int] = set()
@@ -166,13 +165,13 @@ def _verdict(
 def _faults(
     pair: Relation, predicted: PredictedEntity, stages: Sequence[str], *, is_placed: bool
 ) -> Iterator[tuple[str, str]]:
-    """What is wrong with an entity whose words are right, in the order of the stages."""
+    """The mistakes of an entity with the right words, with the stage at fault of each, in order."""
     if not pair.label:
         yield "wrong-type", _first(("rerank", "tag", "extract"), stages)
-    if not is_placed:  # words and types alone
+    if not is_placed:  # Words and types alone count.
         return
     if predicted.regions is None:
-        # Some systems only say whether there is a place: that may be wrong already.
+        # Some systems say only whether there is a place, and this alone may be wrong.
         if predicted.groundable is None or pair.groundable:
             yield "unanswered", _first(("ground", "extract", "entail", "tag"), stages)
         elif pair.shown:

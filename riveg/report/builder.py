@@ -91,7 +91,7 @@ def write_page(
 
 
 class PageBuilder:
-    """The page piece by piece; arguments as those of :func:`write_page`."""
+    """Makes the page piece by piece; arguments as of :func:`write_page`."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class PageBuilder:
         folders = [path for path in (folder, other) if path is not None]
         self._runs = [ReportedRun.of(path) for path in folders]
         predictions = [predictions_of_run(path) for path in folders]
-        # Two runs are judged alike: by words and types where one of them says no more.
+        # One rule for both runs: words and types alone where one of them predicts no more.
         self._places = all(one.detail != "tags" for one in predictions)
         self._judges = [Judge(one, gold, places=self._places) for one in predictions]
         self._lookup = SampleLookup(other) if other is not None else None
@@ -134,12 +134,12 @@ class PageBuilder:
         yield after.encode()
 
     def written(self) -> WrittenPage:
-        """What was written, once :meth:`pieces` has come to its end."""
+        """What was written, once :meth:`pieces` is exhausted."""
         return WrittenPage(
             self._out,
             self._samples,
             self._shown,
-            self._lookup.never_asked if self._lookup else 0,
+            self._lookup.not_read if self._lookup else 0,
             self._out.stat().st_size,
             tuple(self._evaluations),
         )
@@ -156,12 +156,12 @@ class PageBuilder:
         return self._runs[0].source.records()
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        """Rows of the samples that are shown; the others are judged all the same."""
+        """Rows of the samples that are shown; the other samples are judged too."""
         for number, sample in enumerate(self._records()):
             samples = self._both(sample)
             judgements = self._judged(samples)
             self._samples = number + 1
-            self._note_labels(samples, judgements)
+            self._collect_labels(samples, judgements)
             if self._most is None or number < self._most:
                 yield row(samples, judgements, self._roots, self._out)
         if self._lookup is not None and self._samples == self._not_in_second:
@@ -181,7 +181,7 @@ class PageBuilder:
             for judge, sample in zip(self._judges, samples, strict=True)
         ]
 
-    def _note_labels(
+    def _collect_labels(
         self, samples: Sequence[Sample | None], judgements: Sequence[Judgement]
     ) -> None:
         for sample in samples:
@@ -210,12 +210,12 @@ class PageBuilder:
             "samples": self._samples,
             "shown": self._shown,
             "notInSecond": self._not_in_second,
-            "onlyInSecond": self._lookup.never_asked if self._lookup else 0,
+            "onlyInSecond": self._lookup.not_read if self._lookup else 0,
         }
 
 
 def _metrics(evaluations: Sequence[Evaluation]) -> dict[str, list[dict[str, Any] | None]]:
-    """By metric, the scores of each run; ``None`` where a run says nothing of it."""
+    """By metric, the scores of each run; ``None`` where a run does not have the metric."""
     scores = [one.scores[CANONICAL] for one in evaluations]
     names = dict.fromkeys(chain.from_iterable(scores))
     return {

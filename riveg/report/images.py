@@ -1,4 +1,4 @@
-"""Small copies of images for the page, and where the originals lie."""
+"""Small copies of images for the page, and the addresses of the originals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIDE = 560
 """Longest side of a small copy, in pixels."""
 
 MOST_BYTES = 22_000
-"""A small copy is at most so large, as long as it can be read at all: 30 kB in the page."""
+"""Most bytes of a small copy that can still be recognised; about 30 kB in the page."""
 
 _QUALITIES = ((SIDE, 68), (SIDE, 50), (480, 42), (400, 32), (320, 20))
 """Longest side and WebP quality, tried in order until the copy is small enough."""
@@ -33,7 +33,7 @@ _THREADS = 2
 
 
 class SmallCopies:
-    """Makes the page's images; at most a few are in memory at a time.
+    """Makes the page's images, with a few of them in memory at a time.
 
     Args:
         roots: Image folders; the first one that has the file wins.
@@ -43,7 +43,7 @@ class SmallCopies:
         self._images = ImageLoader(roots, cache_bytes=0)
 
     def of(self, images: Iterable[ImageRef | None]) -> Iterator[dict[str, Any]]:
-        """For each a ``data:`` address and the upright image's sides, or what is wrong."""
+        """For each image a ``data:`` address and the upright image's size, or what is wrong."""
         waiting = iter(images)
         with ThreadPoolExecutor(_THREADS) as pool:
             while batch := list(islice(waiting, _AT_ONCE)):
@@ -62,7 +62,7 @@ class SmallCopies:
 
 
 def small_copy(pixels: Pixels) -> bytes:
-    """A small WebP of an image; images that are small already keep their sides."""
+    """A small WebP of an image; an image that is small enough keeps its size."""
     for side, quality in _QUALITIES:
         image = Image.fromarray(pixels)
         image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -76,7 +76,7 @@ def small_copy(pixels: Pixels) -> bytes:
 def original_address(image: ImageRef | None, roots: Sequence[Path], page: Path) -> str | None:
     """The original's address relative to the page's folder; ``None`` where it is not there.
 
-    Every character with a meaning in an address is escaped, so that no file name is read as one.
+    Characters with a meaning in an address are escaped.
 
     >>> original_address(None, [], Path("report.html")) is None
     True
@@ -94,5 +94,5 @@ def original_address(image: ImageRef | None, roots: Sequence[Path], page: Path) 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, or holds a null
+    except (OSError, ValueError):  # A name that is too long, or contains a null character.
         return False

@@ -1,4 +1,4 @@
-"""A run beside its gold: the verdicts of each sample, and the scores that ``riveg eval`` prints."""
+"""Judges a run by its gold: the verdicts of each sample, and the scores of ``riveg eval``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Judgement:
     """What became of the entities of one sample.
 
     Args:
-        gold: Its annotated entities; ``None`` where the sample has no gold.
+        gold: The annotated entities; ``None`` where the sample has no gold.
         verdicts: As :func:`riveg.evaluation.verdicts.verdicts` gives them; ``()`` without gold.
     """
 
@@ -35,8 +35,8 @@ class Judge:
 
     Args:
         predictions: The run, as it is scored.
-        gold: The annotation, or ``None``: nothing is judged.
-        places: Whether places count; false: words and types alone.
+        gold: The annotation; ``None``: no sample is judged.
+        places: Whether places count, or words and types alone.
 
     Raises:
         UserError: If the run and the gold do not belong together.

@@ -1,4 +1,4 @@
-"""A sample as the page's script reads it: plain values, positions counted as JavaScript counts."""
+"""A sample as plain values for the page's script, with positions in UTF-16 units."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def row(
     roots: Sequence[Path],
     page: Path,
 ) -> Values:
-    """One sample with what one run, or each of two, says of it.
+    """One sample with the answers of one run or of two.
 
     Args:
         samples: The runs' records of the sample, the first never ``None``.
         judgements: What became of the entities of each.
         roots: Image folders.
-        page: Where the page will lie.
+        page: The path of the page.
     """
     sample = samples[0]
     if sample is None:
@@ -54,7 +54,7 @@ def row(
 
 
 class _Places:
-    """From token spans to character ranges."""
+    """Turns token spans into ranges of UTF-16 units."""
 
     def __init__(self, sample: Sample) -> None:
         self._offsets = sample.offsets
@@ -162,8 +162,8 @@ def _edges(box: Box) -> list[float]:
 def mask_path(mask: Mask) -> str | None:
     """The mask as an SVG path for the even-odd rule, in pixels of the image.
 
-    Corners are whole numbers and every step is relative. What is cut off by simplifying is less
-    than a pixel of the small copy. ``None`` where the run lengths are damaged or nothing is inside.
+    Corners are whole numbers and every step is relative. Simplifying moves the outline by less than
+    a pixel of the small copy. ``None`` where the run lengths are damaged or the mask is empty.
     """
     tolerance = max(0.75, 0.75 * max(mask.height, mask.width) / SIDE)
     try:

@@ -1,4 +1,4 @@
-"""A run as the report reads it: its records one at a time, and what it says of itself."""
+"""A run as the report reads it: its manifest, and its records one at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ReportedRun:
     Args:
         source: Its folder, manifest and image folders.
         gate: From which probability on the entailment stage calls an entity groundable, in [0, 1];
-            ``None`` where the configuration tells no number.
+            ``None`` where the configuration has no number.
     """
 
     source: ExportSource
@@ -45,7 +45,7 @@ class ReportedRun:
         return cls(source, _gate(folder))
 
     def summary(self) -> dict[str, Any]:
-        """What the page says about the run."""
+        """What the page shows of the run."""
         manifest: Mapping[str, Any] = self.source.manifest
         kept = ("system", "data", "split", "samples", "limit", "failed", "python")
         return {
@@ -98,6 +98,6 @@ class SampleLookup:
             return decode(Sample, handle.readline(), where=str(self._path))
 
     @property
-    def never_asked(self) -> int:
-        """How many records nobody has asked for yet."""
+    def not_read(self) -> int:
+        """How many records :meth:`get` has not returned yet."""
         return len(self._positions) - len(self._found)

@@ -19,7 +19,7 @@ def inert_json(value: object) -> str:
 
 
 def content_hash(text: str) -> str:
-    """How a Content-Security-Policy names a script or a style that it allows.
+    """The name of a script or style in a Content-Security-Policy.
 
     >>> content_hash("")
     "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
@@ -29,7 +29,7 @@ def content_hash(text: str) -> str:
 
 
 def utf16_positions(text: str) -> list[int]:
-    """Where each character, and the end, lies in the text as JavaScript counts it.
+    """The position of each character, and of the end, in UTF-16 units, which JavaScript counts.
 
     >>> utf16_positions("a🚀b")
     [0, 1, 3, 4]

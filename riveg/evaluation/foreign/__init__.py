@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 READERS = {"e2e": read_e2e, "tiger": read_tiger, "conll": read_predicted_conll}
-"""Readers of one file, by format; RiVEG's may have a second one."""
+"""Readers of formats of one file; RiVEG's format may have a second file."""
 
 
 def read_foreign(path: Path, kind: str, boxes: Path | None = None) -> ForeignFile:
@@ -36,7 +36,7 @@ def read_foreign(path: Path, kind: str, boxes: Path | None = None) -> ForeignFil
         boxes: RiVEG's boxes.
 
     Raises:
-        UserError: If the file is not what was said, or boxes are given for another format.
+        UserError: If the file is not of this kind, or boxes are given for another format.
     """
     if kind == "riveg":
         return read_riveg(path, boxes)

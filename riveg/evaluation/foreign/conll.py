@@ -17,7 +17,7 @@ from riveg.text.spans import joined_tokens
 
 TAG = re.compile(r"O|X|[BIES]-.+")
 KNOWLEDGE_MARK = "<EOS>"
-"""Behind this token RiVEG's tagger reads what a language model knows of the sample."""
+"""RiVEG's tagger reads the knowledge of a language model behind this token."""
 
 _AS_BIO = {"S": "B", "E": "I"}
 
@@ -25,11 +25,11 @@ _AS_BIO = {"S": "B", "E": "I"}
 def read_predicted_conll(path: Path) -> ForeignFile:
     """Entities by their tokens from the last column (BIO or BIOES); other columns are not read.
 
-    Nothing is said of the image. Samples are matched by order, unless every sentence has an
-    ``IMGID:`` line.
+    Samples are matched by order, unless every sentence has an ``IMGID:`` line.
 
     Raises:
-        UserError: If a line is malformed or its tag is none, or only some sentences tell an id.
+        UserError: If a line is malformed, its last column is no tag, or only some sentences have an
+            id.
     """
     sentences = tuple(read_conll(path))
     _require_one_way(sentences, path)

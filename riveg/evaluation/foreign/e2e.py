@@ -26,10 +26,10 @@ ANSWER_KEYS = (
     "generated_text",
     "answer",
 )
-"""Where the answer may stand: the schema of these files is not published."""
+"""Keys that may hold the answer: the schema of these files is not published."""
 
 ID_KEYS = ("image_id", "img_id", "image", "image_path", "id")
-"""Where the sample's id may stand; the first that is there counts."""
+"""Keys that may hold the id of the sample; the first of them that is there counts."""
 
 _DROPPED = "pieces of answers without mention, type and region"
 _DEGENERATE = "boxes that enclose nothing"
@@ -38,10 +38,10 @@ _DEGENERATE = "boxes that enclose nothing"
 def read_e2e(path: Path) -> ForeignFile:
     """One sample a line; boxes are taken as absolute pixels of the original image.
 
-    Samples are matched by order, unless every line tells an id or an image.
+    Samples are matched by order, unless every line has an id or an image.
 
     Raises:
-        UserError: If a line is no object with one answer, or only some lines tell an id.
+        UserError: If a line is no object with one answer, or only some lines have an id.
     """
     lost: Counter[str] = Counter()
     samples: list[ForeignPredictions] = []
@@ -129,7 +129,7 @@ def _predicted(triple: Triple, lost: Counter[str]) -> PredictedEntity:
     regions = tuple(Region(box) for box in boxes if box is not None)
     if len(regions) < len(boxes):
         lost[_DEGENERATE] += len(boxes) - len(regions)
-    # A place that cannot be read says that there is one, but not where.
+    # A region that cannot be read says that the image shows the entity, but not where.
     return PredictedEntity(triple.mention, triple.label, groundable=True, regions=regions or None)
 
 

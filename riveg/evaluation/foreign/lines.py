@@ -1,4 +1,4 @@
-"""Lines of text files, with errors that tell the place."""
+"""Lines of text files, with errors that name the line."""
 
 from __future__ import annotations
 

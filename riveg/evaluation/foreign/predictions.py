@@ -1,4 +1,4 @@
-"""What a reader of another system's output gives."""
+"""What the reader of another system's output returns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ForeignPredictions:
     """What a system found in one sample.
 
     Args:
-        sample_id: The sample's id, or ``None`` where samples are told apart by their order only.
+        sample_id: The sample's id, or ``None`` where samples are known by their order only.
         predicted: What it found, in the file's order.
         line: Where in the file, from 1.
     """
@@ -29,10 +29,11 @@ class ForeignFile:
     Args:
         format: Which format it was read as.
         samples: In file order.
-        tells: How far it goes: words and types; also whether the image shows it; also where.
-        by_order: Whether the n-th is the n-th sample of the split; else each has an id.
-        absent_is_empty: Whether a sample that the file does not hold was answered with nothing.
-        notes: What a user should know beside the scores, one line each.
+        detail: What the predictions say of an entity.
+        by_order: Whether the n-th prediction is of the n-th sample of the split; else each has an
+            id.
+        absent_is_empty: Whether a sample that is not in the file was answered with no entity.
+        notes: What a reader of the scores should know, one line each.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""RiVEG's text files: predictions with their boxes apart, and its label file as gold."""
+"""RiVEG's text files: predictions with boxes in a second file, and the label file as gold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GOLD_BOXES = re.compile(r"(?:&\[[^&\[\]]*\])+")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One predicted entity: its row's id, its image's, and where it stands."""
+    """One predicted entity with the ids of its row and of its image, and its line."""
 
     row_id: str
     sample_id: str
@@ -39,7 +39,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _RowBox:
-    """A box of the other file; ``None`` where it encloses nothing."""
+    """A box of the second file; ``None`` where it encloses nothing."""
 
     row_id: str
     box: Box | None
@@ -48,9 +48,9 @@ class _RowBox:
 def read_riveg(path: Path, boxes: Path | None = None) -> ForeignFile:
     """RiVEG's predictions: the entailment's text file and, if given, the grounding's boxes.
 
-    Boxes (absolute pixels, xyxy) are joined by their rows' ids where the ids of both files are the
-    same, else by order as the released program does. Without a box a groundable entity has regions
-    ``None``. What an image's lines do not name was not predicted.
+    Boxes (absolute pixels, xyxy) are joined by row id where both files have the same ids, else by
+    order as in the released program. A groundable entity without a box has regions ``None``. An
+    image without a line has no predicted entity.
 
     Raises:
         UserError: If a line or a box is malformed, or the number of boxes does not fit.
@@ -75,7 +75,7 @@ def read_riveg(path: Path, boxes: Path | None = None) -> ForeignFile:
 
 
 def read_riveg_gold(path: Path) -> Mapping[str, tuple[AnnotatedEntity, ...]]:
-    """The entities of RiVEG's label file by image id, in file order; they tell no tokens.
+    """The entities of RiVEG's label file by image id, in file order, without spans.
 
     Raises:
         UserError: If a line is malformed.
@@ -113,7 +113,7 @@ def _image(row_id: str) -> str:
 
 
 def _name_and_type(field: str, where: str) -> tuple[str, str]:
-    # A name may hold brackets of its own: the type stands in the last ones.
+    # A name may contain brackets: the type stands in the last pair.
     name, bracket, label = field.rpartition("(")
     if not bracket or not name or not label.endswith(")"):
         raise UserError(f"{where}: expected an entity as Name(TYPE), found {quoted(field)}")

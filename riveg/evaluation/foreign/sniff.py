@@ -18,7 +18,7 @@ from riveg.formats.records import decode
 from riveg.types import Sample
 
 FORMATS = ("run", "jsonl", "smner", "riveg", "e2e", "tiger", "conll")
-"""What can be told apart."""
+"""The formats that can be recognised."""
 
 _MOST_LINES = 200
 _RIVEG = re.compile(r"Imageid:.*###.*###.*###[02]")
@@ -27,10 +27,10 @@ _TIGER = tuple(f"{TAIL} {place}" for place in PLACES)
 
 
 def sniff(path: Path) -> str:
-    """One of :data:`FORMATS`, from the look of the first lines.
+    """One of :data:`FORMATS`, recognised by the first lines.
 
     Raises:
-        UserError: If it is none of them, or cannot be read.
+        UserError: If the file has none of these formats, or cannot be read.
     """
     found = _folder(path) if path.is_dir() else _file(path)
     if found is None:

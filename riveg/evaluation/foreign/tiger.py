@@ -1,4 +1,4 @@
-"""TIGER's dumped text: a tweet a line, an entity a sentence."""
+"""TIGER's text output: one line for each tweet, one sentence for each entity."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PLACES = {"is in the image": True, "is not in the image": False}
 
 
 def read_tiger(path: Path) -> ForeignFile:
-    """Entities with their fine type, or the coarse one where it is the only one.
+    """Entities with their fine type, or with the coarse type where there is no fine one.
 
-    Whether the image shows an entity is told, where it does is not. A sentence that cannot be
-    read gives no entity, and is counted; an empty line was answered with nothing.
+    The file says whether the image shows an entity, but not where. A sentence that cannot be read
+    gives no entity, and is counted; an empty line is a sample without an entity.
 
     Raises:
         UserError: If the file cannot be read.
@@ -40,7 +40,7 @@ def read_tiger(path: Path) -> ForeignFile:
 
 
 def parse_sentence(sentence: str) -> PredictedEntity | None:
-    """An entity, or ``None`` where the words themselves hold what a sentence is cut at.
+    """An entity; ``None`` where its words contain a text that separates the parts of a sentence.
 
     >>> parse_sentence("Rome is a location and a city, which is not in the image").label
     'city'

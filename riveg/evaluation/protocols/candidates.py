@@ -1,4 +1,4 @@
-"""Regions as the candidate-based programs see them: numbers of a detector's boxes."""
+"""Regions as the candidate-based programs have them: indices of a detector's boxes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ COVERING_IOU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The boxes that an answer may point at."""
+    """The boxes that an answer may choose from."""
 
     boxes: tuple[Box, ...]
 
     @classmethod
     def of(cls, case: Case, most: int) -> Candidates:
-        """The first ``most`` proposals; where none are told, every box that was predicted."""
+        """The first ``most`` proposals; without proposals, every predicted box."""
         if case.proposals is not None:
             return cls(case.proposals[:most])
         answers = (entity.regions or () for entity in case.predicted)
         return cls(tuple(region.box for regions in answers for region in regions))
 
-    def pointed_at(self, predicted: PredictedEntity) -> int | None:
-        """The candidate that the best region is, or overlaps most; the first of equals.
+    def index_of(self, predicted: PredictedEntity) -> int | None:
+        """The index of the candidate that equals the best region, else that overlaps it most.
 
-        ``None`` where there is no region, or it touches no candidate: nothing can then be hit.
+        The first of equals; ``None`` where there is no region, or it touches no candidate.
         """
         if not predicted.regions or not self.boxes:
             return None

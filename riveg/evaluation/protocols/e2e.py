@@ -27,7 +27,7 @@ METRICS = ("mner", "eeg", "gmner")
 
 
 def leaves_out(case: Case) -> bool:
-    """Whether the sample counts on neither side: something is annotated, but the image is odd."""
+    """Whether the sample is not counted: it has gold, but its image is too small or too narrow."""
     return bool(case.gold) and case.size is not None and not _is_usable(case.size)
 
 

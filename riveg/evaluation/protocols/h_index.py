@@ -1,4 +1,4 @@
-"""H-Index's counting: one answer a span, regions by the number of a detector's box."""
+"""H-Index's counting: one answer for a span, regions by the index of a detector's box."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from riveg.types import Span
 
 MOST_CANDIDATES = 18
 NO_REGION = -1
-"""The number that says "nowhere", in gold and in predictions."""
+"""The index that stands for "nowhere", in gold and in predictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The regions that are accepted, or said, for a span, and its type."""
+    """The regions that gold accepts, or the predicted region, for a span, and its type."""
 
     regions: frozenset[int]
     label: str
@@ -30,17 +30,17 @@ def score(case: Case) -> Mapping[str, Count]:
     """Counts as H-Index's ``metrics.py`` does; ``mner`` from its ``tc``, ``span`` from its ``sc``.
 
     Raises:
-        UserError: If an entity does not tell its tokens.
+        UserError: If an entity has no span.
     """
     candidates = Candidates.of(case, MOST_CANDIDATES)
-    # An answer without a region decision is malformed there: it vanishes and is not even counted.
+    # The program takes an answer without a region decision for malformed and does not count it.
     predicted = {
-        _span(case, entity): _Answer(_said(candidates, entity), entity.label)
+        _span(case, entity): _Answer(_predicted_regions(candidates, entity), entity.label)
         for entity in case.predicted
         if entity.regions is not None
     }
     gold = {
-        _span(case, entity): _Answer(_accepted(candidates, entity), entity.label)
+        _span(case, entity): _Answer(_accepted_regions(candidates, entity), entity.label)
         for entity in case.gold
     }
     found = [(answer, gold[span]) for span, answer in predicted.items() if span in gold]
@@ -59,20 +59,20 @@ def _span(case: Case, entity: PredictedEntity | AnnotatedEntity) -> Span:
     return entity.span
 
 
-def _said(candidates: Candidates, predicted: PredictedEntity) -> frozenset[int]:
+def _predicted_regions(candidates: Candidates, predicted: PredictedEntity) -> frozenset[int]:
     if not predicted.regions:
         return frozenset({NO_REGION})
-    index = candidates.pointed_at(predicted)
+    index = candidates.index_of(predicted)
     return frozenset() if index is None else frozenset({index})
 
 
-def _accepted(candidates: Candidates, annotated: AnnotatedEntity) -> frozenset[int]:
+def _accepted_regions(candidates: Candidates, annotated: AnnotatedEntity) -> frozenset[int]:
     if not annotated.boxes:
         return frozenset({NO_REGION})
     if max(candidates.overlaps(annotated), default=0.0) < COVERING_IOU:
         return frozenset()
-    # Covered by exactly one half, no candidate passes the test for more than one half; the program
-    # then divides nothing by nothing, and what is not a number passes for every candidate.
+    # At an IoU of exactly one half no candidate passes the test for more than one half; the program
+    # then divides zero by zero, and the result, not a number, accepts every candidate.
     return candidates.covering(annotated) or frozenset(range(len(candidates.boxes)))
 
 

@@ -1,4 +1,4 @@
-"""What is said of a way of counting, beside its arithmetic."""
+"""A way of counting, and what a user should know of it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Protocol:
     """A named way of counting hits, predicted and gold entities.
 
     Args:
-        name: How it is asked for.
+        name: What users call it.
         summary: One line for tables.
-        metrics: What it counts, in the order of the tables.
+        metrics: The metrics that it counts, in the order of the tables.
         build: Makes the scorer; the counts of samples add up.
-        needs_offsets: Whether both sides have to tell which tokens an entity is.
+        needs_offsets: Whether predictions and gold must have the span of every entity.
         swapped: Whether the released program prints precision and recall under each other's name.
-        decimals: To how many the released program rounds its percentages; ``None``: it does not.
-        leaves_out: Which samples count on neither side.
+        decimals: Decimals that the released program rounds percentages to; ``None``: it does not.
+        leaves_out: Whether a sample is not counted at all.
         notes: Its faults and peculiarities, one line each.
     """
 
@@ -44,8 +44,8 @@ class Protocol:
         """The scorer.
 
         Args:
-            fine: Whether predicted labels are to be compared with the gold's fine labels. Each of
-                the released programs compares whatever one label its files hold.
+            fine: Whether predicted labels are compared with the gold's fine labels. Each of the
+                released programs compares the one label that its files hold.
         """
         return _on_fine_labels(self.build()) if fine else self.build()
 

@@ -1,4 +1,4 @@
-"""RiVEG's counting: words and type as one string, first come first served, one box."""
+"""RiVEG's counting: words and type as one string, greedy in prediction order, one box."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _count(case: Case, key: Callable[[PredictedEntity | AnnotatedEntity], str]) 
 
 
 def _is_right_place(predicted: PredictedEntity, annotated: AnnotatedEntity) -> bool:
-    if predicted.regions is None:  # flag 2 without a box that can be used
+    if predicted.regions is None:  # Flag 2 without a usable box.
         return False
     if not predicted.regions:
         return not annotated.boxes

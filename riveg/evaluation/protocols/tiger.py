@@ -1,4 +1,4 @@
-"""TIGER's counting, in its training loop and sample hoc: one answer a string."""
+"""TIGER's counting, in its training loop and afterwards: one answer for a string."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from riveg.evaluation.protocols.protocol import Protocol
 
 MOST_CANDIDATES = 32
 SEPARATORS = (" is a ", " and a ", ", which", " [SSEP] ")
-"""What its sentences are cut at; words that hold one of them make a sentence unreadable."""
+"""Texts that separate the parts of its sentences; words that contain one make a sentence
+unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Words, and the candidates that are accepted, or the one that is said."""
+    """Words, and the candidates that gold accepts, or the predicted candidate."""
 
     words: str
     regions: frozenset[int]
@@ -29,7 +30,7 @@ Answers = dict[str, _Answer]
 
 def score(case: Case) -> Mapping[str, Count]:
     """Counts as ``more_eval.py`` does from the dumped sentences."""
-    predicted, gold = _both(case)
+    predicted, gold = _answers(case)
     hits = {"eeg": _eeg_hits(predicted, gold), "gmner": _hits(predicted, gold)}
     counts = {name: Count(found, len(predicted), len(gold)) for name, found in hits.items()}
     return {"mner": _mner(predicted, gold), **counts}
@@ -40,19 +41,19 @@ def score_in_loop(case: Case) -> Mapping[str, Count]:
 
     The gold count of one sample may be -1.
     """
-    predicted, gold = _both(case)
+    predicted, gold = _answers(case)
     placeholder = not case.predicted or not all(map(_is_readable, case.predicted))
     hits = _hits(predicted, gold)
     return {"gmner": Count(hits, len(predicted) + placeholder, len(gold) - placeholder)}
 
 
-def _both(case: Case) -> tuple[Answers, Answers]:
+def _answers(case: Case) -> tuple[Answers, Answers]:
     candidates = Candidates.of(case, MOST_CANDIDATES)
     predicted: Answers = {}
     for entity in filter(_is_readable, case.predicted):
-        index = candidates.pointed_at(entity)
-        said = frozenset[int]() if index is None else frozenset({index})
-        predicted[_key(entity, entity.regions != ())] = _Answer(entity.text, said)
+        index = candidates.index_of(entity)
+        chosen = frozenset[int]() if index is None else frozenset({index})
+        predicted[_key(entity, entity.regions != ())] = _Answer(entity.text, chosen)
     gold = {
         _key(entity, bool(entity.boxes)): _Answer(entity.text, candidates.covering(entity))
         for entity in case.gold
@@ -61,7 +62,7 @@ def _both(case: Case) -> tuple[Answers, Answers]:
 
 
 def _is_readable(predicted: PredictedEntity) -> bool:
-    """Whether its sentence can be written, and read again."""
+    """Whether the entity's sentence can be written and read again."""
     answered = predicted.regions is not None or predicted.groundable is True
     words = f"{predicted.text}\n{predicted.label}"
     return answered and not any(mark in words for mark in SEPARATORS)
@@ -72,7 +73,7 @@ def _key(entity: PredictedEntity | AnnotatedEntity, shown: bool) -> str:
 
 
 def _says_shown(key: str) -> bool:
-    return "True" in key  # anywhere: a name with this word in it is always taken for shown
+    return "True" in key  # Anywhere: a name that contains this word always counts as shown.
 
 
 def _hits(predicted: Answers, gold: Answers) -> int:
@@ -83,8 +84,8 @@ def _hits(predicted: Answers, gold: Answers) -> int:
 
 
 def _mner(predicted: Answers, gold: Answers) -> Count:
-    said, wanted = ({key.rpartition(" ")[0] for key in answers} for answers in (predicted, gold))
-    return Count(len(said & wanted), len(said), len(wanted))
+    found, wanted = ({key.rpartition(" ")[0] for key in answers} for answers in (predicted, gold))
+    return Count(len(found & wanted), len(found), len(wanted))
 
 
 def _eeg_hits(predicted: Answers, gold: Answers) -> int:
