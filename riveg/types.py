@@ -144,6 +144,13 @@ class ImageRef:
     width: int | None = None
     height: int | None = None
 
+    @property
+    def size(self) -> ImageSize | None:
+        """Both sides; ``None`` until a stage has opened the image."""
+        if self.width is None or self.height is None:
+            return None
+        return ImageSize(self.width, self.height)
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

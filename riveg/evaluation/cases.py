@@ -109,7 +109,4 @@ def predicted_of(sample: Sample) -> tuple[PredictedEntity, ...]:
 
 def image_size(sample: Sample) -> ImageSize | None:
     """The size of a record's image, where a stage has opened it."""
-    image = sample.image
-    if image is None or image.width is None or image.height is None:
-        return None
-    return ImageSize(image.width, image.height)
+    return None if sample.image is None else sample.image.size

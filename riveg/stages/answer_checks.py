@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from riveg.errors import RivegError
 from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer
-from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Mask, Region, Sample
+from riveg.types import Box, Entailment, Entity, ImageRef, ImageSize, Issue, Mask, Region, Sample
 
 _EDGE_TOLERANCE = 0.5
 """Pixels that a box may reach over an edge by rounding before it counts as outside."""
@@ -54,11 +54,10 @@ def check_regions(
 def check_masks(mention: Mention, masks: tuple[Mask, ...]) -> AnswerOrIssue[tuple[Mask, ...]]:
     """Masks of the image's size."""
     image = mention.sample.image
-    if image is None or image.width is None:
-        return masks
+    size = None if image is None else image.size
     for mask in masks:
-        if (mask.width, mask.height) != (image.width, image.height):
-            message = f"{mask.width}x{mask.height} for a picture of {image.width}x{image.height}"
+        if size is not None and (mask.width, mask.height) != size:
+            message = f"{mask.width}x{mask.height} for a picture of {size.width}x{size.height}"
             return Issue("segment", mention.entity.id, "mask-size", message)
     return masks
 
@@ -81,11 +80,10 @@ def _check_entities(
 def _wrong_region(
     stage: str, image: ImageRef | None, entity_id: str, regions: Sequence[Region]
 ) -> Issue | None:
+    size = None if image is None else image.size
     for region in regions:
-        if image is not None and image.width is not None and not _lies_inside(region.box, image):
-            message = (
-                f"{region.box} of {region.source} in a picture of {image.width}x{image.height}"
-            )
+        if size is not None and not _lies_inside(region.box, size):
+            message = f"{region.box} of {region.source} in a picture of {size.width}x{size.height}"
             return Issue(stage, entity_id, "box-outside-picture", message)
         issue = _wrong_score(stage, entity_id, region.score)
         if issue is not None:
@@ -100,11 +98,10 @@ def _wrong_score(stage: str, entity_id: str | None, score: float | None) -> Issu
     return Issue(stage, entity_id, "score-outside-range", f"{score} is no probability in [0, 1]")
 
 
-def _lies_inside(box: Box, image: ImageRef) -> bool:
-    width, height = image.width or 0, image.height or 0
+def _lies_inside(box: Box, size: ImageSize) -> bool:
     return (
         box.x_min >= -_EDGE_TOLERANCE
         and box.y_min >= -_EDGE_TOLERANCE
-        and box.x_max <= width + _EDGE_TOLERANCE
-        and box.y_max <= height + _EDGE_TOLERANCE
+        and box.x_max <= size.width + _EDGE_TOLERANCE
+        and box.y_max <= size.height + _EDGE_TOLERANCE
     )

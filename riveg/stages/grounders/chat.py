@@ -169,10 +169,10 @@ class ChatGrounder:
 
 
 def _image_size(sample: Sample) -> ImageSize:
-    image = sample.image
-    if image is None or image.width is None or image.height is None:
+    size = None if sample.image is None else sample.image.size
+    if size is None:
         raise UserError(f"sample {sample.id}: nobody has opened its picture")
-    return ImageSize(image.width, image.height)
+    return size
 
 
 def _coordinates(extent: ImageSize, frame: Frame) -> str:

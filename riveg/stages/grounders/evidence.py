@@ -206,10 +206,10 @@ def _missing_input(sample: Sample) -> tuple[str, str] | None:
 
 
 def _image_size(sample: Sample) -> ImageSize:
-    image = sample.image
-    if image is None or image.width is None or image.height is None:
+    size = None if sample.image is None else sample.image.size
+    if size is None:
         raise ValueError(f"sample {sample.id}: the picture's sides are not known")
-    return ImageSize(image.width, image.height)
+    return size
 
 
 def _spellings_off(boxes: Sequence[Box], spellings: Sequence[Spelling]) -> list[Spelling]:
