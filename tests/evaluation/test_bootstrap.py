@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from riveg.evaluation.counts import Count
 from riveg.evaluation.bootstrap import Tally, percentages
+from riveg.evaluation.counts import Count
 
 
 def tally_of(counts: list[Count]) -> Tally:

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riveg.config.calibrated import read_artifact
-from riveg.evaluation.counts import NOTHING
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import Interval
@@ -20,6 +19,7 @@ from riveg.evaluation.calibration_file import artifact_content, write_artifact
 from riveg.evaluation.calibration_run import ENTAIL, refuse_test
 from riveg.evaluation.canonical import canonical
 from riveg.evaluation.cases import AnnotatedEntity
+from riveg.evaluation.counts import NOTHING
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.types import Box, Entailment, Entity, ImageRef, Issue, Region, Sample, Span
 
@@ -105,7 +105,7 @@ def test_below_the_gate_of_the_run_nothing_is_searched(tmp_path: Path) -> None:
     assert "riveg run quickstart --data quickstart --split dev --set entail.threshold=0" in advice
 
 
-def test_what_no_threshold_moves_stays_as_it_is(tmp_path: Path) -> None:
+def test_entities_without_probability_or_score_stay_as_they_are(tmp_path: Path) -> None:
     no_image = replace(sample("0", entity(0, None, shown=False)), image=None, issues=())
     broken = replace(
         sample("1", replace(entity(0, 0.1, shown=False), regions=None)),
@@ -234,13 +234,15 @@ def test_samples_whose_gate_changes_are_counted(tmp_path: Path) -> None:
         (["ground=none", "segment=none"], "nothing was grounded"),
     ],
 )
-def test_a_run_that_has_nothing_to_tune(tmp_path: Path, overrides: list[str], word: str) -> None:
+def test_a_run_without_a_threshold_is_refused(
+    tmp_path: Path, overrides: list[str], word: str
+) -> None:
     folder = make_run(tmp_path / "run", [sample("0")], overrides=overrides)
     with pytest.raises(UserError, match=word):
         calibrate(folder, gold_of(gold(True)))
 
 
-def test_only_the_thresholds_that_there_are_get_tuned(tmp_path: Path) -> None:
+def test_only_existing_thresholds_are_tuned(tmp_path: Path) -> None:
     overrides = ["entail.backend=always"]
     samples = [sample("0", entity(0, None, WRONG)), sample("1", entity(0, None, RIGHT))]
     folder = make_run(tmp_path / "run", samples, overrides=overrides)
@@ -293,7 +295,7 @@ def test_a_split_called_test_is_refused(tmp_path: Path, split: str, ran: str | N
 
 
 @pytest.mark.parametrize("split", ["dev", "contest", "latest-dev"])
-def test_other_splits_are_not(tmp_path: Path, split: str) -> None:
+def test_other_splits_are_calibrated_on(tmp_path: Path, split: str) -> None:
     path = tmp_path / f"{split}.jsonl"
     path.write_text('{"id": "0", "text": "a", "entities": []}\n')
     refuse_test(make_run(tmp_path / "run", []), open_dataset(path))

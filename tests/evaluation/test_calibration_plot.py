@@ -64,7 +64,7 @@ def test_the_plane_is_every_pair(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("panels", [1, 2])
-def test_it_is_drawn(tmp_path: Path, panels: int) -> None:
+def test_the_plot_is_drawn(tmp_path: Path, panels: int) -> None:
     pytest.importorskip("matplotlib", reason="the extra plot is not installed")
     found = calibration(tmp_path / "run") if panels == 2 else one_threshold(tmp_path)
     path = tmp_path / "curve.png"

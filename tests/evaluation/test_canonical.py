@@ -9,10 +9,10 @@ from helpers.evaluation_strategies import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riveg.evaluation.counts import Count
 from riveg.errors import UserError
 from riveg.evaluation.canonical import Rules, canonical
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.counts import Count
 from riveg.geometry.boxes import box_iou
 from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Mask, Region, Span

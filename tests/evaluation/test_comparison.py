@@ -98,7 +98,7 @@ def test_only_shared_samples_are_compared() -> None:
         compare(system("A", s=[]), system("B", t=[]), annotation)
 
 
-def test_one_metric_can_be_asked_for() -> None:
+def test_a_single_metric_can_be_compared() -> None:
     one = system("A", s=[predicted(0)])
     found = compare(one, one, gold_of(s=gold(0)), metric="mner")
     assert list(found.metrics) == ["mner"]
@@ -106,7 +106,7 @@ def test_one_metric_can_be_asked_for() -> None:
         compare(one, one, gold_of(s=gold(0)), metric="gmnr")
 
 
-def test_tags_alone_are_not_compared_by_place() -> None:
+def test_predictions_of_tags_are_not_compared_by_place() -> None:
     one = system("A", s=[predicted(0)])
     tags = Predictions("B", "conll", one.read, detail="tags")
     assert list(compare(one, tags, gold_of(s=gold(0))).metrics) == ["span", "mner"]

@@ -39,15 +39,15 @@ GOLD = gold_set(
     split="dev",
 )
 
-ANSWERS = (
+PREDICTIONS = (
     Prediction("1", (said("Ann", "PER", 0, A), said("Acme", "PER", 1))),
     Prediction("2", (said("Bob", "PER", 0, Box(0, 0, 100, 60)),)),
     Prediction("3", (said("Eve", "PER", 0, A),)),
 )
 
 
-def predictions(*answers: Prediction, **more: Any) -> Predictions:
-    return Predictions("said", "jsonl", lambda: iter(answers or ANSWERS), **more)
+def predictions(*made: Prediction, **more: Any) -> Predictions:
+    return Predictions("said", "jsonl", lambda: iter(made or PREDICTIONS), **more)
 
 
 def counts(evaluation: Evaluation, metric: str) -> tuple[int, int, int]:
@@ -98,20 +98,20 @@ def test_types_add_up_to_the_whole() -> None:
 
 
 def test_gold_samples_without_a_prediction_count_as_missed() -> None:
-    found = evaluate(predictions(ANSWERS[0]), GOLD)
+    found = evaluate(predictions(PREDICTIONS[0]), GOLD)
     assert counts(found, "mner") == (1, 2, 3)
     assert (found.samples, found.without_prediction) == (3, 2)
 
 
-def test_of_a_partial_run_only_what_it_holds_is_scored() -> None:
-    found = evaluate(predictions(ANSWERS[0], manifest={"limit": 1}), GOLD)
+def test_only_the_samples_of_a_partial_run_are_scored() -> None:
+    found = evaluate(predictions(PREDICTIONS[0], manifest={"limit": 1}), GOLD)
     assert counts(found, "mner") == (1, 2, 2)
     assert found.partial
     assert found.without_prediction == 0
 
 
 def test_predictions_without_gold_are_counted_and_not_scored() -> None:
-    found = evaluate(predictions(*ANSWERS, Prediction("9", (said("Zoe", "PER", 0),))), GOLD)
+    found = evaluate(predictions(*PREDICTIONS, Prediction("9", (said("Zoe", "PER", 0),))), GOLD)
     assert found.without_gold == 1
     assert counts(found, "mner") == (2, 4, 3)
 
@@ -124,26 +124,26 @@ def test_predictions_without_gold_are_counted_and_not_scored() -> None:
         ((Prediction(None, ()),), "1 predictions without ids for the 3 samples"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(
+def test_predictions_that_do_not_fit_the_gold_are_refused(
     answers: tuple[Prediction, ...], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         evaluate(predictions(*answers), GOLD)
 
 
-def test_answers_without_ids_are_matched_by_order() -> None:
-    by_order = [Prediction(None, answer.predicted) for answer in ANSWERS]
+def test_predictions_without_ids_are_matched_by_order() -> None:
+    by_order = [Prediction(None, one.predicted) for one in PREDICTIONS]
     assert evaluate(predictions(*by_order), GOLD).scores == evaluate(predictions(), GOLD).scores
 
 
-def test_an_unanswered_sample_is_said_and_counts_as_missed() -> None:
-    found = evaluate(predictions(Prediction("1", (), answered=False), *ANSWERS[1:]), GOLD)
+def test_an_unanswered_sample_is_reported_and_counts_as_missed() -> None:
+    found = evaluate(predictions(Prediction("1", (), answered=False), *PREDICTIONS[1:]), GOLD)
     assert found.unanswered == 1
     assert counts(found, "mner") == (1, 2, 3)
 
 
-def test_tags_alone_are_scored_as_tags_alone() -> None:
-    found = evaluate(predictions(*ANSWERS, detail="tags"), GOLD)
+def test_predictions_of_tags_are_scored_by_tags_only() -> None:
+    found = evaluate(predictions(*PREDICTIONS, detail="tags"), GOLD)
     assert {*found.scores["canonical"]} == {"span", "mner", "never_ground"}
     assert found.boxes is None
     assert not found.confusion
@@ -163,7 +163,7 @@ def test_gold_without_places_says_nothing_of_places() -> None:
     assert "protocol riveg counts nothing that both predictions and gold tell" in found.notes
 
 
-def test_other_words_at_the_same_tokens_are_said() -> None:
+def test_a_note_warns_of_other_words_at_the_same_tokens() -> None:
     found = evaluate(
         predictions(Prediction("1", (said("Zoe", "PER", 0), said("A cme", "ORG", 1)))), GOLD
     )
@@ -187,7 +187,7 @@ def test_fine_types_are_scored_fine_and_coarse() -> None:
     assert any("coarse ones are scored" in note for note in coarse.notes)
 
 
-def test_every_protocol_is_scored_when_asked_for() -> None:
+def test_every_protocol_in_the_options_is_scored() -> None:
     protocols = ("canonical", "riveg", "h-index", "tiger", "tiger-inloop", "e2e")
     found = evaluate(predictions(), GOLD, EvaluationOptions(protocols=protocols))
     assert {*found.scores} == {*protocols}

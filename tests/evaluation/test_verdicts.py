@@ -76,7 +76,7 @@ def test_the_verdict_on_one_entity(
     assert (verdict.kind, verdict.stage) == (kind, stage), why
 
 
-def test_gold_without_places_judges_words_and_types_alone() -> None:
+def test_without_places_in_gold_only_words_and_types_count() -> None:
     gold = AnnotatedEntity("J K", "PER", HERE)
     (verdict,) = verdicts(Case("s", (predicted(regions=(Region(A),)),), (gold,)))
     assert verdict.kind == "right"

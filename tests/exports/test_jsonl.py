@@ -39,7 +39,7 @@ def test_a_line_holds_the_best_place_and_then_the_others(tmp_path: Path) -> None
     assert (row["groundable"], row["probability"], row["grounded"]) == (True, 0.9, True)
 
 
-def test_nowhere_and_not_looked_for_are_told_apart(tmp_path: Path) -> None:
+def test_no_region_and_not_answered_are_different(tmp_path: Path) -> None:
     found = named("Ann", 0)
     samples = [answered("Ann", found), answered("Ann", replace(found, regions=None), id="2")]
     export_jsonl(write_run(tmp_path, samples), tmp_path)

@@ -85,7 +85,7 @@ def test_spans_are_code_points_of_the_text_that_is_shown(tmp_path: Path) -> None
 def test_masks_are_brushes_of_the_same_pixels(tmp_path: Path) -> None:
     (task, *_), _ = exported(tmp_path, *trap_samples())
     brush = results(task, "brushlabels")[0]
-    assert (brush["original_width"], brush["original_height"]) == SIDES
+    assert ImageSize(brush["original_width"], brush["original_height"]) == SIDES
     assert brush["image_rotation"] == 0
     assert brush["value"]["format"] == "rle"
     assert brush["value"]["brushlabels"] == ["PER"]

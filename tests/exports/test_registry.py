@@ -55,7 +55,7 @@ def test_options_of_other_formats_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_stays_unchanged(tmp_path: Path) -> None:
     source = write_run(tmp_path, [])
     out = tmp_path / "out"
     out.mkdir()
@@ -82,7 +82,7 @@ def test_a_failed_export_leaves_nothing(name: str, is_there: bool, tmp_path: Pat
     assert not is_there or not [*out.iterdir()]
 
 
-def test_a_run_that_has_not_ended_is_said(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     source = ExportSource.of_run(tmp_path / "nowhere")
     with pytest.raises(UserError, match="has the run come to its end"):
         export_run(source, "coco", tmp_path / "out")

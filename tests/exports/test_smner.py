@@ -65,7 +65,7 @@ def test_a_document_holds_what_an_evaluation_reads(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_not_answered_and_nothing_there_are_told_apart(tmp_path: Path) -> None:
+def test_not_answered_and_no_entity_are_different(tmp_path: Path) -> None:
     samples = [
         replace(answered("a"), entities=None),
         replace(answered("b", id="2"), entities=()),

@@ -64,7 +64,7 @@ def test_nearest_edges_are_near_and_never_empty(low: float, length: float) -> No
     assert math.isclose(x_max, box.x_max, abs_tol=1)
 
 
-def test_an_object_tells_its_type_apart_from_its_name(tmp_path: Path) -> None:
+def test_an_object_has_its_type_beside_its_name(tmp_path: Path) -> None:
     exported(tmp_path, [answered("Ann", named("Ann", 0, region(), label="SHIP & <CO>"))])
     root = read_xml(tmp_path / "out" / "Annotations" / "a.xml")
     values = [root.findtext(f"object/{tag}") for tag in ("name", "type", "entity", "score")]

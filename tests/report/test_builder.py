@@ -18,9 +18,9 @@ from helpers.report_pages import Written
 from helpers.report_runs import HOSTILE, draw_image, make_run, story, with_entities
 from PIL import Image
 
-from riveg.evaluation.counts import NOTHING, Count
 from riveg.errors import UserError
 from riveg.evaluation.canonical import canonical
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.gold import gold_set
 from riveg.evaluation.verdicts import verdicts
 from riveg.report.builder import PageBuilder, page_script, write_page

@@ -193,7 +193,7 @@ def test_words_have_the_colour_of_their_box_and_light_up_with_it(desk: Opened) -
     assert "lit" not in page.locator(".card[data-item='1']").get_attribute("class")
 
 
-def test_a_card_says_what_every_stage_said(desk: Opened) -> None:
+def test_a_card_shows_the_answer_of_every_stage(desk: Opened) -> None:
     desk.show("#id=right")
     page = desk.page
     said = page.locator(".card").first.inner_text()
@@ -296,7 +296,7 @@ def test_a_strange_address_is_harmless(desk: Opened, hash: str) -> None:
     assert page.locator("#list .row").count() > 5
 
 
-def test_the_header_tells_the_scores_and_what_they_are_of(judged: Written, desk: Opened) -> None:
+def test_the_header_shows_the_scores_and_what_they_are_of(judged: Written, desk: Opened) -> None:
     page = desk.page
     scores = judged.written.evaluations[0].scores["canonical"]
     for metric in ("gmner", "eeg", "mner"):

@@ -42,7 +42,7 @@ def test_a_row_is_json_and_keeps_unanswered_apart_from_nothing(tmp_path: Path) -
     assert values["original"] is None
 
 
-def test_gold_whose_words_are_not_told_or_not_in_the_text_has_no_place() -> None:
+def test_gold_without_a_span_in_the_text_has_no_place() -> None:
     sample = make_sample("Ada", has_image=False)
     gold = (annotated("Ada", "PER", (0, 1)), annotated("Oslo", "LOC", (5, 6)))
     values = row([sample], [Judgement(gold)], [], Path("report.html"))

@@ -97,7 +97,7 @@ def test_a_box_without_area_is_a_place_that_is_not_known(tmp_path: Path) -> None
     assert file.notes == ("1 box encloses nothing: such an answer is never right in EEG and GMNER",)
 
 
-def test_boxes_of_other_images_are_told(tmp_path: Path) -> None:
+def test_a_note_warns_of_boxes_of_other_images(tmp_path: Path) -> None:
     path = write(tmp_path / "p.txt", "Imageid:1.jpg#0a1b###X(PER)###X-a###2")
     boxes = write(tmp_path / "b.json", '[{"uniq_id": "2.jpg#0a1b", "box": [0, 0, 9, 9]}]')
     assert "1 box names another picture" in read_foreign(path, "riveg", boxes).notes[0]

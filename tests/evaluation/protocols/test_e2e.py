@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riveg.evaluation.counts import Count
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.e2e import MAX_PIXELS, MIN_PIXELS, RESIZE, score
 from riveg.geometry.boxes import box_iou
 from riveg.types import Box, ImageSize, Region

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.protocols.riveg import score
 from riveg.types import Box, Region
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from riveg.evaluation.counts import NOTHING, Count
 from riveg.datasets.opening import open_dataset
 from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
+from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.gold import GoldSet, read_gold
 from riveg.evaluation.protocols import PROTOCOLS
 from riveg.files import shipped

@@ -47,7 +47,7 @@ def test_no_two_protocols_agree_on_all_of_them() -> None:
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_what_is_said_of_a_protocol_is_what_it_counts(name: str) -> None:
+def test_a_protocol_counts_the_metrics_that_it_names(name: str) -> None:
     protocol = PROTOCOLS[name]
     counts = protocol.scorer()(CASES[0].case)
     assert (*counts,) == protocol.metrics
@@ -69,7 +69,7 @@ def test_what_is_left_out_counts_nowhere(worked: WorkedCase) -> None:
             assert {*protocol.scorer()(worked.case).values()} == {next(iter(expected.values()))}
 
 
-def test_fine_labels_are_compared_where_asked_for() -> None:
+def test_fine_labels_are_compared_on_request() -> None:
     case = CASES[0].case
     gold = tuple(replace(entity, fine_label="park") for entity in case.gold)
     predicted = tuple(replace(entity, label="park") for entity in case.predicted)
