@@ -287,7 +287,7 @@ def _smallest(noted: Iterable[Mapping[str, Shortage]]) -> tuple[Shortage, ...]:
     """The shortages of all parts, the most severe of each computation."""
     found: dict[str, Shortage] = {}
     for name, shortage in (pair for shortages in noted for pair in shortages.items()):
-        if name not in found or shortage.fitting <= found[name].fitting:
+        if name not in found or shortage.fitted <= found[name].fitted:
             found[name] = shortage
     return tuple(dict.fromkeys(found.values()))
 

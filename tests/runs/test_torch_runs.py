@@ -86,7 +86,7 @@ def samples() -> list[Sample]:
     known = replace(shown[0], id="known")
     assert known.image is not None
     known = replace(known, image=replace(known.image, width=97, height=61))
-    return [*shown, known, make_sample("nothing", id="bare", pixels=False)]
+    return [*shown, known, make_sample("nothing", id="bare", has_image=False)]
 
 
 def wait_for_worker(seconds: float = 60) -> None:

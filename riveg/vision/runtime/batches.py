@@ -21,13 +21,16 @@ _SHORT_OF_MEMORY = ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAI
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """Memory was too short for the ``requested`` items at once, and enough for ``fitting``."""
+    """Memory was too short for the ``wanted`` items at once, and enough for ``fitted``.
 
-    requested: int
-    fitting: int
+    The names are keys of the run's manifest.
+    """
+
+    wanted: int
+    fitted: int
 
     def __str__(self) -> str:
-        return f"out of memory with {self.requested} items at once; went on with {self.fitting}"
+        return f"out of memory with {self.wanted} items at once; went on with {self.fitted}"
 
 
 _shortages: ContextVar[dict[str, Shortage] | None] = ContextVar("shortages", default=None)
@@ -62,9 +65,9 @@ def in_batches(
     Raises:
         RuntimeError: As torch raises it, if one item alone does not fit.
     """
-    name, shortages, requested = _name_of(forward), _shortages.get(), size
+    name, shortages, wanted = _name_of(forward), _shortages.get(), size
     if shortages is not None and name in shortages:
-        size = min(size, shortages[name].fitting)
+        size = min(size, shortages[name].fitted)
     start = 0
     while start < len(items):
         batch = items[start : start + size]
@@ -73,7 +76,7 @@ def in_batches(
             size = max(1, len(batch) // 2)
             log.warning("out of memory with %d items at once; going on with %d", len(batch), size)
             if shortages is not None:
-                shortages[name] = Shortage(requested, size)
+                shortages[name] = Shortage(wanted, size)
             continue
         yield from outputs
         start += len(batch)

@@ -37,7 +37,7 @@ def test_every_kind_of_shortage_halves_the_batch(name: str) -> None:
     with note_shortages() as noted:
         assert list(in_batches(range(5), 8, double)) == [0, 2, 4, 6, 8]
     assert tried == [5, 2, 2, 1]
-    assert [*noted.values()] == [Shortage(requested=8, fitting=2)]
+    assert [*noted.values()] == [Shortage(wanted=8, fitted=2)]
 
 
 def test_what_is_no_shortage_is_raised() -> None:
@@ -69,4 +69,4 @@ def test_a_real_shortage_on_a_gpu_halves_the_batch() -> None:
 
     with note_shortages() as noted:
         assert list(in_batches(range(8), 8, held)) == [share] * 8
-    assert [*noted.values()] == [Shortage(requested=8, fitting=2)]
+    assert [*noted.values()] == [Shortage(wanted=8, fitted=2)]
