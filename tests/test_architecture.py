@@ -147,6 +147,10 @@ def test_every_backend_has_a_test_file() -> None:
             assert any(path.is_file() for path in found), f"{stage}: {name}"
 
 
+def test_names_of_test_files_can_be_imported() -> None:
+    assert not [path for path in (ROOT / "tests").rglob("*.py") if "-" in path.name]
+
+
 HEAVY = ("torch", "transformers", "cv2", "onnxruntime", "rapidocr", "datasets", "pyarrow", "pandas")
 
 
