@@ -115,7 +115,7 @@ def backend_config(stage: str, name: str) -> type[BackendConfig[object]]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module of a third party may raise anything, or exit
-        raise _broken(stage, name, _told(error), value) from error
+        raise _broken(stage, name, _reason_of(error), value) from error
     if not (isinstance(found, type) and issubclass(found, BackendConfig)):
         raise _broken(stage, name, "it is no BackendConfig", value)
     for attribute in ("stage", "name", "summary"):
@@ -128,7 +128,7 @@ def _broken(stage: str, name: str, why: str, value: str) -> UserError:
     return UserError(f"{stage}: backend {name!r} is broken: {why} ({value})")
 
 
-def _told(error: BaseException) -> str:
+def _reason_of(error: BaseException) -> str:
     try:
         text = " ".join(str(error).split())
     except Exception:

@@ -108,7 +108,7 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        _say(_told(error))
+        _say(_reason_of(error))
         _close_stdout()
         sys.exit(2)
 
@@ -129,7 +129,7 @@ def _escape_what_cannot_be_shown() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _told(error: OSError) -> str:
+def _reason_of(error: OSError) -> str:
     what = f"{error.filename}: " if error.filename else ""
     return f"{what}{error.strerror or error}; mend that, then give the same command again"
 

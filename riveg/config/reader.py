@@ -258,8 +258,8 @@ class _SystemReader:
         self.problems += self._document.validation_problems(error, kind, prefix)
 
     def _check_order(self, steps: Sequence[Step]) -> None:
-        # Judged by what the file names: a stage that cannot be built, or is misspelt, is one problem
-        # and not one more for each stage that needs it.
+        # Judged by what the file names: a stage that cannot be built, or is misspelt, is one
+        # problem and not one more for each stage that needs it.
         asked = [stage for stage in STAGES if not _is_left_out(self._values.get(stage.name))]
         names = [stage.name for stage in asked]
         meant = {*names, *self._misspelt()}

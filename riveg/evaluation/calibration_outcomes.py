@@ -107,7 +107,7 @@ def read_outcomes(folder: Path, gold: GoldSet, own: RunThresholds, rules: Rules)
     )
 
 
-Interval = tuple[float, float]
+ThresholdRange = tuple[float, float]
 """The thresholds above the first number, up to the second."""
 
 
@@ -118,7 +118,7 @@ class _Reader:
     own: RunThresholds
     scorer: CanonicalScorer
     samples: list[SampleCounts] = field(default_factory=list)
-    hits: list[tuple[int, Interval, Interval, int]] = field(default_factory=list)
+    hits: list[tuple[int, ThresholdRange, ThresholdRange, int]] = field(default_factory=list)
     passed: list[float] = field(default_factory=list)
     stopped: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -196,7 +196,7 @@ def _scores(case: Case) -> list[float | None]:
     return [region.score for entity in case.predicted for region in entity.regions or ()]
 
 
-def _intervals(values: Iterable[float | None]) -> Iterator[Interval]:
+def _intervals(values: Iterable[float | None]) -> Iterator[ThresholdRange]:
     """The intervals of thresholds between the values."""
     inner = {value for value in values if value is not None and value < 1.0}
     return pairwise([-math.inf, *sorted(inner), 1.0])

@@ -17,6 +17,7 @@ from riveg.evaluation.calibration import Calibration
 from riveg.evaluation.calibration_run import ENTAIL, RECHECK
 from riveg.evaluation.threshold_search import Axis
 from riveg.files import write_atomically
+from riveg.geometry.arrays import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +29,6 @@ _RESAMPLES = 500
 _NAMES = {ENTAIL: "entailment threshold", RECHECK: "threshold of the re-check"}
 _DETECTOR = "detector threshold"
 _LINE, _CHOSEN, _OWN = "#1f5fa8", "#c8381e", "#555555"
-
-Floats = NDArray[np.float64]
 
 
 def require_plot() -> None:

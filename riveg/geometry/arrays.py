@@ -10,3 +10,6 @@ Pixels = NDArray[np.uint8]
 
 Bitmap = NDArray[np.bool_]
 """Which pixels of an image belong to something: *shape* ``(height, width)``."""
+
+Floats = NDArray[np.float64]
+"""Numbers in double precision; the function that takes them says their *shape*."""

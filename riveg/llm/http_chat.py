@@ -13,7 +13,7 @@ from riveg.errors import ImageFault
 from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.event_loop import BackgroundLoop
-from riveg.llm.images import EncodedImages, ImageEncoder, image_failure
+from riveg.llm.images import ImageEncoder, SentImages, image_failure
 from riveg.llm.reasking import Dialogue
 from riveg.llm.request import request_body, request_key
 from riveg.llm.response_cache import CachedResponse, ResponseCache
@@ -139,7 +139,7 @@ class HttpChat:
                 )
             return self._sender
 
-    async def _encoded(self, request: Request) -> EncodedImages:
+    async def _encoded(self, request: Request) -> SentImages:
         images = request.images
         return await asyncio.to_thread(self._images.encode, images) if images else {}
 

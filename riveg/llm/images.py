@@ -23,7 +23,7 @@ _QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedImage:
+class SentImage:
     """A JPEG as a ``data:`` URL; ``digest`` is of its bytes."""
 
     data_url: str
@@ -31,7 +31,7 @@ class EncodedImage:
     size: ImageSize
 
 
-EncodedImages = Mapping[AttachedImage, EncodedImage]
+SentImages = Mapping[AttachedImage, SentImage]
 
 
 def sent_size(size: ImageSize, side: int) -> ImageSize:
@@ -58,7 +58,7 @@ def _crop_edges(attached: AttachedImage, size: ImageSize) -> tuple[int, int, int
     return edges
 
 
-def encoded(attached: AttachedImage, images: ImageSource, side: int) -> EncodedImage:
+def encoded(attached: AttachedImage, images: ImageSource, side: int) -> SentImage:
     """The image, or its crop, ready to be sent.
 
     Raises:
@@ -79,7 +79,7 @@ def encoded(attached: AttachedImage, images: ImageSource, side: int) -> EncodedI
     content = buffer.getvalue()
     digest = hashlib.blake2b(content).hexdigest()[:32]
     url = "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
-    return EncodedImage(url, digest, sent)
+    return SentImage(url, digest, sent)
 
 
 class ImageEncoder:
@@ -97,10 +97,10 @@ class ImageEncoder:
         self._images = images
         self._side = side
         self._room = kept_bytes
-        self._kept: OrderedDict[tuple[AttachedImage, str], EncodedImage] = OrderedDict()
+        self._kept: OrderedDict[tuple[AttachedImage, str], SentImage] = OrderedDict()
         self._lock = threading.Lock()
 
-    def encode(self, images: tuple[AttachedImage, ...]) -> dict[AttachedImage, EncodedImage]:
+    def encode(self, images: tuple[AttachedImage, ...]) -> dict[AttachedImage, SentImage]:
         """Each image as sent.
 
         Raises:
@@ -125,7 +125,7 @@ class ImageEncoder:
         left, top, right, bottom = _crop_edges(attached, whole)
         return sent_size(ImageSize(right - left, bottom - top), self._side)
 
-    def _encoded(self, attached: AttachedImage) -> EncodedImage:
+    def _encoded(self, attached: AttachedImage) -> SentImage:
         key = (attached, self._images.stamp(attached.image))
         with self._lock:
             if key in self._kept:

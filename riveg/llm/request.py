@@ -10,14 +10,14 @@ from typing import Any
 from riveg.files import text_digest
 from riveg.llm.conversation import Message, Request
 from riveg.llm.endpoint import Endpoint
-from riveg.llm.images import EncodedImages
+from riveg.llm.images import SentImages
 from riveg.llm.json_answers import whole_characters
 
 KEY_VERSION = 1
 """Raised when an equal request would be sent in other words."""
 
 
-def chat_messages(messages: Sequence[Message], images: EncodedImages) -> list[dict[str, Any]]:
+def chat_messages(messages: Sequence[Message], images: SentImages) -> list[dict[str, Any]]:
     """The messages in the form that OpenAI-compatible servers and ``LLM.chat`` of vLLM take.
 
     Args:
@@ -31,7 +31,7 @@ def request_body(
     endpoint: Endpoint,
     request: Request,
     messages: Sequence[Message],
-    images: EncodedImages,
+    images: SentImages,
 ) -> dict[str, Any]:
     """The body of a ``chat/completions`` request.
 
@@ -97,7 +97,7 @@ def without_fields(body: Mapping[str, Any], names: Collection[str]) -> dict[str,
     return left
 
 
-def request_key(endpoint: Endpoint, request: Request, images: EncodedImages) -> str:
+def request_key(endpoint: Endpoint, request: Request, images: SentImages) -> str:
     """Digest of everything that shapes the response, the order of a schema's keys included."""
     return text_digest(
         json.dumps(
@@ -120,7 +120,7 @@ def request_key(endpoint: Endpoint, request: Request, images: EncodedImages) -> 
     )
 
 
-def _chat_message(message: Message, images: EncodedImages) -> dict[str, Any]:
+def _chat_message(message: Message, images: SentImages) -> dict[str, Any]:
     text = whole_characters(message.text)
     if not message.images:
         return {"role": message.role, "content": text}

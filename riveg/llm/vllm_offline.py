@@ -16,7 +16,7 @@ from typing import Any
 from riveg.errors import ImageFault, RivegError
 from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, Response, TokenCount
 from riveg.llm.endpoint import Endpoint
-from riveg.llm.images import EncodedImages, ImageEncoder, image_failure
+from riveg.llm.images import ImageEncoder, SentImages, image_failure
 from riveg.llm.json_answers import first_spoken_token, whole_characters, without_thoughts
 from riveg.llm.reasking import Dialogue
 from riveg.llm.request import chat_messages, request_key
@@ -209,7 +209,7 @@ class _Pending:
 
     key: str
     request: Request
-    images: EncodedImages
+    images: SentImages
     dialogue: Dialogue
 
 

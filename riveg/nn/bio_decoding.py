@@ -9,10 +9,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from riveg.geometry.arrays import Floats
 from riveg.text.bio import OUTSIDE, bio_to_spans
 from riveg.types import Span
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from riveg.geometry.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class PlattCurve:
     """Calibrated log-odds are ``slope * score + intercept``, the score being log-odds itself."""
 
     slope: float

@@ -60,8 +60,8 @@ _PACKAGES = (
 class System:
     """The stages of a configuration; backends are built when they are first needed.
 
-    Not to be shared between threads. A system keeps its language models between samples: use it in a
-    ``with`` block, or call :meth:`close`.
+    Not to be shared between threads. A system keeps its language models between samples: use it in
+    a ``with`` block, or call :meth:`close`.
     """
 
     def __init__(self, config: SystemConfig) -> None:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.datasets.opening import open_dataset
 from riveg.errors import MissingExtra, UserError
-from riveg.nn.calibration import Calibration, Floats
+from riveg.geometry.arrays import Floats
+from riveg.nn.calibration import PlattCurve
 from riveg.nn.entailment_classifier import EntailmentClassifier
 from riveg.nn.entailment_features import known_label
 from riveg.stages.entailers.mini import CAPTIONED, CAPTIONLESS
@@ -191,7 +192,7 @@ def _calibrate(
         size_kb=0.0,
         held_out=measure_reliability(held_out, found.shown),
         shipped=measure_reliability(calibration(found.scores), found.shown),
-        uncalibrated=measure_reliability(Calibration(1.0, 0.0)(found.scores), found.shown),
+        uncalibrated=measure_reliability(PlattCurve(1.0, 0.0)(found.scores), found.shown),
         shifts=model.shifts,
     )
     rounded = replace(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.nn.calibration import Calibration, Floats, sigmoid
+from riveg.geometry.arrays import Floats
+from riveg.nn.calibration import PlattCurve, sigmoid
 
 if TYPE_CHECKING:
     import torch
@@ -88,7 +89,7 @@ def fit_logistic(
     return fitted
 
 
-def fit_calibration(scores: Floats, targets: Floats) -> Calibration:
+def fit_calibration(scores: Floats, targets: Floats) -> PlattCurve:
     """Slope and intercept by Newton's method, with Platt's smoothed targets."""
     positives = targets.sum()
     high = (positives + 1) / (positives + 2)
@@ -107,10 +108,10 @@ def fit_calibration(scores: Floats, targets: Floats) -> Calibration:
         solution = solution - step
         if np.abs(step).max() < 1e-9:
             break
-    return Calibration(float(solution[0]), float(solution[1]))
+    return PlattCurve(float(solution[0]), float(solution[1]))
 
 
-def fit_unsmoothed_calibration(scores: Floats, targets: Floats) -> Calibration:
+def fit_unsmoothed_calibration(scores: Floats, targets: Floats) -> PlattCurve:
     """Slope and intercept by L-BFGS from the identity, with targets of 0 and 1 as they are.
 
     The shipped tagger is calibrated so; on few scores, or none, the answer stays finite.
@@ -131,7 +132,7 @@ def fit_unsmoothed_calibration(scores: Floats, targets: Floats) -> Calibration:
 
     search.step(loss)
     slope, intercept = weights.tolist()
-    return Calibration(slope, intercept)
+    return PlattCurve(slope, intercept)
 
 
 def cross_fitted(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riveg.nn.calibration import Floats
+from riveg.geometry.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from riveg.evaluation.counts import Count
-    from riveg.nn.bio_decoding import Floats
+    from riveg.geometry.arrays import Floats
     from riveg.nn.shape_tagger import ShapeTagger
     from riveg.nn.word_pieces import WordPieceWindows
     from riveg.training.tagger_data import TaggedSentence

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from riveg.nn.bio_decoding import Floats, decode
+from riveg.geometry.arrays import Floats
+from riveg.nn.bio_decoding import decode
 from riveg.nn.calibration import log_odds
 from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.shape_tagger import ShapeTagger

@@ -14,7 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from riveg.evaluation.counts import Count
 from riveg.files import replacing
-from riveg.nn.bio_decoding import Floats, decode
+from riveg.geometry.arrays import Floats
+from riveg.nn.bio_decoding import decode
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import WordPieceWindows
 from riveg.text.bio import bio_to_spans

@@ -163,8 +163,8 @@ def test_without_a_network_one_line_says_what_to_do(
 class Hub(BaseHTTPRequestHandler):
     """As much of the hub as a download needs: what a commit holds, and its files."""
 
-    said: ClassVar[dict[str, bytes]] = FILES
-    """What it says of its files; those that it gives may be others."""
+    listed: ClassVar[dict[str, bytes]] = FILES
+    """The files as it lists them; those that it sends may be others."""
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -182,12 +182,12 @@ class Hub(BaseHTTPRequestHandler):
             body = json.dumps({"id": "tiny/writer", "sha": COMMIT, "siblings": []}).encode()
         elif path.startswith("/api/models/tiny/writer/tree/"):
             body = json.dumps(
-                [_entry(name, content) for name, content in self.said.items()]
+                [_entry(name, content) for name, content in self.listed.items()]
             ).encode()
         elif path.startswith("/tiny/writer/resolve/"):
             name = path.split("/", 5)[5]
             body = FILES[name]
-            headers["ETag"] = f'"{_git_digest(self.said[name])}"'
+            headers["ETag"] = f'"{_git_digest(self.listed[name])}"'
         else:
             self.send_response(404)
             self.send_header("X-Error-Code", "RepoNotFound")
@@ -213,8 +213,8 @@ def _entry(name: str, content: bytes) -> dict[str, object]:
 
 @pytest.fixture
 def hub(request: pytest.FixtureRequest) -> Iterator[str]:
-    said = {**FILES, **getattr(request, "param", {})}
-    handler = type("ThisHub", (Hub,), {"said": said})
+    listed = {**FILES, **getattr(request, "param", {})}
+    handler = type("ThisHub", (Hub,), {"listed": listed})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever)
     thread.start()

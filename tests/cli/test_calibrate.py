@@ -1,14 +1,11 @@
 """From a run over dev to a run with its thresholds, as a person gives the commands."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.command_line import riveg
 from helpers.factories import make_sample
-from helpers.places import ROOT
 from helpers.run_folders import make_run
 from helpers.samples_on_the_fly import make_samples, write_samples
 from typer.testing import CliRunner
@@ -38,17 +35,6 @@ def make_dev(folder: Path, count: int) -> Path:
         ]
         rows.append({**sample, "entities": entities})
     return write_samples(folder / "dev.jsonl", rows)
-
-
-def riveg(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "riveg", *map(str, arguments)],
-        capture_output=True,
-        check=False,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
-    )
 
 
 @pytest.mark.slow
@@ -142,16 +128,16 @@ def invoke(*arguments: str | Path) -> str:
 
 def test_the_report_the_file_and_the_curve(run_folder: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra plot is not installed")
-    said = invoke("calibrate", run_folder, "--gold", "dev.jsonl")
+    printed = invoke("calibrate", run_folder, "--gold", "dev.jsonl")
     for word in ("20 samples", "entail.threshold", "5-fold", "gain +", "artifacts/quickstart-dev"):
-        assert word in said
+        assert word in printed
     path = run_folder.parent / "artifacts" / "quickstart-dev.json"
     assert json.loads(path.read_text())["samples"] == 20
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_json_is_what_the_file_holds(run_folder: Path) -> None:
-    said = invoke(
+    printed = invoke(
         "calibrate",
         run_folder,
         "--gold",
@@ -161,8 +147,8 @@ def test_json_is_what_the_file_holds(run_folder: Path) -> None:
         "--json",
         "--no-plot",
     )
-    assert json.loads(said) == json.loads((run_folder.parent / "x" / "mine.json").read_text())
-    assert json.loads(said)["name"] == "mine"
+    assert json.loads(printed) == json.loads((run_folder.parent / "x" / "mine.json").read_text())
+    assert json.loads(printed)["name"] == "mine"
     assert [path.name for path in (run_folder.parent / "x").iterdir()] == ["mine.json"]
 
 

@@ -38,14 +38,14 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def said(*arguments: str) -> str:
+def printed(*arguments: str) -> str:
     done = CliRunner().invoke(app, [*arguments, "--gold", "dev.jsonl"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
 def test_what_is_printed(runs: Path) -> None:
-    text = said("a", "b")
+    text = printed("a", "b")
     assert max(map(len, text.splitlines())) <= 80
     for words in (
         "compared  3 samples that both have",
@@ -56,19 +56,19 @@ def test_what_is_printed(runs: Path) -> None:
     ):
         assert words in text
     assert "gmner" not in text  # neither run looked for places
-    assert "Ada" not in said("a", "b", "--show", "0")
+    assert "Ada" not in printed("a", "b", "--show", "0")
 
 
 def test_the_document(runs: Path) -> None:
-    document = json.loads(said("a", "b", "--metric", "mner", "--json", "-"))
+    document = json.loads(printed("a", "b", "--metric", "mner", "--json", "-"))
     assert document["schema"] == "riveg-comparison-1"
     assert list(document["metrics"]) == ["mner"]
     assert document["metrics"]["mner"]["p"] > 0.5
     assert len(document["entities"]) == 3
-    said("a", "b", "--metric", "mner", "--json", "kept.json")
+    printed("a", "b", "--metric", "mner", "--json", "kept.json")
     assert json.loads((runs / "kept.json").read_text()) == document
 
 
 def test_a_metric_that_is_not_there_is_one_line(runs: Path) -> None:
     with pytest.raises(UserError, match="--metric gmner: not scored here"):
-        said("a", "b", "--metric", "gmner")
+        printed("a", "b", "--metric", "gmner")

@@ -35,7 +35,7 @@ def test_the_tables_fit_a_terminal_and_say_what_was_scored(run_folder: Path) -> 
     lines = [line for line in tables.splitlines() if not line.startswith("from")]
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in done.stdout
-    for said in (
+    for line in (
         "data      quickstart, version 1, split test",
         "scored    3 samples (partial: --limit)",
         "protocol  canonical: same tokens, best region, IoU >= 0.5",
@@ -47,7 +47,7 @@ def test_the_tables_fit_a_terminal_and_say_what_was_scored(run_folder: Path) -> 
         "--set tag.backend=gold",
         "AP50",
     ):
-        assert said in done.stdout, said
+        assert line in done.stdout, line
 
 
 def test_the_json_holds_what_the_table_shows(run_folder: Path, tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ def test_fine_types_and_masks_are_distinguished_from_coarse_types_and_boxes() ->
     gold = gold_set(
         "posts", {"1": GoldSample((AnnotatedEntity(words, "OTHER", span, name, (box,), (mask,)),))}
     )
-    said = PredictedEntity(words, name, span, True, (Region(box, mask=mask),))
-    predictions = Predictions("said", "jsonl", lambda: iter([Prediction("1", (said,))]))
+    predicted = PredictedEntity(words, name, span, True, (Region(box, mask=mask),))
+    predictions = Predictions("said", "jsonl", lambda: iter([Prediction("1", (predicted,))]))
     found = evaluate(predictions, gold, EvaluationOptions(rules=Rules(mask_iou=0.7, masks="union")))
     assert "masks     IoU >= 0.7 with the union of the gold masks" in [*head_lines(found)]
     tables = {sheet.title: sheet for sheet in sheets(found)}

@@ -27,8 +27,8 @@ def run(folder: Path, *arguments: str) -> str:
 
 def test_it_says_what_was_written_and_what_was_left_out(tmp_path: Path) -> None:
     folder = write_run(tmp_path, trap_samples()).folder
-    said = run(folder, "--format", "coco", "--out", str(tmp_path / "out"))
-    lines = [line.rstrip() for line in said.splitlines()]
+    printed = run(folder, "--format", "coco", "--out", str(tmp_path / "out"))
+    lines = [line.rstrip() for line in printed.splitlines()]
     assert lines[0] == f"coco: {folder} written to {tmp_path / 'out'}"
     assert "       2  masks" in lines
     assert lines.index("          left out") < lines.index("       1  post not answered")
@@ -38,11 +38,13 @@ def test_it_says_what_was_written_and_what_was_left_out(tmp_path: Path) -> None:
 def test_the_summary_as_json(tmp_path: Path) -> None:
     folder = write_run(tmp_path, trap_samples()).folder
     out = tmp_path / "out"
-    said = json.loads(run(folder, "--format", "png", "--out", str(out), "--per-entity", "--json"))
-    assert said["schema"] == "riveg-export-1"
-    assert said["files"] == [str(out / name) for name in ("legend.json", "masks", "entities")]
-    assert said["counts"] == {"images": 3, "entities": 2}
-    assert said["left_out"]["post not answered"] == 1
+    document = json.loads(
+        run(folder, "--format", "png", "--out", str(out), "--per-entity", "--json")
+    )
+    assert document["schema"] == "riveg-export-1"
+    assert document["files"] == [str(out / name) for name in ("legend.json", "masks", "entities")]
+    assert document["counts"] == {"images": 3, "entities": 2}
+    assert document["left_out"]["post not answered"] == 1
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,9 @@ def test_an_interrupted_command_promises_nothing(tmp_path: Path) -> None:
     )
     with pipe.open("w"):  # opens when the command has begun to read
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.strip() == "riveg: interrupted"
+    assert stderr.strip() == "riveg: interrupted"
 
 
 def test_short_memory_is_one_line() -> None:

@@ -109,15 +109,15 @@ def annotated(text: str, label: str, span: tuple[int, int], *boxes: Box) -> Anno
 def story(images: Path) -> tuple[list[Sample], GoldSet]:
     """Samples of every kind that the page treats apart, with gold for all but the last."""
     images.mkdir(parents=True, exist_ok=True)
-    told = _told()
-    for number, (sample, _) in enumerate(told):
+    pairs = _samples_with_gold()
+    for number, (sample, _) in enumerate(pairs):
         if sample.image is not None and sample.id != "gone":
             draw_image(images / sample.image.path, 40 + number % 200)
-    gold = {sample.id: GoldSample(entities) for sample, entities in told[:-1]}
-    return [sample for sample, _ in told], gold_set("posts", gold, version="3", split="test")
+    gold = {sample.id: GoldSample(entities) for sample, entities in pairs[:-1]}
+    return [sample for sample, _ in pairs], gold_set("posts", gold, version="3", split="test")
 
 
-def _told() -> list[tuple[Sample, tuple[AnnotatedEntity, ...]]]:
+def _samples_with_gold() -> list[tuple[Sample, tuple[AnnotatedEntity, ...]]]:
     who = {"score": 0.9, "label_scores": {"PER": 0.8, "ORG": 0.2}, "expression": "a woman smiling"}
     return [
         (

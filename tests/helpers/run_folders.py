@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from helpers.factories import write_records
-
 from riveg.config.reader import load_config
 from riveg.runs.system import resolved_text
 from riveg.types import Sample

@@ -97,7 +97,7 @@ def plain_sample(folder: Path, number: int) -> Sample:
 
 
 @dataclass(frozen=True)
-class BadPost:
+class BadSample:
     """A line of data that cannot be answered wholly, and why; ``mended`` is one that can."""
 
     line: bytes
@@ -107,7 +107,7 @@ class BadPost:
     mended: bytes | None = None
 
 
-def bad_images(folder: Path) -> list[BadPost]:
+def bad_images(folder: Path) -> list[BadSample]:
     """Samples whose text is good and whose image is not; the images are named as the samples."""
     outside = folder.parent / "outside.jpg"
     blur(64, 64).save(outside)
@@ -146,9 +146,9 @@ def bad_images(folder: Path) -> list[BadPost]:
     ]
 
 
-def _with_image(image: str, kind: str, word: str) -> BadPost:
+def _with_image(image: str, kind: str, word: str) -> BadSample:
     sample = {"id": f"bad {image}", "text": "Fog in Oslo", "image": image}
-    return BadPost(_line(sample), f"bad {image}", kind, word)
+    return BadSample(_line(sample), f"bad {image}", kind, word)
 
 
 def _damaged() -> dict[str, bytes]:
@@ -182,7 +182,7 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
     return content.getvalue()
 
 
-def bad_lines() -> list[BadPost]:
+def bad_lines() -> list[BadSample]:
     """Samples whose line cannot be used; where it has no id, it is named by its number, ``{}``."""
     empty, broken = (_line({"id": id, "text": "Fog in Oslo"}) for id in ("empty", "broken"))
     return [
@@ -206,17 +206,17 @@ def bad_lines() -> list[BadPost]:
             "do not cut",
         ),
         _bad_line({"id": {"a": 1}, "text": "a"}, "bad-id", "found dict", id="line-{}"),
-        BadPost(b'{"id": "broken", "text": "Fog', "line-{}", "bad-json", "not JSON", broken),
-        BadPost(b'["a", "list"]', "line-{}", "bad-json", "found list"),
-        BadPost(b'{"text": "\xff\xfe"}', "line-{}", "bad-encoding", "not UTF-8 at byte 10"),
-        BadPost(b"[" * 100_000, "line-{}", "bad-json", "not JSON"),
+        BadSample(b'{"id": "broken", "text": "Fog', "line-{}", "bad-json", "not JSON", broken),
+        BadSample(b'["a", "list"]', "line-{}", "bad-json", "found list"),
+        BadSample(b'{"text": "\xff\xfe"}', "line-{}", "bad-encoding", "not UTF-8 at byte 10"),
+        BadSample(b"[" * 100_000, "line-{}", "bad-json", "not JSON"),
     ]
 
 
 def _bad_line(
     sample: Sample, kind: str, word: str, mended: bytes | None = None, *, id: str | None = None
-) -> BadPost:
-    return BadPost(_line(sample), id or str(sample["id"]), kind, word, mended)
+) -> BadSample:
+    return BadSample(_line(sample), id or str(sample["id"]), kind, word, mended)
 
 
 def _line(sample: Sample) -> bytes:
@@ -234,7 +234,7 @@ def _portrait() -> Image.Image:
         return image.convert("RGB").crop((100, 10, 360, 210))
 
 
-def lettering(width: int, height: int) -> Image.Image:
+def words_in_image(width: int, height: int) -> Image.Image:
     """A slide that says PYCON."""
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
@@ -250,7 +250,7 @@ def blur(width: int, height: int) -> Image.Image:
 
 _KINDS = (
     ("Eileen Collins smiles before her flight with NASA", face),
-    ("Grace Hopper speaks at PyCon this year", lettering),
+    ("Grace Hopper speaks at PyCon this year", words_in_image),
     ("good morning everyone, coffee first", blur),
     ("Rain again in Paris", None),
     ("SpaceX counts down at Cape Canaveral", blur),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.places import TESTS
-from riveg.evaluation.counts import Count
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.counts import Count
 from riveg.types import Box, ImageSize, Region, Span
 
 FOLDER = TESTS / "evaluation" / "cases"

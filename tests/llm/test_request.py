@@ -4,7 +4,7 @@ import pytest
 
 from riveg.llm.conversation import AttachedImage, Message, Request, Response
 from riveg.llm.endpoint import Endpoint, Prices
-from riveg.llm.images import EncodedImage
+from riveg.llm.images import SentImage
 from riveg.llm.request import refused_fields, request_body, request_key, without_fields
 from riveg.types import ImageRef, ImageSize
 
@@ -18,7 +18,7 @@ def parse(response: Response) -> str:
 
 
 QUESTION = Request((Message("system", "See."), Message("user", "What?", (IMAGE,))), parse, SCHEMA)
-SENT = {IMAGE: EncodedImage("data:image/jpeg;base64,AAAA", "d1", ImageSize(10, 20))}
+SENT = {IMAGE: SentImage("data:image/jpeg;base64,AAAA", "d1", ImageSize(10, 20))}
 
 
 def test_a_body() -> None:
@@ -81,7 +81,7 @@ def changed_question(**fields: object) -> Request:
 
 
 def test_the_key_hangs_on_all_that_shapes_the_answer() -> None:
-    other_image = {IMAGE: EncodedImage("data:", "d2", ImageSize(10, 20))}
+    other_image = {IMAGE: SentImage("data:", "d2", ImageSize(10, 20))}
     turned = {"type": "object", "properties": dict(reversed(SCHEMA["properties"].items()))}  # type: ignore[attr-defined]
     keys = {
         KEY,

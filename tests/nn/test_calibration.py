@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from riveg.nn.calibration import Calibration, log_odds, sigmoid
+from riveg.nn.calibration import PlattCurve, log_odds, sigmoid
 
 
 def test_calibrated_confidences_are_monotone_and_bounded() -> None:
     confidences = np.array([0.0, 0.2, 0.5, 0.9, 1.0])
-    scores = Calibration(1.4, -1.2)(log_odds(confidences)).tolist()
+    scores = PlattCurve(1.4, -1.2)(log_odds(confidences)).tolist()
     assert scores == sorted(scores)
     assert 0 <= scores[0] < scores[-1] <= 1
 

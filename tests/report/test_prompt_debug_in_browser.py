@@ -10,8 +10,8 @@ from helpers.debugged_samples import (
     PROMPT,
     SAMPLES,
     gold_of_samples,
+    make_chosen,
     make_debugger,
-    make_posts,
     with_gate,
     write_system,
 )
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def compared(tmp_path: Path) -> Path:
     """Two prompts over three samples, one with an image."""
     draw_image(tmp_path / "one.jpg")
-    samples = make_posts(read_gold=gold_of_samples)
+    samples = make_chosen(read_gold=gold_of_samples)
     debugger, _ = make_debugger(with_gate(write_system(tmp_path)), samples, asks=True)
     found = debugger.look(None, str(tmp_path / "other.jinja"))
     write_page(found, tmp_path / "page.html", [tmp_path])
@@ -95,7 +95,7 @@ def test_hostile_text_is_text(open_page: Open, tmp_path: Path, asks: bool) -> No
     text = f"Eve says {HOSTILE.replace(' ', '')} {{{{7*7}}}}"
     sample = make_sample(text, [(0, 1, HOSTILE)], id=HOSTILE)
     sample = replace(sample, caption=HOSTILE, image=ImageRef(HOSTILE))
-    debugger, _ = make_debugger(config, make_posts([sample]), says=lambda _: HOSTILE, asks=asks)
+    debugger, _ = make_debugger(config, make_chosen([sample]), says=lambda _: HOSTILE, asks=asks)
     found = debugger.look(None, str(tmp_path / "other.jinja"))
     write_page(found, tmp_path / "page.html", [tmp_path])
     page = open_page(tmp_path / "page.html").page
@@ -105,7 +105,7 @@ def test_hostile_text_is_text(open_page: Open, tmp_path: Path, asks: bool) -> No
 
 
 def test_one_prompt(open_page: Open, tmp_path: Path) -> None:
-    debugger, _ = make_debugger(write_system(tmp_path), make_posts(SAMPLES), asks=True)
+    debugger, _ = make_debugger(write_system(tmp_path), make_chosen(SAMPLES), asks=True)
     write_page(debugger.look(None), tmp_path / "page.html", [tmp_path])
     page = open_page(tmp_path / "page.html").page
     assert page.locator("[data-card]").count() == 3

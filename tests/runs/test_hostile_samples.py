@@ -16,7 +16,7 @@ import pytest
 from helpers.places import ROOT
 from helpers.samples_on_the_fly import (
     ASTRONAUT,
-    BadPost,
+    BadSample,
     bad_images,
     bad_lines,
     blur,
@@ -94,7 +94,7 @@ MENDED_IMAGES = (
 )
 
 
-def assert_reasons(out: Path, bad: Sequence[BadPost]) -> None:
+def assert_reasons(out: Path, bad: Sequence[BadSample]) -> None:
     failed = rows(out / "failed.jsonl")
     assert [row["id"] for row in failed] == [sample.id for sample in bad]
     for row, sample in zip(failed, bad, strict=True):

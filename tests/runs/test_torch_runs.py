@@ -255,10 +255,10 @@ def test_an_ended_run_leaves_no_worker_and_goes_on_later(
                 time.sleep(0.002)
             workers = [one for one in marked_processes(marker) if one != process.pid]
             process.send_signal(number)
-            _, said = process.communicate()
+            _, stderr = process.communicate()
         assert len(workers) == 2
         assert process.returncode == (-number if number == signal.SIGKILL else 130)
-        assert b"Traceback" not in said
+        assert b"Traceback" not in stderr
         assert gone_within(workers, 10)
     finally:
         end_marked(marker)

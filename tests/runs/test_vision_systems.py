@@ -182,8 +182,8 @@ def test_a_changed_threshold_redoes_boxes_and_masks_only(riveg: Riveg, run: Path
 
 def test_what_reads_runs_reads_this_one(riveg: Riveg, unbroken: Path, tmp_path: Path) -> None:
     scores = tmp_path / "scores.json"
-    told = riveg("eval", unbroken, "--gold", "quickstart", "--resamples", "10", "--json", scores)
-    assert "SMNER" not in told.stdout, "the posts have no gold masks"
+    printed = riveg("eval", unbroken, "--gold", "quickstart", "--resamples", "10", "--json", scores)
+    assert "SMNER" not in printed.stdout, "the posts have no gold masks"
     assert json.loads(scores.read_text())["scores"]["canonical"]["mner"]["hits"] > 10
     page = tmp_path / "page.html"
     riveg("report", unbroken, "--gold", "quickstart", "--out", page)
@@ -201,9 +201,9 @@ def test_two_segmenters_compared(riveg: Riveg, unbroken: Path, run: Path) -> Non
     riveg("run", "cpu", "--out", run, *SIX_PARTS, "--set", "segment=sam")
     assert remade(before, run) == {"segment"}
     assert {one["mask"]["source"].partition(":")[0] for one in regions(run)} == {"sam"}
-    told = riveg("compare", unbroken, run, "--gold", "quickstart", "--resamples", "10")
-    assert "GMNER" in told.stdout
-    assert widest(told.stdout) <= 80
+    printed = riveg("compare", unbroken, run, "--gold", "quickstart", "--resamples", "10")
+    assert "GMNER" in printed.stdout
+    assert widest(printed.stdout) <= 80
 
 
 def test_one_broken_image_is_one_issue(riveg: Riveg, tmp_path: Path) -> None:
@@ -249,8 +249,8 @@ def test_grounded_sam_on_gold(riveg: Riveg, tmp_path: Path) -> None:
     assert {one["source"] for one in regions(run)} == {"grounding-dino"}
     assert {one["mask"]["source"].partition(":")[0] for one in regions(run)} == {"sam"}
     assert any(len(one.get("regions", ())) > 1 for one in entities(run))
-    told = riveg("eval", run, "--gold", "quickstart", "--resamples", "10")
-    assert "oracle" in told.stdout
+    printed = riveg("eval", run, "--gold", "quickstart", "--resamples", "10")
+    assert "oracle" in printed.stdout
 
 
 def test_grounded_sam_on_phrases(riveg: Riveg, tmp_path: Path) -> None:
@@ -302,9 +302,9 @@ def test_a_system_is_valid_where_its_models_are_not(
     assert riveg("validate", system).stdout.count("to run it") == 0
     stopped = elsewhere.tried("run", system, "--out", tmp_path / "run", "--until", "ground")
     assert stopped.returncode == 2
-    told = stopped.stderr.splitlines()[-1]
-    assert f"riveg fetch {system}, with the same --set" in told
-    assert len(told) < 400
+    printed = stopped.stderr.splitlines()[-1]
+    assert f"riveg fetch {system}, with the same --set" in printed
+    assert len(printed) < 400
 
 
 def test_every_missing_model_is_told_at_once(riveg: Riveg, tmp_path: Path) -> None:
@@ -312,17 +312,19 @@ def test_every_missing_model_is_told_at_once(riveg: Riveg, tmp_path: Path) -> No
     asked = ("--set", "segment=sam", "--set", "ground.recheck.matcher=itm")
     sample = ("predict", "--text", "Ada in Paris", "--system", "cpu")
     for words in (("run", "cpu", "--out", tmp_path / "run"), sample):
-        told = elsewhere.tried(*words, *asked).stderr.splitlines()[-1]
+        printed = elsewhere.tried(*words, *asked).stderr.splitlines()[-1]
         for one in (
             "entail.model google/siglip2-base-patch16-224",
             "ground.model IDEA-Research/grounding-dino-tiny",
             "ground.recheck.model Salesforce/blip-itm-base-coco",
             "segment.model facebook/sam-vit-huge",
         ):
-            assert one in told
+            assert one in printed
     assert not (tmp_path / "run").exists()
-    told = elsewhere("validate", "cpu", *asked).stdout
-    assert f"riveg fetch cpu {' '.join(asked)}" in told, "which gets these, and not the usual ones"
+    printed = elsewhere("validate", "cpu", *asked).stdout
+    assert f"riveg fetch cpu {' '.join(asked)}" in printed, (
+        "which gets these, and not the usual ones"
+    )
 
 
 @pytest.mark.parametrize("system", ["riveg", "cpu", "grounded-sam"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from riveg.nn.calibration import Calibration
+from riveg.nn.calibration import PlattCurve
 from riveg.training.logistic import (
     SparseRows,
     cross_fitted,
@@ -62,7 +62,7 @@ def test_each_fold_is_calibrated_without_itself() -> None:
 
 
 def test_calibrated_scores_stay_in_order() -> None:
-    said = Calibration(0.5, 0.1)(np.array([-800.0, -1.0, 0.0, 1.0, 800.0]))
+    said = PlattCurve(0.5, 0.1)(np.array([-800.0, -1.0, 0.0, 1.0, 800.0]))
     assert (np.diff(said) > 0).all()
     assert said.min() >= 0
     assert said.max() <= 1

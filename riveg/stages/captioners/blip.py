@@ -15,7 +15,7 @@ from riveg.errors import ImageFault, UserError
 from riveg.protocols import Captioner, ImageSource
 from riveg.types import Issue, Sample
 from riveg.vision.runtime.batches import in_batches
-from riveg.vision.runtime.image_queue import ImageQueue
+from riveg.vision.runtime.image_queue import PreparedImageQueue
 from riveg.vision.runtime.loading import load_model, load_processor, worker_count
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import image_tensors, stacked
@@ -104,7 +104,7 @@ class Blip:
         workers: int = 0,
     ) -> None:
         prepare = partial(image_tensors, processor)
-        self.image_queue = ImageQueue(images, prepare, workers=workers)
+        self.image_queue = PreparedImageQueue(images, prepare, workers=workers)
         self._network = network
         self._tokenizer = tokenizer
         self._start = _start(network.config, tokenizer, prompt)

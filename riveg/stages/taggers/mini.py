@@ -14,8 +14,9 @@ from pydantic import Field
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.files import asset, file_digest
-from riveg.nn.bio_decoding import DecodedSpan, Floats, decode
-from riveg.nn.calibration import Calibration, log_odds
+from riveg.geometry.arrays import Floats
+from riveg.nn.bio_decoding import DecodedSpan, decode
+from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.protocols import Tagger
@@ -81,7 +82,7 @@ class MiniTagger:
         settings = json.loads((folder / "tagger.json").read_text(encoding="utf-8"))
         self._tags: list[str] = settings["tags"]
         calibration = settings["calibration"]
-        self._calibration = Calibration(calibration["slope"], calibration["intercept"])
+        self._calibration = PlattCurve(calibration["slope"], calibration["intercept"])
         self._windows = WordPieceWindows(
             Tokenizer.from_file(str(folder / "tokenizer.json")), max_pieces=settings["max_pieces"]
         )

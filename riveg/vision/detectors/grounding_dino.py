@@ -84,7 +84,7 @@ class GroundingDinoNetwork:
         self.most_tokens = min(network.config.max_text_len, text_positions)
         model = network.model
         backbone = model.backbone.conv_encoder.model
-        self._encoder = ImageEncoder(backbone, _feature_maps, model.input_proj_vision)
+        self._encoder = ImageBackbone(backbone, _feature_maps, model.input_proj_vision)
         self._given = _GivenMaps(model.backbone.position_embedding)
         # In this network alone: its own forward then gets the given maps where it would make them.
         model.backbone = self._given
@@ -158,7 +158,7 @@ def _feature_maps(backbone: Any, pixels: Tensor) -> Sequence[Tensor]:
     return maps
 
 
-class ImageEncoder(nn.Module):
+class ImageBackbone(nn.Module):
     """Backbone and projections: all that GroundingDINO computes without the text.
 
     Args:

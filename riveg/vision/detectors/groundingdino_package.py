@@ -24,7 +24,7 @@ from riveg.errors import UserError
 from riveg.vision.detectors.grounding_dino import (
     Detections,
     FeatureMaps,
-    ImageEncoder,
+    ImageBackbone,
     detections_of,
     padded_tokens,
 )
@@ -86,7 +86,7 @@ class GroundingDinoPackageNetwork:
         positions = network.bert.config.max_position_embeddings
         self.most_tokens = min(network.max_text_len, positions)
         backbone = network.backbone[0]
-        self._encoder = ImageEncoder(backbone, type(backbone).forward_raw, network.input_proj)
+        self._encoder = ImageBackbone(backbone, type(backbone).forward_raw, network.input_proj)
         self._given = _GivenMaps(network.backbone[1])
         network.backbone = self._given
         network.input_proj = nn.ModuleList(nn.Identity() for _ in network.input_proj)

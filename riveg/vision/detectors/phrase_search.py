@@ -12,7 +12,7 @@ from riveg.protocols import AnswerOrIssue, ImageSource, Mention, PartialAnswer
 from riveg.types import ImageRef, Issue, Region
 from riveg.vision.detectors.regions import choose_regions
 from riveg.vision.queries import CutText, TextReader
-from riveg.vision.runtime.image_queue import ImageQueue
+from riveg.vision.runtime.image_queue import PreparedImageQueue
 from riveg.vision.runtime.image_worker import PreparedImage
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class PhraseSearch:
         overlap: float = 0.7,
         workers: int = 0,
     ) -> None:
-        self.image_queue = ImageQueue(images, finder.prepare, workers=workers)
+        self.image_queue = PreparedImageQueue(images, finder.prepare, workers=workers)
         self._finder = finder
         self._source = source
         self._most_regions = most_regions

@@ -18,7 +18,7 @@ from riveg.types import Entailment, Issue
 from riveg.vision.matchers.loading import MatcherName, load_matcher
 from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
 from riveg.vision.queries import CutText, QueryTemplate, TextReader
-from riveg.vision.runtime.image_queue import ImageQueue
+from riveg.vision.runtime.image_queue import PreparedImageQueue
 from riveg.vision.runtime.loading import worker_count
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import image_tensors
@@ -84,7 +84,7 @@ class MatchingEntailer:
         workers: int = 0,
     ) -> None:
         prepare = partial(image_tensors, matcher.processor)
-        self.image_queue = ImageQueue(images, prepare, workers=workers)
+        self.image_queue = PreparedImageQueue(images, prepare, workers=workers)
         self._matcher = matcher
         self._reader = TextReader(query, matcher.most_tokens, matcher.count_tokens)
         self._threshold = threshold

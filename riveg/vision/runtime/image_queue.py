@@ -44,7 +44,7 @@ _PATIENCE_SECONDS = 60.0
 _Task = tuple["Future[Any]", bytes]
 
 
-class ImageQueue(Generic[T]):
+class PreparedImageQueue(Generic[T]):
     """What a network takes of each image, prepared ahead of it.
 
     Args:

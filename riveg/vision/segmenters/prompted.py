@@ -17,7 +17,7 @@ from riveg.protocols import AnswerOrIssue, ImageSource, Mention, PartialAnswer
 from riveg.types import WARNING, Box, ImageRef, ImageSize, Issue, Mask
 from riveg.vision.queries import CutText, TextReader
 from riveg.vision.runtime.batches import in_batches
-from riveg.vision.runtime.image_queue import ImageQueue
+from riveg.vision.runtime.image_queue import PreparedImageQueue
 from riveg.vision.runtime.image_worker import PreparedImage
 from riveg.vision.runtime.loading import load_model, place, worker_count
 from riveg.vision.runtime.options import TorchOptions
@@ -117,7 +117,7 @@ class PromptedSegmenter:
         workers: int = 0,
         reader: TextReader | None = None,
     ) -> None:
-        self.image_queue = ImageQueue(images, network.prepare, workers=workers)
+        self.image_queue = PreparedImageQueue(images, network.prepare, workers=workers)
         self._network = network
         self._source = source
         self._batch_size = batch_size

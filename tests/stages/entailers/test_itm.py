@@ -27,7 +27,7 @@ from riveg.vision.matchers.entailer import MatchingEntailer
 from riveg.vision.matchers.itm import load_itm_matcher
 from riveg.vision.matchers.matcher import Pair
 from riveg.vision.queries import query_text
-from riveg.vision.runtime.image_queue import ImageQueue
+from riveg.vision.runtime.image_queue import PreparedImageQueue
 from riveg.vision.runtime.tensors import image_tensors
 
 pytestmark = pytest.mark.slow  # torch and its models, loaded and run
@@ -89,7 +89,7 @@ def exactly(
     config = ItmEntailerConfig(model=str(model), device="cpu", batch_size=batch_size)
     matcher = load_itm_matcher(model, config)
     images = image_context(image_folder, model).images
-    prepared = ImageQueue(images, partial(image_tensors, matcher.processor))
+    prepared = PreparedImageQueue(images, partial(image_tensors, matcher.processor))
     opened = prepared.take_distinct(mention.sample.image for mention in mentions)
     seen = [one.value for one in opened.values() if not isinstance(one, ImageFault)]
     places = {path: place for place, path in enumerate(opened)}

@@ -24,7 +24,7 @@ from riveg.images.headers import ImageLimits
 from riveg.images.loader import ImageLoader
 from riveg.types import ImageRef, ImageSize
 from riveg.vision.runtime import image_queue
-from riveg.vision.runtime.image_queue import ImageQueue
+from riveg.vision.runtime.image_queue import PreparedImageQueue
 
 pytestmark = pytest.mark.slow  # every test starts processes
 
@@ -53,8 +53,10 @@ raised: Any = partial(np.add, 0.5)
 
 
 @contextmanager
-def prepared_by(images: ImageLoader, workers: int, **more: Any) -> Iterator[ImageQueue[Any]]:
-    queue = ImageQueue(images, more.pop("prepare", raised), workers=workers, **more)
+def prepared_by(
+    images: ImageLoader, workers: int, **more: Any
+) -> Iterator[PreparedImageQueue[Any]]:
+    queue = PreparedImageQueue(images, more.pop("prepare", raised), workers=workers, **more)
     try:
         yield queue
     finally:
@@ -67,7 +69,7 @@ def workers_of(process: int) -> list[int]:
     return [number for number in found if b"image_worker" in command_of(number)]
 
 
-def wait_for_workers(queue: ImageQueue[Any], count: int) -> None:
+def wait_for_workers(queue: PreparedImageQueue[Any], count: int) -> None:
     """Returns when one has answered, so that all are at least on their way."""
     queue.expect(REFERENCES)
     deadline = time.monotonic() + 60
@@ -182,7 +184,7 @@ def test_tensors_come_back_as_they_are(images: ImageLoader) -> None:
 
 
 def test_none_is_left_after_closing_or_forgetting(images: ImageLoader) -> None:
-    queue = ImageQueue(images, raised, workers=2)
+    queue = PreparedImageQueue(images, raised, workers=2)
     for end in (queue.close, partial(queue.__dict__.__setitem__, "_workers", None)):
         wait_for_workers(queue, 2)
         numbers = workers_of(os.getpid())
@@ -195,10 +197,10 @@ import sys, time
 from functools import partial
 import numpy as np
 from riveg.images.loader import ImageLoader
-from riveg.vision.runtime.image_queue import ImageQueue
+from riveg.vision.runtime.image_queue import PreparedImageQueue
 from riveg.types import ImageRef
 
-queue = ImageQueue(ImageLoader([sys.argv[1]]), partial(np.add, 0.5), workers=2)
+queue = PreparedImageQueue(ImageLoader([sys.argv[1]]), partial(np.add, 0.5), workers=2)
 while True:
     queue.expect([ImageRef("odd.png")] * 40)
     while any(not sent.future.done() for sent in queue._sent):
