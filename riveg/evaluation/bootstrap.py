@@ -125,6 +125,9 @@ def percentages(
 
 
 def interval_of(values: NDArray[np.float64]) -> Interval:
-    """The interval that holds 95 % of the values, as much above it as below."""
+    """The interval that holds 95 % of the values, as much above it as below.
+
+    *Shape:* ``(resamples,)``.
+    """
     low, high = np.quantile(values, ENDS)
     return Interval(float(low), float(high))

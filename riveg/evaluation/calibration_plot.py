@@ -51,7 +51,10 @@ class Band:
 
 
 def step_curve(calibration: Calibration, key: str, other: float) -> tuple[Axis, Floats]:
-    """F1 in every cell of one threshold, the other threshold at a value."""
+    """F1 in percent in every cell of one threshold, the other threshold at a value.
+
+    *Shape:* ``(cells,)``.
+    """
     surface = calibration.outcomes.surface
     if key == ENTAIL:
         axis, hits = surface.entail, surface.along_entail(surface.ground.cell_of(other))

@@ -37,6 +37,8 @@ def box_pixels(box: Box, size: ImageSize) -> Bitmap:
 
     The box is rounded to whole pixels by :func:`~riveg.geometry.boxes.whole_edges`.
 
+    *Shape:* ``(height, width)``.
+
     >>> box_pixels(Box(0.4, 0, 2.6, 0.2), ImageSize(4, 2)).tolist()
     [[True, True, True, False], [False, False, False, False]]
     """

@@ -52,7 +52,10 @@ class BoxedEntity:
 
     @property
     def relative(self) -> Boxes:
-        """The boxes in [0, 1] of the image's sides."""
+        """The boxes in shares of the image's sides, xyxy, in [0, 1].
+
+        *Shape:* ``(boxes, 4)``.
+        """
         edges = [(box.x_min, box.y_min, box.x_max, box.y_max) for box in self.boxes]
         relative: Boxes = np.array(edges, dtype=np.float64) / np.array((*self.image, *self.image))
         return relative

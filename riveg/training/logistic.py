@@ -90,7 +90,12 @@ def fit_logistic(
 
 
 def fit_calibration(scores: Floats, targets: Floats) -> PlattCurve:
-    """Slope and intercept by Newton's method, with Platt's smoothed targets."""
+    """Slope and intercept by Newton's method, with Platt's smoothed targets.
+
+    Args:
+        scores: Log-odds, *shape* ``(n,)``.
+        targets: 0 or 1, *shape* ``(n,)``.
+    """
     positives = targets.sum()
     high = (positives + 1) / (positives + 2)
     low = 1 / (len(targets) - positives + 2)
@@ -115,6 +120,10 @@ def fit_unsmoothed_calibration(scores: Floats, targets: Floats) -> PlattCurve:
     """Slope and intercept by L-BFGS from the identity, with targets of 0 and 1 as they are.
 
     The shipped tagger is calibrated so; on few scores, or none, the answer stays finite.
+
+    Args:
+        scores: Log-odds, *shape* ``(n,)``.
+        targets: 0 or 1, *shape* ``(n,)``.
     """
     import torch
 
@@ -141,8 +150,8 @@ def cross_fitted(
     """Probabilities of each fold under a calibration that has not seen it.
 
     Args:
-        scores: Uncalibrated log-odds.
-        targets: 0 or 1.
+        scores: Uncalibrated log-odds, *shape* ``(n,)``.
+        targets: 0 or 1, *shape* ``(n,)``.
         groups: The sample of each score; one sample's scores share a fold.
         folds: At least 2.
         seed: Of the draw of folds.

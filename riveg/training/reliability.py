@@ -42,7 +42,7 @@ def measure_reliability(
     """Compares probabilities with gold.
 
     Args:
-        probabilities: In [0, 1].
+        probabilities: In [0, 1], *shape* ``(n,)``.
         shown: Whether the image shows the mention, in the same order; at least one.
         bins: How many bins, of equal width.
         threshold: The least probability that counts as shown.
@@ -64,7 +64,7 @@ def expected_calibration_error(
 ) -> float:
     """Mean gap between probability and accuracy over bins of equal width, weighted by size.
 
-    After Guo et al. (2017); 0 without probabilities.
+    After Guo et al. (2017); 0 without probabilities. *Shape* of both: ``(n,)``.
     """
     scores = np.asarray(probabilities, dtype=np.float64)
     return _weighted_gap(_filled_bins(scores, np.asarray(shown, dtype=np.float64), bins))

@@ -63,6 +63,11 @@ def calibrate_tagger(
 ) -> dict[str, float]:
     """Platt scaling (Platt 1999) of the raw confidence against "span and label are right".
 
+    Args:
+        sentences: With their own tags.
+        logits: Of each sentence, *shape* ``(tokens, tags)``.
+        tags: The tag of each column.
+
     Returns:
         ``slope`` and ``intercept`` over the confidence's log-odds.
     """
@@ -91,7 +96,10 @@ def write_settings(
 def average_weights(
     states: Sequence[Mapping[str, torch.Tensor]],
 ) -> dict[str, torch.Tensor]:
-    """The mean of several checkpoints that started from the same weights (Wortsman et al. 2022)."""
+    """The mean of several checkpoints that started from the same weights (Wortsman et al. 2022).
+
+    Tensors keep their *shapes* and number types; those of whole numbers are the first checkpoint's.
+    """
     return {
         name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
         if value.is_floating_point()

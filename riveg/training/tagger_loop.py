@@ -233,7 +233,13 @@ def _sentence_logits(
 def count_spans(
     logits: Sequence[Floats], sentences: Sequence[TaggedSentence], tags: Sequence[str]
 ) -> Count:
-    """Exact-match counts of the decoded logits against the sentences' own tags."""
+    """Exact-match counts of the decoded logits against the sentences' own tags.
+
+    Args:
+        logits: Of each sentence, *shape* ``(tokens, tags)``.
+        sentences: The sentences, in the same order.
+        tags: The tag of each column.
+    """
     hits = predicted = gold = 0
     for rows, sentence in zip(logits, sentences, strict=True):
         answers = {(found.span, found.label) for found in decode(rows, tags)}
