@@ -7,34 +7,12 @@ import pytest
 from helpers.command_line import riveg
 from helpers.factories import make_sample
 from helpers.run_folders import make_run
-from helpers.samples_on_the_fly import make_samples, write_samples
+from helpers.samples_on_the_fly import make_dev, write_samples
 from typer.testing import CliRunner
 
 from riveg.cli import app
 from riveg.errors import UserError
 from riveg.types import Box, Entailment, Entity, Region, Sample, Span
-
-PLACES: dict[str, list[tuple[str, int, int, list[float] | None]]] = {
-    "Eileen": [("PER", 0, 2, [10.0, 5.0, 150.0, 120.0]), ("ORG", 7, 8, None)],
-    "Grace": [("PER", 0, 2, None), ("OTHER", 4, 5, [10.0, 30.0, 150.0, 70.0])],
-    "Rain": [("LOC", 3, 4, None)],
-    "SpaceX": [("ORG", 0, 1, None), ("LOC", 4, 6, None)],
-    "good": [],
-}
-"""Gold of the samples that are made, by their first word."""
-
-
-def make_dev(folder: Path, count: int) -> Path:
-    """Samples with images and gold in ``dev.jsonl``."""
-    rows = []
-    for sample in make_samples(folder, count):
-        places = PLACES[sample["text"].split()[0]]
-        entities = [
-            {"label": label, "start": start, "end": end, "boxes": [] if box is None else [box]}
-            for label, start, end, box in places
-        ]
-        rows.append({**sample, "entities": entities})
-    return write_samples(folder / "dev.jsonl", rows)
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from cli.test_calibrate import make_dev, riveg
+from helpers.command_line import riveg
+from helpers.samples_on_the_fly import make_dev
 from helpers.tiny_blip import save_itm
 from helpers.tiny_owlv2 import save_owlv2
 from helpers.tiny_siglip import save_siglip

@@ -38,9 +38,8 @@ def test_it_says_what_was_written_and_what_was_left_out(tmp_path: Path) -> None:
 def test_the_summary_as_json(tmp_path: Path) -> None:
     folder = write_run(tmp_path, trap_samples()).folder
     out = tmp_path / "out"
-    document = json.loads(
-        run(folder, "--format", "png", "--out", str(out), "--per-entity", "--json")
-    )
+    words = ("--format", "png", "--out", str(out), "--per-entity", "--json")
+    document = json.loads(run(folder, *words))
     assert document["schema"] == "riveg-export-1"
     assert document["files"] == [str(out / name) for name in ("legend.json", "masks", "entities")]
     assert document["counts"] == {"images": 3, "entities": 2}

@@ -44,6 +44,16 @@ STAGE_FOLDERS = (
 )
 
 
+PLACES: dict[str, list[tuple[str, int, int, list[float] | None]]] = {
+    "Eileen": [("PER", 0, 2, [10.0, 5.0, 150.0, 120.0]), ("ORG", 7, 8, None)],
+    "Grace": [("PER", 0, 2, None), ("OTHER", 4, 5, [10.0, 30.0, 150.0, 70.0])],
+    "Rain": [("LOC", 3, 4, None)],
+    "SpaceX": [("ORG", 0, 1, None), ("LOC", 4, 6, None)],
+    "good": [],
+}
+"""Gold of the samples that are made, by their first word."""
+
+
 def write_system(path: Path) -> Path:
     """The quickstart backends with a part size of 8."""
     path.write_text(SYSTEM)
@@ -67,6 +77,19 @@ def make_tiny_samples(folder: Path, count: int) -> list[Sample]:
         }
         for number in range(count)
     ]
+
+
+def make_dev(folder: Path, count: int) -> Path:
+    """Samples with images and gold in ``dev.jsonl``."""
+    rows = []
+    for sample in make_samples(folder, count):
+        places = PLACES[sample["text"].split()[0]]
+        entities = [
+            {"label": label, "start": start, "end": end, "boxes": [] if box is None else [box]}
+            for label, start, end, box in places
+        ]
+        rows.append({**sample, "entities": entities})
+    return write_samples(folder / "dev.jsonl", rows)
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> Path:

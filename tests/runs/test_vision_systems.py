@@ -322,9 +322,7 @@ def test_every_missing_model_is_told_at_once(riveg: Riveg, tmp_path: Path) -> No
             assert one in printed
     assert not (tmp_path / "run").exists()
     printed = elsewhere("validate", "cpu", *asked).stdout
-    assert f"riveg fetch cpu {' '.join(asked)}" in printed, (
-        "which gets these, and not the usual ones"
-    )
+    assert f"riveg fetch cpu {' '.join(asked)}" in printed, "these, and not the usual ones"
 
 
 @pytest.mark.parametrize("system", ["riveg", "cpu", "grounded-sam"])
