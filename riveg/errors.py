@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 ImageFaultKind = Literal[
@@ -18,6 +20,9 @@ ImageFaultKind = Literal[
 IMAGE_FAULTS: frozenset[str] = frozenset(get_args(ImageFaultKind))
 """Kinds of Issues that mean: this sample's image cannot be used by any stage."""
 
+NO_IMAGE = "no-picture"
+"""Kind of an Issue about a sample without an image, and ``source`` of an answer for that reason."""
+
 
 class RivegError(Exception):
     """Root of riveg's own errors."""
@@ -29,6 +34,18 @@ class UserError(RivegError):
 
 class ServerGone(RivegError):
     """A model's server cannot be reached or fails at everything; the same run can go on later."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """``did you mean X? `` where a known word is near, and the list of all.
+
+    >>> suggest("grabct", ["grabcut", "sam"])
+    'did you mean grabcut? Known: grabcut, sam'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}Known: {', '.join(names) or 'none'}"
 
 
 def install_command(extra: str) -> str:

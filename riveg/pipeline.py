@@ -39,14 +39,12 @@ Gives = Literal[
 class Per(Generic[Item]):
     """What a stage is asked about: ``split`` takes a sample apart, ``merge`` puts it together."""
 
-    name: Literal["sample", "entity"]
     split: Callable[[Sample], Sequence[Item]]
     merge: Callable[[Sample, Sequence[Item]], Sample]
 
 
-PER_SAMPLE = Per[Sample]("sample", lambda sample: (sample,), lambda _, items: items[0])
+PER_SAMPLE = Per[Sample](lambda sample: (sample,), lambda _, items: items[0])
 PER_ENTITY = Per[Mention](
-    "entity",
     lambda sample: tuple(Mention(sample, entity) for entity in sample.entities or ()),
     lambda sample, items: replace(sample, entities=tuple(item.entity for item in items)),
 )
@@ -54,12 +52,11 @@ PER_ENTITY = Per[Mention](
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Generic[Backend, Item, Answer]):
-    """One step of a system: all that the pipeline, and whoever tells of answers, knows about it.
+    """One step of a system: all that the pipeline, and what prints answers, knows about it.
 
     Args:
         name: The key in a system file; a verb, and the name of the backends' method.
         folder: Of its backends below ``riveg/stages``.
-        summary: What goes in and what comes out, for people.
         per: Whether it is asked about samples or entities.
         gives: What its answers settle.
         ask: Calls the backend's method.
@@ -77,7 +74,6 @@ class Stage(Generic[Backend, Item, Answer]):
 
     name: str
     folder: str
-    summary: str
     per: Per[Item]
     gives: frozenset[Gives]
     ask: Callable[[Backend, Sequence[Item]], Sequence[AnswerOrIssue[Answer]]]
@@ -184,10 +180,10 @@ class StageRunner(Generic[Backend, Item, Answer]):
             joined: list[Item] = []
             issues: list[Issue] = []
             for item in items:
-                answer = answers[_key(item)] if _key(item) in answers else self._unasked(item)
-                answered, missing = (
-                    (item, ()) if answer is None else self._stage.answered(item, answer)
-                )
+                if _key(item) in answers:
+                    answered, missing = self._joined(item, answers[_key(item)])
+                else:
+                    answered, missing = self._without_asking(item)
                 joined.append(answered)
                 issues += missing
             merged = self._stage.per.merge(sample, joined) if joined else sample
@@ -201,11 +197,25 @@ class StageRunner(Generic[Backend, Item, Answer]):
             return False
         return self._stage.wants(item, self._gated)
 
-    def _unasked(self, item: Item) -> Answer | Issue | None:
+    def _joined(
+        self, item: Item, answer: AnswerOrIssue[Answer] | None
+    ) -> tuple[Item, tuple[Issue, ...]]:
+        """The item with a backend's answer; what is no answer at all is the backend's fault."""
+        try:
+            if answer is None:
+                raise TypeError("the backend gave None, which is no answer")
+            return self._stage.answered(item, answer)
+        except (RivegError, MemoryError):
+            raise
+        except Exception as error:
+            return item, (self._fault(item, error),)
+
+    def _without_asking(self, item: Item) -> tuple[Item, tuple[Issue, ...]]:
         sample = _sample_of(item)
         if _has_no_text(sample) or is_image_broken(sample):
-            return None  # an Issue says why
-        return self._stage.unasked(item)
+            return item, ()  # an Issue says why
+        answer = self._stage.unasked(item)
+        return (item, ()) if answer is None else self._stage.answered(item, answer)
 
     def _answers(self, items: Sequence[Item]) -> Sequence[AnswerOrIssue[Answer]]:
         if not items:

@@ -1,18 +1,16 @@
 """Backends by name: a table of strings, imported on use. Third parties add theirs by entry point.
 
 An entry point of the group ``riveg.backends`` is called ``STAGE.NAME`` and points at a
-:class:`~riveg.protocols.BackendConfig`.
+:class:`~riveg.config.backend.BackendConfig`.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from riveg.config.backend import BackendConfig
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.stages.table import STAGES
 
 ENTRY_POINT_GROUP = "riveg.backends"
@@ -73,18 +71,6 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
 }
 """``stage -> name -> "module:Config"``; ``none`` is no backend but the stage left out."""
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """``did you mean X? `` where a known word is near, and the list of all.
-
-    >>> suggest("grabct", ["grabcut", "sam"])
-    'did you mean grabcut? Known: grabcut, sam'
-    """
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}Known: {', '.join(names) or 'none'}"
 
 
 @cache

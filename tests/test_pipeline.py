@@ -8,12 +8,12 @@ import pytest
 
 from riveg.config.backend import BackendConfig
 from riveg.config.system import Step
-from riveg.errors import ImageFault, RivegError, UserError
+from riveg.errors import NO_IMAGE, ImageFault, RivegError, UserError
 from riveg.geometry.arrays import Pixels
 from riveg.pipeline import AnyStage, StageRunner
 from riveg.protocols import Mention, PartialAnswer, Ranking
 from riveg.runs.building import require_packages
-from riveg.stages.table import NO_IMAGE, STAGES, TAG
+from riveg.stages.table import STAGES, TAG
 from riveg.text.tokenise import join_tokens
 from riveg.types import (
     Box,
@@ -389,3 +389,33 @@ def test_every_answer_can_be_described(stage: AnyStage) -> None:
         for item in stage.per.split(sample):
             assert all(isinstance(line, str) and line for line in stage.describe(item))
             assert isinstance(stage.tell(item), str | None)
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer"),
+    [("segment", 3), ("ground", 5), ("entail", "yes"), ("rewrite", None), ("rerank", {})],
+)
+def test_what_is_no_answer_at_all_is_an_issue_of_its_item(stage: str, answer: Any) -> None:
+    region = Region(Box(0, 0, 9, 9))
+    entities = (make_entity("e0", regions=(region,)), make_entity("e1", regions=(region,)))
+    (answered,), _ = run(stage, answer, [make_sample(entities=entities)], gated=False)
+    assert [(issue.entity_id, issue.kind) for issue in answered.issues] == [
+        ("e0", "backend-error"),
+        ("e1", "backend-error"),
+    ]
+    assert answered.entities == entities
+
+
+def test_too_few_masks_are_an_issue() -> None:
+    sample = make_sample(entities=(make_entity(regions=(Region(Box(0, 0, 9, 9)),)),))
+    (answered,), _ = run("segment", (), [sample])
+    assert [(issue.entity_id, issue.kind) for issue in answered.issues] == [("e0", "mask-count")]
+
+
+def test_a_tag_with_a_wrong_score_keeps_its_entity() -> None:
+    entities = (make_entity("e0", score=1.5), make_entity("e1", score=1.0))
+    (answered,), _ = run("tag", entities, [make_sample()])
+    assert [entity.score for entity in answered.entities or ()] == [None, 1.0]
+    assert [(issue.entity_id, issue.kind) for issue in answered.issues] == [
+        ("e0", "score-outside-range")
+    ]

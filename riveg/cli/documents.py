@@ -23,9 +23,8 @@ def schema_of(name: str) -> dict[str, Any]:
     Raises:
         UserError: If there is no such document.
     """
-    from riveg.errors import UserError
+    from riveg.errors import UserError, suggest
     from riveg.formats.records import json_schema
-    from riveg.registry import suggest
 
     if name not in DOCUMENTS:
         raise UserError(f"{name}: no such document; {suggest(name, DOCUMENTS)}")

@@ -24,9 +24,9 @@ from riveg.config.system import (
     shipped_systems,
 )
 from riveg.config.yaml_file import Document, InvalidConfig, Problem, nested_model
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.pipeline import PER_ENTITY, AnyStage
-from riveg.registry import backend_config, backend_table, suggest
+from riveg.registry import backend_config, backend_table
 from riveg.stages.table import STAGES, stages_giving
 
 PART_FIELD = "matcher"

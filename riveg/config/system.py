@@ -16,13 +16,12 @@ from riveg.config.llm_blocks import (
     no_language_models,
     resolved_blocks,
 )
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.files import shipped
 from riveg.labels import Label
 from riveg.llm.endpoint import Endpoint
 from riveg.pipeline import AnyStage
-from riveg.registry import suggest
-from riveg.stages.table import STAGES
+from riveg.stages.table import stage_named
 
 LLM_FIELD = "llm"
 """The field by which a backend's configuration names a language model."""
@@ -60,7 +59,10 @@ class Step:
 
 
 def _step(stage: str, config: BackendConfig[object]) -> Step:
-    return Step(next(one for one in STAGES if one.name == stage), config)
+    known = stage_named(stage)
+    if known is None:
+        raise LookupError(f"this riveg has no stage {stage!r}")
+    return Step(known, config)
 
 
 @dataclass(frozen=True, slots=True)

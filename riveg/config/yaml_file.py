@@ -11,9 +11,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.llm.endpoint import SECRET
-from riveg.registry import suggest
 
 _SHOWN = 200
 """Characters of a wrong value that a message repeats."""

@@ -14,9 +14,8 @@ from pathlib import Path
 from riveg.datasets.annotations import AnnotationFolder, ImageAnnotation, NamedObject
 from riveg.datasets.captions import captions_by_image
 from riveg.datasets.dataset import Defect, Row, quoted
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.formats.conll import ConllSentence, read_conll
-from riveg.registry import suggest
 from riveg.text.bio import OUTSIDE, bio_to_spans
 from riveg.text.spans import joined_tokens
 from riveg.text.tokenise import join_tokens

@@ -12,9 +12,8 @@ from typing import Any, Literal, cast, get_args
 
 from riveg.datasets.dataset import Dataset, Row, usable_gold
 from riveg.datasets.entities_column import encode_entities
-from riveg.errors import MissingExtra, UserError
+from riveg.errors import MissingExtra, UserError, suggest
 from riveg.files import replacing
-from riveg.registry import suggest
 from riveg.types import Issue
 
 Kind = Literal["jsonl", "parquet"]

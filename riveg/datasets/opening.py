@@ -25,8 +25,7 @@ from riveg.datasets.dataset import Dataset
 from riveg.datasets.delimited import CsvReader
 from riveg.datasets.image_cache import ImageCache, cache_folder
 from riveg.datasets.jsonl import JsonlReader
-from riveg.errors import UserError
-from riveg.registry import suggest
+from riveg.errors import UserError, suggest
 
 _SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 

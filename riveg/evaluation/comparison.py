@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.evaluation.bootstrap import RESAMPLES, SEED, interval_of, percentages, resampled
 from riveg.evaluation.canonical import REGION_METRICS, Rules
 from riveg.evaluation.cases import Case
@@ -21,7 +21,6 @@ from riveg.evaluation.pair_outcomes import PairOutcome
 from riveg.evaluation.predictions import Predictions
 from riveg.evaluation.scoring import is_fine, rules_for, scorer_of
 from riveg.evaluation.verdicts import Verdict, verdicts
-from riveg.registry import suggest
 
 SCHEMA = "riveg-comparison-1"
 OUTCOMES = tuple(

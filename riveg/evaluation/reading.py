@@ -9,7 +9,7 @@ from typing import Any
 
 from riveg.datasets.config import shipped_datasets
 from riveg.datasets.opening import open_dataset
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.foreign import FORMATS, read_foreign, sniff
 from riveg.evaluation.foreign.predictions import ForeignFile
@@ -26,7 +26,6 @@ from riveg.evaluation.predictions import (
 from riveg.evaluation.proposals import read_proposals
 from riveg.evaluation.protocols import PROTOCOLS
 from riveg.formats.smner import read_index, read_smner
-from riveg.registry import suggest
 
 AUTO = "auto"
 ALL = "all"

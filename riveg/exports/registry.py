@@ -9,9 +9,8 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import cast
 
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.registry import suggest
 
 FORMATS: Mapping[str, str] = {
     "smner": "riveg.exports.smner:export_smner",

@@ -97,3 +97,13 @@ def touched_edges(box: Box, size: ImageSize) -> tuple[int, int, int, int] | None
     left, top = max(0, math.floor(box.x_min)), max(0, math.floor(box.y_min))
     right, bottom = min(size.width, math.ceil(box.x_max)), min(size.height, math.ceil(box.y_max))
     return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def clip_box(box: Box, size: ImageSize) -> Box | None:
+    """The part of a box in the image, to a hundredth of a pixel; ``None`` where it has none."""
+    x_min, y_min = (round(max(0.0, edge), 2) for edge in (box.x_min, box.y_min))
+    x_max, y_max = (
+        round(min(float(size.width), box.x_max), 2),
+        round(min(float(size.height), box.y_max), 2),
+    )
+    return Box(x_min, y_min, x_max, y_max) if x_min < x_max and y_min < y_max else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from riveg.config.backend import BuildContext
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
-from riveg.errors import RivegError, UserError
+from riveg.errors import RivegError, UserError, suggest
 from riveg.evaluation.gold import GoldSet
 from riveg.llm.conversation import Chat, PreparedRequest
 from riveg.llm.prompts import SUFFIX, load_prompt
@@ -19,9 +19,8 @@ from riveg.prompt_debug.document import SCHEMA, UNASKED, PromptDebug, Side
 from riveg.prompt_debug.rows import StageAnswers, shown_sample, side_of
 from riveg.prompt_debug.samples import ChosenSamples, gold_for_oracles
 from riveg.protocols import ImageSource
-from riveg.registry import suggest
 from riveg.runs.building import build_context, require_packages
-from riveg.runs.llm_requests import NOT_ASKED, answered, asks_model, cached_chats, requests_of
+from riveg.runs.llm_requests import NOT_ASKED, answered, asks_model, cached_chats, request_maker
 from riveg.types import Gold, Sample
 
 _PROMPT = "prompt"
@@ -77,7 +76,9 @@ class PromptDebugger:
         steps = [self._with_prompt(prompt) for prompt in prompts]
         # Before anything is sent: a mistake in the second prompt shows before the requests of the
         # first are paid for.
-        prepared = [requests_of(self._config, step, self._context, self._samples) for step in steps]
+        prepared = [
+            request_maker(self._config, step, self._context)(self._samples) for step in steps
+        ]
         results = [self._answered(step, each) for step, each in zip(steps, prepared, strict=True)]
         sides = [self._side(step, each) for step, each in zip(steps, results, strict=True)]
         document = self._document(sides)

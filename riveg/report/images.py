@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from riveg.errors import ImageFault
+from riveg.errors import NO_IMAGE, ImageFault
 from riveg.geometry.arrays import Pixels
 from riveg.images.loader import ImageLoader
 from riveg.types import ImageRef
@@ -51,7 +51,7 @@ class SmallCopies:
 
     def _of(self, image: ImageRef | None) -> dict[str, Any]:
         if image is None:
-            return {"fault": {"kind": "no-picture", "message": "this post came without a picture"}}
+            return {"fault": {"kind": NO_IMAGE, "message": "this post came without a picture"}}
         try:
             pixels = self._images.load(image)
         except ImageFault as fault:

@@ -23,7 +23,7 @@ from riveg.protocols import Mention
 from riveg.runs.building import ANSWERS, build_context, require_packages
 from riveg.runs.checks import gold_of, require_images, require_same_origin
 from riveg.runs.folder import RunFolder, StageFolder
-from riveg.runs.llm_requests import CachedChat, asks_model, prepare_of, requests_of
+from riveg.runs.llm_requests import CachedChat, asks_model, prepare_of, request_maker
 from riveg.runs.progress import Progress, Silence
 from riveg.runs.request_counts import RequestCounter, StageRequests
 from riveg.runs.run import Run
@@ -167,12 +167,13 @@ class _Counter:
         """The requests of a stage whose input is there, part by part."""
         counter = self._request_counter(step)
         job = self._run.job(position)
+        requests = request_maker(self._config, step, self._context)
         with job.open() as work:
             for index in range(parts):
                 part = job.upstream.read(index)
                 samples = [decode(Sample, line) for line in part.lines] if part else []
                 missing = {sample.id for sample in work.missing(index)}
-                for prepared in requests_of(self._config, step, self._context, samples):
+                for prepared in requests(samples):
                     counter.add(prepared, is_made=prepared.subject[0] not in missing)
         return counter.total()
 

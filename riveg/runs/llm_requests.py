@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from types import SimpleNamespace
+from contextlib import closing
+from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 from riveg.config.backend import BuildContext
@@ -24,19 +26,23 @@ def asks_model(step: Step) -> bool:
     return hasattr(step.config, LLM_FIELD)
 
 
-def requests_of(
-    config: SystemConfig, step: Step, context: BuildContext, samples: Sequence[Sample]
-) -> tuple[PreparedRequest, ...]:
-    """The requests that a stage would send about these samples, which are its input.
+def request_maker(
+    config: SystemConfig, step: Step, context: BuildContext
+) -> Callable[[Sequence[Sample]], tuple[PreparedRequest, ...]]:
+    """What makes the requests that a stage would send about samples; it sends none.
 
-    The items are chosen as in a run: there is no request about a missing image, or about an entity
-    below the gate.
-
-    Raises:
-        UserError: If the stage asks no language model, or its prompt does not fit.
+    The backend is built once, when there is something to ask.
     """
-    items = _items(config, step, context, samples)
-    return tuple(prepare_of(step, context)(items)) if items else ()
+
+    @cache
+    def prepare() -> Callable[[Sequence[Any]], Sequence[PreparedRequest]]:
+        return prepare_of(step, context)
+
+    def make(samples: Sequence[Sample]) -> tuple[PreparedRequest, ...]:
+        items = _items(config, step, context, samples)
+        return tuple(prepare()(items)) if items else ()
+
+    return make
 
 
 def prepare_of(
@@ -66,8 +72,8 @@ def _items(
         return [issue] * len(items)
 
     runner = StageRunner(
-        step.stage,
-        SimpleNamespace(**{step.stage.name: catch}),
+        replace(step.stage, ask=lambda _, items: catch(items)),
+        None,
         context.images,
         needs_image=step.config.needs_image,
         batch_size=max(1, len(samples)),
@@ -86,7 +92,8 @@ def answered(
         UserError: If the backend cannot be built.
     """
     size = max(1, len(samples)) if step.config.whole_parts else config.run.batch_size
-    return tuple(build_runner(step, context, batch_size=size, gated=config.is_gated)(samples))
+    with closing(build_runner(step, context, batch_size=size, gated=config.is_gated)) as runner:
+        return tuple(runner(samples))
 
 
 def identity(request: Request) -> Hashable:

@@ -179,9 +179,8 @@ class Run:
         )
 
     def _release_unused(self, done: int) -> None:
-        steps = self._config.steps
         later = {getattr(step.config, LLM_FIELD, None) for step in self._steps[done:]}
-        asked = getattr(steps[done - 1].config, LLM_FIELD, None)
+        asked = getattr(self._steps[done - 1].config, LLM_FIELD, None)
         if asked is not None and asked not in later:
             self._release(asked)
 

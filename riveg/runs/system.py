@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from riveg.geometry.arrays import Pixels
+
 log = logging.getLogger(__name__)
 
 _MODEL_FIELDS = ("model", "revision", "licence", "gated", "engine")
@@ -252,14 +254,20 @@ class System:
             for step in self.config.steps:
                 require_packages(step)
             require_models(self.config, self.config.steps)
-            self._runners = tuple(self._runners_for(self._image))
+            try:
+                self._runners = tuple(self._runners_for(self._image))
+            except BaseException:
+                self._held.close()  # else the next try would hold everything twice
+                raise
         return self._runners
 
     def _runners_for(self, images: ImageSource) -> Iterator[AnyStageRunner]:
         models, _ = self._held.enter_context(open_models(self.config.llm, None, images, log.info))
         context = build_context(self.config, images, chats=models)
         for step in self.config.steps:
-            yield build_runner(step, context, batch_size=1, gated=self.config.is_gated)
+            runner = build_runner(step, context, batch_size=1, gated=self.config.is_gated)
+            self._held.callback(runner.close)
+            yield runner
 
 
 class _OneImage:
@@ -268,7 +276,7 @@ class _OneImage:
     def __init__(self) -> None:
         self.folder = Path()
 
-    def load(self, image: ImageRef) -> NDArray[np.uint8]:
+    def load(self, image: ImageRef) -> Pixels:
         return ImageLoader([self.folder]).load(image)
 
     def probe(self, image: ImageRef) -> ImageRef:

@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from riveg.errors import RivegError
-from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer
-from riveg.types import Box, Entailment, Entity, ImageRef, ImageSize, Issue, Mask, Region, Sample
+from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer, Ranking
+from riveg.types import (
+    Box,
+    Entailment,
+    Entity,
+    ImageRef,
+    ImageSize,
+    Issue,
+    Mask,
+    Observation,
+    Region,
+    Sample,
+)
 
 _EDGE_TOLERANCE = 0.5
 """Pixels that a box may reach over an edge by rounding before it counts as outside."""
@@ -15,7 +26,11 @@ _EDGE_TOLERANCE = 0.5
 
 def check_tagged(sample: Sample, entities: tuple[Entity, ...]) -> AnswerOrIssue[tuple[Entity, ...]]:
     """Entities of a tagger: spans inside the text, scores in [0, 1]."""
-    return _check_entities("tag", sample, entities)
+    found = _check_entities("tag", sample, entities)
+    if isinstance(found, Issue):
+        return found
+    kept, issues = _without_wrong_scores("tag", found)
+    return PartialAnswer(tuple(kept), tuple(issues)) if issues else found
 
 
 def check_extracted(
@@ -29,9 +44,9 @@ def check_extracted(
     if isinstance(found, Issue):
         return found
     kept: list[Entity] = []
-    issues: list[Issue] = []
-    for entity in found:
-        issue = _wrong_region("extract", sample.image, entity.id, entity.regions or ())
+    scored, issues = _without_wrong_scores("extract", found)
+    for entity in scored:
+        issue = _wrong_place("extract", sample.image, entity.id, entity.regions or ())
         kept.append(entity if issue is None else replace(entity, regions=None))
         issues += [] if issue is None else [issue]
     return PartialAnswer(tuple(kept), tuple(issues)) if issues else tuple(kept)
@@ -48,12 +63,30 @@ def check_regions(
     """Boxes inside the image, scores in [0, 1]."""
     regions = tuple(regions)
     image, entity_id = mention.sample.image, mention.entity.id
-    return _wrong_region("ground", image, entity_id, regions) or regions
+    return _wrong_place("ground", image, entity_id, regions) or regions
+
+
+def check_ranking(mention: Mention, answer: Ranking) -> AnswerOrIssue[Ranking]:
+    """A label distribution in [0, 1]."""
+    scores = (answer.label_scores or {}).values()
+    found = (_wrong_score("rerank", mention.entity.id, score) for score in scores)
+    return next(filter(None, found), answer)
+
+
+def check_observations(
+    sample: Sample, observations: tuple[Observation, ...]
+) -> AnswerOrIssue[tuple[Observation, ...]]:
+    """Boxes inside the image, scores in [0, 1]."""
+    kept = tuple(observations)
+    return _wrong_place("observe", sample.image, None, kept) or kept
 
 
 def check_masks(mention: Mention, masks: tuple[Mask, ...]) -> AnswerOrIssue[tuple[Mask, ...]]:
-    """Masks of the image's size."""
-    image = mention.sample.image
+    """One mask for each region, of the image's size."""
+    image, regions = mention.sample.image, mention.entity.regions or ()
+    if len(masks) != len(regions):
+        message = f"{len(masks)} masks for {len(regions)} regions"
+        return Issue("segment", mention.entity.id, "mask-count", message)
     size = None if image is None else image.size
     for mask in masks:
         if size is not None and (mask.width, mask.height) != size:
@@ -71,21 +104,35 @@ def _check_entities(
         if entity.span.end > len(sample.tokens):
             message = f"{entity.text!r} ends at token {entity.span.end} of {len(sample.tokens)}"
             return Issue(stage, None, "span-outside-text", message)
-        issue = _wrong_score(stage, None, entity.score)
-        if issue is not None:
-            return issue
     return tuple(entities)
 
 
-def _wrong_region(
-    stage: str, image: ImageRef | None, entity_id: str, regions: Sequence[Region]
+def _without_wrong_scores(
+    stage: str, entities: Sequence[Entity]
+) -> tuple[list[Entity], list[Issue]]:
+    """The entities, those with a score outside its range without it, and an Issue for each."""
+    kept: list[Entity] = []
+    issues: list[Issue] = []
+    for entity in entities:
+        issue = _wrong_score(stage, entity.id, entity.score)
+        kept.append(entity if issue is None else replace(entity, score=None))
+        issues += [] if issue is None else [issue]
+    return kept, issues
+
+
+def _wrong_place(
+    stage: str,
+    image: ImageRef | None,
+    entity_id: str | None,
+    places: Sequence[Region | Observation],
 ) -> Issue | None:
     size = None if image is None else image.size
-    for region in regions:
-        if size is not None and not _lies_inside(region.box, size):
-            message = f"{region.box} of {region.source} in a picture of {size.width}x{size.height}"
+    for place in places:
+        if size is not None and not _lies_inside(place.box, size):
+            source = place.source if isinstance(place, Region) else place.kind
+            message = f"{place.box} of {source} in a picture of {size.width}x{size.height}"
             return Issue(stage, entity_id, "box-outside-picture", message)
-        issue = _wrong_score(stage, entity_id, region.score)
+        issue = _wrong_score(stage, entity_id, place.score)
         if issue is not None:
             return issue
     return None

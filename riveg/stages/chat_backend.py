@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from riveg.config.backend import BuildContext
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.labels import Label
 from riveg.llm.answer_text import one_line
 from riveg.llm.conversation import (
@@ -25,11 +25,11 @@ from riveg.llm.conversation import (
     PromptValue,
     Request,
 )
-from riveg.llm.messages import conversation, require_conversation
+from riveg.llm.messages import conversation, prompt_parts, require_conversation
+from riveg.llm.prompt_parts import PromptParts
 from riveg.llm.prompts import Prompt, load_prompt
 from riveg.pipeline import Answer, is_image_broken
 from riveg.protocols import AnswerOrIssue, Mention
-from riveg.registry import suggest
 from riveg.types import Entity, Issue, Sample
 
 PROMPT_FAILED = "prompt-failed"
@@ -101,6 +101,18 @@ class PromptedChat:
     prompt: Prompt
     constants: Mapping[str, PromptValue]
 
+    def parts(self, values: Mapping[str, PromptValue]) -> PromptParts:
+        """The prompt with the values of one request, before it becomes messages.
+
+        Raises:
+            UserError: If the prompt fails on the values.
+        """
+        return prompt_parts(
+            self.prompt,
+            constants={name: given.value for name, given in self.constants.items()},
+            values={name: given.value for name, given in values.items()},
+        )
+
     def prepare(
         self,
         sample: Sample,
@@ -128,12 +140,7 @@ class PromptedChat:
         Raises:
             UserError: If the prompt fails on the values.
         """
-        messages = conversation(
-            self.prompt,
-            constants={name: given.value for name, given in self.constants.items()},
-            values={name: given.value for name, given in values.items()},
-            images=_image_of(sample) if shows_image else (),
-        )
+        messages = conversation(self.parts(values), _image_of(sample) if shows_image else ())
         subject = (sample.id, tuple(entity.id for entity in entities))
         request = Request(messages, parse, schema, max_tokens, first_tokens)
         return PreparedRequest(subject, request, self.prompt.name, {**self.constants, **values})

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from riveg.pipeline import PER_ENTITY, PER_SAMPLE, AnyStage, Stage
+from riveg.errors import NO_IMAGE
+from riveg.pipeline import PER_ENTITY, PER_SAMPLE, AnyStage, Gives, Stage
 from riveg.protocols import (
     Augmenter,
     Captioner,
@@ -27,9 +28,6 @@ from riveg.protocols import (
 from riveg.stages import answer_checks, words
 from riveg.types import Entailment, Entity, Expression, Issue, Mask, Observation, Region, Sample
 
-NO_IMAGE = "no-picture"
-"""``source`` of the answer about a sample without an image, and the kind of an Issue about it."""
-
 
 def _with_entity(mention: Mention, entity: Entity) -> Mention:
     return replace(mention, entity=entity)
@@ -38,7 +36,6 @@ def _with_entity(mention: Mention, entity: Entity) -> Mention:
 CAPTION = Stage[Captioner, Sample, str](
     name="caption",
     folder="captioners",
-    summary="picture -> one text",
     per=PER_SAMPLE,
     gives=frozenset({"caption"}),
     ask=lambda backend, samples: backend.caption(samples),
@@ -50,7 +47,6 @@ CAPTION = Stage[Captioner, Sample, str](
 AUGMENT = Stage[Augmenter, Sample, str](
     name="augment",
     folder="augmenters",
-    summary="sample -> knowledge, by an LLM",
     per=PER_SAMPLE,
     gives=frozenset({"knowledge"}),
     ask=lambda backend, samples: backend.augment(samples),
@@ -62,7 +58,6 @@ AUGMENT = Stage[Augmenter, Sample, str](
 TAG = Stage[Tagger, Sample, tuple[Entity, ...]](
     name="tag",
     folder="taggers",
-    summary="text -> entities with spans, types and scores",
     per=PER_SAMPLE,
     gives=frozenset({"entities"}),
     ask=lambda backend, samples: backend.tag(samples),
@@ -83,7 +78,6 @@ def _without_image(sample: Sample) -> Issue | None:
 EXTRACT = Stage[Extractor, Sample, tuple[Entity, ...]](
     name="extract",
     folder="extractors",
-    summary="sample -> entities already grounded (joint systems)",
     per=PER_SAMPLE,
     gives=frozenset({"entities", "regions"}),
     ask=lambda backend, samples: backend.extract(samples),
@@ -97,10 +91,10 @@ EXTRACT = Stage[Extractor, Sample, tuple[Entity, ...]](
 RERANK = Stage[Reranker, Mention, Ranking](
     name="rerank",
     folder="rerankers",
-    summary="entity -> type, where the tagger was unsure",
     per=PER_ENTITY,
     gives=frozenset({"label"}),
     ask=lambda backend, mentions: backend.rerank(mentions),
+    check=answer_checks.check_ranking,
     join=lambda mention, ranking: _with_entity(
         mention,
         replace(mention.entity, label=ranking.label, label_scores=ranking.label_scores),
@@ -113,7 +107,6 @@ RERANK = Stage[Reranker, Mention, Ranking](
 REWRITE = Stage[Rewriter, Mention, Expression](
     name="rewrite",
     folder="rewriters",
-    summary="entity -> referring expression",
     per=PER_ENTITY,
     gives=frozenset({"expression"}),
     ask=lambda backend, mentions: backend.rewrite(mentions),
@@ -135,10 +128,10 @@ REWRITE = Stage[Rewriter, Mention, Expression](
 OBSERVE = Stage[Observer, Sample, tuple[Observation, ...]](
     name="observe",
     folder="observers",
-    summary="picture -> faces, people and lettering in it",
     per=PER_SAMPLE,
     gives=frozenset({"observations"}),
     ask=lambda backend, samples: backend.observe(samples),
+    check=answer_checks.check_observations,
     join=lambda sample, observations: replace(sample, observations=observations),
     describe=words.describe_observations,
 )
@@ -154,7 +147,6 @@ def _not_shown(mention: Mention) -> Entailment | None:
 ENTAIL = Stage[Entailer, Mention, Entailment](
     name="entail",
     folder="entailers",
-    summary="entity -> does the picture show it?",
     per=PER_ENTITY,
     gives=frozenset({"groundability"}),
     ask=lambda backend, mentions: backend.entail(mentions),
@@ -185,7 +177,6 @@ def _no_region(mention: Mention) -> tuple[Region, ...] | None:
 GROUND = Stage[Grounder, Mention, tuple[Region, ...]](
     name="ground",
     folder="grounders",
-    summary="entity -> regions, best first",
     per=PER_ENTITY,
     gives=frozenset({"regions"}),
     ask=lambda backend, mentions: backend.ground(mentions),
@@ -209,7 +200,6 @@ def _with_masks(mention: Mention, masks: tuple[Mask, ...]) -> Mention:
 SEGMENT = Stage[Segmenter, Mention, tuple[Mask, ...]](
     name="segment",
     folder="segmenters",
-    summary="region -> mask",
     per=PER_ENTITY,
     gives=frozenset({"masks"}),
     ask=lambda backend, mentions: backend.segment(mentions),
@@ -240,6 +230,6 @@ def stage_named(name: str) -> AnyStage | None:
     return next((stage for stage in STAGES if stage.name == name), None)
 
 
-def stages_giving(what: str) -> Iterator[str]:
+def stages_giving(what: Gives) -> Iterator[str]:
     """Names of the stages whose answers settle something: ``entities``, ``regions`` ..."""
     return (stage.name for stage in STAGES if what in stage.gives)

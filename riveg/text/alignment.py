@@ -7,7 +7,6 @@ first, then more and more loosely; a place counts only if it begins and ends wit
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -149,8 +148,6 @@ def without_overlaps(
 
 
 _Fold = Callable[[str], _Folded]
-
-_BLANKS = re.compile(r"\s+")
 
 
 def _exact(text: str) -> _Folded:

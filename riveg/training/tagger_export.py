@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from riveg.checkpoints.onnx_session import silence_telemetry
 from riveg.geometry.arrays import Floats
 from riveg.nn.bio_decoding import decode
 from riveg.nn.calibration import log_odds
-from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.text.bio import bio_to_spans
 from riveg.training.logistic import fit_unsmoothed_calibration

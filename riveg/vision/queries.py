@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from riveg.registry import suggest
+from riveg.errors import suggest
 from riveg.types import WARNING, Entity, Issue
 
 _FIELDS = ("mention", "label", "expression", "description")

@@ -10,20 +10,20 @@ from helpers.factories import make_context
 from helpers.scripted_chat import ScriptedChat
 
 from riveg.llm.conversation import ChatAnswer, NoAnswer, Request
-from riveg.runs.llm_requests import asks_model, cached_chats, identity, requests_of
+from riveg.runs.llm_requests import asks_model, cached_chats, identity, request_maker
 
 
 def requests(tmp_path: Path) -> list[Request]:
     config = write_system(tmp_path)
     step = config.steps[-1]
     context = make_context(tmp_path, chats={"main": ScriptedChat(answer)}, labels=config.labels)
-    prepared = requests_of(config, step, context, SAMPLES)
+    prepared = request_maker(config, step, context)(SAMPLES)
     assert [one.subject for one in prepared] == [
         ("one", ("e0",)),
         ("one", ("e1",)),
         ("two", ("e0",)),
     ]
-    assert not requests_of(config, step, context, SAMPLES[2:]), "no names, no questions"
+    assert not request_maker(config, step, context)(SAMPLES[2:]), "no names, no questions"
     assert asks_model(step)
     assert not asks_model(config.steps[0])
     return [one.request for one in prepared]

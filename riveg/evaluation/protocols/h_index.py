@@ -81,7 +81,6 @@ H_INDEX = Protocol(
     summary="token spans, one answer a span, regions by detector box, IoU > 0.5",
     metrics=("span", "mner", "gmner"),
     build=lambda: score,
-    needs_offsets=True,
     decimals=2,
     notes=(
         "a second prediction for a span overwrites the first",

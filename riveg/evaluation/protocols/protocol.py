@@ -23,7 +23,6 @@ class Protocol:
         summary: One line for tables.
         metrics: The metrics that it counts, in the order of the tables.
         build: Makes the scorer; the counts of samples add up.
-        needs_offsets: Whether predictions and gold must have the span of every entity.
         swapped: Whether the released program prints precision and recall under each other's name.
         decimals: Decimals that the released program rounds percentages to; ``None``: it does not.
         leaves_out: Whether a sample is not counted at all.
@@ -34,7 +33,6 @@ class Protocol:
     summary: str
     metrics: tuple[str, ...]
     build: Callable[[], CaseScorer]
-    needs_offsets: bool = False
     swapped: bool = False
     decimals: int | None = None
     leaves_out: Callable[[Case], bool] = keeps_every_sample

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.errors import ImageFault
+from riveg.errors import NO_IMAGE, ImageFault
 from riveg.geometry.boxes import whole_edges
 from riveg.protocols import AnswerOrIssue, ImageSource, Mention, Segmenter
 from riveg.types import Box, ImageSize, Issue, Mask, Region
@@ -100,7 +100,7 @@ class GrabCut:
     def _segment(self, mention: Mention) -> AnswerOrIssue[tuple[Mask, ...]]:
         image, entity = mention.sample.image, mention.entity
         if image is None:
-            return Issue("segment", entity.id, "no-picture", "the post has no picture to cut")
+            return Issue("segment", entity.id, NO_IMAGE, "the post has no picture to cut")
         try:
             pixels = self._images.load(image)
         except ImageFault as fault:

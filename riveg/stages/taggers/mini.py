@@ -6,25 +6,22 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from riveg.checkpoints.onnx_session import open_session
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.files import asset, file_digest
 from riveg.geometry.arrays import Floats
 from riveg.nn.bio_decoding import DecodedSpan, decode
 from riveg.nn.calibration import PlattCurve, log_odds
-from riveg.nn.onnx_telemetry import silence_telemetry
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.protocols import Tagger
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 _FILES = ("model.onnx", "tokenizer.json", "tagger.json")
 
@@ -86,7 +83,7 @@ class MiniTagger:
         self._windows = WordPieceWindows(
             Tokenizer.from_file(str(folder / "tokenizer.json")), max_pieces=settings["max_pieces"]
         )
-        self._session = _session(folder / "model.onnx")
+        self._session = open_session(folder / "model.onnx")
         # One pool for the tagger's life: memory of threads that end is not given back.
         self._pool = ThreadPoolExecutor(threads)
 
@@ -132,15 +129,3 @@ class MiniTagger:
             score=round(float(self._calibration(log_odds(np.array(found.confidence)))), 4),
             label_scores={name: round(score, 4) for name, score in found.label_scores.items()},
         )
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    silence_telemetry()
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # One thread a call: the tagger's pool keeps the cores busy, and threads need not be joined.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from riveg.errors import ImageFault
+from riveg.errors import NO_IMAGE, ImageFault
 from riveg.protocols import AnswerOrIssue, ImageSource, Mention, PartialAnswer
 from riveg.types import ImageRef, Issue, Region
 from riveg.vision.detectors.regions import choose_regions
@@ -148,7 +148,7 @@ class PhraseSearch:
     ) -> AnswerOrIssue[tuple[Region, ...]]:
         image, entity = mention.sample.image, mention.entity
         if image is None:
-            return Issue("ground", entity.id, "no-picture", "the post has no picture to look at")
+            return Issue("ground", entity.id, NO_IMAGE, "the post has no picture to look at")
         if cut.text not in encoded:
             return Issue("ground", entity.id, "empty-phrase", "the phrase has nothing to look for")
         by_text = regions[image.path]

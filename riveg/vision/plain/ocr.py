@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riveg.nn.onnx_telemetry import silence_telemetry
+from riveg.checkpoints.onnx_session import silence_telemetry
+from riveg.geometry.boxes import clip_box
 from riveg.types import Box, ImageSize, Observation
-from riveg.vision.plain.faces import clip_box
 from riveg.vision.plain.package_files import package_files
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import Field
 
 from riveg.config.backend import BuildContext
-from riveg.errors import ImageFault
+from riveg.errors import NO_IMAGE, ImageFault
 from riveg.geometry.masks import box_pixels, mask_from_array
 from riveg.protocols import AnswerOrIssue, ImageSource, Mention, PartialAnswer
 from riveg.types import WARNING, Box, ImageRef, ImageSize, Issue, Mask
@@ -132,7 +132,7 @@ class PromptedSegmenter:
             if not mention.entity.regions:
                 continue
             if mention.sample.image is None:
-                answers[number] = _issue(mention, "no-picture", "the post has no picture to cut")
+                answers[number] = _issue(mention, NO_IMAGE, "the post has no picture to cut")
                 continue
             numbers_by_image.setdefault(ImageRef(mention.sample.image.path), []).append(number)
         encoded = in_batches(list(numbers_by_image), self._batch_size, self._encode)
