@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from riveg.errors import UserError
 from riveg.llm.conversation import AttachedImage, Message
+from riveg.llm.prompt_parts import PromptParts
 from riveg.llm.prompts import Prompt
 
 USER = "user"
@@ -43,28 +44,34 @@ def require_conversation(
         prompt.require(block, constants)
 
 
-def conversation(
-    prompt: Prompt,
-    *,
-    constants: Mapping[str, object],
-    values: Mapping[str, object],
-    images: Sequence[AttachedImage] = (),
-) -> tuple[Message, ...]:
-    """The messages of one request: the system message, if the prompt has one, and the user's.
+def prompt_parts(
+    prompt: Prompt, *, constants: Mapping[str, object], values: Mapping[str, object]
+) -> PromptParts:
+    """The texts of one request, block by block.
 
     Args:
         prompt: A prompt with a block ``user``, and perhaps ``system`` and ``examples``.
         constants: Values that are the same for all requests of a run, such as the labels.
         values: Values of this request.
-        images: Images of this request; they are part of the user message.
 
     Raises:
         UserError: As :func:`require_conversation`, or if the prompt fails on these values.
     """
     require_conversation(prompt, constants=constants, values=values)
-    parts = [prompt.render(block, **constants) for block in _constant_blocks(prompt)]
-    opening = "\n\n".join(part for part in parts if part)
-    user = Message("user", prompt.render(USER, **{**values, **constants}), tuple(images))
+    texts = {block: prompt.render(block, **constants) for block in _constant_blocks(prompt)}
+    system, examples = (texts.get(block, "") for block in CONSTANT)
+    return PromptParts(system, examples, prompt.render(USER, **{**values, **constants}))
+
+
+def conversation(parts: PromptParts, images: Sequence[AttachedImage] = ()) -> tuple[Message, ...]:
+    """The messages of one request: the system message, if the prompt has one, and the user's.
+
+    Args:
+        parts: The prompt with its values.
+        images: Images of this request; they are part of the user message.
+    """
+    opening = "\n\n".join(part for part in (parts.instructions, parts.examples) if part)
+    user = Message("user", parts.question, tuple(images))
     return (Message("system", opening), user) if opening else (user,)
 
 

@@ -19,9 +19,8 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from riveg.errors import UserError
+from riveg.errors import UserError, suggest
 from riveg.files import shipped, text_digest
-from riveg.registry import suggest
 
 SUFFIX = ".jinja"
 

@@ -27,6 +27,13 @@ _SHORTER = (
     "Give the complete answer again, much shorter, and nothing else."
 )
 
+_EMPTY = "The answer was empty."
+
+_ENDLESS = "The answer did not end by itself (finish reason {!r:.40})."
+
+REMARKS = (_SHORTER, _EMPTY, _ENDLESS)
+"""What a re-ask says of any request's response; models repeat it now and then."""
+
 
 class Dialogue:
     """Decides what to send next for one request, and what a response comes to.
@@ -75,8 +82,7 @@ class Dialogue:
     def _take_unfinished(self, response: Response) -> NoAnswer | None:
         reason = response.finish_reason
         if reason != "length":
-            wrong = f"The answer did not end by itself (finish reason {reason!r:.40})."
-            return self._ask_again("unparsable-answer", wrong, response)
+            return self._ask_again("unparsable-answer", _ENDLESS.format(reason), response)
         if self._was_long:
             self._left = 0
         self._was_long = True
@@ -85,7 +91,7 @@ class Dialogue:
 
     def _parse(self, response: Response) -> object:
         if not response.text.strip() and not response.first_token:
-            raise Unparsable("The answer was empty.")
+            raise Unparsable(_EMPTY)
         return self._request.parse(response)
 
     def _path(self, response: Response) -> AnswerPath:

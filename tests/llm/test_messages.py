@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from riveg.errors import UserError
 from riveg.llm.conversation import AttachedImage, Message
-from riveg.llm.messages import conversation, require_conversation
+from riveg.llm.messages import conversation, prompt_parts, require_conversation
 from riveg.llm.prompts import Prompt, load_prompt
 from riveg.types import ImageRef
 
@@ -33,12 +33,10 @@ def prompt_of(folder: Path, source: str) -> Prompt:
 
 def test_system_and_examples_are_one_message_before_the_users(tmp_path: Path) -> None:
     image = AttachedImage(ImageRef("1.jpg"))
-    found = conversation(
-        prompt_of(tmp_path, WHOLE),
-        constants={"labels": ["PER", "LOC"]},
-        values={"text": "hi"},
-        images=[image],
+    parts = prompt_parts(
+        prompt_of(tmp_path, WHOLE), constants={"labels": ["PER", "LOC"]}, values={"text": "hi"}
     )
+    found = conversation(parts, [image])
     assert found == (
         Message("system", "You answer briefly.\n\n2 types"),
         Message("user", "Text: hi (PER)", (image,)),
@@ -58,8 +56,8 @@ def test_system_and_examples_are_one_message_before_the_users(tmp_path: Path) ->
 def test_without_a_constant_part_there_is_the_users_message_alone(
     tmp_path: Path, source: str
 ) -> None:
-    found = conversation(prompt_of(tmp_path, source), constants={}, values={"text": "hi"})
-    assert found == (Message("user", "hi"),)
+    parts = prompt_parts(prompt_of(tmp_path, source), constants={}, values={"text": "hi"})
+    assert conversation(parts) == (Message("user", "hi"),)
 
 
 @pytest.mark.parametrize(
@@ -97,14 +95,16 @@ def test_a_prompt_that_cannot_be_a_conversation_is_refused(
     assert message in str(caught.value)
     assert str(prompt.path) in str(caught.value)
     with pytest.raises(UserError):
-        conversation(prompt, constants={"labels": ()}, values={"text": "x"})
+        prompt_parts(prompt, constants={"labels": ()}, values={"text": "x"})
 
 
 @given(st.lists(st.text(max_size=60), min_size=2, max_size=4))
 def test_the_constant_part_is_the_same_whatever_the_rows_hold(texts: list[str]) -> None:
     prompt = load_prompt("augment/gem.v1")
     found = [
-        conversation(prompt, constants={"labels": ()}, values={"text": text, "caption": text})
+        conversation(
+            prompt_parts(prompt, constants={"labels": ()}, values={"text": text, "caption": text})
+        )
         for text in texts
     ]
     assert len({messages[0] for messages in found}) == 1

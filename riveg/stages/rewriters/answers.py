@@ -22,6 +22,10 @@ MOST_OF_DESCRIPTION = 400
 """Characters of a description."""
 
 
+ONE_LINE = "Answer with one noun phrase on one line, without any explanation."
+"""What is wrong with an answer of several lines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Appearance:
     """How an entity looks; ``phrase`` is ``None`` where no image could show it."""
@@ -110,7 +114,7 @@ def read_bare_phrase(response: Response) -> Appearance:
     """
     lines = [line for line in response.text.splitlines() if line.strip()]
     if len(lines) > 1:
-        raise Unparsable("Answer with one noun phrase on one line, without any explanation.")
+        raise Unparsable(ONE_LINE)
     words = (lines or [""])[0].strip()
     return _read_phrase(words.removeprefix("Answer:"))
 

@@ -11,10 +11,19 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.errors import suggest
 from riveg.llm.answer_text import one_line
-from riveg.llm.conversation import ChatAnswer, NoAnswer, PreparedRequest, PromptValue
+from riveg.llm.conversation import (
+    ChatAnswer,
+    NoAnswer,
+    Parser,
+    PreparedRequest,
+    PromptValue,
+    Response,
+    Unparsable,
+)
+from riveg.llm.prompt_parts import PromptParts
 from riveg.protocols import AnswerOrIssue, Mention, Rewriter
-from riveg.registry import suggest
 from riveg.stages.chat_backend import (
     PromptedChat,
     PromptVariables,
@@ -33,6 +42,7 @@ from riveg.stages.rewriters.answers import (
     read_bare_phrase,
     usable_appearances,
 )
+from riveg.stages.rewriters.echoes import echo_in
 from riveg.stages.rewriters.template import TemplateRewriter, TemplateRewriterConfig
 from riveg.types import Entity, Expression, Sample
 
@@ -72,6 +82,7 @@ class ChatRewriterConfig(BackendConfig[Rewriter]):
     extra: ClassVar[str | None] = "chat"
     uses_labels: ClassVar[bool] = True
     whole_parts: ClassVar[bool] = True
+    code_revision: ClassVar[int] = 2
 
     llm: str = "main"
     prompt: str = "rewrite/visual.v1"
@@ -176,7 +187,7 @@ class ChatRewriter:
         found = {
             (id(sample), entity_id): appearance
             for (sample, entities), answer in zip(groups, answers, strict=True)
-            for entity_id, appearance in self._appearances(entities, answer).items()
+            for entity_id, appearance in self._appearances(sample, entities, answer).items()
         }
         return [
             self._expression(mention, found[id(mention.sample), mention.entity.id])
@@ -198,19 +209,23 @@ class ChatRewriter:
     def _prepared(self, sample: Sample, entities: tuple[Entity, ...]) -> PreparedRequest:
         ids = tuple(entity.id for entity in entities)
         is_bare = self._answer_form.is_bare and self._batch == "entity"
+        values = _values(sample, entities)
+        read: Parser = (
+            read_bare_phrase
+            if is_bare
+            else partial(read_appearances, ids=ids, form=self._answer_form)
+        )
         return self._chat.prepare(
             sample,
             entities,
-            _values(sample, entities),
-            read_bare_phrase
-            if is_bare
-            else partial(read_appearances, ids=ids, form=self._answer_form),
+            values,
+            partial(_read_no_echo, read=read, entities=entities, parts=self._chat.parts(values)),
             schema=None if is_bare else answer_schema(ids, self._answer_form),
             max_tokens=self._max_tokens * len(ids),
         )
 
     def _appearances(
-        self, entities: Sequence[Entity], answer: ChatAnswer | NoAnswer
+        self, sample: Sample, entities: Sequence[Entity], answer: ChatAnswer | NoAnswer
     ) -> Mapping[str, tuple[Appearance, str] | NoAnswer]:
         """How each entity looks and the source of that, by id."""
         ids = [entity.id for entity in entities]
@@ -221,8 +236,14 @@ class ChatRewriter:
             return {name: (read[name], source_of(answer)) for name in ids}
         if answer.response is None:
             return dict.fromkeys(ids, answer)
+        parts = self._chat.parts(_values(sample, entities))
         usable = usable_appearances(answer.response, ids, self._answer_form)
-        return {name: (usable[name], PARTIAL) if name in usable else answer for name in ids}
+        return {
+            entity.id: answer
+            if entity.id not in usable or _echo_in(usable[entity.id], entity, parts)
+            else (usable[entity.id], PARTIAL)
+            for entity in entities
+        }
 
     def _expression(
         self, mention: Mention, found: tuple[Appearance, str] | NoAnswer
@@ -245,6 +266,28 @@ class ChatRewriter:
         if not isinstance(written, Expression):
             return None
         return Expression(written.text, written.description, FALLBACK)
+
+
+def _read_no_echo(
+    response: Response, *, read: Parser, entities: Sequence[Entity], parts: PromptParts
+) -> Appearance | Mapping[str, Appearance]:
+    """What a parser makes of a response.
+
+    Raises:
+        Unparsable: If the parser does, or an entity's phrase is an echo of the request.
+    """
+    found: Appearance | Mapping[str, Appearance] = read(response)
+    for entity in entities:
+        if isinstance(found, Appearance):
+            if fault := _echo_in(found, entity, parts):
+                raise Unparsable(fault)
+        elif fault := _echo_in(found[entity.id], entity, parts):
+            raise Unparsable(f"In {entity.id!r}: {fault}.")
+    return found
+
+
+def _echo_in(look: Appearance, entity: Entity, parts: PromptParts) -> str | None:
+    return None if look.phrase is None else echo_in(look.phrase, entity, parts)
 
 
 def _values(sample: Sample, asked: Sequence[Entity]) -> dict[str, PromptValue]:
