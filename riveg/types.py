@@ -156,13 +156,15 @@ class ImageRef:
 class Observation:
     """Something plain vision found in the image, before anybody asked for an entity.
 
-    ``kind`` is ``face``, ``person`` or ``text``; ``text`` holds the OCR text that was read.
+    ``kind`` is ``face``, ``person``, ``object`` or ``text``; ``text`` holds the OCR text that was
+    read, ``label`` the class of an object.
     """
 
     kind: str
     box: Box
     score: float | None = None
     text: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

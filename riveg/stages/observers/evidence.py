@@ -1,36 +1,32 @@
-"""Faces, people and OCR text by plain vision: OpenCV's cascades and HOG, and rapidocr.
+"""Faces, people, things and OCR text by small networks that ship with riveg and with rapidocr.
 
-Which detectors run depends on their cost and on whether they can still change an answer:
-
-- Faces: the frontal cascade ``alt2`` on the plain grey image. (``default`` finds faces in hands and
-  fabric; with histogram equalisation every cascade finds more faces that are not there.)
-- Profiles to both sides, only where there is no frontal face and some entity is a person (or the
-  entities are not known yet). If there are none either: whole people by HOG, of which only
-  confident ones without OCR text are kept (HOG takes large letters for legs).
+- People and 79 other classes of things by NanoDet, faces by BlazeFace (``riveg/assets/vision`` says
+  what they find and what they miss).
 - OCR text costs most. With ``lettering: auto`` it is skipped where it cannot change an answer:
-  where there is no entity, or one entity, which is a person, and one face. Lines are located in a
-  smaller copy, and the tallest are read from the full image, up to a bound on the work.
+  where there is no entity, or one entity, which is a person, and one person in the image. Lines
+  are located in a smaller copy, and the tallest are read from the full image, up to a bound.
 
-No image's answer depends on another image.
+No image's answer depends on another image, nor on the number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.errors import ImageFault
-from riveg.files import file_digest
-from riveg.geometry.boxes import common_area
+from riveg.errors import NO_IMAGE, ImageFault
+from riveg.files import asset, file_digest
 from riveg.protocols import AnswerOrIssue, ImageSource, Observer
-from riveg.types import Box, Issue, Observation, Sample
-from riveg.vision.plain.faces import FigureFinder, cascade_files
+from riveg.types import Issue, Observation, Sample
+from riveg.vision.plain.blazeface import BlazeFace
+from riveg.vision.plain.nanodet import PERSON, NanoDet
 from riveg.vision.plain.ocr import OcrReader, reading_models
 
 if TYPE_CHECKING:
@@ -40,40 +36,65 @@ if TYPE_CHECKING:
 OcrMode = Literal["auto", "always", "never"]
 
 
-class EvidenceObserverConfig(BackendConfig[Observer]):
-    """How closely images are looked at; sides are the longer side in pixels after shrinking.
+def _known_count(value: Any) -> Any:
+    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError("it has to be auto or a number of threads, at least 1")
+    return value
 
-    ``lettering``: ``auto`` reads where it can matter. ``lettering_lines``: how much is read, in
-    lines of standard length, the tallest first. ``person_labels``: which types are people.
-    ``threads``: images looked at at the same time; the answers do not depend on it.
+
+Threads = Annotated[int | Literal["auto"], BeforeValidator(_known_count)]
+
+
+class EvidenceObserverConfig(BackendConfig[Observer]):
+    """How closely images are looked at.
+
+    ``least_face``, ``least_person``, ``least_object``: what scores less is not reported, in [0, 1].
+    ``lettering``: ``auto`` reads OCR text where it can matter. ``lettering_side``: longer side of
+    the copy in which it is located, in pixels; ``lettering_lines``: how much is read, in lines of
+    standard length, the tallest first; ``least_score``: readings below it are dropped.
+    ``person_labels``: which labels are people. ``threads``: images looked at at the same time,
+    ``auto`` for one a core; the answers do not depend on it.
     """
 
     stage: ClassVar[str] = "observe"
     name: ClassVar[str] = "evidence"
-    summary: ClassVar[str] = "faces and people (OpenCV), lettering (rapidocr)"
+    summary: ClassVar[str] = "people, faces and things (small networks), lettering (rapidocr)"
     needs_image: ClassVar[bool] = True
+    immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
+    code_revision: ClassVar[int] = 2
 
-    face_side: int = Field(default=400, ge=64)
-    profile_side: int = Field(default=320, ge=64)
-    person_side: int = Field(default=400, ge=128)
+    least_face: float = Field(default=0.6, ge=0, le=1)
+    least_person: float = Field(default=0.4, ge=0, le=1)
+    least_object: float = Field(default=0.4, ge=0, le=1)
     lettering: OcrMode = "auto"
     lettering_side: int = Field(default=448, ge=64)
     lettering_lines: int = Field(default=12, ge=1)
     least_score: float = Field(default=0.5, ge=0, le=1)
     person_labels: tuple[str, ...] = ("PER", "person")
-    threads: int = Field(default=2, ge=1)
+    threads: Threads = "auto"
 
     def build(self, context: BuildContext) -> EvidenceObserver:
-        """Loads the cascades and the reading models.
+        """Loads the networks.
 
         Raises:
-            UserError: If a model that is part of OpenCV or rapidocr is not there.
+            UserError: If a network that ships with riveg or with rapidocr is not there.
         """
         return EvidenceObserver(context.images, **self.model_dump())
 
     def contents(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002 - no path in it
-        """Digests of the models inside the OpenCV and rapidocr packages."""
-        return {path.name: file_digest(path) for path in (*cascade_files(), *reading_models())}
+        """Digests of the networks."""
+        files = (object_network(), face_network(), *reading_models())
+        return {path.name: file_digest(path) for path in files}
+
+
+def object_network() -> Path:
+    """The file of the network that finds people and things."""
+    return asset("vision", "nanodet-g-416-int8w.onnx")
+
+
+def face_network() -> Path:
+    """The file of the network that finds faces."""
+    return asset("vision", "mediapipe-face-full-192-fp16w.onnx")
 
 
 class EvidenceObserver:
@@ -81,97 +102,87 @@ class EvidenceObserver:
 
     Args:
         images: Where images come from.
-        face_side: Longer side of the copy in which frontal faces are searched for.
-        profile_side: The same for profiles.
-        person_side: The same for whole people.
+        least_face: Least score of a face, in [0, 1].
+        least_person: The same of a person.
+        least_object: The same of another thing.
         lettering: When OCR text is read.
-        lettering_side: Longer side of the copy in which OCR text is located.
+        lettering_side: Longer side of the copy in which OCR text is located, in pixels.
         lettering_lines: Bound on what is read, in lines of standard length.
         least_score: Readings below this are dropped.
         person_labels: Entity labels that are people.
-        threads: Images at the same time.
+        threads: Images at the same time; ``auto``: one a core.
     """
 
     def __init__(
         self,
         images: ImageSource,
         *,
-        face_side: int = 400,
-        profile_side: int = 320,
-        person_side: int = 400,
+        least_face: float = 0.6,
+        least_person: float = 0.4,
+        least_object: float = 0.4,
         lettering: OcrMode = "auto",
         lettering_side: int = 448,
         lettering_lines: int = 12,
         least_score: float = 0.5,
         person_labels: Sequence[str] = ("PER", "person"),
-        threads: int = 2,
+        threads: int | Literal["auto"] = "auto",
     ) -> None:
         self._images = images
         self._ocr_mode = lettering
         self._person_labels = frozenset(person_labels)
-        # One pool for the observer's life: memory of threads that end is not given back.
-        self._pool = ThreadPoolExecutor(threads)
-        # Neither cascades nor rapidocr may be shared by threads: each thread takes a pair.
-        self._free: SimpleQueue[tuple[FigureFinder, OcrReader | None]] = SimpleQueue()
-        for _ in range(threads):
-            figures = FigureFinder(face_side, profile_side, person_side)
-            reader = (
-                None
-                if lettering == "never"
-                else OcrReader(lettering_side, lettering_lines, least_score)
-            )
-            self._free.put((figures, reader))
+        self._faces = BlazeFace(face_network(), least_face)
+        self._things = NanoDet(object_network(), min(least_person, least_object))
+        self._least_person = least_person
+        self._least_object = least_object
+        count = (os.cpu_count() or 1) if threads == "auto" else threads
+        # One pool for the observer's life: threads that come and go leave their memory behind.
+        self._pool = ThreadPoolExecutor(count)
+        # rapidocr must not be shared by threads: each takes a reader.
+        self._readers: SimpleQueue[OcrReader] = SimpleQueue()
+        for _ in range(0 if lettering == "never" else count):
+            self._readers.put(OcrReader(lettering_side, lettering_lines, least_score))
 
     def observe(
         self, samples: Sequence[Sample]
     ) -> Sequence[AnswerOrIssue[tuple[Observation, ...]]]:
-        """Faces, people and OCR text of each image, each kind from top to bottom."""
+        """Faces, people, things and OCR text of each image, in this order."""
         return tuple(self._pool.map(self._observe, samples))
 
     def _observe(self, sample: Sample) -> AnswerOrIssue[tuple[Observation, ...]]:
         if sample.image is None:
-            return Issue("observe", None, "no-picture", "the post has no picture to look at")
+            return Issue("observe", None, NO_IMAGE, "the post has no picture to look at")
         try:
             pixels = self._images.load(sample.image)
         except ImageFault as fault:
             return Issue("observe", None, fault.kind, str(fault))
-        figures, reader = pair = self._free.get()
+        faces = [Observation("face", face.box, face.score) for face in self._faces.detect(pixels)]
+        things = list(self._find_things(pixels))
+        people = sum(one.kind == "person" for one in things) or len(faces)
+        return (*faces, *things, *self._read(pixels, sample, people))
+
+    def _find_things(self, pixels: Pixels) -> Iterator[Observation]:
+        """People, then other things; of each the best first."""
+        found = self._things.detect(pixels)
+        for one in found:
+            if one.label == PERSON and one.score >= self._least_person:
+                yield Observation("person", one.box, one.score)
+        for one in found:
+            if one.label != PERSON and one.score >= self._least_object:
+                yield Observation("object", one.box, one.score, label=one.label)
+
+    def _read(self, pixels: Pixels, sample: Sample, people: int) -> tuple[Observation, ...]:
+        if self._ocr_mode == "never":
+            return ()
+        if self._ocr_mode == "auto" and not self._ocr_matters(sample, people):
+            return ()
+        reader = self._readers.get()
         try:
-            return self._observations(pixels, sample, figures, reader)
+            return reader.read(pixels)
         finally:
-            self._free.put(pair)
+            self._readers.put(reader)
 
-    def _observations(
-        self,
-        pixels: Pixels,
-        sample: Sample,
-        figures: FigureFinder,
-        reader: OcrReader | None,
-    ) -> tuple[Observation, ...]:
-        may_show_people = self._may_show_people(sample)
-        faces = figures.frontal_faces(pixels)
-        if not faces and may_show_people:
-            faces = figures.profiles(pixels)
-        lines: tuple[Observation, ...] = ()
-        if reader and (self._ocr_mode == "always" or self._needs_ocr(sample, len(faces))):
-            lines = reader.read(pixels)
-        people = figures.people(pixels) if may_show_people and not faces else ()
-        real_people = (
-            one for one in people if not any(_is_made_of(one.box, line.box) for line in lines)
-        )
-        return (*faces, *real_people, *lines)
-
-    def _may_show_people(self, sample: Sample) -> bool:
-        entities = sample.entities
-        return entities is None or any(one.label in self._person_labels for one in entities)
-
-    def _needs_ocr(self, sample: Sample, faces: int) -> bool:
+    def _ocr_matters(self, sample: Sample, people: int) -> bool:
         if sample.entities is None:
             return True
-        people = sum(entity.label in self._person_labels for entity in sample.entities)
-        return bool(sample.entities) and not (faces == people == len(sample.entities) == 1)
-
-
-def _is_made_of(person: Box, line: Box) -> bool:
-    """Whether a line of OCR text fills so much of a person that its letters look like legs."""
-    return common_area(line, person) > 0.05 * person.area
+        persons = sum(entity.label in self._person_labels for entity in sample.entities)
+        return bool(sample.entities) and not (people == persons == len(sample.entities) == 1)

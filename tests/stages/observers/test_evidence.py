@@ -10,6 +10,7 @@ from helpers.places import QUICKSTART_IMAGES
 from PIL import Image, ImageDraw, ImageFont
 
 from riveg.config.backend import BuildContext
+from riveg.geometry.boxes import common_area
 from riveg.images.loader import ImageLoader
 from riveg.stages.observers.evidence import EvidenceObserver, EvidenceObserverConfig, OcrMode
 from riveg.types import Entity, ImageRef, Issue, Observation, Sample, Span
@@ -47,6 +48,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ImageDraw.Draw(with_name).text((180, 400), "COLLINS", font=ImageFont.load_default(40))
     with_name.save(path / "named.png")
     Image.open(next(QUICKSTART_IMAGES.glob("*camera*"))).save(path / "profile.png")
+    for name in ("cat", "rocket", "coffee"):
+        Image.open(next(QUICKSTART_IMAGES.glob(f"*{name}*"))).save(path / f"{name}.png")
     Image.new("RGB", (300, 200), "grey").save(path / "plain.png")
     Image.new("RGB", (300, 2), "grey").save(path / "flat.png")
     Image.new("RGB", (2, 300), "grey").save(path / "thin.png")
@@ -70,13 +73,42 @@ def answer(observer: EvidenceObserver, one: Sample) -> tuple[Observation, ...]:
 
 
 def test_a_face_lies_where_it_is(observer: EvidenceObserver) -> None:
-    (face,) = answer(observer, sample("astronaut.png", "PER"))
-    assert face.kind == "face"
+    found = answer(observer, sample("astronaut.png", "PER"))
+    (face,) = [one for one in found if one.kind == "face"]
     assert face.score is not None
     assert 0 < face.score <= 1
     assert 165 < face.box.x_min < 190
     assert 260 < face.box.x_max < 285
     assert 55 < face.box.y_min < 80
+
+
+def test_a_person_is_found_with_the_face_inside(observer: EvidenceObserver) -> None:
+    found = answer(observer, sample("astronaut.png", "PER"))
+    (face,) = [one.box for one in found if one.kind == "face"]
+    (person,) = [one.box for one in found if one.kind == "person"]
+    assert common_area(face, person) > 0.99 * face.area
+    assert person.area > 0.5 * 512 * 512
+
+
+def test_things_have_their_class(observer: EvidenceObserver) -> None:
+    found = answer(observer, sample("cat.png", "OTHER"))
+    (cat,) = [one for one in found if one.label == "cat"]
+    assert cat.kind == "object"
+    assert cat.box.area > 0.8 * 451 * 300
+
+
+def test_nobody_is_seen_where_nobody_is(observer: EvidenceObserver) -> None:
+    for name in ("rocket.png", "coffee.png", "poster.png", "plain.png"):
+        assert not kinds(answer(observer, sample(name, "PER"))) & {"face", "person"}, name
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_answers_do_not_depend_on_the_number_of_threads(
+    images: ImageLoader, observer: EvidenceObserver, threads: int
+) -> None:
+    asked = [sample(name, "PER", "ORG") for name in ("astronaut.png", "cat.png", "poster.png")] * 2
+    others = EvidenceObserver(images, threads=threads)
+    assert list(others.observe(asked)) == list(observer.observe(asked))
 
 
 def test_both_faces_of_two(observer: EvidenceObserver) -> None:
@@ -200,5 +232,5 @@ def test_config_builds_and_names_its_models(images: ImageLoader, tmp_path: Path)
     config = EvidenceObserverConfig(lettering="never", threads=1)
     assert isinstance(config.build(BuildContext(images)), EvidenceObserver)
     contents = config.contents(tmp_path)
-    assert {name.split("_")[0] for name in contents} >= {"haarcascade"}
-    assert sum(name.endswith(".onnx") for name in contents) == 2
+    assert {"nanodet-g-416-int8w.onnx", "mediapipe-face-full-192-fp16w.onnx"} <= {*contents}
+    assert sum(name.endswith(".onnx") for name in contents) == 4
