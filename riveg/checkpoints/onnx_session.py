@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def open_session(path: Path) -> onnxruntime.InferenceSession:
     """A network that computes on one thread; several threads may run it at the same time.
 
-    One thread a call, because callers keep the cores busy with several images: two threads inside a
+    One thread for each call, because callers keep the cores busy with several images: two threads inside a
     call are slower then, and the order of sums never changes.
 
     Raises:

@@ -14,7 +14,7 @@ from riveg.runs.request_counts import StageRequests
 
 
 def print_dry_run(found: DryRun) -> None:
-    """A row a stage, then how far the figures can be trusted."""
+    """A row for each stage, then how far the figures can be trusted."""
     console = stdout()
     if not found.stages:
         console.print("dry run: no stage of this system asks a language model")

@@ -1,4 +1,4 @@
-"""A bar a stage on stderr: done, rate, time left, issues; plain lines without a terminal."""
+"""A bar for each stage on stderr: done, rate, time left, issues; plain lines without a terminal."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def entity_table(samples: Iterable[Sample]) -> Group:
 
 
 def _columns(cells: Sequence[Text], style: str = "") -> Padding:
-    # One table a row: the widths are fixed, and headings between rows take all columns.
+    # One table for each row: the widths are fixed, and headings between rows take all columns.
     table = Table.grid(padding=(0, 1, 0, 0))
     for width in _WIDTHS.values():
         table.add_column(width=width, overflow="fold", style=style)

@@ -40,7 +40,7 @@ class ImageAnnotation:
 
 @dataclass(frozen=True, slots=True)
 class AnnotationFolder:
-    """A folder with one annotation file an image, ``<id><suffix>``.
+    """A folder with one annotation file for each image, ``<id><suffix>``.
 
     Args:
         folder: Where the files lie.

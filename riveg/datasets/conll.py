@@ -1,4 +1,4 @@
-"""The Twitter sets: CoNLL text, and beside it a folder with one annotation file an image.
+"""The Twitter sets: CoNLL text, and beside it a folder with one annotation file for each image.
 
 Twitter-GMNER, Twitter-FMNERG, Twitter-2015, Twitter-2017 and Twitter-SMNER differ in the number of
 tag columns and in the annotation files only, so one reader serves them all.

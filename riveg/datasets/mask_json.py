@@ -1,4 +1,4 @@
-"""One JSON file an image with masks by entity name, in whichever form it comes.
+"""One JSON file for each image with masks by entity name, in whichever form it comes.
 
 The format of Twitter-SMNER is not published, so the forms that annotation tools write are read. An
 object stands in one of these containers:

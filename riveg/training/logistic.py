@@ -60,7 +60,7 @@ def fit_logistic(
     The sums run in a fixed order, so the same rows give the same weights.
 
     Args:
-        rows: One row a mention.
+        rows: One row per mention.
         targets: 0 or 1, *shape* ``(rows,)``.
         penalties: *Shape* ``(columns,)``, non-negative.
         iterations: At most that many steps.

@@ -36,7 +36,7 @@ _DEGENERATE = "boxes that enclose nothing"
 
 
 def read_e2e(path: Path) -> ForeignFile:
-    """One sample a line; boxes are taken as absolute pixels of the original image.
+    """One sample per line; boxes are taken as absolute pixels of the original image.
 
     Samples are matched by order, unless every line has an id or an image.
 
