@@ -8,7 +8,13 @@ from typing import Any, Literal, Protocol
 
 from riveg.types import Box, ImageRef
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "completion"]
+"""Whose turn it is; ``completion``: no turn but a text that the model is to continue."""
+
+PromptForm = Literal["chat", "turns", "completion"]
+"""How a prompt becomes messages. ``chat``: one system message with the examples in it, one of the
+user; ``turns``: each example as a turn of the user and one of the assistant; ``completion``: one
+text that the model continues, for small models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class Request:
         schema: JSON schema of the response, with bounded strings; ``None``: free text.
         max_tokens: Most tokens of the response.
         first_tokens: How many of the likeliest first tokens are wanted, 0 to 20.
+        stop: Texts that end the response; they are no part of it.
     """
 
     messages: tuple[Message, ...]
@@ -70,11 +77,22 @@ class Request:
     schema: Mapping[str, Any] | None = None
     max_tokens: int = 256
     first_tokens: int = 0
+    stop: tuple[str, ...] = ()
+
+    @property
+    def completes(self) -> str | None:
+        """The text that the model is to continue; ``None``: the messages are turns."""
+        return text_to_complete(self.messages)
 
     @property
     def images(self) -> tuple[AttachedImage, ...]:
         """The images of all messages."""
         return tuple(image for message in self.messages for image in message.images)
+
+
+def text_to_complete(messages: Sequence[Message]) -> str | None:
+    """The text of a request in the form ``completion``; ``None``: the messages are turns."""
+    return messages[0].text if messages and messages[0].role == "completion" else None
 
 
 AnswerPath = Literal["schema", "plain", "lenient", "re-asked"]

@@ -1,16 +1,16 @@
 """A prompt and its values become messages: first what all requests share, then the item's own.
 
-Servers keep what they have computed for the start of a request. So the system message is rendered
-from the run's constants only and is byte-identical between all requests of a run.
+Servers keep what they have computed for the start of a request. So what stands before the item is
+rendered from the run's constants only and is byte-identical between all requests of a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from riveg.errors import UserError
-from riveg.llm.conversation import AttachedImage, Message
-from riveg.llm.prompt_parts import PromptParts
+from riveg.llm.conversation import AttachedImage, Message, PromptForm
+from riveg.llm.prompt_parts import ANSWER_MARK, PromptParts
 from riveg.llm.prompts import Prompt
 
 USER = "user"
@@ -63,16 +63,69 @@ def prompt_parts(
     return PromptParts(system, examples, prompt.render(USER, **{**values, **constants}))
 
 
-def conversation(parts: PromptParts, images: Sequence[AttachedImage] = ()) -> tuple[Message, ...]:
-    """The messages of one request: the system message, if the prompt has one, and the user's.
+def conversation(
+    parts: PromptParts, images: Sequence[AttachedImage] = (), form: PromptForm = "chat"
+) -> tuple[Message, ...]:
+    """The messages of one request.
 
     Args:
         parts: The prompt with its values.
-        images: Images of this request; they are part of the user message.
+        images: Images of this request; they are part of the user's last message.
+        form: One of :data:`~riveg.llm.conversation.PromptForm`.
+
+    Raises:
+        ValueError: If there are images in the form ``completion``, which holds text alone.
     """
-    opening = "\n\n".join(part for part in (parts.instructions, parts.examples) if part)
+    if form == "completion":
+        if images:
+            raise ValueError("a text to be completed holds no images")
+        return (Message("completion", _completion_text(parts)),)
+    if form == "turns":
+        return (*_turns(parts), Message("user", _unanswered(parts.question), tuple(images)))
+    opening = _joined(parts.instructions, parts.examples)
     user = Message("user", parts.question, tuple(images))
     return (Message("system", opening), user) if opening else (user,)
+
+
+def require_exemplars(prompt: Prompt, constants: Mapping[str, object], form: PromptForm) -> None:
+    """Checks, before a run, that a prompt can take a form.
+
+    Raises:
+        UserError: If the form shows solved questions one by one, and the prompt has none.
+    """
+    examples = prompt.render("examples", **constants) if "examples" in prompt.blocks else ""
+    if form != "chat" and not PromptParts("", examples, "").exemplars:
+        raise UserError(
+            f"{prompt.path}: the form {form!r} needs solved questions in a block 'examples', with "
+            f"blank lines between them, each ending in a line {ANSWER_MARK + ' ...'!r}"
+        )
+
+
+def _turns(parts: PromptParts) -> Iterator[Message]:
+    if parts.instructions:
+        yield Message("system", parts.instructions)
+    for exemplar in parts.exemplars:
+        yield Message("user", exemplar.question)
+        yield Message("assistant", exemplar.answer)
+
+
+def _completion_text(parts: PromptParts) -> str:
+    """The solved questions and then the request's own, up to where the answer begins.
+
+    Without the instructions: models that need this form do not follow them.
+    """
+    solved = (f"{one.question}\n{ANSWER_MARK} {one.answer}" for one in parts.exemplars)
+    own = f"{_unanswered(parts.question)}\n{ANSWER_MARK}"
+    return _joined(*solved, own)
+
+
+def _unanswered(question: str) -> str:
+    """A question without the line that the answer would begin on."""
+    return question.rstrip().removesuffix(ANSWER_MARK).rstrip()
+
+
+def _joined(*texts: str) -> str:
+    return "\n\n".join(text for text in texts if text)
 
 
 def _constant_blocks(prompt: Prompt) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from riveg.llm.conversation import (
     AnswerPath,
     ChatAnswer,
@@ -12,6 +15,7 @@ from riveg.llm.conversation import (
     Unparsable,
 )
 from riveg.llm.json_answers import is_json
+from riveg.llm.prompt_parts import ANSWER_MARK
 
 _ENDED = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn"})
 """Finish reasons of a model that was done, as servers spell them."""
@@ -58,6 +62,7 @@ class Dialogue:
     def take(self, response: Response) -> ChatAnswer | NoAnswer | None:
         """What a response comes to; ``None``: send the new ``messages``."""
         self._responses += 1
+        response = _stopped(response, self._request.stop)
         if response.finish_reason == "content_filter":
             message = "the server's content filter withheld the answer"
             return NoAnswer("no-answer", message, response)
@@ -111,12 +116,24 @@ class Dialogue:
             return NoAnswer(kind, final or f"{wrong}{_quotation(response.text)}", response)
         self._left -= 1
         shown = response.text.strip()[:_SHOWN_CHARACTERS] or "(nothing)"
-        self.messages = (
-            *self._request.messages,
-            Message("assistant", shown),
-            Message("user", wrong),
-        )
+        self.messages = _with_fault(self._request, shown, wrong)
         return None
+
+
+def _with_fault(request: Request, shown: str, wrong: str) -> tuple[Message, ...]:
+    """The request, its response, and what is wrong with that."""
+    if request.completes is not None:
+        text = f"{request.completes} {shown}\n({wrong})\n{ANSWER_MARK}"
+        return (Message("completion", text),)
+    return (*request.messages, Message("assistant", shown), Message("user", wrong))
+
+
+def _stopped(response: Response, stops: Sequence[str]) -> Response:
+    """The response up to the first of the texts that end it; servers may give it with them."""
+    ends = [response.text.find(stop) for stop in stops if stop in response.text]
+    if not ends:
+        return response
+    return replace(response, text=response.text[: min(ends)], finish_reason="stop")
 
 
 def _quotation(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from riveg.files import text_digest
-from riveg.llm.conversation import Message, Request
+from riveg.llm.conversation import Message, Request, text_to_complete
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import SentImages
 from riveg.llm.json_answers import whole_characters
@@ -33,7 +33,7 @@ def request_body(
     messages: Sequence[Message],
     images: SentImages,
 ) -> dict[str, Any]:
-    """The body of a ``chat/completions`` request.
+    """The body of a ``chat/completions`` request, or of ``completions`` for a text to complete.
 
     Args:
         endpoint: The model and its settings.
@@ -43,7 +43,7 @@ def request_body(
     """
     body: dict[str, Any] = {
         "model": endpoint.model,
-        "messages": chat_messages(messages, images),
+        **_asked(messages, images),
         "temperature": endpoint.temperature,
         "top_p": endpoint.top_p,
         "seed": endpoint.seed,
@@ -56,7 +56,9 @@ def request_body(
         }
     if request.first_tokens:
         body |= {"logprobs": True, "top_logprobs": request.first_tokens}
-    if not endpoint.thinking:
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if not endpoint.thinking and "messages" in body:
         body["chat_template_kwargs"] = {"enable_thinking": False}
     return body
 
@@ -65,6 +67,7 @@ _OPTIONAL = (
     "response_format",
     "logprobs",
     "top_logprobs",
+    "stop",
     "chat_template_kwargs",
     "seed",
     "top_p",
@@ -115,9 +118,17 @@ def request_key(endpoint: Endpoint, request: Request, images: SentImages) -> str
                 "schema": request.schema,
                 "max_tokens": request.max_tokens,
                 "first_tokens": request.first_tokens,
+                **({"stop": request.stop} if request.stop else {}),
             }
         )
     )
+
+
+def _asked(messages: Sequence[Message], images: SentImages) -> dict[str, Any]:
+    text = text_to_complete(messages)
+    if text is None:
+        return {"messages": chat_messages(messages, images)}
+    return {"prompt": whole_characters(text)}
 
 
 def _chat_message(message: Message, images: SentImages) -> dict[str, Any]:

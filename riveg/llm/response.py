@@ -1,4 +1,4 @@
-"""What a ``chat/completions`` server sends, read without trust."""
+"""What a ``chat/completions`` or ``completions`` server sends, read without trust."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def read_completion(content: str) -> Completion:
         raise NotACompletion("the response is no JSON") from error
     choice = _first(_get(body, "choices"))
     message = _get(choice, "message")
+    if message is None and isinstance(text := _get(choice, "text"), str):
+        message = {"content": text}
     if not isinstance(message, dict):
         raise NotACompletion("the response holds no message")
     finish_reason = str(_get(choice, "finish_reason") or "stop")

@@ -129,13 +129,15 @@ class Addresses:
         """
         from openai import APIConnectionError, APIStatusError
 
+        client = address.client
         address.in_flight += 1
         address.sent += 1
-        fields = {name: body[name] for name in body if name not in {"model", "messages"}}
+        named = {"model", "messages", "prompt"}
+        asked = {name: body[name] for name in body if name in named}
+        fields = {name: body[name] for name in body if name not in named}
+        ask = client.chat.completions if "messages" in body else client.completions
         try:
-            response = await address.client.chat.completions.with_raw_response.create(
-                model=body["model"], messages=body["messages"], extra_body=fields
-            )
+            response = await ask.with_raw_response.create(**asked, extra_body=fields)
             return read_completion(response.text)
         except NotACompletion as error:
             raise ServerFault(f"{address.shown}: {error}") from None

@@ -66,6 +66,8 @@ class TokenCounter:
         return -(-width // _IMAGE_CELL) * -(-height // _IMAGE_CELL)
 
     def _rendered(self, request: Request) -> str | None:
+        if request.completes is not None:
+            return request.completes
         if self._template is None:
             return None
         messages = [{"role": message.role, "content": message.text} for message in request.messages]

@@ -14,7 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from riveg.errors import ImageFault, RivegError
-from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, Response, TokenCount
+from riveg.llm.conversation import (
+    ChatAnswer,
+    NoAnswer,
+    Request,
+    Response,
+    TokenCount,
+    text_to_complete,
+)
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import ImageEncoder, SentImages, image_failure
 from riveg.llm.json_answers import first_spoken_token, whole_characters, without_thoughts
@@ -161,14 +168,7 @@ class OfflineChat:
             self._engine, self._watch = load_engine(self._endpoint)
         started = time.monotonic()
         try:
-            outputs = self._engine.chat(
-                [chat_messages(one.dialogue.messages, one.images) for one in waiting],
-                [self._sampling(one.request) for one in waiting],
-                use_tqdm=False,
-                chat_template_kwargs=None
-                if self._endpoint.thinking
-                else {"enable_thinking": False},
-            )
+            outputs = self._outputs(waiting)
         except Exception as error:
             if not _is_refusal(error):
                 raise RivegError(f"vllm-offline: {self.model}: {first_line(error)}") from error
@@ -182,6 +182,33 @@ class OfflineChat:
             (_completion(output, one.request.first_tokens), seconds)
             for one, output in zip(waiting, outputs, strict=True)
         ]
+
+    def _outputs(self, waiting: Sequence[_Pending]) -> list[Any]:
+        """A ``vllm.RequestOutput`` for each: turns and texts to complete are different calls."""
+        texts = [text_to_complete(one.dialogue.messages) for one in waiting]
+        turns = [one for one, text in zip(waiting, texts, strict=True) if text is None]
+        thinking = None if self._endpoint.thinking else {"enable_thinking": False}
+        said = iter(
+            self._engine.chat(
+                [chat_messages(one.dialogue.messages, one.images) for one in turns],
+                [self._sampling(one.request) for one in turns],
+                use_tqdm=False,
+                chat_template_kwargs=thinking,
+            )
+            if turns
+            else ()
+        )
+        others = [one for one, text in zip(waiting, texts, strict=True) if text is not None]
+        completed = iter(
+            self._engine.generate(
+                [whole_characters(text) for text in texts if text is not None],
+                [self._sampling(one.request) for one in others],
+                use_tqdm=False,
+            )
+            if others
+            else ()
+        )
+        return [next(said if text is None else completed) for text in texts]
 
     def _sampling(self, request: Request) -> Any:
         """As a server's: the model's own defaults, then the endpoint's settings."""
@@ -200,6 +227,8 @@ class OfflineChat:
             settings["structured_outputs"] = StructuredOutputsParams(json=dict(request.schema))
         if request.first_tokens:
             settings["logprobs"] = request.first_tokens
+        if request.stop:
+            settings["stop"] = list(request.stop)
         return SamplingParams(**settings)
 
 

@@ -22,10 +22,16 @@ from riveg.llm.conversation import (
     NoAnswer,
     Parser,
     PreparedRequest,
+    PromptForm,
     PromptValue,
     Request,
 )
-from riveg.llm.messages import conversation, prompt_parts, require_conversation
+from riveg.llm.messages import (
+    conversation,
+    prompt_parts,
+    require_conversation,
+    require_exemplars,
+)
 from riveg.llm.prompt_parts import PromptParts
 from riveg.llm.prompts import Prompt, load_prompt
 from riveg.pipeline import Answer, is_image_broken
@@ -94,12 +100,14 @@ class PromptedChat:
         chat: The model.
         prompt: With a block ``user``, and others that its stage knows.
         constants: The values of the prompt that are the same for all requests.
+        form: How the prompt becomes messages.
     """
 
     stage: str
     chat: Chat
     prompt: Prompt
     constants: Mapping[str, PromptValue]
+    form: PromptForm = "chat"
 
     def parts(self, values: Mapping[str, PromptValue]) -> PromptParts:
         """The prompt with the values of one request, before it becomes messages.
@@ -140,9 +148,12 @@ class PromptedChat:
         Raises:
             UserError: If the prompt fails on the values.
         """
-        messages = conversation(self.parts(values), _image_of(sample) if shows_image else ())
+        images = _image_of(sample) if shows_image else ()
+        messages = conversation(self.parts(values), images, self.form)
         subject = (sample.id, tuple(entity.id for entity in entities))
-        request = Request(messages, parse, schema, max_tokens, first_tokens)
+        # Beyond the line's end a completed text would go on with more questions.
+        stop = ("\n",) if self.form == "completion" else ()
+        request = Request(messages, parse, schema, max_tokens, first_tokens, stop)
         return PreparedRequest(subject, request, self.prompt.name, {**self.constants, **values})
 
     def ask(
@@ -191,12 +202,13 @@ def prompted_chat(
     context: BuildContext,
     variables: PromptVariables,
     constants: Mapping[str, PromptValue],
+    form: PromptForm = "chat",
 ) -> PromptedChat:
     """The model and the prompt that a configuration names; nothing is asked yet.
 
     Raises:
         UserError: If the system has no such model, there is no such prompt, or it needs a value
-            that is not among the variables.
+            that is not among the variables, or has no solved questions for its form.
     """
     if config.llm not in context.chats:
         raise UserError(
@@ -204,7 +216,8 @@ def prompted_chat(
             f"{suggest(config.llm, context.chats)}"
         )
     prompt = variables.read(config.prompt, context.base)
-    return PromptedChat(config.stage, context.chats[config.llm], prompt, constants)
+    require_exemplars(prompt, {name: given.value for name, given in constants.items()}, form)
+    return PromptedChat(config.stage, context.chats[config.llm], prompt, constants, form)
 
 
 def answer_form(prompt: Prompt, forms: Mapping[str, Form]) -> Form:

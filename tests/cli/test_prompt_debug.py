@@ -194,3 +194,20 @@ def test_a_dry_run_never_reports_less_than_its_cost(folder: Path) -> None:
     (folder / "system.yaml").write_text(system)
     done = riveg("run", "system.yaml", "--data", "quickstart", "--out", "out", "--dry-run")
     assert "at most 0.01 USD, and what rewrite will cost" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "roles"),
+    [("turns", ["user", "assistant"] * 6 + ["user"]), ("completion", ["completion"])],
+)
+def test_the_form_that_is_sent_is_shown(folder: Path, form: str, roles: list[str]) -> None:
+    changes = {"prompt": "rewrite/riveg.v2", "batch": "entity", "prompt_form": form}
+    options = [f"--set=rewrite.{key}={value}" for key, value in changes.items()]
+    done = riveg("prompt-debug", "system.yaml", "--text", "Ada in Paris", "--json", *options)
+    (side,) = json.loads(done.stdout)["sides"]
+    said = [*side["shared"], *side["rows"][0]["messages"]]
+    assert [one["role"] for one in said if one["role"] != "system"] == roles
+    assert said[-1]["text"].startswith("Background: ")
+    shown = riveg("prompt-debug", "system.yaml", "--text", "Ada in Paris", *options).stdout
+    assert f"\n{roles[-1]}\n" in shown
+    assert "a Colombian pop singer" in shown

@@ -42,6 +42,13 @@ def named(text: str, *, max_tokens: int = 192) -> Request:
     return Request(messages, read, schema=SCHEMA, max_tokens=max_tokens)
 
 
+def completed(text: str, *, max_tokens: int = 24) -> Request:
+    """A text that the model is to continue to its line's end."""
+    solved = "Question: what is Rex?\nAnswer: a dog\n\n"
+    message = Message("completion", f"{solved}Question: what is {text}?\nAnswer:")
+    return Request((message,), lambda response: response.text, max_tokens=max_tokens, stop=("\n",))
+
+
 def visible(text: str) -> Request:
     """Asks for yes or no by the first token."""
     messages = (Message("user", f"Does the picture show {text}? Answer yes or no."),)

@@ -39,6 +39,15 @@ def completion(text: str | None, finish: str = "stop", **fields: Any) -> bytes:
     return json.dumps({**body, "choices": [choice], "usage": usage}).encode()
 
 
+def continuation(text: str, stop: list[str]) -> bytes:
+    """What a text is completed with; without a stop it goes on, as a model would."""
+    ended = bool(stop)
+    words = f" {text}" if ended else f" {text}\nQuestion: and what else?\nAnswer: a"
+    choice = {"index": 0, "text": words, "finish_reason": "stop" if ended else "length"}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    return json.dumps({"object": "text_completion", "choices": [choice], "usage": usage}).encode()
+
+
 def smallest(schema: dict[str, Any]) -> Any:
     """The smallest value that a schema allows."""
     if "enum" in schema:
@@ -164,10 +173,11 @@ class Handler(BaseHTTPRequestHandler):
         return self._send(self._answer(body))
 
     def _answer(self, body: dict[str, Any]) -> Sent:
-        texts = (text_of(one) for one in body["messages"] if one["role"] == "user")
-        directive = DIRECTIVE.search(next(texts))
+        asked = body.get("messages", body.get("prompt"))
+        texts = [body["prompt"]] if "prompt" in body else user_texts(body)
+        directive = DIRECTIVE.search(texts[0])
         if directive is None:
-            whole = json.dumps(body["messages"], sort_keys=True).encode()
+            whole = json.dumps(asked, sort_keys=True).encode()
             key, fault, times, answer = hashlib.sha256(whole).hexdigest()[:16], None, None, None
         else:
             key, fault, times, answer = directive.groups()
@@ -177,6 +187,8 @@ class Handler(BaseHTTPRequestHandler):
         answer = answer or default_answer(body)
         if fault and before < int(times or 1):
             return FAULTS[fault](answer)
+        if "prompt" in body:
+            return Sent(continuation(answer, body.get("stop", [])))
         return Sent(completion(answer), after_s=self.options.delay_s)
 
     def _send(self, sent: Sent) -> None:
@@ -191,6 +203,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def user_texts(body: dict[str, Any]) -> list[str]:
+    return [text_of(one) for one in body["messages"] if one["role"] == "user"]
 
 
 def text_of(message: dict[str, Any]) -> str:

@@ -56,7 +56,22 @@ VALUES: dict[str, dict[str, object]] = {
         "entity": SHIP,
         "candidates": ("VESSEL", "OTHER"),
     },
+    "rewrite/appearance.v1": {
+        "batch": "sample",
+        "labels": LABELS,
+        "text": TEXT,
+        "caption": CAPTION,
+        "knowledge": "She flew the shuttle.",
+        "entities": (ENTITY, SHIP),
+    },
     "rewrite/riveg.v1": {
+        "batch": "sample",
+        "labels": LABELS,
+        "text": TEXT,
+        "caption": CAPTION,
+        "entities": (ENTITY, SHIP),
+    },
+    "rewrite/riveg.v2": {
         "batch": "sample",
         "labels": LABELS,
         "text": TEXT,
@@ -89,6 +104,14 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "rewrite/riveg.v1.entity": (
         "rewrite/riveg.v1",
         {"batch": "entity", "labels": (), "caption": ""},
+    ),
+    "rewrite/riveg.v2.entity": (
+        "rewrite/riveg.v2",
+        {"batch": "entity", "labels": (), "caption": ""},
+    ),
+    "rewrite/appearance.v1.entity": (
+        "rewrite/appearance.v1",
+        {"batch": "entity", "labels": (), "caption": "", "knowledge": ""},
     ),
     "rewrite/visual.v1.bare": (
         "rewrite/visual.v1",

@@ -515,3 +515,19 @@ def test_an_interrupt_ends_soon_and_what_was_answered_stays(
 def test_a_url_that_is_none_is_said() -> None:
     with pytest.raises(ValidationError, match="expected http://host:port/v1"):
         endpoint("file:///etc/passwd")
+
+
+def to_complete(key: str) -> Request:
+    text = f"Question: what is key={key} answer=a red coat"
+    return Request((Message("completion", text),), lambda response: response.text, stop=("\n",))
+
+
+@pytest.mark.parametrize("refused", [(), ("--refuse", "stop", "seed")], ids=["taken", "refused"])
+def test_a_text_is_completed_to_its_lines_end(
+    tmp_path: Path, open_chat: Opener, refused: tuple[str, ...]
+) -> None:
+    with fault_server(tmp_path / "counts", *refused) as server:
+        chat = open_chat(server.url)
+        answers = chat.ask([to_complete("q1"), to_complete("q2"), to_complete("q1")])
+        assert [getattr(one, "value", one) for one in answers] == ["a red coat"] * 3
+        assert chat.cached(to_complete("q1"))

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
-from riveg.llm.conversation import AttachedImage, Message
-from riveg.llm.messages import conversation, prompt_parts, require_conversation
+from riveg.llm.conversation import AttachedImage, Message, PromptForm
+from riveg.llm.messages import (
+    conversation,
+    prompt_parts,
+    require_conversation,
+    require_exemplars,
+)
+from riveg.llm.prompt_parts import PromptParts
 from riveg.llm.prompts import Prompt, load_prompt
 from riveg.types import ImageRef
 
@@ -109,3 +115,50 @@ def test_the_constant_part_is_the_same_whatever_the_rows_hold(texts: list[str]) 
     ]
     assert len({messages[0] for messages in found}) == 1
     assert all(text in messages[1].text for text, messages in zip(texts, found, strict=True))
+
+
+SOLVED = PromptParts(
+    "Answer briefly.",
+    "Two examples:\n\nQuestion: what is Rex?\nAnswer: a dog\n\n"
+    "Question: what is Tom?\nAnswer: a cat",
+    "Question: what is Ann?\nAnswer:",
+)
+
+
+def test_exemplars_as_turns() -> None:
+    image = AttachedImage(ImageRef("1.jpg"))
+    assert conversation(SOLVED, [image], "turns") == (
+        Message("system", "Answer briefly."),
+        Message("user", "Question: what is Rex?"),
+        Message("assistant", "a dog"),
+        Message("user", "Question: what is Tom?"),
+        Message("assistant", "a cat"),
+        Message("user", "Question: what is Ann?", (image,)),
+    )
+
+
+def test_a_text_to_complete_ends_where_the_answer_begins() -> None:
+    assert conversation(SOLVED, form="completion") == (
+        Message(
+            "completion",
+            "Question: what is Rex?\nAnswer: a dog\n\n"
+            "Question: what is Tom?\nAnswer: a cat\n\n"
+            "Question: what is Ann?\nAnswer:",
+        ),
+    )
+
+
+def test_a_text_to_complete_holds_no_images() -> None:
+    with pytest.raises(ValueError, match="no images"):
+        conversation(SOLVED, [AttachedImage(ImageRef("1.jpg"))], "completion")
+
+
+@pytest.mark.parametrize("form", ["turns", "completion"])
+def test_a_prompt_without_solved_questions_takes_one_form_alone(
+    tmp_path: Path, form: PromptForm
+) -> None:
+    prompt = prompt_of(tmp_path, WHOLE)
+    require_exemplars(prompt, {"labels": []}, "chat")
+    with pytest.raises(UserError, match=f"the form '{form}' needs solved questions") as caught:
+        require_exemplars(prompt, {"labels": []}, form)
+    assert str(prompt.path) in str(caught.value)

@@ -14,6 +14,9 @@ def plain(response: Response) -> str:
     return response.text
 
 
+TO_COMPLETE = Request(
+    (Message("completion", "Question: what is Rex?\nAnswer:"),), plain, stop=("\n",)
+)
 BOUND = Request(
     (Message("user", "What?"),), lambda response: parse_json(response, SCHEMA)["a"], SCHEMA
 )
@@ -106,3 +109,24 @@ def test_the_reason_shows_the_beginning_of_what_was_answered() -> None:
 def test_without_re_asks_the_first_fault_is_final() -> None:
     for response in (Response("bad", "stop"), Response("a", "length")):
         assert isinstance(Dialogue(FREE, 0).take(response), NoAnswer)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason"),
+    [("a dog", "stop"), ("a dog\nQuestion: what is Tom?\nAnswer: a", "length")],
+)
+def test_a_completed_text_ends_at_its_stop_whatever_the_server_does(
+    text: str, finish_reason: str
+) -> None:
+    answer = Dialogue(TO_COMPLETE, 0).take(Response(text, finish_reason))
+    assert isinstance(answer, ChatAnswer)
+    assert (answer.value, answer.response) == ("a dog", Response("a dog", "stop"))
+
+
+def test_a_completed_text_is_asked_again_as_one_text() -> None:
+    dialogue = Dialogue(TO_COMPLETE, 1)
+    assert dialogue.take(Response("bad", "stop")) is None
+    (again,) = dialogue.messages
+    assert again == Message(
+        "completion", "Question: what is Rex?\nAnswer: bad\n(Not that.)\nAnswer:"
+    )

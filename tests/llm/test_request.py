@@ -59,7 +59,25 @@ def test_half_a_surrogate_pair_can_be_sent() -> None:
     json.dumps(body, ensure_ascii=False).encode()
 
 
+def test_the_body_of_a_text_to_complete() -> None:
+    request = Request((Message("completion", "a\ud83d\nAnswer:"),), parse, stop=("\n",))
+    assert request_body(ENDPOINT, request, request.messages, {}) == {
+        "model": "m",
+        "prompt": "a\ufffd\nAnswer:",
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "seed": 0,
+        "max_tokens": 256,
+        "stop": ["\n"],
+    }
+
+
 KEY = request_key(ENDPOINT, QUESTION, SENT)
+
+
+def test_the_keys_of_turns_are_those_of_earlier_versions() -> None:
+    plain = Request((Message("user", "What?"),), parse)
+    assert request_key(ENDPOINT, plain, {}) == "82da14756707a6afe13e0f1cc7909018"
 
 
 @pytest.mark.parametrize(
@@ -93,8 +111,11 @@ def test_the_key_hangs_on_all_that_shapes_the_answer() -> None:
         request_key(ENDPOINT, changed_question(max_tokens=9), SENT),
         request_key(ENDPOINT, changed_question(first_tokens=9), SENT),
         request_key(ENDPOINT, changed_question(messages=QUESTION.messages[1:]), SENT),
+        request_key(ENDPOINT, changed_question(stop=("\n",)), SENT),
+        request_key(ENDPOINT, changed_question(messages=(Message("completion", "What?"),)), {}),
+        request_key(ENDPOINT, changed_question(messages=(Message("user", "What?"),)), {}),
     }
-    assert len(keys) == 9
+    assert len(keys) == 12
     assert request_key(ENDPOINT, changed_question(parse=str), SENT) == KEY
 
 

@@ -29,6 +29,13 @@ def test_words(message: Any, finish: Any, text: str, reason: str) -> None:
     assert (completion.prompt_tokens, completion.answer_tokens) == (None, None)
 
 
+def test_words_of_a_completed_text() -> None:
+    choice = {"text": " a dog", "finish_reason": "length"}
+    found = read_completion(json.dumps({"choices": [choice], "usage": {"prompt_tokens": 7}}))
+    assert (found.response.text, found.response.finish_reason) == ("a dog", "length")
+    assert found.prompt_tokens == 7
+
+
 def test_the_first_token_is_that_of_the_answer() -> None:
     def place(token: str, *options: tuple[Any, Any]) -> dict[str, Any]:
         listed = [{"token": one, "logprob": number} for one, number in options]

@@ -5,7 +5,7 @@ import pytest
 from helpers.factories import NoImages
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from riveg.llm.conversation import AttachedImage, Message, Request
+from riveg.llm.conversation import AttachedImage, Message, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import ImageEncoder
 from riveg.llm.token_counts import TokenCounter
@@ -79,3 +79,9 @@ def test_images_are_estimated_from_their_sent_size(folder: Path) -> None:
 def test_a_tokenizer_that_is_damaged_is_passed_over(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
     assert not counter(str(folder)).count(make_request()).exact
+
+
+def test_a_text_to_complete_is_counted_as_it_is(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    request = Request((Message("completion", "a red ball"),), str)
+    assert counter(str(folder)).count(request) == TokenCount(3, exact=True)

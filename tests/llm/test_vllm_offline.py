@@ -22,7 +22,7 @@ from riveg.llm.response_cache import ResponseCache
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
-from helpers.chat_requests import named, visible
+from helpers.chat_requests import completed, named, visible
 from helpers.factories import NoImages
 from helpers.marked_processes import command_of, members_of
 from riveg.llm.response_cache import ResponseCache
@@ -44,6 +44,7 @@ with ResponseCache(folder / "answers.sqlite") as cache:
     spoken = models["main"].ask([visible("Nairobi " * number) for number in range(12)])
     again = models["main"].ask(asked[:2])
     (cut,) = models["main"].ask([named("name 3", max_tokens=2)])
+    mixed = models["main"].ask([completed("Ann"), named("name 1"), completed("Tom"), visible("x")])
     running = len(engine_processes())
     models.release("main")
     print(json.dumps({
@@ -54,6 +55,7 @@ with ResponseCache(folder / "answers.sqlite") as cache:
         "first_tokens": [answer.response.first_token for answer in spoken],
         "cached": [answer.cached for answer in again],
         "cut": cut.kind,
+        "mixed": [one.response.text for one in mixed],
         "running": running,
         "left": len(engine_processes()),
     }))
@@ -146,3 +148,11 @@ def test_answers_are_on_file_and_the_memory_is_given_back(found: dict[str, Any])
     assert found["cached"] == [True, True]
     assert found["running"] >= 1
     assert found["left"] == 0
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_texts_to_complete_and_turns_are_asked_together(found: dict[str, Any]) -> None:
+    ann, name, tom, _ = found["mixed"]
+    assert not {"\n"} & {*ann, *tom}
+    assert json.loads(name) == found["values"][0]

@@ -18,6 +18,7 @@ from riveg.llm.conversation import (
     NoAnswer,
     Parser,
     PreparedRequest,
+    PromptForm,
     PromptValue,
     Response,
     Unparsable,
@@ -70,6 +71,8 @@ _FORM_FIELDS = ("mention", "label", "expression")
 class ChatRewriterConfig(BackendConfig[Rewriter]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
+    ``prompt_form``: how the prompt is sent: ``chat``, ``turns`` (each example as a turn of its own)
+    or ``completion`` (a text to be continued to its line's end), the latter two for small models;
     ``batch``: all names of a sample in one request, or one request a name; ``form``: the expression
     that later stages read, of ``{expression}``, ``{mention}`` and ``{label}``; ``fallback``: what
     happens where the model has no answer, an Issue or the template's expression; ``max_tokens``:
@@ -86,6 +89,7 @@ class ChatRewriterConfig(BackendConfig[Rewriter]):
 
     llm: str = "main"
     prompt: str = "rewrite/visual.v1"
+    prompt_form: PromptForm = "chat"
     batch: Batch = "sample"
     form: str = "{expression}"
     fallback: Literal["none", "template"] = "none"
@@ -114,7 +118,7 @@ class ChatRewriterConfig(BackendConfig[Rewriter]):
         }
         template = self._template()
         return ChatRewriter(
-            prompted_chat(self, context, _VARIABLES, constants),
+            prompted_chat(self, context, _VARIABLES, constants, self.prompt_form),
             batch=self.batch,
             form=self.form,
             fallback=None if template is None else template.build(context),

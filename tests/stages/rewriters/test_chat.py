@@ -385,3 +385,50 @@ def test_it_is_registered() -> None:
     assert config.whole_parts
     assert config.uses_labels
     assert not config.packages
+
+
+FORMS_OF_PROMPTS = [
+    ("rewrite/riveg.v1", "entity", "turns"),
+    ("rewrite/riveg.v1", "sample", "turns"),
+    ("rewrite/riveg.v1", "entity", "completion"),
+    ("rewrite/riveg.v2", "entity", "completion"),
+    ("rewrite/appearance.v1", "sample", "turns"),
+    ("rewrite/visual.v1", "sample", "turns"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "batch", "form"), FORMS_OF_PROMPTS)
+def test_a_prompt_file_is_sent_in_other_forms(prompt: str, batch: str, form: str) -> None:
+    live = rewriter(ScriptedChat(answer_phrase), prompt=prompt, batch=batch, prompt_form=form)
+    requests = [one.request for one in live.prepare(mentions_of(POST, OTHER))]
+    if form == "turns":
+        roles = [one.role for one in requests[0].messages]
+        assert roles == ["system", *["user", "assistant"] * (len(roles) // 2 - 1), "user"]
+        assert len(roles) >= 8
+        assert len({one.messages[:-1] for one in requests}) == 1
+        assert requests[0].stop == ()
+        return
+    texts = [one.messages[0].text for one in requests]
+    assert {one.messages[0].role for one in requests} == {"completion"}
+    assert {one.stop for one in requests} == {("\n",)}
+    assert len({text.rpartition("\n\n")[0] for text in texts}) == 1
+    assert texts[0].count("\nAnswer: ") >= 3
+    assert texts[0].endswith("\nQuestion: what is Serena Williams(PER)?\nAnswer:")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_sample_adds_no_line_to_a_text_to_complete(text: str) -> None:
+    named = make_sample("Evil word", [(0, 1, "PER")], id="h")
+    live = rewriter(ScriptedChat(answer_phrase), **RIVEG, batch="entity", prompt_form="completion")
+    evil, plain = (
+        live.prepare(mentions_of(sample))[0].request.messages[0].text.split("\n")
+        for sample in (replace(named, text=text, caption=text), named)
+    )
+    assert len(evil) == len(plain)
+    assert evil[:-4] == plain[:-4]
+
+
+def test_a_prompt_without_examples_has_no_turns(tmp_path: Path) -> None:
+    write(tmp_path, "{% block user %}{{ text }}{% endblock %}" + ANSWER)
+    with pytest.raises(UserError, match="form 'turns' needs solved questions"):
+        rewriter(ScriptedChat(answer_visual), tmp_path, prompt="mine.jinja", prompt_form="turns")

@@ -35,6 +35,8 @@ TEXT = "Serena Williams lands in Barcelona before the open"
 CAPTION = "A woman in a dark suit stands beside a small plane"
 PROMPTS: dict[str, dict[str, object]] = {
     "rewrite/riveg.v1": {"batch": "entity", "labels": LABELS},
+    "rewrite/riveg.v2": {"batch": "entity", "labels": LABELS},
+    "rewrite/appearance.v1": {"batch": "entity", "labels": LABELS},
     "rewrite/visual.v1": {"labels": LABELS},
 }
 
