@@ -46,11 +46,6 @@ class BlazeFace:
     def __init__(self, model: Path, least_score: float) -> None:
         self._session = open_session(model)
         self._least_score = least_score
-        self._input = self._session.get_inputs()[0].name
-        self._outputs = [
-            next(one.name for one in self._session.get_outputs() if one.shape[-1] == values)
-            for values in (16, 1)
-        ]
 
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
         """The faces in an image, the best first.
@@ -60,7 +55,7 @@ class BlazeFace:
         height, width = pixels.shape[:2]
         frame = Letterbox.of(ImageSize(width, height), _SIDE)
         values = frame.fill(pixels).astype(np.float32)[None] / 127.5 - 1.0
-        places, logits = self._session.run(self._outputs, {self._input: values})
+        places, logits = self._session.run(["boxes", "scores"], {"image": values})
         boxes, scores = _decoded(places[0], logits[0, :, 0], self._least_score)
         boxes, scores = _merged(boxes, scores)
         return tuple(

@@ -69,8 +69,6 @@ class NanoDet:
     def __init__(self, model: Path, least_score: float) -> None:
         self._session = open_session(model)
         self._least_score = least_score
-        self._input = self._session.get_inputs()[0].name
-        self._outputs = _outputs_by_stride(self._session.get_outputs())
 
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         """The things in an image, the best first.
@@ -81,11 +79,11 @@ class NanoDet:
         frame = Letterbox.of(ImageSize(width, height), _SIDE)
         blue_first = frame.fill(pixels)[:, :, ::-1].astype(np.float32)
         values = ((blue_first - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None]
-        names = [name for pair in self._outputs.values() for name in pair]
-        found = dict(zip(names, self._session.run(names, {self._input: values}), strict=True))
+        names = [f"{kind}_{stride}" for stride in _STRIDES for kind in ("scores", "bins")]
+        found = self._session.run(names, {"image": values})
         parts = [
-            _decoded(found[scores][0], found[distances][0], stride, self._least_score)
-            for stride, (scores, distances) in self._outputs.items()
+            _decoded(scores[0], bins[0], stride, self._least_score)
+            for stride, scores, bins in zip(_STRIDES, found[::2], found[1::2], strict=True)
         ]
         boxes, classes, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
         kept = _without_repetitions(boxes, classes, scores)
@@ -95,19 +93,6 @@ class NanoDet:
             for box, kind, score in zip(clipped, classes[kept], scores[kept], strict=True)
             if box is not None
         )
-
-
-def _outputs_by_stride(outputs: object) -> dict[int, tuple[str, str]]:
-    """Names of the outputs with scores and with distances, by their grid's stride in pixels."""
-    by_shape = {tuple(one.shape[1:]): one.name for one in outputs}  # type: ignore[attr-defined]
-    return {
-        stride: (
-            by_shape[cells, len(CLASSES)],
-            by_shape[cells, 4 * _BINS],
-        )
-        for stride in _STRIDES
-        for cells in [(_SIDE // stride) ** 2]
-    }
 
 
 def _decoded(
