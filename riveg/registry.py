@@ -63,6 +63,7 @@ BACKENDS: dict[str, dict[str, str]] = {
         "recorded": "riveg.stages.grounders.recorded:RecordedGrounderConfig",
     },
     "segment": {
+        "evidence": "riveg.stages.segmenters.evidence:EvidenceSegmenterConfig",
         "grabcut": "riveg.stages.segmenters.grabcut:GrabCutConfig",
         "sam": "riveg.stages.segmenters.sam:SamConfig",
         "sam2": "riveg.stages.segmenters.sam2:Sam2Config",

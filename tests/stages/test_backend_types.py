@@ -49,6 +49,7 @@ from riveg.stages.rerankers.chat import ChatRerankerConfig
 from riveg.stages.rewriters.chat import ChatRewriterConfig
 from riveg.stages.rewriters.recorded import RecordedRewriterConfig
 from riveg.stages.rewriters.template import TemplateRewriterConfig
+from riveg.stages.segmenters.evidence import EvidenceSegmenterConfig
 from riveg.stages.segmenters.grabcut import GrabCutConfig
 from riveg.stages.segmenters.sam import SamConfig
 from riveg.stages.segmenters.sam2 import Sam2Config
@@ -110,6 +111,7 @@ GROUND: Backends[Grounder] = {
     "recorded": RecordedGrounderConfig,
 }
 SEGMENT: Backends[Segmenter] = {
+    "evidence": EvidenceSegmenterConfig,
     "grabcut": GrabCutConfig,
     "sam": SamConfig,
     "sam2": Sam2Config,

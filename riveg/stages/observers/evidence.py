@@ -11,16 +11,16 @@ No image's answer depends on another image, nor on the number of threads.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.config.threads import ThreadCount, Threads, count_threads
 from riveg.errors import NO_IMAGE, ImageFault
 from riveg.files import asset, file_digest
 from riveg.protocols import AnswerOrIssue, ImageSource, Observer
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
 
 
 OcrMode = Literal["auto", "always", "never"]
-
-
-def _known_count(value: Any) -> Any:
-    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise ValueError("it has to be auto or a number of threads, at least 1")
-    return value
-
-
-Threads = Annotated[int | Literal["auto"], BeforeValidator(_known_count)]
 
 
 class EvidenceObserverConfig(BackendConfig[Observer]):
@@ -125,7 +116,7 @@ class EvidenceObserver:
         lettering_lines: int = 12,
         least_score: float = 0.5,
         person_labels: Sequence[str] = ("PER", "person"),
-        threads: int | Literal["auto"] = "auto",
+        threads: ThreadCount = "auto",
     ) -> None:
         self._images = images
         self._ocr_mode = lettering
@@ -134,7 +125,7 @@ class EvidenceObserver:
         self._things = NanoDet(object_network(), min(least_person, least_object))
         self._least_person = least_person
         self._least_object = least_object
-        count = (os.cpu_count() or 1) if threads == "auto" else threads
+        count = count_threads(threads)
         # One pool for the observer's life: threads that come and go leave their memory behind.
         self._pool = ThreadPoolExecutor(count)
         # rapidocr must not be shared by threads: each takes a reader.

@@ -18,14 +18,18 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.errors import NO_IMAGE, ImageFault
+from riveg.config.threads import ThreadCount, Threads, count_threads
 from riveg.geometry.boxes import whole_edges
 from riveg.protocols import AnswerOrIssue, ImageSource, Mention, Segmenter
-from riveg.types import Box, ImageSize, Issue, Mask, Region
+from riveg.stages.segmenters.region_masks import cut_regions
+from riveg.types import Box, ImageSize, Mask, Region
 
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Bitmap, Pixels
 
+
+OCR_TEXT = "evidence:lettering"
+"""Source of regions that are OCR text."""
 
 _MARGIN = 0.25
 """Margin on every side of the box, as a share of its width or height."""
@@ -42,19 +46,21 @@ class GrabCutConfig(BackendConfig[Segmenter]):
     """``side``: longer side in pixels of the copy that is cut. ``rounds``: of GrabCut.
 
     ``least_share`` and ``most_share``: a cut that fills less or more of its box is taken to have
-    failed. ``threads``: regions cut at the same time; the answers do not depend on it.
+    failed. ``threads``: images cut at the same time, ``auto`` for one a core; the answers do not
+    depend on it.
     """
 
     stage: ClassVar[str] = "segment"
     name: ClassVar[str] = "grabcut"
     summary: ClassVar[str] = "GrabCut from the box (OpenCV), else the box's ellipse"
     needs_image: ClassVar[bool] = True
+    immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
 
     side: int = Field(default=200, ge=32)
     rounds: int = Field(default=3, ge=1)
     least_share: float = Field(default=0.15, ge=0, le=1)
     most_share: float = Field(default=0.97, ge=0, le=1)
-    threads: int = Field(default=2, ge=1)
+    threads: Threads = "auto"
 
     def build(self, context: BuildContext) -> GrabCut:
         """The live backend."""
@@ -70,7 +76,7 @@ class GrabCut:
         rounds: Rounds of GrabCut.
         least_share: Least share of the box that a cut fills, or it counts as failed.
         most_share: Most.
-        threads: Mentions at the same time.
+        threads: Images at the same time; ``auto``: one a core.
     """
 
     def __init__(
@@ -81,41 +87,42 @@ class GrabCut:
         rounds: int = 3,
         least_share: float = 0.15,
         most_share: float = 0.97,
-        threads: int = 2,
+        threads: ThreadCount = "auto",
     ) -> None:
         self._images = images
         self._side = side
         self._rounds = rounds
         self._least_share = least_share
         self._most_share = most_share
-        self._threads = threads
+        self._pool = ThreadPoolExecutor(count_threads(threads))
 
     def segment(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Mask, ...]]]:
-        """A mask inside each region's box, of the whole image's size."""
-        if len(mentions) < 2:
-            return tuple(map(self._segment, mentions))
-        with ThreadPoolExecutor(self._threads) as pool:
-            return tuple(pool.map(self._segment, mentions))
+        """A mask inside each region's box, of the whole image's size; equal ones are cut once."""
 
-    def _segment(self, mention: Mention) -> AnswerOrIssue[tuple[Mask, ...]]:
-        image, entity = mention.sample.image, mention.entity
-        if image is None:
-            return Issue("segment", entity.id, NO_IMAGE, "the post has no picture to cut")
-        try:
-            pixels = self._images.load(image)
-        except ImageFault as fault:
-            return Issue("segment", entity.id, fault.kind, str(fault))
-        return tuple(self._mask(pixels, region) for region in entity.regions or ())
+        def request_of(_: Mention, region: Region) -> tuple[Box, str | None]:
+            return region.box, region.source
 
-    def _mask(self, pixels: Pixels, region: Region) -> Mask:
+        def cut(pixels: Pixels, request: tuple[Box, str | None]) -> Mask:
+            return self.mask(pixels, *request)
+
+        return cut_regions(mentions, self._images, request_of, cut, self._pool)
+
+    def mask(self, pixels: Pixels, box: Box, source: str | None = None) -> Mask:
+        """The mask of one region.
+
+        Args:
+            pixels: The whole image, *shape* ``(height, width, 3)``.
+            box: Of the region.
+            source: Of the region.
+        """
         from riveg.geometry.masks import box_pixels, mask_from_array
 
-        if region.source == "evidence:lettering":
-            return mask_from_array(box_pixels(region.box, _size(pixels)), "box")
-        cut = self._cut(pixels, region.box)
+        if source == OCR_TEXT:
+            return mask_from_array(box_pixels(box, _size(pixels)), "box")
+        cut = self._cut(pixels, box)
         if cut is not None:
             return mask_from_array(cut, "grabcut")
-        return mask_from_array(_box_ellipse(region.box, _size(pixels)), "ellipse")
+        return mask_from_array(_box_ellipse(box, _size(pixels)), "ellipse")
 
     def _cut(self, pixels: Pixels, box: Box) -> Bitmap | None:
         """The cut; ``None`` where GrabCut cannot decide or has failed."""
