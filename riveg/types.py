@@ -77,12 +77,16 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One place in the image: a box, how sure (``[0, 1]``), its pixels, and what found it."""
+    """One place in the image: a box, how sure (``[0, 1]``), its pixels, and what found it.
+
+    ``guess``: nothing in the image supports the box; it has no mask.
+    """
 
     box: Box
     score: float | None = None
     mask: Mask | None = None
     source: str | None = None
+    guess: bool = False
 
 
 @dataclass(frozen=True, slots=True)

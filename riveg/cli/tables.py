@@ -68,7 +68,7 @@ def _nothing(sample: Sample) -> Text:
 
 
 def entity_cells(entity: Entity) -> tuple[Text, ...]:
-    """Name, type, score, shown or not, the best region's box, and what found it."""
+    """Name, type, tag score, shown or not, the best region's box, and what found it: or a guess."""
     score = "" if entity.score is None else f"{entity.score:.2f}"
     cells = (plain(entity.text), plain(entity.label), Text(score), _shown(entity))
     return *cells, *_best_region(entity)
@@ -88,7 +88,7 @@ def _best_region(entity: Entity) -> tuple[Text, Text]:
     if not entity.regions:
         return Text("-", style="dim"), Text("")
     first, *others = entity.regions
-    source = (first.source or "").rpartition(":")[2]
+    source = "guess" if first.guess else (first.source or "").rpartition(":")[2]
     return Text(box_text(first.box)), Text(f"{source} +{len(others)}" if others else source)
 
 

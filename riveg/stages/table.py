@@ -191,9 +191,20 @@ GROUND = Stage[Grounder, Mention, tuple[Region, ...]](
 )
 
 
+def _supported(mention: Mention) -> Mention:
+    """The mention with the regions that get a mask: a guess shows nothing to be cut out."""
+    regions = tuple(region for region in mention.entity.regions or () if not region.guess)
+    return _with_entity(mention, replace(mention.entity, regions=regions))
+
+
 def _with_masks(mention: Mention, masks: tuple[Mask, ...]) -> Mention:
-    regions = zip(mention.entity.regions or (), masks, strict=True)
-    masked = tuple(replace(region, mask=mask) for region, mask in regions)
+    """Each region that is no guess with its mask; guesses stay as they are, in their places."""
+    regions = mention.entity.regions or ()
+    found = dict(zip((at for at, one in enumerate(regions) if not one.guess), masks, strict=True))
+    masked = tuple(
+        replace(region, mask=found[at]) if at in found else region
+        for at, region in enumerate(regions)
+    )
     return _with_entity(mention, replace(mention.entity, regions=masked))
 
 
@@ -202,11 +213,11 @@ SEGMENT = Stage[Segmenter, Mention, tuple[Mask, ...]](
     folder="segmenters",
     per=PER_ENTITY,
     gives=frozenset({"masks"}),
-    ask=lambda backend, mentions: backend.segment(mentions),
-    check=answer_checks.check_masks,
+    ask=lambda backend, mentions: backend.segment([_supported(one) for one in mentions]),
+    check=lambda mention, masks: answer_checks.check_masks(_supported(mention), masks),
     join=_with_masks,
     needs_image=True,
-    wants=lambda mention, _: bool(mention.entity.regions),
+    wants=lambda mention, _: bool(_supported(mention).entity.regions),
     describe=words.describe_masks,
 )
 

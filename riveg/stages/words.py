@@ -31,13 +31,14 @@ def describe_entities(sample: Sample) -> Iterator[str]:
 
 
 def describe_observations(sample: Sample) -> Iterator[str]:
-    """A line an observation: kind, score, box and OCR text."""
+    """A line an observation: kind, class of an object, score, box and OCR text."""
     if sample.observations == ():
         yield "nothing seen"
     for observation in sample.observations or ():
         score = "" if observation.score is None else f" {observation.score:.2f}"
         text = f" {observation.text!r}" if observation.text else ""
-        yield f"{observation.kind}{score} at {box_text(observation.box)}{text}"
+        kind = " ".join(filter(None, (observation.kind, observation.label)))
+        yield f"{kind}{score} at {box_text(observation.box)}{text}"
 
 
 def tell_label(mention: Mention) -> str:
@@ -91,20 +92,21 @@ def describe_entailment(mention: Mention) -> Iterator[str]:
 
 
 def tell_regions(mention: Mention) -> str | None:
-    """A line a region: box and score."""
+    """A line a region: box, score, and whether it is a guess."""
     regions = mention.entity.regions
     if regions is None:
         return None
-    return "\n".join(box_text(region.box) + _score(region) for region in regions) or "no region"
+    lines = (box_text(region.box) + _score(region) + _guess(region) for region in regions)
+    return "\n".join(lines) or "no region"
 
 
 def describe_regions(mention: Mention) -> Iterator[str]:
-    """Every region on one line: box, source and score."""
+    """Every region on one line: box, source, score, and whether it is a guess."""
     regions = mention.entity.regions
     if regions is None:
         yield _about(mention, NOT_ANSWERED)
         return
-    texts = [region_text(region) + _score(region) for region in regions]
+    texts = [region_text(region) + _score(region) + _guess(region) for region in regions]
     yield _about(mention, "; ".join(texts) or "no region")
 
 
@@ -140,6 +142,10 @@ def _about(mention: Mention, text: str) -> str:
 
 def _score(region: Region) -> str:
     return "" if region.score is None else f" {region.score:.2f}"
+
+
+def _guess(region: Region) -> str:
+    return " (a guess)" if region.guess else ""
 
 
 def _spread(label_scores: Mapping[str, float] | None) -> str:

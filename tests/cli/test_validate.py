@@ -30,7 +30,7 @@ def validate(folder: Path, *arguments: object) -> subprocess.CompletedProcess[st
         ("rewrite.prompt=mine.jinja", "rewrite", "'range', which is a function"),
         ("tag.model=nope", "tag", "nope"),
         ("entail.model=nope", "entail", "nope"),
-        ("ground.prior=nope.json", "ground", "nope.json"),
+        ("ground.prior_file=nope.json", "ground", "nope.json"),
         ("caption={backend: recorded, files: [nope.txt]}", "caption", "nope.txt"),
         ("data=nope", "data", "no dataset 'nope'"),
         ("data=nope.jsonl", "data", "no such file"),

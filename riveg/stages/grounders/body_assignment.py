@@ -1,7 +1,7 @@
-"""Which person name of a text gets which body of the image.
+"""Which name of a text gets which body of the image.
 
-A *body* is a box grown from a face (:mod:`riveg.vision.plain.bodies`), or a person found without a
-face. Names are folded texts, so that a name that comes twice is one name.
+A *body* is the box of a person (:mod:`riveg.vision.plain.people`), or that of an object where names
+of things are placed. Names are values that are equal where a name comes twice.
 
 1. Each name gets one body at most, and each body one name.
 2. A body goes to the name that is written on it, in full or as the surname alone (a jersey, a name
@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from riveg.geometry.boxes import common_area
 from riveg.types import Box
@@ -29,10 +30,12 @@ from riveg.vision.plain.names_in_ocr import Spelling
 _CENTER_DEVIATION = 0.17
 _LEAST_SHARE_ON_BODY = 0.6
 
+Name = TypeVar("Name")
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A box of a person, its score in [0, 1], and the evidence for it."""
+    """A box of a person or a thing, its score in [0, 1], and the evidence for it."""
 
     box: Box
     score: float
@@ -40,11 +43,11 @@ class Body:
 
 
 def assign_bodies(
-    names: Sequence[str],
+    names: Sequence[Name],
     bodies: Sequence[Body],
-    spellings: Mapping[str, Sequence[Spelling]],
+    spellings: Mapping[Name, Sequence[Spelling]],
     width: int,
-) -> dict[str, Body]:
+) -> dict[Name, Body]:
     """The body of each name that gets one.
 
     Args:
@@ -53,7 +56,7 @@ def assign_bodies(
         spellings: Where the image spells each name.
         width: Of the image, in pixels.
     """
-    assigned: dict[str, Body] = {}
+    assigned: dict[Name, Body] = {}
     free = list(bodies)
     for name, body in _written_on_bodies(names, bodies, spellings):
         if name not in assigned and body in free:
@@ -72,8 +75,8 @@ def is_written_on(text: Box, body: Box) -> bool:
 
 
 def _written_on_bodies(
-    names: Sequence[str], bodies: Sequence[Body], spellings: Mapping[str, Sequence[Spelling]]
-) -> list[tuple[str, Body]]:
+    names: Sequence[Name], bodies: Sequence[Body], spellings: Mapping[Name, Sequence[Spelling]]
+) -> list[tuple[Name, Body]]:
     """Names with the bodies that they are written on, the highest score first."""
     ranked = [
         (-spelling.score, order, -_largest_share(spellings[name], body.box), name, body)

@@ -1,25 +1,31 @@
-"""Regions from observations: faces, people, OCR text, and where entities of a type usually lie.
+"""Regions from observations: people, things, OCR text that spells the name, or none.
 
 People (labels in ``person_labels``): all groundable people of a sample are answered together. Each
-name gets at most one body (:mod:`riveg.stages.grounders.body_assignment`). A name without a body
-gets the OCR text that spells it, unless that lies on the body of another name; else the prior box
-that overlaps least with the boxes of the other names. (Of two people that train shows, that box
-hits the second in 52 %, the best prior box in 26 %; dev: 55 % and 26 %.)
+name gets at most one body (:mod:`riveg.stages.grounders.body_assignment`): a person box, or a body
+grown from a face that no person box holds (:mod:`riveg.vision.plain.people`). A name without a body
+gets the OCR text that spells it, unless that lies on the body of another name. A pet that the
+tagger took for a person ("my dog Rex") is a thing.
 
 Other entities: every place where OCR text spells the name, the most similar first, and of equally
 similar ones the largest first (so a region may have a higher score than the one before it); else
-the best prior box of the type. (It may cover a person, but a box beside the people hits less in
-train.)
+the object whose class fits the name (:mod:`riveg.nn.named_things`). Several names that the same
+objects fit get one each, as people do.
 
-A region's ``source`` names the evidence. Its score is the detector's for a face, similarity times
-the reader's score for OCR text, and for a prior box the share of train's entities that it hits.
+**Where nothing in the image supports a region, there is none.** With ``prior: guess`` such an
+entity gets the box where entities of its type usually lie, marked as a guess: of the boxes of its
+type the one that overlaps least with the boxes of the other names. (Of two people that train shows,
+that box hits the second in 52 %, the best prior box in 26 %; dev: 55 % and 26 %.)
+
+A region's ``source`` names the evidence. Its score is the detector's for a person, a face or an
+object, similarity times the reader's score for OCR text, and for a guess the share of train's
+entities that its box hits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,31 +33,41 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.files import asset, file_digest
 from riveg.geometry.boxes import common_area
 from riveg.nn.box_prior import BoxPriors, PriorBox, read_box_priors
+from riveg.nn.named_things import find_things
 from riveg.protocols import AnswerOrIssue, Grounder, Mention
 from riveg.stages.grounders.body_assignment import Body, assign_bodies, is_written_on
 from riveg.stages.mentions import by_sample
 from riveg.text.folding import fold
 from riveg.types import Box, Entity, ImageSize, Issue, Observation, Region, Sample
-from riveg.vision.plain.bodies import grow_bodies
 from riveg.vision.plain.names_in_ocr import Spelling, find_spellings
+from riveg.vision.plain.people import LEAST_SHARE, find_people
 
 _PLACES = 10
 """Highest number of regions of one name: a page that repeats a word is no answer."""
 
 
-class EvidenceGrounderConfig(BackendConfig[Grounder]):
-    """``prior``: a file that ``riveg train box-prior`` made, or nothing for the shipped one.
+Prior = Literal["never", "guess"]
 
+
+class EvidenceGrounderConfig(BackendConfig[Grounder]):
+    """``prior``: what an entity gets that nothing in the image supports.
+
+    ``never``: no region. ``guess``: the box where entities of its type usually lie, marked as a
+    guess. ``prior_file``: a file that ``riveg train box-prior`` made, or nothing for the shipped
+    one. ``least_share``: people smaller than this share of the image do not count, in [0, 1].
     ``least_score``: OCR text that spells a name less surely is not used. ``threshold``: regions
     scored less are dropped, in [0, 1]; an entity left with none is not grounded.
     """
 
     stage: ClassVar[str] = "ground"
     name: ClassVar[str] = "evidence"
-    summary: ClassVar[str] = "faces, people, lettering that spells the name, learnt box prior"
+    summary: ClassVar[str] = "people, faces, things, lettering that spells the name"
     needs_stage: ClassVar[str | None] = "observe"
+    code_revision: ClassVar[int] = 2
 
-    prior: Path | None = None
+    prior: Prior = "never"
+    prior_file: Path | None = None
+    least_share: float = Field(default=LEAST_SHARE, ge=0, le=1)
     least_score: float = Field(default=0.5, ge=0, le=1)
     threshold: float = Field(default=0.0, ge=0, le=1)
     person_labels: tuple[str, ...] = ("PER", "person")
@@ -63,32 +79,37 @@ class EvidenceGrounderConfig(BackendConfig[Grounder]):
             UserError: If the prior file cannot be used.
         """
         return EvidenceGrounder(
-            read_box_priors(_prior_file(self.prior, context.base)),
+            read_box_priors(_prior_file(self.prior_file, context.base)),
+            prior=self.prior,
+            least_share=self.least_share,
             least_score=self.least_score,
             threshold=self.threshold,
             person_labels=self.person_labels,
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
-        """Digest of the prior file."""
-        path = _prior_file(self.prior, base)
+        """Digest of the prior file, which also says how long bodies are."""
+        path = _prior_file(self.prior_file, base)
         read_box_priors(path)
         return {"prior": file_digest(path)}
 
 
-def _prior_file(prior: Path | None, base: Path) -> Path:
-    return asset("box-prior", "prior.json") if prior is None else base / prior
+def _prior_file(file: Path | None, base: Path) -> Path:
+    return asset("box-prior", "prior.json") if file is None else base / file
 
 
-_RegionsByName = dict[str, tuple[Region, ...]]
-"""The keys are folded names."""
+_Name = tuple[str, str]
+"""A name's folded text and its label: what comes twice is one name."""
+_RegionsByName = dict[_Name, tuple[Region, ...]]
 
 
 class EvidenceGrounder:
     """Grounds by what was observed; opens no image.
 
     Args:
-        priors: Where entities of each type usually lie.
+        priors: Where entities of each type usually lie, and how long bodies are.
+        prior: Whether an entity that nothing supports gets a guess.
+        least_share: People smaller than this share of the image do not count, in [0, 1].
         least_score: Bound on the likeness of OCR text times its reading score, in [0, 1].
         threshold: Regions with a lower score are dropped, in [0, 1]; no other name gets their body.
         person_labels: Entity labels that are people.
@@ -98,84 +119,91 @@ class EvidenceGrounder:
         self,
         priors: BoxPriors,
         *,
+        prior: Prior = "never",
+        least_share: float = LEAST_SHARE,
         least_score: float = 0.5,
         threshold: float = 0.0,
         person_labels: Sequence[str] = ("PER", "person"),
     ) -> None:
         self._priors = priors
+        self._guesses = prior == "guess"
+        self._least_share = least_share
         self._least_score = least_score
         self._threshold = threshold
         self._person_labels = frozenset(person_labels)
 
     def ground(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Region, ...]]]:
-        """Regions of each mention, best first; none only where all score below the threshold."""
+        """Regions of each mention, best first.
+
+        ``()`` where nothing in the image supports one and no guess is asked for, or where all
+        score below the threshold.
+        """
         answers: list[AnswerOrIssue[tuple[Region, ...]]] = []
         for sample, together in by_sample(mentions):
             message = _missing_input(sample)
             if message is not None:
                 answers += [Issue("ground", one.entity.id, *message) for one in together]
                 continue
-            is_person_asked = any(self._is_person(one.entity) for one in together)
-            people = self._people(sample) if is_person_asked else {}
-            answers += [self._regions(sample, one.entity, people) for one in together]
+            regions = self._regions(sample, _groundable_names(sample))
+            for mention in together:
+                name = _name(mention.entity)
+                known = (
+                    regions if name in regions else self._regions(sample, {name: mention.entity})
+                )
+                answers.append(self._sure_enough(known[name]))
         return answers
 
-    def _regions(
-        self, sample: Sample, entity: Entity, people: _RegionsByName
-    ) -> tuple[Region, ...]:
-        known = people.get(fold(entity.text)) if self._is_person(entity) else None
-        regions = known or self._from_text_or_prior(sample, entity, self._spellings(sample, entity))
+    def _sure_enough(self, regions: tuple[Region, ...]) -> tuple[Region, ...]:
         return tuple(one for one in regions if one.score is None or one.score >= self._threshold)
+
+    def _regions(self, sample: Sample, names: Mapping[_Name, Entity]) -> _RegionsByName:
+        """Regions of names that are answered together, in the order of the text.
+
+        All names of the sample, asked about or not: an answer does not depend on its batch.
+        """
+        spellings = {name: self._spellings(sample, entity) for name, entity in names.items()}
+        things = {name: find_things(sample, entity) for name, entity in names.items()}
+        people = [
+            name
+            for name, entity in names.items()
+            if self._is_person(entity) and not things[name].is_meant
+        ]
+        found = self._place_people(sample, people, spellings)
+        others = [name for name in names if name not in people]
+        found |= {name: _lettering(spellings[name]) for name in others}
+        unread = {name: things[name].objects for name in others if not found[name]}
+        found |= _place_things(unread, _image_size(sample))
+        return self._with_guesses(sample, names, found) if self._guesses else found
 
     def _is_person(self, entity: Entity) -> bool:
         return entity.label in self._person_labels
 
-    def _people(self, sample: Sample) -> _RegionsByName:
-        """Regions of every groundable person of the sample, mentioned in the batch or not."""
-        names: dict[str, Entity] = {}
-        for entity in sorted(sample.entities or (), key=lambda one: one.span.start):
-            is_shown = entity.entailment is None or entity.entailment.groundable
-            if is_shown and self._is_person(entity):
-                names.setdefault(fold(entity.text), entity)
-        spellings = {name: self._spellings(sample, entity) for name, entity in names.items()}
-        bodies = self._bodies(sample, len(names))
-        assigned = assign_bodies(list(names), bodies, spellings, _image_size(sample).width)
-        regions: _RegionsByName = {
-            name: (Region(body.box, round(body.score, 4), source=body.source),)
-            for name, body in assigned.items()
-        }
-        for name, entity in names.items():
-            if name not in regions:
-                taken = [found[0].box for found in regions.values()]
-                free = _spellings_off(taken, spellings[name])
-                regions[name] = self._from_text_or_prior(sample, entity, free, taken)
-        return regions
-
-    def _from_text_or_prior(
-        self,
-        sample: Sample,
-        entity: Entity,
-        spellings: Sequence[Spelling],
-        taken: Sequence[Box] = (),
-    ) -> tuple[Region, ...]:
-        """OCR text that spells the name, else a prior box; ``taken``: boxes of other names."""
-        regions = tuple(
-            Region(one.box, round(one.score, 4), source="evidence:lettering") for one in spellings
-        )
-        return regions or (self._prior(sample, entity, taken),)
+    def _place_people(
+        self, sample: Sample, names: Sequence[_Name], spellings: Mapping[_Name, Sequence[Spelling]]
+    ) -> _RegionsByName:
+        """A body for each name as far as they go, else the OCR text that spells it."""
+        bodies = self._bodies(sample, len(names)) if names else []
+        assigned = assign_bodies(names, bodies, spellings, _image_size(sample).width)
+        found = {name: _body_region(body) for name, body in assigned.items()}
+        for name in names:
+            if name not in found:
+                taken = [regions[0].box for regions in found.values() if regions]
+                found[name] = _lettering(_spellings_off(taken, spellings[name]))
+        return found
 
     def _bodies(self, sample: Sample, names: int) -> list[Body]:
-        faces = [one for one in sample.observations or () if one.kind == "face"]
-        people = [one for one in sample.observations or () if one.kind == "person"]
-        reach = self._priors.reach(max(1, min(names, len(faces))))
-        grown = grow_bodies([face.box for face in faces], _image_size(sample), reach)
-        bodies = [
-            Body(box, _score(face), "evidence:face") for face, box in zip(faces, grown, strict=True)
+        observations = sample.observations or ()
+        faces = sum(one.kind == "face" for one in observations)
+        people = find_people(
+            observations,
+            _image_size(sample),
+            reach=self._priors.reach(max(1, min(names, faces))),
+            least_share=self._least_share,
+        )
+        return [
+            Body(one.box, one.score, "evidence:face" if one.is_grown else "evidence:person")
+            for one in people
         ]
-        faceless = [
-            one for one in people if not any(_contains_center(one.box, face.box) for face in faces)
-        ]
-        return bodies + [Body(one.box, _score(one), "evidence:person") for one in faceless]
 
     def _spellings(self, sample: Sample, entity: Entity) -> tuple[Spelling, ...]:
         found = find_spellings(
@@ -183,7 +211,20 @@ class EvidenceGrounder:
         )
         return tuple(one for one in found if one.score >= self._least_score)[:_PLACES]
 
-    def _prior(self, sample: Sample, entity: Entity, taken: Sequence[Box]) -> Region:
+    def _with_guesses(
+        self, sample: Sample, names: Mapping[_Name, Entity], found: _RegionsByName
+    ) -> _RegionsByName:
+        """A guess for every name without a region; people keep off one another's boxes."""
+        known = dict(found)
+        people = [name for name, entity in names.items() if self._is_person(entity)]
+        for name, entity in names.items():
+            if not known[name]:
+                others = [known[other] for other in people] if name in people else []
+                taken = [regions[0].box for regions in others if regions]
+                known[name] = (self._guess(sample, entity, taken),)
+        return known
+
+    def _guess(self, sample: Sample, entity: Entity, taken: Sequence[Box]) -> Region:
         """The prior box that overlaps the taken boxes least; the best one where none is taken."""
         size = _image_size(sample)
 
@@ -192,7 +233,8 @@ class EvidenceGrounder:
             return round(sum(common_area(box, other) for other in taken) / box.area, 6)
 
         chosen = min(self._priors.for_label(entity.label), key=overlap)
-        return Region(chosen.in_pixels(size), chosen.share, source="evidence:prior")
+        box = chosen.in_pixels(size)
+        return Region(box, chosen.share, source="evidence:prior", guess=True)
 
 
 def _missing_input(sample: Sample) -> tuple[str, str] | None:
@@ -205,6 +247,42 @@ def _missing_input(sample: Sample) -> tuple[str, str] | None:
     return None
 
 
+def _name(entity: Entity) -> _Name:
+    return fold(entity.text), entity.label
+
+
+def _groundable_names(sample: Sample) -> dict[_Name, Entity]:
+    """The first entity of each name that the gate lets through, in the order of the text."""
+    names: dict[_Name, Entity] = {}
+    for entity in sorted(sample.entities or (), key=lambda one: one.span.start):
+        if entity.entailment is None or entity.entailment.groundable:
+            names.setdefault(_name(entity), entity)
+    return names
+
+
+def _place_things(
+    objects: Mapping[_Name, tuple[Observation, ...]], size: ImageSize
+) -> _RegionsByName:
+    """One object for each name; names that the same objects fit share them as people do."""
+    found: _RegionsByName = dict.fromkeys(objects, ())
+    for fitting in dict.fromkeys(objects.values()):
+        names = [name for name, own in objects.items() if own == fitting]
+        bodies = [Body(one.box, one.score or 0.5, "evidence:object") for one in fitting]
+        assigned = assign_bodies(names, bodies, dict.fromkeys(names, ()), size.width)
+        found |= {name: _body_region(body) for name, body in assigned.items()}
+    return found
+
+
+def _body_region(body: Body) -> tuple[Region, ...]:
+    return (Region(body.box, round(body.score, 4), source=body.source),)
+
+
+def _lettering(spellings: Sequence[Spelling]) -> tuple[Region, ...]:
+    return tuple(
+        Region(one.box, round(one.score, 4), source="evidence:lettering") for one in spellings
+    )
+
+
 def _image_size(sample: Sample) -> ImageSize:
     size = None if sample.image is None else sample.image.size
     if size is None:
@@ -214,12 +292,3 @@ def _image_size(sample: Sample) -> ImageSize:
 
 def _spellings_off(boxes: Sequence[Box], spellings: Sequence[Spelling]) -> list[Spelling]:
     return [one for one in spellings if not any(is_written_on(one.box, box) for box in boxes)]
-
-
-def _score(observation: Observation) -> float:
-    return 0.5 if observation.score is None else observation.score
-
-
-def _contains_center(outer: Box, inner: Box) -> bool:
-    x, y = (inner.x_min + inner.x_max) / 2, (inner.y_min + inner.y_max) / 2
-    return outer.x_min <= x <= outer.x_max and outer.y_min <= y <= outer.y_max

@@ -37,6 +37,7 @@ PRIORS = BoxPriors(
     boxes={"PER": (WHOLE, LEFT, RIGHT), "ORG": (LOGO,), "*": (WHOLE,)}, reaches=(2.5, 2.5, 1.6)
 )
 GROUNDER = EvidenceGrounder(PRIORS)
+GUESSER = EvidenceGrounder(PRIORS, prior="guess")
 
 
 def entity(number: int, text: str, label: str = "PER", shown: bool = True) -> Entity:
@@ -53,8 +54,12 @@ def face(x: float, side: float = 60, y: float = 100, score: float = 0.8) -> Obse
     return Observation("face", Box(x, y, x + side, y + side), score)
 
 
-def person(x: float, width: float = 80) -> Observation:
-    return Observation("person", Box(x, 50, x + width, 250), 0.6)
+def person(x: float, width: float = 80, height: float = 200) -> Observation:
+    return Observation("person", Box(x, 50, x + width, 50 + height), 0.6)
+
+
+def thing(label: str, x: float, width: float = 100, score: float = 0.7) -> Observation:
+    return Observation("object", Box(x, 200, x + width, 300), score, label=label)
 
 
 def lettering(text: str, x: float, y: float, width: float = 120, height: float = 24) -> Observation:
@@ -73,10 +78,12 @@ def sample(entities: list[Entity], observations: list[Observation]) -> Sample:
     )
 
 
-def ground(entities: list[Entity], *observations: Observation) -> dict[str, tuple[Region, ...]]:
+def ground(
+    entities: list[Entity], *observations: Observation, grounder: EvidenceGrounder = GROUNDER
+) -> dict[str, tuple[Region, ...]]:
     post = sample(entities, list(observations))
     asked = [one for one in entities if one.entailment is None or one.entailment.groundable]
-    answers = GROUNDER.ground([Mention(post, one) for one in asked])
+    answers = grounder.ground([Mention(post, one) for one in asked])
     return {one.text: whole(answer) for one, answer in zip(asked, answers, strict=True)}
 
 
@@ -111,11 +118,19 @@ def test_two_people_of_three_faces_get_the_prominent_ones() -> None:
     )
 
 
-def test_of_more_names_than_faces_the_first_is_served_and_the_other_stands_aside() -> None:
+def test_of_more_names_than_faces_the_first_is_served() -> None:
     found = ground([entity(0, "Ann"), entity(1, "Bob")], face(120))
     assert found["Ann"][0].source == "evidence:face"
-    assert found["Bob"][0].source == "evidence:prior"
-    assert found["Bob"][0].box == RIGHT.in_pixels(ImageSize(600, 450))
+    assert found["Bob"] == ()
+
+
+def test_a_guess_stands_beside_the_person_that_is_seen() -> None:
+    found = ground([entity(0, "Ann"), entity(1, "Bob")], face(120), grounder=GUESSER)
+    assert found["Ann"][0].source == "evidence:face"
+    assert not found["Ann"][0].guess
+    assert found["Bob"] == (
+        Region(RIGHT.in_pixels(ImageSize(600, 450)), 0.2, source="evidence:prior", guess=True),
+    )
 
 
 def test_an_ungroundable_person_takes_no_face() -> None:
@@ -158,11 +173,106 @@ def test_a_person_without_a_face_is_a_body_as_it_is() -> None:
 
 def test_a_person_found_twice_is_one_body() -> None:
     found = ground([entity(0, "Ann"), entity(1, "Bob")], face(310, 40), person(290))
-    assert found["Bob"][0].source == "evidence:prior"
+    assert found["Ann"][0].box == person(290).box
+    assert found["Bob"] == ()
 
 
-def test_two_people_and_nothing_seen_do_not_share_a_box() -> None:
-    found = ground([entity(0, "Ann"), entity(1, "Bob")])
+def test_a_face_that_no_person_box_holds_is_a_second_person() -> None:
+    found = ground([entity(0, "Ann"), entity(1, "Bob")], face(110, 40), face(430, 40), person(90))
+    assert [found[name][0].source for name in ("Ann", "Bob")] == [
+        "evidence:person",
+        "evidence:face",
+    ]
+
+
+@pytest.mark.parametrize(("least_share", "count"), [(0.02, 0), (0.01, 1)])
+def test_people_that_fill_too_little_of_the_image_do_not_count(
+    least_share: float, count: int
+) -> None:
+    audience = [person(x, 50, 80) for x in range(0, 600, 60)]  # 1.5 % of the image each
+    grounder = EvidenceGrounder(PRIORS, least_share=least_share)
+    assert len(ground([entity(0, "Ann")], *audience, grounder=grounder)["Ann"]) == count
+
+
+def test_an_audience_does_not_take_the_place_of_the_name_on_the_slide() -> None:
+    slide = shipped("data", "quickstart", "images", "qs07-slide.jpg")
+    entities = load_system("quickstart").predict(text="Grace Hopper at PyCon", image=slide).entities
+    (regions,) = [one.regions or () for one in entities or () if one.text == "Grace Hopper"]
+    assert [region.source for region in regions] == ["evidence:lettering"]
+
+
+@pytest.mark.parametrize("label", ["PER", "ORG", "OTHER", "animal"])
+def test_nothing_that_supports_a_box_means_no_box(label: str) -> None:
+    assert ground([entity(0, "Ann", label)], thing("chair", 50), lettering("Bob", 9, 9)) == {
+        "Ann": ()
+    }
+
+
+def pet(text: str, label: str = "PER") -> Sample:
+    """A sample whose only entity is Rex."""
+    tokens = tuple(text.split())
+    at = tokens.index("Rex")
+    rex = Entity("e0", "Rex", label, Span(at, at + 1))
+    return replace(sample([rex], []), text=text, tokens=tokens)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "is_dog"),
+    [
+        ("my dog Rex", "PER", True),
+        ("Rex the dog", "ORG", True),
+        ("Rex , our puppy , sleeps", "PER", True),
+        ("a dog named Rex", "OTHER", True),
+        ("Rex with his dog", "PER", False),
+        ("Rex saw a dog", "ORG", False),
+        ("what a dog : Rex", "LOC", True),
+        ("Rex again", "dog", True),
+        ("Rex again", "animal", True),
+        ("Rex again", "vehicle", False),
+        ("Rex is awake , good dog", "OTHER", True),
+        ("Rex is awake", "OTHER", False),
+    ],
+)
+def test_a_thing_is_found_by_the_words_beside_its_name(text: str, label: str, is_dog: bool) -> None:
+    post = replace(pet(text, label), observations=(thing("cat", 20), thing("dog", 400)))
+    (answer,) = GROUNDER.ground(mentions_of(post))
+    expected = Region(thing("dog", 400).box, 0.7, source="evidence:object")
+    assert whole(answer) == ((expected,) if is_dog else ())
+
+
+def test_a_caption_names_a_thing_where_no_other_name_is_meant() -> None:
+    seen = (thing("bus", 300),)
+    one = replace(pet("Rex at last", "OTHER"), caption="a red bus in a street", observations=seen)
+    (answer,) = GROUNDER.ground(mentions_of(one))
+    assert [region.source for region in whole(answer)] == ["evidence:object"]
+    two = replace(one, entities=(*(one.entities or ()), entity(2, "Max", "OTHER")))
+    assert [whole(answer) for answer in GROUNDER.ground(mentions_of(two))] == [(), ()]
+
+
+def test_a_pet_is_not_the_person_beside_it() -> None:
+    post = replace(pet("my dog Rex"), observations=(person(100), thing("dog", 400)))
+    (answer,) = GROUNDER.ground(mentions_of(post))
+    assert whole(answer)[0].source == "evidence:object"
+    unseen = replace(post, observations=(person(100),))
+    assert [whole(answer) for answer in GROUNDER.ground(mentions_of(unseen))] == [()]
+
+
+def test_two_things_of_a_kind_go_from_left_to_right() -> None:
+    found = ground(
+        [entity(0, "Rex", "dog"), entity(1, "Max", "dog")],
+        thing("dog", 400),
+        thing("dog", 20, score=0.5),
+    )
+    assert center(found["Rex"]) < 300 < center(found["Max"])
+
+
+def test_lettering_comes_before_the_thing_that_it_stands_on() -> None:
+    found = ground([entity(0, "Rex", "car")], thing("car", 200), lettering("REX", 220, 220))
+    assert found["Rex"][0].source == "evidence:lettering"
+
+
+def test_two_people_and_nothing_seen_do_not_share_a_guess() -> None:
+    found = ground([entity(0, "Ann"), entity(1, "Bob")], grounder=GUESSER)
     assert found["Ann"][0].box == WHOLE.in_pixels(ImageSize(600, 450))
     assert found["Bob"][0].box != found["Ann"][0].box
     assert found["Ann"][0].score == WHOLE.share
@@ -191,13 +301,17 @@ def test_the_headline_of_the_newspaper_comes_first() -> None:
 
 
 def test_part_of_a_word_is_no_spelling() -> None:
-    (region,) = ground([entity(0, "CITY", "ORG")], lettering("CITYSTADIUM", 50, 50))["CITY"]
-    assert region.source == "evidence:prior"
+    assert ground([entity(0, "CITY", "ORG")], lettering("CITYSTADIUM", 50, 50))["CITY"] == ()
+
+
+def test_a_guess_is_the_best_box_of_the_type() -> None:
+    (region,) = ground([entity(0, "CITY", "ORG")], grounder=GUESSER)["CITY"]
     assert region.box == LOGO.in_pixels(ImageSize(600, 450))
+    assert region.guess
 
 
 def test_an_unknown_type_has_the_prior_of_all() -> None:
-    (region,) = ground([entity(0, "Rex", "animal")])["Rex"]
+    (region,) = ground([entity(0, "Rex", "animal")], grounder=GUESSER)["Rex"]
     assert region.box == WHOLE.in_pixels(ImageSize(600, 450))
 
 
@@ -232,6 +346,7 @@ def test_every_box_lies_in_the_image() -> None:
         face(0, 90, 380),
         face(580, 20, 0),
         lettering("NASA", 540, 430, 60, 20),
+        grounder=GUESSER,
     )
     for regions in found.values():
         for region in regions:
@@ -242,11 +357,12 @@ def test_every_box_lies_in_the_image() -> None:
 
 
 def test_the_shipped_prior_serves(tmp_path: Path) -> None:
-    config = EvidenceGrounderConfig()
+    config = EvidenceGrounderConfig(prior="guess")
     grounder = config.build(BuildContext(ImageLoader([tmp_path]), tmp_path))
     post = sample([entity(0, "Ann")], [])
     (answer,) = grounder.ground(mentions_of(post))
     assert whole(answer)[0].source == "evidence:prior"
+    assert whole(answer)[0].guess
     assert config.contents(tmp_path)["prior"]
 
 
@@ -281,7 +397,7 @@ def test_a_bad_prior_file_is_one_clear_line(tmp_path: Path, text: str | None, me
 def test_regions_below_the_threshold_are_dropped(threshold: float, kept: dict[str, int]) -> None:
     entities = [entity(0, "Ann"), entity(1, "Acme", "ORG")]
     post = sample(entities, [face(270, score=0.8)])
-    grounder = EvidenceGrounder(PRIORS, threshold=threshold)
+    grounder = EvidenceGrounder(PRIORS, prior="guess", threshold=threshold)
     answers = grounder.ground([Mention(post, one) for one in entities])
     found = {one.text: len(whole(answer)) for one, answer in zip(entities, answers, strict=True)}
     assert found == kept

@@ -1,0 +1,140 @@
+"""Which things that were seen an entity's name can mean: an object class whose word stands with it.
+
+A class *fits* a name where the sample says so; the first of these that gives a class counts.
+
+1. A word for it stands beside the name: "my dog Rex", "Rex the dog", "Rex, our dog". (For names of
+   people, places and organizations this must be an animal: taggers take pets for them.)
+2. A word for it is in the label ("animal", "vehicle", "dog").
+3. A word for it is in the name itself ("Orient Express train").
+4. A word for it is anywhere in the text or the caption, if no other name of the sample could be
+   meant. This is the weakest sign: it says where to look, not that the name is meant.
+
+Names of people, places and organizations have the first only: a club called Bears is no bear. The
+words below are those of the network's classes that things with names of their own belong to; for
+most things (a guitar, a rocket, a bridge) the network has no class.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from riveg.nn.entailment_features import known_label
+from riveg.text.folding import fold
+from riveg.types import Entity, Observation, Sample
+
+ANIMALS = frozenset({
+    "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe",
+})  # fmt: skip
+_VEHICLES = frozenset({
+    "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+})  # fmt: skip
+
+_WORDS = {
+    "bird": "bird birds parrot owl eagle pigeon duck swan",
+    "cat": "cat cats kitty kitten kittens tabby",
+    "dog": "dog dogs doggo puppy puppies pup terrier retriever labrador bulldog poodle",
+    "horse": "horse horses pony stallion mare foal",
+    "sheep": "sheep lamb lambs ewe",
+    "cow": "cow cows cattle calf bull",
+    "elephant": "elephant elephants",
+    "bear": "bear bears",
+    "zebra": "zebra zebras",
+    "giraffe": "giraffe giraffes",
+    "bicycle": "bicycle bicycles bike bikes",
+    "car": "car cars taxi cab convertible sedan",
+    "motorcycle": "motorcycle motorcycles motorbike motorbikes scooter",
+    "airplane": "airplane airplanes aeroplane plane planes aircraft airliner jet",
+    "bus": "bus buses coach",
+    "train": "train trains locomotive tram",
+    "truck": "truck trucks lorry pickup",
+    "boat": "boat boats ship ships yacht ferry sailboat",
+    "laptop": "laptop laptops notebook macbook",
+    "cell phone": "phone phones smartphone iphone",
+    "book": "book books novel paperback",
+    "clock": "clock clocks",
+    "teddy bear": "teddy",
+}
+_CLASSES = {word: name for name, words in _WORDS.items() for word in words.split()}
+_CLASSES_OF_LABELS = {"animal": ANIMALS, "pet": ANIMALS, "vehicle": _VEHICLES}
+
+_BEFORE = frozenset({"named", "called", ":"})
+"""What may stand between a word for a thing and the name that follows."""
+_AFTER = frozenset({",", "-", "–", "is"})
+_ARTICLES = frozenset({"the", "a", "an", "my", "our"})
+"""A word for a thing that follows a name has one of these before it, and perhaps one of the signs
+above before that: "Rex, our dog" (but not: "Rex, dogs and cats")."""
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class FittingThings:
+    """Objects that a name can mean, best first; none where no class fits or none was seen.
+
+    ``is_meant``: rules 1 to 3 say that the name is such a thing's, seen or not.
+    """
+
+    objects: tuple[Observation, ...]
+    is_meant: bool
+
+
+def find_things(sample: Sample, entity: Entity) -> FittingThings:
+    """The objects of the image whose class fits an entity's name."""
+    meant = _meant_classes(sample, entity)
+    classes = meant or _mentioned_classes(sample, entity)
+    fitting = [
+        one for one in sample.observations or () if one.kind == "object" and one.label in classes
+    ]
+    fitting.sort(key=lambda one: -(one.score or 0.0))
+    return FittingThings(tuple(fitting), is_meant=bool(meant))
+
+
+def _meant_classes(sample: Sample, entity: Entity) -> frozenset[str]:
+    """The classes of the first of rules 1 to 3 that gives any."""
+    beside = frozenset(_classes_beside(sample, entity))
+    if not _is_thing(entity):
+        return beside & ANIMALS
+    return beside or _label_classes(entity.label) or frozenset(_classes_in(entity.text))
+
+
+def _is_thing(entity: Entity) -> bool:
+    return known_label(entity.label) == "OTHER"
+
+
+def _label_classes(label: str) -> frozenset[str]:
+    named = frozenset(_classes_in(label))
+    return named.union(*(_CLASSES_OF_LABELS.get(word, ()) for word in _words(label)))
+
+
+def _mentioned_classes(sample: Sample, entity: Entity) -> frozenset[str]:
+    """The classes of rule 4."""
+    names = {fold(one.text) for one in sample.entities or () if _is_thing(one)}
+    if not _is_thing(entity) or len(names) > 1:
+        return frozenset()
+    return frozenset(_classes_in(f"{sample.text} {sample.caption or ''}"))
+
+
+def _classes_beside(sample: Sample, entity: Entity) -> Iterator[str]:
+    tokens = [token.lower() for token in sample.tokens]
+    before = tokens[max(0, entity.span.start - 2) : entity.span.start]
+    if before and before[-1] in _BEFORE:
+        before.pop()
+    yield from _class_of(before[-1:])
+    after = tokens[entity.span.end : entity.span.end + 3]
+    if after and after[0] in _AFTER:
+        after.pop(0)
+    if after and after[0] in _ARTICLES:
+        yield from _class_of(after[1:2])
+
+
+def _class_of(words: Sequence[str]) -> Iterator[str]:
+    return (_CLASSES[word] for word in words if word in _CLASSES)
+
+
+def _classes_in(text: str) -> Iterator[str]:
+    return _class_of(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
