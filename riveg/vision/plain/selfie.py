@@ -39,7 +39,6 @@ class Selfie:
 
     def __init__(self, model: Path, margin: float, least_probability: float) -> None:
         self._session = open_session(model)
-        self._input = self._session.get_inputs()[0].name
         self._margin = margin
         self._least_probability = least_probability
 
@@ -71,7 +70,7 @@ class Selfie:
         how = cv2.INTER_AREA if max(height, width) > _SIDE else cv2.INTER_LINEAR
         square = cv2.resize(part, (_SIDE, _SIDE), interpolation=how)
         values = square.astype(np.float32)[None] / 255
-        (answer,) = self._session.run(None, {self._input: values})
+        (answer,) = self._session.run(["mask"], {"image": values})
         soft: NDArray[np.float32] = cv2.resize(
             answer[0, :, :, 0], (width, height), interpolation=cv2.INTER_LINEAR
         )
