@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from riveg.errors import UserError
 from riveg.nn.entailment_features import LABELS, NameCounts, known_label, mention_features
-from riveg.nn.image_evidence import SHIFTS
+from riveg.nn.image_evidence import NO_THING, SHIFTS, THING
 from riveg.types import Entity, Sample
 
 FORMAT = 1
@@ -112,7 +113,7 @@ def read_classifier(path: Path) -> EntailmentClassifier:
             ),
             slope=content["calibration"]["slope"],
             intercept=content["calibration"]["intercept"],
-            shifts={name: Shift(**content["shifts"][name]) for name in SHIFTS},
+            shifts={name: _shift(content["shifts"], name) for name in SHIFTS},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -126,6 +127,12 @@ def sigmoid(score: float) -> float:
     if score >= 0:
         return 1 / (1 + math.exp(-score))
     return math.exp(score) / (1 + math.exp(score))
+
+
+def _shift(shifts: Mapping[str, Any], name: str) -> Shift:
+    if name in {THING, NO_THING} and name not in shifts:
+        return Shift(0.0, "the model was made before things were looked for")
+    return Shift(**shifts[name])
 
 
 def _counts(pairs: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:

@@ -1,7 +1,8 @@
-"""How faces, people and OCR text in an image shift the odds that it shows an entity.
+"""How people, things and OCR text in an image shift the odds that it shows an entity.
 
 The shifts are not fitted, because training had no images: their sizes stand in the training
-configuration and are set by judgement (see the model's card).
+configuration. Those of people and things are derived from counts, those of OCR text are set by
+judgement (see the model's card).
 """
 
 from __future__ import annotations
@@ -9,21 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from riveg.nn.entailment_features import LABELS, known_label
+from riveg.nn.named_things import find_things
 from riveg.text.folding import fold
 from riveg.types import Entity, Observation, Sample
 from riveg.vision.plain.names_in_ocr import find_spellings
+from riveg.vision.plain.people import find_people
 
 FACE = "face"
-"""Shift of a person for whom there is a face in the image."""
+"""Shift of a person for whom there is somebody with a face in the image."""
 PERSON = "person"
-"""Shift of a person for whom there is a body, but no face."""
+"""Shift of a person for whom there is somebody, but without a face."""
 NOBODY = "nobody"
-"""Shift of a person where no face, no body and no spelling of the name was found."""
+"""Shift of a person where nobody that counts and no spelling of the name was found."""
+THING = "thing"
+"""Shift of an entity that is a thing by the words beside its name, where such a thing was found."""
+NO_THING = "no-thing"
+"""The same where none was found, nor a spelling of the name."""
 OCR_TEXT = "lettering"
 """Shift of an entity that is no person and whose name is written in the image."""
 PERSON_OCR_TEXT = "person-lettering"
 """Shift of a person whose name is written in the image."""
-SHIFTS = (FACE, PERSON, NOBODY, OCR_TEXT, PERSON_OCR_TEXT)
+SHIFTS = (FACE, PERSON, NOBODY, THING, NO_THING, OCR_TEXT, PERSON_OCR_TEXT)
 
 _SHORT = 3
 """Names of up to so many letters occur in many lines that do not mean them."""
@@ -34,8 +41,9 @@ def evidence_shifts(
 ) -> dict[str, float]:
     """Log-odds to add for an entity, by label; none where the image was not looked at.
 
-    The persons of a text get the faces in the text's order: the second of two persons gains
-    nothing from a single face, and loses nothing.
+    The persons of a text get the people of the image in the text's order, those with a face first:
+    the second of two persons gains nothing from a single face, and loses nothing. A pet that is
+    labelled as a person is a thing.
 
     Args:
         sample: The sample, with its observations.
@@ -47,6 +55,11 @@ def evidence_shifts(
     spelled = _spelled(entity, sample.observations)
     shifts = dict.fromkeys(LABELS, spelled * log_odds[OCR_TEXT])
     shifts["PER"] = spelled * log_odds[PERSON_OCR_TEXT]
+    things = find_things(sample, entity)
+    if things.is_meant:
+        thing = THING if things.objects else NO_THING
+        amount = 0.0 if thing == NO_THING and spelled else log_odds[thing]
+        return {label: shift + amount for label, shift in shifts.items()}
     finding = _finding(sample, entity)
     if finding is not None and not (finding == NOBODY and spelled):
         shifts["PER"] += log_odds[finding]
@@ -64,14 +77,13 @@ def _spelled(entity: Entity, observations: Sequence[Observation]) -> float:
 
 
 def _finding(sample: Sample, entity: Entity) -> str | None:
-    kinds = [found.kind for found in sample.observations or ()]
-    faces, people = kinds.count("face"), kinds.count("person")
-    if not faces and not people:
+    people = find_people(sample.observations or (), sample.image.size if sample.image else None)
+    if not people:
         return NOBODY
     rank = _rank(sample, entity)
-    if rank < faces:
+    if rank < sum(one.has_face for one in people):
         return FACE
-    return PERSON if rank < people else None
+    return PERSON if rank < len(people) else None
 
 
 def _rank(sample: Sample, entity: Entity) -> int:

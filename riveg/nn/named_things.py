@@ -56,7 +56,9 @@ _WORDS = {
     "clock": "clock clocks",
     "teddy bear": "teddy",
 }
-_CLASSES = {word: name for name, words in _WORDS.items() for word in words.split()}
+CLASSES = frozenset(_WORDS)
+"""The classes that a name can mean."""
+_CLASS_OF = {word: name for name, words in _WORDS.items() for word in words.split()}
 _CLASSES_OF_LABELS = {"animal": ANIMALS, "pet": ANIMALS, "vehicle": _VEHICLES}
 
 _BEFORE = frozenset({"named", "called", ":"})
@@ -129,7 +131,7 @@ def _classes_beside(sample: Sample, entity: Entity) -> Iterator[str]:
 
 
 def _class_of(words: Sequence[str]) -> Iterator[str]:
-    return (_CLASSES[word] for word in words if word in _CLASSES)
+    return (_CLASS_OF[word] for word in words if word in _CLASS_OF)
 
 
 def _classes_in(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How much faces, people and OCR text shift the log-odds: set by hand, not fitted."""
+"""How much people, things and OCR text in the image shift the log-odds: given, not fitted."""
 
 from __future__ import annotations
 
@@ -7,25 +7,36 @@ import math
 from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.nn.entailment_classifier import Shift
-from riveg.nn.image_evidence import FACE, NOBODY, OCR_TEXT, PERSON, PERSON_OCR_TEXT
+from riveg.nn.image_evidence import (
+    FACE,
+    NO_THING,
+    NOBODY,
+    OCR_TEXT,
+    PERSON,
+    PERSON_OCR_TEXT,
+    THING,
+)
 
 _FINDINGS = {
-    FACE: "a face is found for a person",
-    PERSON: "a body without a face is found for a person",
-    NOBODY: "neither a face nor a body is found, nor a person's name read,",
+    FACE: "somebody with a face is found for a person",
+    PERSON: "somebody without a face is found for a person",
+    NOBODY: "nobody is found, nor a person's name read,",
+    THING: "a thing of the class that the words beside the name say is found",
+    NO_THING: "no thing of that class is found, nor the name read,",
     OCR_TEXT: "the name of a place, an organization or a thing is read",
     PERSON_OCR_TEXT: "a person's name is read",
 }
-_JUDGED = "set by judgement from plausible detection rates, not measured: no pictures were at hand"
+_JUDGED = frozenset({OCR_TEXT, PERSON_OCR_TEXT})
 
 
 class EvidenceConfig(BaseModel):
     """Log-odds that findings of plain vision add where no caption is read.
 
-    ``face``, ``person``: for a person, a face, or a body without a face; ``nobody``: neither of
-    them, nor the person's name; ``lettering``, ``person_lettering``: the OCR text has the name of
-    anything but a person, or of a person. ``captioned``, in [0, 1], scales the first three where
-    the model reads the caption: captions mention people, but seldom OCR text.
+    ``face``, ``person``: for a person, somebody with or without a face; ``nobody``: neither of
+    them, nor the person's name; ``thing``, ``no_thing``: a thing of the class that the words beside
+    the name say, or none and no name; ``lettering``, ``person_lettering``: the OCR text has the
+    name of anything but a person, or of a person. ``captioned``, in [0, 1], scales all but the last
+    two where the model reads the caption: captions mention people, but seldom OCR text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +44,8 @@ class EvidenceConfig(BaseModel):
     face: float = Field(ge=0)
     person: float = Field(ge=0)
     nobody: float = Field(le=0)
+    thing: float = Field(default=0.0, ge=0)
+    no_thing: float = Field(default=0.0, le=0)
     lettering: float = Field(ge=0)
     person_lettering: float = Field(ge=0)
     captioned: float = Field(ge=0, le=1)
@@ -44,6 +57,8 @@ class EvidenceConfig(BaseModel):
             FACE: _shift(FACE, self.face, scale),
             PERSON: _shift(PERSON, self.person, scale),
             NOBODY: _shift(NOBODY, self.nobody, scale),
+            THING: _shift(THING, self.thing, scale),
+            NO_THING: _shift(NO_THING, self.no_thing, scale),
             OCR_TEXT: _shift(OCR_TEXT, self.lettering),
             PERSON_OCR_TEXT: _shift(PERSON_OCR_TEXT, self.person_lettering),
         }
@@ -51,7 +66,8 @@ class EvidenceConfig(BaseModel):
 
 def _shift(name: str, log_odds: float, scale: float = 1.0) -> Shift:
     times = f"{math.exp(log_odds):.2g}"
-    reason = f"{_FINDINGS[name]} {times} times as often where the picture shows it; {_JUDGED}"
+    origin = "set by judgement, not measured" if name in _JUDGED else "see the card"
+    reason = f"{_FINDINGS[name]} {times} times as often where the picture shows it; {origin}"
     if scale != 1:
         reason += f"; of {log_odds:+g} a share of {scale:g}, since the caption tells the rest"
     return Shift(round(log_odds * scale, 3), reason)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -17,6 +18,7 @@ from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
 from riveg.training.entailer import EntailerTrainingConfig, train_entailer
 from riveg.training.entailer_data import JudgedSample, NameCounter, read_judged
 from riveg.training.entailer_evidence import EvidenceConfig
+from riveg.training.entailer_sightings import MEASURED, derive_log_odds
 from riveg.training.reliability import measure_reliability
 from riveg.training.settings import read_settings
 from riveg.types import Entailment
@@ -26,7 +28,14 @@ pytest.importorskip("torch", reason='needs the extra: pip install "riveg[train]"
 CONFIG = shipped("configs", "train", "entailer.yaml")
 BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
 EVIDENCE = EvidenceConfig(
-    face=1.0, person=0.5, nobody=-0.5, lettering=2.0, person_lettering=1.5, captioned=0.5
+    face=1.0,
+    person=0.5,
+    nobody=-0.5,
+    thing=0.8,
+    no_thing=-0.4,
+    lettering=2.0,
+    person_lettering=1.5,
+    captioned=0.5,
 )
 NAMES = {"PER": ["Ann", "Bob", "Cy Dee"], "LOC": ["Rome", "Texas"], "ORG": ["NASA"]}
 
@@ -174,19 +183,26 @@ def test_malformed_boxes_are_named(tmp_path: Path) -> None:
     [
         (
             False,
-            {"face": 1, "person": 0.5, "nobody": -0.5, "lettering": 2, "person-lettering": 1.5},
+            {
+                **{"face": 1, "person": 0.5, "nobody": -0.5, "thing": 0.8, "no-thing": -0.4},
+                **{"lettering": 2, "person-lettering": 1.5},
+            },
         ),
-        # A caption tells of people, but not what is written.
+        # A caption tells of people and things, but not what is written.
         (
             True,
-            {"face": 0.5, "person": 0.25, "nobody": -0.25, "lettering": 2, "person-lettering": 1.5},
+            {
+                **{"face": 0.5, "person": 0.25, "nobody": -0.25, "thing": 0.4, "no-thing": -0.2},
+                **{"lettering": 2, "person-lettering": 1.5},
+            },
         ),
     ],
 )
 def test_evidence_is_what_is_declared(captioned: bool, log_odds: dict[str, float]) -> None:
     shifts = EVIDENCE.shifts(captioned=captioned)
     assert {name: shift.log_odds for name, shift in shifts.items()} == log_odds
-    assert all("not measured" in shift.reason for shift in shifts.values())
+    judged = {name for name, shift in shifts.items() if "not measured" in shift.reason}
+    assert judged == {"lettering", "person-lettering"}
     assert "2.7 times as often" in shifts["face"].reason, "e to the declared log-odds"
 
 
@@ -195,6 +211,7 @@ def test_evidence_is_what_is_declared(captioned: bool, log_odds: dict[str, float
     [
         ({"nobody": 0.5}, "nobody"),  # nobody there speaks against a person
         ({"face": -1.0}, "face"),
+        ({"no_thing": 0.1}, "no_thing"),
         ({"captioned": 1.5}, "captioned"),
         ({"hands": 1.0}, "hands"),
     ],
@@ -212,6 +229,22 @@ def test_the_shipped_models_have_the_evidence_of_the_shipped_configuration() -> 
     for name, captioned in (("caption.json", True), ("captionless.json", False)):
         shifts = read_classifier(asset("entailer", name)).shifts
         assert shifts == config.evidence.shifts(captioned=captioned)
+
+
+def test_the_shipped_evidence_is_the_derived_one() -> None:
+    evidence = read_settings(CONFIG, EntailerTrainingConfig).evidence
+    derived = derive_log_odds(MEASURED)
+    for name in ("face", "person", "nobody", "thing", "no_thing", "captioned"):
+        assert getattr(evidence, name) == getattr(derived, name), name
+
+
+def test_a_model_from_before_things_were_looked_for_can_still_be_read(tmp_path: Path) -> None:
+    content = json.loads(asset("entailer", "caption.json").read_text(encoding="utf-8"))
+    for name in ("thing", "no-thing"):
+        del content["shifts"][name]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    shifts = read_classifier(tmp_path / "old.json").shifts
+    assert shifts["thing"].log_odds == shifts["no-thing"].log_odds == 0
 
 
 @pytest.fixture(scope="module")

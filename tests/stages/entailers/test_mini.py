@@ -18,13 +18,16 @@ from riveg.registry import backend_config
 from riveg.runs.system import System, load_system
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
 from riveg.stages.table import ENTAIL
-from riveg.types import Box, Entailment, Observation, Sample
+from riveg.types import Box, Entailment, ImageRef, Observation, Sample
 
 BACKEND = MiniEntailerConfig().build(make_context())
 TEXT = "RT @ NASA : Eileen Collins meets Tim Peake in Texas"
 SPANS = [(2, 3, "ORG"), (4, 6, "PER"), (7, 9, "PER"), (10, 11, "LOC")]
 FACE = Observation("face", Box(0, 0, 9, 9), 0.9)
 PERSON = Observation("person", Box(0, 0, 9, 9), 0.9)
+HELD_FACE = Observation("face", Box(2, 2, 4, 4), 0.9)
+BESIDE = Observation("person", Box(20, 0, 29, 9), 0.9)
+DOG = Observation("object", Box(0, 0, 9, 9), 0.9, label="dog")
 
 
 def lettering(text: str) -> Observation:
@@ -82,6 +85,7 @@ def test_the_threshold_moves_the_gate_and_not_the_probability() -> None:
         ((FACE,), 1, (PERSON,), "a face is surer than a body"),
         ((FACE, FACE), 2, (FACE,), "a face for the second person too"),
         ((FACE,), 2, (), "the only face is the first person's: no gain, but no loss either"),
+        ((HELD_FACE, PERSON), 2, (), "a face in a person's box is no second person"),
         ((lettering("NASA"),), 0, (), "the name is to be read"),
         ((lettering("the nasa logo"),), 0, (lettering("NASDAQ"),), "whole words, any case"),
         ((lettering("EILEEN COLLIN5"),), 1, (), "one letter misread in a long word"),
@@ -109,6 +113,27 @@ def test_faces_change_nothing_but_persons(number: int) -> None:
 def test_unasked_vision_is_not_an_empty_image() -> None:
     unasked = probability(make_sample(TEXT, SPANS), 1)
     assert probability(looked(), 1) < unasked < probability(looked(FACE), 1)
+
+
+@pytest.mark.parametrize("caption", [None, "a garden"])
+@pytest.mark.parametrize("label", ["PER", "OTHER", "ORG", "animal"])
+def test_a_pet_is_there_where_such_an_animal_is(label: str, caption: str | None) -> None:
+    post = make_sample("my dog Rex again", [(2, 3, label)], caption=caption)
+    said = [
+        probability(replace(post, observations=seen), 0) for seen in ((), (PERSON,), (DOG, PERSON))
+    ]
+    assert said[0] == said[1] < probability(post, 0) < said[2]
+
+
+def test_people_who_are_too_small_are_nobody() -> None:
+    post = replace(looked(PERSON, FACE), image=ImageRef("1.jpg", 600, 450))
+    assert probability(post, 1) == probability(looked(), 1)
+
+
+def test_two_people_with_one_face_between_them() -> None:
+    first, second = (probability(looked(HELD_FACE, PERSON, BESIDE), number) for number in (1, 2))
+    assert first == probability(looked(FACE), 1)
+    assert probability(looked(), 2) < probability(looked(FACE), 2) < second
 
 
 def test_a_caption_is_used() -> None:
@@ -182,6 +207,61 @@ def test_a_person_with_a_clear_face_is_in_the_image(system: System) -> None:
         if not any(one is not None and one.groundable for one in persons):
             missed.append(text)
     assert len(missed) <= 1, missed
+
+
+PLAIN_POSTS = [
+    ("Lionel Messi scores again", "Lionel Messi"),
+    ("Ada Lovelace at work this morning", "Ada Lovelace"),
+    ("with my friend John Smith", "John Smith"),
+    ("Maria Garcia speaking at the conference", "Maria Garcia"),
+    ("Happy birthday to my brother David Miller !", "David Miller"),
+    ("Eileen Collins smiles before her flight", "Eileen Collins"),
+    ("A picture of Marie Curie", "Marie Curie"),
+    ("Taylor Swift in Paris", "Taylor Swift"),
+    ("Selena Gomez today", "Selena Gomez"),
+]
+
+
+def person_probability(system: System, image: str, text: str, name: str, **fields: str) -> float:
+    found = system.predict(text=text, image=image_path(image), **fields).entities or ()
+    (entity,) = [one for one in found if one.text == name and one.label == "PER"]
+    assert entity.entailment is not None
+    assert entity.entailment.probability is not None
+    return entity.entailment.probability
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "name"), PLAIN_POSTS)
+@pytest.mark.parametrize(
+    ("image", "caption"),
+    [
+        ("qs02-rocket", "a white rocket standing on a launch pad at dusk"),
+        ("qs04-coffee", "a cup of coffee on a wooden table"),
+        ("qs10-book", "a book with a castle on the cover lying on a wooden table"),
+    ],
+)
+def test_nobody_is_in_an_image_without_people(
+    system: System, image: str, caption: str, text: str, name: str
+) -> None:
+    assert person_probability(system, image, text, name) < 0.3
+    assert person_probability(system, image, text, name, caption=caption) < 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "name"), PLAIN_POSTS)
+@pytest.mark.parametrize(
+    ("image", "caption"),
+    [
+        ("qs01-astronaut", "a smiling woman in an orange space suit"),
+        ("qs05-camera", "a man in a black coat looking through a camera on a tripod"),
+    ],
+)
+def test_a_portrait_beside_one_name_shows_that_person(
+    system: System, image: str, caption: str, text: str, name: str
+) -> None:
+    assert person_probability(system, image, text, name) > 0.85
+    # What an own caption says of a woman or a man is the text model's business.
+    assert person_probability(system, image, text, name, caption=caption) > 0.5
 
 
 @pytest.mark.parametrize("caption", [None, "a poster on a wall"])
