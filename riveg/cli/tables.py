@@ -34,7 +34,7 @@ def plain(text: str) -> Text:
     return Text(visible(text))
 
 
-_WIDTHS = {"entity": 19, "type": 7, "score": 5, "shown": 8, "box": 19, "found by": 14}
+_WIDTHS = {"entity": 19, "type": 7, "tag": 5, "shown": 8, "box": 19, "found by": 14}
 """Widths of an answer's columns: 80 in all, with an indent of two and one between columns."""
 
 

@@ -13,7 +13,7 @@ from riveg.geometry.arrays import Pixels
 from riveg.geometry.masks import mask_to_array
 from riveg.images.fonts import PAPER, Sizes, font, shorten, showable
 from riveg.images.palette import INK, ink_on, type_colours
-from riveg.images.text_strip import draw_strip
+from riveg.images.text_strip import draw_strip, entity_note
 from riveg.types import Entity, ImageSize, Mask, Region, Sample
 
 _SIDES = (640, 1600)
@@ -38,7 +38,9 @@ def draw_overlay(
 ) -> Image.Image:
     """The image with every region of the sample's entities, and a strip with the sample below.
 
-    A region and the entity's words in the strip have the colour of the entity's type.
+    A region and the entity's words in the strip have the colour of the entity's type. The number
+    beside an entity is the probability that the image shows it, where a stage has said it. A guess,
+    which nothing in the image supports, is dashed and says so.
 
     Args:
         pixels: The upright image; it is not changed.
@@ -117,8 +119,33 @@ def _paint_box(pen: ImageDraw.ImageDraw, mark: _Marked, sizes: Sizes) -> None:
     """A coloured frame with a dark rim, visible on any ground; thinner after the first rank."""
     thickness = sizes.line if mark.rank == 0 else max(1, sizes.line // 2)
     left, top, right, bottom = mark.frame
+    if mark.region.guess:
+        _paint_dashes(pen, mark, thickness, dash=2 * sizes.gap)
+        return
     pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=INK)
     pen.rectangle(mark.frame, outline=mark.colour, width=thickness)
+
+
+def _paint_dashes(pen: ImageDraw.ImageDraw, mark: _Marked, thickness: int, dash: int) -> None:
+    """The frame in dashes with gaps as long; each dash has its dark rim."""
+    left, top, right, bottom = mark.frame
+    inner = thickness - 1
+    pieces = [
+        piece
+        for start in range(left, right + 1, 2 * dash)
+        for end in [min(start + dash, right)]
+        for piece in ((start, top, end, top + inner), (start, bottom - inner, end, bottom))
+    ]
+    pieces += [
+        piece
+        for start in range(top, bottom + 1, 2 * dash)
+        for end in [min(start + dash, bottom)]
+        for piece in ((left, start, left + inner, end), (right - inner, start, right, end))
+    ]
+    for x_min, y_min, x_max, y_max in pieces:
+        pen.rectangle((x_min - 1, y_min - 1, x_max + 1, y_max + 1), fill=INK)
+    for piece in pieces:
+        pen.rectangle(piece, fill=mark.colour)
 
 
 def _paint_chips(
@@ -127,17 +154,17 @@ def _paint_chips(
     placed: list[Rectangle] = []
     # Small frames come first: a large one has more places for its chip.
     for mark in sorted(marked, key=lambda mark: (mark.rank > 0, _area(mark.frame))):
-        name, note = _chip_text(mark.entity, mark.rank, canvas.width * 0.55, sizes)
+        name, note = _chip_text(mark, canvas.width * 0.5, sizes)
         size = _chip_size(name, note, sizes)
         place = _chip_place(mark.frame, size, canvas, placed, [each.frame for each in marked])
         placed.append(place)
         _paint_chip(pen, place, name, note, mark.colour, sizes)
 
 
-def _chip_text(entity: Entity, rank: int, width: float, sizes: Sizes) -> tuple[str, str]:
-    score = "" if entity.score is None else f" {entity.score:.2f}"
-    name = shorten(showable(entity.text), font(sizes.text), width)
-    return name, showable(entity.label) + score if rank == 0 else f"({rank + 1})"
+def _chip_text(mark: _Marked, width: float, sizes: Sizes) -> tuple[str, str]:
+    name = shorten(showable(mark.entity.text), font(sizes.text), width)
+    note = entity_note(mark.entity) if mark.rank == 0 else f"({mark.rank + 1})"
+    return name, f"{note} guess" if mark.region.guess else note
 
 
 def _chip_size(name: str, note: str, sizes: Sizes) -> ImageSize:

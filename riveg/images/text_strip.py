@@ -64,6 +64,13 @@ def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Si
     return strip
 
 
+def entity_note(entity: Entity) -> str:
+    """An entity's label, and the probability that the image shows it where that is known."""
+    probability = None if entity.entailment is None else entity.entailment.probability
+    label = showable(entity.label)
+    return label if probability is None else f"{label} shown {probability:.2f}"
+
+
 def _sample_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]:
     """The text's words in order; those of entities have a colour, grey without a region."""
     text = sample.text[:_LONGEST_TEXT]
@@ -118,8 +125,7 @@ def _list_words(
     yield from (_Word(word) for word in heading.split())
     for entity in entities:
         name = shorten(showable(entity.text), font(sizes.small), width * 0.55)
-        score = "" if entity.score is None else f" {entity.score:.2f}"
-        yield _Word(f"{name} · {showable(entity.label)}{score}", entity.id, _GREY)
+        yield _Word(f"{name} · {entity_note(entity)}", entity.id, _GREY)
 
 
 def _wrap(words: Iterable[_Word], face: Font, width: float) -> list[list[tuple[float, _Word]]]:

@@ -106,6 +106,7 @@ def _region_values(region: Region) -> Values:
         "source": region.source,
         "mask": mask_path(region.mask) if region.mask else None,
         "maskSource": region.mask.source if region.mask else None,
+        "guess": region.guess,
     }
 
 
@@ -148,7 +149,7 @@ def _issue_values(issue: Issue) -> Values:
 
 def _observation_values(found: Observation) -> Values:
     return {
-        "kind": found.kind,
+        "kind": " ".join(filter(None, (found.kind, found.label))),
         "box": _edges(found.box),
         "score": found.score,
         "text": found.text,

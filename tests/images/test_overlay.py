@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from riveg.geometry.masks import mask_from_array
 from riveg.images.fonts import PAPER, Sizes, break_word, font, shorten, showable
 from riveg.images.overlay import draw_overlay
 from riveg.images.palette import PALETTE, type_colours
+from riveg.images.text_strip import entity_note
 from riveg.text.tokenise import tokenise
 from riveg.types import Box, Entailment, Entity, ImageRef, Region, Sample, Span
 
@@ -64,6 +66,53 @@ def test_boxes_lie_where_they_should() -> None:
     assert frame[120, 100:300].all()
     assert frame[399, 100:300].all()
     assert np.array_equal(np.asarray(drawn)[260, 200], GREY)
+
+
+def test_a_guess_is_dashed_and_says_so() -> None:
+    box = Box(100, 120, 400, 420)
+    drawn = []
+    for guess in (True, False):
+        region = Region(box, 0.8, guess=guess)
+        ann = Entity("e", "Ann", "PER", Span(0, 1), regions=(region,))
+        drawn.append(draw_overlay(blank(), sample("Ann here", ann)))
+    dashed, whole = (pixels(image, PALETTE[0])[:480] for image in drawn)
+    for side in (
+        np.s_[130:410, 100],
+        np.s_[130:410, 399],
+        np.s_[120, 110:390],
+        np.s_[419, 110:390],
+    ):
+        assert whole[side].all()
+        assert 0.3 < dashed[side].mean() < 0.8
+    chips = [image[60:119, 100:300].sum() for image in (dashed, whole)]
+    assert chips[0] > 1.2 * chips[1], "a longer label: with the word"
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_the_number_is_the_probability_that_the_image_shows_it(placed: bool) -> None:
+    """It is drawn with its name; scores of the tagger and of the region are not drawn."""
+    boxes = [(100.0, 120.0, 400.0, 420.0)] if placed else ()
+
+    def drawn(probability: float | None, **scores: Any) -> bytes:
+        entailment = Entailment(probability, placed)
+        ann = replace(entity(0, "Ann", boxes, entailment=entailment), **scores)
+        return draw_overlay(blank(), sample("Ann here", ann)).tobytes()
+
+    assert drawn(0.91) != drawn(0.52) != drawn(None)
+    assert drawn(0.91) == drawn(0.91, score=0.1)
+
+
+@pytest.mark.parametrize(
+    ("entailment", "note"),
+    [
+        (None, "PER"),
+        (Entailment(None, True), "PER"),
+        (Entailment(0.907, True), "PER shown 0.91"),
+        (Entailment(0.0, False), "PER shown 0.00"),
+    ],
+)
+def test_the_number_is_labelled(entailment: Entailment | None, note: str) -> None:
+    assert entity_note(entity(0, "Ann", entailment=entailment)) == note
 
 
 def test_boxes_and_words_have_the_colour_of_the_type() -> None:
@@ -165,7 +214,7 @@ def test_ungroundable_entities_are_listed_below_in_grey() -> None:
     absent = draw_overlay(blank(), sample("Ann here", entity(0, "Ann", ())))
     assert absent.height > shown.height
     assert not any(pixels(absent, colour).any() for colour in PALETTE)
-    refused = entity(0, "Ann", None, entailment=Entailment(0.1, groundable=False))
+    refused = entity(0, "Ann", None, entailment=Entailment(None, groundable=False))
     assert draw_overlay(blank(), sample("Ann here", refused)) == absent
 
 

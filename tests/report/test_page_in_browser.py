@@ -197,9 +197,9 @@ def test_a_card_shows_the_answer_of_every_stage(desk: Opened) -> None:
     desk.show("#id=right")
     page = desk.page
     said = page.locator(".card").first.inner_text()
-    for part in ("right", "score 0.90", "0.80", "a woman smiling", "0.90 of 0.60", "IoU 1.00"):
+    for part in ("right", "tag score 0.90", "0.80", "a woman smiling", "0.90 of 0.60", "IoU 1.00"):
         assert part in said
-    assert "evidence:face · 0.80 · 192 × 240 at 97, 60 · mask grabcut" in said
+    assert "evidence:face · box score 0.80 · 192 × 240 at 97, 60 · mask grabcut" in said
     page.keyboard.press("j")
     assert "wrong span\nat tag" in page.locator(".card").first.inner_text()
 

@@ -67,7 +67,7 @@ function facts(entity, side, number) {
 function distribution(entity) {
   const scores = Object.entries(entity.labelScores || {}).sort((one, other) => other[1] - one[1]);
   const holder = make("div", { class: "bars" });
-  if (entity.score !== null) holder.append(make("span", { class: "sure", title: "how sure the tagger is of the words and the type" }, `score ${decimal(entity.score)}`));
+  if (entity.score !== null) holder.append(make("span", { class: "sure", title: "how sure the tagger is of the words and the type" }, `tag score ${decimal(entity.score)}`));
   const seen = scores.filter(([, score], rank) => rank === 0 || (score >= 0.005 && rank < 5));
   for (const [label, score] of seen) holder.append(bar(label, score));
   return holder.children.length ? holder : null;
@@ -115,7 +115,8 @@ function regionsView(regions, iou) {
 function regionLine(region, iou) {
   const [left, top, right, bottom] = region.box;
   const words = [
-    region.source, region.score === null ? null : decimal(region.score),
+    region.guess ? "a guess" : null,
+    region.source, region.score === null ? null : `box score ${decimal(region.score)}`,
     `${Math.round(right - left)} × ${Math.round(bottom - top)} at ${Math.round(left)}, ${Math.round(top)}`,
     region.mask ? `mask ${region.maskSource || ""}`.trim() : null,
   ];

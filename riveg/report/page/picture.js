@@ -72,7 +72,7 @@ const byArea = (shapes) => shapes.sort((one, other) => areaOf(other) - areaOf(on
 
 function drawShape(svg, labels, shape, size) {
   const group = draw("g", {
-    "class": `shape${shape.isGold ? " gold" : ""}${shape.rank ? " lesser" : ""}`,
+    "class": `shape${shape.isGold ? " gold" : ""}${shape.rank ? " lesser" : ""}${shape.guess ? " guess" : ""}`,
     "data-item": shape.item, "hue": colourOf(shape.label),
   });
   if (shape.mask && state.layers.masks) group.append(draw("path", { class: "mask", d: shape.mask, "fill-rule": "evenodd" }));
@@ -90,7 +90,7 @@ function shapeLabel(shape, [width, height]) {
   const label = make("span", {
     "class": `shape-label${shape.isGold ? " gold" : ""}`, "data-item": shape.item,
     "hue": colourOf(shape.label), "ink": inkOf(shape.label),
-  }, shape.text);
+  }, shape.text, shape.guess ? make("small", {}, " guess") : null);
   // Above the box where there is room, else just inside it; from its right edge where it lies right.
   if (left / width > 0.6) label.style.right = `${100 * (1 - Math.min(right / width, 1))}%`;
   else label.style.left = `${100 * Math.max(left / width, 0)}%`;
