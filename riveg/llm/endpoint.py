@@ -25,22 +25,39 @@ class Prices(BaseModel):
     currency: str = "USD"
 
 
+ServeEngine = Literal["vllm", "transformers"]
+
+_COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "vllm": ("vllm", "serve"),
+    "transformers": ("transformers", "serve"),
+}
+
+
 class Serve(BaseModel):
     """A server that riveg starts on a free loopback port, and stops.
 
-    ``command``: what is run, before ``--model`` and the rest; ``arguments``: more for it;
+    ``engine``: ``vllm``, or ``transformers`` for small models on a processor; ``command``: what is
+    run, before the model and the rest, usually ``ENGINE serve``; ``arguments``: more for it;
     ``environment``: variables for it; ``ready_timeout_s``: how long it may load;
     ``stop_after_use``: stopped when no later stage needs it, so that its memory is free.
     """
 
     model_config = _STRICT
 
-    engine: Literal["vllm"] = "vllm"
-    command: tuple[str, ...] = ("vllm", "serve")
+    engine: ServeEngine = "vllm"
+    command: tuple[str, ...] = _COMMANDS["vllm"]
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
     ready_timeout_s: float = Field(default=1800, gt=0)
     stop_after_use: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_command(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "command" not in value:
+            usual = _COMMANDS.get(str(value.get("engine", "vllm")))
+            return value if usual is None else {**value, "command": usual}
+        return value
 
 
 class Endpoint(BaseModel):
@@ -108,6 +125,8 @@ class Endpoint(BaseModel):
         ways = [bool(self.base_urls), self.serve is not None, self.engine == "vllm-offline"]
         if sum(ways) != 1:
             raise ValueError("say one of base_urls, serve and engine: vllm-offline")
+        if self.serve is not None and self.serve.engine == "transformers" and self.revision:
+            raise ValueError("transformers serve takes no revision: name a folder as the model")
         return self
 
     def shaping(self) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from riveg.errors import ServerGone, UserError
 from riveg.llm.conversation import Chat, ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
+from riveg.llm.local_server import Say, Server
 from riveg.llm.response_cache import ResponseCache
-from riveg.llm.vllm_server import Say, Server
 from riveg.protocols import ImageSource
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import sys
 import threading
 from typing import Any
 
+from riveg.checkpoints.wheel_models import require_made
 from riveg.errors import MissingExtra, RivegError
 from riveg.llm import guard
 from riveg.llm.endpoint import Endpoint
@@ -28,9 +29,11 @@ def load_engine(endpoint: Endpoint) -> tuple[Any, EngineWatch]:
     """A ``vllm.LLM`` with the model's weights, and what ends it if this process is killed.
 
     Raises:
+        MissingModel: If the model is one that ``riveg fetch`` makes and has not made.
         MissingExtra: If vLLM is not installed.
         RivegError: If vLLM cannot load the model.
     """
+    require_made(endpoint.model)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:

@@ -13,6 +13,7 @@ from riveg.checkpoints.folders import (
     model_file,
     model_folder,
 )
+from riveg.checkpoints.wheel_models import require_made
 from riveg.config.system import Step, SystemConfig
 from riveg.errors import MissingExtra, MissingModel, UserError
 from riveg.runs.folder import RunFolder
@@ -42,6 +43,7 @@ def require_clients(config: SystemConfig, steps: Sequence[Step]) -> None:
 
     Raises:
         MissingExtra: If it is not.
+        MissingModel: If a model is one that ``riveg fetch`` makes of a wheel and has not made.
     """
     for step in steps:
         endpoint = config.endpoint_of(step)
@@ -50,6 +52,8 @@ def require_clients(config: SystemConfig, steps: Sequence[Step]) -> None:
         package, extra = _CLIENTS[endpoint.engine]
         if find_spec(package) is None:
             raise MissingExtra(f"{step.stage.name}: {step.config.name}", package, extra)
+        if not endpoint.base_urls:
+            require_made(endpoint.model)
 
 
 def require_images(steps: Sequence[Step], source: DataSource) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.chat_requests import named
+from helpers.chat_requests import completed, named
 from helpers.factories import NoImages
 from helpers.marked_processes import end_marked
 from helpers.real_servers import ENVIRONMENT, require_package, tiny_model
@@ -25,6 +25,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
     model = tiny_model(tmp_path_factory.mktemp("tiny") / "model")
     marker = f"riveg-test-{uuid.uuid4().hex}"
     serve = Serve(
+        engine="transformers",
         command=(str(Path(python).parent / "transformers"), "serve"),
         arguments=("--device", "cpu"),
         environment={**ENVIRONMENT, "MARKER": marker},
@@ -51,3 +52,12 @@ def test_every_request_ends_with_an_answer_or_a_reason(chat: Chat) -> None:
             assert isinstance(result, NoAnswer)
             assert result.kind in {"truncated-answer", "unparsable-answer"}
             assert result.response is not None  # words of the model, not a refusal of the server
+
+
+def test_a_text_is_completed_to_its_lines_end(chat: Chat) -> None:
+    for result in chat.ask([completed("Ann"), completed("Tom")]):
+        if isinstance(result, ChatAnswer):
+            assert "\n" not in result.value
+        else:
+            assert isinstance(result, NoAnswer)
+            assert result.kind in {"truncated-answer", "unparsable-answer"}

@@ -25,9 +25,9 @@ from helpers.real_servers import (
 
 from riveg.errors import RivegError
 from riveg.llm.endpoint import Endpoint, Serve
+from riveg.llm.local_server import Server
 from riveg.llm.pool import Models
 from riveg.llm.response_cache import ResponseCache
-from riveg.llm.vllm_server import Server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

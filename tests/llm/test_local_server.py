@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from helpers.marked_processes import command_of, end_marked, gone_within, marked_processes
 from helpers.places import ROOT
+from pydantic import ValidationError
 
-from riveg.errors import RivegError, UserError
+from riveg.errors import MissingModel, RivegError, UserError
 from riveg.llm import guard
-from riveg.llm.endpoint import Endpoint, Serve
-from riveg.llm.vllm_server import Server, arguments_of, launcher, readable, reasons
+from riveg.llm.endpoint import Endpoint, Serve, ServeEngine
+from riveg.llm.local_server import Server
+from riveg.llm.server_command import arguments_of, environment_of, launcher
+from riveg.llm.server_log import readable, reasons
 
 LITTLE = """
 import http.server, os, subprocess, sys, time
@@ -119,6 +122,44 @@ def test_a_program_that_is_not_there_is_one_line() -> None:
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("engine", "command", "extra"),
+    [("vllm", ("vllm", "serve"), "vllm"), ("transformers", ("transformers", "serve"), "laptop")],
+)
+def test_each_engine_has_its_command_and_extra(
+    engine: ServeEngine, command: tuple[str, ...], extra: str
+) -> None:
+    assert Serve(engine=engine).command == command
+    assert Serve(engine=engine, command=("mine",)).command == ("mine",)
+    with pytest.raises(UserError, match=rf'pip install "riveg\[{extra}\]"'):
+        launcher(Serve(engine=engine, command=("no-such-launcher", "serve")))
+
+
+def test_variables_of_an_engine_are_the_users_to_change() -> None:
+    serve = Serve(engine="transformers", environment={"A": "1"})
+    usual = environment_of(serve, "key", {"B": "2"})
+    assert usual["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert (usual["A"], usual["B"]) == ("1", "2")
+    assert (
+        environment_of(serve, "key", {"OMP_WAIT_POLICY": "ACTIVE"})["OMP_WAIT_POLICY"] == "ACTIVE"
+    )
+    assert "OMP_WAIT_POLICY" not in environment_of(Serve(), "key", {})
+
+
+def test_a_pinned_model_is_not_for_transformers() -> None:
+    with pytest.raises(ValidationError, match="takes no revision"):
+        Endpoint(model="a/b", revision="abc", serve=Serve(engine="transformers"))
+
+
+def test_a_model_that_was_not_made_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = Endpoint(model="models/smollm2", serve=Serve(engine="transformers"))
+    with pytest.raises(MissingModel, match="riveg fetch smollm2 makes it"):
+        Server(missing, say=print).start()
+
+
 def test_a_program_beside_the_running_python_is_found() -> None:
     program = Path(sys.executable).name
     assert launcher(Serve(command=(program, "serve")))[1:] == ("serve",)
@@ -211,7 +252,7 @@ def test_one_that_dies_later_is_started_anew(little: Little) -> None:
 
 OWNER = """
 import json, sys, time
-from riveg.llm.vllm_server import Server
+from riveg.llm.local_server import Server
 from riveg.llm.endpoint import Endpoint
 server = Server(Endpoint.model_validate_json(sys.argv[1]), say=lambda line: None)
 print(server.start(), flush=True)

@@ -1,4 +1,4 @@
-"""``serve: vllm``: a server that riveg starts on a free loopback port, waits for, and stops."""
+"""``serve``: a server that riveg starts on a free loopback port, waits for, and stops."""
 
 from __future__ import annotations
 
@@ -6,38 +6,33 @@ import atexit
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 
-from riveg.errors import RivegError, UserError, install_command
+from riveg.checkpoints.wheel_models import require_made
+from riveg.errors import RivegError
 from riveg.llm import guard
-from riveg.llm.endpoint import Endpoint, Serve
+from riveg.llm.endpoint import Endpoint
+from riveg.llm.server_command import HOST, arguments_of, environment_of, launcher
+from riveg.llm.server_log import readable, reasons, without_secrets
 
 Say = Callable[[str], None]
 """Takes a line for people."""
 
-_HOST = "127.0.0.1"
 _POLL_S = 0.25
 _SAY_EVERY_S = 10.0
 _GRACE_S = 15.0
 """How long a server may take to end before it is killed."""
 _PORTS_TRIED = 3
-_SHOWN_LINES = 12
 _TAIL_BYTES = 64 * 1024
-
-_CHOSEN = frozenset({"--host", "--port", "--api-key", "--uds"})
-
-_QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""Servers send nothing to others than riveg; a user's own setting wins."""
 
 
 class Server:
@@ -68,7 +63,10 @@ class Server:
 
     @property
     def api_key(self) -> str:
-        """The key that requests need; random, never in an argument list."""
+        """The key that requests need; random, never in an argument list.
+
+        ``transformers serve`` knows no keys and answers whoever reaches its loopback port.
+        """
         return self._key
 
     def __enter__(self) -> Server:
@@ -86,13 +84,15 @@ class Server:
         """The root of the ready server, such as ``http://127.0.0.1:43121/v1``; starts it if needed.
 
         Raises:
-            UserError: If the program of ``serve.command`` is not installed.
+            UserError: If the program of ``serve.command`` is not installed, or the model is one
+                that ``riveg fetch`` makes and has not made.
             RivegError: If the server ends or is late; with its own last lines.
         """
         with self._lock:
             if self._ready and self._process is not None and self._process.poll() is None:
                 return self._url
             self._stop()
+            require_made(self._endpoint.model)
             command = launcher(self._serve)
             try:
                 self._start_and_wait(command)
@@ -123,7 +123,7 @@ class Server:
 
     @property
     def _url(self) -> str:
-        return f"http://{_HOST}:{self._port}/v1"
+        return f"http://{HOST}:{self._port}/v1"
 
     @property
     def _name(self) -> str:
@@ -247,95 +247,15 @@ def _ended(code: int | None) -> str:
     return f"ended with exit code {code}{why}"
 
 
-def launcher(serve: Serve) -> tuple[str, ...]:
-    """The command with the program's path: from ``PATH``, or beside the running Python.
-
-    Raises:
-        UserError: If it is not installed.
-    """
-    program, *rest = serve.command
-    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
-    if found is None:
-        raise UserError(
-            f"serve: no program {program!r} on PATH or beside {sys.executable}: "
-            f"{install_command('vllm')}, or name the launcher with serve.command"
-        )
-    return (found, *rest)
-
-
-def arguments_of(endpoint: Endpoint, port: int) -> list[str]:
-    """What follows the command: model, address, then the user's own arguments.
-
-    A command that ends in ``serve`` takes the model as a positional argument, as ``vllm serve`` and
-    ``transformers serve`` do; any other, such as ``python -m vllm.entrypoints.openai.api_server``,
-    as ``--model``.
-
-    Raises:
-        UserError: If the user's arguments choose the address or the key.
-    """
-    assert endpoint.serve is not None
-    for argument in endpoint.serve.arguments:
-        if argument.partition("=")[0] in _CHOSEN:
-            raise UserError(
-                f"serve.arguments: {argument.partition('=')[0]} is riveg's to choose (loopback, a "
-                "free port, a random key); for a server of your own give base_urls"
-            )
-    named = [] if endpoint.serve.command[-1] == "serve" else ["--model"]
-    revision = ["--revision", endpoint.revision] if endpoint.revision else []
-    address = ["--host", _HOST, "--port", str(port)]
-    return [*named, endpoint.model, *revision, *address, *endpoint.serve.arguments]
-
-
-def environment_of(serve: Serve, key: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The server's variables: this process's (such as ``HF_HUB_OFFLINE``), then the user's."""
-    return {**_QUIET, **inherited, **serve.environment, "VLLM_API_KEY": key}
-
-
-def without_secrets(text: str, serve: Serve, key: str) -> str:
-    """The text without the server's key and the secrets in environment variables."""
-    values = [key, *(value for name, value in os.environ.items() if _SECRET.search(name))]
-    values += [value for name, value in serve.environment.items() if _SECRET.search(name)]
-    for value in values:
-        if len(value) >= 6:
-            text = text.replace(value, "***")
-    return text
-
-
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_PREFIX = re.compile(
-    r"^(?:\([\w-]+ pid=\d+\) ?)?(?:(?:DEBUG|INFO|WARNING|ERROR) [\d-]+ [\d:]+ \[[^\]]+\] ?)?"
-)
-_REASON = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Fault): |: error: ")
-
-
-def readable(log: str) -> list[str]:
-    """A log's lines that have words, without colours, process ids, times and source lines.
-
-    >>> readable("(APIServer pid=7) INFO 11-20 22:35:22 [model.py:7] Using max model len 99")
-    ['Using max model len 99']
-    """
-    lines = (line.rpartition("\r")[2] for line in _COLOUR.sub("", log).split("\n"))
-    kept = (_PREFIX.sub("", line).rstrip() for line in lines)
-    return [line for line in kept if re.search(r"\w", line)]
-
-
-def reasons(lines: list[str]) -> list[str]:
-    """The last lines, after the first line that names an error: the last often name none."""
-    last = lines[-_SHOWN_LINES:]
-    first = next((line for line in lines[:-_SHOWN_LINES] if _REASON.search(line)), None)
-    return last if first is None or first in last else [first, "...", *last]
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((_HOST, 0))
+        probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def _is_healthy(port: int) -> bool:
     # Not urllib, which may ask a proxy of the environment for a loopback address.
-    connection = HTTPConnection(_HOST, port, timeout=5)
+    connection = HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == 200

@@ -1,0 +1,75 @@
+"""The command line and the environment of a server that riveg starts."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from riveg.errors import UserError, install_command
+from riveg.llm.endpoint import Endpoint, Serve
+
+HOST = "127.0.0.1"
+"""Servers that riveg starts can be reached from this machine alone."""
+
+_EXTRAS = {"vllm": "vllm", "transformers": "laptop"}
+"""The extra that brings each engine."""
+
+_CHOSEN = frozenset({"--host", "--port", "--api-key", "--uds"})
+
+_QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+"""Servers send nothing to others than riveg; a user's own setting wins."""
+
+_USUAL: Mapping[str, Mapping[str, str]] = {
+    "vllm": {},
+    # Threads that spin while they wait cost four to six times the time where other programs run on
+    # the same cores.
+    "transformers": {"OMP_WAIT_POLICY": "PASSIVE"},
+}
+"""More variables of each engine; a user's own setting wins."""
+
+
+def launcher(serve: Serve) -> tuple[str, ...]:
+    """The command with the program's path: from ``PATH``, or beside the running Python.
+
+    Raises:
+        UserError: If it is not installed.
+    """
+    program, *rest = serve.command
+    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+    if found is None:
+        raise UserError(
+            f"serve: no program {program!r} on PATH or beside {sys.executable}: "
+            f"{install_command(_EXTRAS[serve.engine])}, or name the launcher with serve.command"
+        )
+    return (found, *rest)
+
+
+def arguments_of(endpoint: Endpoint, port: int) -> list[str]:
+    """What follows the command: model, address, then the user's own arguments.
+
+    A command that ends in ``serve`` takes the model as a positional argument, as ``vllm serve`` and
+    ``transformers serve`` do; any other, such as ``python -m vllm.entrypoints.openai.api_server``,
+    as ``--model``.
+
+    Raises:
+        UserError: If the user's arguments choose the address or the key.
+    """
+    assert endpoint.serve is not None
+    for argument in endpoint.serve.arguments:
+        if argument.partition("=")[0] in _CHOSEN:
+            raise UserError(
+                f"serve.arguments: {argument.partition('=')[0]} is riveg's to choose (loopback, a "
+                "free port, a random key); for a server of your own give base_urls"
+            )
+    named = [] if endpoint.serve.command[-1] == "serve" else ["--model"]
+    revision = ["--revision", endpoint.revision] if endpoint.revision else []
+    address = ["--host", HOST, "--port", str(port)]
+    return [*named, endpoint.model, *revision, *address, *endpoint.serve.arguments]
+
+
+def environment_of(serve: Serve, key: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The server's variables: this process's (such as ``HF_HUB_OFFLINE``), then the user's."""
+    usual = {**_QUIET, **_USUAL[serve.engine]}
+    return {**usual, **inherited, **serve.environment, "VLLM_API_KEY": key}
