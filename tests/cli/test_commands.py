@@ -37,8 +37,8 @@ def test_show_run_prints_the_answer_of_every_stage(run_folder: Path) -> None:
     for word in ("tag (mini)", "observe (evidence)", "face", "entail (mini)", "in the picture"):
         assert word in done.stdout
     assert "(by template)" in done.stdout  # never passed off as a language model
-    assert "evidence:face" in done.stdout
-    assert "mask by grabcut" in done.stdout
+    assert "evidence:person" in done.stdout
+    assert "mask by selfie" in done.stdout
 
 
 def test_a_run_finds_its_images_from_any_folder(tmp_path: Path) -> None:
@@ -77,10 +77,25 @@ def test_predict_prints_draws_and_records(tmp_path: Path) -> None:
     done = riveg("predict", *arguments, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "Eileen Collins" in done.stdout
-    assert done.stdout.splitlines()[2].split()[-1] == "face"
+    assert done.stdout.splitlines()[2].split()[-1] == "person"
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["entities"][0]["regions"][0]["mask"]["counts"]
     assert (tmp_path / "out" / "overlay.png").stat().st_size > 10_000
+
+
+def test_predict_marks_a_guess_and_cuts_nothing_out(tmp_path: Path) -> None:
+    rocket = ASTRONAUT.with_name("qs02-rocket.jpg")
+    arguments = ("--text", "Lionel Messi scores again", "--image", rocket, "--out", tmp_path)
+    done = riveg("predict", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[2].split()[-1] == "-"
+    options = ("--set", "ground.prior=guess", "--set", "entail.threshold=0")
+    guessed = riveg("predict", *arguments, *options)
+    assert guessed.returncode == 0, guessed.stderr
+    assert guessed.stdout.splitlines()[2].split()[-1] == "guess"
+    (region,) = json.loads((tmp_path / "record.json").read_text())["entities"][0]["regions"]
+    assert region["guess"] is True
+    assert "mask" not in region
 
 
 @pytest.mark.slow

@@ -10,10 +10,18 @@ from urllib.parse import urlencode
 import pytest
 from helpers.factories import make_sample
 from helpers.report_pages import Open, Opened, Written
-from helpers.report_runs import ELSEWHERE, FACE, HOSTILE, SIZE, make_run
+from helpers.report_runs import (
+    ELSEWHERE,
+    FACE,
+    HOSTILE,
+    SIZE,
+    draw_image,
+    make_run,
+    with_entities,
+)
 
 from riveg.report.builder import write_page
-from riveg.types import Box
+from riveg.types import Box, Region
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -191,6 +199,19 @@ def test_words_have_the_colour_of_their_box_and_light_up_with_it(desk: Opened) -
     for part in (words, box, page.locator(".card[data-item='0']")):
         assert "lit" in part.get_attribute("class")
     assert "lit" not in page.locator(".card[data-item='1']").get_attribute("class")
+
+
+def test_a_guess_is_dashed_and_named(tmp_path: Path, open_page: Open) -> None:
+    region = Region(FACE, 0.3, source="evidence:prior", guess=True)
+    sample = make_sample("Ada Lovelace now", [(0, 2, "PER")], id="guessed")
+    sample = with_entities(sample, {"regions": (region,)})
+    draw_image(tmp_path / "guessed.jpg")
+    run = make_run(tmp_path / "run", [sample], images=tmp_path)
+    page = open_page(write_page(run, tmp_path / "report.html").path).page
+    box = page.locator(".shape .box")
+    assert box.evaluate("element => getComputedStyle(element).strokeDasharray") != "none"
+    assert page.locator(".shape-label").inner_text() == "Ada Lovelace guess"
+    assert "a guess · evidence:prior · box score 0.30" in page.locator(".card").inner_text()
 
 
 def test_a_card_shows_the_answer_of_every_stage(desk: Opened) -> None:
