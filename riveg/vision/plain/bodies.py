@@ -2,10 +2,11 @@
 
 Where the numbers come from
 ---------------------------
-Training data has boxes of bodies but not of faces, so two numbers come from anatomy: a cascade's
-face square spans about three quarters of a head with hair, and people are two heads wide at the
-shoulders and a little more with their arms. Hence a body is ``BODY_WIDTH`` face sides wide, and its
-box starts ``HAIR`` face sides above the face.
+Training data has boxes of bodies but not of faces, so two numbers come from anatomy: a face square
+spans about three quarters of a head with hair, and people are two heads wide at the shoulders and a
+little more with their arms. (Of 33 faces that BlazeFace finds in 64 photographs of COCO, the median
+person is 3.0 face sides wide and begins 0.55 above the face.) Hence a body is ``BODY_WIDTH`` face
+sides wide, and its box starts ``HAIR`` face sides above the face.
 
 The length of a body is fitted *in body widths*, which boxes do show. Of the people in
 Twitter-GMNER's train split whose image goes on for 0.7 to 1.3 body widths below the upper edge of
