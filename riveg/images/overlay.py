@@ -182,7 +182,8 @@ def _chip_place(
     """Where the chip covers no other chip, and then the fewest pixels of small frames.
 
     Among equally good places the first is taken: above the frame, in its upper corners, below it,
-    beside it, in its lower corners, then anywhere on a grid, the nearest first.
+    beside it, in its lower corners, then on a grid, the nearest first: near the frame where a
+    quarter of the chip would else cover small frames, anywhere where it would cover another chip.
     """
 
     def cost(place: Rectangle) -> tuple[int, int]:
@@ -192,12 +193,16 @@ def _chip_place(
 
     near = [_inside(corner, size, canvas) for corner in _corners(frame, size)]
     best = min(near, key=cost)
-    if cost(best)[0] == 0:
+    covered = cost(best)
+    if covered[0] == 0 and covered[1] <= size.width * size.height / 4:
         return best
     rows = range(0, max(1, canvas.height - size.height), size.height + 1)
     columns = range(0, max(1, canvas.width - size.width), max(1, size.width // 3))
     grid = [_inside(corner, size, canvas) for corner in product(columns, rows)]
-    grid.sort(key=lambda place: abs(place[0] - frame[0]) + abs(place[1] - frame[1]))
+    grid.sort(key=lambda place: _distance(place, frame))
+    if covered[0] == 0:
+        reach = 2 * size.height
+        return min([best, *(one for one in grid if _distance(one, frame) <= reach)], key=cost)
     return min([best, *grid], key=lambda place: cost(place)[0])
 
 
@@ -226,6 +231,13 @@ def _inside(corner: tuple[int, int], size: ImageSize, canvas: ImageSize) -> Rect
 
 def _area(frame: Rectangle) -> int:
     return (frame[2] - frame[0] + 1) * (frame[3] - frame[1] + 1)
+
+
+def _distance(place: Rectangle, frame: Rectangle) -> int:
+    """How far the gap between two rectangles is, in pixels along both axes."""
+    across = max(place[0] - frame[2], frame[0] - place[2], 0)
+    down = max(place[1] - frame[3], frame[1] - place[3], 0)
+    return across + down
 
 
 def _overlap(one: Rectangle, other: Rectangle) -> int:
