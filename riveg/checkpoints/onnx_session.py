@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def open_session(path: Path) -> onnxruntime.InferenceSession:
     """A network that computes on one thread; several threads may run it at the same time.
 
-    One thread for each call, because callers keep the cores busy with several images: two threads inside a
-    call are slower then, and the order of sums never changes.
+    One thread for each call, because callers keep the cores busy with several images: two threads
+    inside a call are slower then. And the order of sums never changes.
 
     Raises:
         UserError: If the file is not there or is no network.

@@ -1,4 +1,4 @@
-"""YOLO segmentation labels: a text file for each image, a line for each outline, and ``data.yaml``."""
+"""YOLO segmentation labels: a text file per image, a line per outline, and ``data.yaml``."""
 
 from __future__ import annotations
 
