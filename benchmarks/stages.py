@@ -134,7 +134,7 @@ def measure(samples: list[Sample], folder: Path, batch: int) -> dict[str, Spent]
         Mention(one.sample, replace(one.entity, regions=found))
         for one, found in zip(asked, regions, strict=True)
     ]
-    _, seconds["segment: grabcut"] = timed(backend("segment", "grabcut").segment, cut, batch)
+    _, seconds["segment: evidence"] = timed(backend("segment", "evidence").segment, cut, batch)
     return seconds
 
 
@@ -146,7 +146,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        samples = make_samples(folder, arguments.samples)
+        samples = make_samples(folder, arguments.posts)
         seconds = measure(samples, folder, arguments.batch)
     count = len(samples)
     clocks = [spent.clock for spent in seconds.values()]

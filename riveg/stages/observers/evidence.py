@@ -3,8 +3,10 @@
 - People and 79 other classes of things by NanoDet, faces by BlazeFace (``riveg/assets/vision`` says
   what they find and what they miss).
 - OCR text costs most. With ``lettering: auto`` it is skipped where it cannot change an answer:
-  where there is no entity, or one entity, which is a person, and one person in the image. Lines
-  are located in a smaller copy, and the tallest are read from the full image, up to a bound.
+  where there is no entity, or one entity, which is a person, and one person in the image that
+  counts (:mod:`riveg.vision.plain.people`). With several people or several names, a name on a
+  jersey may say who is who. Lines are located in a smaller copy, and the tallest are read from the
+  full image, up to a bound.
 
 No image's answer depends on another image, nor on the number of threads.
 """
@@ -24,10 +26,11 @@ from riveg.config.threads import ThreadCount, Threads, count_threads
 from riveg.errors import NO_IMAGE, ImageFault
 from riveg.files import asset, file_digest
 from riveg.protocols import AnswerOrIssue, ImageSource, Observer
-from riveg.types import Issue, Observation, Sample
+from riveg.types import ImageSize, Issue, Observation, Sample
 from riveg.vision.plain.blazeface import BlazeFace
 from riveg.vision.plain.nanodet import PERSON, NanoDet
 from riveg.vision.plain.ocr import OcrReader, reading_models
+from riveg.vision.plain.people import find_people
 
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Pixels
@@ -52,7 +55,7 @@ class EvidenceObserverConfig(BackendConfig[Observer]):
     summary: ClassVar[str] = "people, faces and things (small networks), lettering (rapidocr)"
     needs_image: ClassVar[bool] = True
     immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
-    code_revision: ClassVar[int] = 2
+    code_revision: ClassVar[int] = 3
 
     least_face: float = Field(default=0.6, ge=0, le=1)
     least_person: float = Field(default=0.4, ge=0, le=1)
@@ -148,8 +151,7 @@ class EvidenceObserver:
             return Issue("observe", None, fault.kind, str(fault))
         faces = [Observation("face", face.box, face.score) for face in self._faces.detect(pixels)]
         things = list(self._find_things(pixels))
-        people = sum(one.kind == "person" for one in things) or len(faces)
-        return (*faces, *things, *self._read(pixels, sample, people))
+        return (*faces, *things, *self._read(pixels, sample, [*faces, *things]))
 
     def _find_things(self, pixels: Pixels) -> Iterator[Observation]:
         """People, then other things; of each the best first."""
@@ -161,10 +163,12 @@ class EvidenceObserver:
             if one.label != PERSON and one.score >= self._least_object:
                 yield Observation("object", one.box, one.score, label=one.label)
 
-    def _read(self, pixels: Pixels, sample: Sample, people: int) -> tuple[Observation, ...]:
+    def _read(
+        self, pixels: Pixels, sample: Sample, seen: Sequence[Observation]
+    ) -> tuple[Observation, ...]:
         if self._ocr_mode == "never":
             return ()
-        if self._ocr_mode == "auto" and not self._ocr_matters(sample, people):
+        if self._ocr_mode == "auto" and not self._ocr_matters(pixels, sample, seen):
             return ()
         reader = self._readers.get()
         try:
@@ -172,8 +176,12 @@ class EvidenceObserver:
         finally:
             self._readers.put(reader)
 
-    def _ocr_matters(self, sample: Sample, people: int) -> bool:
-        if sample.entities is None:
+    def _ocr_matters(self, pixels: Pixels, sample: Sample, seen: Sequence[Observation]) -> bool:
+        if sample.entities is None or len(sample.entities) > 1:
             return True
-        persons = sum(entity.label in self._person_labels for entity in sample.entities)
-        return bool(sample.entities) and not (people == persons == len(sample.entities) == 1)
+        if not sample.entities:
+            return False
+        (entity,) = sample.entities
+        height, width = pixels.shape[:2]
+        people = find_people(seen, ImageSize(width, height))
+        return entity.label not in self._person_labels or len(people) != 1

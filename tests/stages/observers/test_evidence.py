@@ -47,6 +47,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with_name = astronaut.copy()
     ImageDraw.Draw(with_name).text((180, 400), "COLLINS", font=ImageFont.load_default(40))
     with_name.save(path / "named.png")
+    audience = Image.new("RGB", (1200, 850), "grey")
+    audience.paste(with_name)
+    for x in range(0, 1040, 180):
+        audience.paste(astronaut.resize((160, 160)), (x, 690))
+    audience.save(path / "audience.png")
     Image.open(next(QUICKSTART_IMAGES.glob("*camera*"))).save(path / "profile.png")
     for name in ("cat", "rocket", "coffee"):
         Image.open(next(QUICKSTART_IMAGES.glob(f"*{name}*"))).save(path / f"{name}.png")
@@ -102,6 +107,7 @@ def test_nobody_is_seen_where_nobody_is(observer: EvidenceObserver) -> None:
         assert not kinds(answer(observer, sample(name, "PER"))) & {"face", "person"}, name
 
 
+@pytest.mark.slow  # several seconds each
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_answers_do_not_depend_on_the_number_of_threads(
     images: ImageLoader, observer: EvidenceObserver, threads: int
@@ -148,6 +154,7 @@ def test_large_letters_are_no_people(observer: EvidenceObserver) -> None:
         ("poster.png", ("PER",), True),  # a person without a face
         ("named.png", ("PER",), False),  # one person, one face: OCR text changes nothing
         ("named.png", ("person",), False),
+        ("audience.png", ("PER",), False),  # people under 2 % of the image do not count
         ("named.png", ("PER", "ORG"), True),  # the other may be spelt
         ("named.png", ("PER", "PER"), True),  # whose face it is may be spelt
     ],
@@ -156,6 +163,11 @@ def test_reads_where_it_can_matter(
     observer: EvidenceObserver, image: str, labels: tuple[str, ...], reads: bool
 ) -> None:
     assert ("text" in kinds(answer(observer, sample(image, *labels)))) is reads
+
+
+def test_a_small_audience_is_seen_all_the_same(observer: EvidenceObserver) -> None:
+    found = answer(observer, sample("audience.png", "PER"))
+    assert sum(one.kind == "person" for one in found) > 2
 
 
 def test_reads_when_no_stage_has_named_entities_yet(observer: EvidenceObserver) -> None:
@@ -191,6 +203,7 @@ def test_an_image_that_cannot_be_used_is_an_issue(observer: EvidenceObserver) ->
     assert isinstance(none, Issue)
 
 
+@pytest.mark.slow  # looks at every image many times
 def test_a_batch_is_answered_like_each_alone(
     observer: EvidenceObserver, images: ImageLoader
 ) -> None:
