@@ -20,6 +20,8 @@ _LINE_RATIO = 7.0
 """Width over height of a standard line; the reader pads shorter ones to it."""
 _LEAST_LINE = 7
 """Lines lower than this many pixels cannot be read."""
+_LEAST_COPY = 16
+"""The locator takes sides in steps of 32 pixels, rounded: a lower copy would have none."""
 
 
 def reading_models() -> tuple[Path, ...]:
@@ -56,6 +58,7 @@ class OcrReader:
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }
         )
+        self._side = side
         self._budget = lines * _LINE_RATIO
         self._least_score = least_score
 
@@ -67,7 +70,8 @@ class OcrReader:
         import numpy as np
 
         height, width = pixels.shape[:2]
-        if min(height, width) < _LEAST_LINE:
+        scale = min(1.0, self._side / max(height, width))
+        if min(height, width) < _LEAST_LINE or min(height, width) * scale <= _LEAST_COPY:
             return ()
         blue_first = np.ascontiguousarray(pixels[:, :, ::-1])
         located = self._ocr(blue_first, use_det=True, use_cls=False, use_rec=False).boxes

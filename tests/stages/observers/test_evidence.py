@@ -58,6 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.new("RGB", (300, 200), "grey").save(path / "plain.png")
     Image.new("RGB", (300, 2), "grey").save(path / "flat.png")
     Image.new("RGB", (2, 300), "grey").save(path / "thin.png")
+    Image.new("RGB", (20_000, 40), "grey").save(path / "strip.png")
+    Image.new("RGB", (300, 10), "grey").save(path / "low.png")
+    Image.new("L", (300, 200), 120).save(path / "eight-bits.png")
+    Image.fromarray(np.full((200, 300), 30_000, dtype=np.uint16)).save(path / "sixteen-bits.png")
     (path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     return path
 
@@ -187,7 +191,13 @@ def test_reading_is_bounded_and_takes_the_tallest(images: ImageLoader) -> None:
     assert [one.text for one in answer(observer, sample("poster.png"))] == ["SUMMER FEST"]
 
 
-@pytest.mark.parametrize("image", ["plain.png", "flat.png", "thin.png"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("plain.png", "flat.png", "thin.png", "strip.png", "low.png"),
+        *("eight-bits.png", "sixteen-bits.png"),
+    ],
+)
 def test_nothing_is_seen_in_nothing(observer: EvidenceObserver, image: str) -> None:
     assert answer(observer, sample(image, "PER", "ORG")) == ()
 
