@@ -34,7 +34,7 @@ class MiniEntailerConfig(BackendConfig[Entailer]):
 
     stage: ClassVar[str] = "entail"
     name: ClassVar[str] = "mini"
-    summary: ClassVar[str] = "small calibrated classifier over text, caption, faces and lettering"
+    summary: ClassVar[str] = "small calibrated classifier over text, caption and what is seen"
 
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     model: Path | None = None
