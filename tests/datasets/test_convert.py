@@ -62,6 +62,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.slow  # seconds
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(samples=st.lists(rows(), min_size=1, max_size=6))

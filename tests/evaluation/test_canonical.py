@@ -52,6 +52,7 @@ def best_of_all_assignments(case: Case, agree: Agreement) -> int:
     )
 
 
+@pytest.mark.slow  # seconds
 @given(cases)
 @pytest.mark.parametrize("metric", AGREE)
 def test_hits_are_those_of_the_best_of_all_assignments(metric: str, case: Case) -> None:

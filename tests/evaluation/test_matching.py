@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from riveg.evaluation.matching import maximum_matching
 graphs = st.lists(st.lists(st.integers(0, 4), unique=True, max_size=5), max_size=5)
 
 
+@pytest.mark.slow  # seconds
 @given(graphs)
 def test_there_is_no_larger_one(edges: list[list[int]]) -> None:
     found = maximum_matching(edges)

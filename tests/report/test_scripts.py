@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from riveg.report.scripts import inert_json, utf16_positions
 
 
+@pytest.mark.slow  # seconds
 @given(st.recursive(st.text() | st.integers() | st.none(), st.lists))
 def test_values_come_back_and_hold_nothing_that_html_reads(value: object) -> None:
     written = inert_json(value)

@@ -28,6 +28,7 @@ def tags_of(length: int, label: str | None, scheme: str) -> list[str]:
     return [f"B-{label}", *[f"I-{label}"] * (length - 2), f"E-{label}"]
 
 
+@pytest.mark.slow  # seconds
 @given(
     sentences=st.lists(SENTENCE, min_size=1),
     scheme=st.sampled_from(["bio", "bioes"]),

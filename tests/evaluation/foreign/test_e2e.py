@@ -29,6 +29,7 @@ def write(folder: Path, *lines: object) -> Path:
     return path
 
 
+@pytest.mark.slow  # seconds
 @given(
     answers=st.lists(st.lists(PREDICTED), min_size=1),
     key=st.sampled_from(ANSWER_KEYS),

@@ -25,6 +25,7 @@ def predicted_of(name: str, label: str, shown: bool, fine: bool) -> PredictedEnt
     return PredictedEntity(name, label, groundable=shown, regions=None if shown else ())
 
 
+@pytest.mark.slow  # seconds
 @given(st.lists(st.lists(ENTITY)))
 def test_a_written_file_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, tweets: list[list[Named]]

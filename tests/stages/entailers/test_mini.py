@@ -264,6 +264,7 @@ def test_a_portrait_beside_one_name_shows_that_person(
     assert person_probability(system, image, text, name, caption=caption) > 0.5
 
 
+@pytest.mark.slow  # seconds
 @pytest.mark.parametrize("caption", [None, "a poster on a wall"])
 @pytest.mark.parametrize(
     ("image", "text", "name", "why"),

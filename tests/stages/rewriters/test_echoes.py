@@ -176,6 +176,7 @@ WORDS = (
 )
 
 
+@pytest.mark.slow  # seconds
 @given(
     st.lists(st.sampled_from(WORDS.split()), min_size=1, max_size=14),
     st.sampled_from([*PROMPTS]),
@@ -191,6 +192,7 @@ def test_an_ordinary_phrase_that_is_not_in_the_prompt_is_taken(
     assert echo_in(phrase, about, parts) is None
 
 
+@pytest.mark.slow  # seconds
 @given(st.text(max_size=40), st.text(min_size=1, max_size=20))
 def test_any_text_is_judged_and_twice_alike(phrase: str, name: str) -> None:
     about = entity(name)
