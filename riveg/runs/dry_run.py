@@ -20,7 +20,7 @@ from riveg.images.loader import ImageLoader
 from riveg.llm.conversation import NoAnswer, PreparedRequest, Request
 from riveg.pipeline import PER_ENTITY
 from riveg.protocols import Mention
-from riveg.runs.building import ANSWERS, build_context, require_packages
+from riveg.runs.building import build_context, open_models, require_packages
 from riveg.runs.checks import gold_of, require_images, require_same_origin
 from riveg.runs.folder import RunFolder, StageFolder
 from riveg.runs.llm_requests import CachedChat, asks_model, prepare_of, request_maker
@@ -79,9 +79,6 @@ def dry_run(
     Raises:
         UserError: As a run would.
     """
-    from riveg.llm.pool import Models
-    from riveg.llm.response_cache import ResponseCache
-
     progress = progress or Silence()
     folder = RunFolder(out)
     steps = config.until(until)
@@ -91,8 +88,7 @@ def dry_run(
     images = ImageLoader(source.image_roots)
     with (
         folder.lock(),
-        ResponseCache(out / ANSWERS) as cache,
-        Models(config.llm, cache=cache, images=images, say=progress.note) as models,
+        open_models(config.llm, out, images, progress.note) as (models, _),
     ):
         require_same_origin(folder, config, source)
         gold = gold_of(source, steps)
