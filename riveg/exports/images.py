@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from riveg.errors import ImageFault
 from riveg.exports.source import ExportSource
 from riveg.geometry.masks import mask_area
 from riveg.images.loader import ImageLoader
+from riveg.images.paths import leads_out
 from riveg.types import Entity, ImageRef, ImageSize, Mask, Region, Sample
 
 LeftOut = Counter[str]
@@ -109,10 +110,7 @@ def is_confined(path: str) -> bool:
     >>> is_confined("a/b.jpg"), is_confined("../b.jpg"), is_confined("C:\\b.jpg")
     (True, False, False)
     """
-    if not path or "\0" in path:
-        return False
-    ways = (PurePosixPath(path), PureWindowsPath(path))
-    return not any(way.anchor or ".." in way.parts for way in ways)
+    return bool(path) and "\0" not in path and not leads_out(path)
 
 
 def labels_of(source: ExportSource) -> tuple[str, ...]:

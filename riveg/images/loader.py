@@ -13,6 +13,7 @@ from riveg.errors import ImageFault
 from riveg.geometry.arrays import Pixels
 from riveg.images.decoding import decode
 from riveg.images.headers import ImageLimits
+from riveg.images.paths import advice, spelling_on_disk
 from riveg.types import ImageRef
 
 _LIMITS = ImageLimits()
@@ -87,6 +88,8 @@ class ImageLoader:
     def locate(self, name: str) -> Path:
         """The regular file at an image's path, links resolved; nothing is opened.
 
+        Where there is none, other ways to write the path are tried (:mod:`riveg.images.paths`).
+
         Raises:
             ImageFault: ``missing-image`` or ``outside-root``.
         """
@@ -97,12 +100,20 @@ class ImageLoader:
             raise ImageFault(
                 "outside-root", f"{_shown(name)}: expected a path below the picture folder"
             )
-        for root in self._roots:
-            path = _resolve(root, relative)
-            if path is not None:
-                return path
+        path = self._find(relative)
+        if path is None:
+            written = spelling_on_disk(self._roots, name)
+            path = None if written is None else self._find(Path(written))
+        if path is not None:
+            return path
         where = ", ".join(map(str, self._roots)) or "no picture folder is given"
-        raise ImageFault("missing-image", f"{_shown(name)}: no such file (looked in: {where})")
+        hint = advice(self._roots, name)
+        raise ImageFault(
+            "missing-image", f"{_shown(name)}: no such file (looked in: {where}){hint}"
+        )
+
+    def _find(self, relative: Path) -> Path | None:
+        return next(filter(None, (_resolve(root, relative) for root in self._roots)), None)
 
 
 def _resolve(root: Path, relative: Path) -> Path | None:
