@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import IO
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL.ImageFile import ImageFile
 from riveg.errors import ImageFault
 from riveg.geometry.arrays import Pixels
 from riveg.images.headers import HEAD_BYTES, ImageLimits, check_sides, gif_size, image_plugin
+from riveg.images.metadata import without_metadata
 from riveg.types import ImageSize
 
 
@@ -32,7 +34,7 @@ def decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Pixels:
         if plugin is GifImageFile:
             check_sides(gif_size(handle), shown, limits)
         handle.seek(0)
-        with plugin(handle) as image:
+        with plugin(BytesIO(without_metadata(handle.read()))) as image:
             check_sides(ImageSize(*image.size), shown, limits)
             image.load()
             flat = _to_rgb(image, shown)
