@@ -15,7 +15,10 @@ _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_voc(path: Path) -> ImageAnnotation:
-    """One file's objects, edges as they stand there; what cannot be read is among its defects."""
+    """One file's objects, edges as they stand there.
+
+    What cannot be read is among its defects, and so are guesses of a run that was exported.
+    """
     try:
         with path.open("rb") as handle:
             root = fromstring(handle.read())
@@ -36,8 +39,11 @@ def read_voc(path: Path) -> ImageAnnotation:
 
 def _named_object(element: Element, file: str, number: int) -> NamedObject | Defect:
     name = element.findtext("name")
-    if not name:
+    if not name or not name.strip():
         return Defect("bad-xml", file, f"object {number} has no name")
+    if element.findtext("guess") == "1":
+        reason = f"object {number} ({quoted(name)}) is marked as a guess, which is no annotation"
+        return Defect("guess", file, reason)
     texts = [element.findtext(f"bndbox/{edge}") or "" for edge in _EDGES]
     try:
         x_min, y_min, x_max, y_max = map(float, texts)

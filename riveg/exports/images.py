@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from riveg.errors import ImageFault
+from riveg.exports.guesses import must_leave_out
 from riveg.exports.source import ExportSource
 from riveg.geometry.masks import mask_area
 from riveg.images.loader import ImageLoader
@@ -84,8 +85,10 @@ def placed_regions(sample: Sample, left_out: LeftOut) -> Iterator[PlacedRegion]:
 
 
 def masked_regions(image: ImageWithEntities, left_out: LeftOut) -> Iterator[MaskedRegion]:
-    """Every region with pixels; the others are counted."""
+    """Every region with pixels that is no guess; the others are counted."""
     for placed in placed_regions(image.sample, left_out):
+        if must_leave_out(placed.region, left_out):
+            continue
         mask = placed.region.mask
         if mask is None:
             left_out["region without a mask"] += 1

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from riveg.exports.guesses import must_mark
 from riveg.exports.images import LeftOut
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
@@ -38,10 +39,10 @@ def _lines(source: ExportSource, counts: Counter[str], left_out: LeftOut) -> Ite
         counts["posts"] += bool(sample.entities)
         for entity in sample.entities or ():
             counts["entities"] += 1
-            yield json.dumps(_row(sample, entity), ensure_ascii=False).encode() + b"\n"
+            yield json.dumps(_row(sample, entity, counts), ensure_ascii=False).encode() + b"\n"
 
 
-def _row(sample: Sample, entity: Entity) -> dict[str, Any]:
+def _row(sample: Sample, entity: Entity, counts: Counter[str]) -> dict[str, Any]:
     entailment, image = entity.entailment, sample.image
     first, *others = entity.regions or (None,)
     return {
@@ -61,18 +62,19 @@ def _row(sample: Sample, entity: Entity) -> dict[str, Any]:
         "image": None if image is None else image.path,
         "image_width": None if image is None else image.width,
         "image_height": None if image is None else image.height,
-        **_place(first),
-        "more_regions": [_place(region) for region in others],
+        **_place(first, counts),
+        "more_regions": [_place(region, counts) for region in others],
     }
 
 
-def _place(region: Region | None) -> dict[str, Any]:
+def _place(region: Region | None, counts: Counter[str]) -> dict[str, Any]:
     if region is None:
-        return dict.fromkeys(("box", "box_score", "box_source", "mask", "mask_source"))
+        return dict.fromkeys(("box", "box_score", "box_source", "guess", "mask", "mask_source"))
     return {
         "box": box_edges(region.box),
         "box_score": region.score,
         "box_source": region.source,
+        "guess": must_mark(region, counts),
         "mask": None if region.mask is None else run_lengths(region.mask),
         "mask_source": None if region.mask is None else region.mask.source,
     }

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from riveg.exports.entity_ids import distinct_ids
+from riveg.exports.guesses import NOTE, must_mark
 from riveg.exports.images import measured_size
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.source import ExportReport, ExportSource
@@ -131,6 +132,7 @@ class _TaskWriter:
             self.counts["spans"] += 1
             yield _span(text_id, _without_nul(sample.text), place, label, entity)
         for rank, region, size in self._placed(sample, entity):
+            note = {"meta": {"text": [NOTE]}} if must_mark(region, self.counts) else {}
             for control, kind, value in self._shapes(region, size):
                 result = {
                     "id": f"{name}:{control}:{rank}",
@@ -141,6 +143,7 @@ class _TaskWriter:
                     "original_height": size.height,
                     "image_rotation": 0,
                     "value": {**value, kind: [label]},
+                    **note,
                 }
                 yield result if region.score is None else {**result, "score": region.score}
                 if place is not None:

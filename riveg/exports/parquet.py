@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import ImageFault, MissingExtra, UserError
+from riveg.exports.guesses import must_mark
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import replacing
 from riveg.images.loader import ImageLoader
@@ -110,6 +111,7 @@ class _RowMaker:
             "score": region.score,
             "mask": mask and {"height": mask.height, "width": mask.width, "counts": mask.counts},
             "source": region.source,
+            "guess": must_mark(region, self.counts),
         }
 
     def _image(self, image: ImageRef) -> dict[str, Any] | None:
@@ -143,6 +145,7 @@ def _features() -> Any:
         "score": number,
         "mask": {"height": count, "width": count, "counts": text},
         "source": text,
+        "guess": Value("bool"),
     }
     entity = {
         "id": text,

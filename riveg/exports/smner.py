@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from riveg.exports.guesses import must_mark
 from riveg.exports.images import LeftOut
 from riveg.exports.jsonl import box_edges
 from riveg.exports.source import ExportReport, ExportSource
@@ -115,6 +116,7 @@ def _entity(entity: Entity, counts: Counter[str], left_out: LeftOut) -> dict[str
             {
                 **written,
                 "box": box_edges(region.box),
+                "guess": must_mark(region, counts),
                 "mask": None if region.mask is None else _mask(region.mask, counts, left_out),
             }
             for written, region in zip(values.get("regions", ()), entity.regions, strict=True)

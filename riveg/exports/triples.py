@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from riveg.evaluation.cases import image_size
 from riveg.exports.entity_ids import distinct_ids
+from riveg.exports.guesses import must_mark
 from riveg.exports.json_pieces import compact_json, separated
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.source import ExportReport, ExportSource
@@ -61,6 +62,7 @@ CONTEXT: Mapping[str, object] = {
     "value": "rdf:value",
     "standard": {"@id": "http://purl.org/dc/terms/conformsTo", "@type": "@id"},
     "confidence": {"@id": "itsrdf:taConfidence", "@type": "xsd:double"},
+    "guess": {"@id": "urn:riveg:guess", "@type": "xsd:boolean"},
     "run": {"@id": "prov:wasGeneratedBy", "@type": "@id"},
     "by": {"@id": "prov:wasAttributedTo", "@type": "@id"},
     "agent": {"@id": "prov:wasAssociatedWith", "@type": "@id"},
@@ -160,8 +162,10 @@ class _NodeWriter:
         }
         if entity.expression is not None:
             node["expression"] = entity.expression
-        if places:
-            node["depiction"] = places
+        # That the picture depicts the entity is a claim; of a guess nobody makes it.
+        shown = [place for place, region in zip(places, regions, strict=True) if not region.guess]
+        if shown:
+            node["depiction"] = shown
         yield node
         yield from self._mention(sample, post, name, entity)
         for place, region in zip(places, regions, strict=True):
@@ -219,6 +223,8 @@ class _NodeWriter:
         if sample.image is not None:
             target["source"] = self._image_iri(sample.image)
         node = self._annotation(iri(place, "annotation"), name, target, region.score)
+        if must_mark(region, self.counts):
+            node["guess"] = True
         if region.source is not None:
             agent = {"id": iri("urn:riveg:backend", region.source), "type": "prov:SoftwareAgent"}
             node["by"] = {**agent, "name": region.source}

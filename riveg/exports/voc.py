@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from riveg.exports.guesses import must_mark
 from riveg.exports.images import (
     ImageFolder,
     ImageWithEntities,
@@ -21,6 +22,7 @@ from riveg.exports.source import ExportReport, ExportSource
 from riveg.types import Box
 
 _END = "</annotation>\n"
+_GUESS = "    <guess>1</guess>\n"
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -41,7 +43,7 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
         for image in samples_with_images(source, left_out):
             name = images.name(image.path)
             path = out / "Annotations" / f"{Path(name).stem}.xml"
-            objects = [_object(placed, left_out) for placed in _boxes(image, left_out)]
+            objects = [_object(placed, counts, left_out) for placed in _boxes(image, left_out)]
             counts["boxes"] += len(objects)
             if not path.exists():
                 counts["images"] += 1
@@ -87,19 +89,21 @@ def _head(name: str, image: ImageWithEntities) -> str:
     )
 
 
-def _object(placed: PlacedRegion, left_out: LeftOut) -> str:
+def _object(placed: PlacedRegion, counts: Counter[str], left_out: LeftOut) -> str:
     entity, region = placed.entity, placed.region
     if _NOT_IN_XML.search(entity.text):
         left_out["character that XML cannot hold (a replacement mark stands for it)"] += len(
             _NOT_IN_XML.findall(entity.text)
         )
     score = "" if region.score is None else f"    <score>{region.score}</score>\n"
+    guess = must_mark(region, counts)
     edges = zip(("xmin", "ymin", "xmax", "ymax"), nearest_edges(region.box), strict=True)
     return (
         f"  <object>\n    <name>{_text(entity.text)}</name>\n"
         f"    <type>{_text(entity.label)}</type>\n    <entity>{_text(entity.id)}</entity>\n"
-        f"{score}    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n"
-        "    <difficult>0</difficult>\n    <bndbox>\n"
+        f"{score}{_GUESS if guess else ''}    <pose>Unspecified</pose>\n"
+        # Scorers pass over what is difficult, and trainers may.
+        f"    <truncated>0</truncated>\n    <difficult>{guess:d}</difficult>\n    <bndbox>\n"
         + "".join(f"      <{name}>{edge}</{name}>\n" for name, edge in edges)
         + "    </bndbox>\n  </object>\n"
     )

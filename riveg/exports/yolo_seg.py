@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -19,6 +20,8 @@ from riveg.exports.images import (
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
 from riveg.geometry.polygons import joined_ring, mask_to_polygons
+
+_NO_NEGATIVE = "picture with places of which none could be written (no file: it is no negative)"
 
 
 def export_yolo_seg(
@@ -43,9 +46,13 @@ def export_yolo_seg(
     counts, left_out = Counter({"images": 0, "outlines": 0, "classes": len(labels)}), LeftOut()
     for folder in ("images", "labels"):
         (out / folder).mkdir()
+    no_negatives: dict[Path, Path] = {}
     for image in samples_with_images(source, left_out):
-        path = out / "labels" / f"{_stem(images.name(image.path))}.txt"
+        name = images.name(image.path)
+        path = out / "labels" / f"{Path(name).stem}.txt"
         counts["images"] += not path.exists()
+        if _may_show_something(image):
+            no_negatives[path] = images.folder / name
         lines = [
             _line(indices[masked.placed.entity.label], masked, image, tolerance)
             for masked in masked_regions(image, left_out)
@@ -55,13 +62,34 @@ def export_yolo_seg(
             handle.writelines(lines)
         if not images.place(image.path):
             left_out["picture that is not there any more"] += 1
+    removed = _remove_empty(no_negatives)
+    counts["images"] -= removed
+    if removed:
+        left_out[_NO_NEGATIVE] += removed
     _write_data(out / "data.yaml", labels)
     files = tuple(out / name for name in ("data.yaml", "labels", "images"))
     return ExportReport(files, dict(counts), dict(left_out))
 
 
-def _stem(name: str) -> str:
-    return Path(name).stem
+def _may_show_something(image: ImageWithEntities) -> bool:
+    """Whether an entity has a place, of whatever kind, or nobody has looked for it."""
+    return any(entity.regions != () for entity in image.sample.entities or ())
+
+
+def _remove_empty(images: Mapping[Path, Path]) -> int:
+    """Removes empty label files with their images, for an empty file is a negative to trainers.
+
+    Args:
+        images: The image of each label file.
+
+    Returns:
+        How many there were.
+    """
+    empty = [path for path in images if not path.stat().st_size]
+    for path in empty:
+        path.unlink()
+        images[path].unlink(missing_ok=True)
+    return len(empty)
 
 
 def _line(index: int, masked: MaskedRegion, image: ImageWithEntities, tolerance: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from pycocotools import mask as coco
 from riveg.exports.source import ExportReport
 from riveg.exports.yolo_seg import export_yolo_seg
 from riveg.geometry.masks import mask_area
-from riveg.types import Mask, Sample
+from riveg.types import Entity, Mask, Sample
 
 
 def exported(folder: Path, samples: list[Sample], **options: Any) -> ExportReport:
@@ -41,8 +42,10 @@ def counts_of(line: str) -> tuple[int, str]:
 def test_outlines_keep_parts_and_holes(mask: Mask) -> None:
     with TemporaryDirectory() as folder:
         exported(Path(folder), [answered("Ann", named("Ann", 0, region(mask=mask)))])
-        lines = (Path(folder) / "out" / "labels" / "a.txt").read_text().splitlines()
+        files = [*(Path(folder) / "out" / "labels").iterdir()]
+        lines = [line for file in files for line in file.read_text().splitlines()]
     assert [counts_of(line) for line in lines] == ([(0, mask.counts)] if mask_area(mask) else [])
+    assert len(files) == len(lines), "a mask without a pixel makes no negative"
 
 
 @settings(max_examples=20, deadline=None)
@@ -64,18 +67,57 @@ def test_lines_are_well_formed_and_counted(samples: list[Sample]) -> None:
 
 def test_every_label_has_its_image_and_its_class(tmp_path: Path) -> None:
     report = exported(
-        tmp_path, [*trap_samples(), answered("NO", named("NO", 0, region(), label="no"))]
+        tmp_path,
+        [
+            *trap_samples(),
+            answered("NO", named("NO", 0, region(mask=ring()), label="no"), image="gone.jpg"),
+        ],
     )
     out = tmp_path / "out"
     labels = {path.stem for path in (out / "labels").iterdir()}
     images = {path.stem for path in (out / "images").iterdir()}
-    assert (labels, images) == ({"a", "sub-b-ü", "missing"}, {"a", "sub-b-ü"})
+    assert (labels, images) == ({"a", "sub-b-ü", "gone"}, {"a", "sub-b-ü"})
     assert (out / "labels" / "a.txt").read_text() == ""  # answered: nothing there
-    assert report.left_out["picture that is not there any more"] == 1
+    assert report.left_out["picture that is not there any more"] == 2
     data = yaml.safe_load((out / "data.yaml").read_text())
     assert data["names"] == ["LOC", "PER", "SHIP & CO", "no"]
     assert (out / data["train"]).is_dir()
     assert (out / data["val"]).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("others", "files", "reason"),
+    [
+        ([], set(), "nothing else is known of the image"),
+        ([answered("nothing", id="2")], set(), "another post says nothing: still no negative"),
+        ([answered("Bob", named("Bob", 0, region(mask=ring())), id="2")], {"a"}, "an outline"),
+    ],
+)
+@pytest.mark.parametrize(
+    "entity",
+    [
+        named("Ann", 0, region()),
+        named("Ann", 0, replace(region(), guess=True)),
+        replace(named("Ann", 0), regions=None),
+    ],
+    ids=["a box without a mask", "a guess", "not looked for"],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_image_whose_places_were_left_out_is_no_negative(
+    tmp_path: Path,
+    entity: Entity,
+    others: list[Sample],
+    files: set[str],
+    reason: str,
+    turned: bool,
+) -> None:
+    samples = [answered("Ann", entity), *others]
+    report = exported(tmp_path, samples[::-1] if turned else samples)
+    for folder in ("labels", "images"):
+        assert {path.stem for path in (tmp_path / "out" / folder).iterdir()} == files, reason
+    assert report.counts["images"] == len(files)
+    told = "picture with places of which none could be written (no file: it is no negative)"
+    assert report.left_out.get(told, 0) == 1 - len(files)
 
 
 def test_images_of_one_stem_have_names_of_their_own(tmp_path: Path) -> None:
