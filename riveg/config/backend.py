@@ -44,7 +44,8 @@ class BackendConfig(BaseModel, Generic[Backend]):
     must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
     shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
     questions in flight are faster. A field ``llm`` names the language model that it asks.
-    ``immaterial`` names fields that do not shape answers beyond rounding: parts stand when they
+    ``gone`` names fields of earlier versions, which messages call by that. ``immaterial`` names
+    fields that do not shape answers beyond rounding: parts stand when they
     change. ``code_revision`` is raised when the code changes the answers, so that parts made before
     are made anew.
     """
@@ -61,6 +62,7 @@ class BackendConfig(BaseModel, Generic[Backend]):
     oracle: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False
     whole_parts: ClassVar[bool] = False
+    gone: ClassVar[frozenset[str]] = frozenset()
     immaterial: ClassVar[frozenset[str]] = frozenset()
     code_revision: ClassVar[int] = 1
 

@@ -118,9 +118,7 @@ class Document:
         for item in error.errors(include_url=False):
             key = ".".join([*prefix, *map(str, item["loc"])])
             if item["type"] == "extra_forbidden":
-                known = _at(kind, item["loc"][:-1]).model_fields
-                advice = suggest(str(item["loc"][-1]), known)
-                yield self.problem(key, "an unknown key", advice)
+                yield self._unknown_key(key, _at(kind, item["loc"][:-1]))
             elif item["type"] == "missing":
                 yield self.problem(key, "nothing", "this key is required")
             elif item["type"] == "literal_error":
@@ -133,6 +131,14 @@ class Document:
             else:
                 advice = item["msg"].removeprefix("Value error, ")
                 yield self.problem(key or "the file", item["input"], advice)
+
+    def _unknown_key(self, key: str, kind: type[BaseModel]) -> Problem:
+        name = key.rpartition(".")[2]
+        if name in getattr(kind, "gone", ()):
+            # No suggestion: a key that is merely spelt alike means something else.
+            advice = f"leave it out. {suggest('', kind.model_fields)}"
+            return self.problem(key, "a key of earlier versions, which is gone", advice)
+        return self.problem(key, "an unknown key", suggest(name, kind.model_fields))
 
 
 def nested_model(annotation: Any) -> type[BaseModel] | None:

@@ -98,7 +98,9 @@ class ImageLoader:
         relative = Path(name)
         if relative.anchor or ".." in relative.parts:
             raise ImageFault(
-                "outside-root", f"{_shown(name)}: expected a path below the picture folder"
+                "outside-root",
+                f"{_shown(name)}: expected a path below the picture folder; "
+                "give that folder with --images, and the path from there",
             )
         path = self._find(relative)
         if path is None:

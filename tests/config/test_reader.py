@@ -164,6 +164,15 @@ def test_an_override_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
         load_config(write(tmp_path, "tag: mini\n"), ["tag.model=\udcff"])
 
 
+def test_a_key_of_earlier_versions_is_said_to_be_gone(tmp_path: Path) -> None:
+    (problem,) = problems(
+        write(tmp_path, "tag: mini\nobserve: {backend: evidence, face_side: 9}\n")
+    )
+    assert (problem.key, problem.line) == ("observe.face_side", 2)
+    assert problem.found == "a key of earlier versions, which is gone"
+    assert problem.allowed.startswith("leave it out. Known: least_face, ")
+
+
 def test_a_key_that_is_no_string_is_an_unknown_key(tmp_path: Path) -> None:
     (problem,) = problems(write(tmp_path, "tag: mini\nrun: {1: 2}\n"))
     assert (problem.key, problem.line, problem.found) == ("run.1", 2, "an unknown key")

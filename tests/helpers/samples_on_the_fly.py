@@ -162,7 +162,7 @@ def bad_images(folder: Path) -> list[BadSample]:
         _with_image("link-nowhere.jpg", "missing-image", "no such file"),
         _with_image("link-loop.jpg", "missing-image", "cannot be reached"),
         _with_image("../../etc/passwd", "outside-root", "below the picture folder"),
-        _with_image(str(outside), "outside-root", "below the picture folder"),
+        _with_image(str(outside), "outside-root", "give that folder with --images"),
         _with_image("good-0.jpg\0.png", "missing-image", "names no file"),
         _with_image("x" * 300 + ".jpg", "missing-image", "cannot be reached"),
         _with_image("\x1b[31m\n.jpg", "missing-image", "\\x1b[31m\\n.jpg"),

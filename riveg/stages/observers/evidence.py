@@ -54,6 +54,7 @@ class EvidenceObserverConfig(BackendConfig[Observer]):
     name: ClassVar[str] = "evidence"
     summary: ClassVar[str] = "people, faces and things (small networks), lettering (rapidocr)"
     needs_image: ClassVar[bool] = True
+    gone: ClassVar[frozenset[str]] = frozenset({"face_side", "profile_side", "person_side"})
     immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
     code_revision: ClassVar[int] = 3
 
