@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from riveg.datasets.column_names import known_columns
-from riveg.datasets.columns import ColumnRules, row_of_columns
+from riveg.datasets.column_names import ColumnChoice, known_columns
+from riveg.datasets.columns import ColumnRules
 from riveg.datasets.dataset import Row
 from riveg.errors import MissingExtra, UserError
 
@@ -30,7 +30,7 @@ class ArrowReader:
     files: Mapping[str, Path]
     rules: ColumnRules
     schema: Callable[[Path], Any]
-    batches: Callable[[Path], Iterator[list[dict[str, Any]]]]
+    batches: Callable[[Path, ColumnChoice], Iterator[list[dict[str, Any]]]]
 
     def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
         """Rows of a split; the first is ``row-1``.
@@ -41,13 +41,10 @@ class ArrowReader:
         """
         path = self.files[split]
         number = 0
-        for batch in self.batches(path):
+        for batch in self.batches(path, self.rules.columns):
             for columns in batch:
                 number += 1
-                place = f"{path.name}: row {number}"
-                yield row_of_columns(
-                    columns, place, f"row-{number}", self.rules, annotated=annotated
-                )
+                yield self.rules.row(columns, path, number, annotated=annotated, unit="row")
 
     def columns(self, split: str) -> tuple[str, ...]:
         """The names of the columns."""
@@ -55,7 +52,7 @@ class ArrowReader:
 
     def holds_images(self, split: str) -> bool:
         """Whether the column ``image`` holds more than paths."""
-        return _holds_images(self.schema(self.files[split]))
+        return _holds_images(self.schema(self.files[split]), self.rules.columns)
 
 
 def parquet_reader(files: Mapping[str, Path], rules: ColumnRules) -> ArrowReader:
@@ -86,10 +83,10 @@ def is_saved_folder(path: Path) -> bool:
     return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
 
 
-def _holds_images(schema: Any) -> bool:
+def _holds_images(schema: Any, chosen: ColumnChoice) -> bool:
     import pyarrow as pa
 
-    own = [name for name, known in known_columns(schema.names).items() if known == "image"]
+    own = [name for name, known in known_columns(schema.names, chosen).items() if known == "image"]
     if not own:
         return False
     kind = schema.field(own[0]).type
@@ -114,11 +111,11 @@ def _parquet_schema(path: Path) -> Any:
     return _parquet(path).schema_arrow
 
 
-def _parquet_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+def _parquet_batches(path: Path, chosen: ColumnChoice) -> Iterator[list[dict[str, Any]]]:
     import pyarrow as pa
 
     with _parquet(path) as file:
-        columns = [*known_columns(file.schema_arrow.names)]
+        columns = [*known_columns(file.schema_arrow.names, chosen)]
         try:
             for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
                 yield batch.to_pylist()
@@ -141,9 +138,9 @@ def _saved_schema(path: Path) -> Any:
     return _saved(path).features.arrow_schema
 
 
-def _saved_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+def _saved_batches(path: Path, chosen: ColumnChoice) -> Iterator[list[dict[str, Any]]]:
     saved = _saved(path)
-    columns = [*known_columns(saved.column_names)]
+    columns = [*known_columns(saved.column_names, chosen)]
     # As Arrow, so that images stay the bytes and paths they are stored as.
     for table in saved.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH):
         yield table.to_pylist()

@@ -5,15 +5,20 @@ A field that cannot be used does not stop the reading: it becomes an issue of it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
-from riveg.datasets.column_names import known_columns
+from riveg.datasets.column_names import ColumnChoice, known_columns
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.datasets.entities_column import decode_entities
+from riveg.datasets.frame_values import present, whole_number
 from riveg.text.tokenise import Offsets, join_tokens, tokenise
 from riveg.types import Gold, ImageRef, Issue, Sample
+
+_JSON_COLUMNS = ("tokens", "offsets", "entities")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,40 @@ class ImageStore(Protocol):
 class ColumnRules:
     """How columns are read.
 
-    ``images`` stores images that come as bytes; without it, only paths are allowed.
+    Args:
+        label_map: Label in the data -> label in riveg; others stay as they are.
+        columns: What the user said which column is which.
+        images: Stores images that come as bytes; without it, only paths are allowed.
+        delimiter: What separates the columns of a CSV file; ``None``: it is recognised.
+        called: What the file is called in messages and in the ids of rows that have none of their
+            own, where several files are read as one; ``None``: by its name, and not in ids.
     """
 
     label_map: Mapping[str, str] = field(default_factory=dict)
+    columns: ColumnChoice = field(default_factory=dict)
     images: ImageStore | None = None
+    delimiter: str | None = None
+    called: str | None = None
+
+    def row(
+        self,
+        columns: Mapping[str, object] | Fault,
+        path: Path,
+        line: int,
+        *,
+        annotated: bool,
+        unit: str = "line",
+    ) -> Row:
+        """The row in a line of a file (or in a ``row``), as :func:`row_of_columns`."""
+        at = f"{line}" if unit == "line" else f" {unit} {line}"
+        own_id = f"{unit}-{line}"
+        return row_of_columns(
+            columns,
+            f"{self.called or path.name}:{at}",
+            own_id if self.called is None else f"{self.called}:{own_id}",
+            self,
+            annotated=annotated,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +105,15 @@ def row_of_columns(
     """
     if isinstance(columns, Fault):
         return Row(place, Sample(fallback_id, "", (), (), issues=_issues([columns], place)))
-    columns = {name: columns[own] for own, name in known_columns(columns).items()}
+    known = known_columns(columns, rules.columns)
+    columns = {name: _value(columns[own], name) for own, name in known.items()}
     identity = _identity(columns)
     wording = _wording(columns)
     image = _image(columns.get("image"), rules.images)
     caption = _string(columns, "caption")
     faults = [part for part in (identity, wording, image, caption) if isinstance(part, Fault)]
     words = _Wording("") if isinstance(wording, Fault) else wording
-    if not isinstance(wording, Fault) and not words.tokens:
+    if not isinstance(wording, Fault) and not (words.tokens and words.text.strip()):
         faults.append(Fault("empty-text", "the post has no text"))
     sample = Sample(
         id=identity if isinstance(identity, str) else fallback_id,
@@ -98,6 +133,20 @@ def row_of_columns(
     return _with_gold(value, sample, place, rules.label_map)
 
 
+def _value(value: object, name: str) -> object:
+    """What stands in a column; ``None`` where it is missing.
+
+    A list may be written as JSON; what is not JSON stays a string, which is refused where it is
+    used.
+    """
+    if name not in _JSON_COLUMNS or not isinstance(value, str):
+        return present(value)
+    try:
+        return json.loads(value) if value else None
+    except (ValueError, RecursionError):
+        return value
+
+
 def _with_gold(value: object, sample: Sample, place: str, label_map: Mapping[str, str]) -> Row:
     try:
         entities = decode_entities(value, sample.text, sample.offsets, label_map)
@@ -111,9 +160,12 @@ def _issues(faults: Sequence[Fault], place: str) -> tuple[Issue, ...]:
 
 
 def _identity(columns: Mapping[str, object]) -> str | Fault | None:
-    value = columns.get("id")
+    value = whole_number(columns.get("id"))
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        shown = f"the number {value:g}, which is too large to be exact"
+        return Fault("bad-id", f"found {shown} in 'id'; write ids as strings")
     return _string(columns, "id")
 
 
@@ -192,7 +244,7 @@ def _image(value: object, images: ImageStore | None) -> str | Fault | None:
 
 
 def _is_token(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and _is_unicode(value)
+    return isinstance(value, str) and _is_unicode(value)
 
 
 def _is_range(value: object) -> bool:

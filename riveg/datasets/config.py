@@ -11,8 +11,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from riveg.config.yaml_file import Document, InvalidConfig, Problem
+from riveg.datasets.column_names import require_choice
+from riveg.datasets.csv_dialect import DELIMITERS
 from riveg.errors import UserError
 from riveg.files import shipped
+from riveg.text.tag_schemes import scheme_named
 
 Format = Literal[
     "twitter-gmner",
@@ -20,7 +23,9 @@ Format = Literal[
     "twitter-mner",
     "twitter-smner",
     "jsonl",
+    "json",
     "csv",
+    "tsv",
     "parquet",
     "hugging-face",
 ]
@@ -54,6 +59,12 @@ class DatasetConfig(BaseModel):
         captions: Caption files.
         labels: The types that may occur, as riveg names them.
         label_map: Type in the file -> type in riveg; others stay as they are.
+        columns: Of files with columns, riveg's name -> the file's; ``null`` for one that is not to
+            be read.
+        delimiter: What separates the columns of a CSV file: ``comma``, ``semicolon``, ``tab``,
+            ``pipe`` or the sign itself; ``None``: it is recognised.
+        scheme: The tag scheme of the Twitter sets' texts, such as ``bio``, ``iob1``, ``bioes`` or
+            ``bilou``; ``None``: the one that all tags of a file have.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -71,6 +82,34 @@ class DatasetConfig(BaseModel):
     captions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     label_map: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    delimiter: str | None = None
+    scheme: str | None = None
+
+    @field_validator("columns")
+    @classmethod
+    def _are_columns(cls, columns: dict[str, str | None]) -> dict[str, str | None]:
+        try:
+            require_choice(columns, "columns")
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return columns
+
+    @field_validator("delimiter")
+    @classmethod
+    def _is_one_sign(cls, delimiter: str | None) -> str | None:
+        sign = DELIMITERS.get(delimiter or "", delimiter)
+        if sign is not None and len(sign) != 1:
+            raise ValueError(f"expected one sign, or {', '.join(DELIMITERS)}")
+        return sign
+
+    @field_validator("scheme")
+    @classmethod
+    def _is_a_scheme(cls, scheme: str | None) -> str | None:
+        try:
+            return None if scheme is None else scheme_named(scheme).name
+        except UserError as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("suffixes")
     @classmethod
@@ -151,7 +190,16 @@ def _variable(config: DatasetConfig) -> Any:
 
 
 def _mismatches(document: Document, config: DatasetConfig) -> Iterator[Problem]:
-    """Annotation folders that the format does not have, or lacks."""
+    """Annotation folders and columns that the format does not have, or lacks."""
+    if config.format in _FOLDERS:
+        for name, given in (("columns", config.columns), ("delimiter", config.delimiter)):
+            if given:
+                yield document.problem(
+                    name, given, f"the format {config.format} has no named columns"
+                )
+    elif config.scheme is not None:
+        reason = f"the format {config.format} has no tags"
+        yield document.problem("scheme", config.scheme, reason)
     needed = _FOLDERS.get(config.format)
     for key, value in (("xml", config.xml), ("masks", config.masks)):
         if key == needed and value is None:

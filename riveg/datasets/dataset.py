@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from riveg.datasets.column_names import ColumnChoice
 from riveg.datasets.first_seen import FirstSeen
 from riveg.errors import UserError
+from riveg.images.paths import spelling_on_disk
 from riveg.types import Gold, ImageSize, Sample
 
 
@@ -32,6 +35,7 @@ class Row:
         defects: What is wrong with the annotation.
         size: What the annotation declares for the image, if anything.
         objects: How many objects the image's own file annotates; ``None`` where it has no file.
+        unmatched_objects: How many of them belong to no entity.
         forms: How each of the objects is written, for sets whose format is not published.
     """
 
@@ -41,6 +45,7 @@ class Row:
     defects: tuple[Defect, ...] = ()
     size: ImageSize | None = None
     objects: int | None = None
+    unmatched_objects: int = 0
     forms: tuple[str, ...] = ()
 
 
@@ -69,6 +74,7 @@ class Dataset:
         has_boxes: Whether the annotation has boxes.
         notes: What a user should know, for example that a file is missing.
         reader: What reads the files.
+        columns: What the user said which column is which.
     """
 
     name: str
@@ -80,6 +86,7 @@ class Dataset:
     has_boxes: bool
     notes: tuple[str, ...]
     reader: Reader
+    columns: ColumnChoice = field(default_factory=dict)
 
     @property
     def origin(self) -> tuple[str, ...]:
@@ -98,12 +105,13 @@ class Dataset:
     def rows(self, *, annotated: bool = True) -> Iterator[Row]:
         """Samples with their gold and with the defects at their place, for checks and copies.
 
-        The absolute path of an image below one of the roots becomes a relative one.
+        The absolute path of an image below one of the roots becomes a relative one, and a path
+        that is written in another way than the file's own becomes that.
         """
         roots = [_Root.of(root) for root in self.image_roots]
         for split in self.splits:
             for row in self.reader.rows(split, annotated=annotated):
-                yield _with_relative_image(row, roots)
+                yield _with_path_on_disk(_with_relative_image(row, roots), self.image_roots)
 
     def unique_rows(self, *, annotated: bool) -> Iterator[Row]:
         """Rows whose ids are all different.
@@ -118,6 +126,7 @@ class Dataset:
                     raise UserError(
                         f"{self.name}: the id {quoted(row.sample.id)} stands in {first} and again "
                         f"in {row.place}; give each post an id of its own"
+                        f"{_ROUNDED_HINT if _ROUNDED.fullmatch(row.sample.id) else ''}"
                     )
                 yield row
 
@@ -152,6 +161,12 @@ class Dataset:
                 yield row.sample, gold
 
 
+_ROUNDED = re.compile(r"\d[.,]\d+[eE]\+\d+")
+"""A long number as spreadsheets show it, 1.2942E+18: its last digits are lost."""
+
+_ROUNDED_HINT = " (a spreadsheet has rounded it: import the column as text)"
+
+
 @dataclass(frozen=True, slots=True)
 class _Root:
     """An image folder as an absolute path: as it was given, and with links resolved."""
@@ -183,6 +198,19 @@ def _with_relative_image(row: Row, roots: Sequence[_Root]) -> Row:
             return row
         return replace(row, sample=replace(row.sample, image=replace(image, path=str(relative))))
     return row
+
+
+def _with_path_on_disk(row: Row, roots: Sequence[Path]) -> Row:
+    image = row.sample.image
+    # Most paths can be written in one way only: for them, no file is looked for.
+    if image is None or not (
+        "\\" in image.path or image.path != image.path.strip() or not image.path.isascii()
+    ):
+        return row
+    written = spelling_on_disk(roots, image.path)
+    if written is None or written == image.path:
+        return row
+    return replace(row, sample=replace(row.sample, image=replace(image, path=written)))
 
 
 def _exists(path: Path) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictInt,
@@ -15,20 +16,23 @@ from pydantic import (
     ValidationError,
 )
 
+from riveg.datasets.frame_values import present, whole_number
 from riveg.text.spans import span_text
 from riveg.text.tokenise import Offsets
 from riveg.types import Box, Gold, GoldEntity, Mask, Span
 
 _Edge = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Whole = Annotated[StrictInt, BeforeValidator(whole_number)]
+_Missing = BeforeValidator(present)
 
 
 class _MaskCell(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    height: StrictInt = Field(ge=1)
-    width: StrictInt = Field(ge=1)
+    height: _Whole = Field(ge=1)
+    width: _Whole = Field(ge=1)
     counts: StrictStr
-    source: StrictStr | None = None
+    source: Annotated[StrictStr | None, _Missing] = None
 
 
 class _EntityCell(BaseModel):
@@ -36,13 +40,13 @@ class _EntityCell(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: StrictStr | None = None
+    text: Annotated[StrictStr | None, _Missing] = None
     label: StrictStr = Field(min_length=1)
-    start: StrictInt = Field(ge=0)
-    end: StrictInt
-    fine_label: StrictStr | None = None
-    boxes: tuple[tuple[_Edge, _Edge, _Edge, _Edge], ...] | None = None
-    masks: tuple[_MaskCell, ...] | None = None
+    start: _Whole = Field(ge=0)
+    end: _Whole
+    fine_label: Annotated[StrictStr | None, _Missing] = None
+    boxes: Annotated[tuple[tuple[_Edge, _Edge, _Edge, _Edge], ...] | None, _Missing] = None
+    masks: Annotated[tuple[_MaskCell, ...] | None, _Missing] = None
 
 
 _CELLS = TypeAdapter(tuple[_EntityCell, ...])

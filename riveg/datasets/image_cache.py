@@ -51,7 +51,12 @@ class ImageCache:
 
 
 def cache_folder(source: Path) -> Path:
-    """Where the images of a file go: ``$RIVEG_CACHE``, else ``riveg`` in the user's cache."""
+    """Where the images of a file go, below :func:`cache_home`."""
+    return cache_home() / "pictures" / text_digest(str(source.resolve()))
+
+
+def cache_home() -> Path:
+    """``$RIVEG_CACHE``, else ``riveg`` in the user's cache."""
     chosen = os.environ.get("RIVEG_CACHE")
     home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "riveg"
-    return (Path(chosen) if chosen else home) / "pictures" / text_digest(str(source.resolve()))
+    return Path(chosen) if chosen else home

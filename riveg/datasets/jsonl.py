@@ -1,27 +1,35 @@
-"""JSON lines: one object a line."""
+"""JSON: one object a line, or one document with an array of objects."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
+from typing import Any, Literal
 
-from riveg.datasets.columns import ColumnRules, Fault, row_of_columns
+from riveg.datasets.columns import ColumnRules, Fault
 from riveg.datasets.dataset import Row, quoted
-from riveg.datasets.encoding import open_utf_8
+from riveg.datasets.encoding import one_line_errors, open_utf_8
 from riveg.errors import UserError
 
 _HEAD_LINES = 100
-"""Lines that are read to learn which keys a file has."""
+"""Objects that are read to learn which keys a file has."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_BLANKS = re.compile(r"\s*")
+
+_Item = Mapping[str, object] | Fault
 
 
 @dataclass(frozen=True, slots=True)
 class JsonlReader:
-    """Reads ``.jsonl`` files; a line that does not parse is a sample with an Issue."""
+    """Reads ``.jsonl`` and ``.json`` files; a line that does not parse is a sample with an Issue.
+
+    A file that is one array of objects, or objects over several lines, is read as a whole.
+    """
 
     files: Mapping[str, Path]
     rules: ColumnRules = field(default_factory=ColumnRules)
@@ -30,31 +38,47 @@ class JsonlReader:
         """Rows of a split; blank lines are skipped.
 
         Raises:
-            UserError: If the file cannot be read.
+            UserError: If the file cannot be read, or is one document that is no array of objects.
         """
         path = self.files[split]
-        for number, columns in _lines(path):
-            place = f"{path.name}:{number}"
-            yield row_of_columns(columns, place, f"line-{number}", self.rules, annotated=annotated)
+        items = _document(path)
+        unit = "line" if items is None else "row"
+        for number, columns in _lines(path) if items is None else enumerate(items, start=1):
+            yield self.rules.row(columns, path, number, annotated=annotated, unit=unit)
 
     def columns(self, split: str) -> tuple[str, ...]:
-        """The keys that occur in the first lines that are objects."""
-        objects = (item for _, item in _lines(self.files[split]) if not isinstance(item, Fault))
-        return tuple({key: None for item in islice(objects, _HEAD_LINES) for key in item})
+        """The keys of the first objects, and of more until every chosen column has occurred."""
+        path = self.files[split]
+        items = _document(path)
+        found: dict[str, None] = {}
+        wanted = {own for own in self.rules.columns.values() if own is not None}
+        for number, item in enumerate(_items(path) if items is None else items):
+            if number >= _HEAD_LINES and wanted <= found.keys():
+                break
+            if not isinstance(item, Fault):
+                found |= dict.fromkeys(item)
+        return tuple(found)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, object] | Fault]]:
-    try:
-        with open_utf_8(path) as handle:
-            for number, raw in enumerate(handle, start=1):
-                line = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
-                if line.strip():
-                    yield number, _parsed(line)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+def _items(path: Path) -> Iterator[_Item]:
+    return (item for _, item in _lines(path))
 
 
-def _parsed(line: bytes) -> Mapping[str, object] | Fault:
+def _lines(path: Path) -> Iterator[tuple[int, _Item]]:
+    for number, line in _raw_lines(path):
+        yield number, _parsed(line)
+
+
+def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, counted from 1 with the blank ones."""
+    with one_line_errors(path), open_utf_8(path) as handle:
+        for number, raw in enumerate(handle, start=1):
+            line = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
+            if line.strip():
+                yield number, line
+
+
+def _parsed(line: bytes) -> _Item:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -65,6 +89,71 @@ def _parsed(line: bytes) -> Mapping[str, object] | Fault:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         return Fault("bad-json", f"not JSON ({error}): {quoted(text.strip())}")
-    if not isinstance(value, dict):
-        return Fault("bad-json", f"expected an object, found {type(value).__name__}")
-    return value
+    return _object(value)
+
+
+def _object(value: object) -> _Item:
+    if isinstance(value, dict):
+        return value
+    return Fault("bad-json", f"expected an object, found {type(value).__name__}")
+
+
+def _document(path: Path) -> list[_Item] | None:
+    """The objects of a file that is read as a whole; ``None`` for one with an object a line.
+
+    Raises:
+        UserError: If it begins as an array and is none, or is not UTF-8.
+    """
+    _, first = next(_raw_lines(path), (1, b""))
+    start = _start(first)
+    if start == "line":
+        return None
+    with one_line_errors(path), open_utf_8(path) as handle:
+        content = handle.read()
+    try:
+        values = [*_values(content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        if start == "value":
+            return None
+        raise UserError(
+            f"{path}: begins as an array and is none ({error}); expected one array of objects, or "
+            "one object a line"
+        ) from error
+    if start == "value" and len(values) > 1 and any(isinstance(one, list) for one in values):
+        return None
+    items = (one for value in values for one in (value if isinstance(value, list) else [value]))
+    return [*map(_object, items)]
+
+
+def _start(line: bytes) -> Literal["line", "value", "array"]:
+    """What a first line is.
+
+    ``line``: an object, or no JSON. ``value``: a list, or the beginning of an object, which may be
+    the whole file. ``array``: the beginning of an array.
+    """
+    text = line.decode("utf-8", "replace").strip()
+    try:
+        return "value" if isinstance(json.loads(text), list) else "line"
+    except json.JSONDecodeError as error:
+        if text.startswith("["):
+            return "array"
+        return "value" if text.startswith("{") and error.pos >= len(text) else "line"
+    except (ValueError, RecursionError):
+        return "line"
+
+
+def _values(text: str) -> Iterable[Any]:
+    """JSON values that follow each other with nothing but blanks between them."""
+    decoder = json.JSONDecoder()
+    position = _next(text, 0)
+    while position < len(text):
+        value, end = decoder.raw_decode(text, position)
+        yield value
+        position = _next(text, end)
+
+
+def _next(text: str, position: int) -> int:
+    found = _BLANKS.match(text, position)
+    return found.end() if found else position

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from riveg.datasets.arrow import (
-    ArrowReader,
-    is_saved_folder,
-    parquet_reader,
-    saved_reader,
-    saved_splits,
-)
-from riveg.datasets.column_names import header_problem, known_columns, missing_image_note
+from riveg.datasets.arrow import is_saved_folder, saved_splits
+from riveg.datasets.column_names import ColumnChoice, require_choice
 from riveg.datasets.columns import ColumnRules
 from riveg.datasets.config import (
     DatasetConfig,
@@ -22,60 +16,126 @@ from riveg.datasets.config import (
     shipped_dataset_files,
 )
 from riveg.datasets.dataset import Dataset
-from riveg.datasets.delimited import CsvReader
-from riveg.datasets.image_cache import ImageCache, cache_folder
-from riveg.datasets.jsonl import JsonlReader
+from riveg.datasets.joined import join_datasets, names_apart
+from riveg.datasets.standard_input import STANDARD_INPUT, keep_standard_input
+from riveg.datasets.tables import TABLE_FORMATS, open_table, with_table_images
 from riveg.errors import UserError, suggest
 
-_SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-
-_TabularReader = JsonlReader | CsvReader | ArrowReader
-
-_READERS: Mapping[str, Callable[[Mapping[str, Path], ColumnRules], _TabularReader]] = {
-    "jsonl": JsonlReader,
-    "csv": CsvReader,
-    "parquet": parquet_reader,
-    "hugging-face": saved_reader,
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
 }
+"""Formats by ending; a further ``.gz`` says that a text file is compressed."""
+
+_COMPRESSED = ".gz"
 
 
 def open_dataset(
-    source: str | Path, *, split: str | None = None, images: Path | None = None
+    source: str | Path | Sequence[str | Path],
+    *,
+    split: str | None = None,
+    images: Path | None = None,
+    columns: ColumnChoice | None = None,
 ) -> Dataset:
-    """A dataset by name or path.
+    """A dataset by name or path, or several that are read one after the other.
 
     Args:
-        source: A shipped dataset's name, a dataset YAML, a ``.jsonl``, ``.csv`` or ``.parquet``
-            file, or a folder saved by Hugging Face ``datasets``.
+        source: A shipped dataset's name, a dataset YAML, a ``.jsonl``, ``.json``, ``.csv``,
+            ``.tsv`` or ``.parquet`` file, also with ``.gz`` behind it, ``-`` for standard input, or
+            a folder saved by Hugging Face ``datasets``. Or a list of these.
         split: The split to read; ``None`` for all there are, one after the other.
         images: Where the images' paths start, instead of what the dataset says.
+        columns: Which column is which: riveg's name -> the data's own, for example ``{"text":
+            "tweet"}``; ``None`` for a column that is not to be read.
 
     Raises:
-        UserError: If there is no such dataset, split or folder, or its YAML file is wrong.
+        UserError: If there is no such dataset, split or folder, a chosen column is not there, or
+            its YAML file is wrong.
         MissingExtra: If its format needs packages that are not installed.
     """
     if images is not None and not images.is_dir():
         raise UserError(f"--images {images}: no such folder")
+    chosen = columns or {}
+    require_choice(chosen, "columns")
+    sources = [source] if isinstance(source, str | Path) else [*source]
+    if not sources:
+        raise UserError("no data are given")
+    if len(sources) == 1:
+        return _opened(sources[0], split, images, chosen, None)
+    called = names_apart([Path(each) for each in sources])
+    return join_datasets(
+        {
+            name: _opened(each, split, images, chosen, name)
+            for name, each in zip(called, sources, strict=True)
+        }
+    )
+
+
+def with_images(dataset: Dataset, images: Path) -> Dataset:
+    """The dataset with image paths that start in another folder.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    if not images.is_dir():
+        raise UserError(f"--images {images}: no such folder")
+    return with_table_images(dataset, images)
+
+
+def _opened(
+    source: str | Path,
+    split: str | None,
+    images: Path | None,
+    chosen: ColumnChoice,
+    called: str | None,
+) -> Dataset:
     path = Path(source)
     shipped = shipped_dataset_files()
+    rules = ColumnRules(columns=chosen, called=called)
     if str(source) in shipped:
-        dataset = _configured(shipped[str(source)])
+        dataset = _configured(shipped[str(source)], rules)
+    elif str(source) == STANDARD_INPUT:
+        path = keep_standard_input()
+        rules = replace(rules, called=called or "stdin")
+        dataset = open_table("stdin", str(_kind_of(path)), {"stdin": path}, (Path(),), rules)
     elif path.suffix in {".yaml", ".yml"} and path.is_file():
-        dataset = _configured(path)
-    elif path.suffix in _SUFFIXES and path.is_file():
-        dataset = _unconfigured(path, _SUFFIXES[path.suffix], {path.stem: path}, path.parent)
+        dataset = _configured(path, rules)
+    elif (kind := _kind_of(path)) is not None and path.is_file():
+        name = _stem(path)
+        dataset = open_table(name, kind, {name: path}, (path.parent,), rules)
     elif is_saved_folder(path):
         parts = {name: path / name for name in saved_splits(path)} or {path.name: path}
-        dataset = _unconfigured(path, "hugging-face", parts, path)
+        dataset = open_table(path.stem, "hugging-face", parts, (path,), rules)
     else:
         raise _unknown(path, shipped)
     if split is not None:
         dataset = _only(dataset, split)
-    return dataset if images is None else replace(dataset, image_roots=_roots(dataset, images))
+    return dataset if images is None else with_images(dataset, images)
+
+
+def _kind_of(path: Path) -> str | None:
+    """The format that a file's name says; upper case is as good."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] == [_COMPRESSED]:
+        suffixes.pop()
+    return _SUFFIXES.get(suffixes[-1]) if suffixes else None
+
+
+def _stem(path: Path) -> str:
+    """The name without the endings that say the format."""
+    bare = path.with_suffix("") if path.suffix.lower() == _COMPRESSED else path
+    return bare.stem
 
 
 def _unknown(path: Path, shipped: Mapping[str, Path]) -> UserError:
-    allowed = f"a dataset's name or YAML, {', '.join(_SUFFIXES)}, or a saved datasets folder"
+    endings = ", ".join(_SUFFIXES)
+    allowed = f"a dataset's name or YAML, {endings} (also .gz), or a saved datasets folder"
     if path.is_dir():
         return UserError(f"{path}: is a folder without state.json or dataset_dict.json; {allowed}")
     if path.is_file():
@@ -97,15 +157,7 @@ def _only(dataset: Dataset, split: str) -> Dataset:
     return replace(dataset, splits=(split,), notes=about_this)
 
 
-def _roots(dataset: Dataset, images: Path) -> tuple[Path, ...]:
-    """The given folder, then the one for images that come as bytes."""
-    reader = dataset.reader
-    if isinstance(reader, ArrowReader) and reader.rules.images is not None:
-        return images, dataset.image_roots[-1]
-    return (images,)
-
-
-def _configured(path: Path) -> Dataset:
+def _configured(path: Path, rules: ColumnRules) -> Dataset:
     config = load_dataset_config(path)
     root = dataset_root(config, path.parent)
     files = {split: root / name for split, name in config.text.items()}
@@ -119,15 +171,22 @@ def _configured(path: Path) -> Dataset:
     folders = tuple(root / name for name in config.images)
     # A set comes as one archive or as several: the folders that exist are enough.
     image_roots = tuple(folder for folder in folders if folder.is_dir()) or folders
-    if config.format in _READERS:
-        rules = ColumnRules(config.label_map)
-        dataset = _tabular(config.name, config.format, there, image_roots or (root,), rules)
+    if config.format in TABLE_FORMATS:
+        rules = replace(
+            rules,
+            label_map=config.label_map,
+            columns={**config.columns, **rules.columns},
+            delimiter=config.delimiter or ("\t" if config.format == "tsv" else None),
+        )
+        dataset = open_table(config.name, config.format, there, image_roots or (root,), rules)
         return replace(
             dataset,
             version=config.version,
             labels=config.labels,
             notes=(*notes, *dataset.notes),
         )
+    if rules.columns:
+        raise UserError(f"{config.name}: its format {config.format} has no named columns to choose")
     return _twitter(config, root, there, image_roots, notes)
 
 
@@ -140,6 +199,7 @@ def _twitter(
 ) -> Dataset:
     from riveg.datasets.annotations import AnnotationFolder
     from riveg.datasets.conll import ConllReader
+    from riveg.text.tag_schemes import SCHEMES
 
     annotations: AnnotationFolder | None = None
     if config.xml is not None:
@@ -162,6 +222,7 @@ def _twitter(
         captions=captions,
         image_roots=image_roots,
         suffixes=config.suffixes,
+        scheme=None if config.scheme is None else SCHEMES[config.scheme],
     )
     return Dataset(
         name=config.name,
@@ -174,51 +235,3 @@ def _twitter(
         notes=tuple(notes),
         reader=reader,
     )
-
-
-def _unconfigured(path: Path, kind: str, files: Mapping[str, Path], folder: Path) -> Dataset:
-    return _tabular(path.stem, kind, files, (folder,), ColumnRules())
-
-
-def _tabular(
-    name: str,
-    kind: str,
-    files: Mapping[str, Path],
-    image_roots: tuple[Path, ...],
-    rules: ColumnRules,
-) -> Dataset:
-    reader = _READERS[kind](files, rules)
-    if isinstance(reader, ArrowReader) and any(map(reader.holds_images, files)):
-        folder = cache_folder(next(iter(files.values())))
-        reader = replace(reader, rules=replace(rules, images=ImageCache(folder)))
-        image_roots = (*image_roots, folder)
-    columns = {split: reader.columns(split) for split in files}
-    for split, names in columns.items():
-        problem = header_problem(names) if names else None
-        if problem is not None:
-            raise UserError(f"{files[split]}: {problem}")
-    known = {split: {*known_columns(names).values()} for split, names in columns.items()}
-    has_gold = any("entities" in names for names in known.values())
-    no_image = [split for split, names in known.items() if "image" not in names]
-    return Dataset(
-        name=name,
-        version=None,
-        splits=tuple(files),
-        image_roots=image_roots,
-        labels=(),
-        has_gold=has_gold,
-        has_boxes=has_gold and _has_boxes(reader, files),
-        notes=tuple(
-            f"{files[split].name} {missing_image_note(columns[split])}" for split in no_image
-        ),
-        reader=reader,
-    )
-
-
-def _has_boxes(reader: _TabularReader, files: Mapping[str, Path]) -> bool:
-    """Whether the first entity has an answer for boxes, even if it is ``()``."""
-    for split in files:
-        for row in reader.rows(split, annotated=True):
-            for entity in row.gold.entities if row.gold else ():
-                return entity.boxes is not None
-    return False

@@ -33,10 +33,11 @@ def spelling_on_disk(roots: Sequence[Path], name: str) -> str | None:
         ``None`` where there is no such file, or the path leads out of the folders.
     """
     for written in _ways_to_write(name):
-        if leads_out(written):
+        if leads_out(written) or not written:
             continue
         for root in roots:
-            if _exists(root / written):
+            # Only the path as it is written may be that of a folder, for the loader to say so.
+            if _exists(root / written) and (written == name or (root / written).is_file()):
                 return written
         for root in roots:
             listed = None if written.isascii() else _as_listed(root, written)

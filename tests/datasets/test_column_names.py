@@ -64,7 +64,13 @@ def test_two_columns_of_one_meaning_are_refused(tmp_path: Path) -> None:
 )
 def test_a_column_that_may_mean_the_image_is_named(tmp_path: Path, name: str) -> None:
     (note,) = open_dataset(csv_file(tmp_path, f"text,{name}\na,a.jpg\n")).notes
-    assert note == f"posts.csv has no column image; found {name!r}, did you mean image?"
+    assert note == (
+        f"posts.csv has no column image; found {name!r}, did you mean image? "
+        f"Then: --column image={name}"
+    )
+    dataset = open_dataset(tmp_path / "posts.csv", columns={"image": name})
+    assert dataset.notes == ()
+    assert [sample.image.path for sample in dataset.samples() if sample.image] == ["a.jpg"]
 
 
 def test_other_columns_are_not_taken_for_the_image(tmp_path: Path) -> None:
@@ -75,12 +81,15 @@ def test_other_columns_are_not_taken_for_the_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text;image\na;a.jpg\n", "looks separated by semicolons"),
-        ('"Text";"Bild"\na;b\n', "looks separated by semicolons"),
-        ("id\ttext\n1\ta\n", "looks separated by tabs"),
-        ("texts,image\na,b\n", "found column 'texts', expected 'text'"),
-        ("token,image\na,b\n", "found column 'token', expected 'tokens'"),
-        ("post,image\na,b\n", "neither a column text nor tokens; found 'post', 'image'"),
+        ("texts,image\na,b\n", "found column 'texts', expected 'text': --column text=texts"),
+        ("token,image\na,b\n", "found column 'token', expected 'tokens': --column tokens=token"),
+        (
+            "likes,post,image\n1,a,b\n",
+            "neither a column text nor tokens; found 'likes', 'post', 'image'; if 'post' is the "
+            "text: --column text=post",
+        ),
+        ("likes;tweet;img\n1;a;b\n", "found column 'tweet', expected 'text': --column text=tweet"),
+        ("my words,img\na,b\n", "--column 'text=my words'"),
         ("text,image\na,b\n".encode("utf-16"), r"is not UTF-8 \(it looks like UTF-16\)"),
         ("text,image\na,b\n".encode("utf-16-le"), r"UTF-16\); save it as UTF-8"),
         ("text,größe\na,b\n".encode("latin-1"), "is not UTF-8; save it as UTF-8"),

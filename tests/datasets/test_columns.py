@@ -125,7 +125,7 @@ def test_a_bad_row_is_an_issue_and_the_next_row_is_read(
 
 
 def test_a_bad_row_keeps_its_id_and_what_is_good_of_it(tmp_path: Path) -> None:
-    path = jsonl(tmp_path, {"id": "a", "text": "", "image": "a.jpg"}, {"id": 2.0, "text": "Hi"})
+    path = jsonl(tmp_path, {"id": "a", "text": "", "image": "a.jpg"}, {"id": 2.5, "text": "Hi"})
     first, second = open_dataset(str(path)).samples()
     assert (first.id, first.image and first.image.path) == ("a", "a.jpg")
     assert (second.id, second.tokens) == ("line-2", ("Hi",))

@@ -31,7 +31,11 @@ def test_absolute_paths_below_a_root_become_relative(tmp_path: Path, name: str) 
     images.mkdir()
     file = samples(tmp_path / name, f"{images}/sub/a.jpg", f"{tmp_path}/b.jpg", "c.jpg")
     assert paths(open_dataset(file)) == ["images/sub/a.jpg", "b.jpg", "c.jpg"]
-    assert paths(open_dataset(file, images=images)) == ["sub/a.jpg", f"{tmp_path}/b.jpg", "c.jpg"]
+    # Beside --images, the folder of the data counts where absolute paths lie below it.
+    dataset = open_dataset(file, images=images)
+    assert paths(dataset) == ["sub/a.jpg", "b.jpg", "c.jpg"]
+    assert dataset.image_roots == (images, tmp_path)
+    assert open_dataset(samples(tmp_path / "r.jsonl", "a"), images=images).image_roots == (images,)
 
 
 def test_relative_and_linked_roots_count_as_what_they_are(
@@ -49,8 +53,10 @@ def test_relative_and_linked_roots_count_as_what_they_are(
 def test_what_does_not_lie_below_stays_as_it_is(tmp_path: Path, tail: str) -> None:
     images = tmp_path / "images"
     images.mkdir()
-    file = samples(tmp_path / "posts.jsonl", f"{images}{tail}")
-    assert paths(open_dataset(file, images=images)) == [f"{images}{tail}"]
+    file = samples(tmp_path / "data" / "posts.jsonl", f"{images}{tail}")
+    dataset = open_dataset(file, images=images)
+    assert paths(dataset) == [f"{images}{tail}"]
+    assert dataset.image_roots == (images,)
 
 
 def test_a_path_never_comes_to_mean_the_image_of_another_root(tmp_path: Path) -> None:
