@@ -58,7 +58,7 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
 
 def _boxes(image: ImageWithEntities, left_out: LeftOut) -> Iterator[PlacedRegion]:
     for placed in placed_regions(image.sample, left_out):
-        if not placed.entity.text:
+        if not placed.entity.text.strip():
             left_out["region of an entity without words"] += 1
             continue
         if placed.region.mask is not None:
