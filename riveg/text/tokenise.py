@@ -3,27 +3,52 @@
 The sets split ``@`` and ``#`` from what follows, every punctuation mark and emoji from its word,
 numbers not at their inner marks, ``&amp;`` into ``&amp`` and ``;``, and a URL behind the first full
 stop (``http://t.`` ``co/abc``). So a tagger gets the same tokens in use as in training.
+
+Scripts that put no blanks between words (Han, kana, Thai, Lao, Khmer, Myanmar) or none before
+particles (Hangul) are cut into clusters: a letter with all that is written onto it. Marks and
+format characters inside a word stay in it; an emoji with all that changes it is one token.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from riveg.text import characters
 
 Offsets = tuple[tuple[int, int], ...]
 
-_TOKEN = re.compile(
-    r"""
-      (?P<url>https?://[^\s.]*\.?)(?P<path>[^\s]*[^\s.,;:!?'")\]}…])?
-    | &\#?\w{1,12}(?=;)
-    | \d+(?:[.,:]\d+)+
-    | [^\W_]+
-    | \S
-    """,
-    re.VERBOSE,
-)
-_MARK = re.compile(r"[^\w\s\x00-\x7f]")
+
+@lru_cache(maxsize=1)
+def _pattern() -> re.Pattern[str]:
+    # Repetitions are possessive (*+): they never give back what they have taken, so that a long
+    # chain of marks or joiners takes no more than its length.
+    letters = characters.UNSPACED
+    word = rf"[^\W_0-9ℹ{letters}]|[0-9](?!\ufe0f?\u20e3)"
+    marks = characters.marks()
+    after = marks + characters.FOLLOWERS
+    within = characters.unseen_within()
+    # A selector makes an emoji of what it follows: a word ends with it.
+    inner = rf"(?![{characters.SELECTORS}\u20e3])[{after}]"
+    pictograms = characters.PICTOGRAMS
+    url = rf"[^\s{letters}\u3000-\u303f\uff01-\uff65]"
+    return re.compile(
+        rf"""
+          (?P<url>https?://(?:(?!\.){url})*\.?)(?P<path>{url}*(?![.,;:!?'")\]}}…]){url})?
+        | &\#?[^\W{letters}]{{1,12}}(?=;)
+        | [0-9#*]\ufe0f?\u20e3[{after}]*+
+        | \d+(?:[.,:]\d+)+(?!\ufe0f?\u20e3)[{after}]*+
+        | [{marks}]*+(?:{word})(?:{word}|{inner}|[{within}]++(?={word}))*+[{after}]*+
+        | (?:[{characters.LEADING_JAMO}]++[\uac00-\ud7a3]?|[{letters}])
+          (?:[{characters.STACKING}][{characters.STACKED}]|[{after}{characters.FOLLOWING_JAMO}])*+
+          (?:[{within}]++(?=[{letters}]))?
+        | [{characters.FLAG_LETTERS}]{{2}}[{after}]*+
+        | [{pictograms}](?:\u200d[{pictograms}]|[{after}{characters.SKIN_TONES}])*+
+        | \S[{after}]*+
+        """,
+        re.VERBOSE,
+    )
 
 
 def tokenise(text: str) -> tuple[tuple[str, ...], Offsets]:
@@ -33,8 +58,10 @@ def tokenise(text: str) -> tuple[tuple[str, ...], Offsets]:
     ('RT', '@', 'NASA', ':', 'Don', "'", 't', 'miss', '#', 'Artemis', '!')
     >>> tokenise("50,000 at https://t.co/a1B2.")[0]
     ('50,000', 'at', 'https://t.', 'co/a1B2', '.')
+    >>> tokenise("김민수는 2024年")[0]
+    ('김', '민', '수', '는', '2024', '年')
     """
-    offsets = tuple(_join_marks(text, _ranges(text)))
+    offsets = tuple(_ranges(text))
     return tuple(text[start:end] for start, end in offsets), offsets
 
 
@@ -53,38 +80,9 @@ def join_tokens(tokens: Sequence[str]) -> tuple[str, Offsets]:
 
 
 def _ranges(text: str) -> Iterable[tuple[int, int]]:
-    for match in _TOKEN.finditer(text):
+    for match in _pattern().finditer(text):
         if match["url"] and match["path"]:
             yield match.span("url")
             yield match.span("path")
         else:
             yield match.span()
-
-
-def _join_marks(text: str, ranges: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    # To the regular expression, vowel signs and accents are marks and not word characters: they
-    # would cut words of Hindi, Thai or decomposed Latin to pieces.
-    if not any(unicodedata.category(mark)[0] == "M" for mark in set(_MARK.findall(text))):
-        yield from ranges
-        return
-    held: tuple[int, int] | None = None
-    for start, end in ranges:
-        if held and held[1] == start and _continues(text[start - 1], text[start]):
-            held = (held[0], end)
-            continue
-        if held:
-            yield held
-        held = (start, end)
-    if held:
-        yield held
-
-
-def _continues(before: str, after: str) -> bool:
-    left, right = unicodedata.category(before), unicodedata.category(after)
-    if right[0] == "M":
-        return left[0] in "LMN" and not _is_selector(after)
-    return left[0] == "M" and right[0] == "L" and not _is_selector(before)
-
-
-def _is_selector(character: str) -> bool:
-    return "\ufe00" <= character <= "\ufe0f"
