@@ -91,8 +91,19 @@ def check(dataset: Dataset) -> Report:
         has_boxes=dataset.has_boxes,
         splits=splits,
         defects=tuple(defects),
-        notes=(*dataset.notes, *_unused_files(dataset, splits)),
+        notes=(*dataset.notes, *_tag_schemes(dataset), *_unused_files(dataset, splits)),
     )
+
+
+def _tag_schemes(dataset: Dataset) -> Iterator[str]:
+    """How tags are read that are not plain BIO."""
+    reader = dataset.reader
+    if not isinstance(reader, ConllReader):
+        return
+    for split in dataset.splits:
+        names = dict.fromkeys(scheme.name.upper() for scheme in reader.schemes(split))
+        if [*names] != ["BIO"]:
+            yield f"the tags of {reader.files[split].name} are read as {', then '.join(names)}"
 
 
 def _unused_files(dataset: Dataset, splits: Mapping[str, SplitCounts]) -> Iterator[str]:

@@ -45,8 +45,9 @@ class ColumnRules:
         columns: What the user said which column is which.
         images: Stores images that come as bytes; without it, only paths are allowed.
         delimiter: What separates the columns of a CSV file; ``None``: it is recognised.
-        called: What the file is called in messages and in the ids of rows that have none of their
-            own, where several files are read as one; ``None``: by its name, and not in ids.
+        called: What the file is called in messages; ``None``: by its name.
+        id_start: What the ids of rows that have none of their own begin with, where several files
+            are read as one.
     """
 
     label_map: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class ColumnRules:
     images: ImageStore | None = None
     delimiter: str | None = None
     called: str | None = None
+    id_start: str = ""
 
     def row(
         self,
@@ -66,11 +68,10 @@ class ColumnRules:
     ) -> Row:
         """The row in a line of a file (or in a ``row``), as :func:`row_of_columns`."""
         at = f"{line}" if unit == "line" else f" {unit} {line}"
-        own_id = f"{unit}-{line}"
         return row_of_columns(
             columns,
             f"{self.called or path.name}:{at}",
-            own_id if self.called is None else f"{self.called}:{own_id}",
+            f"{self.id_start}{unit}-{line}",
             self,
             annotated=annotated,
         )

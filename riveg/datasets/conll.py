@@ -6,7 +6,6 @@ tag columns and in the annotation files only, so one reader serves them all.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +14,12 @@ from riveg.datasets.annotations import AnnotationFolder, ImageAnnotation, NamedO
 from riveg.datasets.captions import captions_by_image
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.errors import UserError, suggest
-from riveg.formats.conll import ConllSentence, read_conll
-from riveg.text.bio import OUTSIDE, bio_to_spans
+from riveg.formats.conll import ConllSentence, column_schemes, read_conll
+from riveg.text.folding import fold_blanks
 from riveg.text.spans import joined_tokens
+from riveg.text.tag_schemes import TagScheme, is_tag
 from riveg.text.tokenise import join_tokens
-from riveg.types import Gold, GoldEntity, ImageRef, Issue, Sample
-
-_TAG = re.compile(r"[BI]-.+")
+from riveg.types import Gold, GoldEntity, ImageRef, Issue, Sample, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,7 @@ class ConllReader:
         captions: Caption files.
         image_roots: Searched only where there are several suffixes.
         suffixes: File name endings of images, tried in this order.
+        scheme: The tag scheme of all columns; ``None``: of each column the one that its tags have.
     """
 
     files: Mapping[str, Path]
@@ -45,12 +44,14 @@ class ConllReader:
     captions: tuple[Path, ...] = ()
     image_roots: tuple[Path, ...] = ()
     suffixes: tuple[str, ...] = (".jpg",)
+    scheme: TagScheme | None = None
 
     def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
         """Rows of a split.
 
         Raises:
-            UserError: If a file is missing, is no UTF-8, or has another number of columns.
+            UserError: If a file is missing, is no UTF-8, or has another number of columns; where
+                gold is read, also if its tags are of two schemes, or not of the named one.
         """
         path = self.files[split]
         if annotated and self.annotations is not None and not self.annotations.folder.is_dir():
@@ -58,20 +59,35 @@ class ConllReader:
                 f"{self.annotations.folder}: no such folder; it should hold one "
                 f"<id>{self.annotations.suffix} for each picture that shows an entity"
             )
+        schemes = self.schemes(split) if annotated else ()
         captions = captions_by_image(self.captions)
-        for sentence in read_conll(path):
-            self._check_columns(sentence, path)
+        for sentence in self._sentences(path):
             sample = self._sample(sentence, path, captions)
             place = f"{path.name}:{sentence.line}"
-            yield self._annotated(sample, sentence, place) if annotated else Row(place, sample)
+            if annotated:
+                yield self._annotated(sample, sentence, schemes, place)
+            else:
+                yield Row(place, sample)
 
-    def _check_columns(self, sentence: ConllSentence, path: Path) -> None:
+    def schemes(self, split: str) -> tuple[TagScheme, ...]:
+        """The tag scheme of each column of a split, for which its whole file is read.
+
+        Raises:
+            UserError: As :meth:`rows`.
+        """
+        path = self.files[split]
+        columns = range(2 if self.fine else 1)
+        return column_schemes(self._sentences(path), path, columns, named=self.scheme)
+
+    def _sentences(self, path: Path) -> Iterator[ConllSentence]:
         expected = 2 if self.fine else 1
-        if sentence.tokens and len(sentence.columns) != expected:
-            raise UserError(
-                f"{path}:{sentence.line}: expected {expected + 1} columns (token and "
-                f"{expected} of tags), found {len(sentence.columns) + 1}"
-            )
+        for sentence in read_conll(path):
+            if sentence.tokens and len(sentence.columns) != expected:
+                raise UserError(
+                    f"{path}:{sentence.line}: expected {expected + 1} columns (token and "
+                    f"{expected} of tags), found {len(sentence.columns) + 1}"
+                )
+            yield sentence
 
     def _sample(self, sentence: ConllSentence, path: Path, captions: Mapping[str, str]) -> Sample:
         text, offsets = join_tokens(sentence.tokens)
@@ -98,17 +114,22 @@ class ConllReader:
                     return name
         return names[0]
 
-    def _annotated(self, sample: Sample, sentence: ConllSentence, place: str) -> Row:
+    def _annotated(
+        self, sample: Sample, sentence: ConllSentence, schemes: Sequence[TagScheme], place: str
+    ) -> Row:
         found = self._annotation(sentence.image_id)
-        entities = tuple(self._entities(sentence, found.objects)) if sentence.tokens else ()
-        text_defects = (*_tag_defects(sentence, place), *_fine_defects(sentence, place))
+        spans = [*map(TagScheme.spans, schemes, sentence.columns)]
+        entities = tuple(self._entities(sentence, spans, found.objects)) if spans else ()
+        tag_defects = (*_tag_defects(sentence, schemes, place), *_fine_defects(spans, place))
+        unmatched = _unmatched(found.objects, entities)
         return Row(
             place,
             sample,
             gold=None if found.defects else Gold(sample.id, entities),
-            defects=(*found.defects, *text_defects, *_unmatched(found, entities)),
+            defects=(*found.defects, *tag_defects, *_name_defects(found.file, unmatched, entities)),
             size=found.size,
             objects=None if found is _NO_FILE else len(found.objects),
+            unmatched_objects=len(unmatched),
             forms=found.forms,
         )
 
@@ -118,13 +139,16 @@ class ConllReader:
         return self.annotations.read(image_id) or _NO_FILE
 
     def _entities(
-        self, sentence: ConllSentence, objects: Sequence[NamedObject]
+        self,
+        sentence: ConllSentence,
+        spans: Sequence[Sequence[tuple[Span, str]]],
+        objects: Sequence[NamedObject],
     ) -> Iterator[GoldEntity]:
         has_boxes = self.annotations is not None
         has_masks = self.annotations is not None and self.annotations.has_masks
-        for span, label in bio_to_spans(sentence.columns[0]):
+        for span, label in spans[0]:
             text = joined_tokens(sentence.tokens, span)
-            own = [item for item in objects if item.name == text]
+            own = [item for item in objects if fold_blanks(item.name) == fold_blanks(text)]
             fine = sentence.columns[1][span.start] if self.fine else ""
             yield GoldEntity(
                 text=text,
@@ -139,34 +163,50 @@ class ConllReader:
 _NO_FILE = ImageAnnotation("")
 
 
-def _tag_defects(sentence: ConllSentence, place: str) -> Iterator[Defect]:
-    for column in sentence.columns:
-        before = OUTSIDE
+_READ_AS = {
+    "orphan-i": "but continues no entity; it opens one",
+    "open-entity": "but no tag ends its entity; it ends one",
+}
+
+
+def _tag_defects(
+    sentence: ConllSentence, schemes: Sequence[TagScheme], place: str
+) -> Iterator[Defect]:
+    for scheme, column in zip(schemes, sentence.columns, strict=False):
         for token, tag in zip(sentence.tokens, column, strict=True):
-            if tag != OUTSIDE and not _TAG.fullmatch(tag):
+            if not is_tag(tag):
                 yield Defect("bad-tag", place, f"{quoted(token)} has the tag {quoted(tag)}")
-            elif tag.startswith("I-") and before[1:] != tag[1:]:
-                message = f"{quoted(token)} has the tag {quoted(tag)} but continues no entity"
-                yield Defect("orphan-i", place, f"{message}; it opens one")
-            before = tag
+        for position, kind in scheme.irregular(column):
+            token, tag = quoted(sentence.tokens[position]), quoted(column[position])
+            yield Defect(kind, place, f"{token} has the tag {tag} {_READ_AS[kind]}")
 
 
-def _fine_defects(sentence: ConllSentence, place: str) -> Iterator[Defect]:
-    if len(sentence.columns) < 2:
+def _fine_defects(spans: Sequence[Sequence[tuple[Span, str]]], place: str) -> Iterator[Defect]:
+    if len(spans) < 2:
         return
-    coarse, fine = ([span for span, _ in bio_to_spans(column)] for column in sentence.columns[:2])
+    coarse, fine = ([span for span, _ in column] for column in spans[:2])
     if coarse != fine:
         message = "the coarse and the fine tags mark different entities; the coarse ones are taken"
         yield Defect("fine-tag-mismatch", place, message)
 
 
-def _unmatched(found: ImageAnnotation, entities: Sequence[GoldEntity]) -> Iterator[Defect]:
-    known = {entity.text for entity in entities}
-    for name in dict.fromkeys(item.name for item in found.objects):
-        if name not in known:
-            near = suggest(quoted(name), map(quoted, known))
-            message = f"the name {quoted(name)} is no entity of the post; {near}"
-            yield Defect("name-without-entity", found.file, message)
+def _unmatched(
+    objects: Sequence[NamedObject], entities: Sequence[GoldEntity]
+) -> tuple[NamedObject, ...]:
+    """The objects whose name is no entity, blanks aside."""
+    known = {fold_blanks(entity.text) for entity in entities}
+    return tuple(item for item in objects if fold_blanks(item.name) not in known)
+
+
+def _name_defects(
+    file: str, unmatched: Sequence[NamedObject], entities: Sequence[GoldEntity]
+) -> Iterator[Defect]:
+    known = {quoted(entity.text) for entity in entities}
+    for name in dict.fromkeys(item.name for item in unmatched):
+        message = (
+            f"the name {quoted(name)} is no entity of the post; {suggest(quoted(name), known)}"
+        )
+        yield Defect("name-without-entity", file, message)
 
 
 def _is_file(path: Path) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast, get_args
 
 from riveg.datasets.dataset import Dataset, Row, usable_gold
 from riveg.datasets.entities_column import encode_entities
+from riveg.datasets.unread_gold import UnreadGold
 from riveg.errors import MissingExtra, UserError, suggest
 from riveg.files import replacing
 from riveg.types import Issue
@@ -23,10 +24,17 @@ _ROW_GROUP = 1000
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How many rows were written, and what is wrong with those that were left out."""
+    """How many rows were written, and what was left out.
+
+    Args:
+        rows: Rows in the file.
+        left_out: What is wrong with the rows that are not in it.
+        notes: What is annotated and is not in the gold, one line each.
+    """
 
     rows: int
     left_out: tuple[Issue, ...]
+    notes: tuple[str, ...] = ()
 
 
 def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
@@ -43,7 +51,8 @@ def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
     if os.path.lexists(target):
         raise UserError(f"{target}: is there already; choose another --out, or remove it")
     left_out: list[Issue] = []
-    columns = _written_rows(dataset, left_out)
+    unread = UnreadGold()
+    columns = _written_rows(dataset, left_out, unread)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target, is_shared=True) as temporary:
@@ -53,7 +62,7 @@ def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
                 rows = _write_parquet(columns, temporary, has_gold=dataset.has_gold)
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
-    return Conversion(rows, tuple(left_out))
+    return Conversion(rows, tuple(left_out), tuple(unread.notes()))
 
 
 def kind_of(name: str) -> Kind:
@@ -68,8 +77,11 @@ def kind_of(name: str) -> Kind:
     raise UserError(f"--to {name}: no such format; {suggest(name, get_args(Kind))}")
 
 
-def _written_rows(dataset: Dataset, left_out: list[Issue]) -> Iterator[dict[str, Any]]:
+def _written_rows(
+    dataset: Dataset, left_out: list[Issue], unread: UnreadGold
+) -> Iterator[dict[str, Any]]:
     for row in dataset.unique_rows(annotated=True):
+        unread.add(row)
         if row.gold is not None and not dataset.has_gold:
             raise UserError(
                 f"{row.place}: has entities, the first rows of the file have none; give the first "

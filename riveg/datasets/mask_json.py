@@ -29,6 +29,7 @@ from riveg.datasets.annotations import ImageAnnotation, NamedObject
 from riveg.datasets.dataset import Defect, quoted
 from riveg.geometry.masks import mask_area
 from riveg.images.headers import ImageLimits
+from riveg.text.folding import fold_blanks
 from riveg.types import Box, ImageSize, Mask
 
 _MOST_PIXELS = ImageLimits().max_pixels
@@ -154,7 +155,10 @@ def _labelme(shapes: Sequence[object], _categories: object) -> Iterator[_Entry]:
             yield _Entry(None, shape)
             continue
         group = shape.get("group_id")
-        key = (shape["label"], f"group {group}" if group is not None else f"shape {number}")
+        key = (
+            fold_blanks(shape["label"]),
+            f"group {group}" if group is not None else f"shape {number}",
+        )
         kind, points = shape.get("shape_type") or "polygon", shape.get("points")
         # Another kind, such as a circle, is no drawing and refused as such.
         groups.setdefault(key, []).append(
@@ -190,7 +194,7 @@ def _first(mapping: Mapping[str, Any], keys: Sequence[str]) -> Any:
 def _named_object(entry: _Entry, size: ImageSize | None) -> tuple[NamedObject, str]:
     """The object, and the form of its drawing."""
     shape = _shape(entry.drawing)
-    if not isinstance(entry.name, str) or not entry.name:
+    if not isinstance(entry.name, str) or not entry.name.strip():
         raise _UnreadableError("it has no entity name")
     if isinstance(shape, dict):
         size = _checked(_rle_size(shape))

@@ -97,7 +97,8 @@ def _opened(
 ) -> Dataset:
     path = Path(source)
     shipped = shipped_dataset_files()
-    rules = ColumnRules(columns=chosen, called=called)
+    start = "" if called is None else f"{called}:"
+    rules = ColumnRules(columns=chosen, called=called, id_start=start)
     if str(source) in shipped:
         dataset = _configured(shipped[str(source)], rules)
     elif str(source) == STANDARD_INPUT:

@@ -9,4 +9,13 @@ def fold(text: str) -> str:
     >>> fold(" Eileen  COLLINS ")
     'eileen collins'
     """
-    return " ".join(text.casefold().split())
+    return fold_blanks(text.casefold())
+
+
+def fold_blanks(text: str) -> str:
+    r"""The text with one space for each run of blanks of any kind, and none at its ends.
+
+    >>> fold_blanks(" New\n  York\u00a0")
+    'New York'
+    """
+    return " ".join(text.split())

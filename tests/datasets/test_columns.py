@@ -94,7 +94,7 @@ def test_hostile_text_is_text_in_both_formats(tmp_path: Path, text: str) -> None
         ({"text": "half \ud800 pair"}, "bad-text"),
         ({"tokens": "a b"}, "bad-tokens"),
         ({"tokens": ["a", 1]}, "bad-tokens"),
-        ({"tokens": ["a", " "]}, "bad-tokens"),
+        ({"tokens": [" ", "", "\u3000"]}, "empty-text"),
         ({"tokens": ["a", "\ud800"]}, "bad-tokens"),
         ({"text": "a b", "tokens": ["b", "a"]}, "bad-tokens"),
         ({"text": "a b", "tokens": ["a"], "offsets": [[0, 2]]}, "bad-offsets"),

@@ -23,23 +23,30 @@ __all__ = [
     "sniff",
 ]
 
-READERS = {"e2e": read_e2e, "tiger": read_tiger, "conll": read_predicted_conll}
-"""Readers of formats of one file; RiVEG's format may have a second file."""
+READERS = {"e2e": read_e2e, "tiger": read_tiger}
+"""Readers of formats of one file that needs no more than its path."""
 
 
-def read_foreign(path: Path, kind: str, boxes: Path | None = None) -> ForeignFile:
+def read_foreign(
+    path: Path, kind: str, boxes: Path | None = None, scheme: str | None = None
+) -> ForeignFile:
     """Another system's output.
 
     Args:
         path: Its file.
         kind: ``riveg``, ``e2e``, ``tiger`` or ``conll``.
         boxes: RiVEG's boxes.
+        scheme: The name of a CoNLL file's tag scheme; ``None``: the one that its tags have.
 
     Raises:
-        UserError: If the file is not of this kind, or boxes are given for another format.
+        UserError: If the file is not of this kind, or boxes or a scheme are given for another one.
     """
+    if scheme is not None and kind != "conll":
+        raise UserError(f"--scheme {scheme}: only the format conll has tags, {path} is {kind}")
     if kind == "riveg":
         return read_riveg(path, boxes)
     if boxes is not None:
         raise UserError(f"{boxes}: boxes come apart in the format riveg only, {path} is {kind}")
+    if kind == "conll":
+        return read_predicted_conll(path, scheme)
     return READERS[kind](path)

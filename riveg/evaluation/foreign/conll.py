@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from riveg.datasets.dataset import quoted
@@ -11,74 +10,72 @@ from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.lines import counted
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
-from riveg.formats.conll import ConllSentence, read_conll
-from riveg.text.bio import OUTSIDE, bio_to_spans
+from riveg.formats.conll import ConllSentence, column_schemes
+from riveg.formats.predicted_tags import read_predicted_tags
 from riveg.text.spans import joined_tokens
+from riveg.text.tag_schemes import TagScheme, scheme_named
+from riveg.types import Span
 
-TAG = re.compile(r"O|X|[BIES]-.+")
 KNOWLEDGE_MARK = "<EOS>"
 """RiVEG's tagger reads the knowledge of a language model behind this token."""
 
-_AS_BIO = {"S": "B", "E": "I"}
 
-
-def read_predicted_conll(path: Path) -> ForeignFile:
-    """Entities by their tokens from the last column (BIO or BIOES); other columns are not read.
+def read_predicted_conll(path: Path, scheme: str | None = None) -> ForeignFile:
+    """Entities by their tokens from the last column; other columns are not read.
 
     Samples are matched by order, unless every sentence has an ``IMGID:`` line.
 
+    Args:
+        path: The file.
+        scheme: The name of its tag scheme; ``None``: the one that all of its tags have.
+
     Raises:
-        UserError: If a line is malformed, its last column is no tag, or only some sentences have an
-            id.
+        UserError: If a line is malformed, the last column is no tag, its tags are of two schemes or
+            not of the named one, or only some sentences have an id.
     """
-    sentences = tuple(read_conll(path))
+    sentences = tuple(read_predicted_tags(path))
     _require_one_way(sentences, path)
+    named = None if scheme is None else scheme_named(scheme)
+    (found,) = column_schemes(sentences, path, (0,), named=named)
     by_order = any(sentence.image_id is None for sentence in sentences)
     samples = []
-    behind = 0
+    behind = irregular = 0
     for sentence in sentences:
-        found = _entities(sentence, path)
-        own = tuple(entity for entity in found if entity is not None)
-        behind += len(found) - len(own)
-        samples.append(ForeignPredictions(sentence.image_id, own, sentence.line))
-    notes = ["it holds tags only: nothing can be right in EEG and GMNER"]
-    if by_order:
-        notes.append("its sentences have no ids: they are matched to the samples by order")
-    if behind:
-        noun = counted(behind, "entity was", "entities were")
-        notes.append(f"{noun} predicted behind {KNOWLEDGE_MARK}, outside of the post: left out")
+        end = _end(sentence.tokens)
+        (tags,) = sentence.columns
+        samples.append(_predictions(sentence, found.spans(tags[:end]), end))
+        behind += len(found.spans(tags[end:]))
+        irregular += sum(1 for _ in found.irregular(tags[:end]))
+    notes = [*_notes(found, by_order=by_order, behind=behind, irregular=irregular)]
     return ForeignFile("conll", tuple(samples), "tags", by_order, notes=tuple(notes))
 
 
-def _entities(sentence: ConllSentence, path: Path) -> list[PredictedEntity | None]:
-    """The predicted entities; ``None`` for one that is not within the sample."""
-    tokens = sentence.tokens
-    tags = sentence.columns[-1] if sentence.columns else ()
-    first = sentence.line + (sentence.image_id is not None)
-    for number, tag in enumerate(tags, start=first):
-        if not TAG.fullmatch(tag):
-            raise UserError(
-                f"{path}:{number}: expected a tag such as O, B-PER, I-PER, E-PER or S-PER in the "
-                f"last column, found {quoted(tag)}"
-            )
-    end = tokens.index(KNOWLEDGE_MARK) if KNOWLEDGE_MARK in tokens else len(tokens)
-    inside = bio_to_spans(as_bio(tags[:end]))
-    outside = bio_to_spans(as_bio(tags[end:]))
-    return [
-        *(PredictedEntity(joined_tokens(tokens, span), label, span) for span, label in inside),
-        *(None for _ in outside),
-    ]
+def _end(tokens: Sequence[str]) -> int:
+    """How many of the tokens are the post's."""
+    return tokens.index(KNOWLEDGE_MARK) if KNOWLEDGE_MARK in tokens else len(tokens)
 
 
-def as_bio(tags: Sequence[str]) -> list[str]:
-    """BIOES tags as BIO; what is BIO already stays, and ``X`` is outside.
+def _predictions(
+    sentence: ConllSentence, spans: Sequence[tuple[Span, str]], end: int
+) -> ForeignPredictions:
+    entities = tuple(
+        PredictedEntity(joined_tokens(sentence.tokens, span), label, span) for span, label in spans
+    )
+    return ForeignPredictions(sentence.image_id, entities, sentence.line, end)
 
-    >>> as_bio(["S-LOC", "B-PER", "E-PER", "X"])
-    ['B-LOC', 'B-PER', 'I-PER', 'O']
-    """
-    return [
-        OUTSIDE if tag in {OUTSIDE, "X"} else _AS_BIO.get(tag[0], tag[0]) + tag[1:] for tag in tags
-    ]
+
+def _notes(scheme: TagScheme, *, by_order: bool, behind: int, irregular: int) -> Iterator[str]:
+    yield "it holds tags only: nothing can be right in EEG and GMNER"
+    if scheme.name != "bio":
+        yield f"its tags are read as {scheme.name.upper()}"
+    if irregular:
+        noun = counted(irregular, "tag is", "tags are")
+        yield f"{noun} not where {scheme.name.upper()} has them; each opens or ends an entity"
+    if by_order:
+        yield "its sentences have no ids: they are matched to the samples by order"
+    if behind:
+        noun = counted(behind, "entity was", "entities were")
+        yield f"{noun} predicted behind {KNOWLEDGE_MARK}, outside of the post: left out"
 
 
 def _require_one_way(sentences: Sequence[ConllSentence], path: Path) -> None:

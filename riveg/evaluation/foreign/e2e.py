@@ -10,9 +10,10 @@ from typing import Any
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
-from riveg.evaluation.foreign.lines import image_stem, numbered_lines
+from riveg.evaluation.foreign.lines import image_stem
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.formats.e2e_answer import Corners, Triple, answer_text, parse_answer
+from riveg.formats.lines import numbered_lines
 from riveg.types import Box, Region
 
 ANSWER_KEYS = (

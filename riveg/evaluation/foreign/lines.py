@@ -1,29 +1,10 @@
-"""Lines of text files, with errors that name the line."""
+"""Words of messages and names of images, as several formats need them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-
-from riveg.errors import UserError
+from pathlib import PurePosixPath
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Each line without its end, with its number from 1; a byte order mark is left out.
-
-    Raises:
-        UserError: If the file cannot be read, or is not UTF-8.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as handle:
-            for number, line in enumerate(handle, start=1):
-                yield number, line.removesuffix("\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text ({error})") from error
 
 
 def image_stem(name: str) -> str:

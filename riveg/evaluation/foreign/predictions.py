@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riveg.evaluation.cases import Detail, PredictedEntity
+from riveg.types import ImageSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +16,15 @@ class ForeignPredictions:
         sample_id: The sample's id, or ``None`` where samples are known by their order only.
         predicted: What it found, in the file's order.
         line: Where in the file, from 1.
+        tokens: How many tokens the system saw; ``None`` where the file does not say.
+        size: Of the image, where the file says so.
     """
 
     sample_id: str | None
     predicted: tuple[PredictedEntity, ...]
     line: int
+    tokens: int | None = None
+    size: ImageSize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class ForeignFile:
         by_order: Whether the n-th prediction is of the n-th sample of the split; else each has an
             id.
         absent_is_empty: Whether a sample that is not in the file was answered with no entity.
+        by_candidate: Whether places are told as indices of a detector's boxes.
         notes: What a reader of the scores should know, one line each.
     """
 
@@ -41,4 +47,5 @@ class ForeignFile:
     detail: Detail
     by_order: bool
     absent_is_empty: bool = False
+    by_candidate: bool = False
     notes: tuple[str, ...] = ()

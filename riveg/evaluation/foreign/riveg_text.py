@@ -13,8 +13,9 @@ from typing import Any
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity, Detail, PredictedEntity
-from riveg.evaluation.foreign.lines import counted, image_stem, numbered_lines
+from riveg.evaluation.foreign.lines import counted, image_stem
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
+from riveg.formats.lines import numbered_lines
 from riveg.types import Box, Region
 
 SEPARATOR = "###"

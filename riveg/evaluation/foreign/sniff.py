@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
-from riveg.evaluation.foreign.conll import TAG
 from riveg.evaluation.foreign.e2e import answer_keys
-from riveg.evaluation.foreign.lines import numbered_lines
 from riveg.evaluation.foreign.tiger import PLACES, TAIL
-from riveg.formats.conll import HEADER
+from riveg.formats.conll import DOCUMENT_MARK, HEADER
+from riveg.formats.lines import numbered_lines
+from riveg.formats.predicted_tags import is_predicted_tag
 from riveg.formats.records import decode
 from riveg.types import Sample
 
@@ -79,14 +80,17 @@ def _file(path: Path) -> str | None:
         return "riveg"
     if any(sentence in line for line in lines for sentence in _TIGER):
         return "tiger"
-    if first.startswith(HEADER) or _is_tagged(first):
+    rows = [line for line in lines if not line.startswith(DOCUMENT_MARK)]
+    if first.startswith(HEADER) or (rows and _is_tagged(rows)):
         return "conll"
     return None
 
 
-def _is_tagged(line: str) -> bool:
-    columns = line.split("\t")
-    return len(columns) > 1 and TAG.fullmatch(columns[-1]) is not None
+def _is_tagged(rows: Sequence[str]) -> bool:
+    """Whether the first row ends in a tag, or all rows do that have blanks in the place of tabs."""
+    if "\t" in rows[0]:
+        return is_predicted_tag(rows[0].rpartition("\t")[2])
+    return all(is_predicted_tag(row.rpartition(" ")[2]) and " " in row for row in rows)
 
 
 def _json_line(line: str) -> str | None:

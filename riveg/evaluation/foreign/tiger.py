@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from riveg.evaluation.cases import PredictedEntity
-from riveg.evaluation.foreign.lines import counted, numbered_lines
+from riveg.evaluation.foreign.lines import counted
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
+from riveg.formats.lines import numbered_lines
 
 JOINT = " [SSEP] "
 KIND = " is a "

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.formats.conll import ConllSentence, read_conll
+from riveg.formats.conll import ConllSentence, column_schemes
+from riveg.formats.predicted_tags import read_predicted_tags
 from riveg.protocols import AnswerOrIssue, Tagger
 from riveg.stages.recordings import (
     add_once,
@@ -18,8 +19,8 @@ from riveg.stages.recordings import (
     recorded_digest,
     recorded_file,
 )
-from riveg.text.bio import bio_to_spans
 from riveg.text.spans import joined_tokens
+from riveg.text.tag_schemes import TagScheme
 from riveg.types import Entity, Issue, Sample
 
 
@@ -34,8 +35,8 @@ class Tagging:
 class RecordedTaggerConfig(BackendConfig[Tagger]):
     """``file``: records (``.jsonl`` or a run folder), else CoNLL with an ``IMGID:`` line each.
 
-    ``column``: which column of BIO tags, counted from 0 behind the tokens; -1 is the last, where
-    most taggers write their predictions.
+    ``column``: which column of tags, counted from 0 behind the tokens; -1 is the last, where most
+    taggers write their predictions. Their scheme, such as BIO, IOB1, BIOES or BILOU, is recognised.
     """
 
     stage: ClassVar[str] = "tag"
@@ -49,7 +50,8 @@ class RecordedTaggerConfig(BackendConfig[Tagger]):
         """Reads the file.
 
         Raises:
-            UserError: If it is missing or malformed, a sentence has no id, or an id comes twice.
+            UserError: If it is missing or malformed, a sentence has no id, an id comes twice, or
+                its tags are of two schemes.
         """
         path = recorded_file(self.file, context.base)
         if path.suffix == ".jsonl":
@@ -94,31 +96,25 @@ def _from_record(sample: Sample) -> Tagging:
 
 def _read_conll(path: Path, column: int) -> dict[str, Tagging]:
     taggings: dict[str, Tagging] = {}
-    for sentence in read_conll(path):
+    sentences = [*read_predicted_tags(path, column)]
+    (scheme,) = column_schemes(sentences, path, (0,))
+    for sentence in sentences:
         if sentence.image_id is None:
             raise UserError(
                 f"{path}:{sentence.line}: a sentence without its `IMGID:` line; predictions are "
                 "joined by id, never by position"
             )
         where = f"{path}:{sentence.line}"
-        add_once(taggings, sentence.image_id, _from_sentence(sentence, column, where), where)
+        add_once(taggings, sentence.image_id, _from_sentence(sentence, scheme), where)
     return taggings
 
 
-def _from_sentence(sentence: ConllSentence, column: int, where: str) -> Tagging:
-    tokens = sentence.tokens
-    if not tokens:
-        return Tagging((), ())
-    try:
-        tags = sentence.columns[column]
-    except IndexError as error:
-        found = len(sentence.columns)
-        raise UserError(f"{where}: no tag column {column}, there are {found}") from error
+def _from_sentence(sentence: ConllSentence, scheme: TagScheme) -> Tagging:
     entities = tuple(
-        Entity(f"e{number}", joined_tokens(tokens, span), label, span)
-        for number, (span, label) in enumerate(bio_to_spans(tags))
+        Entity(f"e{number}", joined_tokens(sentence.tokens, span), label, span)
+        for number, (span, label) in enumerate(scheme.spans(sentence.columns[0]))
     )
-    return Tagging(tokens, entities)
+    return Tagging(sentence.tokens, entities)
 
 
 def _difference(tagging: Tagging, sample: Sample) -> str:
