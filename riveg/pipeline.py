@@ -18,8 +18,10 @@ from riveg.protocols import (
     AnswerOrIssue,
     HasImageQueue,
     ImageSource,
+    Listener,
     Mention,
     PartialAnswer,
+    listening,
 )
 from riveg.types import ImageRef, Issue, Sample
 
@@ -136,8 +138,16 @@ class StageRunner(Generic[Backend, Item, Answer]):
         self._batch_size = batch_size
         self._gated = gated
 
-    def __call__(self, samples: Sequence[Sample]) -> Iterator[Sample]:
-        """The samples with this stage's answers, in order; nothing that came in is changed."""
+    def __call__(
+        self, samples: Sequence[Sample], finished: Listener | None = None
+    ) -> Iterator[Sample]:
+        """The samples with this stage's answers, in order; nothing that came in is changed.
+
+        Args:
+            samples: What is asked about.
+            finished: Hears how many more samples are finished, as far as the backend tells it
+                before their batch is done.
+        """
         batches = [
             samples[start : start + self._batch_size]
             for start in range(0, len(samples), self._batch_size)
@@ -145,7 +155,8 @@ class StageRunner(Generic[Backend, Item, Answer]):
         if self._queue is not None:
             self._queue.expect([image for batch in batches for image in self._images_of(batch)])
         for batch in batches:
-            yield from self._answer([self._probed(sample) for sample in batch])
+            probed = [self._probed(sample) for sample in batch]
+            yield from self._answer(probed, finished)
 
     def close(self) -> None:
         """Releases what the backend holds besides memory."""
@@ -170,12 +181,12 @@ class StageRunner(Generic[Backend, Item, Answer]):
         except ImageFault as fault:
             return _with_issues(sample, [Issue(self._stage.name, None, fault.kind, str(fault))])
 
-    def _answer(self, batch: Sequence[Sample]) -> Iterator[Sample]:
+    def _answer(self, batch: Sequence[Sample], finished: Listener | None) -> Iterator[Sample]:
         split = [self._stage.per.split(sample) for sample in batch]
         asked = [item for items in split for item in items if self._asks(item)]
-        answers = {
-            _key(item): answer for item, answer in zip(asked, self._answers(asked), strict=True)
-        }
+        with listening(_in_samples(finished, len(asked), len(batch))):
+            found = self._answers(asked)
+        answers = {_key(item): answer for item, answer in zip(asked, found, strict=True)}
         for sample, items in zip(batch, split, strict=True):
             joined: list[Item] = []
             issues: list[Issue] = []
@@ -248,6 +259,21 @@ AnyStageRunner: TypeAlias = StageRunner[Any, Any, Any]
 def is_image_broken(sample: Sample) -> bool:
     """Whether a stage has found that the sample's image cannot be used."""
     return any(issue.entity_id is None and issue.kind in IMAGE_FAULTS for issue in sample.issues)
+
+
+def _in_samples(finished: Listener | None, items: int, samples: int) -> Listener:
+    """Hears of items, and tells ``finished`` of so many samples of the batch."""
+    heard = told = 0
+
+    def hear(more: int) -> None:
+        nonlocal heard, told
+        heard = min(heard + more, items)
+        new = samples * heard // items - told if items else 0
+        told += new
+        if new and finished is not None:
+            finished(new)
+
+    return hear
 
 
 def _has_no_text(sample: Sample) -> bool:

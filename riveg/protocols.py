@@ -8,7 +8,9 @@ sample's order. :mod:`riveg.stages.table` says which stage asks which protocol.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -164,3 +166,47 @@ class Segmenter(Protocol):
 
     def segment(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Mask, ...]]]:
         """One mask for each region of each mention, in the regions' order."""
+
+
+Listener: TypeAlias = Callable[[int], None]
+"""Hears how many more items are finished; any thread may call it.
+
+Whoever asks a backend may listen, so that a bar moves while a batch is at work. A backend that
+takes items one by one tells of each; one that says nothing is heard when its batch is done.
+"""
+
+_Result = TypeVar("_Result")
+
+
+def _ignore(_items: int) -> None:
+    return None
+
+
+_listener: ContextVar[Listener] = ContextVar("listener", default=_ignore)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Hears of the items that are finished in the block."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def current_listener() -> Listener:
+    """Who listens now, for work that goes on in other threads."""
+    return _listener.get()
+
+
+def finish(items: int = 1) -> None:
+    """Tells that more items are finished."""
+    _listener.get()(items)
+
+
+def finishing(results: Iterable[_Result]) -> Iterator[_Result]:
+    """The results as they are; each is told of as soon as it is there."""
+    for result in results:
+        finish()
+        yield result

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.data_options import COLUMN, KINDS
 from riveg.cli.visible import counted
 
 if TYPE_CHECKING:
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Check and convert datasets.")
 
-_DATA = typer.Argument(help="A shipped dataset, a dataset YAML, or a .jsonl/.csv/.parquet file.")
+_DATA = typer.Argument(help=f"{KINDS}; several are read in order.")
 
 
 @app.command()
 def check(
-    data: str = _DATA,
+    data: list[str] = _DATA,
     split: str | None = typer.Option(None, help="Only this split (default: all)."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
+    column: list[str] = COLUMN,
     as_json: bool = typer.Option(False, "--json", help="Print everything as JSON."),
 ) -> None:
     """Count what a dataset holds and find what is wrong with it: exit code 1 if anything is."""
@@ -33,9 +35,11 @@ def check(
 
     from riveg.cli.tables import stdout
     from riveg.datasets.check import check as check_dataset
+    from riveg.datasets.column_names import parse_choice
     from riveg.datasets.opening import open_dataset
 
-    report = check_dataset(open_dataset(data, split=split, images=images))
+    columns = parse_choice(column)
+    report = check_dataset(open_dataset(data, split=split, images=images, columns=columns))
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=1))
     else:
@@ -46,28 +50,44 @@ def check(
 
 @app.command()
 def convert(
-    data: str = _DATA,
-    to: str = typer.Option(help="jsonl or parquet."),
+    data: list[str] = _DATA,
     out: Path = typer.Option(help="The file to write."),
+    to: str | None = typer.Option(None, help="jsonl or parquet (default: as --out ends)."),
     split: str | None = typer.Option(None, help="Only this split (default: all)."),
+    images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
+    column: list[str] = COLUMN,
 ) -> None:
     """Write a dataset, gold included, as one file: exit code 1 if rows had to be left out."""
     from riveg.cli.tables import plain, stdout
+    from riveg.datasets.column_names import parse_choice
     from riveg.datasets.convert import convert as convert_dataset
     from riveg.datasets.convert import kind_of
     from riveg.datasets.opening import open_dataset
 
-    dataset = open_dataset(data, split=split)
-    done = convert_dataset(dataset, out, kind_of(to))
+    kind = kind_of(to or _ending(out))
+    dataset = open_dataset(data, split=split, images=images, columns=parse_choice(column))
+    done = convert_dataset(dataset, out, kind)
     console = stdout()
     console.print(plain(f"{counted(done.rows, 'post')} written to {out}"), soft_wrap=True)
     if dataset.image_roots:
         roots = ", ".join(map(str, dataset.image_roots))
         console.print(plain(f"pictures stay in {roots}; give it as --images"), soft_wrap=True)
+    for note in done.notes:
+        console.print(plain(f"note: {note}"), soft_wrap=True)
     for issue in done.left_out:
         console.print(plain(f"left out: {issue.kind}: {issue.message}"), soft_wrap=True)
     if done.left_out:
         raise typer.Exit(1)
+
+
+def _ending(out: Path) -> str:
+    from riveg.errors import UserError
+
+    if out.suffix.lower() not in {".jsonl", ".parquet"}:
+        raise UserError(
+            f"{out}: end it in .jsonl or .parquet, or say with --to which of them it is to be"
+        )
+    return out.suffix.lower().removeprefix(".")
 
 
 def _print_report(console: Console, report: Report) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
@@ -9,36 +12,93 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from riveg.cli.tables import plain
 from riveg.cli.visible import counted
+
+_SECONDS_BETWEEN_LINES = 60.0
+"""Without a terminal, how long a stage says nothing."""
+
+_EARLY_SECONDS = 0.2
+"""Before that, a rate means nothing."""
+
+
+@dataclass(slots=True)
+class StageProgress:
+    """How far a stage is.
+
+    Rate and time left count from the start of the stage, its loading included, and only samples
+    that were made now: what was kept from an earlier run took no time.
+
+    Args:
+        name: The stage's.
+        total: Samples, where that is known.
+        made: Samples that were finished now.
+        kept: Samples that were finished before.
+        issues: Of the samples made now, those with an Issue.
+    """
+
+    name: str
+    total: int | None
+    made: int = 0
+    kept: int = 0
+    issues: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def done(self) -> int:
+        """Samples that are finished."""
+        return self.made + self.kept
+
+    def rate(self, now: float) -> float | None:
+        """Samples a second; ``None`` while it is not known."""
+        elapsed = now - self.started
+        return self.made / elapsed if self.made and elapsed > _EARLY_SECONDS else None
+
+    def seconds_left(self, now: float) -> float | None:
+        """Until the stage ends at its rate so far; ``None`` while that is not known."""
+        rate = self.rate(now)
+        return None if rate is None or self.total is None else (self.total - self.done) / rate
+
+    def line(self, now: float) -> str:
+        """All of it, in one line."""
+        total = "" if self.total is None else f"/{self.total}"
+        rate, left = self.rate(now), self.seconds_left(now)
+        parts = [
+            f"{self.done}{total}",
+            "" if rate is None else _shown_rate(rate),
+            "" if left is None else f"{timedelta(seconds=round(left))} left",
+            counted(self.issues, "issue") if self.issues else "",
+        ]
+        return f"{self.name:<9} {', '.join(filter(None, parts))}"
 
 
 class RichProgress:
     """Implements :class:`riveg.runs.progress.Progress`."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description:<9}"),
             BarColumn(bar_width=18),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>9}"),
+            _RateColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            _TimeLeftColumn(),
             TextColumn("{task.fields[issues]}"),
             console=self._console,
             disable=not self._console.is_terminal,
         )
         self._task: TaskID | None = None
-        self._stage = ""
-        self._samples = 0
-        self._issues = 0
+        self._stage = StageProgress("", None)
+        self._last_line = 0.0
 
     def __enter__(self) -> RichProgress:
         self._bars.__enter__()
@@ -54,31 +114,65 @@ class RichProgress:
 
     def begin(self, stage: str, total: int | None) -> None:
         """Adds a bar; an unknown total pulses."""
-        self._stage, self._samples, self._issues = stage, 0, 0
-        self._task = self._bars.add_task(stage, total=total, rate="", issues="")
+        self._stage = StageProgress(stage, total)
+        self._last_line = self._stage.started
+        self._task = self._bars.add_task(stage, total=total, issues="", stage=self._stage)
+
+    def keep(self, samples: int) -> None:
+        """Moves the current bar; the rate does not change."""
+        self._stage.kept += samples
+        self._show()
 
     def advance(self, samples: int, issues: int) -> None:
         """Moves the current bar."""
-        self._samples += samples
-        self._issues += issues
-        if self._task is None:
-            return
-        elapsed = self._bars.tasks[self._task].elapsed or 0.0
-        rate = f"{self._samples / elapsed:.1f}/s" if elapsed > 0.2 else ""
-        noted = counted(self._issues, "issue") if self._issues else ""
-        self._bars.update(self._task, advance=samples, rate=rate, issues=noted)
+        self._stage.made += samples
+        self._stage.issues += issues
+        self._show()
+
+    def _show(self) -> None:
+        stage = self._stage
+        if self._task is not None:
+            noted = counted(stage.issues, "issue") if stage.issues else ""
+            self._bars.update(self._task, completed=stage.done, issues=noted)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._console.print(plain(stage.line(now)), highlight=False, soft_wrap=True)
 
     def end(self, seconds: float) -> None:
         """Fills the current bar, or says on one line what the stage did."""
+        stage = self._stage
         if self._task is not None:
-            self._bars.update(self._task, total=self._samples, completed=self._samples)
+            self._bars.update(self._task, total=stage.done, completed=stage.done)
         if not self._console.is_terminal:
-            noted = f", {counted(self._issues, 'issue')}" if self._issues else ""
+            noted = f", {counted(stage.issues, 'issue')}" if stage.issues else ""
             self._console.print(
-                f"{self._stage:<9} {counted(self._samples, 'sample')} in {seconds:.1f} s{noted}",
+                f"{stage.name:<9} {counted(stage.done, 'sample')} in {seconds:.1f} s{noted}",
                 highlight=False,
             )
 
     def note(self, text: str) -> None:
         """One dim line above the bars."""
         self._console.print(plain(text), style="dim", highlight=False)
+
+
+class _RateColumn(ProgressColumn):
+    """Samples a second, from the start of the stage."""
+
+    def render(self, task: Task) -> Text:
+        rate = None if task.finished else task.fields["stage"].rate(time.monotonic())
+        if task.finished and task.elapsed:
+            rate = task.fields["stage"].made / task.elapsed
+        return Text(f"{'' if not rate else _shown_rate(rate):>9}")
+
+
+class _TimeLeftColumn(ProgressColumn):
+    """Time left at the rate so far."""
+
+    def render(self, task: Task) -> Text:
+        left = 0.0 if task.finished else task.fields["stage"].seconds_left(time.monotonic())
+        return Text("-:--:--" if left is None else str(timedelta(seconds=round(left))))
+
+
+def _shown_rate(rate: float) -> str:
+    return f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.data_options import COLUMN
+
 if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
     from riveg.prompt_debug.debugger import PromptDebugger
@@ -20,9 +22,10 @@ _ANSWERS = Path("runs") / "prompt-debug" / "answers.sqlite"
 
 def prompt_debug(
     system: str = typer.Argument(help="A shipped system or a YAML file."),
-    data: str | None = typer.Option(None, help="A dataset, as for riveg run."),
+    data: list[str] = typer.Option([], help="A dataset, as for riveg run; may be repeated."),
     split: str | None = typer.Option(None, help="Split of the dataset."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
+    column: list[str] = COLUMN,
     ids: str | None = typer.Option(None, metavar="A,B", help="The posts with these ids."),
     sample: int | None = typer.Option(
         None, min=1, metavar="N", help="N posts drawn at random, the same each time."
@@ -66,14 +69,14 @@ def prompt_debug(
     step = debugged_step(config, stage)
     wanted = [one.strip() for one in (ids or "").split(",") if one.strip()]
     sources = [name for name, value in (("run", run), ("text", text)) if value is not None]
-    if (data is not None and sources) or len(sources) > 1:
+    if (data and sources) or len(sources) > 1:
         raise UserError("say one of --data, --run and --text")
     if text is not None:
         chosen = sample_of_text(text, image, caption)
     elif run is not None:
         chosen = _of_run(run, upstream_of(config, step), wanted, sample, gold, split)
     else:
-        chosen = _of_data(config, data, split, images, wanted, sample)
+        chosen = _of_data(config, data, split, images, column, wanted, sample)
     cache = answers or (_ANSWERS if run is None else run / _ANSWERS.name)
     prompts = [prompt] if diff is None else [prompt, diff]
     with _debugger(config, chosen, cache, step.stage.name, asks=ask) as debugger:
@@ -86,20 +89,23 @@ def prompt_debug(
 
 def _of_data(
     config: SystemConfig,
-    data: str | None,
+    data: list[str],
     split: str | None,
     images: Path | None,
+    column: list[str],
     ids: list[str],
     sample: int | None,
 ) -> ChosenSamples:
+    from riveg.datasets.column_names import parse_choice
     from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
     from riveg.prompt_debug.samples import samples_of_data
 
-    named = data or config.data
-    if named is None:
+    named = data or ([] if config.data is None else [config.data])
+    if not named:
         raise UserError(f"{config.file}: names no data; say which with --data, --run or --text")
-    return samples_of_data(open_dataset(named, split=split, images=images), ids=ids, sample=sample)
+    dataset = open_dataset(named, split=split, images=images, columns=parse_choice(column))
+    return samples_of_data(dataset, ids=ids, sample=sample)
 
 
 def _of_run(

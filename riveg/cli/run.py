@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.data_options import COLUMN, KINDS
+
 if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
     from riveg.datasets.dataset import Dataset
@@ -19,14 +21,15 @@ _SHOWN = 40
 
 def run(
     system: str = typer.Argument(help="A shipped system (`riveg show systems`) or a YAML file."),
-    data: str | None = typer.Option(
-        None, help="A shipped dataset, a dataset YAML, or a .jsonl/.csv/.parquet file."
+    data: list[str] = typer.Option(
+        [], help=f"{KINDS} for standard input; may be repeated: read in order."
     ),
     out: Path | None = typer.Option(
         None, help="Run folder (default: runs/SYSTEM-DATA, or -DATA-SPLIT)."
     ),
     split: str | None = typer.Option(None, help="Split of the dataset."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
+    column: list[str] = COLUMN,
     limit: int | None = typer.Option(None, min=1, help="Only the first N samples."),
     until: str | None = typer.Option(None, help="Stop after this stage."),
     overrides: list[str] = typer.Option(
@@ -47,6 +50,7 @@ def run(
 ) -> None:
     """Run a system over a dataset. Interrupted, the same command goes on where it stopped."""
     from riveg.cli.progress import RichProgress
+    from riveg.datasets.column_names import parse_choice
     from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
     from riveg.runs.system import load_system
@@ -54,10 +58,10 @@ def run(
 
     loaded = load_system(system, *overrides)
     config = loaded.config
-    data = data or config.data
-    if data is None:
+    named = data or ([] if config.data is None else [config.data])
+    if not named:
         raise UserError(f"{config.file}: names no data; say which with --data")
-    source = open_dataset(data, split=split, images=images)
+    source = open_dataset(named, split=split, images=images, columns=parse_choice(column))
     for note in source.notes:
         typer.echo(f"riveg: {source.name}: {note}", err=True)
     name = f"{config.name}-{source.name}" + (f"-{split}" if split else "")

@@ -15,8 +15,9 @@ _FIRST_INEXACT = 2**53
 
 def present(value: object) -> object:
     """The value; ``None`` for NaN."""
-    is_number = isinstance(value, float | Decimal)
-    return None if is_number and math.isnan(value) else value
+    if isinstance(value, float | Decimal) and math.isnan(value):
+        return None
+    return value
 
 
 def whole_number(value: object) -> object:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from riveg.checkpoints.folders import (
@@ -14,14 +13,17 @@ from riveg.checkpoints.folders import (
     model_folder,
 )
 from riveg.checkpoints.wheel_models import require_made
+from riveg.config.extras import missing_client
 from riveg.config.system import Step, SystemConfig
+from riveg.datasets.dataset import quoted
 from riveg.errors import MissingExtra, MissingModel, UserError
+from riveg.images.loader import ImageLoader
 from riveg.runs.folder import RunFolder
 from riveg.runs.sources import DataSource
-from riveg.types import Gold
+from riveg.types import Gold, Sample
 
-_CLIENTS = {"http": ("openai", "chat"), "vllm-offline": ("vllm", "vllm")}
-"""By engine: the package that talks to a model, and the extra that brings it."""
+_FEWEST_MISSING = 3
+"""Missing images that say something about the folder."""
 
 
 def gold_of(source: DataSource, steps: Sequence[Step]) -> Mapping[str, Gold]:
@@ -49,9 +51,10 @@ def require_clients(config: SystemConfig, steps: Sequence[Step]) -> None:
         endpoint = config.endpoint_of(step)
         if endpoint is None:
             continue
-        package, extra = _CLIENTS[endpoint.engine]
-        if find_spec(package) is None:
-            raise MissingExtra(f"{step.stage.name}: {step.config.name}", package, extra)
+        missing = missing_client(endpoint)
+        if missing is not None:
+            what = f"{step.stage.name}: {step.config.name}"
+            raise MissingExtra(what, missing.package, missing.extra)
         if not endpoint.base_urls:
             require_made(endpoint.model)
 
@@ -70,6 +73,46 @@ def require_images(steps: Sequence[Step], source: DataSource) -> None:
     raise UserError(
         f"{source.name}: no picture folder at {folders}, which the stages {', '.join(needing)} "
         f"need; put them there, say where they are with --images{text_only}"
+    )
+
+
+def refuse_missing_images(
+    samples: Iterator[Sample], source: DataSource, *, most: int
+) -> Iterator[Sample]:
+    """The samples as they are; ends at once where the first images are all missing.
+
+    A wrong folder would otherwise be noticed when every sample has an Issue. Fewer than three
+    images say nothing about the folder.
+
+    Args:
+        samples: In the order in which they are read.
+        source: Where they come from.
+        most: How many images are looked for, or all of them where there are fewer; 0: none.
+
+    Raises:
+        UserError: If none of them is there.
+    """
+    loader = ImageLoader(source.image_roots, cache_bytes=0)
+    missing: list[str] = []
+    for sample in samples:
+        if sample.image is not None and most:
+            if loader.stamp(sample.image):
+                most = 0
+            else:
+                missing.append(sample.image.path)
+                if len(missing) == most:
+                    raise _missing_images(missing, source)
+        yield sample
+    if most and len(missing) >= _FEWEST_MISSING:
+        raise _missing_images(missing, source)
+
+
+def _missing_images(missing: Sequence[str], source: DataSource) -> UserError:
+    folders = ", ".join(str(root.absolute()) for root in source.image_roots) or "no folder"
+    return UserError(
+        f"{source.name}: none of the first {len(missing)} pictures is there: {quoted(missing[0])} "
+        f"was looked for in {folders}; say where they are with --images, or run without them: "
+        "--set run.first_images=0"
     )
 
 

@@ -11,8 +11,11 @@ class Progress(Protocol):
     def begin(self, stage: str, total: int | None, /) -> None:
         """A stage starts; ``total`` samples, where it is known."""
 
+    def keep(self, samples: int, /) -> None:
+        """So many samples had passed the stage before, and nothing was done about them now."""
+
     def advance(self, samples: int, issues: int, /) -> None:
-        """More samples have passed the stage, some of them with an Issue."""
+        """More samples have passed the stage, or Issues of some that had are known now."""
 
     def end(self, seconds: float, /) -> None:
         """The stage has ended."""
@@ -25,6 +28,9 @@ class Silence:
     """Shows nothing."""
 
     def begin(self, _stage: str, _total: int | None, /) -> None:
+        return None
+
+    def keep(self, _samples: int, /) -> None:
         return None
 
     def advance(self, _samples: int, _issues: int, /) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from riveg.executors.executor import open_executor
 from riveg.files import text_digest, write_atomically
 from riveg.formats.records import decode, encode
 from riveg.llm.conversation import Chat
+from riveg.runs.checks import refuse_missing_images
 from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
 from riveg.runs.progress import Progress
 from riveg.runs.sources import DataSource
@@ -91,6 +93,7 @@ class Run:
             config.executor, partial(StageJob.open, chats=chats, progress=progress)
         )
         self._release = release
+        self._looks_at_images = any(step.config.needs_image for step in steps)
         self._contents: dict[str, dict[str, str]] = {}
 
     def write_input(self, limit: int | None) -> tuple[int, int]:
@@ -100,7 +103,8 @@ class Run:
         would throw answers away.
 
         Raises:
-            UserError: If there are no samples, or fewer than the folder holds.
+            UserError: If there are no samples, or fewer than the folder holds, or stages need
+                images and the first of them are all missing.
         """
         self._progress.begin("input", limit)
         started = time.monotonic()
@@ -109,7 +113,12 @@ class Run:
             raise self._shrunk(before, f"--limit {limit}")
         count = parts = 0
         size = self._config.run.part_size
-        for chunk in _chunks(self._data.samples(), size, limit):
+        samples = refuse_missing_images(
+            islice(self._data.samples(), limit),
+            self._data,
+            most=self._config.run.first_images if self._looks_at_images else 0,
+        )
+        for chunk in _chunks(samples, size):
             part = _input_part(chunk)
             present = self._folder.input.read(parts)
             if present is not None and len(present.lines) > len(part.lines):
@@ -264,16 +273,8 @@ def _lines_of(folder: StageFolder, parts: int) -> Iterator[bytes]:
         yield from part.lines if part else ()
 
 
-def _chunks(samples: Iterable[Sample], size: int, limit: int | None) -> Iterator[list[Sample]]:
-    chunk: list[Sample] = []
-    for count, sample in enumerate(samples):
-        if limit is not None and count >= limit:
-            break
-        chunk.append(sample)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
+def _chunks(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
+    while chunk := list(islice(samples, size)):
         yield chunk
 
 

@@ -84,21 +84,47 @@ def _require_text(name: str, value: object) -> None:
         ) from error
 
 
-def as_source(data: DataSource | Iterable[Sample] | str | Path, root: Path) -> DataSource:
-    """What a run reads: a dataset as it is or by its name, or samples with images at ``root``.
+def as_source(
+    data: DataSource | Iterable[Sample] | Iterable[str | Path] | str | Path,
+    images: Path | None = None,
+) -> DataSource:
+    """What a run reads: a dataset as it is or by its name or path, several of them, or samples.
+
+    Args:
+        data: What is named or held.
+        images: Where image paths start; ``None``: where the dataset says, or for samples the
+            working folder.
 
     Raises:
-        UserError: If there is no such dataset, or what is given are no samples with ids of their
-            own.
+        UserError: If there is no such dataset or folder, or what is given are no samples with ids
+            of their own.
     """
-    if isinstance(data, str | Path):
-        from riveg.datasets.opening import open_dataset
+    from riveg.datasets.dataset import Dataset
+    from riveg.datasets.opening import open_dataset, with_images
 
-        return open_dataset(str(data))
+    if isinstance(data, str | Path):
+        return open_dataset(data, images=images)
+    if isinstance(data, Dataset) and images is not None:
+        return with_images(data, images)
     if not isinstance(data, Iterable):
-        return data
+        return _with_own_images(data, images)
     held = tuple(data)
+    names = [item for item in held if isinstance(item, str | Path)]
+    if held and len(names) == len(held):
+        return open_dataset(names, images=images)
+    samples = _unique_samples(held)
+    return Samples("samples", (images or Path(),), lambda: samples)
+
+
+def _with_own_images(source: DataSource, images: Path | None) -> DataSource:
+    if images is not None:
+        raise UserError(f"run: images={images}: {source.name} says itself where its pictures are")
+    return source
+
+
+def _unique_samples(held: Sequence[object]) -> tuple[Sample, ...]:
     ids: set[str] = set()
+    samples: list[Sample] = []
     for sample in held:
         if not isinstance(sample, Sample):
             raise UserError(
@@ -107,7 +133,8 @@ def as_source(data: DataSource | Iterable[Sample] | str | Path, root: Path) -> D
         if sample.id in ids:
             raise UserError(f"run: two samples have the id {sample.id!r}; give each its own")
         ids.add(sample.id)
-    return Samples("samples", (root,), lambda: held)
+        samples.append(sample)
+    return tuple(samples)
 
 
 @contextmanager

@@ -140,7 +140,7 @@ class StageWork:
 
     def __call__(self, index: int) -> PartReport:
         plan = self._plan(index)
-        self._progress.advance(len(plan.kept), 0)
+        self._progress.keep(len(plan.kept))
         made = self._made(plan.missing)
         lines = tuple(
             plan.kept[digest] if digest in plan.kept else next(made) for digest in plan.inputs
@@ -187,9 +187,18 @@ class StageWork:
     def _made(self, samples: Sequence[Sample]) -> Iterator[bytes]:
         if not samples:
             return
-        for sample in self._runner(samples):
+        told = 0
+
+        def tell(finished: int) -> None:
+            nonlocal told
+            told += finished
+            self._progress.advance(finished, 0)
+
+        for sample in self._runner(samples, tell):
             line = encode(sample)
-            self._progress.advance(1, int(self._has_own_issue(line)))
+            told -= 1
+            self._progress.advance(int(told < 0), int(self._has_own_issue(line)))
+            told = max(told, 0)
             yield line
 
     def _has_own_issue(self, line: bytes) -> bool:

@@ -114,10 +114,10 @@ class System:
 
     def run(
         self,
-        data: DataSource | Iterable[Sample] | str | Path,
+        data: DataSource | Iterable[Sample] | Iterable[str | Path] | str | Path,
         *,
         out: str | Path,
-        images: str | Path = ".",
+        images: str | Path | None = None,
         limit: int | None = None,
         until: str | None = None,
         retry_failed: bool = False,
@@ -126,10 +126,11 @@ class System:
         """Every sample through the stages, into a run folder; given again, it goes on.
 
         Args:
-            data: A dataset, its name or path, or samples with ids of their own (then ``images`` is
-                the folder of their images).
+            data: A dataset, its name or path, several names or paths, which are read in order, or
+                samples with ids of their own.
             out: The run folder.
-            images: Where relative paths of bare samples' images start.
+            images: Where relative paths of images start; ``None``: where the dataset says, and for
+                samples the working folder.
             limit: Only the first so many samples.
             until: The last stage to run.
             retry_failed: Ask again about records with an Issue.
@@ -138,7 +139,7 @@ class System:
         Raises:
             UserError: For everything the user can mend, before work begins where possible.
         """
-        source = as_source(data, Path(images))
+        source = as_source(data, None if images is None else Path(images))
         steps = self.config.until(until)
         folder = RunFolder(Path(out))
         for step in steps:
@@ -221,6 +222,7 @@ class System:
             "system": self.config.name,
             "data": source.name,
             "origin": list(source.origin),
+            **({"columns": dict(chosen)} if (chosen := getattr(source, "columns", {})) else {}),
             "part_size": self.config.run.part_size,
             "data_version": getattr(source, "version", None),
             "split": getattr(source, "split", None),

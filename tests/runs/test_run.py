@@ -379,8 +379,8 @@ def test_samples_in_a_program_are_checked(tmp_path: Path) -> None:
     twice = [make_sample("a", id="1"), make_sample("b", id="1")]
     with pytest.raises(UserError, match="two samples have the id '1'"):
         system().run(twice, out=tmp_path)
-    with pytest.raises(UserError, match="expected samples, found str; make them with make_sample"):
-        system().run(["a", "b"], out=tmp_path)  # type: ignore[list-item]
+    with pytest.raises(UserError, match="expected samples, found dict; make them with"):
+        system().run([{"text": "a"}], out=tmp_path)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"gone\.jsonl"):
         system().run("gone.jsonl", out=tmp_path)
 

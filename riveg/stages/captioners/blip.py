@@ -12,7 +12,7 @@ from pydantic import Field
 from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault, UserError
-from riveg.protocols import Captioner, ImageSource
+from riveg.protocols import Captioner, ImageSource, finishing
 from riveg.types import Issue, Sample
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_queue import PreparedImageQueue
@@ -120,7 +120,7 @@ class Blip:
             if not isinstance(image, ImageFault)
         }
         written = in_batches(list(usable.values()), self._batch_size, self._write)
-        captions = dict(zip(usable, written, strict=True))
+        captions = dict(zip(usable, finishing(written), strict=True))
         return [self._answer(sample, prepared, captions) for sample in samples]
 
     @staticmethod

@@ -25,7 +25,7 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.config.threads import ThreadCount, Threads, count_threads
 from riveg.errors import NO_IMAGE, ImageFault
 from riveg.files import asset, file_digest
-from riveg.protocols import AnswerOrIssue, ImageSource, Observer
+from riveg.protocols import AnswerOrIssue, ImageSource, Observer, finishing
 from riveg.types import ImageSize, Issue, Observation, Sample
 from riveg.vision.plain.blazeface import BlazeFace
 from riveg.vision.plain.nanodet import PERSON, NanoDet
@@ -141,7 +141,7 @@ class EvidenceObserver:
         self, samples: Sequence[Sample]
     ) -> Sequence[AnswerOrIssue[tuple[Observation, ...]]]:
         """Faces, people, things and OCR text of each image, in this order."""
-        return tuple(self._pool.map(self._observe, samples))
+        return tuple(finishing(self._pool.map(self._observe, samples)))
 
     def _observe(self, sample: Sample) -> AnswerOrIssue[tuple[Observation, ...]]:
         if sample.image is None:

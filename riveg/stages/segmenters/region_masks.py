@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, TypeVar
 
 from riveg.errors import NO_IMAGE, ImageFault
-from riveg.protocols import AnswerOrIssue, ImageSource, Mention
+from riveg.protocols import AnswerOrIssue, ImageSource, Mention, finish
 from riveg.types import ImageRef, Issue, Mask, Region
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ def cut_regions(
         pool: Cuts several images at the same time.
     """
     wanted: dict[ImageRef, dict[Request, None]] = {}
+    mentions_of: Counter[ImageRef] = Counter()
     for mention in mentions:
         if mention.sample.image is not None:
             requests = (request_of(mention, one) for one in mention.entity.regions or ())
             wanted.setdefault(mention.sample.image, {}).update(dict.fromkeys(requests))
+            mentions_of[mention.sample.image] += 1
 
     def cut_image(image: ImageRef) -> dict[Request, Mask] | ImageFault:
         try:
@@ -47,7 +50,10 @@ def cut_regions(
             return fault
         return {request: cut(pixels, request) for request in wanted[image]}
 
-    masks = dict(zip(wanted, pool.map(cut_image, wanted), strict=True))
+    masks: dict[ImageRef, dict[Request, Mask] | ImageFault] = {}
+    for image, found in zip(wanted, pool.map(cut_image, wanted), strict=True):
+        masks[image] = found
+        finish(mentions_of[image])
 
     def answer(mention: Mention) -> AnswerOrIssue[tuple[Mask, ...]]:
         entity, image = mention.entity, mention.sample.image

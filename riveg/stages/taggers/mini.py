@@ -19,7 +19,7 @@ from riveg.geometry.arrays import Floats
 from riveg.nn.bio_decoding import DecodedSpan, decode
 from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.word_pieces import Window, WordPieceWindows
-from riveg.protocols import Tagger
+from riveg.protocols import Tagger, finishing
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample
 
@@ -89,7 +89,7 @@ class MiniTagger:
 
     def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...]]:
         """Entities by position; ``score`` is the calibrated P(span and label are right)."""
-        return list(self._pool.map(self._tag_one, samples))
+        return list(finishing(self._pool.map(self._tag_one, samples)))
 
     def _tag_one(self, sample: Sample) -> tuple[Entity, ...]:
         logits = self.word_logits(sample.tokens)
