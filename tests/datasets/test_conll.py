@@ -85,6 +85,68 @@ def test_quirks_of_version_one_are_defects_and_not_fatal(
     assert len(list(dataset.gold())) == 1
 
 
+@pytest.mark.parametrize(
+    ("tags", "expected", "note"),
+    [
+        ("B-PER I-PER O B-LOC", [], None),
+        ("I-PER I-PER B-PER I-LOC", [], "IOB1"),
+        ("B-PER E-PER S-PER S-LOC", [], "BIOES"),
+        ("B-PER L-PER U-PER U-LOC", [], "BILOU"),
+        ("B-PER E-PER B-PER I-LOC", ["open-entity", "orphan-i", "open-entity"], "BIOES"),
+    ],
+)
+def test_gold_may_have_any_scheme(
+    tmp_path: Path, tags: str, expected: list[str], note: str | None
+) -> None:
+    words = "Ann Lee Bob Oslo"
+    rows = "".join(
+        f"{word}\t{tag}\n" for word, tag in zip(words.split(), tags.split(), strict=True)
+    )
+    dataset = gmner(
+        tmp_path, f"-DOCSTART-\tO\n\nIMGID:1\n{rows}", {"1": voc(("Ann Lee", (1, 1, 9, 9)))}
+    )
+    (gold,) = dataset.gold()
+    first, *_, last = gold.entities
+    assert (first.text, first.label, first.boxes) == ("Ann Lee", "PER", (Box(1, 1, 9, 9),))
+    assert (last.text, last.label) == ("Oslo", "LOC")
+    assert kinds(dataset) == expected
+    report = check(dataset)
+    assert report.splits["test"].samples == 1
+    assert [*report.notes] == ([f"the tags of test.txt are read as {note}"] if note else [])
+
+
+def test_a_scheme_is_named_in_the_yaml(tmp_path: Path) -> None:
+    text = "IMGID:1\nAnn\tI-PER\nLee\tI-PER\n"
+    assert kinds(gmner(tmp_path, text)) == ["orphan-i"]
+    named = gmner(tmp_path, text, extra="scheme: IOB1\n")
+    assert kinds(named) == []
+    assert [entity.text for entity in next(named.gold()).entities] == ["Ann Lee"]
+    with pytest.raises(UserError, match="no tag scheme 'bilo'; did you mean bilou"):
+        gmner(tmp_path, text, extra="scheme: bilo\n")
+    wrong = gmner(tmp_path, text, extra="scheme: bmes\n")
+    assert len(list(wrong.samples())) == 1
+    with pytest.raises(UserError, match=r"test\.txt:2: 'I-PER' is no tag of the named scheme bmes"):
+        list(wrong.gold())
+
+
+def test_gold_of_two_schemes_is_refused(tmp_path: Path) -> None:
+    dataset = gmner(tmp_path, "IMGID:1\nAnn\tB-PER\nLee\tE-PER\n\nIMGID:2\nOslo\tU-LOC\n")
+    with pytest.raises(UserError, match=r"test\.txt:6: 'U-LOC', and 'E-PER' of line 3"):
+        list(dataset.gold())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Ann Lee", "Ann Lee ", "\n    Ann Lee\n  ", "Ann  Lee", "Ann\u00a0Lee", "Ann\u3000 Lee"],
+)
+def test_names_are_compared_with_blanks_folded(tmp_path: Path, name: str) -> None:
+    text = "IMGID:1\nAnn\tB-PER\nLee\tI-PER\nAnn\u00a0Lee\tB-PER\n"
+    dataset = gmner(tmp_path, text, {"1": voc((name, (1, 1, 9, 9)))})
+    (gold,) = dataset.gold()
+    assert [entity.boxes for entity in gold.entities] == [(Box(1, 1, 9, 9),)] * 2
+    assert kinds(dataset) == []
+
+
 def test_an_orphan_opens_an_entity_as_in_the_published_counts(tmp_path: Path) -> None:
     dataset = gmner(tmp_path, "IMGID:1\nNike\tB-ORG\nSNKRS\tI-OTHER\n")
     (gold,) = dataset.gold()

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from helpers.hostile_tokens import HOSTILE, has_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
@@ -54,7 +55,7 @@ def entities(draw: st.DrawFn, length: int) -> list[dict[str, Any]]:
 def rows(draw: st.DrawFn) -> dict[str, Any]:
     row: dict[str, Any] = {"caption": draw(st.none() | WORDS), "image": draw(st.none() | WORDS)}
     if draw(st.booleans()):
-        row["tokens"] = draw(st.lists(WORDS.filter(lambda word: bool(word.strip())), min_size=1))
+        row["tokens"] = draw(st.lists(HOSTILE | WORDS, min_size=1).filter(has_text))
         row["entities"] = draw(entities(len(row["tokens"])))
     else:
         row["text"] = draw(WORDS) + "a word"
@@ -79,6 +80,58 @@ def test_round_trip(kind: str, samples: list[dict[str, Any]]) -> None:
         assert list(copy.samples()) == list(original.samples())
         assert list(copy.gold()) == list(original.gold())
         assert (copy.has_gold, copy.has_boxes) == (original.has_gold, original.has_boxes)
+
+
+@pytest.mark.slow  # seconds
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    posts=st.lists(
+        st.lists(st.tuples(HOSTILE, st.sampled_from(["O", "B-A", "I-A"])), min_size=1).filter(
+            lambda rows: has_text(token for token, _ in rows)
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_tokens_of_conll_files_survive(kind: str, posts: list[list[tuple[str, str]]]) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="needs the extra data")
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        text = "".join(
+            f"IMGID:{number}\n" + "".join(f"{token}\t{tag}\n" for token, tag in rows) + "\n"
+            for number, rows in enumerate(posts)
+        )
+        (folder / "test.txt").write_text(text, encoding="utf-8", newline="")
+        (folder / "set.yaml").write_text("name: s\nformat: twitter-mner\ntext: {test: test.txt}\n")
+        original = open_dataset(str(folder / "set.yaml"))
+        target = folder / f"copy.{kind}"
+        done = convert(original, target, kind_of(kind))
+        assert (done.rows, done.left_out) == (len(posts), ())
+        copy = open_dataset(str(target))
+        assert list(copy.samples()) == list(original.samples())
+        assert list(copy.gold()) == list(original.gold())
+        assert [sample.tokens for sample in original.samples()] == [
+            tuple(token for token, _ in rows) for rows in posts
+        ]
+
+
+def test_what_is_annotated_and_no_gold_is_said(tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_text("IMGID:1\nAnn\tB-PER\nLee\tPER\n")
+    (tmp_path / "xml").mkdir()
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox>"
+    objects = f"<object><name>Bob</name>{box}</object>" * 2
+    (tmp_path / "xml" / "1.xml").write_text(f"<annotation>{objects}</annotation>")
+    (tmp_path / "set.yaml").write_text(
+        "name: s\nformat: twitter-gmner\ntext: {test: test.txt}\nxml: xml\n"
+    )
+    done = convert(open_dataset(str(tmp_path / "set.yaml")), tmp_path / "copy.jsonl", "jsonl")
+    assert done.notes == (
+        "annotated objects that belong to no entity, so they are not gold: 2 "
+        "(riveg data check tells which)",
+        "tags of the gold that are none, so they are read as O: 1 (riveg data check tells which)",
+    )
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])

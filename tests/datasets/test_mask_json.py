@@ -86,6 +86,27 @@ def test_several_objects_of_one_name_stay_apart(tmp_path: Path) -> None:
     assert len(read_mask_json(path).objects) == 2
 
 
+@pytest.mark.parametrize("name", ["Tom ", "\nTom\n", "\u00a0Tom"])
+@pytest.mark.parametrize("form", FORMS)
+def test_names_are_compared_with_blanks_folded(tmp_path: Path, name: str, form: str) -> None:
+    (tmp_path / "json").mkdir()
+    (tmp_path / "test.txt").write_text("IMGID:1\nTom\tB-PER\n")
+    written = json.dumps(FORMS[form]).replace('"Tom"', json.dumps(name))
+    (tmp_path / "json" / "1.json").write_text(written)
+    path = tmp_path / "set.yaml"
+    path.write_text("name: s\nformat: twitter-smner\ntext: {test: test.txt}\nmasks: json\n")
+    (row,) = open_dataset(str(path)).rows()
+    assert row.gold is not None
+    assert (len(row.gold.entities[0].masks or ()), row.unmatched_objects) == (1, 0)
+
+
+def test_parts_of_a_group_are_one_object_though_their_blanks_differ(tmp_path: Path) -> None:
+    path = tmp_path / "1.json"
+    parts = [{**shape(POINTS), "group_id": 1}, {**shape(POINTS), "group_id": 1, "label": "Tom "}]
+    path.write_text(json.dumps(labelme(*parts)))
+    assert len(read_mask_json(path).objects) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -97,6 +118,7 @@ def test_several_objects_of_one_name_stay_apart(tmp_path: Path) -> None:
         (json.dumps({"Tom": [1, 2, 3, 4], **SIDES}), "neither polygons nor run lengths"),
         (json.dumps({"Tom": {"no": 1}, **SIDES}), "among its keys"),
         (json.dumps([{"mask": RLE}]), "no entity name"),
+        (json.dumps([{"mask": RLE, "name": " "}]), "no entity name"),
         (json.dumps(labelme(shape([[3, 3], [4, 4]], "circle"))), "neither polygons"),
         (json.dumps({"Tom": [0, 0, 1e9, 0, 1e9, 1e9], **SIDES}), "far outside"),
         (json.dumps({"Tom": [3, 2, 3, 2, 3, 2], **SIDES}), "empty"),

@@ -20,6 +20,12 @@ def test_sentences_with_ids_columns_and_lines(tmp_path: Path) -> None:
     assert (first.image_id, first.tokens, first.line) == ("7", ("a", "B"), 1)
     assert first.columns == (("O", "B-x"), ("O", "B-y"))
     assert (second.image_id, second.line) == ("8", 5)
+    assert (first.first_row, second.first_row) == (2, 6)
+
+
+def test_the_first_row_is_that_of_the_first_token(tmp_path: Path) -> None:
+    (sentence,) = read_conll(write(tmp_path, b"\n-DOCSTART-\tO\na\tO\n"))
+    assert (sentence.line, sentence.first_row) == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +37,16 @@ def test_sentences_with_ids_columns_and_lines(tmp_path: Path) -> None:
         (b"\n\n\n", []),
         (b"", []),
         (b"IMGID:1\nIMGID:x\tO\n", [("IMGID:x",)]),  # a token that looks like a header
-        ("IMGID:1\n\u2028\tO\n".encode(), [("\u2028",)]),  # only \n ends a line
+        ("IMGID:1\n\u2028\tO\n\x85\tO\n".encode(), [("\u2028", "\x85")]),  # only \n ends a line
+        (b"IMGID:1\na\rb\tO\n\r\tO\n", [("a\rb", "\r")]),  # not a CR within it
+        (b"IMGID:1\ra\tO\r\rIMGID:2\rb\tO\r", [("a",), ("b",)]),  # unless there is no \n at all
+        ("\ufeffIMGID:1\na\tO\n".encode(), [("a",)]),  # a byte order mark
+        ("IMGID:1\n \tO\n\tO\n\u3000\tO\n\ufe0f\tO\n".encode(), [(" ", "", "\u3000", "\ufe0f")]),
+        (b"-DOCSTART-\tO\n\na\tO\n\n-DOCSTART-\tO\n\nb\tO\n", [("a",), ("b",)]),
+        (b"-DOCSTART- -X- O O\n\na\tO\n", [("a",)]),  # as in CoNLL-2003
+        (b"-DOCSTART- (1 EU)\na\tO\n", [("a",)]),  # as in AIDA, no blank line behind it
+        (b"IMGID:1\n-DOCSTART-\tO\n\nIMGID:2\na\tO\n", [("a",)]),  # with an id of its own
+        (b"IMGID:1\na\tO\n-DOCSTART-\tO\n", [("a", "-DOCSTART-")]),  # a word among others
     ],
 )
 def test_forms_that_occur(tmp_path: Path, content: bytes, tokens: list[tuple[str, ...]]) -> None:
@@ -40,7 +55,12 @@ def test_forms_that_occur(tmp_path: Path, content: bytes, tokens: list[tuple[str
 
 @pytest.mark.parametrize(
     ("content", "line"),
-    [(b"IMGID:1\na O\n", 2), (b"a\tO\nb\tO\tO\n", 2), (b"a\tO\n\nb\n", 3)],
+    [
+        (b"IMGID:1\na O\n", 2),
+        (b"-DOCSTART- -X- O O\n\na NNP B-NP O\n", 3),
+        (b"a\tO\nb\tO\tO\n", 2),
+        (b"a\tO\n\nb\n", 3),
+    ],
 )
 def test_a_row_with_other_columns_is_named(tmp_path: Path, content: bytes, line: int) -> None:
     with pytest.raises(UserError, match=rf"train\.txt:{line}: expected"):

@@ -1,12 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from helpers.factories import make_sample
+from helpers.hostile_tokens import HOSTILE, has_text
+from helpers.small_runs import write_run
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign import read_foreign
+from riveg.exports.smner import export_smner
+from riveg.text.tokenise import join_tokens
 from riveg.types import Span
 
 TOKEN = st.text(st.characters(categories=["L", "N", "P"]), min_size=1)
@@ -23,15 +30,16 @@ def tags_of(length: int, label: str | None, scheme: str) -> list[str]:
         return ["O"] * length
     if scheme == "bio":
         return [f"B-{label}"] + [f"I-{label}"] * (length - 1)
+    single, last = "SE" if scheme == "bioes" else "UL"
     if length == 1:
-        return [f"S-{label}"]
-    return [f"B-{label}", *[f"I-{label}"] * (length - 2), f"E-{label}"]
+        return [f"{single}-{label}"]
+    return [f"B-{label}", *[f"I-{label}"] * (length - 2), f"{last}-{label}"]
 
 
 @pytest.mark.slow  # seconds
 @given(
     sentences=st.lists(SENTENCE, min_size=1),
-    scheme=st.sampled_from(["bio", "bioes"]),
+    scheme=st.sampled_from(["bio", "bioes", "bilou"]),
     gold=st.booleans(),
     ids=st.booleans(),
 )
@@ -77,6 +85,7 @@ def test_what_is_predicted_behind_the_sample_is_counted(tmp_path: Path) -> None:
     [
         ("IMGID:1\nNASA\tORG\n", r"pred\.txt:2: expected a tag", "no prefix"),
         ("a\tO\nb\tM-ORG\n", r"pred\.txt:2: expected a tag", "another scheme"),
+        ("a\tE-ORG\nb\tU-ORG\n", r"pred\.txt:2: 'U-ORG', and 'E-ORG' of line 1", "two schemes"),
         ("NASA B-ORG\n", r"pred\.txt:1: expected at least 2 tab", "blanks for tabs"),
         ("IMGID:1\na\tO\n\nb\tO\n", r"pred\.txt:4: either every", "an id is missing"),
         ("IMGID:1\na\tO\n\nIMGID:1\nb\tO\n", r"pred\.txt:4: the id '1' stands in line 1", "twice"),
@@ -87,3 +96,76 @@ def test_malformed_files(tmp_path: Path, text: str, message: str, reason: str) -
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         read_foreign(path, "conll")
+
+
+@pytest.mark.parametrize(
+    ("tags", "spans", "notes"),
+    [
+        ("B-PER I-PER O B-LOC", [(0, 2), (3, 4)], []),
+        ("B-PER E-PER O S-LOC", [(0, 2), (3, 4)], ["its tags are read as BIOES"]),
+        ("B-PER L-PER O U-LOC", [(0, 2), (3, 4)], ["its tags are read as BILOU"]),
+        ("I-PER B-PER O I-LOC", [(0, 1), (1, 2), (3, 4)], ["its tags are read as IOB1"]),
+        (
+            "B-PER I-LOC O I-LOC",
+            [(0, 1), (1, 2), (3, 4)],
+            ["2 tags are not where BIO has them; each opens or ends an entity"],
+        ),
+    ],
+)
+def test_schemes_and_what_is_irregular_are_told(
+    tmp_path: Path, tags: str, spans: list[tuple[int, int]], notes: list[str]
+) -> None:
+    path = tmp_path / "pred.txt"
+    path.write_text("-DOCSTART-\tO\n\nIMGID:1\n" + "".join(f"w\t{tag}\n" for tag in tags.split()))
+    file = read_foreign(path, "conll")
+    (sample,) = file.samples
+    assert [(one.span.start, one.span.end) for one in sample.predicted if one.span] == spans
+    assert sample.tokens == 4
+    assert [*file.notes[1:]] == notes
+
+
+def test_a_scheme_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "pred.txt"
+    path.write_text("IMGID:1\nAnn\tI-PER\nLee\tI-PER\n")
+    assert len(read_foreign(path, "conll").notes) == 2
+    named = read_foreign(path, "conll", scheme="iob1")
+    assert named.notes[1:] == ("its tags are read as IOB1",)
+    path.write_text("IMGID:1\nAnn\tS-PER\n")
+    with pytest.raises(UserError, match="'S-PER' is no tag of the named scheme bilou"):
+        read_foreign(path, "conll", scheme="bilou")
+    with pytest.raises(UserError, match="only the format conll has tags"):
+        read_foreign(path, "tiger", scheme="bilou")
+
+
+@pytest.mark.slow  # seconds
+@settings(max_examples=60, deadline=None)
+@given(
+    posts=st.lists(
+        st.lists(st.tuples(HOSTILE.filter(lambda token: token != "<EOS>"), st.booleans())).filter(
+            lambda rows: has_text(token for token, _ in rows)
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_an_exported_sentence_is_read_to_the_entities_of_its_record(
+    posts: list[list[tuple[str, bool]]],
+) -> None:
+    samples = []
+    for number, rows in enumerate(posts):
+        tokens = [token for token, _ in rows]
+        spans = [(at, at + 1, "PER") for at, (_, is_entity) in enumerate(rows) if is_entity]
+        text, offsets = join_tokens(tokens)
+        sample = make_sample("x " * len(tokens), spans, id=f"s{number}")
+        samples.append(replace(sample, text=text, tokens=tuple(tokens), offsets=offsets))
+    with TemporaryDirectory() as folder:
+        source, out = write_run(Path(folder), samples), Path(folder) / "out"
+        out.mkdir()
+        export_smner(source, out)
+        file = read_foreign(out / "predicted.conll", "conll")
+    assert [(one.sample_id, one.tokens) for one in file.samples] == [
+        (one.id, len(one.tokens)) for one in samples
+    ]
+    assert [[entity.span for entity in one.predicted] for one in file.samples] == [
+        [entity.span for entity in one.entities or ()] for one in samples
+    ]

@@ -42,6 +42,20 @@ def test_conll_is_joined_by_id(tmp_path: Path) -> None:
     assert absent.kind == "not-recorded"
 
 
+@pytest.mark.parametrize("tags", ["B-PER I-PER O", "B-PER E-PER O", "B-PER L-PER X"])
+def test_any_scheme_is_read(tmp_path: Path, tags: str) -> None:
+    rows = zip(["Eileen", "Collins", "flies"], tags.split(), strict=True)
+    text = "-DOCSTART-\tO\n\nIMGID:1\n" + "".join(f"{word}\t{tag}\n" for word, tag in rows)
+    (tmp_path / "pred.txt").write_text(text)
+    sample = make_sample("Eileen Collins flies", id="1")
+    assert build(tmp_path, "pred.txt").tag([sample]) == [
+        (Entity("e0", "Eileen Collins", "PER", Span(0, 2)),)
+    ]
+    (tmp_path / "pred.txt").write_text(text.replace("B-PER", "PER"))
+    with pytest.raises(UserError, match=r"pred\.txt:4: expected a tag"):
+        build(tmp_path, "pred.txt")
+
+
 def test_the_column_is_chosen(tmp_path: Path) -> None:
     (tmp_path / "pred.txt").write_text(PREDICTIONS)
     assert build(tmp_path, "pred.txt", 0).tag([make_sample("NASA", id="2")])[0] == (
