@@ -28,6 +28,7 @@ def open_utf_8(path: Path) -> IO[bytes]:
         start = handle.read(4)
         handle.seek(0)
         if start.startswith(_GZIP_MARK):
+            handle.close()
             handle = cast("IO[bytes]", gzip.open(path))  # noqa: SIM115 - the caller closes it
             start = handle.read(4)
             handle.seek(0)

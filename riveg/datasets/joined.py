@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,7 +89,7 @@ def join_datasets(datasets: Mapping[str, Dataset]) -> Dataset:
         for name, dataset in datasets.items()
         for part in dataset.by_split()
     }
-    _require_different(parts.values())
+    require_different(file for part in parts.values() for file in part.origin)
     folders = tuple(dict.fromkeys(_absolute(part.image_roots) for part in parts.values()))
     reader = JoinedReader(parts, folders, _folder_of_all([one[0] for one in folders if one]))
     every = [*datasets.values()]
@@ -124,13 +125,15 @@ def names_apart(paths: Sequence[Path]) -> list[str]:
     return [name(own) for own in parts]
 
 
-def _require_different(parts: Iterable[Dataset]) -> None:
-    seen: set[str] = set()
-    for part in parts:
-        (file,) = part.origin
-        if file in seen:
-            raise UserError(f"{file}: is given twice; name each file once")
-        seen.add(file)
+def require_different(files: Iterable[str]) -> None:
+    """Makes sure that nothing is read twice.
+
+    Raises:
+        UserError: If a file is.
+    """
+    for file, number in Counter(files).items():
+        if number > 1:
+            raise UserError(f"{file}: is given {number} times; name it once")
 
 
 def _absolute(folders: Iterable[Path]) -> tuple[Path, ...]:

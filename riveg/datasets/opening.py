@@ -16,7 +16,7 @@ from riveg.datasets.config import (
     shipped_dataset_files,
 )
 from riveg.datasets.dataset import Dataset
-from riveg.datasets.joined import join_datasets, names_apart
+from riveg.datasets.joined import join_datasets, names_apart, require_different
 from riveg.datasets.standard_input import STANDARD_INPUT, keep_standard_input
 from riveg.datasets.tables import TABLE_FORMATS, open_table, with_table_images
 from riveg.errors import UserError, suggest
@@ -68,6 +68,7 @@ def open_dataset(
         raise UserError("no data are given")
     if len(sources) == 1:
         return _opened(sources[0], split, images, chosen, None)
+    require_different(str(Path(each).absolute()) for each in sources)
     called = names_apart([Path(each) for each in sources])
     return join_datasets(
         {

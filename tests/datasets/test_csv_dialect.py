@@ -1,0 +1,203 @@
+r"""CSV and TSV files as spreadsheets, data frames and databases write them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riveg.datasets.opening import open_dataset
+from riveg.errors import UserError
+from riveg.types import Sample
+
+
+def read(folder: Path, content: str | bytes, name: str = "posts.csv") -> list[Sample]:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return list(open_dataset(path).samples())
+
+
+def texts(folder: Path, content: str | bytes, name: str = "posts.csv") -> list[str | None]:
+    """The texts, ``None`` for rows that cannot be used."""
+    return [None if one.issues else one.text for one in read(folder, content, name)]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            "id,text\n1,hello Oslo\n2,first line\rsecond line in Rome\n3,plain Paris\n",
+            ["hello Oslo", "first line\rsecond line in Rome", "plain Paris"],
+        ),
+        ('id,text\n1,"a\rb"\n2,c\n', ["a\rb", "c"]),
+        ("id,text\r\n1,a\rb\r\n2,c\r\n", ["a\rb", "c"]),
+        ("id,text\r\n1,a\r\r\n2,c\r\r\n", ["a", "c"]),
+        ("id,text\n1,a\r\n2,b\n", ["a", "b"]),
+        ('id,text\r\n1,"a\r\nb"\r\n2,c', ["a\r\nb", "c"]),
+        ("id,text\r1,a\r2,b\r", ["a", "b"]),
+        ("id,text\r1,a\nb\r2,c\r", ["a\nb", "c"]),
+        ("id,text\n1,a\r", ["a"]),
+        ("id,text\r\n", []),
+    ],
+)
+def test_only_the_files_own_line_ends_end_a_row(
+    tmp_path: Path, content: str, expected: list[str]
+) -> None:
+    assert texts(tmp_path, content) == expected
+
+
+def test_rows_keep_the_number_of_their_line(tmp_path: Path) -> None:
+    rows = read(tmp_path, 'sep=;\ntext;image\na\rb;\n"c\nd";\ne;\nf\n')
+    assert [row.id for row in rows] == ["line-3", "line-4", "line-6", "line-7"]
+    assert rows[-1].issues[0].message == "posts.csv:7: expected 2 cells, found 1"
+
+
+def test_backslashes_before_quotes_are_recognised_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    path.write_text(
+        'id,text\n1,"Ann said \\"hello\\" in Oslo"\n2,"Bob\'s 5\\" screen, from Rome"\n'
+        '3,"a \\\\ b"\n4,plain Paris\n'
+    )
+    dataset = open_dataset(path)
+    assert "posts.csv writes quotes in cells with backslashes, and is read so" in dataset.notes
+    assert [sample.text for sample in dataset.samples()] == [
+        'Ann said "hello" in Oslo',
+        "Bob's 5\" screen, from Rome",
+        "a \\ b",
+        "plain Paris",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'text,image\n"C:\\",a.jpg\n"say ""hi""",b.jpg\n',
+        "text,image\nC:\\new,a.jpg\n",
+    ],
+)
+def test_backslashes_of_usual_files_stay(tmp_path: Path, content: str) -> None:
+    assert texts(tmp_path, content)[0] in {"C:\\", "C:\\new"}
+
+
+def test_where_a_dialect_does_not_fit_the_whole_file_the_quote_is_named(tmp_path: Path) -> None:
+    mixed = read(tmp_path, 'text\n"a \\"b\\" c"\n"say ""hi"" to \\n"\n')
+    assert [bool(row.issues) for row in mixed] == [True, False]
+    assert r'a quote in a quoted cell is written "", here it is written \"' in (
+        mixed[0].issues[0].message
+    )
+    (inner, plain) = read(tmp_path, 'id,text\n1,"Dwayne "The Rock" Johnson"\n2,Paris\n')
+    assert 'a quote in a quoted cell is written ""' in inner.issues[0].message
+    assert plain.text == "Paris"
+
+
+def test_quotes_of_unquoted_tsv_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "posts.tsv"
+    path.write_text('id\ttext\n1\t"Hello" he said in Oslo\n2\t"Rome\n3\t5" of snow\n')
+    dataset = open_dataset(path)
+    assert [sample.text for sample in dataset.samples()] == [
+        '"Hello" he said in Oslo',
+        '"Rome',
+        '5" of snow',
+    ]
+    assert "posts.tsv has quotes that do not enclose cells, and is read so" in dataset.notes
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("id;text;image\n1;a, b;\n", "posts.csv"),
+        ("id\ttext\timage\n1\ta, b\t\n", "posts.csv"),
+        ("id|text|image\n1|a, b|\n", "posts.csv"),
+        ('"id";"Text";"image"\n1;"a, b";\n', "posts.csv"),
+        ('sep=;\nid;text\n1;"a, b"\n', "posts.csv"),
+        ("id\ttext\n1\ta, b\n", "posts.tsv"),
+        ("text\na, b\n", "posts.tsv"),
+        ("text\na, b\n", "POSTS.TSV"),
+        ('id,text\n1,"a, b"\n', "posts.tsv"),
+        ('\ufeffid;text\n1;"a, b"\n', "posts.tsv"),
+        ('\ufeff"id","text"\n1,"a, b"\n', "posts.csv"),
+    ],
+)
+def test_delimiters_are_recognised(tmp_path: Path, content: str, name: str) -> None:
+    assert texts(tmp_path, content, name) == ["a, b"]
+
+
+def test_columns_of_other_names_tell_the_delimiter_too(tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    path.write_text("number;my, tweet;lang\n1;a, b;en\n")
+    (sample,) = open_dataset(path, columns={"text": "my, tweet", "id": "number"}).samples()
+    assert (sample.id, sample.text) == ("1", "a, b")
+
+
+@pytest.mark.parametrize("delimiter", ["semicolon", "';'"])
+def test_a_delimiter_can_be_named(tmp_path: Path, delimiter: str) -> None:
+    (tmp_path / "posts.txt").write_text("text;caption\na, b;c\n")
+    config = tmp_path / "posts.yaml"
+    config.write_text(f"name: p\nformat: csv\ntext: {{train: posts.txt}}\ndelimiter: {delimiter}\n")
+    (sample,) = open_dataset(config).samples()
+    assert (sample.text, sample.caption) == ("a, b", "c")
+
+
+def test_a_rounded_id_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'1\.2942E\+18' stands in .*a spreadsheet has rounded"):
+        read(tmp_path, "id,text\n1.2942E+18,hello Oslo\n1.2942E+18,hello Rome\n")
+
+
+@pytest.mark.parametrize("kept", [30, -9, -1])
+def test_a_damaged_compressed_file_is_one_line(tmp_path: Path, kept: int) -> None:
+    whole = gzip.compress(b"text\n" + b"\n".join(b"post %d" % i for i in range(999)))
+    with pytest.raises(UserError, match=r"posts\.csv\.gz: damaged, it cannot be uncompressed"):
+        read(tmp_path, whole[:kept], "posts.csv.gz")
+
+
+CELLS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0", max_codepoint=0x2FFF), max_size=12
+) | st.sampled_from(['"', "a\rb", "a\r\nb", "\n", ";", ",", "\t", "'", "\\", '\\"', "sep=;", "|"])
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS), max_size=4),
+    delimiter=st.sampled_from([",", ";", "\t", "|"]),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    has_mark=st.booleans(),
+    is_compressed=st.booleans(),
+)
+def test_what_the_csv_module_writes_is_read_back(
+    rows: list[tuple[str, str]],
+    delimiter: str,
+    line_end: str,
+    has_mark: bool,
+    is_compressed: bool,
+) -> None:
+    written = io.StringIO()
+    writer = csv.writer(
+        written, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL
+    )
+    writer.writerow(["id", "text", "caption"])
+    writer.writerows((f"p{number}", *row) for number, row in enumerate(rows))
+    content = written.getvalue().encode("utf-8-sig" if has_mark else "utf-8")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / ("posts.csv.gz" if is_compressed else "posts.csv")
+        path.write_bytes(gzip.compress(content) if is_compressed else content)
+        samples = list(open_dataset(path).samples())
+    assert [(one.id, one.text, one.caption or "") for one in samples] == [
+        (f"p{number}", *row) for number, row in enumerate(rows)
+    ]
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60))
+def test_any_bytes_are_rows_or_one_line(content: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "posts.csv"
+        path.write_bytes(b"text,image\n" + content)
+        with suppress(UserError):
+            assert all(one.tokens or one.issues for one in open_dataset(path).samples())
