@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
+from riveg.llm.answer_marks import holds_template_marks, with_single_escapes, without_markup
 from riveg.llm.conversation import Unparsable
+from riveg.llm.refusals import require_answer
 
 _JOINERS = "\u200c\u200d"
 """Format characters that some scripts and emoji need."""
@@ -26,7 +28,7 @@ def one_line(text: str) -> str:
 
 
 def phrase_of(text: str, what: str, most: int) -> str:
-    """A short phrase: one line, without quotation marks around it or a full stop after it.
+    """A short phrase: one line, without markup, quotation marks around it or a full stop after it.
 
     Args:
         text: What the model wrote.
@@ -34,26 +36,34 @@ def phrase_of(text: str, what: str, most: int) -> str:
         most: Most characters.
 
     Raises:
-        Unparsable: If nothing is left, or more than ``most`` characters.
+        Refused: If it is a refusal, or goes on to one.
+        Unparsable: If nothing is left, more than ``most`` characters, or marks of a chat template.
     """
-    line = one_line(text).strip(_QUOTES + " ").removesuffix(".").strip(_QUOTES + " ")
-    return _bounded(line, what, most)
+    line, before = one_line(without_markup(with_single_escapes(text))), None
+    while line != before:
+        before = line
+        line = without_markup(line.strip(_QUOTES + " ").removesuffix("."))
+    return require_answer(_checked(line, what, most), what, whole=True)
 
 
 def text_of(text: str, what: str, most: int) -> str:
-    """One or more sentences on one line.
+    """One or more sentences on one line, without markup around them.
 
     Raises:
-        Unparsable: If there is nothing, or more than ``most`` characters.
+        Refused: If they are a refusal.
+        Unparsable: If there is nothing, more than ``most`` characters, or marks of a chat template.
     """
-    return _bounded(one_line(text), what, most)
+    line = one_line(without_markup(with_single_escapes(text)))
+    return require_answer(_checked(line, what, most), what)
 
 
-def _bounded(text: str, what: str, most: int) -> str:
+def _checked(text: str, what: str, most: int) -> str:
     if not text:
         raise Unparsable(f"{what} is empty")
     if len(text) > most:
         raise Unparsable(f"{what} has {len(text)} characters, it may have {most}")
+    if holds_template_marks(text):
+        raise Unparsable(f"{what} holds marks of a chat template; answer in plain words")
     return text
 
 

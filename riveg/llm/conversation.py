@@ -43,15 +43,28 @@ class Response:
         finish_reason: Why it stopped: ``stop``, ``length``, ``content_filter`` ...
         first_token: The likeliest first tokens with their natural log-probabilities, if the
             request wants them.
+        is_refusal: Whether the server says that the model refuses, in a field of its own.
     """
 
     text: str
     finish_reason: str
     first_token: tuple[tuple[str, float], ...] = ()
+    is_refusal: bool = False
 
 
 class Unparsable(ValueError):
-    """Raised by a parser: the message tells the model what is wrong with its response."""
+    """Raised by a parser: the message tells the model what is wrong with its response.
+
+    ``kind`` is the Issue's, if no re-ask helps.
+    """
+
+    kind = "unparsable-answer"
+
+
+class Refused(Unparsable):
+    """Raised by a parser for a response that refuses to answer, or says that there is nothing."""
+
+    kind = "refused-answer"
 
 
 Parser = Callable[[Response], Any]
@@ -95,9 +108,10 @@ def text_to_complete(messages: Sequence[Message]) -> str | None:
     return messages[0].text if messages and messages[0].role == "completion" else None
 
 
-AnswerPath = Literal["schema", "plain", "lenient", "re-asked"]
+AnswerPath = Literal["schema", "plain", "lenient", "repaired", "re-asked"]
 """How a response was read: bound by the schema; as a whole, without a schema; picked out of other
-words; after the model was shown the fault of an earlier response."""
+words or another form; after its JSON was repaired; after the model was shown the fault of an
+earlier response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +144,8 @@ class NoAnswer:
     """Why there is no answer: ``kind`` becomes an Issue's.
 
     ``no-answer``: the server refused the request or failed each time; ``truncated-answer``: the
-    response ended at ``max_tokens``; ``unparsable-answer``: re-asks did not help; ``bad-picture``
-    or the kind of an image fault: an image of the request cannot be used.
+    response ended at ``max_tokens``; ``unparsable-answer`` and ``refused-answer``: re-asks did not
+    help; ``bad-picture`` or the kind of an image fault: an image of the request cannot be used.
     """
 
     kind: str

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from riveg.llm.conversation import Response, Unparsable
+from riveg.llm.answer_marks import after_answer_mark, spoken_part
+from riveg.llm.conversation import AnswerPath, Refused, Response, Unparsable
+from riveg.llm.json_forms import as_asked
 from riveg.llm.json_schema import fault_in
-
-_FENCE = re.compile(r"```[a-zA-Z0-9]*[ \t]*\n?(.*?)```", re.DOTALL)
+from riveg.llm.json_values import FoundValue, load_strictly, values_in
+from riveg.llm.refusals import refuses
 
 _TAGS = "think|thinking|thought|reasoning"
 _THOUGHTS_BEGIN = re.compile(rf"\s*<(?:{_TAGS})>", re.IGNORECASE)
 _THOUGHTS_END = re.compile(rf"</(?:{_TAGS})>", re.IGNORECASE)
 _LONGEST_TAG = len("</reasoning>")
 
-_MOST_STARTS = 32
-"""Opening braces at which an object is looked for, so that a long bad response costs little."""
+_NO_OBJECT = "The answer is not a JSON object{}. Answer with one JSON object and nothing else."
+_REFUSED = (
+    "The answer is a refusal, not a JSON object. Answer with one JSON object and nothing else."
+)
+SEVERAL = (
+    "The answer holds several JSON objects that differ. "
+    "Answer with the final JSON object alone and nothing else."
+)
+"""What is wrong with an answer that quotes JSON, or holds drafts."""
 
-_DEEPEST = 100
-"""Brackets within brackets; more would exhaust the stack."""
+_DOUBLED_ESCAPE = re.compile(r"\\\\u[0-9a-fA-F]{4}")
 
 
 def parse_json(response: Response, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON object in a response, valid by the schema.
 
-    Code fences, words around, trailing commas, line ends within strings and one missing bracket at
-    the end are accepted; a string that was cut off, a repeated key or a value that breaks the
-    schema is not.
+    Code fences, words and marks around it, faults of form that a repair can mend without guessing
+    (:mod:`riveg.llm.json_repairs`), and another form of the same (:mod:`riveg.llm.json_forms`) are
+    accepted; a string that was cut off, a repeated key or a value that breaks the schema is not. Of
+    several different objects the one behind the last mark of an answer is read.
 
     Args:
         response: The response.
@@ -39,19 +48,102 @@ def parse_json(response: Response, schema: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Unparsable: Says what is wrong, so that the model can correct it.
     """
-    fault = "The answer is not a JSON object. Answer with one JSON object and nothing else."
-    for number, value in enumerate(_objects(response.text)):
-        wrong = fault_in(value, schema)
+    text = _spoken(response.text)
+    found = _readings(text, schema)
+    if found.is_ambiguous and (marked := after_answer_mark(text)) is not None:
+        found = _readings(marked, schema)
+    if found.is_ambiguous:
+        raise Unparsable(found.clash or SEVERAL)
+    if found.values:
+        return found.values[0]
+    if found.fault is None and refuses(text):
+        raise Refused(_REFUSED)
+    raise Unparsable(found.clash or found.fault or _NO_OBJECT.format(""))
+
+
+def reading_path(text: str, schema: Mapping[str, Any] | None) -> AnswerPath:
+    """How an answer is read: bound by the schema, after a repair, or with leniency."""
+    if schema is None:
+        return "plain"
+    is_whole = is_json(text)
+    if _DOUBLED_ESCAPE.search(text) or (
+        not is_whole and any(one.is_repaired for one in values_in(_spoken(text)))
+    ):
+        return "repaired"
+    is_bound = is_whole and fault_in(load_strictly(text), schema) is None
+    return "schema" if is_bound else "lenient"
+
+
+@dataclass(frozen=True, slots=True)
+class _Readings:
+    """What a text may say.
+
+    Args:
+        values: The different objects that keep to the schema, in order.
+        clash: What is wrong with the first piece that looks like such an object and is none.
+        fault: What is wrong with the first piece of JSON that is none.
+    """
+
+    values: tuple[dict[str, Any], ...]
+    clash: str | None
+    fault: str | None
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether nobody can say which object is meant."""
+        return len(self.values) > 1 or bool(self.values and self.clash)
+
+
+def _readings(text: str, schema: Mapping[str, Any]) -> _Readings:
+    values: list[dict[str, Any]] = []
+    clash = fault = None
+    for one in _whole_or_parts(text):
+        value = _with_whole_characters(as_asked(one.value, schema))
+        wrong = _wrong(one, value, schema)
         if wrong is None:
-            return value
-        if number == 0:
-            fault = f"The JSON is not as asked for: {wrong}."
-    raise Unparsable(fault)
+            values += [] if value in values else [value]
+            continue
+        fault = fault or wrong
+        if _looks_like_an_answer(one, schema):
+            clash = clash or wrong
+    return _Readings(tuple(values), clash, fault)
+
+
+def _whole_or_parts(text: str) -> list[FoundValue]:
+    try:
+        value = load_strictly(text)
+    except ValueError:
+        return values_in(text)
+    return values_in(value) if isinstance(value, str) else [FoundValue(text, value)]
+
+
+def _wrong(one: FoundValue, value: Any, schema: Mapping[str, Any]) -> str | None:
+    if one.value is None:
+        return _NO_OBJECT.format(f": {one.fault}" if one.fault else "")
+    if not isinstance(value, dict):
+        return _NO_OBJECT.format("")
+    wrong = fault_in(value, schema)
+    return None if wrong is None else f"The JSON is not as asked for: {wrong}."
+
+
+def _looks_like_an_answer(one: FoundValue, schema: Mapping[str, Any]) -> bool:
+    """Whether a piece that cannot be read has a key of the object that was asked for."""
+    keys = schema.get("properties", {})
+    if one.value is None:
+        return any(re.search(rf"\b{re.escape(key)}\b", one.source) for key in keys)
+    return isinstance(one.value, dict) and any(key in one.value for key in keys)
+
+
+def _spoken(text: str) -> str:
+    return text if is_json(text) else spoken_part(text)
 
 
 def is_json(text: str) -> bool:
     """Whether a text is one JSON value, with nothing but blanks around it."""
-    return _load(text) is not None
+    try:
+        return load_strictly(text) is not None
+    except ValueError:
+        return False
 
 
 def without_thoughts(text: str) -> str:
@@ -112,125 +204,11 @@ def _unmarked(token: str) -> str:
     return re.sub("[\u0120\u2581\u010a\u0109]", " ", token)
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Objects that a response may mean, likeliest first."""
-    for piece in (text, *(found.group(1) for found in _FENCE.finditer(text))):
-        for load in (_load, _load_mended):
-            value = load(piece)
-            if isinstance(value, dict):
-                yield value
-    yield from _embedded(text)
-    start = text.find("{")
-    value = _load_mended(text[start:]) if start > 0 else None
-    if isinstance(value, dict):
-        yield value
-
-
-def _embedded(text: str) -> Iterator[dict[str, Any]]:
-    """Whole objects among other words, not those within others."""
-    start = text.find("{")
-    for _ in range(_MOST_STARTS):
-        if start < 0:
-            return
-        value, end = _load_prefix(text, start)
-        if isinstance(value, dict):
-            yield value
-        start = text.find("{", end)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for key, item in pairs:
-        if key in value:
-            raise ValueError(f"key {key!r} twice")
-        value[whole_characters(key)] = item
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError(f"{digits} is too large")
-    return value
-
-
-_STRICT = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite
-)
-_LENIENT = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite, strict=False
-)
-
-
-def _load(text: str) -> Any:
-    """The value; ``None`` if the text is no JSON, or ``null``."""
-    try:
-        return _whole(_STRICT.decode(text.strip()))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _load_prefix(text: str, start: int) -> tuple[Any, int]:
-    """The value that begins at ``start`` (``None``: none does), and where to search on."""
-    try:
-        value, end = _LENIENT.raw_decode(text, start)
-        return _whole(value), end
-    except (ValueError, RecursionError):
-        return None, start + 1
-
-
-def _load_mended(text: str) -> Any:
-    mended = _mended(text.strip())
-    if mended is None:
-        return None
-    try:
-        return _whole(_LENIENT.raw_decode(mended)[0])
-    except (ValueError, RecursionError):
-        return None
-
-
-def _whole(value: Any, depth: int = 0) -> Any:
-    if depth > _DEEPEST:
-        raise ValueError("too deep")
+def _with_whole_characters(value: Any) -> Any:
     if isinstance(value, str):
         return whole_characters(value)
     if isinstance(value, list):
-        return [_whole(item, depth + 1) for item in value]
+        return [_with_whole_characters(item) for item in value]
     if isinstance(value, dict):
-        return {key: _whole(item, depth + 1) for key, item in value.items()}
+        return {whole_characters(key): _with_whole_characters(item) for key, item in value.items()}
     return value
-
-
-_PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},"]|[^"\[\]{},]+', re.DOTALL)
-_BEFORE_CLOSING = re.compile(r"\s*(?:[\]}]|\Z)")
-_CLOSES = {"{": "}", "[": "]"}
-
-
-def _mended(text: str) -> str | None:
-    """The text without trailing commas, and with one bracket more if only that is missing.
-
-    ``None`` if a string is cut off or the brackets do not match.
-    """
-    if not text.startswith("{"):
-        return None
-    kept: list[str] = []
-    open_brackets: list[str] = []
-    for found in _PIECES.finditer(text):
-        piece = found.group()
-        if piece == '"':
-            return None
-        if piece in _CLOSES:
-            open_brackets.append(_CLOSES[piece])
-        elif piece in {"}", "]"}:
-            if not open_brackets or open_brackets.pop() != piece:
-                return None
-        elif piece == "," and _BEFORE_CLOSING.match(text, found.end()):
-            continue
-        kept.append(piece)
-        if not open_brackets or len(open_brackets) > _DEEPEST:
-            break
-    return "".join(kept) + (open_brackets[0] if len(open_brackets) == 1 else "")

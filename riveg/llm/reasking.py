@@ -10,11 +10,12 @@ from riveg.llm.conversation import (
     ChatAnswer,
     Message,
     NoAnswer,
+    Refused,
     Request,
     Response,
     Unparsable,
 )
-from riveg.llm.json_answers import is_json
+from riveg.llm.json_answers import is_json, reading_path
 from riveg.llm.prompt_parts import ANSWER_MARK
 
 _ENDED = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn"})
@@ -35,7 +36,12 @@ _EMPTY = "The answer was empty."
 
 _ENDLESS = "The answer did not end by itself (finish reason {!r:.40})."
 
-REMARKS = (_SHORTER, _EMPTY, _ENDLESS)
+_REFUSED = (
+    "That is a refusal and no answer. "
+    "Answer in the form that was asked for, from what is given; nobody has to be identified."
+)
+
+REMARKS = (_SHORTER, _EMPTY, _ENDLESS, _REFUSED)
 """What a re-ask says of any request's response; models repeat it now and then."""
 
 
@@ -66,12 +72,14 @@ class Dialogue:
         if response.finish_reason == "content_filter":
             message = "the server's content filter withheld the answer"
             return NoAnswer("no-answer", message, response)
+        if response.is_refusal:
+            return self._ask_again(Refused.kind, _REFUSED, response)
         if not self._is_complete(response):
             return self._take_unfinished(response)
         try:
             value = self._parse(response)
         except Unparsable as fault:
-            return self._ask_again("unparsable-answer", str(fault), response)
+            return self._ask_again(fault.kind, str(fault), response)
         return ChatAnswer(value, response, self._path(response), requests=self._responses)
 
     def _is_complete(self, response: Response) -> bool:
@@ -104,9 +112,8 @@ class Dialogue:
             return "re-asked"
         if self._request.schema is None:
             return "plain"
-        if not is_json(response.text):
-            return "lenient"
-        return "schema" if self._structured else "plain"
+        path = reading_path(response.text, self._request.schema)
+        return "plain" if path == "schema" and not self._structured else path
 
     def _ask_again(
         self, kind: str, wrong: str, response: Response, *, final: str | None = None

@@ -46,8 +46,11 @@ def read_completion(content: str) -> Completion:
     finish_reason = str(_get(choice, "finish_reason") or "stop")
     if finish_reason in _GAVE_UP:
         raise NotACompletion(f"the server gave up ({finish_reason})")
-    text = without_thoughts(whole_characters(_words(message)))
-    response = Response(text, finish_reason, _first_token(_get(choice, "logprobs")))
+    refusal = _refusal(message)
+    text = without_thoughts(whole_characters(_words(message) or refusal))
+    first_token = _first_token(_get(choice, "logprobs"))
+    refuses = bool(refusal.strip()) or finish_reason == "refusal"
+    response = Response(text, finish_reason, first_token, refuses)
     usage = _get(body, "usage")
     return Completion(
         response, _whole_number(usage, "prompt_tokens"), _whole_number(usage, "completion_tokens")
@@ -60,10 +63,17 @@ def _words(message: dict[str, Any]) -> str:
     if isinstance(content, list):
         parts = (part.get("text") for part in content if isinstance(part, dict))
         return "".join(part for part in parts if isinstance(part, str))
-    words = content or message.get("refusal") or ""
+    words = content or ""
     if not isinstance(words, str):
         raise NotACompletion("the content of the message is no text")
     return words
+
+
+def _refusal(message: dict[str, Any]) -> str:
+    """The words of a refusal, from its field or a part of the content; empty: there is none."""
+    parts = [message, *_list(message.get("content"))]
+    found = (_get(part, "refusal") for part in parts)
+    return next((words for words in found if isinstance(words, str) and words.strip()), "")
 
 
 def _first_token(logprobs: Any) -> tuple[tuple[str, float], ...]:

@@ -25,7 +25,9 @@ from riveg.llm.conversation import (
     PromptForm,
     PromptValue,
     Request,
+    Response,
 )
+from riveg.llm.json_answers import is_json
 from riveg.llm.messages import (
     conversation,
     prompt_parts,
@@ -234,6 +236,18 @@ def answer_form(prompt: Prompt, forms: Mapping[str, Form]) -> Form:
             f"{suggest(name, forms)}"
         )
     return forms[name]
+
+
+def whole_response(answer: NoAnswer) -> Response | None:
+    """A response that was refused for its faults and of which a part may be kept.
+
+    ``None`` where there is none, and for one that was cut off: it may lack more than its faults
+    say, and nothing would tell.
+    """
+    response = answer.response
+    if response is None or not (response.finish_reason == "stop" or is_json(response.text)):
+        return None
+    return response
 
 
 def source_of(answer: ChatAnswer) -> str:

@@ -48,6 +48,24 @@ def parsed(text: str) -> dict[str, Any]:
         ('{"thought": 1} {"name": "a"}', {"name": "a"}, "the object that fits, not the first"),
         (r'{"name": "\ud83d\ude00"}', {"name": "\U0001f600"}, "a pair of surrogates"),
         (r'{"name": "\ud83d"}', {"name": "\ufffd"}, "half a pair, which no file can hold"),
+        ("{'name': 'a', 'seen': [1]}", {"name": "a", "seen": [1]}, "Python's quotes"),
+        (r"""{"name": "a\'s"}""", {"name": "a's"}, "an escape that is none"),
+        ('[{"name": "a"}]', {"name": "a"}, "in a list of one"),
+        ('{"name": "a", "seen": null}', {"name": "a"}, "null for what may be left out"),
+        ('{"name": "a", "seen": ["1"]}', {"name": "a", "seen": [1]}, "a number in quotes"),
+        ('"{\\"name\\": \\"a\\"}"', {"name": "a"}, "JSON in a JSON string"),
+        ('{"name": "a"}\n{"name": "a"}', {"name": "a"}, "twice the same"),
+        ('{"name": "<|im_end|>"}<|im_end|>', {"name": "<|im_end|>"}, "marks within and after"),
+        ('<answer>{"name": "a"}</answer>', {"name": "a"}, "answer tags"),
+        ('The form is {"name": "x"}. Answer: {"name": "a"}', {"name": "a"}, "after the mark"),
+        ('Draft {"name": "x"}\n<answer>{"name": "a"}</answer>', {"name": "a"}, "within tags"),
+        (
+            '<|channel|>analysis<|message|>{"name": "x"}?<|end|><|start|>assistant'
+            '<|channel|>final<|message|>{"name": "a"}',
+            {"name": "a"},
+            "the final channel",
+        ),
+        ('analysis{"name": "x"} hmassistantfinal{"name": "a"}', {"name": "a"}, "its words alone"),
     ],
 )
 def test_what_is_forgiven(text: str, value: dict[str, Any], why: str) -> None:
@@ -76,11 +94,86 @@ def test_what_is_forgiven(text: str, value: dict[str, Any], why: str) -> None:
         ('{"name": "a", "seen": [1, "x"]}', "item 2 of 'seen' must be of type integer"),
         ('{"name": "a", "seen": [true]}', "must be of type integer"),
         ('{"name": "a", "seen": [1, 2, 3, 4]}', "'seen' must have at most 3 items"),
+        ('{"name": "x"} {"name": "a"}', "several JSON objects that differ"),
+        ('First {"name": "x"}, corrected: {"name": "a"}', "several JSON objects that differ"),
+        ('{"name": "a"} Answer: {"name": "x"}', "several JSON objects that differ"),
+        ('It says {"name": "x"}, so {"name": 1}', "'name' must be of type string, not 1"),
+        ('It says {"name": "x"}, so {"name": "a', "not a JSON object: .* character 36"),
+        ('{"name": "a\\', "unterminated string at character 10, near"),
+        (r"""{"name": "a\'s", "seen": [NaN]}""", "invalid escape at character 12, near"),
+        ('{"name": "a", "name": "b"}', "'name' stands twice"),
+        ("I'm sorry, I can't do that.", "a refusal, not a JSON object"),
     ],
 )
 def test_what_is_not(text: str, message: str) -> None:
     with pytest.raises(Unparsable, match=message):
         parsed(text)
+
+
+LIST = {
+    "type": "object",
+    "properties": {
+        "names": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "at": {"type": "integer"}},
+                "required": ["name"],
+            },
+        }
+    },
+    "required": ["names"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('{"names": [{"name": "a"}]}', [{"name": "a"}]),
+        ('[{"name": "a"}, {"name": "b"}]', [{"name": "a"}, {"name": "b"}]),
+        ('```json\n[\n\t{"name": "a", "more": 1}\n]\n```', [{"name": "a", "more": 1}]),
+        ('{"name": "a", "at": null}', [{"name": "a"}]),
+        ('[{"names": [{"name": "a"}]}]', [{"name": "a"}]),
+        ("[{'name': 'a', 'at': None}]", [{"name": "a"}]),
+        ("[]", []),
+    ],
+)
+def test_a_list_may_come_without_the_object_around_it(text: str, names: list[Any]) -> None:
+    assert parse_json(Response(text, "stop"), LIST) == {"names": names}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"names": null}',
+        "{}",
+        '{"name": 1}',
+        '[{"name": "a"}, {"na',
+        '{"names": [{"name": "a"}, {"name": "b',
+        '{"name": "a"} {"name": "b"}',
+        '{"names": [{"name": "a"}]} and [{"name": "b"}]',
+        "None",
+    ],
+)
+def test_what_is_no_such_list(text: str) -> None:
+    with pytest.raises(Unparsable):
+        parse_json(Response(text, "stop"), LIST)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["name", "other"]), st.text("ab{}\"'", max_size=5)),
+    st.sampled_from(["The post says {}, so: ", "{}\n", "Draft: {} ", "Format: {}; mine: "]),
+)
+def test_quoted_json_never_takes_the_place_of_the_answer(
+    quoted: dict[str, str], before: str
+) -> None:
+    own = {"name": "own"}
+    text = before.replace("{}", json.dumps(quoted)) + json.dumps(own)
+    if "name" in quoted:
+        with pytest.raises(Unparsable):
+            parsed(text)
+    else:
+        assert parsed(text) == own
 
 
 def test_a_schema_that_says_more_than_is_checked_is_refused() -> None:

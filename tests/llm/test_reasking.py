@@ -29,6 +29,9 @@ YES_NO = Request((Message("user", "Yes?"),), lambda response: response.first_tok
     [
         (BOUND, Response(GOOD, "stop"), "schema", "as asked for"),
         (BOUND, Response(f"So: {GOOD}", "stop"), "lenient", "words around"),
+        (BOUND, Response(f"[{GOOD}]", "stop"), "lenient", "another form"),
+        (BOUND, Response("{'a': 'x',}", "stop"), "repaired", "broken JSON"),
+        (BOUND, Response('{"a": "Jos\\\\u00e9"}', "stop"), "repaired", "doubled escapes"),
         (BOUND, Response(GOOD + " " * 99, "length"), "schema", "whole, then blanks"),
         (BOUND, Response(GOOD, "tool_calls"), "schema", "whole, whatever the reason"),
         (FREE, Response("a ball", "stop"), "plain", "free text"),
@@ -62,6 +65,19 @@ def test_without_a_schema_sent_the_answer_is_not_bound_by_it() -> None:
         (FREE, [Response("a b", "length")] * 2, "truncated-answer", "cut off at 256 tokens"),
         (BOUND, [Response('{"a', "length")] * 2, "truncated-answer", "cut off at 256 tokens"),
         (FREE, [Response("", "content_filter")], "no-answer", "filter"),
+        (
+            FREE,
+            [Response("a ball", "stop", is_refusal=True)] * 3,
+            "refused-answer",
+            "That is a refusal",
+        ),
+        (YES_NO, [Response("", "stop", is_refusal=True)] * 3, "refused-answer", "refusal"),
+        (
+            BOUND,
+            [Response("I cannot help.", "stop")] * 3,
+            "refused-answer",
+            "a refusal, not a JSON",
+        ),
     ],
 )
 def test_answers_that_are_given_up(

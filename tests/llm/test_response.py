@@ -29,6 +29,24 @@ def test_words(message: Any, finish: Any, text: str, reason: str) -> None:
     assert (completion.prompt_tokens, completion.answer_tokens) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("message", "finish", "is_refusal"),
+    [
+        ({"content": None, "refusal": "I cannot."}, "stop", True),
+        ({"content": "red", "refusal": "I cannot."}, "stop", True),
+        ({"content": [{"type": "refusal", "refusal": "I cannot."}]}, "stop", True),
+        ({"content": "No."}, "refusal", True),
+        ({"content": "red", "refusal": None}, "stop", False),
+        ({"content": "red", "refusal": ""}, "stop", False),
+        ({"content": "red", "refusal": {"x": 1}}, "stop", False),
+    ],
+)
+def test_a_field_that_says_that_the_model_refuses(
+    message: Any, finish: str, is_refusal: bool
+) -> None:
+    assert read_completion(body(message, finish)).response.is_refusal == is_refusal
+
+
 def test_words_of_a_completed_text() -> None:
     choice = {"text": " a dog", "finish_reason": "length"}
     found = read_completion(json.dumps({"choices": [choice], "usage": {"prompt_tokens": 7}}))

@@ -43,7 +43,7 @@ def read_text(response: Response) -> str:
     Raises:
         Unparsable: If there are none, or too many.
     """
-    return text_of(response.text.strip().removeprefix("Answer:"), "The answer", MOST_OF_KNOWLEDGE)
+    return text_of(response.text, "The answer", MOST_OF_KNOWLEDGE)
 
 
 def read_explanation(response: Response) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -9,12 +10,17 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.llm.answer_marks import without_markup
+from riveg.llm.answer_text import text_of
 from riveg.llm.conversation import PreparedRequest, Response, Unparsable
 from riveg.protocols import AnswerOrIssue, Captioner
 from riveg.stages.chat_backend import PromptedChat, PromptVariables, prompted_chat
 from riveg.types import Sample
 
 _VARIABLES = PromptVariables()
+_LABEL = re.compile(
+    r"\A[*_]{0,3}(?:caption|description)[*_]{0,3}\s*:\s*[*_]{0,3}\s*", re.IGNORECASE
+)
 _LONGEST = 500
 """Characters of a caption; more is no sentence, and leaves later prompts no room for the sample."""
 
@@ -81,16 +87,20 @@ class ChatCaptioner:
 
 
 def read_caption(response: Response) -> str:
-    """An answer as one line without quotation marks around it.
+    """An answer as one line without markup, a label or quotation marks around it.
 
     Raises:
+        Refused: If it is a refusal.
         Unparsable: If it is empty, or too long for a caption.
     """
-    line = " ".join(response.text.split())
-    if len(line) > 1 and line[0] == line[-1] == '"':
-        line = line[1:-1].strip()
+    line, before = " ".join(without_markup(response.text).split()), None
+    while line != before:
+        before = line
+        if len(line) > 1 and line[0] == line[-1] == '"':
+            line = line[1:-1].strip()
+        line = without_markup(_LABEL.sub("", line))
     if not line:
         raise Unparsable("The answer was empty. Describe the picture in one sentence.")
     if len(line) > _LONGEST:
         raise Unparsable("That is too long. Describe the picture in one sentence of thirty words.")
-    return line
+    return text_of(line, "That", _LONGEST)

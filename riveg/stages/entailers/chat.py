@@ -10,8 +10,10 @@ from typing import ClassVar, NamedTuple
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.llm.conversation import ChatAnswer, PreparedRequest, Response, Unparsable
+from riveg.llm.answer_marks import without_markup
+from riveg.llm.conversation import ChatAnswer, PreparedRequest, Refused, Response, Unparsable
 from riveg.llm.json_answers import yes_probability
+from riveg.llm.refusals import refuses
 from riveg.protocols import AnswerOrIssue, Entailer, Mention
 from riveg.stages.chat_backend import (
     PromptedChat,
@@ -34,6 +36,7 @@ _VARIABLES = PromptVariables(("labels",), ("text", "caption", "entity"))
 _FIRST_TOKENS = 20
 """The highest number that servers give; spellings of yes and no are summed over them."""
 _MAX_TOKENS = 16
+_ASK = "Answer with one word and nothing else: yes or no."
 _YES_OR_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 _OPENING = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
@@ -131,16 +134,20 @@ def read_yes_no(response: Response) -> YesNo:
     likely first tokens are not yes and no.
 
     Raises:
+        Refused: If it refuses, whatever other words are in it.
         Unparsable: If it says neither, or both.
     """
-    opening = _OPENING.match(response.text)
-    if opening or not response.text.strip():
+    text = without_markup(response.text)
+    opening = _OPENING.match(text)
+    if opening or not text:
         probability = yes_probability(response.first_token)
         if opening or probability is not None:
             return YesNo(_is_yes(opening.group(1)) if opening else None, probability)
-    words = {_is_yes(word) for word in _YES_OR_NO.findall(response.text)}
+    if refuses(text):
+        raise Refused(_ASK)
+    words = {_is_yes(word) for word in _YES_OR_NO.findall(text)}
     if len(words) != 1:
-        raise Unparsable("Answer with one word and nothing else: yes or no.")
+        raise Unparsable(_ASK)
     return YesNo(words.pop(), None)
 
 

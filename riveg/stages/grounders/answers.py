@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from riveg.geometry.frames import Frame, InsideOut
 from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import parse_json
+from riveg.llm.json_schema import fault_in
 
 WrittenBoxes = tuple[tuple[float, ...], ...]
 """Four numbers a box, in the model's own frame and order."""
@@ -20,10 +23,11 @@ def _numbers(kind: str) -> dict[str, Any]:
     return {"type": "array", "items": {"type": kind}, "minItems": 4, "maxItems": 4}
 
 
-_ACCEPTED = _object_of(
-    boxes={"type": "array", "items": _object_of(bbox_2d=_numbers("number"))},
-)
+_BOX = _object_of(bbox_2d=_numbers("number"))
+_ACCEPTED = _object_of(boxes={"type": "array", "items": _BOX})
 """What is read from any response; the server is given a narrower schema."""
+_ANY_LIST = _object_of(boxes={"type": "array"})
+"""What is read once the model was asked again: some of its boxes may be none."""
 
 
 def answer_schema(frame: Frame, most_regions: int) -> dict[str, Any]:
@@ -38,16 +42,52 @@ def answer_schema(frame: Frame, most_regions: int) -> dict[str, Any]:
     return _object_of(boxes=boxes) | {"additionalProperties": False}
 
 
-def read_boxes(response: Response, *, frame: Frame) -> WrittenBoxes:
+@dataclass(frozen=True, slots=True)
+class BoxReading:
+    """What a response says.
+
+    Args:
+        boxes: The boxes that have an area, as they are written.
+        faults: What is wrong with each of the others.
+    """
+
+    boxes: WrittenBoxes
+    faults: tuple[str, ...] = ()
+
+
+def read_faultless_boxes(response: Response, *, frame: Frame) -> WrittenBoxes:
     """The boxes of a response as they are written.
 
     Raises:
-        Unparsable: If it is no list of boxes, or the edges of one are in the wrong order.
+        Unparsable: If it is no list of boxes, or one of them is none or has its edges in the wrong
+            order.
     """
-    boxes = tuple(tuple(item["bbox_2d"]) for item in parse_json(response, _ACCEPTED)["boxes"])
-    try:
-        for numbers in boxes:
-            frame.check_order(numbers)
-    except InsideOut as error:
-        raise Unparsable(f"{error}. A box is [{frame.order}].") from error
-    return boxes
+    reading = _reading(parse_json(response, _ACCEPTED)["boxes"], frame)
+    if reading.faults:
+        raise Unparsable(f"{reading.faults[0]}. A box is [{frame.order}].")
+    return reading.boxes
+
+
+def read_boxes(response: Response, *, frame: Frame) -> BoxReading:
+    """What a response says, box by box.
+
+    Raises:
+        Unparsable: If it is no list.
+    """
+    return _reading(parse_json(response, _ANY_LIST)["boxes"], frame)
+
+
+def _reading(items: Sequence[Any], frame: Frame) -> BoxReading:
+    boxes: list[tuple[float, ...]] = []
+    faults: list[str] = []
+    for number, item in enumerate(items, start=1):
+        wrong = fault_in(item, _BOX, f"item {number} of 'boxes'")
+        if wrong is not None:
+            faults.append(wrong)
+            continue
+        try:
+            frame.check_order(item["bbox_2d"])
+            boxes.append(tuple(item["bbox_2d"]))
+        except InsideOut as error:
+            faults.append(str(error))
+    return BoxReading(tuple(boxes), tuple(faults))

@@ -12,9 +12,15 @@ from pydantic import Field
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.geometry.frames import FRAMES, Frame, FrameName, OutsideFrame, Resize
-from riveg.llm.conversation import ChatAnswer, PreparedRequest, PromptValue
+from riveg.llm.conversation import (
+    ChatAnswer,
+    NoAnswer,
+    PreparedRequest,
+    PromptValue,
+    Unparsable,
+)
 from riveg.llm.images import sent_size
-from riveg.protocols import AnswerOrIssue, Grounder, Mention
+from riveg.protocols import AnswerOrIssue, Grounder, Mention, PartialAnswer
 from riveg.stages.chat_backend import (
     PromptedChat,
     PromptVariables,
@@ -23,12 +29,24 @@ from riveg.stages.chat_backend import (
     prompted_chat,
     sample_values,
     source_of,
+    whole_response,
 )
-from riveg.stages.grounders.answers import WrittenBoxes, answer_schema, read_boxes
+from riveg.stages.grounders.answers import (
+    WrittenBoxes,
+    answer_schema,
+    read_boxes,
+    read_faultless_boxes,
+)
 from riveg.types import ImageSize, Issue, Region, Sample
 
 OUTSIDE_FRAME = "box-outside-frame"
 """Kind of the Issue for a box that reaches beyond the declared frame."""
+
+BAD_BOX = "bad-box"
+"""Kind of the Issue, beside good boxes, for one that is none or has no area."""
+
+PARTIAL = "chat:partial"
+"""``source`` of a region from a response that was refused because of other boxes."""
 
 _VARIABLES = PromptVariables(("order", "labels"), ("text", "caption", "entity", "coordinates"))
 
@@ -131,7 +149,7 @@ class ChatGrounder:
 
     def ground(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Region, ...]]]:
         """The regions of each mention in the model's order, without scores; ``()`` for none."""
-        return self._chat.answer(mentions, self._prepared, self._regions)
+        return self._chat.answer(mentions, self._prepared, self._read, self._read_refused)
 
     def _prepared(self, mention: Mention) -> PreparedRequest:
         sample, entity = mention.sample, mention.entity
@@ -145,7 +163,7 @@ class ChatGrounder:
             sample,
             (entity,),
             values,
-            partial(read_boxes, frame=self._frame),
+            partial(read_faultless_boxes, frame=self._frame),
             shows_image=True,
             schema=self._schema,
             max_tokens=self._max_tokens,
@@ -156,16 +174,39 @@ class ChatGrounder:
         sent = sent_size(image, self._picture_side or max(image))
         return self._frame.extent(sent, self._resize)
 
-    def _regions(self, mention: Mention, answer: ChatAnswer) -> AnswerOrIssue[tuple[Region, ...]]:
-        written: WrittenBoxes = answer.value[: self._most_regions]
+    def _read(self, mention: Mention, answer: ChatAnswer) -> AnswerOrIssue[tuple[Region, ...]]:
+        return self._regions(mention, answer.value, source_of(answer))
+
+    def _read_refused(
+        self, mention: Mention, answer: NoAnswer
+    ) -> AnswerOrIssue[tuple[Region, ...]]:
+        """The good boxes of a response that has bad ones after the last re-ask."""
+        issue = self._chat.issue(mention, answer)
+        response = whole_response(answer)
+        try:
+            reading = None if response is None else read_boxes(response, frame=self._frame)
+        except Unparsable:
+            return issue
+        if reading is None or not reading.boxes:
+            return issue
+        regions = self._regions(mention, reading.boxes, PARTIAL)
+        if isinstance(regions, Issue):
+            return regions
+        issues = (Issue("ground", issue.entity_id, BAD_BOX, fault) for fault in reading.faults)
+        return PartialAnswer(regions, tuple(issues))
+
+    def _regions(
+        self, mention: Mention, written: WrittenBoxes, source: str
+    ) -> tuple[Region, ...] | Issue:
         image = _image_size(mention.sample)
         extent = self._extent(image)
+        most = written[: self._most_regions]
         try:
-            boxes = [self._frame.box(numbers, extent, image) for numbers in written]
+            boxes = [self._frame.box(numbers, extent, image) for numbers in most]
         except OutsideFrame as error:
             message = f"{error}; does ground.frame fit the model?"
             return Issue("ground", mention.entity.id, OUTSIDE_FRAME, message)
-        return tuple(Region(box, source=source_of(answer)) for box in dict.fromkeys(boxes))
+        return tuple(Region(box, source=source) for box in dict.fromkeys(boxes))
 
 
 def _image_size(sample: Sample) -> ImageSize:

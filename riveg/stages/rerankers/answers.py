@@ -6,9 +6,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from riveg.llm.conversation import Response, Unparsable
+from riveg.llm.answer_marks import without_markup
+from riveg.llm.conversation import Refused, Response, Unparsable
 from riveg.llm.json_answers import parse_json
+from riveg.llm.refusals import refuses
 
+_ASK = "Answer with exactly one of the candidates: {}."
 _ACCEPTED = {
     "type": "object",
     "properties": {"label": {"type": "string"}},
@@ -30,15 +33,18 @@ def read_label(response: Response, *, candidates: Sequence[str]) -> str:
     """The one candidate that a response names, as JSON or in words.
 
     Raises:
+        Refused: If it is a refusal: words of it may be candidates ("the person").
         Unparsable: If it names none, or several.
     """
     try:
-        text = str(parse_json(response, _ACCEPTED)["label"]).strip()
+        text = without_markup(str(parse_json(response, _ACCEPTED)["label"]))
     except Unparsable:
-        text = response.text
+        text = without_markup(response.text)
+    if text not in candidates and refuses(text):
+        raise Refused(_ASK.format(", ".join(candidates)))
     named = _candidates_in(text, candidates)
     if len(named) != 1:
-        raise Unparsable(f"Answer with exactly one of the candidates: {', '.join(candidates)}.")
+        raise Unparsable(_ASK.format(", ".join(candidates)))
     return named.pop()
 
 

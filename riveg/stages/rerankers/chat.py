@@ -16,7 +16,14 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.llm.conversation import ChatAnswer, NoAnswer, PreparedRequest, PromptValue
+from riveg.llm.conversation import (
+    ChatAnswer,
+    NoAnswer,
+    PreparedRequest,
+    PromptValue,
+    Refused,
+    Unparsable,
+)
 from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer, Ranking, Reranker
 from riveg.stages.chat_backend import (
     PromptedChat,
@@ -155,7 +162,7 @@ class ChatReranker:
         )
 
     def _kept_label(self, mention: Mention, answer: NoAnswer) -> AnswerOrIssue[Ranking]:
-        if answer.kind != "unparsable-answer":
+        if answer.kind not in {Unparsable.kind, Refused.kind}:
             return self._chat.issue(mention, answer)
         # GEM does not say what happens then; here the tagger's most probable label stays.
         scores = mention.entity.label_scores

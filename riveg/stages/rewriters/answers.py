@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from riveg.llm.answer_marks import with_single_escapes, without_markup
 from riveg.llm.answer_text import one_line, phrase_of
 from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import parse_json
 from riveg.llm.json_schema import fault_in
+from riveg.llm.refusals import is_no_answer, require_answer
 
 MOST_OF_PHRASE = 120
 """Characters of a phrase: detectors read about 30 words."""
@@ -58,7 +60,13 @@ def _read_visual(value: Mapping[str, Any]) -> Appearance:
     if not value["visible"]:
         return Appearance(None)
     phrase = phrase_of(value["phrase"], '"phrase"', MOST_OF_PHRASE)
-    return Appearance(phrase, one_line(value["description"]) or None)
+    return Appearance(phrase, _description(value["description"]))
+
+
+def _description(text: str) -> str | None:
+    """A description on one line; ``None`` where it says nothing: an entity can do without one."""
+    line = one_line(without_markup(with_single_escapes(text)))
+    return None if not line or is_no_answer(line) else line
 
 
 FORMS: Mapping[str, AnswerForm] = {
@@ -110,13 +118,14 @@ def read_bare_phrase(response: Response) -> Appearance:
     """How one entity looks, from a response that is no JSON.
 
     Raises:
+        Refused: If it is a refusal.
         Unparsable: If it has no words, several lines, or is too long for a phrase.
     """
-    lines = [line for line in response.text.splitlines() if line.strip()]
-    if len(lines) > 1:
+    words = without_markup(response.text)
+    if len([line for line in words.splitlines() if line.strip()]) > 1:
+        require_answer(words, "the phrase")
         raise Unparsable(ONE_LINE)
-    words = (lines or [""])[0].strip()
-    return _read_phrase(words.removeprefix("Answer:"))
+    return _read_phrase(words)
 
 
 def usable_appearances(
@@ -141,4 +150,4 @@ def _read_value(name: str, value: Any, form: AnswerForm) -> Appearance:
     try:
         return form.read(value)
     except Unparsable as fault:
-        raise Unparsable(f"In {name!r}: {fault}.") from fault
+        raise type(fault)(f"In {name!r}: {fault}.") from fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from string import Formatter
@@ -12,7 +13,7 @@ from pydantic import Field, field_validator
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import suggest
-from riveg.llm.answer_text import one_line
+from riveg.llm.answer_text import one_line, phrase_of
 from riveg.llm.conversation import (
     ChatAnswer,
     NoAnswer,
@@ -37,13 +38,14 @@ from riveg.stages.chat_backend import (
 from riveg.stages.mentions import by_sample
 from riveg.stages.rewriters.answers import (
     FORMS,
+    MOST_OF_PHRASE,
     Appearance,
     answer_schema,
     read_appearances,
     read_bare_phrase,
     usable_appearances,
 )
-from riveg.stages.rewriters.echoes import echo_in
+from riveg.stages.rewriters.echoes import echo_in, without_name
 from riveg.stages.rewriters.template import TemplateRewriter, TemplateRewriterConfig
 from riveg.types import Entity, Expression, Sample
 
@@ -243,9 +245,7 @@ class ChatRewriter:
         parts = self._chat.parts(_values(sample, entities))
         usable = usable_appearances(answer.response, ids, self._answer_form)
         return {
-            entity.id: answer
-            if entity.id not in usable or _echo_in(usable[entity.id], entity, parts)
-            else (usable[entity.id], PARTIAL)
+            entity.id: _usable(usable.get(entity.id), entity, parts) or answer
             for entity in entities
         }
 
@@ -281,17 +281,41 @@ def _read_no_echo(
         Unparsable: If the parser does, or an entity's phrase is an echo of the request.
     """
     found: Appearance | Mapping[str, Appearance] = read(response)
+    if isinstance(found, Appearance):
+        (entity,) = entities
+        return _without_echo(found, entity, parts)
+    own: dict[str, Appearance] = {}
     for entity in entities:
-        if isinstance(found, Appearance):
-            if fault := _echo_in(found, entity, parts):
-                raise Unparsable(fault)
-        elif fault := _echo_in(found[entity.id], entity, parts):
-            raise Unparsable(f"In {entity.id!r}: {fault}.")
-    return found
+        try:
+            own[entity.id] = _without_echo(found[entity.id], entity, parts)
+        except Unparsable as fault:
+            raise type(fault)(f"In {entity.id!r}: {fault}.") from fault
+    return own
 
 
-def _echo_in(look: Appearance, entity: Entity, parts: PromptParts) -> str | None:
-    return None if look.phrase is None else echo_in(look.phrase, entity, parts)
+def _usable(
+    look: Appearance | None, entity: Entity, parts: PromptParts
+) -> tuple[Appearance, str] | None:
+    try:
+        return None if look is None else (_without_echo(look, entity, parts), PARTIAL)
+    except Unparsable:
+        return None
+
+
+def _without_echo(look: Appearance, entity: Entity, parts: PromptParts) -> Appearance:
+    """The same without the question's name before it.
+
+    Raises:
+        Unparsable: If the phrase is an echo of the request, or no phrase without the name.
+    """
+    if look.phrase is None:
+        return look
+    phrase = without_name(look.phrase, entity)
+    if phrase != look.phrase:
+        phrase = phrase_of(phrase, "the phrase", MOST_OF_PHRASE)
+    if fault := echo_in(phrase, entity, parts):
+        raise Unparsable(fault)
+    return replace(look, phrase=phrase)
 
 
 def _values(sample: Sample, asked: Sequence[Entity]) -> dict[str, PromptValue]:

@@ -44,6 +44,26 @@ _ABOUT_ANSWERS = re.compile(
 )
 
 
+def without_name(phrase: str, entity: Entity) -> str:
+    """The phrase without the name, id or type that the question gives, before it or behind it.
+
+    A phrase that is nothing else stays as it is: that is an echo.
+
+    >>> from riveg.types import Entity, Span
+    >>> without_name("Ann Lee(PER)-a tall woman", Entity("e0", "Ann Lee", "PER", Span(0, 2)))
+    'a tall woman'
+    """
+    label = rf"\s*[(\[]\s*{re.escape(entity.label)}\s*[)\]]"
+    mark = re.compile(
+        rf"(.*?)(?:{label}[\s:=>,*\u2013\u2014-]*|\s*:\s+|\s+[\u2013\u2014-]+\s+)", re.I
+    )
+    found = mark.match(phrase)
+    if found and _words(found[1]) in {_words(entity.text), _words(entity.id)}:
+        return phrase[found.end() :] or phrase
+    left = re.sub(rf"{label}\W*\Z", "", phrase, flags=re.I)
+    return phrase if _words(left) == _words(entity.text) else left or phrase
+
+
 def echo_in(phrase: str, entity: Entity, parts: PromptParts) -> str | None:
     """Why a phrase is an echo of its request, in words for the model; ``None``: it is none.
 
@@ -100,6 +120,8 @@ def _is_of_prompt(phrase: str, words: Words, entity: Entity, parts: PromptParts)
     """Whether the phrase is a line of the prompt, or some of its words in a row."""
     texts = (parts.instructions, parts.examples, parts.question)
     marks = {mark for text in texts for mark in _marks(text)}
+    if re.match(rf".+\(\s*{re.escape(entity.label)}\s*\)\s*[:\u2013\u2014-]\s*\S", phrase, re.I):
+        return True
     opening = _MARK.match(phrase)
     if opening and opening.group(1).casefold() in marks:
         return True

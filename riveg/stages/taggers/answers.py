@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from riveg.llm.answer_marks import with_single_escapes, without_markup
 from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import parse_json
 from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
@@ -146,17 +147,29 @@ class EntityReader:
                 UNKNOWN_LABEL,
                 f"{item['text']!r} has the label {item['label']!r}, which is not one of {known}",
             )
-        try:
-            return LabelledSpan(aligner.find(item["text"], item.get("occurrence", 1)), label)
-        except Unaligned as reason:
-            return Fault(UNALIGNED, str(reason))
+        reasons = []
+        for text in _spellings(item["text"]):
+            try:
+                return LabelledSpan(aligner.find(text, item.get("occurrence", 1)), label)
+            except Unaligned as reason:
+                reasons.append(str(reason))
+        return Fault(UNALIGNED, reasons[0])
 
     def _known_label(self, label: str) -> str | None:
         """The system's label, whatever the case; ``None`` where it has none of that name."""
         if label in self.labels:
             return label
         folded = {known.casefold(): known for known in reversed(self.labels)}
-        return folded.get(label.strip().casefold())
+        return folded.get(without_markup(label).casefold())
+
+
+def _spellings(text: str) -> dict[str, None]:
+    """An entity's words as they are written, then with doubled escapes read, and without markup.
+
+    The words of a post come first: it may itself hold escapes and markup.
+    """
+    single = with_single_escapes(text)
+    return dict.fromkeys((text, single, without_markup(single)))
 
 
 def _overlap(sample: Sample, one: LabelledSpan) -> str:

@@ -17,7 +17,6 @@ from riveg.llm.conversation import (
     PromptValue,
     Unparsable,
 )
-from riveg.llm.json_answers import is_json
 from riveg.protocols import AnswerOrIssue, PartialAnswer, Tagger
 from riveg.stages.chat_backend import (
     PromptedChat,
@@ -25,6 +24,7 @@ from riveg.stages.chat_backend import (
     label_constants,
     prompted_chat,
     sample_values,
+    whole_response,
 )
 from riveg.stages.taggers.answers import EntityReader, LabelledSpan, Reading
 from riveg.text.spans import span_text
@@ -117,13 +117,11 @@ class ChatTagger:
     def _read_refused(self, sample: Sample, answer: NoAnswer) -> AnswerOrIssue[tuple[Entity, ...]]:
         """What can be kept of a response whose faults are left after the last re-ask."""
         issue = self._chat.issue(sample, answer)
-        # A response that was cut off may lack entities, and nothing would say so.
-        if answer.response is None or not (
-            answer.response.finish_reason == "stop" or is_json(answer.response.text)
-        ):
+        response = whole_response(answer)
+        if response is None:
             return issue
         try:
-            reading = self._reader.read(answer.response, sample=sample)
+            reading = self._reader.read(response, sample=sample)
         except Unparsable:
             return issue
         return _entities(sample, reading) if reading.faults else issue

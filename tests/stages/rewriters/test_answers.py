@@ -37,6 +37,8 @@ def seen(phrase: str = "man in red", description: str = "A man.", visible: bool 
         pytest.param(seen("", "", False), Appearance(None), id="to be seen in no picture"),
         pytest.param(seen("x", "y", False), Appearance(None), id="then its texts say nothing"),
         pytest.param(seen("a\n\u202eman."), Appearance("a man", "A man."), id="one clean line"),
+        pytest.param(seen(description="N/A"), Appearance("man in red"), id="it says nothing more"),
+        pytest.param(seen("**a man**"), Appearance("a man", "A man."), id="in bold"),
     ],
 )
 def test_visual_answers(value: object, look: Appearance) -> None:
@@ -52,7 +54,7 @@ def test_visual_answers(value: object, look: Appearance) -> None:
         ),
         pytest.param(
             '{"e0": {"visible": false, "phrase": "", "description": ""}, "e0": 1, "e1": 2}',
-            "has no key 'e0'",
+            "'e0' stands twice",
             id="a name twice is no answer",
         ),
         pytest.param({"e0": seen(), "e1": "a man"}, "of type object", id="another form"),
@@ -62,6 +64,12 @@ def test_visual_answers(value: object, look: Appearance) -> None:
         ),
         pytest.param([seen()], "has no key 'e0'", id="a list"),
         pytest.param("I cannot help with that.", "not a JSON object", id="a refusal"),
+        pytest.param(
+            {"e0": seen(), "e1": seen("I'm sorry, I can't identify the person")},
+            "In 'e1': \"phrase\" is a refusal",
+            id="a refusal in its place",
+        ),
+        pytest.param({"e0": seen("N/A"), "e1": seen()}, "is a refusal", id="nothing"),
     ],
 )
 def test_an_answer_that_does_not_fit_says_why(value: object, fault: str) -> None:
@@ -88,7 +96,14 @@ def test_phrases_by_id() -> None:
 
 @pytest.mark.parametrize(
     ("text", "phrase"),
-    [("a dog", "a dog"), ("\nAnswer: a dog.\n\n", "a dog"), ('"A dog"', "A dog")],
+    [
+        ("a dog", "a dog"),
+        ("\nAnswer: a dog.\n\n", "a dog"),
+        ('"A dog"', "A dog"),
+        ("- **Expression:** a dog<|im_end|>", "a dog"),
+        ("<answer>\na dog\n</answer>", "a dog"),
+        ('{"expression": "a dog"}', "a dog"),
+    ],
 )
 def test_bare_phrases(text: str, phrase: str) -> None:
     assert read_bare_phrase(response(text)) == Appearance(phrase)
@@ -96,7 +111,15 @@ def test_bare_phrases(text: str, phrase: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("a dog\nIt barks.", "on one line"), (" ", "is empty"), ("very " * 40, "it may have 120")],
+    [
+        ("a dog\nIt barks.", "on one line"),
+        (" ", "is empty"),
+        ("very " * 40, "it may have 120"),
+        ("I'm sorry, I can't identify the person.", "is a refusal"),
+        ("I'm sorry.\n\nI can't identify people.", "is a refusal"),
+        ("Not visible in the image", "is a refusal"),
+        ("a dog <|tool_call|>", "marks of a chat template"),
+    ],
 )
 def test_bare_answers_that_are_no_phrase(text: str, fault: str) -> None:
     with pytest.raises(Unparsable, match=fault):

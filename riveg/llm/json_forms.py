@@ -1,0 +1,73 @@
+"""JSON in another form than was asked for, where it is plain what was meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from riveg.llm.json_schema import fault_in
+
+_WHOLE = re.compile(r"\s*-?[0-9]{1,9}\s*\Z")
+
+
+def as_asked(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A value in the form of a schema, as far as that is a matter of form.
+
+    Where an object is asked for that holds one list and nothing else, the list alone is taken for
+    it, and one item of the list for a list of one. An object in a list of one is the object.
+    ``null`` for an optional key is the key left out, and a whole number in quotation marks is the
+    number. The value may still break the schema.
+
+    >>> rules = {"names": {"type": "array"}}
+    >>> as_asked(["Ann"], {"type": "object", "properties": rules, "required": ["names"]})
+    {'names': ['Ann']}
+    """
+    name = only_list(schema)
+    if name is None:
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+            (value,) = value
+        return _in_parts(value, schema)
+    if isinstance(value, list) and not _is_wrapped(value, name):
+        value = {name: value}
+    elif isinstance(value, list):
+        (value,) = value
+    elif isinstance(value, dict) and name not in value:
+        items = schema["properties"][name].get("items", {})
+        item = _in_parts(value, items)
+        if items.get("type") == "object" and fault_in(item, items) is None:
+            value = {name: [item]}
+    return _in_parts(value, schema)
+
+
+def only_list(schema: Mapping[str, Any]) -> str | None:
+    """The key of the one list that an object has to hold; ``None``: it holds something else."""
+    required = schema.get("required", [])
+    if len(required) != 1 or schema.get("type") != "object":
+        return None
+    rule = schema.get("properties", {}).get(required[0], {})
+    return required[0] if rule.get("type") == "array" else None
+
+
+def _is_wrapped(value: list[Any], name: str) -> bool:
+    """Whether a list holds nothing but the object that was asked for."""
+    return len(value) == 1 and isinstance(value[0], dict) and name in value[0]
+
+
+def _in_parts(value: Any, schema: Mapping[str, Any]) -> Any:
+    """The value without keys that may be left out and are null, at any depth."""
+    if isinstance(value, str) and schema.get("type") == "integer" and _WHOLE.match(value):
+        return int(value)
+    if isinstance(value, list):
+        return [_in_parts(item, schema.get("items", {})) for item in value]
+    if not isinstance(value, dict):
+        return value
+    rules, required = schema.get("properties", {}), schema.get("required", [])
+    return {
+        key: _in_parts(item, rules.get(key, {}))
+        for key, item in value.items()
+        if item is not None
+        or key in required
+        or key not in rules
+        or fault_in(None, rules[key]) is None
+    }
