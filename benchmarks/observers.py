@@ -13,6 +13,9 @@ FOLDER holds ``gold.jsonl`` and the images that it names: a line for each image 
   and end to end (observer, ``ground: evidence``, segmenter) for the images with one person; where
   nobody is found, IoU is 0. Polygons are painted with their outline. A polygon without a box of its
   own (a crowd) is left out.
+- Cut-outs: everything of at least 5 % cut out along its box, as an image of its own. Counted are
+  those in which a person box fills the image (`FILLING_SHARE`), and those in which such a person
+  counts (`find_people`): of people the more the better, of other things the fewer.
 - Milliseconds are processor time of one thread, the image already opened.
 
     python benchmarks/observers.py --data FOLDER [--json FILE]
@@ -35,7 +38,7 @@ from haar_and_hog import HaarAndHog
 from riveg.config.backend import BuildContext
 from riveg.files import asset
 from riveg.geometry.arrays import Bitmap, Pixels
-from riveg.geometry.boxes import box_iou
+from riveg.geometry.boxes import box_iou, whole_edges
 from riveg.geometry.masks import mask_to_array
 from riveg.images.loader import ImageLoader
 from riveg.nn.box_prior import read_box_priors
@@ -46,8 +49,8 @@ from riveg.stages.segmenters.evidence import EvidenceSegmenter
 from riveg.stages.segmenters.grabcut import GrabCut
 from riveg.types import Box, Entity, ImageRef, ImageSize, Observation, Region, Sample, Span
 from riveg.vision.plain.blazeface import BlazeFace
-from riveg.vision.plain.nanodet import NanoDet
-from riveg.vision.plain.people import find_people
+from riveg.vision.plain.nanodet import PERSON, NanoDet
+from riveg.vision.plain.people import FILLING_SHARE, find_people
 
 LARGE, COUNTED = 0.05, 0.02
 """Shares of the image from which a thing is large, and from which a person counts."""
@@ -184,6 +187,45 @@ def people_of(photos: Sequence[Photo], seen: Seen, *, grown: bool) -> list[Thing
 def things_of(seen: Seen, kind: str) -> list[Things]:
     """Things of a kind with their classes."""
     return [[(one.label or kind, one.box) for one in things if one.kind == kind] for things in seen]
+
+
+@dataclass
+class CutOuts:
+    """Things cut out of photographs: where a person box fills the image, and where it counts."""
+
+    filled: Count
+    counted: Count
+
+
+def cut_outs(photos: Sequence[Photo], pixels: Sequence[Pixels]) -> dict[str, CutOuts]:
+    """Of people and of other things."""
+    networks = NanoDet(object_network(), 0.4), BlazeFace(face_network(), 0.6)
+    counts = {name: CutOuts(Count(), Count()) for name in ("people", "other things")}
+    for one, whole in zip(photos, pixels, strict=True):
+        for label, box in one.gold:
+            if one.share(box) < LARGE:
+                continue
+            left, top, right, bottom = whole_edges(box, one.size)
+            seen = look(*networks, whole[top:bottom, left:right])
+            size = ImageSize(right - left, bottom - top)
+            found = [thing.box for thing in seen if thing.kind == "person"]
+            counted = [person.box for person in find_people(seen, size) if not person.is_grown]
+            count = counts["people" if label == "person" else "other things"]
+            count.filled.add([fills(found, size)])
+            count.counted.add([fills(counted, size)])
+    return counts
+
+
+def look(things: NanoDet, faces: BlazeFace, pixels: Pixels) -> list[Observation]:
+    """People and faces."""
+    people = [one for one in things.detect(pixels) if one.label == PERSON]
+    seen = [Observation("person", one.box, one.score) for one in people]
+    return seen + [Observation("face", one.box, one.score) for one in faces.detect(pixels)]
+
+
+def fills(boxes: Iterable[Box], size: ImageSize) -> bool:
+    """Whether one of the boxes fills the image."""
+    return any(box.area >= FILLING_SHARE * size.width * size.height for box in boxes)
 
 
 def face_count(photos: Sequence[Photo], seen: Seen) -> str:
@@ -345,6 +387,12 @@ def measure(folder: Path) -> dict[str, Any]:
     )
     faces = {"BlazeFace": face_count(photos, now), "Haar": face_count(photos, before)}
     print_table("faces", list(faces), [("found (in images without people)", *faces.values())])
+    cuts = cut_outs(photos, pixels)
+    print_table(
+        "cut-outs, a person fills it",
+        ["found", "counts"],
+        [(name, str(one.filled), str(one.counted)) for name, one in cuts.items()],
+    )
     spent = {
         "NanoDet": things_ms,
         "BlazeFace": faces_ms,
@@ -385,6 +433,7 @@ def measure(folder: Path) -> dict[str, Any]:
         "people": {name: _plain(counts) for name, counts in columns.items()},
         "things": _plain(things),
         "faces": faces,
+        "cut-outs": {name: asdict(one) for name, one in cuts.items()},
         "ms": spent,
         "masks": {name: asdict(one) for name, one in masks.items()},
     }

@@ -56,6 +56,9 @@ def test_the_figures_are_printed_and_written(folder: Path, tmp_path: Path) -> No
     assert figures["people"]["NanoDet"]["large"] == {"hits": 1, "of": 1}
     assert figures["people"]["NanoDet"]["false"] == {"hits": 0, "of": 2}
     assert figures["things"]["large"] == {"hits": 1, "of": 1}
+    filled = {"filled": {"hits": 1, "of": 1}, "counted": {"hits": 1, "of": 1}}
+    assert figures["cut-outs"]["people"] == filled
+    assert figures["cut-outs"]["other things"]["counted"] == {"hits": 0, "of": 1}
     assert figures["masks"]["lone, evidence"]["sources"] == {"selfie": 1}
     assert figures["masks"]["gold boxes, evidence"]["iou"] > 0.6
     assert figures["masks"]["gold boxes, ellipse"]["sources"] == {"ellipse": 1}

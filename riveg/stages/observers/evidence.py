@@ -56,7 +56,7 @@ class EvidenceObserverConfig(BackendConfig[Observer]):
     needs_image: ClassVar[bool] = True
     gone: ClassVar[frozenset[str]] = frozenset({"face_side", "profile_side", "person_side"})
     immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
-    code_revision: ClassVar[int] = 3
+    code_revision: ClassVar[int] = 4
 
     least_face: float = Field(default=0.6, ge=0, le=1)
     least_person: float = Field(default=0.4, ge=0, le=1)

@@ -2,7 +2,8 @@
 
 A face that a person box holds is that person's. A face that none holds is grown to a body
 (:mod:`riveg.vision.plain.bodies`). People smaller than a share of the image do not count: an
-audience or passers-by would else take the place of a name.
+audience or passers-by would else take the place of a name. Nor does a box that fills the image, has
+no sure score and no face of its own: the network says so, now and then, of an image without people.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ Twitter-GMNER's train split, 2.5 % are smaller.)"""
 
 REACH = 2.5
 """Length of a body in body widths, for one or two people (the box prior's card has the fit)."""
+
+FILLING_SHARE = 0.9
+"""A box of at least so much of the image fills it."""
+
+SURE_SCORE = 0.5
+"""A box that fills the image and has no face of its own counts from this score on.
+
+Of things cut out of photographs, each an image of its own, the rule takes 3 of 32 people and 3 of
+5 other things that a person box fills (``benchmarks/observers.py``).
+"""
 
 _HELD = 0.7
 """A person box holds a face if at least so much of the face lies in it."""
@@ -49,7 +60,8 @@ def find_people(
 
     Args:
         observations: Of one image.
-        size: Of the image; where it is not known, no face is grown and nobody is too small.
+        size: Of the image; where it is not known, no face is grown, and nobody is too small or
+            fills the image.
         reach: Length of a grown body in body widths.
         least_share: Of the image's area, in [0, 1].
     """
@@ -67,8 +79,17 @@ def find_people(
         for face, box, holder in zip(faces, grown, holders, strict=True)
         if holder is None
     ]
-    least = 0.0 if size is None else least_share * size.width * size.height
-    return tuple(one for one in people if one.box.area >= least)
+    if size is None:
+        return tuple(people)
+    area = size.width * size.height
+    return tuple(
+        one for one in people if one.box.area >= least_share * area and not _is_empty(one, area)
+    )
+
+
+def _is_empty(person: SeenPerson, image_area: float) -> bool:
+    fills = person.box.area >= FILLING_SHARE * image_area
+    return fills and not person.has_face and person.score < SURE_SCORE
 
 
 def _holder(face: Observation, whole: Sequence[Observation]) -> Observation | None:

@@ -14,8 +14,10 @@ def face(x: float, y: float, side: float = 60) -> Observation:
     return Observation("face", Box(x, y, x + side, y + side), 0.9)
 
 
-def person(x: float, y: float, width: float = 150, height: float = 300) -> Observation:
-    return Observation("person", Box(x, y, x + width, y + height), 0.7)
+def person(
+    x: float, y: float, width: float = 150, height: float = 300, score: float | None = 0.7
+) -> Observation:
+    return Observation("person", Box(x, y, x + width, y + height), score)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +42,29 @@ def test_who_counts(observations: list[Observation], faces: list[bool], why: str
     assert [one.has_face for one in find_people(observations, SIZE)] == faces, why
 
 
+@pytest.mark.parametrize(
+    ("observations", "count", "why"),
+    [
+        ([person(0, 4, 600, 446, 0.42)], 0, "a galaxy field, says the network, is a person"),
+        ([person(0, 4, 600, 446, 0.5)], 1, "a sure one is close to the camera"),
+        ([person(0, 4, 600, 446, None)], 1, "boxes without scores are somebody's word"),
+        ([person(30, 60, 540, 390, 0.42)], 1, "four fifths of the image is not all of it"),
+        ([face(200, 100), person(0, 4, 600, 446, 0.42)], 1, "a face is a person"),
+        (
+            [face(140, 110), person(100, 100), person(0, 4, 600, 446, 0.42)],
+            1,
+            "the face of a person within is not the large one's",
+        ),
+    ],
+)
+def test_an_unsure_box_that_fills_the_image_needs_a_face(
+    observations: list[Observation], count: int, why: str
+) -> None:
+    assert len(find_people(observations, SIZE)) == count, why
+
+
 def test_without_a_size_boxes_stay_as_they_are() -> None:
-    seen = [face(10, 10, 20), person(100, 100, 9, 9)]
+    seen = [face(10, 10, 20), person(100, 100, 9, 9, 0.42)]
     assert [one.box for one in find_people(seen, None)] == [seen[1].box, seen[0].box]
 
 
