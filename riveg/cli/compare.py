@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from riveg.cli.sheets import Sheet
     from riveg.evaluation.comparison import Change, Comparison
+    from riveg.evaluation.differences import Difference
 
 _WHAT = "A run folder, a records file, or another system's output."
 
@@ -52,7 +53,8 @@ def compare(
         return
     console = stdout()
     for line in _head(found):
-        console.print(plain(line), soft_wrap=True)
+        # A path stays in one piece, to be copied.
+        console.print(plain(line), soft_wrap=line.startswith(("A ", "B ")))
     for sheet in _sheets(found, show):
         sheet.print()
 
@@ -73,27 +75,19 @@ def _head(found: Comparison) -> Iterator[str]:
     for number, who in zip(found.without_gold, "AB", strict=True):
         if number:
             yield f"left out  {counted(number, 'sample')} of {who} without gold"
+    for note in found.notes:
+        yield f"note      {note}"
 
 
 def _sheets(found: Comparison, show: int) -> Iterator[Sheet]:
     from riveg.cli.sheets import Sheet
     from riveg.evaluation.comparison import OUTCOMES
 
-    rows = tuple(
-        (
-            name,
-            f"{one.a_f1:.2f}",
-            f"{one.b_f1:.2f}",
-            f"{one.difference:+.2f}",
-            f"[{one.interval[0]:+.2f}, {one.interval[1]:+.2f}]",
-            f"{one.p:.3f}",
-        )
-        for name, one in found.metrics.items()
-    )
+    rows = tuple((name, *_difference_cells(one)) for name, one in found.metrics.items())
     title = f"F1, paired bootstrap over samples, {found.resamples} resamples"
-    yield Sheet(title, ("metric", "A", "B", "B - A", "95 %", "p"), rows)
+    yield Sheet(title, ("metric", "A", "B", "B - A", "95 % of B - A", "p"), rows)
     counts = tuple((name, str(number)) for name, number in found.counts.items())
-    yield Sheet("entities, by GMNER verdict under A and B", ("", "entities"), counts)
+    yield Sheet(f"entities, by {_JUDGED[found.detail]} under A and B", ("", "entities"), counts)
     for title, table in (("by type", found.by_type), ("by stage at fault", found.by_stage)):
         lines = tuple((key, *map(str, numbers.values())) for key, numbers in table.items())
         if lines:
@@ -109,6 +103,26 @@ def _sheets(found: Comparison, show: int) -> Iterator[Sheet]:
         )
         columns = ("sample", "entity", "type", "A -> B", "stage")
         yield Sheet(f"{outcome}: {len(changes)}{more}", columns, cells, wordy=5)
+
+
+_JUDGED = {
+    "tags": "MNER verdict",
+    "groundability": "verdict on words, type and groundability",
+    "regions": "GMNER verdict",
+}
+"""What verdicts are of, by what both systems say."""
+
+
+def _difference_cells(one: Difference | None) -> tuple[str, ...]:
+    if one is None:
+        return "", "", "not scored", "", ""
+    return (
+        f"{one.a_f1:.2f}",
+        f"{one.b_f1:.2f}",
+        f"{one.difference:+.2f}",
+        f"[{one.interval[0]:+.2f}, {one.interval[1]:+.2f}]",
+        f"{one.p:.3f}",
+    )
 
 
 def _verdict(change: Change) -> str:

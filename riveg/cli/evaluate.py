@@ -25,12 +25,17 @@ def evaluate(
     ),
     split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
     format: str = typer.Option("auto", help="auto, run, jsonl, smner, riveg, e2e, tiger or conll."),
+    scheme: str | None = typer.Option(
+        None, help="Tag scheme of a CoNLL file, such as bioes (default: recognised)."
+    ),
     boxes: Path | None = typer.Option(None, help="Boxes beside RiVEG's text file (its json)."),
     proposals: Path | None = typer.Option(
         None, help="Folder of VinVL features, for protocols that score by candidate box."
     ),
     protocol: list[str] = typer.Option(
-        [], help="canonical, riveg, h-index, tiger, tiger-inloop, e2e, or all; may be repeated."
+        [],
+        help="canonical, riveg, h-index, tiger, tiger-inloop, e2e, sysu-unco, sysu-sake, or all; "
+        "may be repeated.",
     ),
     iou: float = typer.Option(0.5, min=0.0, max=1.0, help="Least overlap of boxes."),
     mask_iou: float = typer.Option(0.5, min=0.0, max=1.0, help="Least overlap of masks."),
@@ -53,7 +58,7 @@ def evaluate(
     from riveg.evaluation.evaluate import evaluate as score
     from riveg.evaluation.reading import open_gold, open_predictions, protocols_named
 
-    opened = open_predictions(predictions, format=format, boxes=boxes)
+    opened = open_predictions(predictions, format=format, boxes=boxes, scheme=scheme)
     annotation = open_gold(gold, opened, split=split, proposals=proposals)
     protocols = protocols_named(protocol)
     rules = Rules(iou, strict, mask_iou, _masks(masks))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from riveg.cli.sheets import Sheet, number, with_interval
 from riveg.cli.visible import counted
 from riveg.evaluation.evaluation import Evaluation
+from riveg.evaluation.explanation import NOT_SCORED
 from riveg.evaluation.protocols import PROTOCOLS
 from riveg.evaluation.scores import BoxFit, MetricScore, TypeScore
 from riveg.evaluation.scoring import CANONICAL
@@ -41,7 +42,7 @@ def head_lines(evaluation: Evaluation) -> Iterator[str]:
         f" (system {evaluation.system})" if evaluation.system else f" ({evaluation.format})"
     )
     yield f"protocol  {_protocol_text(evaluation)}"
-    if "smner" in evaluation.scores[CANONICAL]:
+    if evaluation.scores[CANONICAL].get("smner") is not None:
         yield f"masks     {_mask_text(evaluation)}"
     yield f"excluded  {_excluded(evaluation)}"
     yield f"oracle    {', '.join(evaluation.oracle_stages) or 'none'}"
@@ -99,42 +100,51 @@ def _sheets(evaluation: Evaluation) -> Iterator[Sheet]:
 def _score_sheet(evaluation: Evaluation) -> Sheet:
     scores = evaluation.scores[CANONICAL]
     rows = [
-        (
-            _shown_name(metric, scores),
-            with_interval(scores[metric].precision, scores[metric].precision_interval),
-            with_interval(scores[metric].recall, scores[metric].recall_interval),
-            with_interval(scores[metric].f1, scores[metric].interval),
-            str(scores[metric].hits),
-        )
+        (_shown_name(metric, scores), *_score_cells(scores[metric]))
         for metric in _NAMES
         if metric in scores
     ]
     return Sheet("scores, with 95 % intervals", ("", "P", "R", "F1", "hits"), tuple(rows))
 
 
-def _shown_name(metric: str, scores: Mapping[str, MetricScore]) -> str:
+def _score_cells(score: MetricScore | None) -> tuple[str, str, str, str]:
+    if score is None:
+        return "", "", NOT_SCORED, ""
+    return (
+        with_interval(score.precision, score.precision_interval),
+        with_interval(score.recall, score.recall_interval),
+        with_interval(score.f1, score.interval),
+        str(score.hits),
+    )
+
+
+def _shown_name(metric: str, scores: Mapping[str, object]) -> str:
     coarse = " coarse" if "fmner" in scores and metric in {"mner", "gmner"} else ""
     return _NAMES[metric] + coarse
 
 
-def _protocol_sheet(name: str, scores: Mapping[str, MetricScore]) -> Sheet:
+def _protocol_sheet(name: str, scores: Mapping[str, MetricScore | None]) -> Sheet:
     rows = [
-        (
-            _NAMES.get(metric, metric),
-            str(score.hits),
-            str(score.predicted),
-            str(score.gold),
-            number(score.precision),
-            number(score.recall),
-            with_interval(score.f1, score.interval),
-        )
-        for metric, score in scores.items()
+        (_NAMES.get(metric, metric), *_protocol_cells(score)) for metric, score in scores.items()
     ]
-    swapped = "; prints P and R swapped, as here" if PROTOCOLS[name].swapped else ""
+    swapped = "; P and R swapped" if PROTOCOLS[name].swapped else ""
     return Sheet(
         f"protocol {name}: {PROTOCOLS[name].summary}{swapped}",
         ("", "hits", "predicted", "gold", "P", "R", "F1"),
         tuple(rows),
+    )
+
+
+def _protocol_cells(score: MetricScore | None) -> tuple[str, ...]:
+    if score is None:
+        return "", "", "", "", "", NOT_SCORED
+    return (
+        str(score.hits),
+        str(score.predicted),
+        str(score.gold),
+        number(score.precision),
+        number(score.recall),
+        with_interval(score.f1, score.interval),
     )
 
 

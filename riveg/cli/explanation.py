@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING
 
 from riveg.cli.sheets import Sheet
 from riveg.cli.tables import plain, stdout
+from riveg.evaluation.explanation import NOT_SCORED
 from riveg.geometry.boxes import box_text
 
 if TYPE_CHECKING:
     from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
+    from riveg.evaluation.counts import Count
     from riveg.evaluation.explanation import EntityExplanation, Explanation
 
 
 def print_explanation(explanation: Explanation) -> None:
     """Prints every entity with its prediction, its gold, and its mark under each protocol."""
     console = stdout()
+    for note in explanation.notes:
+        console.print(plain(f"note  {note}"))
     for entity in explanation.entities:
         console.print(plain(_heading(entity)), style="bold", soft_wrap=True)
         if entity.predicted is not None:
@@ -63,9 +67,15 @@ def _span_text(entity: PredictedEntity | AnnotatedEntity) -> str:
 
 def _counts(explanation: Explanation) -> Sheet:
     rows = [
-        (protocol, metric, str(count.hits), str(count.predicted), str(count.gold))
+        (protocol, metric, *_count_cells(count))
         for protocol, counts in explanation.counts.items()
         for metric, count in counts.items()
     ]
     columns = ("protocol", "metric", "hits", "predicted", "gold")
     return Sheet("counts of this sample", columns, tuple(rows), wordy=2)
+
+
+def _count_cells(count: Count | None) -> tuple[str, str, str]:
+    if count is None:
+        return NOT_SCORED, "", ""
+    return str(count.hits), str(count.predicted), str(count.gold)

@@ -53,10 +53,15 @@ def _print(written: WrittenPage) -> None:
         )
     for evaluation in written.evaluations:
         scores = evaluation.scores["canonical"].items()
-        shown = ", ".join(f"{NAMES[name]} {one.f1:.2f}" for name, one in scores if name in NAMES)
+        shown = ", ".join(
+            f"{NAMES[name]} {one.f1:.2f}" for name, one in scores if name in NAMES and one
+        )
         lines.append(f"{evaluation.predictions}: F1 {shown}")
         if evaluation.without_gold:
             lines.append(f"{counted(evaluation.without_gold, 'sample')} without gold: not judged")
+        if evaluation.without_prediction:
+            missing = counted(evaluation.without_prediction, "gold sample")
+            lines.append(f"{missing} without prediction: counted as missed")
         lines += evaluation.notes
     if written.only_in_second:
         lines.append(f"{counted(written.only_in_second, 'sample')} only in the second run")

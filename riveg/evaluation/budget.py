@@ -120,9 +120,7 @@ def _budgets(*, boxes: bool, masks: bool) -> Mapping[str, _Steps]:
 
 def _agrees(case: Case, pair: Relation, enough: Sequence[str], rules: Rules) -> bool:
     return any(
-        pair.label and is_mask_right(case.predicted[pair.predicted], case.gold[pair.gold], rules)
-        if name == SMNER
-        else AGREEMENTS[name](pair)
+        pair.label and is_mask_right(case, pair, rules) if name == SMNER else AGREEMENTS[name](pair)
         for name in enough
     )
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.counts import Count
 from riveg.evaluation.matching import maximum_matching
 from riveg.geometry.boxes import box_iou
 from riveg.geometry.masks import mask_iou, mask_union
+from riveg.text.folding import fold_blanks
 from riveg.types import Span
 
 
@@ -62,15 +64,18 @@ class Relation:
 
 
 def related(case: Case, rules: Rules) -> Iterator[Relation]:
-    """Every pair with the same words: the same span where both have one, else the same text."""
+    """Every pair with the same words: the same span where both have one, else the same text.
+
+    Texts are the same where only their blanks differ.
+    """
     by_span: dict[Span | None, list[int]] = {}
     by_text: dict[str, list[int]] = {}
     for index, annotated in enumerate(case.gold):
         by_span.setdefault(annotated.span, []).append(index)
-        by_text.setdefault(annotated.text, []).append(index)
+        by_text.setdefault(fold_blanks(annotated.text), []).append(index)
     unplaced = by_span.get(None, ())
     for index, predicted in enumerate(case.predicted):
-        same_text = by_text.get(predicted.text, ())
+        same_text = by_text.get(fold_blanks(predicted.text), ())
         if predicted.span is None:
             found: Sequence[int] = same_text
         else:
@@ -115,29 +120,38 @@ def region_iou(predicted: PredictedEntity, gold: AnnotatedEntity) -> float | Non
     return max(box_iou(predicted.regions[0].box, box) for box in gold.boxes)
 
 
-def mask_overlap(predicted: PredictedEntity, gold: AnnotatedEntity, rules: Rules) -> float | None:
+def mask_overlap(case: Case, pair: Relation, rules: Rules) -> float | None:
     """IoU in [0, 1] of the best region's mask with gold; ``None`` without a mask on either side.
 
     Raises:
         UserError: If the masks differ in size.
     """
+    predicted, gold = case.predicted[pair.predicted], case.gold[pair.gold]
     mask = predicted.regions[0].mask if predicted.regions else None
     if mask is None or not gold.masks:
         return None
-    wanted = gold.masks if rules.masks == "any" else (mask_union(gold.masks),)
     try:
+        wanted = gold.masks if rules.masks == "any" else (mask_union(gold.masks),)
         return max(mask_iou(mask, other) for other in wanted)
     except ValueError as error:
-        raise UserError(f"{predicted.text!r}: {error}; score masks of the same pictures") from error
+        raise UserError(
+            f"{quoted(case.id)}: {quoted(predicted.text)}: {error}; score masks of the same "
+            "pictures"
+        ) from error
 
 
-def is_mask_right(predicted: PredictedEntity, gold: AnnotatedEntity, rules: Rules) -> bool:
-    """SMNER's rule: the right pixels, or rightly no region; a missing answer is never right."""
+def is_mask_right(case: Case, pair: Relation, rules: Rules) -> bool:
+    """SMNER's rule: the right pixels, or rightly no region; a missing answer is never right.
+
+    Raises:
+        UserError: If masks differ in size.
+    """
+    predicted, gold = case.predicted[pair.predicted], case.gold[pair.gold]
     if predicted.regions is None:
         return False
     if not predicted.regions or not gold.masks:
         return not predicted.regions and not gold.masks
-    overlap = mask_overlap(predicted, gold, rules)
+    overlap = mask_overlap(case, pair, rules)
     return overlap is not None and rules.mask_enough(overlap)
 
 
@@ -217,7 +231,7 @@ class CanonicalScorer:
 
 
 def _is_smner(case: Case, rules: Rules, pair: Relation) -> bool:
-    return pair.label and is_mask_right(case.predicted[pair.predicted], case.gold[pair.gold], rules)
+    return pair.label and is_mask_right(case, pair, rules)
 
 
 def _hits(pairs: Sequence[Relation], agrees: Agreement, predicted: int) -> int:

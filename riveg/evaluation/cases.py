@@ -6,15 +6,21 @@ scorer never sees a :class:`~riveg.types.Sample`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from riveg.evaluation.counts import Count
 from riveg.types import Box, ImageSize, Mask, Region, Sample, Span
 
 Detail = Literal["tags", "groundability", "regions"]
 """What predictions say: words and type; also whether the image shows an entity; also where."""
+
+_DETAILS: tuple[Detail, ...] = get_args(Detail)
+"""Each says more than the one before."""
+
+Proposals = tuple[Box | None, ...]
+"""A detector's boxes of an image, best first; ``None`` in the place of a box without an area."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class PredictedEntity:
         score: How sure the system is, in [0, 1].
         id: The entity's id within its sample.
         entailed: What the entailment stage decided, where there was one.
+        candidate: The index of its place among the detector's boxes, where the system says so.
     """
 
     text: str
@@ -41,6 +48,7 @@ class PredictedEntity:
     score: float | None = None
     id: str | None = None
     entailed: bool | None = None
+    candidate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +82,16 @@ class Case:
     gold: tuple[AnnotatedEntity, ...]
     answered: bool = True
     size: ImageSize | None = None
-    proposals: tuple[Box, ...] | None = None
+    proposals: Proposals | None = None
 
 
 CaseScorer = Callable[[Case], Mapping[str, Count]]
 """Counts of each of its metrics (``mner``, ``eeg``, ``gmner`` ...) for one sample; they add up."""
+
+
+def least_detail(details: Iterable[Detail]) -> Detail:
+    """The least of what several predictions say."""
+    return min(details, key=_DETAILS.index)
 
 
 def predicted_of(sample: Sample) -> tuple[PredictedEntity, ...]:

@@ -7,19 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from riveg.errors import UserError, suggest
-from riveg.evaluation.bootstrap import RESAMPLES, SEED, interval_of, percentages, resampled
-from riveg.evaluation.canonical import REGION_METRICS, Rules
-from riveg.evaluation.cases import Case
-from riveg.evaluation.counts import Count
+from riveg.evaluation.bootstrap import RESAMPLES
+from riveg.evaluation.canonical import Rules
+from riveg.evaluation.cases import Case, Detail, least_detail
+from riveg.evaluation.differences import Difference, differences
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import JoinCounts, join
+from riveg.evaluation.notes import join_notes, lacking_note
 from riveg.evaluation.pair_outcomes import PairOutcome
 from riveg.evaluation.predictions import Predictions
-from riveg.evaluation.scoring import is_fine, rules_for, scorer_of
+from riveg.evaluation.proposals import with_places
+from riveg.evaluation.protocol_notes import detail_notes
+from riveg.evaluation.scoring import (
+    is_fine,
+    metrics_left_out,
+    rules_for,
+    scorer_of,
+)
 from riveg.evaluation.verdicts import Verdict, verdicts
 
 SCHEMA = "riveg-comparison-1"
@@ -31,29 +36,6 @@ OUTCOMES = tuple(
 
 ABSENT = "not predicted"
 """In place of a verdict: a spurious entity of the other system that this system does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One metric of both systems, F1 from 0 to 100.
-
-    Args:
-        a: Counts of the first.
-        b: Counts of the second.
-        a_f1: F1 of the first.
-        b_f1: F1 of the second.
-        difference: ``b_f1`` less ``a_f1``.
-        interval: The range of the difference in 95 % of the resamples.
-        p: Two-sided: twice the share of resamples at 0 or on the other side of it, at most 1.
-    """
-
-    a: Count
-    b: Count
-    a_f1: float
-    b_f1: float
-    difference: float
-    interval: tuple[float, float]
-    p: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +85,9 @@ class Comparison:
         oracle_stages: Stages that looked at gold, of the first and of the second.
         resamples: Bootstrap resamples.
         rules: What counts as the right place.
-        metrics: By name.
+        detail: What both say of an entity: the verdicts are of that.
+        metrics: By name; ``None``: not scored, as one of them says too little.
+        notes: What a reader should know.
         counts: How many entities are right under both, fixed, broken and still wrong.
         by_type: Of fixed, broken and still wrong, how many of each type.
         by_stage: The same by the stage at fault.
@@ -123,11 +107,13 @@ class Comparison:
     oracle_stages: tuple[tuple[str, ...], tuple[str, ...]]
     resamples: int
     rules: Rules
-    metrics: Mapping[str, Difference]
+    detail: Detail
+    metrics: Mapping[str, Difference | None]
     counts: Mapping[str, int]
     by_type: Mapping[str, Mapping[str, int]]
     by_stage: Mapping[str, Mapping[str, int]]
     entities: tuple[Change, ...]
+    notes: tuple[str, ...] = ()
 
 
 def compare(
@@ -154,6 +140,7 @@ def compare(
     Raises:
         UserError: If they share no annotated sample, or there is no such metric.
     """
+    a, b = (with_places(one, gold) for one in (a, b))
     fine = is_fine(a, gold) or is_fine(b, gold)
     rules = rules_for(gold, rules or Rules(), fine=fine)
     (of_a, joined_a), (of_b, joined_b) = (_cases(one, gold) for one in (a, b))
@@ -161,11 +148,16 @@ def compare(
     if not shared:
         raise UserError(f"{a.name} and {b.name} share no sample that {gold.name} has gold for")
     pairs = [(of_a[sample_id], of_b[sample_id]) for sample_id in shared]
-    names = _metrics((a, b), scorer_of(gold, rules)(pairs[0][0]), metric)
-    # One rule for both systems: words and types alone where one of them says no more.
-    places = all(one.detail != "tags" for one in (a, b))
+    # One rule for both systems: what both of them say.
+    detail = least_detail(one.detail for one in (a, b))
+    scorer = scorer_of(gold, rules)
+    names = _metrics(scorer(pairs[0][0]), metric)
+    left_out = metrics_left_out(detail, gold)
+    scored = [name for name in names if name not in left_out]
+    if not scored:
+        raise UserError(f"--metric {metric}: not scored here; {'; '.join(_said((a, b), gold))}")
     stages = a.stages, b.stages
-    changes = [one for pair in pairs for one in _changes(pair, rules, stages, places=places)]
+    changes = [one for pair in pairs for one in _changes(pair, rules, stages, detail=detail)]
     wrong = tuple(one for one in changes if one.outcome in OUTCOMES)
     numbers = Counter(one.outcome for one in changes)
     return Comparison(
@@ -182,11 +174,18 @@ def compare(
         oracle_stages=(_oracles(a), _oracles(b)),
         resamples=resamples,
         rules=rules,
-        metrics=_differences(pairs, names, gold, rules, resamples),
+        detail=detail,
+        metrics=dict.fromkeys(names) | differences(pairs, scored, scorer, resamples),
         counts={outcome: numbers[outcome] for outcome in (_RIGHT, *OUTCOMES)},
         by_type=_counted(wrong, "label"),
         by_stage=_counted(wrong, "stage"),
         entities=wrong,
+        notes=(
+            *gold.notes,
+            *_said((a, b), gold),
+            *_join_notes((joined_a, joined_b)),
+            *lacking_note(_lacking((a, b), gold, {*of_a, *of_b})),
+        ),
     )
 
 
@@ -206,13 +205,8 @@ def _cases(predictions: Predictions, gold: GoldSet) -> tuple[dict[str, Case], Jo
     return {case.id: case for case in predicted}, joined
 
 
-def _metrics(
-    both: tuple[Predictions, Predictions], scored: Iterable[str], wanted: str | None
-) -> tuple[str, ...]:
-    """The metrics that both systems have an answer for."""
+def _metrics(scored: Iterable[str], wanted: str | None) -> tuple[str, ...]:
     names = list(scored)
-    if not all(one.detail == "regions" for one in both):
-        names = [name for name in names if name not in {*REGION_METRICS, "fmnerg", "smner"}]
     if wanted is None:
         return tuple(names)
     if wanted not in names:
@@ -220,45 +214,23 @@ def _metrics(
     return (wanted,)
 
 
-def _differences(
-    pairs: Sequence[tuple[Case, Case]],
-    names: Sequence[str],
-    gold: GoldSet,
-    rules: Rules,
-    resamples: int,
-) -> dict[str, Difference]:
-    scorer = scorer_of(gold, rules)
-    # Samples with the same counts under both are interchangeable: one multinomial draw over the
-    # distinct rows is the bootstrap over samples.
-    rows: Counter[tuple[int, ...]] = Counter()
-    for pair in pairs:
-        counts = [scorer(case) for case in pair]
-        rows[tuple(number for name in names for one in counts for number in _three(one[name]))] += 1
-    table = np.array(list(rows), dtype=np.int64)
-    often = list(rows.values())
-    totals = np.array(often) @ table
-    f1 = percentages(resampled(list(rows), often, resamples, SEED))[2]
-    return {
-        name: _difference(
-            Count(*map(int, totals[6 * place : 6 * place + 3])),
-            Count(*map(int, totals[6 * place + 3 : 6 * place + 6])),
-            f1[:, 2 * place + 1] - f1[:, 2 * place],
-        )
-        for place, name in enumerate(names)
-    }
+def _join_notes(both: tuple[JoinCounts, JoinCounts]) -> Iterator[str]:
+    """What looks wrong between each of both and the gold."""
+    for joined, who in zip(both, "AB", strict=True):
+        yield from (f"{who}: {note}" for note in join_notes(joined))
 
 
-def _three(count: Count) -> tuple[int, int, int]:
-    return count.hits, count.predicted, count.gold
+def _lacking(both: tuple[Predictions, Predictions], gold: GoldSet, predicted: set[str]) -> int:
+    """How many samples of the gold neither has; 0 where one is over a part of them by wish."""
+    if any(one.manifest.get("limit") for one in both):
+        return 0
+    return len(gold.samples.keys() - predicted)
 
 
-def _difference(a: Count, b: Count, drawn: NDArray[np.float64]) -> Difference:
-    interval = interval_of(drawn)
-    least = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    # One more of each: no finite number of resamples shows a p of 0.
-    p = min(1.0, 2 * (least + 1) / (len(drawn) + 1))
-    ends = round(interval.low, 4), round(interval.high, 4)
-    return Difference(a, b, a.f1, b.f1, b.f1 - a.f1, ends, p)
+def _said(both: tuple[Predictions, Predictions], gold: GoldSet) -> Iterator[str]:
+    """Which of both say too little for some metrics."""
+    for one, who in zip(both, "AB", strict=True):
+        yield from (f"{who}: {note}" for note in detail_notes(one, gold))
 
 
 def _changes(
@@ -266,11 +238,11 @@ def _changes(
     rules: Rules,
     stages: tuple[Sequence[str], Sequence[str]],
     *,
-    places: bool,
+    detail: Detail,
 ) -> Iterator[Change]:
     """The changes of one sample: of its gold entities, then of the spurious ones."""
     found = [
-        verdicts(case, rules, ran, places=places) for case, ran in zip(pair, stages, strict=True)
+        verdicts(case, rules, ran, detail=detail) for case, ran in zip(pair, stages, strict=True)
     ]
     by_gold = [{one.gold: one for one in side if one.gold is not None} for side in found]
     for number, gold in enumerate(pair[0].gold):

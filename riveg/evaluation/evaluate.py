@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from riveg.errors import UserError
 from riveg.evaluation.average_precision import average_precision
 from riveg.evaluation.bootstrap import RESAMPLES, Tally
 from riveg.evaluation.breakdown import NUMBERS, SIZES, Breakdown
@@ -17,11 +18,18 @@ from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import JoinCounts, join
 from riveg.evaluation.notes import (
     is_reworded,
+    join_notes,
     prediction_notes,
-    protocol_notes,
     reworded_note,
 )
 from riveg.evaluation.predictions import Predictions
+from riveg.evaluation.proposals import with_places
+from riveg.evaluation.protocol_notes import (
+    candidate_notes,
+    detail_notes,
+    protocol_notes,
+    unplaced_note,
+)
 from riveg.evaluation.protocols import PROTOCOLS
 from riveg.evaluation.scores import (
     MetricScore,
@@ -34,6 +42,7 @@ from riveg.evaluation.scores import (
 from riveg.evaluation.scoring import (
     CANONICAL,
     is_fine,
+    left_out_of,
     metrics_left_out,
     rules_for,
     scorer_of,
@@ -67,6 +76,7 @@ def evaluate(
     Raises:
         UserError: If they do not belong together, or a protocol needs what they do not say.
     """
+    predictions = with_places(predictions, gold)
     scoring = _Scoring(predictions, gold, options or EvaluationOptions())
     joined = JoinCounts()
     for case in join(predictions, gold, joined):
@@ -86,13 +96,24 @@ def explain(
     Raises:
         UserError: If the sample is not among those that are scored.
     """
+    predictions = with_places(predictions, gold)
     fine = is_fine(predictions, gold)
     rules = rules_for(gold, rules or Rules(), fine=fine)
     scorers: dict[str, CaseScorer] = {CANONICAL: scorer_of(gold, rules)}
     scorers |= {name: PROTOCOLS[name].scorer(fine=fine) for name in protocols if name != CANONICAL}
+    left_out = {name: left_out_of(PROTOCOLS[name], predictions.detail, gold) for name in scorers}
     cases = join(predictions, gold, JoinCounts())
-    places = predictions.detail != "tags"
-    return explain_sample(cases, sample_id, scorers, rules, predictions.stages, places=places)
+    explanation = explain_sample(
+        cases,
+        sample_id,
+        scorers,
+        rules,
+        predictions.stages,
+        detail=predictions.detail,
+        left_out=left_out,
+    )
+    notes = (*detail_notes(predictions, gold), *candidate_notes(predictions, gold, scorers))
+    return replace(explanation, notes=(*notes, *explanation.notes))
 
 
 class _Scoring:
@@ -110,23 +131,33 @@ class _Scoring:
         }
         self._tallies = {name: Tally() for name in (CANONICAL, *self._others)}
         self._left_out = dict.fromkeys(self._others, 0)
+        self._unscorable: dict[str, str] = {}
         self._breakdown = Breakdown(self._rules)
         self._kept: list[Case] = []
-        self._predicted = self._annotated = self._reworded = 0
+        self._predicted = self._annotated = self._reworded = self._unplaced = 0
 
     def add(self, case: Case) -> None:
         """Counts one more sample."""
         pairs = list(related(case, self._rules))
         self._tallies[CANONICAL].add(self._scorer.counts(case, pairs))
-        for name, (protocol, scorer) in self._others.items():
-            self._tallies[name].add(scorer(case))
-            self._left_out[name] += protocol.leaves_out(case)
+        for name in self._others:
+            if name not in self._unscorable:
+                self._count(name, case)
         self._breakdown.add(case, pairs)
         self._predicted += len(case.predicted)
+        self._unplaced += sum(entity.regions is None for entity in case.predicted)
         self._annotated += len(case.gold)
         self._reworded += sum(is_reworded(case, pair) for pair in pairs)
         if self._options.budget or self._options.average_precision:
             self._kept.append(case)
+
+    def _count(self, name: str, case: Case) -> None:
+        protocol, scorer = self._others[name]
+        try:
+            self._tallies[name].add(scorer(case))
+        except UserError as error:  # The other protocols are scored all the same.
+            self._unscorable[name] = str(error)
+        self._left_out[name] += protocol.leaves_out(case)
 
     def evaluation(self, joined: JoinCounts) -> Evaluation:
         """The document, once every case is counted."""
@@ -135,7 +166,7 @@ class _Scoring:
         has_places = predictions.detail == "regions"
         has_boxes = has_places and gold.has_boxes
         says_shown = predictions.detail != "tags" and (gold.has_boxes or gold.has_masks)
-        scores = self._scores(left_out)
+        scores = {name: self._scores(name, tally) for name, tally in self._tallies.items()}
         boxes = self._breakdown
         return Evaluation(
             schema=SCHEMA,
@@ -153,7 +184,7 @@ class _Scoring:
             without_prediction=joined.without_prediction,
             without_gold=joined.without_gold,
             oracle_stages=tuple(manifest.get("oracle_stages", ())),
-            notes=tuple(self._notes(scores)),
+            notes=tuple(self._notes(joined)),
             rules=self._rules,
             scores=scores,
             by_type=type_scores(self._breakdown, left_out),
@@ -171,17 +202,20 @@ class _Scoring:
             else None,
         )
 
-    def _scores(self, left_out: set[str]) -> Mapping[str, Mapping[str, MetricScore]]:
+    def _scores(self, name: str, tally: Tally) -> Mapping[str, MetricScore | None]:
+        protocol = PROTOCOLS[name]
+        if name in self._unscorable:
+            return dict.fromkeys(protocol.metrics)
+        left_out = left_out_of(protocol, self._predictions.detail, self._gold)
         return {
-            name: {
-                metric: metric_score(score, PROTOCOLS[name])
-                for metric, score in tally.scores(self._options.resamples).items()
-                if metric not in left_out
-            }
-            for name, tally in self._tallies.items()
+            metric: None if metric in left_out else metric_score(score, protocol)
+            for metric, score in tally.scores(self._options.resamples).items()
         }
 
-    def _notes(self, scores: Mapping[str, object]) -> Iterator[str]:
+    def _notes(self, joined: JoinCounts) -> Iterator[str]:
         yield from prediction_notes(self._predictions, self._gold, fine=self._fine)
+        yield from join_notes(joined)
         yield from reworded_note(self._reworded)
-        yield from protocol_notes(self._predictions, scores, self._left_out)
+        yield from unplaced_note(self._predictions, self._unplaced, self._predicted)
+        yield from candidate_notes(self._predictions, self._gold, self._others)
+        yield from protocol_notes(self._predictions, self._gold, self._left_out, self._unscorable)

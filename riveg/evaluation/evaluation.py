@@ -35,7 +35,7 @@ class Evaluation:
         oracle_stages: Stages that looked at gold.
         notes: What a reader should know.
         rules: The canonical protocol's rules.
-        scores: By protocol and metric.
+        scores: By protocol and metric; ``None``: not scored, as predictions or gold say too little.
         by_type: The canonical protocol's, by type and metric.
         confusion: Entities whose words and type are right: gold ``shown`` or ``not shown``, then
             what was said.
@@ -63,7 +63,7 @@ class Evaluation:
     oracle_stages: tuple[str, ...]
     notes: tuple[str, ...]
     rules: Rules
-    scores: Mapping[str, Mapping[str, MetricScore]]
+    scores: Mapping[str, Mapping[str, MetricScore | None]]
     by_type: Mapping[str, Mapping[str, TypeScore]]
     confusion: Mapping[str, Mapping[str, int]]
     boxes: BoxFit | None

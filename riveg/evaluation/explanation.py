@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from riveg.errors import UserError
 from riveg.evaluation.canonical import Rules
-from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer, PredictedEntity
+from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer, Detail, PredictedEntity
 from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.verdicts import Verdict, verdicts
 
@@ -21,7 +21,7 @@ class EntityExplanation:
         predicted: What the system said.
         gold: The gold entity that the predicted one is compared with.
         marks: By protocol: ``hit``, ``miss``, ``not counted`` (dropped, or merged with another
-            entity), or ``hit lost`` where it overwrites an entity that was a hit.
+            entity), ``hit lost`` where it overwrites an entity that was a hit, or ``not scored``.
     """
 
     verdict: Verdict
@@ -32,11 +32,16 @@ class EntityExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A sample's entities, and its counts under each protocol and metric."""
+    """A sample's entities, and its counts under each protocol and metric.
+
+    Counts are ``None`` where predictions or gold say too little for a metric; ``notes`` says what a
+    reader should know.
+    """
 
     case: Case
     entities: tuple[EntityExplanation, ...]
-    counts: Mapping[str, Mapping[str, Count]]
+    counts: Mapping[str, Mapping[str, Count | None]]
+    notes: tuple[str, ...] = ()
 
 
 def explain_sample(
@@ -46,9 +51,19 @@ def explain_sample(
     rules: Rules,
     stages: Sequence[str],
     *,
-    places: bool = True,
+    detail: Detail = "regions",
+    left_out: Mapping[str, Set[str]] | None = None,
 ) -> Explanation:
     """The entities of one sample with their verdicts and their marks.
+
+    Args:
+        cases: Among which the sample is.
+        sample_id: Its id.
+        scorers: By protocol.
+        rules: The canonical protocol's rules.
+        stages: The stages that the system ran.
+        detail: What the predictions say of an entity.
+        left_out: By protocol, the metrics that cannot be scored.
 
     Raises:
         UserError: If the sample is not among the cases.
@@ -56,7 +71,12 @@ def explain_sample(
     case = next((case for case in cases if case.id == sample_id), None)
     if case is None:
         raise UserError(f"--why {sample_id}: no such sample among those scored")
-    marks = {name: _marks(case, scorer) for name, scorer in scorers.items()}
+    asked = {
+        name: _Asked(scorer, (left_out or {}).get(name, frozenset()))
+        for name, scorer in scorers.items()
+    }
+    counts, notes = _counts(case, asked)
+    marks = {name: _marks(case, asked[name], counted) for name, counted in counts.items()}
     entities = tuple(
         EntityExplanation(
             verdict,
@@ -66,30 +86,65 @@ def explain_sample(
             if verdict.predicted is None
             else {name: given[verdict.predicted] for name, given in marks.items()},
         )
-        for verdict in verdicts(case, rules, stages, places=places)
+        for verdict in verdicts(case, rules, stages, detail=detail)
     )
-    return Explanation(case, entities, {name: scorer(case) for name, scorer in scorers.items()})
+    return Explanation(case, entities, counts, notes)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A protocol's scorer, and the metrics that cannot be scored."""
+
+    scorer: CaseScorer
+    left_out: Set[str]
+
+    def counts(self, case: Case) -> dict[str, Count | None]:
+        return {
+            metric: None if metric in self.left_out else count
+            for metric, count in self.scorer(case).items()
+        }
+
+
+_Counts = dict[str, dict[str, Count | None]]
+
+
+def _counts(case: Case, asked: Mapping[str, _Asked]) -> tuple[_Counts, tuple[str, ...]]:
+    """The counts by protocol, and why some protocols have none."""
+    counts: _Counts = {}
+    notes = []
+    for name, one in asked.items():
+        try:
+            counts[name] = one.counts(case)
+        except UserError as error:
+            counts[name] = {}
+            notes.append(f"protocol {name} is not scored: {error}")
+    return counts, tuple(notes)
+
+
+# A name that a protocol cuts in pieces may be several hits.
 _MARKS = {1: "hit", 0: "miss", -1: "hit lost"}
+NOT_SCORED = "not scored"
 
 
-def _marks(case: Case, scorer: CaseScorer) -> list[str]:
+def _marks(case: Case, asked: _Asked, counts: Mapping[str, Count | None]) -> list[str]:
     """What each predicted entity adds to the counts of the entities before it.
 
     The marks of a sample add up to its hits, whatever entities a protocol merges or drops.
     """
+    if _strictest(counts) is None:
+        return [NOT_SCORED] * len(case.predicted)
     marks = []
-    before = _strictest(scorer(replace(case, predicted=())))
+    before = _strictest(asked.counts(replace(case, predicted=()))) or NOTHING
     for number in range(1, len(case.predicted) + 1):
-        now = _strictest(scorer(replace(case, predicted=case.predicted[:number])))
+        now = _strictest(asked.counts(replace(case, predicted=case.predicted[:number]))) or NOTHING
         gained = now.hits - before.hits
         is_counted = gained or now.predicted > before.predicted or number == 1
-        marks.append(_MARKS[gained] if is_counted else "not counted")
+        marks.append(_MARKS[max(-1, min(gained, 1))] if is_counted else "not counted")
         before = now
     return marks
 
 
-def _strictest(counts: Mapping[str, Count]) -> Count:
-    """The strictest metric that the protocol has: GMNER before MNER."""
-    return next((counts[name] for name in ("gmner", "mner") if name in counts), NOTHING)
+def _strictest(counts: Mapping[str, Count | None]) -> Count | None:
+    """The strictest metric that is scored: GMNER before MNER."""
+    found = (counts.get(name) for name in ("gmner", "mner"))
+    return next((count for count in found if count is not None), None)

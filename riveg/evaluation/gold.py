@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from riveg.datasets.dataset import Dataset, Row, usable_gold
+from riveg.datasets.unread_gold import UnreadGold
 from riveg.errors import UserError
-from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity, image_size, predicted_of
-from riveg.types import Box, GoldEntity, ImageSize, Sample
+from riveg.evaluation.cases import (
+    AnnotatedEntity,
+    Case,
+    PredictedEntity,
+    Proposals,
+    image_size,
+    predicted_of,
+)
+from riveg.evaluation.proposals import placed
+from riveg.types import GoldEntity, ImageSize, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +28,13 @@ class GoldSample:
         entities: Its annotated entities, in the text's order.
         size: Of the image, where known.
         proposals: Boxes of a detector, for protocols that score by candidate.
+        tokens: How many tokens its text has; ``None`` where that is not known.
     """
 
     entities: tuple[AnnotatedEntity, ...]
     size: ImageSize | None = None
-    proposals: tuple[Box, ...] | None = None
+    proposals: Proposals | None = None
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class GoldSet:
         coarse_of: Fine label -> label; empty where labels are not fine.
         lists_entities_only: Whether samples without an entity are missing from ``samples``: then a
             predicted sample that is not in it has no gold entity, and otherwise no annotation.
+        notes: What is annotated and could not be read as gold, one line each.
     """
 
     name: str
@@ -50,6 +62,7 @@ class GoldSet:
     has_masks: bool
     coarse_of: Mapping[str, str]
     lists_entities_only: bool = False
+    notes: tuple[str, ...] = ()
 
     def case_of(self, sample: Sample) -> Case | None:
         """A record beside its gold; ``None`` where the sample is not annotated."""
@@ -70,9 +83,8 @@ class GoldSet:
     ) -> Case:
         """Predictions beside the gold of their sample."""
         gold = self.samples[sample_id]
-        return Case(
-            sample_id, predicted, gold.entities, answered, size or gold.size, gold.proposals
-        )
+        found = tuple(placed(entity, gold.proposals) for entity in predicted)
+        return Case(sample_id, found, gold.entities, answered, size or gold.size, gold.proposals)
 
     def entities(self) -> Iterator[AnnotatedEntity]:
         """Every annotated entity, in file order."""
@@ -87,11 +99,14 @@ def read_gold(dataset: Dataset) -> GoldSet:
         UserError: If the dataset has none, two samples have one id, or an annotation is unusable.
     """
     samples: dict[str, GoldSample] = {}
+    unread = UnreadGold()
     for row in dataset.unique_rows(annotated=True):
+        unread.add(row)
         gold = usable_gold(row)
         if gold is not None:
             samples[row.sample.id] = _gold_sample(row, gold.entities)
-    return gold_set(dataset.name, samples, version=dataset.version, split=dataset.split)
+    found = gold_set(dataset.name, samples, version=dataset.version, split=dataset.split)
+    return replace(found, notes=tuple(unread.notes()))
 
 
 def gold_set(
@@ -127,4 +142,4 @@ def _gold_sample(row: Row, entities: tuple[GoldEntity, ...]) -> GoldSample:
         )
         for entity in entities
     )
-    return GoldSample(annotated, row.size)
+    return GoldSample(annotated, row.size, tokens=len(row.sample.tokens))

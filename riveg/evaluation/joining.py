@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from riveg.errors import UserError
 from riveg.evaluation.cases import Case
-from riveg.evaluation.gold import GoldSet
+from riveg.evaluation.gold import GoldSample, GoldSet
 from riveg.evaluation.predictions import Prediction, Predictions
 
 
@@ -21,12 +21,26 @@ class JoinCounts:
         unanswered: Scored samples that the system did not answer.
         without_prediction: Scored samples without a prediction: all their gold is missed.
         without_gold: Predicted samples without gold, which are not scored.
+        other_tokens: Samples that the system saw with another number of tokens than the gold has.
+        first_other_tokens: The first of them: its id, the system's number and the gold's.
     """
 
     samples: int = 0
     unanswered: int = 0
     without_prediction: int = 0
     without_gold: int = 0
+    other_tokens: int = 0
+    first_other_tokens: tuple[str, int, int] | None = None
+
+    def add(self, sample_id: str, prediction: Prediction, gold: GoldSample) -> None:
+        """Counts a sample that is predicted and has gold."""
+        self.samples += 1
+        self.unanswered += not prediction.answered
+        seen, annotated = prediction.tokens, gold.tokens
+        if not prediction.answered or seen is None or annotated is None or seen == annotated:
+            return
+        self.other_tokens += 1
+        self.first_other_tokens = self.first_other_tokens or (sample_id, seen, annotated)
 
 
 def join(predictions: Predictions, gold: GoldSet, joined: JoinCounts) -> Iterator[Case]:
@@ -93,8 +107,7 @@ def _by_order(predictions: Predictions, gold: GoldSet, joined: JoinCounts) -> It
 
 
 def _case(sample_id: str, prediction: Prediction, gold: GoldSet, joined: JoinCounts) -> Case:
-    joined.samples += 1
-    joined.unanswered += not prediction.answered
+    joined.add(sample_id, prediction, gold.samples[sample_id])
     return gold.case(
         sample_id, prediction.predicted, answered=prediction.answered, size=prediction.size
     )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from riveg.evaluation.cases import Detail, PredictedEntity, image_size, predicted_of
+from riveg.evaluation.cases import (
+    Detail,
+    PredictedEntity,
+    image_size,
+    least_detail,
+    predicted_of,
+)
 from riveg.runs.folder import RunFolder
 from riveg.runs.reading import read_record_lines, read_records
 from riveg.stages.table import stages_giving
@@ -23,12 +29,14 @@ class Prediction:
         predicted: The entities that the system found.
         answered: Whether the system answered at all.
         size: Of the image, where known.
+        tokens: How many tokens the system saw; ``None`` where that is not known.
     """
 
     sample_id: str | None
     predicted: tuple[PredictedEntity, ...]
     answered: bool = True
     size: ImageSize | None = None
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Predictions:
         manifest: What the run says of itself; empty where there is none.
         notes: What a reader of the scores should know.
         absent_is_empty: Whether a sample without a prediction was answered with no entity.
+        by_candidate: Whether places are told as indices of a detector's boxes.
     """
 
     name: str
@@ -54,12 +63,17 @@ class Predictions:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     absent_is_empty: bool = False
+    by_candidate: bool = False
 
 
 def prediction_of(sample: Sample) -> Prediction:
     """A record as a prediction."""
     return Prediction(
-        sample.id, predicted_of(sample), sample.entities is not None, image_size(sample)
+        sample.id,
+        predicted_of(sample),
+        sample.entities is not None,
+        image_size(sample),
+        len(sample.tokens),
     )
 
 
@@ -86,14 +100,27 @@ def _of_run(
         notes.append(f"partial: the run was over --limit {manifest['limit']}")
     if manifest.get("failed"):
         notes.append(f"samples with an Issue: {manifest['failed']} (failed.jsonl says why)")
-    detail: Detail = "tags"
+
+    def read() -> Iterator[Prediction]:
+        return map(prediction_of, samples())
+
+    asked = _detail_of_stages(stages)
+    detail = asked
+    if any(prediction.predicted for prediction in read()):
+        # Stages that look at images answer nothing where there are none.
+        detail = least_detail((asked, detail_of(read())))
+    if detail != asked:
+        notes.append(
+            "no entity has an answer of the stages that look for places: had the run its images?"
+        )
+    return Predictions(name, format, read, detail, stages, manifest, tuple(notes))
+
+
+def _detail_of_stages(stages: Sequence[str]) -> Detail:
+    """What the answers of these stages say at most."""
     if {*stages_giving("regions")} & {*stages}:
-        detail = "regions"
-    elif {*stages_giving("groundability")} & {*stages}:
-        detail = "groundability"
-    return Predictions(
-        name, format, lambda: map(prediction_of, samples()), detail, stages, manifest, tuple(notes)
-    )
+        return "regions"
+    return "groundability" if {*stages_giving("groundability")} & {*stages} else "tags"
 
 
 def predictions_of_records(path: Path) -> Predictions:

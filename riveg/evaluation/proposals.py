@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
 
 from riveg.errors import UserError
-from riveg.types import Box
+from riveg.evaluation.cases import PredictedEntity, Proposals
+from riveg.types import Box, Region
+
+if TYPE_CHECKING:
+    from riveg.evaluation.gold import GoldSet
+    from riveg.evaluation.predictions import Predictions
 
 _FORM = "VinVL's features: <id>.jpg.npz with bounding_boxes (n x 4), or <id>.npz"
 
 
-def read_proposals(folder: Path, sample_id: str) -> tuple[Box, ...]:
+def read_proposals(folder: Path, sample_id: str) -> Proposals:
     """The boxes of one image, best first; ``()`` where the folder has no file for it.
 
-    Boxes that enclose nothing are left out.
+    A box that encloses nothing is ``None``: it keeps its place among the first so many.
 
     Raises:
         UserError: If the folder does not exist, or a file is damaged.
@@ -31,7 +38,26 @@ def read_proposals(folder: Path, sample_id: str) -> tuple[Box, ...]:
     return ()
 
 
-def _boxes(path: Path) -> tuple[Box, ...]:
+def with_places(predictions: Predictions, gold: GoldSet) -> Predictions:
+    """Predictions that name candidates say where, if the gold comes with the detector's boxes."""
+    if not predictions.by_candidate:
+        return predictions
+    if all(sample.proposals is None for sample in gold.samples.values()):
+        note = "its places are indices of a detector's boxes: --proposals tells them"
+        return replace(predictions, notes=(*predictions.notes, note))
+    return replace(predictions, detail="regions")
+
+
+def placed(predicted: PredictedEntity, proposals: Proposals | None) -> PredictedEntity:
+    """The entity with the box of the candidate that it names."""
+    number = predicted.candidate
+    if number is None or proposals is None:
+        return predicted
+    box = proposals[number] if 0 <= number < len(proposals) else None
+    return replace(predicted, regions=None if box is None else (Region(box),))
+
+
+def _boxes(path: Path) -> Proposals:
     try:
         # Never with pickles: the file comes from somebody else.
         with np.load(path, allow_pickle=False) as arrays:
@@ -40,4 +66,8 @@ def _boxes(path: Path) -> tuple[Box, ...]:
         raise UserError(f"{path}: holds no bounding_boxes ({error}); expected {_FORM}") from error
     if rows.ndim != 2 or rows.shape[1] != 4:
         raise UserError(f"{path}: bounding_boxes of shape {rows.shape}; expected {_FORM}")
-    return tuple(Box(*row) for row in rows.tolist() if row[0] < row[2] and row[1] < row[3])
+    if not np.isfinite(rows).all():
+        raise UserError(f"{path}: bounding_boxes that are not numbers; expected {_FORM}")
+    return tuple(
+        Box(*row) if row[0] < row[2] and row[1] < row[3] else None for row in rows.tolist()
+    )

@@ -15,6 +15,7 @@ from riveg.evaluation.foreign import FORMATS, read_foreign, sniff
 from riveg.evaluation.foreign.predictions import ForeignFile
 from riveg.evaluation.foreign.riveg_text import read_riveg_gold
 from riveg.evaluation.foreign.sniff import is_riveg_gold
+from riveg.evaluation.foreign.sysu import MISC, OTHER, is_sysu_gold, read_sysu_gold
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set, read_gold
 from riveg.evaluation.predictions import (
     Prediction,
@@ -31,13 +32,16 @@ AUTO = "auto"
 ALL = "all"
 
 
-def open_predictions(path: Path, *, format: str = AUTO, boxes: Path | None = None) -> Predictions:
+def open_predictions(
+    path: Path, *, format: str = AUTO, boxes: Path | None = None, scheme: str | None = None
+) -> Predictions:
     """Predictions of any kind.
 
     Args:
         path: A run folder, a file of records, an ``smner`` export, or another system's output.
         format: One of :data:`~riveg.evaluation.foreign.FORMATS`, or ``auto``.
         boxes: RiVEG's boxes, which come in a file of their own.
+        scheme: The name of a CoNLL file's tag scheme; ``None``: the one that its tags have.
 
     Raises:
         UserError: If it cannot be read as that.
@@ -48,7 +52,9 @@ def open_predictions(path: Path, *, format: str = AUTO, boxes: Path | None = Non
     if kind not in FORMATS:
         raise UserError(f"--format {format}: no such format; {suggest(format, (*FORMATS, AUTO))}")
     if kind not in _OWN:
-        return _foreign(path, read_foreign(path, kind, boxes))
+        return _foreign(path, read_foreign(path, kind, boxes, scheme))
+    if scheme is not None:
+        raise UserError(f"--scheme {scheme}: only the format conll has tags, {path} is {kind}")
     if boxes is not None:
         raise UserError(f"{boxes}: boxes come apart in the format riveg only, {path} is {kind}")
     return _OWN[kind](path)
@@ -64,7 +70,8 @@ _OWN = {"run": predictions_of_run, "jsonl": predictions_of_records, "smner": _sm
 def _foreign(path: Path, file: ForeignFile) -> Predictions:
     def read() -> Iterator[Prediction]:
         for sample in file.samples:
-            yield Prediction(None if file.by_order else sample.sample_id, sample.predicted)
+            sample_id = None if file.by_order else sample.sample_id
+            yield Prediction(sample_id, sample.predicted, size=sample.size, tokens=sample.tokens)
 
     return Predictions(
         str(path),
@@ -73,6 +80,7 @@ def _foreign(path: Path, file: ForeignFile) -> Predictions:
         file.detail,
         notes=file.notes,
         absent_is_empty=file.absent_is_empty,
+        by_candidate=file.by_candidate,
     )
 
 
@@ -86,7 +94,8 @@ def open_gold(
     """The gold that predictions are scored against.
 
     Args:
-        source: A dataset by name or path, or RiVEG's label file; ``None``: the run's own data.
+        source: A dataset by name or path, RiVEG's label file, or the gold file of UnCo and SAKE;
+            ``None``: the run's own data.
         predictions: What is scored; a run names its data and split.
         split: The split; ``None``: the run's.
         proposals: A folder of a detector's boxes.
@@ -94,7 +103,7 @@ def open_gold(
     Raises:
         UserError: If there is none, or it has no annotation.
     """
-    gold = _gold(source, predictions.manifest, split)
+    gold = _gold(source, predictions, split)
     if proposals is None:
         return gold
     return replace(
@@ -106,25 +115,34 @@ def open_gold(
     )
 
 
-def _gold(source: str | None, manifest: Mapping[str, Any], split: str | None) -> GoldSet:
+def _gold(source: str | None, predictions: Predictions, split: str | None) -> GoldSet:
+    manifest = predictions.manifest
     if source is not None and is_riveg_gold(Path(source)):
         return _riveg_gold(Path(source))
+    if source is not None and is_sysu_gold(Path(source)):
+        return _sysu_gold(Path(source), predictions)
     named = source or _own_data(manifest)
-    dataset = open_dataset(named)
+    columns = {} if source is not None else manifest.get("columns", {})
+    dataset = open_dataset(named, columns=columns)
     wanted = split or manifest.get("split")
     if split is not None or wanted in dataset.splits:
-        dataset = open_dataset(named, split=str(wanted))
+        dataset = open_dataset(named, split=str(wanted), columns=columns)
     return read_gold(dataset)
 
 
-def _own_data(manifest: Mapping[str, Any]) -> str:
-    """The run's data: by its name, or the one file that it was read from."""
+def _own_data(manifest: Mapping[str, Any]) -> str | list[str]:
+    """The run's data: by its name, or the files that it was read from."""
     name, origin = manifest.get("data"), manifest.get("origin", [])
     if name in shipped_datasets():
         return str(name)
-    if len(origin) == 1 and Path(origin[0]).exists():
-        return str(origin[0])
+    if origin and all(Path(file).exists() for file in origin):
+        return [str(file) for file in origin]
     raise UserError("--gold: say which data the predictions are scored against")
+
+
+def _sysu_gold(path: Path, predictions: Predictions) -> GoldSet:
+    labels = {entity.label for found in predictions.read() for entity in found.predicted}
+    return read_sysu_gold(path, keep_misc=MISC in labels and OTHER not in labels)
 
 
 def _riveg_gold(path: Path) -> GoldSet:

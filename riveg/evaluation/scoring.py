@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from riveg.evaluation.canonical import CanonicalScorer, Rules, canonical
-from riveg.evaluation.cases import Detail
+from riveg.evaluation.cases import Detail, least_detail
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import Predictions
+from riveg.evaluation.protocols.protocol import Protocol
 
 CANONICAL = "canonical"
 """The name of riveg's own protocol."""
@@ -41,3 +42,13 @@ def metrics_left_out(detail: Detail, gold: GoldSet) -> set[str]:
     if detail == "groundability":
         return {*_REGION_METRICS}
     return set() if gold.has_boxes else {"eeg", "gmner", "fmnerg"}
+
+
+def answers(protocol: Protocol, detail: Detail) -> bool:
+    """Whether predictions that say so much count as predictions under a protocol."""
+    return least_detail((detail, protocol.least_detail)) == protocol.least_detail
+
+
+def left_out_of(protocol: Protocol, detail: Detail, gold: GoldSet) -> set[str]:
+    """The same for a protocol; all of its metrics where such predictions do not count under it."""
+    return metrics_left_out(detail, gold) if answers(protocol, detail) else {*protocol.metrics}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from riveg.evaluation.canonical import Relation, Rules, matched, region_iou, related
-from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.cases import AnnotatedEntity, Case, Detail, PredictedEntity
 
 VERDICTS = (
     "right",
@@ -51,18 +51,20 @@ def verdicts(
     rules: Rules | None = None,
     stages: Sequence[str] = ("tag", "entail", "ground"),
     *,
-    places: bool = True,
+    detail: Detail = "regions",
 ) -> tuple[Verdict, ...]:
     """One verdict for each predicted entity, in their order, then for each missed gold entity.
 
     The number of ``right`` verdicts is the number of GMNER hits of the canonical scorer, or of MNER
-    hits where places do not count or the gold has no places.
+    hits where places do not count or the gold has no places, or the hits of ``perfect_boxes`` where
+    only groundability counts.
 
     Args:
         case: The sample.
         rules: What counts as the right place.
         stages: The stages that the system ran: blame falls on one of them.
-        places: Whether places count; false for a system that predicts words and types alone.
+        detail: What counts: words and types alone (``tags``), also whether the image shows an
+            entity (``groundability``), also where.
     """
     rules = rules or Rules()
     pairs = list(related(case, rules))
@@ -75,7 +77,7 @@ def verdicts(
             gold,
             by_pair.get((index, -1 if gold is None else gold)),
             stages,
-            places=places,
+            detail,
         )
         for index, gold in enumerate(partners)
     ]
@@ -147,8 +149,7 @@ def _verdict(
     gold: int | None,
     pair: Relation | None,
     stages: Sequence[str],
-    *,
-    places: bool,
+    detail: Detail,
 ) -> Verdict:
     predicted = case.predicted[index]
     if gold is None:
@@ -157,27 +158,25 @@ def _verdict(
         iou = region_iou(predicted, case.gold[gold])
         return Verdict("wrong-span", index, gold, _finder(stages), iou)
     is_placed = case.gold[gold].boxes is not None or case.gold[gold].masks is not None
-    faults = _faults(pair, predicted, stages, is_placed=places and is_placed)
+    faults = _faults(pair, predicted, stages, detail if is_placed else "tags")
     kind, stage = next(faults, ("right", None))
     return Verdict(kind, index, gold, stage, pair.iou)
 
 
 def _faults(
-    pair: Relation, predicted: PredictedEntity, stages: Sequence[str], *, is_placed: bool
+    pair: Relation, predicted: PredictedEntity, stages: Sequence[str], detail: Detail
 ) -> Iterator[tuple[str, str]]:
     """The mistakes of an entity with the right words, with the stage at fault of each, in order."""
     if not pair.label:
         yield "wrong-type", _first(("rerank", "tag", "extract"), stages)
-    if not is_placed:  # Words and types alone count.
+    if detail == "tags":
         return
-    if predicted.regions is None:
+    if detail == "groundability" or predicted.regions is None:
         # Some systems say only whether there is a place, and this alone may be wrong.
-        if predicted.groundable is None or pair.groundable:
+        if predicted.groundable is not None and not pair.groundable:
+            yield "wrongly-ungrounded" if pair.shown else "wrongly-grounded", _gate(stages)
+        elif predicted.groundable is None or detail == "regions":
             yield "unanswered", _first(("ground", "extract", "entail", "tag"), stages)
-        elif pair.shown:
-            yield "wrongly-ungrounded", _gate(stages)
-        else:
-            yield "wrongly-grounded", _gate(stages)
     elif predicted.regions and not pair.shown:
         yield "wrongly-grounded", _gate(stages)
     elif not predicted.regions and pair.shown:

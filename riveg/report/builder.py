@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
+from riveg.evaluation.cases import least_detail
 from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run
@@ -107,8 +108,8 @@ class PageBuilder:
         self._runs = [ReportedRun.of(path) for path in folders]
         predictions = [predictions_of_run(path) for path in folders]
         # One rule for both runs: words and types alone where one of them predicts no more.
-        self._places = all(one.detail != "tags" for one in predictions)
-        self._judges = [Judge(one, gold, places=self._places) for one in predictions]
+        self._detail = least_detail(one.detail for one in predictions)
+        self._judges = [Judge(one, gold, detail=self._detail) for one in predictions]
         self._lookup = SampleLookup(other) if other is not None else None
         self._roots = tuple(
             dict.fromkeys(root for run in self._runs for root in run.source.image_roots)
@@ -197,7 +198,7 @@ class PageBuilder:
             "runs": [run.summary() for run in self._runs],
             "gold": gold and {"name": gold.name, "version": gold.version, "split": gold.split},
             "protocol": "canonical" if gold else None,
-            "places": self._places and (gold is None or gold.has_boxes),
+            "places": self._detail != "tags" and (gold is None or gold.has_boxes),
             "metrics": _metrics(self._evaluations),
             "notes": [list(one.notes) for one in self._evaluations],
             "withoutGold": [one.without_gold for one in self._evaluations],
@@ -217,9 +218,14 @@ class PageBuilder:
 def _metrics(evaluations: Sequence[Evaluation]) -> dict[str, list[dict[str, Any] | None]]:
     """By metric, the scores of each run; ``None`` where a run does not have the metric."""
     scores = [one.scores[CANONICAL] for one in evaluations]
-    names = dict.fromkeys(chain.from_iterable(scores))
+    table = {
+        name: [each.get(name) for each in scores]
+        for name in dict.fromkeys(chain.from_iterable(scores))
+    }
     return {
-        name: [asdict(each[name]) if name in each else None for each in scores] for name in names
+        name: [None if one is None else asdict(one) for one in found]
+        for name, found in table.items()
+        if any(found)
     }
 
 

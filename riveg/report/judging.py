@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from riveg.evaluation.canonical import Rules
-from riveg.evaluation.cases import AnnotatedEntity
+from riveg.evaluation.cases import AnnotatedEntity, Detail
 from riveg.evaluation.evaluate import evaluate
 from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.gold import GoldSet
@@ -36,18 +36,19 @@ class Judge:
     Args:
         predictions: The run, as it is scored.
         gold: The annotation; ``None``: no sample is judged.
-        places: Whether places count, or words and types alone.
+        detail: What counts: words and types alone, also whether the image shows an entity, also
+            where.
 
     Raises:
         UserError: If the run and the gold do not belong together.
     """
 
     def __init__(
-        self, predictions: Predictions, gold: GoldSet | None, *, places: bool = True
+        self, predictions: Predictions, gold: GoldSet | None, *, detail: Detail = "regions"
     ) -> None:
         self._gold = gold
         self._stages = predictions.stages
-        self._places = places
+        self._detail = detail
         self._rules = Rules()
         self.evaluation: Evaluation | None = None
         self._kinds: Counter[str] = Counter()
@@ -65,6 +66,6 @@ class Judge:
         case = self._gold.case_of(sample) if self._gold else None
         if case is None or self._gold is None:
             return Judgement()
-        found = verdicts(case, self._rules, self._stages, places=self._places)
+        found = verdicts(case, self._rules, self._stages, detail=self._detail)
         self._kinds.update(verdict.kind for verdict in found)
         return Judgement(case.gold, found)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from helpers.evaluation_strategies import cases
+from helpers.scores import difference_of
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +78,7 @@ def test_what_became_of_each_entity() -> None:
     assert found.by_type == {"PER": {FIXED: 2, BROKEN: 2, STILL_WRONG: 3}}
     assert found.by_stage["ground"] == {FIXED: 1, BROKEN: 0, STILL_WRONG: 0}
     assert found.by_stage["tag"] == {FIXED: 1, BROKEN: 2, STILL_WRONG: 2}
-    gmner = found.metrics["gmner"]
+    gmner = difference_of(found, "gmner")
     assert (gmner.a.hits, gmner.b.hits, gmner.a.predicted, gmner.b.gold) == (2, 2, 6, 5)
 
 
@@ -93,7 +94,7 @@ def test_only_shared_samples_are_compared() -> None:
     b = system("B", s=[predicted(0, SQUARE)], u=[predicted(0)])
     found = compare(a, b, annotation)
     assert (found.samples, found.only_a, found.only_b, found.without_gold) == (1, 1, 1, (1, 0))
-    assert found.metrics["gmner"].a.gold == 1
+    assert difference_of(found, "gmner").a.gold == 1
     with pytest.raises(UserError, match="share no sample"):
         compare(system("A", s=[]), system("B", t=[]), annotation)
 
@@ -109,7 +110,13 @@ def test_a_single_metric_can_be_compared() -> None:
 def test_predictions_of_tags_are_not_compared_by_place() -> None:
     one = system("A", s=[predicted(0)])
     tags = Predictions("B", "conll", one.read, detail="tags")
-    assert list(compare(one, tags, gold_of(s=gold(0))).metrics) == ["span", "mner"]
+    found = compare(one, tags, gold_of(s=gold(0)))
+    scored = {name for name, difference in found.metrics.items() if difference is not None}
+    assert scored == {"span", "mner", "never_ground"}
+    assert (found.metrics["gmner"], found.detail) == (None, "tags")
+    assert [note.partition(":")[0] for note in found.notes] == ["B"]
+    with pytest.raises(UserError, match=r"--metric gmner: not scored here; B: .* tags only"):
+        compare(one, tags, gold_of(s=gold(0)), metric="gmner")
 
 
 def test_a_clear_difference_has_a_small_p_and_a_chance_one_has_not() -> None:
@@ -124,14 +131,14 @@ def test_a_clear_difference_has_a_small_p_and_a_chance_one_has_not() -> None:
         for parity, name in enumerate("AB")
     )
     all_right = system("C", **dict.fromkeys(ids, right))
-    clear = compare(first, all_right, annotation).metrics["gmner"]
+    clear = difference_of(compare(first, all_right, annotation), "gmner")
     assert clear.difference == 50
     assert clear.interval[0] > 30
     assert clear.p < 0.01
-    back = compare(all_right, first, annotation).metrics["gmner"]
+    back = difference_of(compare(all_right, first, annotation), "gmner")
     assert back.difference == -50
     assert back.p < 0.01
-    chance = compare(first, second, annotation).metrics["gmner"]
+    chance = difference_of(compare(first, second, annotation), "gmner")
     assert chance.difference == 0
     assert chance.p > 0.5
 
@@ -146,7 +153,8 @@ def test_it_agrees_with_the_scorer_and_with_itself(one: list[Case], other: list[
         for name, side in (("A", one), ("B", other))
     )
     same = compare(a, a, annotation, resamples=20)
-    for difference in same.metrics.values():
+    for name in same.metrics:
+        difference = difference_of(same, name)
         assert (difference.difference, difference.interval, difference.p) == (0, (0, 0), 1)
     assert not {FIXED, BROKEN} & {change.outcome for change in same.entities}
     found = compare(a, b, annotation, resamples=20)
@@ -154,7 +162,7 @@ def test_it_agrees_with_the_scorer_and_with_itself(one: list[Case], other: list[
     spurious = sum(
         (one.after == "not predicted") - (one.before == "not predicted") for one in found.entities
     )
-    gmner = found.metrics["gmner"]
+    gmner = difference_of(found, "gmner")
     assert gained - spurious == gmner.b.hits - gmner.a.hits
     scorer = canonical()
     hits = sum(

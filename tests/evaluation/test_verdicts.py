@@ -85,7 +85,7 @@ def test_without_places_in_gold_only_words_and_types_count() -> None:
 @pytest.mark.parametrize(("label", "kind"), [("PER", "right"), ("LOC", "wrong-type")])
 def test_a_system_of_tags_is_judged_by_words_and_types(label: str, kind: str) -> None:
     found = PredictedEntity("J K", label, HERE)
-    (verdict,) = verdicts(Case("s", (found,), (SHOWN,)), stages=("tag",), places=False)
+    (verdict,) = verdicts(Case("s", (found,), (SHOWN,)), stages=("tag",), detail="tags")
     assert verdict.kind == kind
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.places import TESTS
-from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity, Proposals
 from riveg.evaluation.counts import Count
 from riveg.types import Box, ImageSize, Region, Span
 
@@ -38,7 +38,7 @@ def _worked_case(values: dict[str, Any]) -> WorkedCase:
         tuple(map(_predicted, values["predicted"])),
         tuple(map(_annotated, values["gold"])),
         size=ImageSize(*values["size"]) if "size" in values else None,
-        proposals=None if proposals is None else _boxes(proposals),
+        proposals=None if proposals is None else _proposals(proposals),
     )
     expected = {
         name: counts if isinstance(counts, str) else {key: Count(*c) for key, c in counts.items()}
@@ -49,6 +49,10 @@ def _worked_case(values: dict[str, Any]) -> WorkedCase:
 
 def _boxes(values: list[list[float]]) -> tuple[Box, ...]:
     return tuple(Box(*edges) for edges in values)
+
+
+def _proposals(values: list[list[float] | None]) -> Proposals:
+    return tuple(None if edges is None else Box(*edges) for edges in values)
 
 
 def _span(values: dict[str, Any]) -> Span | None:

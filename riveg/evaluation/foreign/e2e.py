@@ -12,9 +12,10 @@ from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.lines import image_stem
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
+from riveg.evaluation.protocols.e2e import original_shares
 from riveg.formats.e2e_answer import Corners, Triple, answer_text, parse_answer
 from riveg.formats.lines import numbered_lines
-from riveg.types import Box, Region
+from riveg.types import Box, ImageSize, Region
 
 ANSWER_KEYS = (
     "prediction",
@@ -29,6 +30,10 @@ ANSWER_KEYS = (
 )
 """Keys that may hold the answer: the schema of these files is not published."""
 
+SCALED_KEY, ORIGINAL_KEY, SIZE_KEY = "response_answer_scaled", "response_answer_orig", "orig_size"
+"""Keys of its evaluator's own file: the answer in pixels of the resized image, the same in pixels
+of the original one (rounded, and blank where one region cannot be read), and that one's size."""
+
 ID_KEYS = ("image_id", "img_id", "image", "image_path", "id")
 """Keys that may hold the id of the sample; the first of them that is there counts."""
 
@@ -39,7 +44,8 @@ _DEGENERATE = "boxes that enclose nothing"
 def read_e2e(path: Path) -> ForeignFile:
     """One sample per line; boxes are taken as absolute pixels of the original image.
 
-    Samples are matched by order, unless every line has an id or an image.
+    Only in its evaluator's own file they are pixels of the resized image, which ``orig_size`` turns
+    into original ones. Samples are matched by order, unless every line has an id or an image.
 
     Raises:
         UserError: If a line is no object with one answer, or only some lines have an id.
@@ -63,7 +69,8 @@ def read_e2e(path: Path) -> ForeignFile:
 
 def answer_keys(values: dict[str, Any]) -> list[str]:
     """The keys of an object that may hold an answer."""
-    return [key for key in ANSWER_KEYS if key in values]
+    own = [key for key in (SCALED_KEY, ORIGINAL_KEY) if key in values]
+    return own[:1] or [key for key in ANSWER_KEYS if key in values]
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
@@ -80,10 +87,34 @@ def _sample(
     values: dict[str, Any], where: str, number: int, lost: Counter[str]
 ) -> ForeignPredictions:
     answer = parse_answer(answer_text(_answer(values, where)))
-    predicted = tuple(_predicted(triple, lost) for triple in answer.triples)
+    size = _size(values, where)
+    shares = original_shares(size) if size is not None and SCALED_KEY in values else (1.0, 1.0)
+    predicted = tuple(_predicted(triple, shares, lost) for triple in answer.triples)
     if answer.dropped:
         lost[_DROPPED] += answer.dropped
-    return ForeignPredictions(_sample_id(values, where), predicted, number)
+    return ForeignPredictions(_sample_id(values, where), predicted, number, size=size)
+
+
+def _size(values: dict[str, Any], where: str) -> ImageSize | None:
+    """The size of the original image; ``None`` where the line does not tell it.
+
+    Raises:
+        UserError: If it is no size, or is missing where the boxes need it.
+    """
+    told = values.get(SIZE_KEY)
+    if told is None and SCALED_KEY not in values:
+        return None
+    sides = [told.get("width"), told.get("height")] if isinstance(told, dict) else told
+    if (
+        not isinstance(sides, list)
+        or len(sides) != 2
+        or not all(isinstance(side, int) and side > 0 for side in sides)
+    ):
+        raise UserError(
+            f"{where}: expected {SIZE_KEY} of the image as [width, height], found "
+            f"{quoted(json.dumps(told))}"
+        )
+    return ImageSize(*sides)
 
 
 def _answer(values: dict[str, Any], where: str) -> str:
@@ -123,10 +154,10 @@ def _require_like_first(
         raise UserError(f"{where}: the id {quoted(sample.sample_id)} stands in line {first} too")
 
 
-def _predicted(triple: Triple, lost: Counter[str]) -> PredictedEntity:
+def _predicted(triple: Triple, shares: tuple[float, float], lost: Counter[str]) -> PredictedEntity:
     if triple.boxes == ():
         return PredictedEntity(triple.mention, triple.label, groundable=False, regions=())
-    boxes = [_box(corners) for corners in triple.boxes or ()]
+    boxes = [_box(corners, shares) for corners in triple.boxes or ()]
     regions = tuple(Region(box) for box in boxes if box is not None)
     if len(regions) < len(boxes):
         lost[_DEGENERATE] += len(boxes) - len(regions)
@@ -134,6 +165,9 @@ def _predicted(triple: Triple, lost: Counter[str]) -> PredictedEntity:
     return PredictedEntity(triple.mention, triple.label, groundable=True, regions=regions or None)
 
 
-def _box(corners: Corners) -> Box | None:
+def _box(corners: Corners, shares: tuple[float, float]) -> Box | None:
     x_min, y_min, x_max, y_max = corners
-    return Box(x_min, y_min, x_max, y_max) if x_min < x_max and y_min < y_max else None
+    if x_min >= x_max or y_min >= y_max:
+        return None
+    across, down = shares
+    return Box(x_min * across, y_min * down, x_max * across, y_max * down)

@@ -11,11 +11,12 @@ from typing import Any
 
 from riveg.errors import UserError
 from riveg.evaluation.foreign.e2e import answer_keys
-from riveg.evaluation.foreign.tiger import PLACES, TAIL
+from riveg.evaluation.foreign.tiger import is_dumped
 from riveg.formats.conll import DOCUMENT_MARK, HEADER
 from riveg.formats.lines import numbered_lines
 from riveg.formats.predicted_tags import is_predicted_tag
 from riveg.formats.records import decode
+from riveg.formats.tiger_text import NOT_SHOWN, SHOWN, TAIL
 from riveg.types import Sample
 
 FORMATS = ("run", "jsonl", "smner", "riveg", "e2e", "tiger", "conll")
@@ -24,7 +25,7 @@ FORMATS = ("run", "jsonl", "smner", "riveg", "e2e", "tiger", "conll")
 _MOST_LINES = 200
 _RIVEG = re.compile(r"Imageid:.*###.*###.*###[02]")
 _RIVEG_GOLD = re.compile(r"(?!Imageid:).*###.*###.*###[02]###&\[.*\]")
-_TIGER = tuple(f"{TAIL} {place}" for place in PLACES)
+_TIGER = tuple(f"{TAIL} {place}" for place in (SHOWN, NOT_SHOWN))
 
 
 def sniff(path: Path) -> str:
@@ -78,7 +79,7 @@ def _file(path: Path) -> str | None:
         return _json_line(first)
     if _RIVEG.fullmatch(first):
         return "riveg"
-    if any(sentence in line for line in lines for sentence in _TIGER):
+    if any(is_dumped(line) or any(end in line for end in _TIGER) for line in lines):
         return "tiger"
     rows = [line for line in lines if not line.startswith(DOCUMENT_MARK)]
     if first.startswith(HEADER) or (rows and _is_tagged(rows)):

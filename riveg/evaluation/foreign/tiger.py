@@ -1,39 +1,48 @@
-"""TIGER's text output: one line for each tweet, one sentence for each entity."""
+"""TIGER's outputs: its sentences, a line a tweet, or the dump of what it read in them."""
 
 from __future__ import annotations
 
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+from riveg.datasets.dataset import quoted
+from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.lines import counted
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.formats.lines import numbered_lines
+from riveg.formats.tiger_text import read_sentence, sentences
 
-JOINT = " [SSEP] "
-KIND = " is a "
-FINE_KIND = " and a "
-TAIL = ", which"
-PLACES = {"is in the image": True, "is not in the image": False}
+_DUMPED = re.compile(r"\s*(?:(\w+)\s+)?Pred\s*:\s*(\{.*)")
+_TENSOR = re.compile(r"tensor\(([^()]*)\)")
+_KEY = re.compile(r"(.+) (\S+) (True|False)", re.DOTALL)
+_FINE = "fine"
+_BY_ORDER = "its lines have no ids: they are matched to the samples by order"
 
 
 def read_tiger(path: Path) -> ForeignFile:
-    """Entities with their fine type, or with the coarse type where there is no fine one.
+    """Entities with their fine type, from its sentences or from a dump.
 
-    The file says whether the image shows an entity, but not where. A sentence that cannot be read
-    gives no entity, and is counted; an empty line is a sample without an entity.
+    The sentences say whether the image shows an entity, but not where; a dump tells the index of
+    its place among the detector's boxes too. A sentence that cannot be read gives no entity, and is
+    counted; an empty line is a sample without an entity.
 
     Raises:
-        UserError: If the file cannot be read.
+        UserError: If the file cannot be read, or a line of a dump cannot.
     """
+    if any(is_dumped(line) for _, line in numbered_lines(path)):
+        return _read_dump(path)
     samples = []
     unreadable = []
     for number, line in numbered_lines(path):
-        sentences = line.strip().split(JOINT) if line.strip() else []
-        read = [parse_sentence(sentence) for sentence in sentences]
+        read = [parse_sentence(sentence) for sentence in sentences(line)]
         found = tuple(predicted for predicted in read if predicted is not None)
         unreadable += [number] * (len(read) - len(found))
         samples.append(ForeignPredictions(None, found, number))
-    notes = ["its lines have no ids: they are matched to the samples by order"]
+    notes = [_BY_ORDER]
     if unreadable:
         noun = counted(len(unreadable), "sentence cannot", "sentences cannot")
         notes.append(f"{noun} be read and give no entity (first: {path}:{unreadable[0]})")
@@ -41,18 +50,87 @@ def read_tiger(path: Path) -> ForeignFile:
 
 
 def parse_sentence(sentence: str) -> PredictedEntity | None:
-    """An entity; ``None`` where its words contain a text that separates the parts of a sentence.
+    """An entity; ``None`` where the sentence cannot be read.
 
     >>> parse_sentence("Rome is a location and a city, which is not in the image").label
     'city'
     """
-    head, _, place = sentence.partition(TAIL)
-    words = head.split(KIND)
-    shown = PLACES.get(place.strip())
-    if shown is None or len(words) != 2:
-        return None
-    kinds = words[1].split(FINE_KIND)
-    name, label = words[0].strip(), kinds[-1].strip()
-    if len(kinds) > 2 or not name or not label:
-        return None
-    return PredictedEntity(name, label, groundable=shown, regions=None if shown else ())
+    said = read_sentence(sentence)
+    return None if said is None else _predicted(said.words, said.label, None, shown=said.shown)
+
+
+def is_dumped(line: str) -> bool:
+    """Whether a line is one of a dump.
+
+    >>> is_dumped("fine   Pred: {'Rome city True': 3}")
+    True
+    """
+    return _DUMPED.match(line) is not None
+
+
+def _read_dump(path: Path) -> ForeignFile:
+    """The entities of ``Pred: {"<words> <fine> <True or False>": region}``, a line a tweet."""
+    rows = [
+        (number, match[1], match[2])
+        for number, line in numbered_lines(path)
+        if (match := _DUMPED.match(line))
+    ]
+    # Where the coarse types are dumped beside the fine ones, they say the same tweets again.
+    kinds = {kind for _, kind, _ in rows}
+    wanted = {_FINE} if _FINE in kinds else kinds
+    unreadable: Counter[str] = Counter()
+    samples = tuple(
+        ForeignPredictions(None, tuple(_dumped(values, f"{path}:{number}", unreadable)), number)
+        for number, kind, values in rows
+        if kind in wanted
+    )
+    notes = [_BY_ORDER]
+    if unreadable:
+        noun = counted(unreadable.total(), "answer gives", "answers give")
+        notes.append(f"{noun} no entity (first: {quoted(next(iter(unreadable)))})")
+    return ForeignFile(
+        "tiger", samples, "groundability", by_order=True, by_candidate=True, notes=tuple(notes)
+    )
+
+
+def _dumped(text: str, where: str, unreadable: Counter[str]) -> Iterator[PredictedEntity]:
+    for key, region in _values(text, where).items():
+        match = _KEY.fullmatch(str(key).strip())
+        if match is not None:
+            shown = match[3] == str(True)
+            yield _predicted(match[1], match[2], _candidate(region, where), shown=shown)
+        elif str(key).strip():  # A blank key stands for an answer without an entity.
+            unreadable[str(key)] += 1
+
+
+def _values(text: str, where: str) -> dict[object, object]:
+    """The dictionary at the begin of a text; what follows it is not read."""
+    literal = _TENSOR.sub(r"\1", text)
+    ends = [place for place, character in enumerate(literal, start=1) if character == "}"]
+    for end in ends:
+        try:
+            values = ast.literal_eval(literal[:end])
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(values, dict):
+            return values
+    raise UserError(f"{where}: expected a dictionary behind Pred:, found {quoted(text)}")
+
+
+def _candidate(region: object, where: str) -> int | None:
+    """The index of a candidate, bare or as the only one of a list."""
+    if isinstance(region, (list, tuple)):
+        region = region[0] if region else None
+    if region is None or (isinstance(region, int) and not isinstance(region, bool)):
+        return region
+    raise UserError(f"{where}: expected the index of a region, found {quoted(str(region))}")
+
+
+def _predicted(words: str, label: str, candidate: int | None, *, shown: bool) -> PredictedEntity:
+    return PredictedEntity(
+        words,
+        label,
+        groundable=shown,
+        regions=None if shown else (),
+        candidate=candidate if shown else None,
+    )

@@ -9,6 +9,7 @@ from riveg.evaluation.protocols.e2e import E2E
 from riveg.evaluation.protocols.h_index import H_INDEX
 from riveg.evaluation.protocols.protocol import Protocol
 from riveg.evaluation.protocols.riveg import RIVEG
+from riveg.evaluation.protocols.sysu import SYSU_SAKE, SYSU_UNCO
 from riveg.evaluation.protocols.tiger import TIGER, TIGER_IN_LOOP
 
 __all__ = ["PROTOCOLS", "Protocol"]
@@ -28,6 +29,16 @@ CANONICAL = Protocol(
 )
 
 PROTOCOLS: Mapping[str, Protocol] = {
-    protocol.name: protocol for protocol in (CANONICAL, RIVEG, H_INDEX, TIGER, TIGER_IN_LOOP, E2E)
+    protocol.name: protocol
+    for protocol in (
+        CANONICAL,
+        RIVEG,
+        H_INDEX,
+        TIGER,
+        TIGER_IN_LOOP,
+        E2E,
+        SYSU_UNCO,
+        SYSU_SAKE,
+    )
 }
 """Every protocol by its name, riveg's own first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity, Proposals
 from riveg.geometry.boxes import box_iou
 from riveg.types import Box
 
@@ -15,7 +15,7 @@ COVERING_IOU = 0.5
 class Candidates:
     """The boxes that an answer may choose from."""
 
-    boxes: tuple[Box, ...]
+    boxes: Proposals
 
     @classmethod
     def of(cls, case: Case, most: int) -> Candidates:
@@ -26,25 +26,38 @@ class Candidates:
         return cls(tuple(region.box for regions in answers for region in regions))
 
     def index_of(self, predicted: PredictedEntity) -> int | None:
-        """The index of the candidate that equals the best region, else that overlaps it most.
+        """The candidate that the system names, or that equals the best region or overlaps it most.
 
         The first of equals; ``None`` where there is no region, or it touches no candidate.
         """
+        if predicted.candidate is not None:
+            return predicted.candidate
         if not predicted.regions or not self.boxes:
             return None
         box = predicted.regions[0].box
         if box in self.boxes:
             return self.boxes.index(box)
-        overlaps = [box_iou(box, candidate) for candidate in self.boxes]
+        overlaps = [_overlap(candidate, box) for candidate in self.boxes]
         best = max(overlaps)
         return overlaps.index(best) if best > 0 else None
 
-    def overlaps(self, annotated: AnnotatedEntity) -> list[float]:
+    def accepted(self, annotated: AnnotatedEntity) -> frozenset[int]:
+        """The candidates that count as the place of an entity that the image shows.
+
+        Those that overlap one of its gold boxes by more than half. Where the best overlaps one by
+        exactly half, the programs divide zero by zero, and the result, which is not a number,
+        accepts every candidate.
+        """
+        overlaps = self._overlaps(annotated)
+        if max(overlaps, default=0.0) == COVERING_IOU:
+            return frozenset(range(len(overlaps)))
+        return frozenset(place for place, iou in enumerate(overlaps) if iou > COVERING_IOU)
+
+    def _overlaps(self, annotated: AnnotatedEntity) -> list[float]:
         """For each candidate its largest IoU with one of the entity's gold boxes."""
         gold = annotated.boxes or ()
-        return [max((box_iou(box, other) for other in gold), default=0.0) for box in self.boxes]
+        return [max((_overlap(box, other) for other in gold), default=0.0) for box in self.boxes]
 
-    def covering(self, annotated: AnnotatedEntity) -> frozenset[int]:
-        """The candidates that overlap a gold box by more than half."""
-        overlaps = enumerate(self.overlaps(annotated))
-        return frozenset(index for index, overlap in overlaps if overlap > COVERING_IOU)
+
+def _overlap(candidate: Box | None, box: Box) -> float:
+    return 0.0 if candidate is None else box_iou(candidate, box)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer
+from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer, Detail
 from riveg.evaluation.counts import Count
 
 
@@ -26,6 +26,9 @@ class Protocol:
         swapped: Whether the released program prints precision and recall under each other's name.
         decimals: Decimals that the released program rounds percentages to; ``None``: it does not.
         leaves_out: Whether a sample is not counted at all.
+        least_detail: What predictions must say of an entity for it to count as predicted; those
+            that say less cannot be scored at all.
+        by_candidate: Whether a place is the index of a detector's box.
         notes: Its faults and peculiarities, one line each.
     """
 
@@ -36,6 +39,8 @@ class Protocol:
     swapped: bool = False
     decimals: int | None = None
     leaves_out: Callable[[Case], bool] = keeps_every_sample
+    least_detail: Detail = "tags"
+    by_candidate: bool = False
     notes: tuple[str, ...] = ()
 
     def scorer(self, *, fine: bool = False) -> CaseScorer:

@@ -47,7 +47,7 @@ def _is_right_place(predicted: PredictedEntity, annotated: AnnotatedEntity) -> b
 
 RIVEG = Protocol(
     name="riveg",
-    summary="surface strings, greedy in prediction order, first box, IoU >= 0.5",
+    summary="strings, greedy in prediction order, first box, IoU >= 0.5",
     metrics=("eeg", "gmner"),
     build=lambda: score,
     notes=(

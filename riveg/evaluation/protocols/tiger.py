@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.cases import Case, PredictedEntity
 from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.candidates import Candidates
 from riveg.evaluation.protocols.protocol import Protocol
+from riveg.formats.tiger_text import Statement, read_sentence, sentences, write_sentence
 
 MOST_CANDIDATES = 32
-SEPARATORS = (" is a ", " and a ", ", which", " [SSEP] ")
-"""Texts that separate the parts of its sentences; words that contain one make a sentence
-unreadable."""
+TRUE, FALSE = " True", " False"
+"""How a key ends: the image shows the entity, or does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Words, and the candidates that gold accepts, or the predicted candidate."""
+    """Words, whether the image shows them, and the candidates that gold accepts or that is said."""
 
     words: str
+    shown: bool
     regions: frozenset[int]
 
 
@@ -42,7 +43,7 @@ def score_in_loop(case: Case) -> Mapping[str, Count]:
     The gold count of one sample may be -1.
     """
     predicted, gold = _answers(case)
-    placeholder = not case.predicted or not all(map(_is_readable, case.predicted))
+    placeholder = not predicted
     hits = _hits(predicted, gold)
     return {"gmner": Count(hits, len(predicted) + placeholder, len(gold) - placeholder)}
 
@@ -50,85 +51,95 @@ def score_in_loop(case: Case) -> Mapping[str, Count]:
 def _answers(case: Case) -> tuple[Answers, Answers]:
     candidates = Candidates.of(case, MOST_CANDIDATES)
     predicted: Answers = {}
-    for entity in filter(_is_readable, case.predicted):
+    for entity in case.predicted:
         index = candidates.index_of(entity)
         chosen = frozenset[int]() if index is None else frozenset({index})
-        predicted[_key(entity, entity.regions != ())] = _Answer(entity.text, chosen)
-    gold = {
-        _key(entity, bool(entity.boxes)): _Answer(entity.text, candidates.covering(entity))
-        for entity in case.gold
-    }
+        for said in _statements(entity):
+            predicted[_key(said)] = _Answer(said.words, said.shown, chosen)
+    gold: Answers = {}
+    for annotated in case.gold:
+        known = Statement(annotated.text, annotated.label, bool(annotated.boxes))
+        gold[_key(known)] = _Answer(known.words, known.shown, candidates.accepted(annotated))
     return predicted, gold
 
 
-def _is_readable(predicted: PredictedEntity) -> bool:
-    """Whether the entity's sentence can be written and read again."""
-    answered = predicted.regions is not None or predicted.groundable is True
-    words = f"{predicted.text}\n{predicted.label}"
-    return answered and not any(mark in words for mark in SEPARATORS)
+def _statements(predicted: PredictedEntity) -> Iterator[Statement]:
+    """What can be read from the entity's sentence; nothing where its place was not answered."""
+    shown = predicted.groundable if predicted.regions is None else bool(predicted.regions)
+    if shown is None:
+        return
+    written = write_sentence(Statement(predicted.text, predicted.label, shown))
+    yield from filter(None, map(read_sentence, sentences(written)))
 
 
-def _key(entity: PredictedEntity | AnnotatedEntity, shown: bool) -> str:
-    return f"{entity.text} {entity.label} {shown}"
-
-
-def _says_shown(key: str) -> bool:
-    return "True" in key  # Anywhere: a name that contains this word always counts as shown.
+def _key(said: Statement) -> str:
+    return f"{said.words} {said.label}{TRUE if said.shown else FALSE}"
 
 
 def _hits(predicted: Answers, gold: Answers) -> int:
+    # The word is looked for anywhere: a name that ends in it needs no region.
     return sum(
-        key in gold and (key.endswith("False") or bool(answer.regions & gold[key].regions))
+        key in gold and (FALSE in key or bool(answer.regions & gold[key].regions))
         for key, answer in predicted.items()
     )
 
 
 def _mner(predicted: Answers, gold: Answers) -> Count:
-    found, wanted = ({key.rpartition(" ")[0] for key in answers} for answers in (predicted, gold))
+    found, wanted = ({_without_place(key) for key in answers} for answers in (predicted, gold))
     return Count(len(found & wanted), len(found), len(wanted))
+
+
+def _without_place(key: str) -> str:
+    """The key without both words, wherever they stand."""
+    return key.replace(TRUE, "").replace(FALSE, "")
 
 
 def _eeg_hits(predicted: Answers, gold: Answers) -> int:
     return sum(
-        any(_is_eeg_hit(key, answer, *wanted) for wanted in gold.items())
-        for key, answer in predicted.items()
+        any(_is_eeg_hit(answer, *wanted) for wanted in gold.items())
+        for answer in predicted.values()
     )
 
 
-def _is_eeg_hit(key: str, answer: _Answer, gold_key: str, gold: _Answer) -> bool:
-    if answer.words != gold.words:
+def _is_eeg_hit(answer: _Answer, gold_key: str, gold: _Answer) -> bool:
+    # The word is looked for anywhere in the gold's key, in its name too.
+    if answer.words != gold.words or str(answer.shown) not in gold_key:
         return False
-    if _says_shown(key):
-        return bool(answer.regions & gold.regions)
-    return not _says_shown(gold_key)
+    return not answer.shown or bool(answer.regions & gold.regions)
 
 
 _SHARED_NOTES = (
     "a repeated entity with the same type counts once, in gold and in predictions",
     "a gold box that no detector box covers is a miss whatever is predicted",
+    "a gold box covered by exactly one half accepts every detector box",
 )
 
 TIGER = Protocol(
     name="tiger",
-    summary="strings, repeats counted once, regions by detector box, IoU > 0.5",
+    summary="strings, once each, detector boxes, IoU > 0.5",
     metrics=("mner", "eeg", "gmner"),
     build=lambda: score,
     swapped=True,
+    least_detail="groundability",
+    by_candidate=True,
     notes=(
         *_SHARED_NOTES,
         "precision and recall are printed under each other's name",
         "EEG is not one to one: a gold entity may satisfy several predictions",
+        "the words True and False are looked for in names too",
         "what cannot be read as one of its sentences is not counted as predicted",
     ),
 )
 
 TIGER_IN_LOOP = Protocol(
     name="tiger-inloop",
-    summary="as tiger, with an unreadable answer taken from the gold count",
+    summary="as tiger, an unreadable answer is taken from the gold",
     metrics=("gmner",),
     build=lambda: score_in_loop,
+    least_detail="groundability",
+    by_candidate=True,
     notes=(
         *_SHARED_NOTES,
-        "an empty or unreadable answer adds one to predicted and takes one from gold",
+        "an answer of which nothing can be read adds one to predicted and takes one from gold",
     ),
 )

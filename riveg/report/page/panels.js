@@ -29,8 +29,8 @@ function scoreView(metric, counts) {
   if (second) {
     const change = second.f1 - first.f1;
     const size = decimal(Math.abs(change));
-    const [way, sign] = Number(size) === 0 ? ["level", "±"] : change < 0 ? ["worse", "−"] : ["better", "+"];
-    holder.append(make("span", { class: `change ${way}` }, sign + size));
+    const [way, sign] = Number(size) === 0 ? ["level", ""] : change < 0 ? ["worse", "−"] : ["better", "+"];
+    holder.append(make("span", { class: `change ${way}` }, `${sign}${size} against A`));
   } else {
     holder.append(make("span", { class: "score-parts" }, `${only}P ${decimal(first.precision)}  R ${decimal(first.recall)}`));
   }

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from riveg.formats.e2e_answer import Triple, answer_text, format_answer, parse_answer
 
 PLAIN = st.text(
-    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="|;；｜│┃¦∣"),
+    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="|;；｜│丨￨∣"),
     min_size=1,
 ).map(str.strip)
 CORNERS = st.tuples(*[st.floats(-1e6, 1e6) | st.integers(0, 5000)] * 4)
@@ -25,7 +25,9 @@ def test_what_is_written_is_read_again(triples: list[Triple]) -> None:
         ("<think>a</think><answer>b</answer> c", "b", "the block"),
         ("<answer>b</answer><answer>c</answer>", "b", "the first block"),
         ("<think>a</think> b", " b", "what follows the thoughts"),
-        ("a</think>b</think>c", "c", "what follows the last of them"),
+        ("a</think>b</think>c", "b</think>c", "what follows the first of them"),
+        ("<Answer>b</ANSWER>", "b", "in any case"),
+        ("a</THINK>b", "b", "in any case"),
         ("<answer>b", "<answer>b", "a block that never ends is none"),
         ("<answer>a\nb</answer>", "a\nb", "a block of several lines"),
     ],
@@ -43,7 +45,9 @@ def test_where_the_answer_stands(text: str, expected: str, reason: str) -> None:
         ("[1,2,3,4]", ((1, 2, 3, 4),), "one box"),
         ("[[1, 2, 3, 4], [5, 6, 7, 8]]", ((1, 2, 3, 4), (5, 6, 7, 8)), "two boxes"),
         ("[1,2,3,4],[5,6,7,8]", ((1, 2, 3, 4), (5, 6, 7, 8)), "no JSON: numbers in fours"),
-        ("(1 2) (3 4) 5", ((1, 2, 3, 4),), "a fifth number is left"),
+        ("(1 2) (3 4) 5", None, "a fifth number spoils all"),
+        ("[.5, +1, 2, 3.]", ((0.5, 1, 2, 3),), "halves and signs"),
+        ("[1e2, 2, 300, 4]", ((100, 2, 300, 4),), "JSON's own numbers"),
         ("[1,2,3]", None, "too few"),
         ("on the left", None, "none"),
         ("[]", None, "an empty list is no answer"),
@@ -62,7 +66,9 @@ def test_regions(text: str, boxes: object, reason: str) -> None:
         ("A|PER|None;", 1, 0, "an end without a next one"),
         ("A|PER; B|ORG|None", 1, 1, "two parts are no entity"),
         ("A|PER|None\nB|ORG|None；C|LOC|None", 3, 0, "line ends and full-width semicolons"),
-        ("A｜PER│None", 1, 0, "bar look-alikes"),
+        ("A｜PER│None; B\u4e28LOC\uffe8None; C\u2223LOC|None", 3, 0, "bar look-alikes"),
+        ("A\u2503PER\u00a6None", 0, 1, "other bars are none"),
+        ("||; |PER|None; A||None", 0, 3, "empty parts are none"),
         ("A|PER|None; None", 1, 1, "None beside an entity"),
     ],
 )

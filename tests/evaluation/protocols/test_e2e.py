@@ -120,7 +120,7 @@ def test_a_box_that_rounding_leaves_nothing_of_is_never_right() -> None:
         ("a\nb", 1, "a line end cuts like a semicolon"),
         ("a\uff1bb", 1, "and so does a full-width one"),
         ("a|b|c;d", 2, "a name with bars and a semicolon becomes two entities"),
-        ("a;", 1, "a name that ends in a semicolon leaves an entity without words"),
+        ("a;", 0, "a name that ends in a semicolon leaves a piece without words, which is none"),
     ],
 )
 def test_names_that_the_text_format_cannot_hold(name: str, predicted: int, reason: str) -> None:
