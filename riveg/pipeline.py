@@ -184,7 +184,8 @@ class StageRunner(Generic[Backend, Item, Answer]):
     def _answer(self, batch: Sequence[Sample], finished: Listener | None) -> Iterator[Sample]:
         split = [self._stage.per.split(sample) for sample in batch]
         asked = [item for items in split for item in items if self._asks(item)]
-        with listening(_in_samples(finished, len(asked), len(batch))):
+        samples_asked = len({_sample_of(item).id for item in asked})
+        with listening(_in_samples(finished, len(asked), samples_asked)):
             found = self._answers(asked)
         answers = {_key(item): answer for item, answer in zip(asked, found, strict=True)}
         for sample, items in zip(batch, split, strict=True):
@@ -262,7 +263,7 @@ def is_image_broken(sample: Sample) -> bool:
 
 
 def _in_samples(finished: Listener | None, items: int, samples: int) -> Listener:
-    """Hears of items, and tells ``finished`` of so many samples of the batch."""
+    """Hears of items of so many samples, and tells ``finished`` how many of these that makes."""
     heard = told = 0
 
     def hear(more: int) -> None:

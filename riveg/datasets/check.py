@@ -239,7 +239,6 @@ class _ImageChecker:
     def __init__(self, roots: tuple[Path, ...], memory: _Memory) -> None:
         from riveg.images.loader import ImageLoader  # numpy and Pillow, so on use
 
-        self._roots = roots
         self._memory = memory
         self._loader = ImageLoader(roots)
 
@@ -262,9 +261,8 @@ class _ImageChecker:
         yield from self._copies(image, row.place, split)
 
     def _copies(self, image: ImageRef, place: str, split: str) -> Iterator[Defect]:
-        # The loader has allowed this path, so it may be read for its digest.
-        file = next(root / image.path for root in self._roots if (root / image.path).is_file())
-        found = _earlier(self._memory.contents, file_digest(file), split, place, image.path)
+        digest = file_digest(self._loader.locate(image.path))
+        found = _earlier(self._memory.contents, digest, split, place, image.path)
         if found is None or found.detail == image.path:
             return
         kind = "duplicate-picture" if found.split == split else "leaked-picture"

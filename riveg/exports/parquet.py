@@ -122,10 +122,7 @@ class _RowMaker:
             self.left_out["picture that cannot be read"] += 1
             return None
         self.counts["pictures"] += 1
-        # The loader has found it below one of the roots, and no link that leads out.
-        path = next(
-            root / image.path for root in self._source.image_roots if (root / image.path).is_file()
-        )
+        path = self._images.locate(image.path)
         if self._embed:
             return {"bytes": path.read_bytes(), "path": path.name}
         return {"bytes": None, "path": str(path.absolute())}
