@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import json_repair
-
 _LONGEST = 50_000
 """Characters of a text that is repaired."""
 
@@ -54,6 +52,8 @@ def repaired(text: str, *, deepest: int) -> Any:
     """
     if len(text) > _LONGEST or _depth(text) > deepest:
         return None
+    import json_repair
+
     source = _COMMENTS.sub(lambda found: found[1] or " ", text)
     try:
         value = json_repair.loads(source, skip_json_loads=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riveg.llm.answer_marks import without_markup
 from riveg.llm.answer_text import phrase_of, text_of
 from riveg.llm.conversation import Refused
 from riveg.llm.refusals import goes_on_to_refuse, is_no_answer, refuses
@@ -168,6 +173,33 @@ def test_a_phrase_may_not_end_in_a_refusal() -> None:
 @given(st.text(max_size=60))
 def test_words_behind_a_thing_are_never_a_refusal(text: str) -> None:
     assert not refuses(f"a ball {text}") or "\u3067\u304d" in text
+
+
+def published_texts(folder: Path) -> Iterator[str]:
+    """The captions and the knowledge that were released for Twitter-GMNER, train and dev."""
+    for name in ("BLIP2_15", "BLIP2_17"):
+        for line in (folder / f"captions/{name}.txt").read_text(encoding="utf-8").splitlines():
+            yield line.partition(" :")[2]
+    for name in ("dev", "train"):
+        text = (folder / f"captions/owl{name}caption_1.txt").read_text(encoding="utf-8")
+        for piece in re.split(r"(?m)^imgid:", text)[1:]:
+            yield piece.partition("###")[2]
+    for name in ("train", "valid"):
+        text = (folder / f"knowledge/{name}.txt").read_text(encoding="utf-8")
+        for block in text.split("\n\n"):
+            tokens = [line.split("\t")[0] for line in block.splitlines()]
+            if "<EOS>" in tokens:
+                yield " ".join(tokens[tokens.index("<EOS>") + 1 :])
+
+
+def test_no_published_caption_or_knowledge_is_taken_for_a_refusal() -> None:
+    data = os.environ.get("RIVEG_TEST_DATA")
+    if not data:
+        pytest.skip("RIVEG_TEST_DATA does not name the folder with Twitter-GMNER")
+    texts = list(published_texts(Path(data) / "twitter-gmner-v2"))
+    assert len(texts) == 30_105
+    assert [text for text in texts if is_no_answer(text) or goes_on_to_refuse(text)] == []
+    assert [text for text in texts if without_markup(text) != text.strip()] == []
 
 
 def test_long_texts_cost_little() -> None:
