@@ -120,7 +120,8 @@ class Dialogue:
     ) -> NoAnswer | None:
         """Prepares a re-ask; the reason to give up instead, if none is left."""
         if self._left <= 0:
-            return NoAnswer(kind, final or f"{wrong}{_quotation(response.text)}", response)
+            told = wrong if wrong.endswith(".") else f"{wrong}."
+            return NoAnswer(kind, final or f"{told}{_quotation(response.text)}", response)
         self._left -= 1
         shown = response.text.strip()[:_SHOWN_CHARACTERS] or "(nothing)"
         self.messages = _with_fault(self._request, shown, wrong)

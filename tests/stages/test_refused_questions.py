@@ -14,7 +14,7 @@ from helpers.scripted_chat import ScriptedChat
 
 from riveg.llm.conversation import Request, Response
 from riveg.llm.endpoint import Endpoint
-from riveg.protocols import PartialAnswer, Ranking
+from riveg.protocols import Ranking
 from riveg.stages.augmenters.chat import ChatAugmenterConfig
 from riveg.stages.captioners.chat import ChatCaptionerConfig
 from riveg.stages.entailers.chat import ChatEntailerConfig
@@ -157,7 +157,9 @@ def test_yes_and_no_within_a_refusal_are_none() -> None:
     said = "I'm sorry, there is no way that I can identify people"
     (answer,) = asked(ChatEntailerConfig(), ScriptedChat(lambda _: said))
     assert issue_of(answer).kind == "refused-answer"
-    for said, says_yes in (("<answer>Yes</answer>", True), ("**No**", False)):
-        (entailment,) = asked(ChatEntailerConfig(), ScriptedChat(lambda _, said=said: said))
-        assert not isinstance(entailment, PartialAnswer)
-        assert whole(entailment).groundable == says_yes
+
+
+@pytest.mark.parametrize(("said", "says_yes"), [("<answer>Yes</answer>", True), ("**No**", False)])
+def test_markup_around_yes_and_no(said: str, says_yes: bool) -> None:
+    (entailment,) = asked(ChatEntailerConfig(), ScriptedChat(lambda _: said))
+    assert whole(entailment).groundable == says_yes
