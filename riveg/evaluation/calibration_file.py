@@ -57,6 +57,7 @@ def _summary(calibration: Calibration) -> dict[str, Any]:
         "gain": asdict(calibration.gain),
         "folds": calibration.folds,
         "samples_without_gold": outcomes.without_gold,
+        "notes": list(outcomes.notes),
         "entities_shut_out": outcomes.shut_out,
         "entities_without_probability": outcomes.without_probability,
         "regions_without_score": outcomes.without_score,

@@ -18,8 +18,12 @@ from riveg.evaluation.canonical import AGREEMENTS, CanonicalScorer, Rules
 from riveg.evaluation.cases import Case, PredictedEntity
 from riveg.evaluation.counts import Count
 from riveg.evaluation.gold import GoldSet
+from riveg.evaluation.joining import JoinCounts
+from riveg.evaluation.notes import join_notes, lacking_note
+from riveg.evaluation.predictions import prediction_of
 from riveg.evaluation.threshold_search import Axis, Rectangle, Surface
 from riveg.pipeline import is_image_broken
+from riveg.runs.folder import RunFolder
 from riveg.runs.reading import read_records
 from riveg.types import Sample, Span
 
@@ -48,6 +52,7 @@ class Outcomes:
         shut_out: Entities that the gate stopped: no stage has looked for their regions.
         without_probability: Entities that the gate decided about without a probability.
         without_score: Regions without a score, which no detector threshold drops.
+        notes: What else looks wrong with the gold, or between it and the run; one line each.
     """
 
     samples: tuple[SampleCounts, ...]
@@ -57,6 +62,7 @@ class Outcomes:
     shut_out: int
     without_probability: int
     without_score: int
+    notes: tuple[str, ...] = ()
 
     def hits(self, entail: float, ground: float) -> Hits:
         """Hits at a pair of thresholds."""
@@ -86,24 +92,28 @@ def read_outcomes(folder: Path, gold: GoldSet, own: RunThresholds, rules: Rules)
         UserError: If no sample is annotated, or the gate did not decide by the threshold.
     """
     reader = _Reader(own, CanonicalScorer(rules, {"gmner": AGREEMENTS["gmner"]}, masks=False))
-    without_gold = 0
+    joined = JoinCounts()
     for sample in read_records(folder):
         case = gold.case_of(sample)
         if case is None:
-            without_gold += 1
+            joined.without_gold += 1
         else:
+            joined.add(sample.id, prediction_of(sample), gold.samples[sample.id])
             reader.add(sample, case)
     if not reader.samples:
         raise UserError(f"{folder}: none of its samples is annotated in {gold.name}")
+    is_partial = RunFolder(folder).read_manifest().get("limit")
+    lacking = 0 if is_partial else len(gold.samples) - joined.samples
     pair = own.entail.value if own.entail else 0.0, own.ground.value if own.ground else 0.0
     return Outcomes(
         tuple(reader.samples),
         reader.surface(reader.entail_axis(folder), Axis.since(pair[1], reader.scores)),
         pair,
-        without_gold,
+        joined.without_gold,
         len(reader.stopped),
         reader.without_probability,
         reader.without_score,
+        (*gold.notes, *join_notes(joined), *lacking_note(lacking)),
     )
 
 

@@ -65,7 +65,6 @@ def _predictions(
 
 
 def _notes(scheme: TagScheme, *, by_order: bool, behind: int, irregular: int) -> Iterator[str]:
-    yield "it holds tags only: nothing can be right in EEG and GMNER"
     if scheme.name != "bio":
         yield f"its tags are read as {scheme.name.upper()}"
     if irregular:

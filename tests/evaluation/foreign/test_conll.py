@@ -121,15 +121,15 @@ def test_schemes_and_what_is_irregular_are_told(
     (sample,) = file.samples
     assert [(one.span.start, one.span.end) for one in sample.predicted if one.span] == spans
     assert sample.tokens == 4
-    assert [*file.notes[1:]] == notes
+    assert [*file.notes] == notes
 
 
 def test_a_scheme_is_named(tmp_path: Path) -> None:
     path = tmp_path / "pred.txt"
     path.write_text("IMGID:1\nAnn\tI-PER\nLee\tI-PER\n")
-    assert len(read_foreign(path, "conll").notes) == 2
+    assert len(read_foreign(path, "conll").notes) == 1
     named = read_foreign(path, "conll", scheme="iob1")
-    assert named.notes[1:] == ("its tags are read as IOB1",)
+    assert named.notes == ("its tags are read as IOB1",)
     path.write_text("IMGID:1\nAnn\tS-PER\n")
     with pytest.raises(UserError, match="'S-PER' is no tag of the named scheme bilou"):
         read_foreign(path, "conll", scheme="bilou")
