@@ -175,6 +175,7 @@ def main() -> None:
                 images=ImageLoader([]),
                 urls=lambda: (url,),
                 api_key=lambda: server.api_key,
+                say=print,
             )
             found = compare(chat, url, wanted.samples)
             chat.close()

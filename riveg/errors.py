@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Literal, get_args
 
 ImageFaultKind = Literal[
@@ -48,16 +52,37 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"{hint}Known: {', '.join(names) or 'none'}"
 
 
-def install_command(extra: str) -> str:
-    """The line that installs an extra."""
-    return f'pip install "riveg[{extra}]"'
+def pip_install(what: str) -> str:
+    """The line that installs packages for this interpreter, whichever ``pip`` the shell finds."""
+    python = shlex.quote(sys.executable)
+    if find_spec("pip") is None and shutil.which("uv"):
+        return f"uv pip install --python {python} {what}"
+    return f"{python} -m pip install {what}"
+
+
+WITH_TORCH = frozenset({"models", "train", "laptop", "groundingdino", "sam"})
+"""Extras that bring torch, whose usual build for Linux comes with gigabytes for NVIDIA's GPUs."""
+
+_CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
+
+
+def install_command(package: str, extra: str | None) -> str:
+    """The line that installs a package here, with all else that the extra that brings it holds.
+
+    It is for this interpreter, and takes no GPU packages where there is no GPU.
+    """
+    command = pip_install(f'"riveg[{extra}]"' if extra else package)
+    has_gpu = sys.platform != "linux" or shutil.which("nvidia-smi")
+    if extra not in WITH_TORCH or has_gpu or find_spec("torch"):
+        return command
+    return f"{command} --extra-index-url {_CPU_BUILDS}"
 
 
 class MissingExtra(UserError):
-    """A backend needs packages that an extra brings."""
+    """Something needs a package that is not here, which an extra (``None``: its name) brings."""
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(f"{what} needs the package {package}: {install_command(extra)}")
+    def __init__(self, what: str, package: str, extra: str | None) -> None:
+        super().__init__(f"{what} needs the package {package}: {install_command(package, extra)}")
 
 
 class MissingModel(UserError):

@@ -9,10 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from riveg.geometry.arrays import Bitmap
 
 SCHEMA_VERSION = 1
 """Version of the records on disk; raised whenever a field changes its meaning."""
+
+_SHOWN = 60
+"""Characters of a text that a sample shows of itself."""
 
 WARNING = "warning"
 """Kind of an Issue beside a whole answer: something to know, no failure, nothing to ask again."""
@@ -74,6 +80,19 @@ class Mask:
     counts: str
     source: str | None = None
 
+    def to_numpy(self) -> Bitmap:
+        """True where a pixel belongs to the mask. *Shape:* ``(height, width)``, bool.
+
+        Raises:
+            ValueError: If the run lengths do not fill the mask exactly.
+        """
+        from riveg.geometry.run_lengths import bitmap
+
+        return bitmap(self.counts, self.height, self.width)
+
+    def __repr__(self) -> str:
+        return f"<mask {self.width}x{self.height} by {self.source or 'unknown'}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -87,6 +106,14 @@ class Region:
     mask: Mask | None = None
     source: str | None = None
     guess: bool = False
+
+    def __repr__(self) -> str:
+        box = self.box
+        edges = f"{box.x_min:g}, {box.y_min:g}, {box.x_max:g}, {box.y_max:g}"
+        score = "" if self.score is None else f" {self.score:.2f}"
+        mask = "" if self.mask is None else f", {self.mask!r}"
+        what = "guess" if self.guess else "region"
+        return f"<{what} ({edges}){score} by {self.source or 'unknown'}{mask}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +225,12 @@ class Sample:
     observations: tuple[Observation, ...] | None = None
     entities: tuple[Entity, ...] | None = None
     issues: tuple[Issue, ...] = ()
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}..."
+        found = "not tagged" if self.entities is None else f"{len(self.entities)} entities"
+        issues = f", {len(self.issues)} issues" if self.issues else ""
+        return f"<sample {self.id!r}: {text!r}, {found}{issues}>"
 
 
 @dataclass(frozen=True, slots=True)

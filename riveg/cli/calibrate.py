@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from riveg.cli.visible import counted
+from riveg.cli.visible import counted, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,10 +25,14 @@ def calibrate(
     name: str | None = typer.Option(
         None, help="Name to load it by (default: SYSTEM-DATA-SPLIT, or that of --out)."
     ),
-    plot: bool = typer.Option(True, help="Draw F1 against the thresholds, beside the file."),
+    plot: bool | None = typer.Option(
+        None,
+        "--plot/--no-plot",
+        help="Draw F1 against the thresholds, beside the file (default: where matplotlib is).",
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print what the file holds."),
 ) -> None:
-    """Tune thresholds for GMNER F1 on dev; `--set entail.threshold=@NAME` loads them."""
+    """Tune thresholds for GMNER F1 on dev. `--set entail.threshold=@NAME` loads them."""
     import json
 
     from riveg.datasets.opening import open_dataset
@@ -36,13 +40,12 @@ def calibrate(
     from riveg.evaluation.calibration import calibrate as calibrate_run
     from riveg.evaluation.calibration import rerun_advice
     from riveg.evaluation.calibration_file import artifact_content, write_artifact
-    from riveg.evaluation.calibration_plot import draw, require_plot
+    from riveg.evaluation.calibration_plot import draw
     from riveg.evaluation.calibration_run import refuse_test
     from riveg.evaluation.gold import read_gold
     from riveg.runs.folder import RunFolder
 
-    if plot:
-        require_plot()
+    draws = plot is not False and _can_draw(must=bool(plot))
     manifest = RunFolder(folder).read_manifest()
     if not manifest:
         raise UserError(f"{folder}: holds no manifest.json; is it a run folder?")
@@ -62,7 +65,7 @@ def calibrate(
     found = calibrate_run(folder, annotation)
     content = artifact_content(folder, name, annotation, found)
     write_artifact(path, content)
-    image = path.with_suffix(".png") if plot else None
+    image = path.with_suffix(".png") if draws else None
     if image:
         data = dict.fromkeys(word for word in (dataset.name, dataset.split) if word)
         draw(image, found, f"{manifest['system']} on {' '.join(data)}")
@@ -71,6 +74,21 @@ def calibrate(
         return
     _print_report(found, manifest.get("limit"), rerun_advice(folder, found))
     _print_files(found, path, image, name if path == Path("artifacts") / f"{name}.json" else None)
+
+
+def _can_draw(*, must: bool) -> bool:
+    """Whether the curve can be drawn; if not, says so, or raises what is missing if it must be."""
+    from riveg.errors import MissingExtra
+    from riveg.evaluation.calibration_plot import require_plot
+
+    try:
+        require_plot()
+    except MissingExtra as error:
+        if must:
+            raise
+        typer.echo(visible(f"no curve: {error}"), err=True)
+        return False
+    return True
 
 
 def _print_report(found: Calibration, limit: int | None, advice: str | None) -> None:
@@ -128,7 +146,7 @@ def _score_table(found: Calibration) -> Table:
 
 def _notes(found: Calibration) -> list[str]:
     outcomes = found.outcomes
-    lines = []
+    lines = [*outcomes.notes]
     if found.rearranged:
         lines.append(
             f"in {counted(found.rearranged, 'post')} other entities pass the gate than in the run; "

@@ -35,7 +35,7 @@ def compare(
         None, "--json", metavar="FILE", help="Write everything as JSON; - prints it instead."
     ),
 ) -> None:
-    """Test the difference of two systems, and list the entities that make it."""
+    """Test the difference of two systems. Lists the entities that make it."""
     from riveg.cli.json_output import write_json
     from riveg.cli.tables import plain, stdout
     from riveg.evaluation.canonical import Rules

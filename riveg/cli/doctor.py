@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from riveg.config.extras import MissingPackage
+
 
 def doctor() -> None:
-    """Say what is installed, which backends therefore work, and how to get the rest."""
+    """Say what is installed. Which backends therefore work, and how to get the rest."""
     import platform
 
     from riveg import __version__
@@ -20,14 +25,21 @@ def doctor() -> None:
     for extra in EXTRAS:
         missing = missing_of_extra(extra)
         if missing:
-            needed = f"lacks {', '.join(missing)}: {install_command(extra)}"
+            needed = f"lacks {', '.join(missing)}: {install_command(missing[0], extra)}"
             console.print(f"  {extra:<14} {needed}", markup=False, soft_wrap=True)
         else:
             console.print(f"  {extra:<14} there", markup=False, soft_wrap=True)
     console.print("backends", style="bold")
     for state in backend_states():
-        works = "works" if state.missing is None else f"lacks {state.missing}: {state.command}"
+        works = state.fault or _needs(state.missing)
         console.print(f"  {state.stage:<8} {state.name:<18} {works}", markup=False, soft_wrap=True)
+
+
+def _needs(missing: MissingPackage | None) -> str:
+    if missing is None:
+        return "works"
+    brought_by = f"extra {missing.extra}" if missing.extra else missing.command
+    return f"lacks {missing.package}: {brought_by}"
 
 
 def _gpu() -> str:

@@ -52,7 +52,7 @@ def evaluate(
     ),
     markdown: Path | None = typer.Option(None, help="Write the tables as Markdown."),
 ) -> None:
-    """Score predictions: MNER, EEG, GMNER, SMNER, under one protocol or several."""
+    """Score predictions. MNER, EEG, GMNER and SMNER, under one protocol or several."""
     from riveg.evaluation.canonical import Rules
     from riveg.evaluation.evaluate import EvaluationOptions
     from riveg.evaluation.evaluate import evaluate as score

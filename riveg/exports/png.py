@@ -16,7 +16,6 @@ from riveg.exports.images import ImageWithEntities, LeftOut, masked_regions, sam
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import numbered_name, write_atomically
 from riveg.geometry.arrays import Bitmap
-from riveg.geometry.masks import mask_to_array
 from riveg.images.palette import PALETTE
 from riveg.types import Entity
 
@@ -101,7 +100,7 @@ class _Writer:
         found: dict[int, _Layer] = {}
         for masked in masked_regions(image, self.left_out):
             number = masked.placed.number
-            pixels = mask_to_array(masked.mask)
+            pixels = masked.mask.to_numpy()
             if number in found:
                 found[number].pixels[pixels] = True
             elif len(found) == _MOST:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.geometry.masks import mask_from_array, mask_to_array
+from riveg.geometry.masks import mask_from_array
 from riveg.types import ImageSize, Mask
 
 _CHANNELS = 4
@@ -36,7 +36,7 @@ def mask_to_brush(mask: Mask) -> list[int]:
     >>> len(mask_to_brush(mask_from_array(np.ones((2, 3), dtype=bool))))
     9
     """
-    pixels = mask_to_array(mask).ravel()
+    pixels = mask.to_numpy().ravel()
     head = f"{pixels.size * _CHANNELS:032b}{_VALUE_BITS - 1:05b}"
     head += "".join(f"{size - 1:04b}" for size in _LENGTH_BITS)
     bits = head + "".join(_runs_as_bits(pixels))

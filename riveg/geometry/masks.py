@@ -10,6 +10,7 @@ from pycocotools import mask as coco
 
 from riveg.geometry.arrays import Bitmap
 from riveg.geometry.boxes import whole_edges
+from riveg.geometry.run_lengths import run_lengths
 from riveg.types import Box, ImageSize, Mask
 
 
@@ -48,23 +49,6 @@ def box_pixels(box: Box, size: ImageSize) -> Bitmap:
     return pixels
 
 
-def mask_to_array(mask: Mask) -> Bitmap:
-    """The mask's pixels, C-contiguous.
-
-    *Shape:* ``(height, width)``
-
-    Raises:
-        ValueError: If the run lengths do not fill the mask exactly.
-
-    >>> mask_to_array(mask_from_array(np.eye(2, dtype=bool))).tolist()
-    [[True, False], [False, True]]
-    """
-    runs = _runs(mask)
-    inside = np.arange(len(runs)) % 2 == 1
-    columns = np.repeat(inside, runs).reshape(mask.width, mask.height)
-    return np.ascontiguousarray(columns.T)
-
-
 def mask_area(mask: Mask) -> int:
     """How many pixels the mask has.
 
@@ -100,7 +84,7 @@ def mask_union(masks: Sequence[Mask]) -> Mask:
         raise ValueError(f"masks of different sizes: {sorted(sizes)}")
     if len(masks) == 1:
         return masks[0]
-    return mask_from_array(np.logical_or.reduce([mask_to_array(mask) for mask in masks]))
+    return mask_from_array(np.logical_or.reduce([mask.to_numpy() for mask in masks]))
 
 
 def _coco(mask: Mask) -> dict[str, Any]:
@@ -108,28 +92,4 @@ def _coco(mask: Mask) -> dict[str, Any]:
 
 
 def _runs(mask: Mask) -> list[int]:
-    """Run lengths down the columns, outside first.
-
-    Read here and not by ``pycocotools.mask.decode``, which gives uninitialised memory where the
-    runs are too short for the image, and warns under numpy 2. A character holds five bits, least
-    significant first, as an offset from ``"0"``; bit 5 says that more bits follow; from the fourth
-    run on, a value is the difference from the run two before (``rleFrString``).
-    """
-    damage = f"the run lengths do not fill a mask of {mask.height}x{mask.width} pixels"
-    runs: list[int] = []
-    value = shift = 0
-    for character in mask.counts:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 60:
-            raise ValueError(damage)
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:
-            continue
-        if bits & 0x10:
-            value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-        value = shift = 0
-    if shift or sum(runs) != mask.height * mask.width or min(runs, default=0) < 0:
-        raise ValueError(damage)
-    return runs
+    return run_lengths(mask.counts, mask.height, mask.width)

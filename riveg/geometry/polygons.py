@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.geometry.masks import mask_to_array
 from riveg.types import Mask
 
 Point = tuple[float, float]
@@ -66,7 +65,7 @@ def mask_to_polygons(mask: Mask, tolerance: float = 0.0) -> tuple[Polygon, ...]:
     Raises:
         ValueError: If the mask's run lengths are damaged.
     """
-    array, left, top = _cropped(mask_to_array(mask))
+    array, left, top = _cropped(mask.to_numpy())
     rings = [ring for cycle in _cycles(array) for ring in _simple_rings(cycle)]
     polygons = _with_holes(array, rings, left, top)
     return tuple(_simplified(polygon, tolerance) for polygon in polygons) if tolerance else polygons

@@ -14,13 +14,14 @@ from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.event_loop import BackgroundLoop
 from riveg.llm.images import ImageEncoder, SentImages, image_failure
+from riveg.llm.local_server import Say
 from riveg.llm.reasking import Dialogue
 from riveg.llm.request import request_body, request_key
 from riveg.llm.response_cache import CachedResponse, ResponseCache
 from riveg.llm.retries import Effort, Sender
 from riveg.llm.servers import Addresses, require_client
 from riveg.llm.token_counts import TokenCounter
-from riveg.protocols import ImageSource
+from riveg.protocols import ImageSource, Listener, current_listener, finish
 
 _ENCODERS = 4
 """Images that are encoded at a time."""
@@ -36,6 +37,7 @@ class HttpChat:
         urls: Roots of the servers; called once, in the asking thread, before the first request is
             sent.
         api_key: Called right after it.
+        say: Told of what the user should know while it goes on.
         pause_s: The wait after a first failure; later ones are longer.
     """
 
@@ -47,12 +49,14 @@ class HttpChat:
         images: ImageSource,
         urls: Callable[[], Sequence[str]],
         api_key: Callable[[], str | None],
+        say: Say,
         pause_s: float = 0.5,
     ) -> None:
         self._endpoint = endpoint
         self._cache = cache
         self._urls = urls
         self._api_key = api_key
+        self._say = say
         self._pause_s = pause_s
         self._images = ImageEncoder(images, endpoint.picture_side)
         self._tokens = TokenCounter(endpoint, self._images)
@@ -88,10 +92,12 @@ class HttpChat:
         loop = self._running()
         outcomes = loop.run(_all([self._look_up(request) for request in requests]))
         keys = {at: one for at, one in enumerate(outcomes) if isinstance(one, str)}
+        finish(len(outcomes) - len(keys))
         if keys:
             sender = self._connected()
             work = [self._answer(requests[at], key, sender) for at, key in keys.items()]
-            for at, outcome in zip(keys, loop.run(_all(work)), strict=True):
+            answers = loop.run(_all(work, current_listener()))
+            for at, outcome in zip(keys, answers, strict=True):
                 outcomes[at] = outcome
         return outcomes
 
@@ -135,7 +141,11 @@ class HttpChat:
                     self._urls(), api_key=self._api_key(), timeout_s=self._endpoint.timeout_s
                 )
                 self._sender = Sender(
-                    self._endpoint, addresses, tokens=self._tokens, pause_s=self._pause_s
+                    self._endpoint,
+                    addresses,
+                    tokens=self._tokens,
+                    pause_s=self._pause_s,
+                    say=self._say,
                 )
             return self._sender
 
@@ -204,9 +214,12 @@ class HttpChat:
         return answer
 
 
-async def _all(work: Sequence[Any]) -> list[Any]:
+async def _all(work: Sequence[Any], finished: Listener | None = None) -> list[Any]:
     """The results in order; the first failure, or a cancellation, ends all work."""
     tasks = [asyncio.ensure_future(one) for one in work]
+    if finished is not None:
+        for task in tasks:
+            task.add_done_callback(lambda _: finished(1))
     try:
         return list(await asyncio.gather(*tasks))
     finally:

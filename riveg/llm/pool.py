@@ -120,8 +120,10 @@ class Models(Mapping[str, Chat]):
             return OfflineChat(endpoint, cache=self._cache, images=self._images)
         if endpoint.serve is not None:
             server = self._server(endpoint)
-            return ServedChat(endpoint, server, cache=self._cache, images=self._images)
-        return _http_chat(endpoint, cache=self._cache, images=self._images)
+            return ServedChat(
+                endpoint, server, cache=self._cache, images=self._images, say=self._say
+            )
+        return _http_chat(endpoint, cache=self._cache, images=self._images, say=self._say)
 
     def _server(self, endpoint: Endpoint) -> Server:
         key = _server_key(endpoint)
@@ -134,7 +136,13 @@ class ServedChat:
     """A model behind a server that riveg starts at the first request that is not cached."""
 
     def __init__(
-        self, endpoint: Endpoint, server: Server, *, cache: ResponseCache, images: ImageSource
+        self,
+        endpoint: Endpoint,
+        server: Server,
+        *,
+        cache: ResponseCache,
+        images: ImageSource,
+        say: Say,
     ) -> None:
         from riveg.llm.http_chat import HttpChat
 
@@ -145,6 +153,7 @@ class ServedChat:
             images=images,
             urls=lambda: (server.start(),),
             api_key=lambda: server.api_key,
+            say=say,
         )
 
     @property
@@ -179,7 +188,9 @@ class ServedChat:
         self._chat.close()
 
 
-def _http_chat(endpoint: Endpoint, *, cache: ResponseCache, images: ImageSource) -> HttpChat:
+def _http_chat(
+    endpoint: Endpoint, *, cache: ResponseCache, images: ImageSource, say: Say
+) -> HttpChat:
     from riveg.llm.http_chat import HttpChat
 
     return HttpChat(
@@ -188,6 +199,7 @@ def _http_chat(endpoint: Endpoint, *, cache: ResponseCache, images: ImageSource)
         images=images,
         urls=lambda: endpoint.base_urls,
         api_key=lambda: _api_key(endpoint.api_key_variable),
+        say=say,
     )
 
 

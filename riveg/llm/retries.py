@@ -12,10 +12,11 @@ from typing import Any
 from riveg.errors import ServerGone
 from riveg.llm.conversation import NoAnswer, Request
 from riveg.llm.endpoint import Endpoint
+from riveg.llm.local_server import Say
 from riveg.llm.rate_limits import Pace, wait_s
 from riveg.llm.request import refused_fields, without_fields
 from riveg.llm.response import Completion
-from riveg.llm.servers import Addresses, Refusal, ServerFault
+from riveg.llm.servers import Address, Addresses, Refusal, ServerFault
 from riveg.llm.token_counts import TokenCounter
 
 _log = logging.getLogger(__name__)
@@ -49,15 +50,24 @@ class Sender:
         addresses: Its servers.
         tokens: Estimates requests, if tokens a minute are limited.
         pause_s: The wait after a first failure; later ones are longer.
+        say: Told once of each server that cannot be reached while others of the model can.
     """
 
     def __init__(
-        self, endpoint: Endpoint, addresses: Addresses, *, tokens: TokenCounter, pause_s: float
+        self,
+        endpoint: Endpoint,
+        addresses: Addresses,
+        *,
+        tokens: TokenCounter,
+        pause_s: float,
+        say: Say,
     ) -> None:
         self._endpoint = endpoint
         self._addresses = addresses
         self._tokens = tokens
         self._pause_s = pause_s
+        self._say = say
+        self._told: set[str] = set()
         self._requests_pace = Pace(endpoint.requests_per_minute)
         self._tokens_pace = Pace(endpoint.tokens_per_minute)
         self._given_up = 0
@@ -114,12 +124,20 @@ class Sender:
             raise fault from None
         except ServerFault as fault:
             address.failed(fault, time.monotonic(), self._pause_s)
+            self._tell(address, fault)
             raise
         except Refusal:
             address.answered()
             raise
         address.answered()
         return completion
+
+    def _tell(self, address: Address, fault: ServerFault) -> None:
+        """Says that others do a server's work; where none is left, the run ends and says so."""
+        if not fault.unreachable or self._addresses.are_unreachable or address.url in self._told:
+            return
+        self._told.add(address.url)
+        self._say(f"{fault}; the other servers of {self._endpoint.model} do its work")
 
     async def _paced(self, request: Request) -> None:
         await self._requests_pace.wait()

@@ -39,9 +39,10 @@ def launcher(serve: Serve) -> tuple[str, ...]:
     program, *rest = serve.command
     found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
     if found is None:
+        command = install_command(serve.engine, _EXTRAS[serve.engine])
         raise UserError(
             f"serve: no program {program!r} on PATH or beside {sys.executable}: "
-            f"{install_command(_EXTRAS[serve.engine])}, or name the launcher with serve.command"
+            f"{command}, or name the launcher with serve.command"
         )
     return (found, *rest)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from riveg.config.backend import BuildContext
 from riveg.config.extras import missing_package
 from riveg.config.system import Step
-from riveg.errors import UserError
+from riveg.errors import MissingExtra
 from riveg.labels import Label
 from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
@@ -29,12 +29,11 @@ def require_packages(step: Step) -> None:
     """Makes sure that a backend's extra is there, before anything is loaded.
 
     Raises:
-        UserError: Naming the backend, the package and the command that installs it.
+        MissingExtra: Naming the backend, the package and the command that installs it.
     """
-    package, command = missing_package(type(step.config))
-    if package is not None:
-        what = f"{step.stage.name}: {step.config.name}"
-        raise UserError(f"{what} needs the package {package}: {command}")
+    missing = missing_package(type(step.config))
+    if missing is not None:
+        raise MissingExtra(f"{step.stage.name}: {step.config.name}", missing.package, missing.extra)
 
 
 class Surroundings(Protocol):

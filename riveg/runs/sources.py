@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from riveg.errors import UserError
 from riveg.text.tokenise import tokenise
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+
+GivenImage: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8] | None"
+"""How a program hands an image over: a path, a file's bytes, or decoded pixels."""
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|data:", re.IGNORECASE)
 
 
 class DataSource(Protocol):
@@ -138,23 +144,34 @@ def _unique_samples(held: Sequence[object]) -> tuple[Sample, ...]:
 
 
 @contextmanager
-def image_on_disk(
-    image: str | Path | Image.Image | NDArray[np.uint8] | None,
-) -> Iterator[Path | None]:
-    """Where an image lies while the block runs; a decoded one is written to a temporary file.
+def image_on_disk(image: GivenImage) -> Iterator[Path | None]:
+    """Where an image lies while the block runs: a temporary file, if it is not given as a path.
 
     Raises:
-        UserError: If it is neither a path nor an image.
+        UserError: If it is neither a path nor an image, or the address of one.
     """
     if image is None:
         yield None
     elif isinstance(image, str | Path):
+        _refuse_address(str(image))
         yield Path(image)
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "picture.png"
-            _decoded(image).convert("RGB").save(path)
+            if isinstance(image, bytes):
+                path = path.with_suffix("")  # of a format that the loader finds out
+                path.write_bytes(image)
+            else:
+                _decoded(image).convert("RGB").save(path)
             yield path
+
+
+def _refuse_address(image: str) -> None:
+    if _ADDRESS.match(image):
+        raise UserError(
+            f"image: {image}: riveg opens no addresses; fetch the picture and give its path, or "
+            "its bytes"
+        )
 
 
 def _decoded(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
@@ -166,6 +183,6 @@ def _decoded(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
         return Image.fromarray(image)
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(
-            f"image: expected a path, a PIL picture or an RGB array of bytes, found "
+            f"image: expected a path, a file's bytes, a PIL picture or an RGB array, found "
             f"{type(image).__name__} ({error})"
         ) from error

@@ -32,16 +32,13 @@ from riveg.runs.checks import (
     require_same_origin,
 )
 from riveg.runs.folder import RunFolder
+from riveg.runs.prediction import Prediction
 from riveg.runs.progress import Progress, Silence
 from riveg.runs.run import Run, RunReport
-from riveg.runs.sources import DataSource, as_source, image_on_disk, make_sample
+from riveg.runs.sources import DataSource, GivenImage, as_source, image_on_disk, make_sample
 from riveg.types import SCHEMA_VERSION, ImageRef, Sample
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
-
     from riveg.geometry.arrays import Pixels
 
 log = logging.getLogger(__name__)
@@ -87,16 +84,16 @@ class System:
         self,
         *,
         text: str,
-        image: str | Path | Image.Image | NDArray[np.uint8] | None = None,
+        image: GivenImage = None,
         caption: str | None = None,
         id: str = "post",
-    ) -> Sample:
+    ) -> Prediction:
         """Runs one post through every stage.
 
         Args:
             text: The raw text.
-            image: Its image: a path, or a decoded image, taken as upright. An array is RGB,
-                *shape* ``(height, width, 3)``, values in [0, 255].
+            image: Its image: a path, the bytes of a file, or a decoded image, taken as upright.
+                An array is RGB, *shape* ``(height, width, 3)``, values in [0, 255].
             caption: What the image shows, for stages that can use it.
             id: The id of the record.
 
@@ -110,7 +107,7 @@ class System:
                 self._image.folder = path.parent
             for runner in self._built():
                 (sample,) = runner([sample])
-        return sample
+        return Prediction.of(sample, image)
 
     def run(
         self,

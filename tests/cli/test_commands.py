@@ -1,6 +1,7 @@
 """Commands as a person gives them: output, exit codes, one line for a mistake."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -168,6 +169,35 @@ def test_debug_shows_the_traceback() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("group", [(), ("show",), ("data",), ("train",)])
+def test_lists_of_commands_are_whole_sentences(group: tuple[str, ...]) -> None:
+    done = riveg(*group, "-h")
+    assert done.returncode == 0
+    assert "Commands:" in done.stdout
+    assert "..." not in done.stdout.split("Commands:")[1]
+
+
+@pytest.mark.slow
+def test_no_option_is_cut_in_narrow_help() -> None:
+    for command in ("run", "eval", "prompt-debug", "calibrate"):
+        for option in re.findall(r"--[a-z-]+[a-z]", riveg(command, "-h").stdout):
+            assert riveg(command, option, "-h").returncode == 0, option
+
+
+def test_a_prompt_file_is_given_as_it_is(tmp_path: Path) -> None:
+    name = "rewrite/riveg.v1"
+    source = (ROOT / "prompts" / f"{name}.jinja").read_text(encoding="utf-8")
+    assert riveg("show", "prompts", name, "--raw").stdout == source
+    copy = tmp_path / "mine.jinja"
+    done = riveg("show", "prompts", name, "--copy-to", copy)
+    assert done.returncode == 0, done.stderr
+    assert copy.read_text(encoding="utf-8") == source
+    again = riveg("show", "prompts", name, "--copy-to", copy)
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    unnamed = riveg("show", "prompts", "--raw")
+    assert (unnamed.returncode, "name it" in unnamed.stderr) == (2, True)
+
+
 def test_help_of_every_command_fits_the_terminal() -> None:
     for command in ("run", "predict", "validate", "doctor", "show", "data", "train"):
         done = riveg(command, "--help")

@@ -15,7 +15,6 @@ from riveg.datasets.check import check
 from riveg.datasets.mask_json import read_mask_json
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
-from riveg.geometry.masks import mask_to_array
 from riveg.types import Box
 
 HEIGHT, WIDTH = 8, 10
@@ -74,7 +73,7 @@ def test_every_form_gives_the_same_mask(tmp_path: Path, name: str) -> None:
     (item,) = found.objects
     assert (item.name, item.box) == ("Tom", Box(3, 2, 9, 6))
     assert item.mask is not None
-    assert (mask_to_array(item.mask) == PIXELS.astype(bool)).all()
+    assert (item.mask.to_numpy() == PIXELS.astype(bool)).all()
     assert len(found.forms) == 1
 
 
@@ -155,7 +154,7 @@ def test_a_set_with_masks(tmp_path: Path) -> None:
     tom, rita = gold.entities
     assert tom.boxes == (Box(3, 2, 9, 6),)
     assert tom.masks is not None
-    assert (mask_to_array(tom.masks[0]) == PIXELS.astype(bool)).all()
+    assert (tom.masks[0].to_numpy() == PIXELS.astype(bool)).all()
     assert (rita.boxes, rita.masks) == ((), ())
     assert check(dataset).splits["test"].forms == {"labelme polygon": 1}
     (tmp_path / "json" / "1.json").write_text("{")

@@ -13,7 +13,6 @@ from PIL import Image
 
 from riveg.errors import UserError
 from riveg.exports.parquet import export_parquet
-from riveg.geometry.masks import mask_to_array
 from riveg.types import Mask, Sample
 
 datasets = pytest.importorskip("datasets", reason="needs the extra data")
@@ -51,7 +50,7 @@ def test_rows_come_back_with_their_types(tmp_path: Path) -> None:
         "probability": 0.9,
     }
     assert (place["box"], place["score"], place["source"]) == ([4, 6, 24, 26], 0.5, "evidence:face")
-    assert np.array_equal(mask_to_array(Mask(**place["mask"])), mask_to_array(ring()))
+    assert np.array_equal(Mask(**place["mask"]).to_numpy(), ring().to_numpy())
     assert report.counts == {"rows": 6, "entities": 6, "regions": 5, "masks": 2, "pictures": 3}
     assert report.left_out == {"picture that cannot be read": 2}
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from riveg.exports.png import export_png
 from riveg.exports.source import ExportReport
-from riveg.geometry.masks import mask_from_array, mask_to_array
+from riveg.geometry.masks import mask_from_array
 from riveg.types import Mask, Sample
 
 
@@ -80,7 +80,7 @@ def test_an_image_of_each_entity_on_request(tmp_path: Path) -> None:
     (entry,) = images[0]["entities"]
     image = Image.open(out / entry["file"])
     assert image.mode == "1"
-    expected = mask_to_array(mask) | mask_to_array(rectangle(40, 0, 64, 9))
+    expected = mask.to_numpy() | rectangle(40, 0, 64, 9).to_numpy()
     assert (np.asarray(image) == expected).all()
     assert report.counts["entities"] == len([*(out / "entities").iterdir()]) == 3
     assert {path.parent for path in out.rglob("*.png")} == {out / "masks", out / "entities"}

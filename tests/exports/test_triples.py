@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from riveg.exports.triples import export_triples, iri, pixels_of_box, svg_of_mask
-from riveg.geometry.masks import mask_from_array, mask_to_array
+from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Sample
 
 EXPECTED = {"posts": 6, "entities": 6, "regions": 4}
@@ -151,7 +151,7 @@ def test_a_mask_with_a_hole_and_a_part_of_its_own() -> None:
     svg = svg_of_mask(ring())
     assert svg.count("M") == 3
     assert f'viewBox="0 0 {SIDES[0]} {SIDES[1]}"' in svg
-    assert np.array_equal(filled(svg), mask_to_array(ring()))
+    assert np.array_equal(filled(svg), ring().to_numpy())
 
 
 def test_exports_repeat_byte_by_byte(tmp_path: Path) -> None:

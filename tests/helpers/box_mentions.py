@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from helpers.answers import whole
-from riveg.geometry.masks import mask_to_array
 from riveg.images.headers import ImageLimits
 from riveg.images.loader import ImageLoader
 from riveg.protocols import AnswerOrIssue, Mention, Segmenter
@@ -87,7 +86,7 @@ def assert_alike(
             continue
         for mask, same in zip(whole(one), whole(other), strict=True):
             assert mask.source == same.source
-            assert (mask_to_array(mask) != mask_to_array(same)).sum() <= 2
+            assert (mask.to_numpy() != same.to_numpy()).sum() <= 2
 
 
 def masks_of(segmenter: Segmenter, name: str, *boxes: Box) -> tuple[Mask, ...]:
@@ -106,6 +105,6 @@ def assert_same(found: Sequence[Mask], expected: Sequence[Mask], source: str) ->
     for mask, wanted in zip(found, expected, strict=True):
         assert (mask.height, mask.width) == (wanted.height, wanted.width)
         if mask.source == source:
-            assert (mask_to_array(mask) == mask_to_array(wanted)).all()
+            assert (mask.to_numpy() == wanted.to_numpy()).all()
         else:
-            assert not mask_to_array(wanted).any()
+            assert not wanted.to_numpy().any()

@@ -28,7 +28,7 @@ from helpers.box_mentions import (
 from helpers.contracts import check_backend
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.geometry.masks import mask_iou, mask_to_array
+from riveg.geometry.masks import mask_iou
 from riveg.images.loader import ImageLoader
 from riveg.protocols import Segmenter
 from riveg.stages.segmenters.segment_anything import SegmentAnythingConfig
@@ -95,7 +95,7 @@ def check_equal_to_the_predictor(path: Path, images: ImageLoader) -> None:
             edges = np.array([box.x_min, box.y_min, box.x_max, box.y_max])
             wanted, _, _ = predictor.predict(box=edges, multimask_output=False)
             if mask.source == "segment-anything":
-                assert (mask_to_array(mask) == wanted[0]).all(), (name, box)
+                assert (mask.to_numpy() == wanted[0]).all(), (name, box)
             else:
                 without_pixel += 1
                 assert not wanted.any()

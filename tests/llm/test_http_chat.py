@@ -60,7 +60,13 @@ Opener = Callable[..., HttpChat]
 
 
 @pytest.fixture
-def open_chat(tmp_path: Path) -> Iterator[Opener]:
+def said() -> list[str]:
+    """What the chats of :func:`open_chat` tell the user while they go on."""
+    return []
+
+
+@pytest.fixture
+def open_chat(tmp_path: Path, said: list[str]) -> Iterator[Opener]:
     """Makes chats on one cache, and closes them."""
     cache = ResponseCache(tmp_path / "answers.sqlite")
     chats = []
@@ -72,6 +78,7 @@ def open_chat(tmp_path: Path) -> Iterator[Opener]:
             images=images or NoImages(),
             urls=lambda: urls,
             api_key=lambda: KEY,
+            say=said.append,
             pause_s=0.05,
         )
         chats.append(chat)
@@ -244,7 +251,7 @@ def test_a_server_that_fails_at_everything_is_gone(server: Running, open_chat: O
 
 
 def test_a_dead_server_is_passed_over_and_the_load_is_shared(
-    tmp_path: Path, open_chat: Opener
+    tmp_path: Path, open_chat: Opener, said: list[str]
 ) -> None:
     dead = f"http://127.0.0.1:{free_port()}/v1"
     with (
@@ -257,6 +264,9 @@ def test_a_dead_server_is_passed_over_and_the_load_is_shared(
     shares = first.counts().total(), second.counts().total()
     assert sum(shares) == 80
     assert min(shares) > 20
+    (line,) = said
+    assert dead in line
+    assert "the other servers of m do its work" in line
 
 
 def test_the_same_request_is_asked_once_also_across_threads(
@@ -411,7 +421,7 @@ def test_an_image_that_cannot_be_used_spoils_its_own_request_only(
 
 
 def test_nothing_is_connected_to_before_something_is_asked(tmp_path: Path) -> None:
-    def never() -> Any:
+    def never(*_: object) -> Any:
         raise AssertionError("asked for")
 
     with ResponseCache(None) as cache:
@@ -421,6 +431,7 @@ def test_nothing_is_connected_to_before_something_is_asked(tmp_path: Path) -> No
             images=NoImages(),
             urls=never,
             api_key=never,
+            say=never,
         )
         assert chat.ask([]) == []
         assert chat.cached(make_request("q")) is None
@@ -441,7 +452,7 @@ sys.path[:0] = {path!r}
 from test_http_chat import *
 
 chat = HttpChat(endpoint({url!r}, concurrency=4), cache=ResponseCache(Path({cache!r})),
-    images=NoImages(), urls=lambda: ({url!r},), api_key=lambda: KEY)
+    images=NoImages(), urls=lambda: ({url!r},), api_key=lambda: KEY, say=print)
 print("asking", flush=True)
 outcomes = chat.ask([make_request(f"q{{number}}", {fault!r}) for number in range({count})])
 print(sum(map(is_reply, outcomes)), flush=True)
@@ -504,6 +515,7 @@ def test_an_interrupt_ends_soon_and_what_was_answered_stays(
             images=NoImages(),
             urls=lambda: (server.url,),
             api_key=lambda: KEY,
+            say=print,
         )
         outcomes = chat.ask([make_request(f"q{number}", "delayed") for number in range(400)])
         chat.close()

@@ -14,7 +14,6 @@ import pytest
 from helpers.factories import make_sample
 from helpers.report_runs import FACE, SIZE, annotated, disc, seen, story, with_entities
 
-from riveg.geometry.masks import mask_to_array
 from riveg.report.images import original_address
 from riveg.report.judging import Judgement
 from riveg.report.rows import mask_path, row
@@ -68,7 +67,7 @@ def test_a_mask_is_a_path_of_whole_numbers_close_to_its_pixels(box: Box) -> None
     path = mask_path(mask)
     assert path is not None
     assert len(path) < 2500
-    found, wanted = rasterised(path, SIZE), mask_to_array(mask)
+    found, wanted = rasterised(path, SIZE), mask.to_numpy()
     assert (found & wanted).sum() / (found | wanted).sum() > 0.96
 
 

@@ -15,6 +15,8 @@ from helpers.fault_server import Running, fault_server
 from helpers.places import ROOT
 from helpers.real_servers import ENVIRONMENT, VLLM_ARGUMENTS, tiny_model, vllm_command
 
+from riveg.errors import install_command
+
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 EMBEDDED = [
@@ -214,7 +216,6 @@ def test_a_missing_client_is_told_before_anything_runs(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines() == [
-        'riveg: rewrite: chat needs the package vllm: pip install "riveg[vllm]"'
-    ]
+    command = install_command("vllm", "vllm")
+    assert done.stderr.splitlines() == [f"riveg: rewrite: chat needs the package vllm: {command}"]
     assert not (tmp_path / "run" / "0-input").exists()

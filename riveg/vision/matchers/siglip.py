@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riveg.errors import UserError
+from riveg.errors import UserError, pip_install
 from riveg.vision.matchers.matcher import Pair
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.loading import load_model, load_processor
@@ -40,9 +40,9 @@ def load_siglip_matcher(folder: Path, options: TorchOptions) -> SiglipMatcher:
     try:
         tokenizer = load_processor(AutoTokenizer, folder)
     except ImportError as error:  # the tokenizer of the first SigLIP
+        command = pip_install("sentencepiece protobuf")
         raise UserError(
-            f"{folder}: its tokenizer needs a package: pip install sentencepiece protobuf; "
-            "models of SigLIP 2 need none"
+            f"{folder}: its tokenizer needs a package: {command}; models of SigLIP 2 need none"
         ) from error
     return SiglipMatcher(network, tokenizer, processor, batch_size=options.batch_size)
 

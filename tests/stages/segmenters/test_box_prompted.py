@@ -33,7 +33,7 @@ from PIL import Image
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
-from riveg.geometry.masks import mask_from_array, mask_iou, mask_to_array
+from riveg.geometry.masks import mask_from_array, mask_iou
 from riveg.images.loader import ImageLoader
 from riveg.stages.segmenters.sam import SamConfig
 from riveg.stages.segmenters.sam2 import Sam2Config
@@ -275,8 +275,8 @@ def test_an_empty_mask_becomes_its_box_and_says_so(
     )
     (mask,) = masks_of(backend, "91x37.png", Box(10.2, 5, 30, 20.7))
     assert mask.source == f"{name}:box"
-    assert mask_to_array(mask)[5:21, 10:30].all()
-    assert mask_to_array(mask).sum() == 16 * 20
+    assert mask.to_numpy()[5:21, 10:30].all()
+    assert mask.to_numpy().sum() == 16 * 20
 
 
 def test_bfloat16_concerns_the_encoder_alone(case: Case, folder: Path, images: ImageLoader) -> None:

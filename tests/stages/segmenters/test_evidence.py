@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from riveg.config.backend import BuildContext
 from riveg.geometry.arrays import Bitmap, Pixels
-from riveg.geometry.masks import box_pixels, mask_to_array
+from riveg.geometry.masks import box_pixels
 from riveg.images.loader import ImageLoader
 from riveg.protocols import Mention
 from riveg.stages.segmenters.evidence import EvidenceSegmenter, EvidenceSegmenterConfig
@@ -86,7 +86,7 @@ def mask(segmenter: EvidenceSegmenter, one: Mention) -> Mask:
 
 
 def cut(segmenter: EvidenceSegmenter, one: Mention) -> Bitmap:
-    return mask_to_array(mask(segmenter, one))
+    return mask(segmenter, one).to_numpy()
 
 
 @pytest.mark.parametrize("source", [PERSON, FACE])
@@ -95,7 +95,7 @@ def test_a_person_is_cut_by_the_network(
     segmenter: EvidenceSegmenter, name: str, source: str
 ) -> None:
     found = mask(segmenter, mention(name, WOMAN, source=source))
-    pixels = mask_to_array(found)
+    pixels = found.to_numpy()
     assert found.source == "selfie"
     assert pixels[110, 225]  # her face
     assert not pixels[60, 80]  # the flag

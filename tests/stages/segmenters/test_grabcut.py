@@ -7,7 +7,6 @@ from helpers.places import QUICKSTART_IMAGES
 from PIL import Image, ImageDraw
 
 from riveg.config.backend import BuildContext
-from riveg.geometry.masks import mask_to_array
 from riveg.images.loader import ImageLoader
 from riveg.protocols import Mention
 from riveg.stages.segmenters.grabcut import GrabCut, GrabCutConfig
@@ -45,14 +44,14 @@ def test_a_ball_is_cut_out_of_a_meadow(images: ImageLoader) -> None:
     (mask,) = masks(images, mention("ball.png", Box(180, 100, 420, 340)))
     x, y = np.meshgrid(np.arange(600), np.arange(450))
     true = (x - 300) ** 2 + (y - 220) ** 2 <= 100**2
-    cut = mask_to_array(mask)
+    cut = mask.to_numpy()
     assert mask.source == "grabcut"
     assert (cut & true).sum() / (cut | true).sum() > 0.95
 
 
 def test_the_astronaut_is_cut_from_the_flag(images: ImageLoader) -> None:
     (mask,) = masks(images, mention("astronaut.png", Box(22, 14, 364, 512)))
-    cut = mask_to_array(mask)
+    cut = mask.to_numpy()
     assert mask.source == "grabcut"
     assert cut[110, 225]  # her face
     assert cut[350, 100]  # her sleeve
@@ -75,18 +74,18 @@ def test_what_cannot_be_cut_is_an_ellipse_and_says_so(
 ) -> None:
     (mask,) = masks(images, mention(name, box))
     assert mask.source == source
-    assert mask_to_array(mask).any()
+    assert mask.to_numpy().any()
 
 
 def test_an_ellipse_has_an_ellipses_area(images: ImageLoader) -> None:
     (mask,) = masks(images, mention("plain.png", Box(100, 100, 300, 200)))
-    assert mask_to_array(mask).sum() == pytest.approx(np.pi / 4 * 200 * 100, rel=0.01)
+    assert mask.to_numpy().sum() == pytest.approx(np.pi / 4 * 200 * 100, rel=0.01)
 
 
 def test_ocr_text_is_its_box(images: ImageLoader) -> None:
     box = Box(100.4, 50.2, 199.7, 80)
     (mask,) = masks(images, mention("ball.png", box, source="evidence:lettering"))
-    cut = mask_to_array(mask)
+    cut = mask.to_numpy()
     assert mask.source == "box"
     assert cut.sum() == 100 * 30
     assert cut[50:80, 100:200].all()
@@ -103,7 +102,7 @@ def test_ocr_text_is_its_box(images: ImageLoader) -> None:
 )
 def test_masks_stay_in_their_box_and_have_the_images_size(images: ImageLoader, box: Box) -> None:
     (mask,) = masks(images, mention("ball.png", box))
-    cut = mask_to_array(mask)
+    cut = mask.to_numpy()
     assert (mask.height, mask.width) == cut.shape == (450, 600)
     rows, columns = np.nonzero(cut)
     assert columns.min() >= round(box.x_min)

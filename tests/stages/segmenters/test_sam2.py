@@ -22,7 +22,6 @@ from PIL import Image
 
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.geometry.masks import mask_to_array
 from riveg.images.loader import ImageLoader
 from riveg.protocols import Segmenter
 from riveg.stages.segmenters.sam2 import Sam2Config
@@ -87,7 +86,7 @@ def test_equals_the_librarys_processor(folder: Path, images: ImageLoader, tmp_pa
         expected = np.load(tmp_path / f"{width}x{height}.npy")
         found = masks_of(sam, f"{width}x{height}.png", *boxes_in(width, height))
         for mask, wanted in zip(found, expected, strict=True):
-            pixels = mask_to_array(mask) if mask.source == "sam2" else wanted & False
+            pixels = mask.to_numpy() if mask.source == "sam2" else wanted & False
             assert (pixels == wanted).all()
 
 

@@ -9,7 +9,7 @@ import torch
 from helpers.box_mentions import box_mention, mixed_mentions, save_images
 from helpers.contracts import check_backend
 
-from riveg.geometry.masks import box_pixels, mask_to_array
+from riveg.geometry.masks import box_pixels
 from riveg.images.loader import ImageLoader
 from riveg.protocols import Mention
 from riveg.stages.table import SEGMENT
@@ -75,7 +75,7 @@ def test_masks_stand_in_the_order_of_their_regions(images: ImageLoader) -> None:
             continue
         for region, mask in zip(mention.entity.regions or (), masks, strict=True):
             expected = box_pixels(region.box, ImageSize(mask.width, mask.height))
-            assert (mask_to_array(mask) == expected).all()
+            assert (mask.to_numpy() == expected).all()
             nothing_found = region.box.x_min + region.box.y_min == 0
             assert mask.source == ("boxes:box" if nothing_found else "boxes")
 
