@@ -35,7 +35,7 @@ class CsvReader:
         """
         path = self.files[split]
         lines = csv_rows(path, self.dialects[split])
-        header = _header(next(lines, (1, [])), path)
+        header = self._header(next(lines, (1, [])), path)
         for number, cells in lines:
             columns = self._columns(header, cells)
             yield self.rules.row(columns, path, number, annotated=annotated)
@@ -43,13 +43,28 @@ class CsvReader:
     def columns(self, split: str) -> tuple[str, ...]:
         """The header."""
         path = self.files[split]
-        return tuple(_header(next(csv_rows(path, self.dialects[split]), (1, [])), path))
+        return tuple(self._header(next(csv_rows(path, self.dialects[split]), (1, [])), path))
 
     def notes(self) -> Iterator[str]:
         """What a user should know of how the files are written."""
         for split, dialect in self.dialects.items():
             if dialect.note is not None:
                 yield f"{self.files[split].name} {dialect.note}"
+
+    def _header(self, first: tuple[int, Sequence[str] | NotCsv], path: Path) -> Sequence[str]:
+        number, cells = first
+        if isinstance(cells, NotCsv):
+            raise UserError(f"{path}:{number}: {cells}")
+        if not cells:
+            raise UserError(f"{path}: is empty; expected a header line")
+        if not all(map(_is_utf_8, cells)):
+            raise UserError(f"{path}:{number}: is not UTF-8; save it as UTF-8")
+        read = known_columns(cells, self.rules.columns)
+        # Spreadsheets write several columns without a name, which nobody reads.
+        twice = [name for name in read if cells.count(name) > 1]
+        if twice:
+            raise UserError(f"{path}:{number}: the column {twice[0]!r} stands twice in the header")
+        return cells
 
     def _columns(
         self, header: Sequence[str], cells: Sequence[str] | NotCsv
@@ -76,20 +91,6 @@ def csv_reader(files: Mapping[str, Path], rules: ColumnRules) -> CsvReader:
         for split, path in files.items()
     }
     return CsvReader(files, rules, dialects)
-
-
-def _header(first: tuple[int, Sequence[str] | NotCsv], path: Path) -> Sequence[str]:
-    number, cells = first
-    if isinstance(cells, NotCsv):
-        raise UserError(f"{path}:{number}: {cells}")
-    if not cells:
-        raise UserError(f"{path}: is empty; expected a header line")
-    if not all(map(_is_utf_8, cells)):
-        raise UserError(f"{path}:{number}: is not UTF-8; save it as UTF-8")
-    twice = [name for name in cells if cells.count(name) > 1]
-    if twice:
-        raise UserError(f"{path}:{number}: the column {twice[0]!r} stands twice in the header")
-    return cells
 
 
 def _is_utf_8(cell: str) -> bool:

@@ -129,6 +129,12 @@ def test_delimiters_are_recognised(tmp_path: Path, content: str, name: str) -> N
     assert texts(tmp_path, content, name) == ["a, b"]
 
 
+def test_columns_without_a_name_are_nobodys(tmp_path: Path) -> None:
+    assert texts(tmp_path, ",id,text,,\n0,1,Oslo,,\n") == ["Oslo"]
+    with pytest.raises(UserError, match="the column 'text' stands twice"):
+        read(tmp_path, "text,text,,\na,b,,\n")
+
+
 def test_columns_of_other_names_tell_the_delimiter_too(tmp_path: Path) -> None:
     path = tmp_path / "posts.csv"
     path.write_text("number;my, tweet;lang\n1;a, b;en\n")

@@ -18,7 +18,7 @@ from PIL import Image
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.config.system import RunSettings, Step, SystemConfig
-from riveg.datasets import open_dataset
+from riveg.datasets import Dataset, open_dataset
 from riveg.errors import UserError
 from riveg.formats.records import decode
 from riveg.protocols import finishing
@@ -154,6 +154,7 @@ def test_images_are_looked_for_where_the_caller_says(tmp_path: Path) -> None:
     file = posts(tmp_path / "data" / "posts.jsonl", 3)
     pictures(tmp_path / "data", *range(3), width=5)
     folder = pictures(tmp_path / "pics", *range(3), width=7)
+    given: tuple[str | Path | Dataset | list[Path], ...]
     given = (str(file), file, open_dataset(file), [file])
     for number, data in enumerate(given):
         report = system().run(data, images=folder, out=tmp_path / f"given-{number}")
