@@ -10,7 +10,7 @@ from typing import Any
 
 from riveg.llm.answer_marks import after_answer_mark, spoken_part
 from riveg.llm.conversation import AnswerPath, Refused, Response, Unparsable
-from riveg.llm.json_forms import as_asked
+from riveg.llm.json_forms import as_asked, keys_of
 from riveg.llm.json_schema import fault_in
 from riveg.llm.json_values import FoundValue, load_strictly, values_in
 from riveg.llm.refusals import refuses
@@ -127,11 +127,12 @@ def _wrong(one: FoundValue, value: Any, schema: Mapping[str, Any]) -> str | None
 
 
 def _looks_like_an_answer(one: FoundValue, schema: Mapping[str, Any]) -> bool:
-    """Whether a piece that cannot be read has a key of the object that was asked for."""
-    keys = schema.get("properties", {})
+    """Whether a piece that cannot be read has a key of what was asked for."""
+    keys = keys_of(schema)
     if one.value is None:
         return any(re.search(rf"\b{re.escape(key)}\b", one.source) for key in keys)
-    return isinstance(one.value, dict) and any(key in one.value for key in keys)
+    parts = one.value if isinstance(one.value, list) else [one.value]
+    return any(isinstance(part, dict) and not keys.isdisjoint(part) for part in parts)
 
 
 def _spoken(text: str) -> str:

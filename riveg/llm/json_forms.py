@@ -23,7 +23,7 @@ def as_asked(value: Any, schema: Mapping[str, Any]) -> Any:
     >>> as_asked(["Ann"], {"type": "object", "properties": rules, "required": ["names"]})
     {'names': ['Ann']}
     """
-    name = only_list(schema)
+    name = _only_list(schema)
     if name is None:
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
             (value,) = value
@@ -40,7 +40,15 @@ def as_asked(value: Any, schema: Mapping[str, Any]) -> Any:
     return _in_parts(value, schema)
 
 
-def only_list(schema: Mapping[str, Any]) -> str | None:
+def keys_of(schema: Mapping[str, Any]) -> frozenset[str]:
+    """The keys of an object, and of the items of its one list if it holds nothing else."""
+    rules = schema.get("properties", {})
+    name = _only_list(schema)
+    items = rules[name].get("items", {}) if name else {}
+    return frozenset({*rules, *items.get("properties", {})})
+
+
+def _only_list(schema: Mapping[str, Any]) -> str | None:
     """The key of the one list that an object has to hold; ``None``: it holds something else."""
     required = schema.get("required", [])
     if len(required) != 1 or schema.get("type") != "object":

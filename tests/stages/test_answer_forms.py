@@ -111,6 +111,8 @@ OWN = '{"entities": [{"text": "Oslo", "label": "LOC"}]}'
         f"{OWN}\nIt ends in\nAnswer: {QUOTED}",
         f"The post holds {QUOTED}. I find {OWN[:-9]}",
         f"The post holds {QUOTED}. I find {OWN.replace('label', 'type')}",
+        f"The post holds {QUOTED}. I find " + '[{"text": "Oslo", "type": "LOC"}]',
+        f"The post holds {QUOTED}. I find " + '[{"text": "Oslo", "label": "L',
     ],
 )
 def test_json_of_a_post_never_becomes_its_entities(answer: str) -> None:
