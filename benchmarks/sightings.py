@@ -1,31 +1,42 @@
 """Counts what `riveg/training/entailer_sightings.py` derives the entailer's image evidence from.
 
-    python benchmarks/sightings.py COCO --data twitter-gmner
+    python benchmarks/sightings.py COCO --data twitter-gmner --quoting QUOTING
 
 COCO is a folder with photographs and a `gold.jsonl`, a line an image: `image`, `width`, `height`,
 `objects: [{label, box}]` (COCO's class, xyxy in pixels). The observer is the shipped one.
+QUOTING is a YAML of the same dataset with other `captions`: long ones, that quote what is written
+in a picture between double quotation marks. The last lines say how often the OCR text of the
+photographs spells a name of dev, which can only be chance, and how many boxes of train are at least
+three times as wide as high, as lines of letters are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from riveg.images.loader import ImageLoader
 from riveg.nn.entailment_features import caption_words, count_people, known_label
+from riveg.nn.image_evidence import LONG_LINE
 from riveg.nn.named_things import CLASSES
 from riveg.stages.observers.evidence import EvidenceObserver
 from riveg.training.box_prior import read_boxed_entities
 from riveg.training.entailer_data import JudgedSample, read_judged
 from riveg.training.entailer_sightings import Found, Sightings, SizeBand, derive_log_odds
 from riveg.types import Box, ImageRef, ImageSize, Issue, Observation, Sample
+from riveg.vision.plain.names_in_ocr import find_spellings
 from riveg.vision.plain.people import LEAST_SHARE, SeenPerson, find_people
 
 _BOUNDS = (LEAST_SHARE, 0.05, 0.15, float("inf"))
+_NAMED = frozenset({"ORG", "OTHER"})
+_LEAST_LETTERS = 4
+_QUOTE = re.compile('["\u201c]([^"\u201c\u201d]+)["\u201d]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +66,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("coco", type=Path)
     parser.add_argument("--data", default="twitter-gmner")
+    parser.add_argument("--quoting", required=True)
     arguments = parser.parse_args()
-    counts = count(list(photographs(arguments.coco)), arguments.data)
+    images = list(photographs(arguments.coco))
+    counts = count(images, arguments.data, arguments.quoting)
     print(counts)
     print(derive_log_odds(counts))
+    print("names of dev that OCR text of the photographs spells:", chance(images, arguments.data))
+    for label, wide in wide_boxes(arguments.data).items():
+        print("boxes three times as wide as high:", label, wide)
 
 
 def photographs(folder: Path) -> Iterator[Photograph]:
     """The photographs with what was observed in them."""
     lines = (folder / "gold.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    observer = EvidenceObserver(ImageLoader([folder]), lettering="never")
+    observer = EvidenceObserver(ImageLoader([folder]), lettering="always")
     samples = [
         Sample(row["image"], "", (), (), ImageRef(row["image"], row["width"], row["height"]))
         for row in rows
@@ -85,7 +101,7 @@ def photographs(folder: Path) -> Iterator[Photograph]:
         )
 
 
-def count(images: Sequence[Photograph], data: str) -> Sightings:
+def count(images: Sequence[Photograph], data: str, quoting: str) -> Sightings:
     """All counts, from the photographs and the train split of a dataset."""
     boxes = [
         max(_share(box, entity.image) for box in entity.boxes)
@@ -102,6 +118,7 @@ def count(images: Sequence[Photograph], data: str) -> Sightings:
     )
     peopled = [one for one in images if one.largest > 0]
     judged = read_judged(data, "train")
+    quotes = list(_quotes(read_judged(quoting, "train")))
     return Sightings(
         small=small,
         middle=middle,
@@ -116,7 +133,75 @@ def count(images: Sequence[Photograph], data: str) -> Sightings:
         no_things=_found(
             name in one.seen_things for one in images for name in CLASSES - one.things - one.small
         ),
+        persons=_found(_answers(judged, {"PER"})),
+        named=_found(_answers(judged, _NAMED)),
+        quoted=_found(one.shown for one in quotes if one.label in _NAMED and one.is_short),
+        long_quoted=_found(one.shown for one in quotes if one.label in _NAMED and not one.is_short),
+        quoted_persons=_found(one.shown for one in quotes if one.label == "PER" and one.is_short),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedName:
+    """A name of at least four letters that a caption quotes, once a post; words of the quote."""
+
+    label: str
+    shown: bool
+    words: int
+
+    @property
+    def is_short(self) -> bool:
+        return self.words <= LONG_LINE
+
+
+def chance(images: Sequence[Photograph], data: str) -> Found:
+    """Names of dev, of at least four letters, that stand in OCR text of other pictures."""
+    names = {
+        entity.text
+        for one in read_judged(data, "dev")
+        for entity in one.sample.entities or ()
+        if len("".join(_words(entity.text))) >= _LEAST_LETTERS
+    }
+    read = [one.seen for one in images if any(found.kind == "text" for found in one.seen)]
+    return _found(bool(find_spellings(name, seen)) for seen in read for name in sorted(names))
+
+
+def wide_boxes(data: str) -> dict[str, Found]:
+    """Boxes of train that are at least three times as wide as high, by label."""
+    boxes: defaultdict[str, list[bool]] = defaultdict(list)
+    for entities in read_boxed_entities(data, "train"):
+        for entity in entities:
+            boxes[entity.label] += [box.width >= 3 * box.height for box in entity.boxes]
+    return {label: _found(wide) for label, wide in sorted(boxes.items())}
+
+
+def _quotes(judged: Sequence[JudgedSample]) -> Iterator[QuotedName]:
+    for one in judged:
+        quotes = [_words(quote) for quote in _QUOTE.findall(one.sample.caption or "")]
+        known: set[tuple[str, str]] = set()
+        for entity, shown in zip(one.sample.entities or (), one.shown, strict=True):
+            name = _words(entity.text)
+            key = (" ".join(name), entity.label)
+            lengths = [len(quote) for quote in quotes if _holds(quote, name)]
+            if lengths and key not in known and len("".join(name)) >= _LEAST_LETTERS:
+                known.add(key)
+                yield QuotedName(known_label(entity.label), shown, min(lengths))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.casefold())
+
+
+def _holds(quote: Sequence[str], name: Sequence[str]) -> bool:
+    starts = range(len(quote) - len(name) + 1)
+    return any(quote[start : start + len(name)] == name for start in starts)
+
+
+def _answers(judged: Sequence[JudgedSample], labels: Collection[str]) -> Iterator[bool]:
+    for one in judged:
+        for entity, shown in zip(one.sample.entities or (), one.shown, strict=True):
+            if known_label(entity.label) in labels:
+                yield shown
 
 
 def _share(box: Box, size: ImageSize) -> float:

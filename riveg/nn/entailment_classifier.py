@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
 from riveg.nn.entailment_features import LABELS, NameCounts, known_label, mention_features
-from riveg.nn.image_evidence import NO_THING, SHIFTS, THING
+from riveg.nn.image_evidence import (
+    BOUNDS,
+    LONG_OCR_TEXT,
+    NAME_ALONE,
+    NO_THING,
+    OCR_TEXT,
+    PERSON_OCR_TEXT,
+    SHIFTS,
+    THING,
+    Bounds,
+)
 from riveg.types import Entity, Sample
 
 FORMAT = 1
@@ -30,10 +40,19 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
-class EntailmentClassifier:
-    """Weights, the counts of train's names, Platt's calibration, and the shifts of image evidence.
+class Limit:
+    """P beyond which no text moves the answer after a finding in the image, and why there."""
 
-    ``captioned`` says whether the model wants a caption.
+    probability: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntailmentClassifier:
+    """Weights, the counts of train's names, Platt's calibration, and what image evidence weighs.
+
+    ``captioned`` says whether the model wants a caption. ``limits``: by finding; a model made
+    before there were any has none.
     """
 
     captioned: bool
@@ -42,22 +61,31 @@ class EntailmentClassifier:
     slope: float
     intercept: float
     shifts: Mapping[str, Shift]
+    limits: Mapping[str, Limit] = field(default_factory=dict)
 
     def probability(
-        self, sample: Sample, entity: Entity, shifts: Mapping[str, float] | None = None
+        self,
+        sample: Sample,
+        entity: Entity,
+        shifts: Mapping[str, float] | None = None,
+        bounds: Mapping[str, Bounds] | None = None,
     ) -> float:
         """P(the image shows the entity) in (0, 1), over the entity's label distribution.
+
+        Bounds hold for each label, and those of the entity's own label for the whole.
 
         Args:
             sample: The sample.
             entity: One of its entities.
             shifts: Log-odds to add by label, from what was found in the image.
+            bounds: Bounds by label, from the same.
         """
-        total = 0.0
+        found, total = bounds or {}, 0.0
         for label, share in _label_shares(entity).items():
             score = self.slope * self.score(sample, entity, label) + self.intercept
-            total += share * sigmoid(score + (shifts or {}).get(label, 0.0))
-        return total
+            probability = sigmoid(score + (shifts or {}).get(label, 0.0))
+            total += share * found.get(label, Bounds()).apply(probability)
+        return found.get(known_label(entity.label), Bounds()).apply(total)
 
     def score(self, sample: Sample, entity: Entity, label: str) -> float:
         """The uncalibrated log-odds of the entity taken as a ``label``."""
@@ -79,6 +107,10 @@ class EntailmentClassifier:
             "shifts": {
                 name: {"log_odds": shift.log_odds, "reason": shift.reason}
                 for name, shift in self.shifts.items()
+            },
+            "limits": {
+                name: {"probability": limit.probability, "reason": limit.reason}
+                for name, limit in self.limits.items()
             },
             "fame": {
                 "rates": self.name_counts.rates,
@@ -114,6 +146,7 @@ def read_classifier(path: Path) -> EntailmentClassifier:
             slope=content["calibration"]["slope"],
             intercept=content["calibration"]["intercept"],
             shifts={name: _shift(content["shifts"], name) for name in SHIFTS},
+            limits=_limits(content.get("limits", {})),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -132,7 +165,16 @@ def sigmoid(score: float) -> float:
 def _shift(shifts: Mapping[str, Any], name: str) -> Shift:
     if name in {THING, NO_THING} and name not in shifts:
         return Shift(0.0, "the model was made before things were looked for")
-    return Shift(**shifts[name])
+    like = _LIKE.get(name, name) if name not in shifts else name
+    return Shift(**shifts[like])
+
+
+_LIKE = {LONG_OCR_TEXT: OCR_TEXT, NAME_ALONE: PERSON_OCR_TEXT}
+"""What models that were made before a finding was told apart have in its place."""
+
+
+def _limits(limits: Mapping[str, Any]) -> dict[str, Limit]:
+    return {name: Limit(**limits[name]) for name in BOUNDS if name in limits}
 
 
 def _counts(pairs: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:

@@ -48,10 +48,10 @@ class EntailerTrainingConfig(BaseModel):
     """What to train on and how.
 
     ``data``: a dataset's name or YAML, with boxes and captions and the splits train and dev.
-    ``out``: the folder for the models and the card. ``evidence``: what findings in the image add to
-    the log-odds. ``penalty``, ``word_penalty``: L2 of the weights of groups and of single words.
-    ``least_uses``: features and names that occur less often in train are dropped;
-    ``most_features``: how many features are kept, by weight times square root of uses.
+    ``out``: the folder for the models and the card. ``evidence``: what findings in the image weigh.
+    ``penalty``, ``word_penalty``: L2 of the weights of groups and of single words. ``least_uses``:
+    features and names that occur less often in train are dropped; ``most_features``: how many
+    features are kept, by weight times square root of uses.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -126,6 +126,7 @@ def _fit(
         slope=1.0,
         intercept=0.0,
         shifts=config.evidence.shifts(captioned=captioned),
+        limits=config.evidence.limits(),
     )
 
 
@@ -194,6 +195,7 @@ def _calibrate(
         shipped=measure_reliability(calibration(found.scores), found.shown),
         uncalibrated=measure_reliability(PlattCurve(1.0, 0.0)(found.scores), found.shown),
         shifts=model.shifts,
+        limits=model.limits,
     )
     rounded = replace(
         model,

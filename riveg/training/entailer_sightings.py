@@ -18,6 +18,20 @@ A caption tells of people, too. By how much is counted in Twitter-GMNER; that sh
 detectors can tell is taken off where the caption is read, so that nothing counts twice.
 
 All frequencies are smoothed by adding one to both outcomes (Laplace).
+
+**Names that are written** are counted in long captions, which quote what they read in a picture:
+how many of the names that stand in such a quote have a box, against all names of their types. A
+quote of up to eight words is a title, a sign or a logo; a longer one is running text.
+
+**Bounds.** Who is not seen can be shown only if somebody is there whom the detectors missed::
+
+    P(shown | nobody seen) <= P(somebody there | nobody seen) = S M / (S M + (1 - S) (1 - F))
+
+S is the share of named persons in whose picture anybody is, F the rate of false alarms, and M the
+highest rate of misses that the photographs allow at 95 % (Clopper and Pearson). It is used as a
+bound for every text: a text may tell who is there, but it does not make a detector miss more. A
+name of an organization or a thing that is plainly read has at least the share of boxes that such
+names have.
 """
 
 from __future__ import annotations
@@ -37,6 +51,36 @@ class Found:
     def rate(self) -> float:
         """The share of hits, one hit and one miss added, in (0, 1)."""
         return (self.hits + 1) / (self.cases + 2)
+
+    @property
+    def lowest(self) -> float:
+        """The lowest share that makes so many hits no rarer than 5 % (Clopper and Pearson)."""
+        low, high = 0.0, self.hits / self.cases if self.cases else 0.0
+        for _ in range(40):
+            middle = (low + high) / 2
+            if _is_rare(self.hits, self.cases, middle):
+                low = middle
+            else:
+                high = middle
+        return low
+
+
+_RARE = 0.05
+_NOTHING = 1e-12
+"""Chances that add nothing: those of more hits are smaller still."""
+
+
+def _is_rare(hits: int, cases: int, rate: float) -> bool:
+    """Whether the chance of that many hits or more is below 5 %, for a rate below their share."""
+    if rate <= 0:
+        return hits > 0
+    ways = math.lgamma(cases + 1) - math.lgamma(hits + 1) - math.lgamma(cases - hits + 1)
+    chance = math.exp(ways + hits * math.log(rate) + (cases - hits) * math.log1p(-rate))
+    total, number = chance, hits
+    while number < cases and total < _RARE and chance > _NOTHING:
+        chance *= (cases - number) / (number + 1) * rate / (1 - rate)
+        total, number = total + chance, number + 1
+    return total < _RARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +115,11 @@ class Sightings:
         things: Photographs with a thing of a class where that class was found, for all classes
             that things with names belong to.
         no_things: Photographs without such a thing where the class was found all the same.
+        persons: Persons of train; hits have a box.
+        named: Organizations and things of train; hits have a box.
+        quoted: Those of ``named`` that a caption quotes in up to eight words.
+        long_quoted: Those that it quotes in more words only.
+        quoted_persons: Persons that a caption quotes in up to eight words.
     """
 
     small: SizeBand
@@ -84,11 +133,21 @@ class Sightings:
     captions_unshown: Found
     things: Found
     no_things: Found
+    persons: Found
+    named: Found
+    quoted: Found
+    long_quoted: Found
+    quoted_persons: Found
 
 
 @dataclass(frozen=True, slots=True)
 class DerivedLogOdds:
-    """Log-odds of the findings; ``captioned``: which share of them where a caption is read."""
+    """Log-odds of the findings, and bounds on P.
+
+    ``captioned``: which share of those of people and things where a caption is read.
+    ``nobody_most``: the bound of a person where nobody is seen; ``lettering_least``: that of an
+    organization or a thing whose name is plainly read.
+    """
 
     face: float
     person: float
@@ -96,10 +155,15 @@ class DerivedLogOdds:
     thing: float
     no_thing: float
     captioned: float
+    lettering: float
+    long_lettering: float
+    person_lettering: float
+    nobody_most: float
+    lettering_least: float
 
 
 def derive_log_odds(counts: Sightings) -> DerivedLogOdds:
-    """The log-odds that the counts give, rounded to two digits.
+    """The log-odds that the counts give, rounded to two digits, and the bounds (the upper one up).
 
     >>> derive_log_odds(MEASURED).nobody < -2
     True
@@ -118,7 +182,48 @@ def derive_log_odds(counts: Sightings) -> DerivedLogOdds:
         thing=round(math.log(thing / other), 2),
         no_thing=round(math.log((1 - thing) / (1 - other)), 2),
         captioned=round(1 - in_captions / (face - nobody), 2),
+        lettering=round(_ratio(counts.quoted, counts.named), 2),
+        long_lettering=round(_ratio(counts.long_quoted, counts.named), 2),
+        person_lettering=round(_ratio(counts.quoted_persons, counts.persons), 2),
+        nobody_most=math.ceil(100 * unseen_somebody(counts, most_missed(counts))) / 100,
+        lettering_least=round(counts.quoted.rate, 2),
     )
+
+
+def most_missed(counts: Sightings) -> float:
+    """The highest rate at which shown people are missed that the photographs allow at 95 %."""
+    small, large = counts.small, _large(counts)
+    boxes = counts.small.boxes + counts.middle.boxes + counts.large.boxes
+    share = small.boxes / boxes
+    return 1 - share * small.found.lowest - (1 - share) * large.lowest
+
+
+def unseen_somebody(counts: Sightings, missed: float) -> float:
+    """P(somebody is in the image of a named person | nobody was seen), in [0, 1].
+
+    Args:
+        counts: All counts.
+        missed: The rate at which people are missed, in [0, 1].
+    """
+    shown = counts.persons.rate
+    there = shown + (1 - shown) * counts.beside.rate
+    unseen, empty = there * missed, (1 - there) * (1 - counts.empty.rate)
+    return unseen / (unseen + empty)
+
+
+def _large(counts: Sightings) -> Found:
+    """People of 5 % and more: found alike (all were), so their photographs are put together."""
+    middle, large = counts.middle.found, counts.large.found
+    return Found(middle.hits + large.hits, middle.cases + large.cases)
+
+
+def _ratio(found: Found, usual: Found) -> float:
+    """Log of the odds of what was found to the usual odds: the logarithm of a likelihood ratio."""
+    return _log_odds(found.rate) - _log_odds(usual.rate)
+
+
+def _log_odds(rate: float) -> float:
+    return math.log(rate / (1 - rate))
 
 
 _Shares = tuple[float, float, float]
@@ -127,10 +232,7 @@ _Shares = tuple[float, float, float]
 
 def _shown(counts: Sightings) -> _Shares:
     bands = (counts.small, counts.middle, counts.large)
-    # Those of 5 % and more are found alike (all were), so that their photographs are put together.
-    hits = counts.middle.found.hits + counts.large.found.hits
-    cases = counts.middle.found.cases + counts.large.found.cases
-    found = (counts.small.found.rate, *[Found(hits, cases).rate] * 2)
+    found = (counts.small.found.rate, *[_large(counts).rate] * 2)
     weights = [band.boxes / sum(one.boxes for one in bands) for band in bands]
     anybody = sum(weight * rate for weight, rate in zip(weights, found, strict=True))
     face = sum(
@@ -166,6 +268,11 @@ MEASURED = Sightings(
     captions_unshown=Found(907, 1753),
     things=Found(22, 27),
     no_things=Found(5, 1429),
+    persons=Found(3266, 5019),
+    named=Found(1299, 4842),
+    quoted=Found(37, 64),
+    long_quoted=Found(9, 22),
+    quoted_persons=Found(33, 44),
 )
 """Counts by ``python benchmarks/sightings.py``: 64 photographs of COCO val2017, the shipped
 observer, and the train split of Twitter-GMNER v2.0."""

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from helpers.factories import make_context, mentions_of
 from riveg.errors import UserError
 from riveg.files import asset, shipped
 from riveg.nn.entailment_classifier import read_classifier
+from riveg.nn.named_things import find_things
 from riveg.protocols import Mention
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
 from riveg.training.entailer import EntailerTrainingConfig, train_entailer
@@ -34,7 +36,11 @@ EVIDENCE = EvidenceConfig(
     thing=0.8,
     no_thing=-0.4,
     lettering=2.0,
+    long_lettering=0.7,
     person_lettering=1.5,
+    name_alone=1.7,
+    nobody_most=0.3,
+    lettering_least=0.6,
     captioned=0.5,
 )
 NAMES = {"PER": ["Ann", "Bob", "Cy Dee"], "LOC": ["Rome", "Texas"], "ORG": ["NASA"]}
@@ -121,6 +127,10 @@ def test_trains_end_to_end(settings_of_a_small_set: EntailerTrainingConfig, tmp_
         assert shifts == EVIDENCE.shifts(captioned=captioned)
         for finding, shift in shifts.items():
             assert f"| {name} | {finding} | {shift.log_odds:+g} | {shift.reason} |" in card
+        limits = read_classifier(folder / name).limits
+        assert limits == EVIDENCE.limits()
+        for finding, limit in limits.items():
+            assert f"| {name} | {finding} | {limit.probability:g} | {limit.reason} |" in card
 
 
 def test_the_same_settings_give_the_same_bytes(
@@ -185,7 +195,8 @@ def test_malformed_boxes_are_named(tmp_path: Path) -> None:
             False,
             {
                 **{"face": 1, "person": 0.5, "nobody": -0.5, "thing": 0.8, "no-thing": -0.4},
-                **{"lettering": 2, "person-lettering": 1.5},
+                **{"lettering": 2, "long-lettering": 0.7},
+                **{"person-lettering": 1.5, "name-alone": 1.7},
             },
         ),
         # A caption tells of people and things, but not what is written.
@@ -193,7 +204,8 @@ def test_malformed_boxes_are_named(tmp_path: Path) -> None:
             True,
             {
                 **{"face": 0.5, "person": 0.25, "nobody": -0.25, "thing": 0.4, "no-thing": -0.2},
-                **{"lettering": 2, "person-lettering": 1.5},
+                **{"lettering": 2, "long-lettering": 0.7},
+                **{"person-lettering": 1.5, "name-alone": 1.7},
             },
         ),
     ],
@@ -201,8 +213,8 @@ def test_malformed_boxes_are_named(tmp_path: Path) -> None:
 def test_evidence_is_what_is_declared(captioned: bool, log_odds: dict[str, float]) -> None:
     shifts = EVIDENCE.shifts(captioned=captioned)
     assert {name: shift.log_odds for name, shift in shifts.items()} == log_odds
-    judged = {name for name, shift in shifts.items() if "not measured" in shift.reason}
-    assert judged == {"lettering", "person-lettering"}
+    chosen = {name for name, shift in shifts.items() if "not measured" in shift.reason}
+    assert chosen == {"name-alone"}
     assert "2.7 times as often" in shifts["face"].reason, "e to the declared log-odds"
 
 
@@ -213,6 +225,7 @@ def test_evidence_is_what_is_declared(captioned: bool, log_odds: dict[str, float
         ({"face": -1.0}, "face"),
         ({"no_thing": 0.1}, "no_thing"),
         ({"captioned": 1.5}, "captioned"),
+        ({"nobody_most": 1.5}, "nobody_most"),
         ({"hands": 1.0}, "hands"),
     ],
 )
@@ -229,22 +242,27 @@ def test_the_shipped_models_have_the_evidence_of_the_shipped_configuration() -> 
     for name, captioned in (("caption.json", True), ("captionless.json", False)):
         shifts = read_classifier(asset("entailer", name)).shifts
         assert shifts == config.evidence.shifts(captioned=captioned)
+        assert read_classifier(asset("entailer", name)).limits == config.evidence.limits()
 
 
 def test_the_shipped_evidence_is_the_derived_one() -> None:
     evidence = read_settings(CONFIG, EntailerTrainingConfig).evidence
     derived = derive_log_odds(MEASURED)
-    for name in ("face", "person", "nobody", "thing", "no_thing", "captioned"):
-        assert getattr(evidence, name) == getattr(derived, name), name
+    for one in fields(derived):
+        assert getattr(evidence, one.name) == getattr(derived, one.name), one.name
 
 
-def test_a_model_from_before_things_were_looked_for_can_still_be_read(tmp_path: Path) -> None:
+def test_a_model_that_tells_fewer_findings_apart_can_still_be_read(tmp_path: Path) -> None:
     content = json.loads(asset("entailer", "caption.json").read_text(encoding="utf-8"))
-    for name in ("thing", "no-thing"):
+    for name in ("thing", "no-thing", "long-lettering", "name-alone"):
         del content["shifts"][name]
+    del content["limits"]
     (tmp_path / "old.json").write_text(json.dumps(content))
-    shifts = read_classifier(tmp_path / "old.json").shifts
-    assert shifts["thing"].log_odds == shifts["no-thing"].log_odds == 0
+    model = read_classifier(tmp_path / "old.json")
+    assert model.shifts["thing"].log_odds == model.shifts["no-thing"].log_odds == 0
+    assert model.shifts["long-lettering"] == model.shifts["lettering"]
+    assert model.shifts["name-alone"] == model.shifts["person-lettering"]
+    assert model.limits == {}
 
 
 @pytest.fixture(scope="module")
@@ -281,3 +299,26 @@ def test_the_shipped_model_scores_what_its_card_says(
     assert found.accuracy >= max(float(row[1]), least) - rounding
     assert found.brier <= float(row[2]) + rounding
     assert found.calibration_error <= float(row[3]) + 5 * rounding
+
+
+def test_nobody_is_in_an_image_without_people_whatever_the_post_says(
+    twitter_gmner: Path, tmp_path: Path
+) -> None:
+    shipped_set = yaml.safe_load(
+        shipped("configs", "datasets", "twitter-gmner.yaml").read_text(encoding="utf-8")
+    )
+    data = write_dataset(tmp_path, **{**shipped_set, "root": str(twitter_gmner)})
+    backend = MiniEntailerConfig().build(make_context())
+    samples = [
+        replace(one.sample, observations=(), caption=caption)
+        for one in read_judged(data, "dev")
+        for caption in {one.sample.caption, None}
+    ]
+    mentions = [
+        mention
+        for sample in samples
+        for mention in mentions_of(sample)
+        if mention.entity.label == "PER" and not find_things(sample, mention.entity).is_meant
+    ]
+    assert len(mentions) > 2000
+    assert max(probabilities(backend, mentions)) < 0.3

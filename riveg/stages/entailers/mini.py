@@ -13,7 +13,8 @@ from riveg.errors import UserError
 from riveg.files import asset, file_digest
 from riveg.nn.entailment_classifier import EntailmentClassifier, read_classifier
 from riveg.nn.entailment_features import NearbyContext
-from riveg.nn.image_evidence import evidence_shifts
+from riveg.nn.image_evidence import evidence_bounds, evidence_shifts
+from riveg.nn.named_bodies import NamedBodies, find_named_bodies
 from riveg.protocols import Entailer, Mention
 from riveg.stages.mentions import by_sample
 from riveg.types import Entailment, Entity, Sample
@@ -35,6 +36,7 @@ class MiniEntailerConfig(BackendConfig[Entailer]):
     stage: ClassVar[str] = "entail"
     name: ClassVar[str] = "mini"
     summary: ClassVar[str] = "small calibrated classifier over text, caption and what is seen"
+    code_revision: ClassVar[int] = 2
 
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     model: Path | None = None
@@ -84,18 +86,20 @@ class MiniEntailer:
         """P(the image shows it); 0 and never groundable for a sample without an image."""
         answers: list[Entailment] = []
         for sample, together in by_sample(mentions):
-            context = NearbyContext(sample)
-            answers += [self._entail(*context.of(mention.entity)) for mention in together]
+            context, bodies = NearbyContext(sample), find_named_bodies(sample)
+            answers += [self._entail(*context.of(mention.entity), bodies) for mention in together]
         return answers
 
-    def _entail(self, sample: Sample, entity: Entity) -> Entailment:
+    def _entail(self, sample: Sample, entity: Entity, bodies: NamedBodies) -> Entailment:
         if sample.image is None:
             return Entailment(0.0, False, SOURCE)
         has_caption = bool((sample.caption or "").strip())
         classifier = self._captioned if has_caption else self._captionless
         log_odds = {name: shift.log_odds for name, shift in classifier.shifts.items()}
-        shifts = evidence_shifts(sample, entity, log_odds)
-        probability = round(classifier.probability(sample, entity, shifts), 4)
+        shifts = evidence_shifts(sample, entity, log_odds, bodies)
+        limits = {name: limit.probability for name, limit in classifier.limits.items()}
+        bounds = evidence_bounds(sample, entity, limits, bodies)
+        probability = round(classifier.probability(sample, entity, shifts, bounds), 4)
         return Entailment(probability, probability >= self._threshold, SOURCE)
 
 

@@ -37,12 +37,14 @@ class Spelling:
         likeness: To the name, in [0, 1]; lower where only the surname is there.
         score: Likeness times the reading score, in [0, 1].
         fills_lines: Whether its lines hold nothing else.
+        line_words: How many words its lines have.
     """
 
     box: Box
     likeness: float
     score: float
     fills_lines: bool
+    line_words: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,8 @@ def _find_runs(key: str, lines: list[list[_Word]], weight: float) -> list[Spelli
                 if like:
                     used = words[start : end + 1]
                     score = like * min(word.score for word in used)
-                    found.append(Spelling(_hull(used), like, score, len(used) == len(words)))
+                    fills = len(used) == len(words)
+                    found.append(Spelling(_hull(used), like, score, fills, len(words)))
     return found
 
 
@@ -208,7 +211,10 @@ def _hull(words: Sequence[_Word]) -> Box:
 
 
 def _without_overlaps(found: Sequence[Spelling]) -> tuple[Spelling, ...]:
-    """Best first: most alike, then with the largest letters; none that overlaps a better one."""
+    """Best first: most alike, then with the largest letters; none that overlaps a better one.
+
+    Of the same words the shortest line counts: a line is also found with those that go on.
+    """
     kept: list[Spelling] = []
     for one in sorted(found, key=_rank):
         if not any(_overlap(one.box, other.box) for other in kept):
@@ -219,7 +225,7 @@ def _without_overlaps(found: Sequence[Spelling]) -> tuple[Spelling, ...]:
 def _rank(spelling: Spelling) -> tuple[float, ...]:
     # Differences of reading scores are chance: they come after the size of the letters.
     box = spelling.box
-    return -spelling.likeness, -box.area, -spelling.score, box.x_min, box.y_min
+    return -spelling.likeness, -box.area, -spelling.score, box.x_min, box.y_min, spelling.line_words
 
 
 def _overlap(first: Box, second: Box) -> bool:
