@@ -256,7 +256,8 @@ def test_columns_several_files_and_standard_input_on_the_command_line(tmp_path: 
     files = ("--data", "a.csv", "--data", "b.tsv")
     done = riveg(tmp_path, "run", "quickstart", *files, *until, "--out", "run")
     assert done.returncode == 0, done.stderr.decode()
-    rows = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").open()]
+    lines = (tmp_path / "run" / "records.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     assert [row["id"] for row in rows] == ["1", "2"]
     assert RunFolder(tmp_path / "run").read_manifest()["columns"] == {"text": "tweet", "id": "key"}
 
