@@ -1,6 +1,7 @@
 """``riveg eval`` as a person gives it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,27 @@ def test_records_that_went_through_an_editor_are_read(run_folder: Path, tmp_path
     assert [*read_record_lines(edited)] == [*read_record_lines(run_folder / "records.jsonl")]
     done = riveg("eval", edited, "--gold", "quickstart")
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_run_of_tags_cannot_have_is_not_scored(tmp_path: Path) -> None:
+    done = riveg("run", "quickstart", "--out", tmp_path / "tags", "--limit", "2", "--until", "tag")
+    assert done.returncode == 0, done.stderr
+    done = riveg("eval", tmp_path / "tags", "--protocol", "all")
+    assert done.returncode == 0, done.stderr
+    assert "0.00 [0.0, 0.0]" not in done.stdout
+    for words in (
+        "note      the predictions are tags only, nothing is said of places: MNER is",
+        "note      protocol tiger is not scored: to it an entity without a place is no",
+    ):
+        assert words in done.stdout, words
+    for title in ("scores, with 95 % intervals", "protocol riveg", "protocol e2e"):
+        table = done.stdout.partition(f"\n{title}")[2].partition("\n\n")[0]
+        assert re.search(r"^GMNER +not scored *$", table, re.MULTILINE), title
+    document = json.loads(riveg("eval", tmp_path / "tags", "--json", "-").stdout)
+    assert document["scores"]["canonical"]["gmner"] is None
+    told = riveg("eval", tmp_path / "tags", "--why", "qs01-astronaut", "--protocol", "all").stdout
+    assert "riveg: not scored" in told
+    assert re.search(r"^canonical +gmner +not scored *$", told, re.MULTILINE)
 
 
 def test_fine_types_and_masks_are_distinguished_from_coarse_types_and_boxes() -> None:

@@ -89,6 +89,16 @@ def test_a_system_of_tags_is_judged_by_words_and_types(label: str, kind: str) ->
     assert verdict.kind == kind
 
 
+@pytest.mark.parametrize(
+    ("shown", "kind"),
+    [(True, "right"), (False, "wrongly-ungrounded"), (None, "unanswered")],
+)
+def test_a_system_without_boxes_is_judged_by_groundability(shown: bool | None, kind: str) -> None:
+    found = PredictedEntity("J K", "PER", HERE, shown)
+    (verdict,) = verdicts(Case("s", (found,), (SHOWN,)), detail="groundability")
+    assert verdict.kind == kind
+
+
 def test_what_has_no_partner() -> None:
     other = PredictedEntity("Z", "PER", Span(7, 8), False, ())
     spurious, missed = verdicts(Case("s", (other,), (SHOWN,)))

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
-from riveg.evaluation.foreign import read_foreign
+from riveg.evaluation.foreign import read_foreign, sniff
 from riveg.evaluation.foreign.e2e import ANSWER_KEYS
 from riveg.formats.e2e_answer import Triple, format_answer
-from riveg.types import Box, Region
+from riveg.types import Box, ImageSize, Region
 
 SIDE = st.integers(0, 400)
 BOX = st.builds(lambda x, y, w, h: (x, y, x + w + 1, y + h + 1), SIDE, SIDE, SIDE, SIDE)
@@ -80,6 +80,27 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     }
 
 
+def test_the_evaluators_own_file_is_in_pixels_of_the_resized_image(tmp_path: Path) -> None:
+    own = {
+        "response_answer_scaled": "A|PER|[0,0,588,224.5]",
+        "response_answer_orig": "",
+        "labels_answer_orig": "A|PER|None",
+        "orig_size": [600, 450],
+        "image_path": "images/7.jpg",
+    }
+    (sample,) = read_foreign(write(tmp_path, own), "e2e").samples
+    (region,) = sample.predicted[0].regions or ()
+    assert (sample.sample_id, sample.size) == ("7", ImageSize(600, 450))
+    assert region.box.x_max == pytest.approx(600)
+    assert region.box.y_max == pytest.approx(450 * 224.5 / 448)
+    assert sniff(tmp_path / "pred.jsonl") == "e2e"
+    named = own | {"orig_size": {"width": 600, "height": 450}}
+    assert read_foreign(write(tmp_path, named), "e2e").samples == (sample,)
+    only = {"response_answer_orig": "A|PER|[0,0,600,225]"}
+    (sample,) = read_foreign(write(tmp_path, only), "e2e").samples
+    assert sample.predicted[0].regions == (Region(Box(0, 0, 600, 225)),)
+
+
 @pytest.mark.parametrize(
     ("lines", "message", "reason"),
     [
@@ -94,6 +115,12 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
             [{"pred": "", "id": 1}, {"pred": "", "id": "1"}],
             r":2: the id '1' stands in line 1",
             "twice",
+        ),
+        ([{"response_answer_scaled": ""}], r":1: expected orig_size of the image", "no size"),
+        (
+            [{"response_answer_scaled": "", "orig_size": [0, 9]}],
+            r":1: expected orig_size .* found '\[0, 9\]'",
+            "no size either",
         ),
         ([{"pred": "", "image": ["a.jpg"]}], r"image must be an id", "a list of pictures"),
     ],
