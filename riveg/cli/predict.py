@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.font_option import FONT, open_fonts, print_font_note
 from riveg.cli.visible import visible
 
 if TYPE_CHECKING:
-    from riveg.types import Sample
+    from riveg.images.fonts import Fonts
+    from riveg.runs.prediction import Prediction
 
 
 def predict(
@@ -22,14 +24,16 @@ def predict(
         [], "--set", metavar="STAGE.KEY=VALUE", help="Change the system; may be repeated."
     ),
     out: Path | None = typer.Option(None, help="Folder for the overlay PNG and the record."),
+    font: Path | None = FONT,
     as_json: bool = typer.Option(False, "--json", help="Print the record instead of the table."),
 ) -> None:
-    """Find the entities of one post, and where they are in its picture."""
+    """Find the entities of one post. Where its picture shows them, boxes and masks, too."""
     from riveg.cli.tables import entity_table, stdout
     from riveg.errors import UserError
     from riveg.formats.records import encode
     from riveg.runs.system import load_system
 
+    fonts = open_fonts(font)
     with load_system(system, *overrides) as loaded:
         sample = loaded.predict(text=text, image=image, caption=caption)
     if sample.issues:
@@ -40,22 +44,20 @@ def predict(
     else:
         stdout().print(entity_table([sample]))
     if out is not None:
-        _write(sample, image, out, quiet=as_json)
+        _write(sample, out, fonts, quiet=as_json)
 
 
-def _write(sample: Sample, image: Path | None, out: Path, *, quiet: bool) -> None:
+def _write(sample: Prediction, out: Path, fonts: Fonts, *, quiet: bool) -> None:
     from riveg.files import write_atomically
     from riveg.formats.records import encode
-    from riveg.images.loader import ImageLoader
-    from riveg.images.overlay import draw_overlay
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "overlay.png").unlink(missing_ok=True)  # that of a former sample
     write_atomically(out / "record.json", [encode(sample), b"\n"])
     written = [out / "record.json"]
-    if image is not None and sample.image is not None:
-        pixels = ImageLoader([image.parent]).load(sample.image)
-        draw_overlay(pixels, sample).save(out / "overlay.png")
+    if sample.image is not None:
+        sample.draw(fonts).save(out / "overlay.png")
+        print_font_note(fonts)
         written.append(out / "overlay.png")
     if not quiet:
         typer.echo(visible("written " + ", ".join(map(str, written))))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from riveg.cli.data_options import COLUMN, KINDS
+from riveg.cli.font_option import FONT, open_fonts, print_font_note
 
 if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
     from riveg.datasets.dataset import Dataset
+    from riveg.images.fonts import Fonts
     from riveg.runs.run import RunReport
     from riveg.types import Sample
 
@@ -44,6 +46,7 @@ def run(
     overlays: int | None = typer.Option(
         None, min=0, help="Draw the answers over the first N pictures."
     ),
+    font: Path | None = FONT,
     dry: bool = typer.Option(
         False, "--dry-run", help="Ask no language model; count requests, tokens and cost."
     ),
@@ -56,6 +59,7 @@ def run(
     from riveg.runs.system import load_system
     from riveg.stages.table import stages_giving
 
+    fonts = open_fonts(font)
     loaded = load_system(system, *overrides)
     config = loaded.config
     named = data or ([] if config.data is None else [config.data])
@@ -81,7 +85,7 @@ def run(
     allowed = config.run.max_error_rate if max_error_rate is None else max_error_rate
     drawn = config.run.overlays if overlays is None else overlays
     located = {*stages_giving("regions")} & {stage.stage for stage in report.stages}
-    _print_report(report, until, limit, overlays=drawn if located else 0)
+    _print_report(report, until, limit, overlays=drawn if located else 0, fonts=fonts)
     for note in source.notes:
         typer.echo(f"note      {note}")
     if report.error_rate > allowed:
@@ -115,7 +119,7 @@ def _count_requests(
 
 
 def _print_report(
-    report: RunReport, until: str | None, limit: int | None, *, overlays: int
+    report: RunReport, until: str | None, limit: int | None, *, overlays: int, fonts: Fonts
 ) -> None:
     from riveg.cli.tables import entity_table, plain, stage_table, stdout
     from riveg.cli.visible import counted
@@ -142,10 +146,11 @@ def _print_report(
     console.print(f"{counts}{note}")
     console.print(plain(f"records   {report.folder / 'records.jsonl'}"), soft_wrap=True)
     if overlays:
-        drawn = write_overlays(report.folder, overlays)
+        drawn = write_overlays(report.folder, overlays, fonts)
         first = "" if drawn < overlays else "the first "
         text = f"pictures  {first}{drawn} in {report.folder / OVERLAYS}"
         console.print(plain(text), soft_wrap=True)
+        print_font_note(fonts)
     if report.failed:
         console.print(
             plain(

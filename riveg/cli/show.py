@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.font_option import FONT, open_fonts, print_font_note
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -49,16 +51,25 @@ def datasets() -> None:
 @app.command()
 def backends() -> None:
     """Every backend of every stage, and whether its packages are here."""
-    from riveg.cli.tables import Rows
+    from riveg.cli.tables import Rows, plain, stdout
     from riveg.config.extras import backend_states
 
     table = Rows("stage", "backend", "works", "what it is")
+    commands: dict[str, str] = {}
     last = ""
     for state in backend_states():
-        works = "yes" if state.missing is None else f"no: {state.command}"
+        works = "yes"
+        if state.fault:
+            works = f"no: {state.fault}"
+        elif state.missing:
+            brought_by = state.missing.extra or state.missing.package
+            works = f"no: {brought_by}"
+            commands[brought_by] = state.missing.command
         table.add(state.stage if state.stage != last else "", state.name, works, state.summary)
         last = state.stage
     table.print()
+    for brought_by, command in commands.items():
+        stdout().print(plain(f"{brought_by}: {command}"), soft_wrap=True)
 
 
 @app.command()
@@ -66,19 +77,45 @@ def prompts(
     name: str | None = typer.Argument(
         None, help="A prompt, or a .jinja file: shows its variables and its text."
     ),
+    raw: bool = typer.Option(False, "--raw", help="With a prompt: only its file, as it is."),
+    copy_to: Path | None = typer.Option(
+        None, metavar="FILE", help="With a prompt: a copy of its file, to change and to name."
+    ),
 ) -> None:
-    """The prompts that come with riveg; with a name, everything about one."""
+    """The prompts that come with riveg. With a name, everything about one."""
     from riveg.cli.tables import Rows
+    from riveg.errors import UserError
     from riveg.llm.prompts import load_prompt, shipped_prompts
 
+    if name is None and (raw or copy_to):
+        raise UserError("--raw and --copy-to are about one prompt: name it")
     if name is not None:
-        _print_prompt(load_prompt(name))
+        prompt = load_prompt(name)
+        if copy_to is not None:
+            _copy(prompt, copy_to)
+        elif raw:
+            typer.echo(prompt.source.encode(), nl=False)
+        else:
+            _print_prompt(prompt)
         return
     table = Rows("prompt", "variables", "fingerprint")
     for known in shipped_prompts():
         prompt = load_prompt(known)
         table.add(known, ", ".join(sorted(prompt.variables)), prompt.fingerprint[:12])
     table.print()
+
+
+def _copy(prompt: Prompt, path: Path) -> None:
+    from riveg.cli.visible import visible
+    from riveg.errors import UserError
+    from riveg.files import write_atomically
+
+    if path.suffix != ".jinja":
+        raise UserError(f"{path}: expected the name of a .jinja file")
+    if path.exists():
+        raise UserError(f"{path}: is there already; choose another name")
+    write_atomically(path, [prompt.source.encode()])
+    typer.echo(visible(f"written {path}; use it with --set STAGE.prompt={path}"))
 
 
 def _print_prompt(prompt: Prompt) -> None:
@@ -113,7 +150,7 @@ def _body(prompt: Prompt) -> str:
 def models(
     system: str | None = typer.Argument(None, help="Only those of this system, or YAML file."),
 ) -> None:
-    """The models of systems: ids, pinned revisions, licences, gated or not, where they are."""
+    """The models of systems. Ids, pinned revisions, licences, gated or not, where they are."""
     from riveg.checkpoints.fetching import system_models
     from riveg.cli.fetch import print_models
     from riveg.cli.tables import plain, stdout
@@ -170,6 +207,7 @@ def show_run(
     image: Path | None = typer.Option(
         None, "--image", help="With --id: draws the answer over the picture, into this PNG file."
     ),
+    font: Path | None = FONT,
     limit: int = typer.Option(40, min=1, help="At most so many samples."),
 ) -> None:
     """A run's answers; with --id, what every stage said of one sample."""
@@ -185,7 +223,9 @@ def show_run(
     if id is not None:
         answers = stage_answers(folder, id)
         if image is not None:
-            write_overlay(folder, id, image)
+            fonts = open_fonts(font)
+            write_overlay(folder, id, image, fonts)
+            print_font_note(fonts)
         _print_answers(console, answers)
         return
     if image is not None:

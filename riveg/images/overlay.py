@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from riveg.geometry.arrays import Pixels
-from riveg.geometry.masks import mask_to_array
-from riveg.images.fonts import PAPER, Sizes, font, shorten, showable
+from riveg.images.chips import Rectangle, area, chip_place
+from riveg.images.fonts import PAPER, Fonts, Sizes
+from riveg.images.lettering import Lettering
 from riveg.images.palette import INK, ink_on, type_colours
 from riveg.images.text_strip import draw_strip, entity_note
 from riveg.types import Entity, ImageSize, Mask, Region, Sample
 
 _SIDES = (640, 1600)
 """The overlay's longer side lies between these, so that labels are legible."""
-
-Rectangle = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +31,39 @@ class _Marked:
     frame: Rectangle
 
 
+@dataclass(frozen=True, slots=True)
+class _Chip:
+    """The label of a region: the entity's name, and a note."""
+
+    mark: _Marked
+    place: Rectangle
+    name: str
+    note: str
+
+
+_NAME_SHARES = (0.5, 0.25, 0.1)
+"""Shares of the image's width that a name may take, as there is room."""
+
+
 def draw_overlay(
-    pixels: Pixels, sample: Sample, colours: Mapping[str, str] | None = None
+    pixels: Pixels,
+    sample: Sample,
+    colours: Mapping[str, str] | None = None,
+    fonts: Fonts | None = None,
 ) -> Image.Image:
     """The image with every region of the sample's entities, and a strip with the sample below.
 
     A region and the entity's words in the strip have the colour of the entity's type. The number
     beside an entity is the probability that the image shows it, where a stage has said it. A guess,
-    which nothing in the image supports, is dashed and says so.
+    which nothing in the image supports, is dashed and says so. An entity whose letters no font has
+    is shown by its id.
 
     Args:
         pixels: The upright image; it is not changed.
         sample: A sample whose boxes and masks are in that image's pixels.
         colours: The colour of each label; ``None`` for ``type_colours`` of this sample's labels,
             which are the same in every sample only for the usual labels.
+        fonts: What texts are drawn with; ``None`` for the fonts of this machine.
 
     Returns:
         An RGB image; small images are enlarged and large ones reduced, so that labels are legible.
@@ -54,19 +71,24 @@ def draw_overlay(
     canvas, scale = _canvas(pixels)
     sizes = Sizes.of_image(max(canvas.size))
     entities = sample.entities or ()
+    fonts = Fonts() if fonts is None else fonts
     if colours is None:
         colours = type_colours(entity.label for entity in entities)
     size = ImageSize(*canvas.size)
     marked = list(_marked(entities, colours, scale, size))
-    marked.sort(key=lambda mark: -_area(mark.frame))
+    marked.sort(key=lambda mark: -area(mark.frame))
     for mark in marked:
         if mark.region.mask is not None:
             _paint_mask(canvas, mark.region.mask, mark.colour, sizes)
     pen = ImageDraw.Draw(canvas)
     for mark in marked:
         _paint_box(pen, mark, sizes)
-    _paint_chips(pen, marked, size, sizes)
-    return _stacked(canvas, draw_strip(sample, colours, canvas.width, sizes))
+    chips = list(_chips(marked, size, sizes, fonts))
+    for chip in chips:
+        _paint_chip(pen, chip, sizes, fonts)
+    named = {chip.mark.entity.id for chip in chips}
+    unnamed = [one for one in entities if one.regions and one.id not in named]
+    return _stacked(canvas, draw_strip(sample, colours, canvas.width, sizes, fonts, unnamed))
 
 
 def _canvas(pixels: Pixels) -> tuple[Image.Image, float]:
@@ -107,7 +129,7 @@ def _frame(region: Region, scale: float, canvas: ImageSize) -> Rectangle:
 
 
 def _paint_mask(canvas: Image.Image, mask: Mask, colour: str, sizes: Sizes) -> None:
-    inside = Image.fromarray(mask_to_array(mask).astype(np.uint8) * 255)
+    inside = Image.fromarray(mask.to_numpy().astype(np.uint8) * 255)
     inside = inside.resize(canvas.size, Image.Resampling.BILINEAR)
     inside = inside.point([255 * (level > 127) for level in range(256)])
     rim = ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(sizes.line // 2 * 2 + 1)))
@@ -148,116 +170,47 @@ def _paint_dashes(pen: ImageDraw.ImageDraw, mark: _Marked, thickness: int, dash:
         pen.rectangle(piece, fill=mark.colour)
 
 
-def _paint_chips(
-    pen: ImageDraw.ImageDraw, marked: Sequence[_Marked], canvas: ImageSize, sizes: Sizes
-) -> None:
+def _chips(
+    marked: Sequence[_Marked], canvas: ImageSize, sizes: Sizes, fonts: Fonts
+) -> Iterator[_Chip]:
+    """Labels in their places: shortened where there is no room, left out where there is none."""
     placed: list[Rectangle] = []
+    frames = [mark.frame for mark in marked]
     # Small frames come first: a large one has more places for its chip.
-    for mark in sorted(marked, key=lambda mark: (mark.rank > 0, _area(mark.frame))):
-        name, note = _chip_text(mark, canvas.width * 0.5, sizes)
-        size = _chip_size(name, note, sizes)
-        place = _chip_place(mark.frame, size, canvas, placed, [each.frame for each in marked])
-        placed.append(place)
-        _paint_chip(pen, place, name, note, mark.colour, sizes)
+    for mark in sorted(marked, key=lambda mark: (mark.rank > 0, area(mark.frame))):
+        for share in _NAME_SHARES:
+            name, note = _chip_text(mark, canvas.width * share, sizes, fonts)
+            size = _chip_size(name, note, sizes, fonts)
+            place = chip_place(mark.frame, size, canvas, placed, frames)
+            if place is not None:
+                placed.append(place)
+                yield _Chip(mark, place, name, note)
+                break
 
 
-def _chip_text(mark: _Marked, width: float, sizes: Sizes) -> tuple[str, str]:
-    name = shorten(showable(mark.entity.text), font(sizes.text), width)
-    note = entity_note(mark.entity) if mark.rank == 0 else f"({mark.rank + 1})"
-    return name, f"{note} guess" if mark.region.guess else note
+def _chip_text(mark: _Marked, width: float, sizes: Sizes, fonts: Fonts) -> tuple[str, str]:
+    shown = fonts.showable(mark.entity.text) or mark.entity.id
+    name = Lettering(fonts, sizes.text).shorten(shown, width)
+    note = entity_note(mark.entity, fonts) if mark.rank == 0 else f"({mark.rank + 1})"
+    note = f"{note} guess" if mark.region.guess else note
+    return name, Lettering(fonts, sizes.small).shorten(note, width)
 
 
-def _chip_size(name: str, note: str, sizes: Sizes) -> ImageSize:
-    written = font(sizes.text).getlength(name) + font(sizes.small).getlength(note)
+def _chip_size(name: str, note: str, sizes: Sizes, fonts: Fonts) -> ImageSize:
+    written = Lettering(fonts, sizes.text).length(name) + Lettering(fonts, sizes.small).length(note)
     return ImageSize(round(written) + 3 * sizes.gap, sizes.text + 2 * (sizes.gap // 2) + 2)
 
 
-def _chip_place(
-    frame: Rectangle,
-    size: ImageSize,
-    canvas: ImageSize,
-    placed: Sequence[Rectangle],
-    frames: Sequence[Rectangle],
-) -> Rectangle:
-    """Where the chip covers no other chip, and then the fewest pixels of small frames.
-
-    Among equally good places the first is taken: above the frame, in its upper corners, below it,
-    beside it, in its lower corners, then on a grid, the nearest first: near the frame where a
-    quarter of the chip would else cover small frames, anywhere where it would cover another chip.
-    """
-
-    def cost(place: Rectangle) -> tuple[int, int]:
-        hidden = sum(_overlap(place, other) for other in placed)
-        small = (other for other in frames if _area(other) < canvas.width * canvas.height / 10)
-        return hidden, sum(_overlap(place, other) for other in small)
-
-    near = [_inside(corner, size, canvas) for corner in _corners(frame, size)]
-    best = min(near, key=cost)
-    covered = cost(best)
-    if covered[0] == 0 and covered[1] <= size.width * size.height / 4:
-        return best
-    rows = range(0, max(1, canvas.height - size.height), size.height + 1)
-    columns = range(0, max(1, canvas.width - size.width), max(1, size.width // 3))
-    grid = [_inside(corner, size, canvas) for corner in product(columns, rows)]
-    grid.sort(key=lambda place: _distance(place, frame))
-    if covered[0] == 0:
-        reach = 2 * size.height
-        return min([best, *(one for one in grid if _distance(one, frame) <= reach)], key=cost)
-    return min([best, *grid], key=lambda place: cost(place)[0])
-
-
-def _corners(frame: Rectangle, size: ImageSize) -> list[tuple[int, int]]:
-    left, top, right, bottom = frame
-    width, height = size
-    return [
-        (left, top - height),
-        (right - width + 1, top - height),
-        (left, top),
-        (right - width + 1, top),
-        (left, bottom + 1),
-        (right - width + 1, bottom + 1),
-        (right + 1, (top + bottom - height) // 2),
-        (left - width, (top + bottom - height) // 2),
-        (left, bottom - height + 1),
-        (right - width + 1, bottom - height + 1),
-    ]
-
-
-def _inside(corner: tuple[int, int], size: ImageSize, canvas: ImageSize) -> Rectangle:
-    left = max(0, min(corner[0], canvas.width - size.width))
-    top = max(0, min(corner[1], canvas.height - size.height))
-    return left, top, left + size.width - 1, top + size.height - 1
-
-
-def _area(frame: Rectangle) -> int:
-    return (frame[2] - frame[0] + 1) * (frame[3] - frame[1] + 1)
-
-
-def _distance(place: Rectangle, frame: Rectangle) -> int:
-    """How far the gap between two rectangles is, in pixels along both axes."""
-    across = max(place[0] - frame[2], frame[0] - place[2], 0)
-    down = max(place[1] - frame[3], frame[1] - place[3], 0)
-    return across + down
-
-
-def _overlap(one: Rectangle, other: Rectangle) -> int:
-    width = min(one[2], other[2]) - max(one[0], other[0]) + 1
-    height = min(one[3], other[3]) - max(one[1], other[1]) + 1
-    return width * height if width > 0 and height > 0 else 0
-
-
-def _paint_chip(
-    pen: ImageDraw.ImageDraw, place: Rectangle, name: str, note: str, colour: str, sizes: Sizes
-) -> None:
-    ink = ink_on(colour)
-    left, top, _, bottom = place
+def _paint_chip(pen: ImageDraw.ImageDraw, chip: _Chip, sizes: Sizes, fonts: Fonts) -> None:
+    ink = ink_on(chip.mark.colour)
+    left, top, _, bottom = chip.place
     middle = (top + bottom) / 2
     # The rim keeps chips of one colour apart where they touch.
-    pen.rounded_rectangle(place, radius=sizes.gap, fill=colour, outline=PAPER)
-    face = font(sizes.text)
-    pen.text((left + sizes.gap, middle), name, fill=ink, font=face, anchor="lm")
-    start = left + 2 * sizes.gap + face.getlength(name)
-    pen.text((start, middle + 0.5), note, fill=ink, font=font(sizes.small), anchor="lm")
+    pen.rounded_rectangle(chip.place, radius=sizes.gap, fill=chip.mark.colour, outline=PAPER)
+    face = Lettering(fonts, sizes.text)
+    face.draw(pen, (left + sizes.gap, middle), chip.name, ink)
+    start = left + 2 * sizes.gap + face.length(chip.name)
+    Lettering(fonts, sizes.small).draw(pen, (start, middle + 0.5), chip.note, ink)
 
 
 def _stacked(upper: Image.Image, lower: Image.Image) -> Image.Image:

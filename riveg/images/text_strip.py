@@ -9,8 +9,11 @@ from itertools import groupby, zip_longest
 
 from PIL import Image, ImageDraw
 
-from riveg.images.fonts import PAPER, Font, Sizes, break_word, font, shorten, showable
+from riveg.images.directions import runs_right_to_left, seen_order
+from riveg.images.fonts import PAPER, Fonts, Sizes
+from riveg.images.lettering import Lettering
 from riveg.images.palette import INK
+from riveg.text.characters import UNSPACED
 from riveg.text.spans import character_range
 from riveg.types import Entity, Sample
 
@@ -18,6 +21,7 @@ _GREY = "#6f757c"
 _LONGEST_TEXT = 1200
 _MOST_LINES = 10
 _STOPS = frozenset(",.!?:;…")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,14 @@ class _Word:
     joined: bool = False
 
 
-def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Sizes) -> Image.Image:
+def draw_strip(
+    sample: Sample,
+    colours: Mapping[str, str],
+    width: int,
+    sizes: Sizes,
+    fonts: Fonts,
+    unnamed: Sequence[Entity] = (),
+) -> Image.Image:
     """The sample's text with its entities marked, then those that have no place in the image.
 
     Args:
@@ -38,18 +49,23 @@ def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Si
         colours: The colour of each label; entities without a place in the image are grey.
         width: Of the strip, in pixels.
         sizes: Measures of its text.
+        fonts: What it is written with.
+        unnamed: Entities with a place in the image that has no room for their names.
     """
     margin = 2 * sizes.gap
-    face = font(sizes.text)
-    lines = _wrap(_sample_words(sample, colours), face, width - 2 * margin)
+    face = Lettering(fonts, sizes.text)
+    words = list(_sample_words(sample, colours, fonts))
+    right_to_left = bool(runs_right_to_left("".join(word.text for word in words)))
+    lines = _wrap(words, face, width - 2 * margin, right_to_left=right_to_left)
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], [(0.0, _Word("…"))]]
-    note_face = font(sizes.small)
+    note_face = Lettering(fonts, sizes.small)
+    groups = [*_unplaced(sample), *([("No room for the names of:", unnamed)] if unnamed else [])]
     notes = [
         line
-        for heading, entities in _unplaced(sample)
+        for heading, entities in groups
         for line in _wrap(
-            _list_words(heading, entities, sizes, width), note_face, width - 2 * margin
+            _list_words(heading, entities, note_face, width), note_face, width - 2 * margin
         )
     ]
     text_step, note_step = round(sizes.text * 1.6), round(sizes.small * 1.8)
@@ -64,14 +80,14 @@ def draw_strip(sample: Sample, colours: Mapping[str, str], width: int, sizes: Si
     return strip
 
 
-def entity_note(entity: Entity) -> str:
+def entity_note(entity: Entity, fonts: Fonts) -> str:
     """An entity's label, and the probability that the image shows it where that is known."""
     probability = None if entity.entailment is None else entity.entailment.probability
-    label = showable(entity.label)
+    label = fonts.showable(entity.label) or "…"
     return label if probability is None else f"{label} shown {probability:.2f}"
 
 
-def _sample_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]:
+def _sample_words(sample: Sample, colours: Mapping[str, str], fonts: Fonts) -> Iterator[_Word]:
     """The text's words in order; those of entities have a colour, grey without a region."""
     text = sample.text[:_LONGEST_TEXT]
     done = 0
@@ -80,24 +96,40 @@ def _sample_words(sample: Sample, colours: Mapping[str, str]) -> Iterator[_Word]
         if place is None or place[0] < done or place[1] > len(text):
             continue
         start, end = place
-        yield from _words(text, done, start)
+        yield from _words(text, (done, start), fonts)
         colour = colours[entity.label] if entity.regions else _GREY
-        yield from _words(text, start, end, entity.id, colour)
+        if fonts.showable(text[start:end]) is None:
+            yield _Word(entity.id, entity.id, colour, _follows(text, start))
+        else:
+            yield from _words(text, (start, end), fonts, entity.id, colour)
         done = end
-    yield from _words(text, done, len(text))
+    yield from _words(text, (done, len(text)), fonts)
     if len(text) < len(sample.text):
         yield _Word("…")
 
 
 def _words(
-    text: str, start: int, end: int, entity_id: str | None = None, colour: str | None = None
+    text: str,
+    part: tuple[int, int],
+    fonts: Fonts,
+    entity_id: str | None = None,
+    colour: str | None = None,
 ) -> Iterator[_Word]:
-    for found in re.finditer(r"\S+", text[start:end]):
-        position = start + found.start()
-        follows = position > 0 and not text[position - 1].isspace()
-        if word := showable(found[0]):
+    """Words of a part of the text; one ellipsis for those in a row that cannot be shown."""
+    unshown = False
+    for found in re.finditer(r"\S+", text[part[0] : part[1]]):
+        follows = _follows(text, part[0] + found.start())
+        word = fonts.showable(found[0])
+        if word:
             # Tokenised data has blanks before punctuation, which is hard to read.
             yield _Word(word, entity_id, colour, follows or word in _STOPS)
+        elif word is None and not unshown:
+            yield _Word("…", entity_id, colour, follows)
+        unshown = word is None
+
+
+def _follows(text: str, position: int) -> bool:
+    return position > 0 and not text[position - 1].isspace()
 
 
 def _unplaced(sample: Sample) -> list[tuple[str, list[Entity]]]:
@@ -120,25 +152,33 @@ def _is_absent(entity: Entity) -> bool:
 
 
 def _list_words(
-    heading: str, entities: Sequence[Entity], sizes: Sizes, width: int
+    heading: str, entities: Sequence[Entity], face: Lettering, width: int
 ) -> Iterator[_Word]:
     yield from (_Word(word) for word in heading.split())
     for entity in entities:
-        name = shorten(showable(entity.text), font(sizes.small), width * 0.55)
-        yield _Word(f"{name} · {entity_note(entity)}", entity.id, _GREY)
+        name = face.shorten(face.fonts.showable(entity.text) or entity.id, width * 0.55)
+        note = f"· {entity_note(entity, face.fonts)}"
+        if runs_right_to_left(name):  # in a line of its own, the note would come before the name
+            yield from (_Word(part, entity.id, _GREY) for part in (name, note))
+        else:
+            yield _Word(f"{name} {note}", entity.id, _GREY)
 
 
-def _wrap(words: Iterable[_Word], face: Font, width: float) -> list[list[tuple[float, _Word]]]:
+def _wrap(
+    words: Iterable[_Word], face: Lettering, width: float, *, right_to_left: bool = False
+) -> list[list[tuple[float, _Word]]]:
     """Lines of words with their left edges; a word wider than a line is broken.
 
     Punctuation may stand in the margin at the end of a line rather than on a new line.
     """
-    space = face.getlength(" ") + 2
+    space = face.length(" ") + 2
     lines: list[list[tuple[float, _Word]]] = [[]]
     edge = 0.0
     for word in words:
-        for index, piece in enumerate(break_word(word.text, face, width)):
-            length = face.getlength(piece)
+        start = edge if word.joined or not lines[-1] else edge + space
+        room = width - start if _UNSPACED.search(word.text) else None
+        for index, piece in enumerate(face.break_word(word.text, width, room)):
+            length = face.length(piece)
             joined = word.joined or index > 0
             left = edge if joined or not lines[-1] else edge + space
             if left + length > width and lines[-1] and piece not in _STOPS:
@@ -146,7 +186,33 @@ def _wrap(words: Iterable[_Word], face: Font, width: float) -> list[list[tuple[f
                 left = 0.0
             lines[-1].append((left, replace(word, text=piece)))
             edge = left + length
-    return [line for line in lines if line]
+    return [_as_seen(line, face, width, right_to_left=right_to_left) for line in lines if line]
+
+
+def _as_seen(
+    line: list[tuple[float, _Word]], face: Lettering, width: float, *, right_to_left: bool
+) -> list[tuple[float, _Word]]:
+    """The line's words from left to right; a line of a text from the right ends at the right."""
+    order = seen_order([word.text for _, word in line], right_to_left=right_to_left)
+    if order == list(range(len(line))) and not right_to_left:
+        return line
+    lengths = [face.length(word.text) for _, word in line]
+    gaps = [
+        left - before for (left, _), before in zip(line[1:], _ends(line, lengths), strict=False)
+    ]
+    seen: list[tuple[float, _Word]] = []
+    edge = 0.0
+    for place, after in zip_longest(order, order[1:]):
+        seen.append((edge, line[place][1]))
+        edge += lengths[place]
+        if after is not None:
+            edge += gaps[max(place, after) - 1] if abs(place - after) == 1 else face.length(" ") + 2
+    shift = max(0.0, width - edge) if right_to_left else 0.0
+    return [(left + shift, word) for left, word in seen]
+
+
+def _ends(line: Sequence[tuple[float, _Word]], lengths: Sequence[float]) -> list[float]:
+    return [left + length for (left, _), length in zip(line, lengths, strict=True)]
 
 
 def _paint_line(
@@ -154,7 +220,7 @@ def _paint_line(
     line: Sequence[tuple[float, _Word]],
     corner: tuple[int, int],
     step: int,
-    face: Font,
+    face: Lettering,
     *,
     ink: str = INK,
 ) -> None:
@@ -165,7 +231,7 @@ def _paint_line(
         colour = words[0][1].colour
         if words[0][1].entity_id is None or colour is None:
             continue
-        end = words[-1][0] + face.getlength(words[-1][1].text)
+        end = words[-1][0] + face.length(words[-1][1].text)
         # One pixel wider on each side, but not over a character that touches the name.
         left = x + words[0][0] - (not words[0][1].joined)
         right = x + end + 1 - 2 * bool(after and after[0][1].joined)
@@ -173,7 +239,7 @@ def _paint_line(
         pen.rectangle(ground, fill=_tint(colour))
         pen.rectangle((ground[0], ground[3] - 1, ground[2], ground[3]), fill=colour)
     for left, word in line:
-        pen.text((x + left, y + step / 2 - 1), word.text, fill=ink, font=face, anchor="lm")
+        face.draw(pen, (x + left, y + step / 2 - 1), word.text, ink)
 
 
 def _tint(colour: str) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from PIL.Image import Image
 
 from riveg.errors import ImageFault, UserError
 from riveg.files import numbered_name, write_atomically
+from riveg.images.fonts import Fonts
 from riveg.images.loader import ImageLoader
 from riveg.images.overlay import draw_overlay
 from riveg.images.palette import is_usual, type_colours
@@ -20,8 +21,12 @@ OVERLAYS = "overlays"
 """Folder of a run with the images that its answers are drawn over."""
 
 
-def write_overlays(folder: Path, most: int) -> int:
-    """Draws at most so many answered images into ``overlays/``; how many were drawn."""
+def write_overlays(folder: Path, most: int, fonts: Fonts | None = None) -> int:
+    """Draws at most so many answered images into ``overlays/``; how many were drawn.
+
+    ``fonts`` tells afterwards what it could not show; ``None`` for those of this machine.
+    """
+    fonts = Fonts() if fonts is None else fonts
     images = _images_of(folder)
     target = folder / OVERLAYS
     target.mkdir(exist_ok=True)
@@ -40,13 +45,13 @@ def write_overlays(folder: Path, most: int) -> int:
             continue  # failed.jsonl has said why
         if colours is None and _has_unusual_labels(sample):
             colours = _colours_of(folder)
-        overlay = draw_overlay(pixels, sample, colours)
+        overlay = draw_overlay(pixels, sample, colours, fonts)
         write_atomically(target / numbered_name(number, sample.id, ".png"), [_png(overlay)])
         drawn += 1
     return drawn
 
 
-def write_overlay(folder: Path, sample_id: str, path: Path) -> None:
+def write_overlay(folder: Path, sample_id: str, path: Path, fonts: Fonts | None = None) -> None:
     """Draws one answered image, as ``overlays/`` and the report do, into a PNG file.
 
     Raises:
@@ -57,10 +62,10 @@ def write_overlay(folder: Path, sample_id: str, path: Path) -> None:
         raise UserError(f"{path}: the picture is written as PNG; give a name that ends in .png")
     if path.exists() and not _is_png(path):
         raise UserError(f"{path}: is there and is no PNG file; choose another name")
-    write_atomically(path, [_png(draw_sample(folder, sample_id))])
+    write_atomically(path, [_png(draw_sample(folder, sample_id, fonts))])
 
 
-def draw_sample(folder: Path, sample_id: str) -> Image:
+def draw_sample(folder: Path, sample_id: str, fonts: Fonts | None = None) -> Image:
     """One sample's image with what the run answered, RGB, in the colours of the whole run.
 
     Raises:
@@ -78,7 +83,7 @@ def draw_sample(folder: Path, sample_id: str) -> Image:
             f"{folder}: the picture of sample {sample_id!r} cannot be used: {error}"
         ) from error
     colours = _colours_of(folder) if _has_unusual_labels(sample) else None
-    return draw_overlay(pixels, sample, colours)
+    return draw_overlay(pixels, sample, colours, fonts)
 
 
 def _images_of(folder: Path) -> ImageLoader:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageFont
+from PIL import Image
 
 from riveg.geometry.masks import mask_from_array
-from riveg.images.fonts import PAPER, Sizes, break_word, font, shorten, showable
+from riveg.images.fonts import PAPER, Fonts, Sizes, font
 from riveg.images.overlay import draw_overlay
 from riveg.images.palette import PALETTE, type_colours
 from riveg.images.text_strip import entity_note
@@ -112,7 +112,7 @@ def test_the_number_is_the_probability_that_the_image_shows_it(placed: bool) -> 
     ],
 )
 def test_the_number_is_labelled(entailment: Entailment | None, note: str) -> None:
-    assert entity_note(entity(0, "Ann", entailment=entailment)) == note
+    assert entity_note(entity(0, "Ann", entailment=entailment), Fonts(others=())) == note
 
 
 def test_boxes_and_words_have_the_colour_of_the_type() -> None:
@@ -326,39 +326,68 @@ def test_never_fails(text: str, boxes: list[tuple[float, float, float, float]]) 
     assert draw_overlay(blank(300, 200), sample).width == 640
 
 
-@pytest.mark.parametrize(
-    ("text", "expected", "reason"),
-    [
-        ("plain text, 100 %!", "plain text, 100 %!", "ASCII stays"),
-        ("a\tb\n\0c", "a b c", "one line, no controls"),
-        ("  ", "", "blanks only"),
-        ("Beyoncé São Łódź", "Beyonce Sao Lodz", "accents that the font lacks"),
-        ("„so“ – ½ Straße", '"so“ - 1/2 Strasse', "signs that the font lacks"),
-        ("☕️ hot 👩‍👩‍👧 🇩🇪", "hot", "pictograms"),
-        ("東京", "東京", "letters stay, as boxes"),
-        ("a\ud800b", "ab", "lone surrogate"),
-        ("e\u0301", "e", "combining mark"),
-    ],
-)
-def test_showable(text: str, expected: str, reason: str) -> None:
-    assert showable(text) == expected
+SCRIPTS = ["李明", "محمد صلاح", "Юрий Гагарин", "สมชาย", "שלום", "नई दिल्ली", "서울"]
 
 
-@given(st.text(min_size=1, max_size=80), st.integers(1, 300))
-def test_shortened_text_fits(text: str, width: int) -> None:
-    shown = showable(text)
-    short = shorten(shown, font(14), width)
-    assert short == shown or short == "…" or font(14).getlength(short) <= width
-    if font(14).getlength(shown) <= width:
-        assert short == shown
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_without_a_font_the_id_stands_for_the_name(name: str) -> None:
+    """In its chip and in the strip; one note tells the names."""
+    fonts = Fonts(others=())
+    placed = entity(0, name, [(100, 120, 300, 400)])
+    drawn = draw_overlay(blank(), sample(name, placed), None, fonts)
+    assert name in (fonts.note() or "")
+    with_id = sample("e0", replace(placed, text="e0", span=Span(0, 1)))
+    assert drawn == draw_overlay(blank(), with_id)
 
 
-@given(st.text("abc WMil.", min_size=1, max_size=80), st.integers(1, 200))
-def test_broken_word_is_whole_and_fits(word: str, width: int) -> None:
-    pieces = list(break_word(word, font(14), width))
-    assert "".join(pieces) == word
-    assert all(len(piece) == 1 or font(14).getlength(piece) <= width for piece in pieces)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_with_a_font_the_name_is_drawn(name: str) -> None:
+    fonts = Fonts()
+    if fonts.showable(name) is None:
+        pytest.skip(f"no font here has the letters of {name}")
+    placed = entity(0, name, [(100, 120, 300, 400)])
+    drawn = draw_overlay(blank(), sample(name, placed), None, fonts)
+    assert fonts.note() is None
+    assert drawn != draw_overlay(blank(), sample(name, placed), None, Fonts(others=()))
 
 
-def test_font_is_the_scalable_one() -> None:
-    assert isinstance(font(20), ImageFont.FreeTypeFont)
+def test_words_that_cannot_be_shown_are_one_ellipsis() -> None:
+    fonts = Fonts(others=())
+    drawn = draw_overlay(blank(), sample("Met 李明 昨天 here"), None, fonts)
+    assert drawn == draw_overlay(blank(), sample("Met 李明 here"), None, fonts)
+    assert drawn != draw_overlay(blank(), sample("Met here"), None, fonts)
+
+
+@pytest.mark.parametrize("label", ["人物", "🚀"])
+def test_a_label_that_cannot_be_shown_is_an_ellipsis(label: str) -> None:
+    assert entity_note(entity(0, "Ann", label=label), Fonts(others=())) == "…"
+
+
+def test_a_text_from_right_to_left_begins_at_the_right() -> None:
+    fonts = Fonts()
+    if fonts.showable("محمد") is None:
+        pytest.skip("no font here has Arabic letters")
+    name = entity(0, "محمد", [(100, 120, 300, 400)])
+    strip = pixels(draw_overlay(blank(), sample("محمد في London", name)), PALETTE[0])[480:]
+    assert np.nonzero(strip.any(axis=0))[0].min() > 560
+    strip = pixels(
+        draw_overlay(blank(), sample("London في محمد", replace(name, span=Span(2, 3)))), PALETTE[0]
+    )[480:]
+    assert 40 < np.nonzero(strip.any(axis=0))[0].min() < 320
+
+
+@pytest.mark.parametrize("count", [30, 250])
+def test_where_labels_have_no_room_they_are_listed_below(count: int) -> None:
+    names = [f"Somebody{position}" for position in range(count)]
+    everyone = [entity(position, name, [(0, 0, 99, 99)]) for position, name in enumerate(names)]
+    few = draw_overlay(blank(100, 100), sample(" ".join(names), *everyone[:3]))
+    many = draw_overlay(blank(100, 100), sample(" ".join(names), *everyone))
+    assert (many.height > few.height) == (count == 250)
+
+
+def test_a_long_label_does_not_run_off_the_image() -> None:
+    box = (100, 120, 300, 400)
+    drawn = draw_overlay(blank(), sample("Ann", entity(0, "Ann " * 50, [box], label="L" * 300)))
+    colour = type_colours(["L" * 300])["L" * 300]
+    assert not pixels(drawn, colour)[:480, -1].any()
+    assert not pixels(drawn, colour)[:480, 0].any()
