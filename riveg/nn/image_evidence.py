@@ -76,9 +76,9 @@ def evidence_shifts(
 ) -> dict[str, float]:
     """Log-odds to add for an entity, by label; none where the image was not looked at.
 
-    A name is raised for the body that it has by the rule of :mod:`riveg.nn.named_bodies`. A name that
-    no body is left for gains nothing, and loses nothing. A pet that is labelled as a person is a
-    thing.
+    A name is raised for the body that it has by the rule of :mod:`riveg.nn.named_bodies`. A name
+    that no body is left for gains nothing, and loses nothing. A pet that is labelled as a person is
+    a thing.
 
     Args:
         sample: The sample, with its observations.

@@ -83,13 +83,22 @@ class FittingThings:
 
 def find_things(sample: Sample, entity: Entity) -> FittingThings:
     """The objects of the image whose class fits an entity's name."""
-    meant = _meant_classes(sample, entity)
-    classes = meant or _mentioned_classes(sample, entity)
-    fitting = [
-        one for one in sample.observations or () if one.kind == "object" and one.label in classes
-    ]
-    fitting.sort(key=lambda one: -(one.score or 0.0))
-    return FittingThings(tuple(fitting), is_meant=bool(meant))
+    meant = find_meant_things(sample, entity)
+    if meant.is_meant:
+        return meant
+    return FittingThings(_objects(sample, _mentioned_classes(sample, entity)), is_meant=False)
+
+
+def find_meant_things(sample: Sample, entity: Entity) -> FittingThings:
+    """The same by rules 1 to 3 alone, which look at no other name."""
+    classes = _meant_classes(sample, entity)
+    return FittingThings(_objects(sample, classes), is_meant=bool(classes))
+
+
+def _objects(sample: Sample, classes: frozenset[str]) -> tuple[Observation, ...]:
+    seen = sample.observations or ()
+    fitting = [one for one in seen if one.kind == "object" and one.label in classes]
+    return tuple(sorted(fitting, key=lambda one: -(one.score or 0.0)))
 
 
 def _meant_classes(sample: Sample, entity: Entity) -> frozenset[str]:
@@ -111,23 +120,28 @@ def _label_classes(label: str) -> frozenset[str]:
 
 def _mentioned_classes(sample: Sample, entity: Entity) -> frozenset[str]:
     """The classes of rule 4."""
+    if not _is_thing(entity):
+        return frozenset()
     names = {fold(one.text) for one in sample.entities or () if _is_thing(one)}
-    if not _is_thing(entity) or len(names) > 1:
+    if len(names) > 1:
         return frozenset()
     return frozenset(_classes_in(f"{sample.text} {sample.caption or ''}"))
 
 
 def _classes_beside(sample: Sample, entity: Entity) -> Iterator[str]:
-    tokens = [token.lower() for token in sample.tokens]
-    before = tokens[max(0, entity.span.start - 2) : entity.span.start]
+    before = _lower(sample.tokens[max(0, entity.span.start - 2) : entity.span.start])
     if before and before[-1] in _BEFORE:
         before.pop()
     yield from _class_of(before[-1:])
-    after = tokens[entity.span.end : entity.span.end + 3]
+    after = _lower(sample.tokens[entity.span.end : entity.span.end + 3])
     if after and after[0] in _AFTER:
         after.pop(0)
     if after and after[0] in _ARTICLES:
         yield from _class_of(after[1:2])
+
+
+def _lower(tokens: Sequence[str]) -> list[str]:
+    return [token.lower() for token in tokens]
 
 
 def _class_of(words: Sequence[str]) -> Iterator[str]:

@@ -36,7 +36,7 @@ class MiniEntailerConfig(BackendConfig[Entailer]):
     stage: ClassVar[str] = "entail"
     name: ClassVar[str] = "mini"
     summary: ClassVar[str] = "small calibrated classifier over text, caption and what is seen"
-    code_revision: ClassVar[int] = 2
+    code_revision: ClassVar[int] = 3
 
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     model: Path | None = None

@@ -1,10 +1,11 @@
 """Regions from observations: people, things, OCR text that spells the name, or none.
 
-People (labels in ``person_labels``): all groundable people of a sample are answered together. Each
-name gets at most one body (:mod:`riveg.stages.grounders.body_assignment`): a person box, or a body
-grown from a face that no person box holds (:mod:`riveg.vision.plain.people`). A name without a body
-gets the OCR text that spells it, unless that lies on the body of another name. A pet that the
-tagger took for a person ("my dog Rex") is a thing.
+People (``PER``, ``person``, and ``person_labels``): all groundable people of a sample are answered
+together. Each name gets at most one body, by the rule that ``entail: mini`` has, too
+(:mod:`riveg.nn.named_bodies`): a person box, or a body grown from a face that no person box holds
+(:mod:`riveg.vision.plain.people`). A name without a body gets the OCR text that spells it, unless
+that lies on the body of another name. A pet that the tagger took for a person ("my dog Rex") is a
+thing.
 
 Other entities: every place where OCR text spells the name, the most similar first, and of equally
 similar ones the largest first (so a region may have a higher score than the one before it); else
@@ -33,14 +34,22 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.files import asset, file_digest
 from riveg.geometry.boxes import common_area
 from riveg.nn.box_prior import BoxPriors, PriorBox, read_box_priors
+from riveg.nn.entailment_features import known_label
+from riveg.nn.named_bodies import (
+    LEAST_SPELLING,
+    Name,
+    assign_bodies,
+    assign_things,
+    find_named_bodies,
+    is_written_on,
+    name_of,
+)
 from riveg.nn.named_things import find_things
 from riveg.protocols import AnswerOrIssue, Grounder, Mention
-from riveg.stages.grounders.body_assignment import Body, assign_bodies, is_written_on
 from riveg.stages.mentions import by_sample
-from riveg.text.folding import fold
 from riveg.types import Box, Entity, ImageSize, Issue, Observation, Region, Sample
 from riveg.vision.plain.names_in_ocr import Spelling, find_spellings
-from riveg.vision.plain.people import LEAST_SHARE, find_people
+from riveg.vision.plain.people import LEAST_SHARE, SeenPerson, find_people
 
 _PLACES = 10
 """Highest number of regions of one name: a page that repeats a word is no answer."""
@@ -68,7 +77,7 @@ class EvidenceGrounderConfig(BackendConfig[Grounder]):
     prior: Prior = "never"
     prior_file: Path | None = None
     least_share: float = Field(default=LEAST_SHARE, ge=0, le=1)
-    least_score: float = Field(default=0.5, ge=0, le=1)
+    least_score: float = Field(default=LEAST_SPELLING, ge=0, le=1)
     threshold: float = Field(default=0.0, ge=0, le=1)
     person_labels: tuple[str, ...] = ("PER", "person")
 
@@ -98,9 +107,7 @@ def _prior_file(file: Path | None, base: Path) -> Path:
     return asset("box-prior", "prior.json") if file is None else base / file
 
 
-_Name = tuple[str, str]
-"""A name's folded text and its label: what comes twice is one name."""
-_RegionsByName = dict[_Name, tuple[Region, ...]]
+_RegionsByName = dict[Name, tuple[Region, ...]]
 
 
 class EvidenceGrounder:
@@ -112,7 +119,7 @@ class EvidenceGrounder:
         least_share: People smaller than this share of the image do not count, in [0, 1].
         least_score: Bound on the likeness of OCR text times its reading score, in [0, 1].
         threshold: Regions with a lower score are dropped, in [0, 1]; no other name gets their body.
-        person_labels: Entity labels that are people.
+        person_labels: Entity labels that are people, besides ``PER`` and ``person``.
     """
 
     def __init__(
@@ -121,7 +128,7 @@ class EvidenceGrounder:
         *,
         prior: Prior = "never",
         least_share: float = LEAST_SHARE,
-        least_score: float = 0.5,
+        least_score: float = LEAST_SPELLING,
         threshold: float = 0.0,
         person_labels: Sequence[str] = ("PER", "person"),
     ) -> None:
@@ -146,7 +153,7 @@ class EvidenceGrounder:
                 continue
             regions = self._regions(sample, _groundable_names(sample))
             for mention in together:
-                name = _name(mention.entity)
+                name = name_of(mention.entity)
                 known = (
                     regions if name in regions else self._regions(sample, {name: mention.entity})
                 )
@@ -156,7 +163,7 @@ class EvidenceGrounder:
     def _sure_enough(self, regions: tuple[Region, ...]) -> tuple[Region, ...]:
         return tuple(one for one in regions if one.score is None or one.score >= self._threshold)
 
-    def _regions(self, sample: Sample, names: Mapping[_Name, Entity]) -> _RegionsByName:
+    def _regions(self, sample: Sample, names: Mapping[Name, Entity]) -> _RegionsByName:
         """Regions of names that are answered together, in the order of the text.
 
         All names of the sample, asked about or not: an answer does not depend on its batch.
@@ -172,38 +179,43 @@ class EvidenceGrounder:
         others = [name for name in names if name not in people]
         found |= {name: _lettering(spellings[name]) for name in others}
         unread = {name: things[name].objects for name in others if not found[name]}
-        found |= _place_things(unread, _image_size(sample))
+        found |= _place_things(sample, unread)
         return self._with_guesses(sample, names, found) if self._guesses else found
 
     def _is_person(self, entity: Entity) -> bool:
-        return entity.label in self._person_labels
+        return entity.label in self._person_labels or known_label(entity.label) == "PER"
 
     def _place_people(
-        self, sample: Sample, names: Sequence[_Name], spellings: Mapping[_Name, Sequence[Spelling]]
+        self, sample: Sample, names: Sequence[Name], spellings: Mapping[Name, Sequence[Spelling]]
     ) -> _RegionsByName:
         """A body for each name as far as they go, else the OCR text that spells it."""
         bodies = self._bodies(sample, len(names)) if names else []
-        assigned = assign_bodies(names, bodies, spellings, _image_size(sample).width)
-        found = {name: _body_region(body) for name, body in assigned.items()}
-        for name in names:
+        own = find_named_bodies(sample).persons if bodies else {}
+        assigned = {
+            name: body
+            for name in names
+            for body in bodies
+            if name in own and body.seen is own[name].seen
+        }
+        free = [body for body in bodies if not any(body is one for one in assigned.values())]
+        rest = [name for name in names if name not in assigned]
+        assigned |= assign_bodies(rest, free, spellings, _image_size(sample).width)
+        found = {name: _person_region(body) for name, body in assigned.items()}
+        for name in rest:
             if name not in found:
                 taken = [regions[0].box for regions in found.values() if regions]
                 found[name] = _lettering(_spellings_off(taken, spellings[name]))
         return found
 
-    def _bodies(self, sample: Sample, names: int) -> list[Body]:
+    def _bodies(self, sample: Sample, names: int) -> Sequence[SeenPerson]:
         observations = sample.observations or ()
         faces = sum(one.kind == "face" for one in observations)
-        people = find_people(
+        return find_people(
             observations,
             _image_size(sample),
             reach=self._priors.reach(max(1, min(names, faces))),
             least_share=self._least_share,
         )
-        return [
-            Body(one.box, one.score, "evidence:face" if one.is_grown else "evidence:person")
-            for one in people
-        ]
 
     def _spellings(self, sample: Sample, entity: Entity) -> tuple[Spelling, ...]:
         found = find_spellings(
@@ -212,7 +224,7 @@ class EvidenceGrounder:
         return tuple(one for one in found if one.score >= self._least_score)[:_PLACES]
 
     def _with_guesses(
-        self, sample: Sample, names: Mapping[_Name, Entity], found: _RegionsByName
+        self, sample: Sample, names: Mapping[Name, Entity], found: _RegionsByName
     ) -> _RegionsByName:
         """A guess for every name without a region; people keep off one another's boxes."""
         known = dict(found)
@@ -247,34 +259,36 @@ def _missing_input(sample: Sample) -> tuple[str, str] | None:
     return None
 
 
-def _name(entity: Entity) -> _Name:
-    return fold(entity.text), entity.label
-
-
-def _groundable_names(sample: Sample) -> dict[_Name, Entity]:
+def _groundable_names(sample: Sample) -> dict[Name, Entity]:
     """The first entity of each name that the gate lets through, in the order of the text."""
-    names: dict[_Name, Entity] = {}
+    names: dict[Name, Entity] = {}
     for entity in sorted(sample.entities or (), key=lambda one: one.span.start):
         if entity.entailment is None or entity.entailment.groundable:
-            names.setdefault(_name(entity), entity)
+            names.setdefault(name_of(entity), entity)
     return names
 
 
 def _place_things(
-    objects: Mapping[_Name, tuple[Observation, ...]], size: ImageSize
+    sample: Sample, objects: Mapping[Name, tuple[Observation, ...]]
 ) -> _RegionsByName:
-    """One object for each name; names that the same objects fit share them as people do."""
-    found: _RegionsByName = dict.fromkeys(objects, ())
-    for fitting in dict.fromkeys(objects.values()):
-        names = [name for name, own in objects.items() if own == fitting]
-        bodies = [Body(one.box, one.score or 0.5, "evidence:object") for one in fitting]
-        assigned = assign_bodies(names, bodies, dict.fromkeys(names, ()), size.width)
-        found |= {name: _body_region(body) for name, body in assigned.items()}
-    return found
+    """One object for each name as far as they go: the name's own one, else one that is left."""
+    own = find_named_bodies(sample).things if any(objects.values()) else {}
+    assigned = {name: own[name] for name in objects if name in own}
+    rest = {name: fitting for name, fitting in objects.items() if name not in assigned}
+    assigned |= assign_things(rest, _image_size(sample).width, taken=tuple(assigned.values()))
+    return dict.fromkeys(objects, ()) | {
+        name: _region(one.box, one.score or 0.5, "evidence:object")
+        for name, one in assigned.items()
+    }
 
 
-def _body_region(body: Body) -> tuple[Region, ...]:
-    return (Region(body.box, round(body.score, 4), source=body.source),)
+def _person_region(person: SeenPerson) -> tuple[Region, ...]:
+    source = "evidence:face" if person.is_grown else "evidence:person"
+    return _region(person.box, person.score, source)
+
+
+def _region(box: Box, score: float, source: str) -> tuple[Region, ...]:
+    return (Region(box, round(score, 4), source=source),)
 
 
 def _lettering(spellings: Sequence[Spelling]) -> tuple[Region, ...]:

@@ -40,13 +40,18 @@ _HELD = 0.7
 class SeenPerson:
     """A person's box, the detector's score in [0, 1], and whether there is a face.
 
-    ``is_grown``: the box was grown from the face; else the person was found as a whole.
+    ``seen``: the person box, or the face that the box was grown from (``is_grown``).
     """
 
     box: Box
     score: float
     has_face: bool
-    is_grown: bool = False
+    seen: Observation
+
+    @property
+    def is_grown(self) -> bool:
+        """Whether the person was not found as a whole."""
+        return self.seen.kind == "face"
 
 
 def find_people(
@@ -58,6 +63,9 @@ def find_people(
 ) -> tuple[SeenPerson, ...]:
     """People that count: those found as a whole, then those grown from a face, in order.
 
+    Who counts does not depend on ``reach``: the size of a person is that of the body of standard
+    length.
+
     Args:
         observations: Of one image.
         size: Of the image; where it is not known, no face is grown, and nobody is too small or
@@ -65,26 +73,35 @@ def find_people(
         reach: Length of a grown body in body widths.
         least_share: Of the image's area, in [0, 1].
     """
+    people = _everybody(observations, size, REACH)
+    grown = people if reach == REACH else _everybody(observations, size, reach)
+    if size is None:
+        return tuple(grown)
+    area = size.width * size.height
+    return tuple(
+        own
+        for one, own in zip(people, grown, strict=True)
+        if one.box.area >= least_share * area and not _is_empty(one, area)
+    )
+
+
+def _everybody(
+    observations: Sequence[Observation], size: ImageSize | None, reach: float
+) -> list[SeenPerson]:
     whole = [one for one in observations if one.kind == "person"]
     faces = [one for one in observations if one.kind == "face"]
     holders = [_holder(face, whole) for face in faces]
     boxes = [face.box for face in faces]
     grown = boxes if size is None else grow_bodies(boxes, size, reach)
     people = [
-        SeenPerson(one.box, _score(one), has_face=any(holder is one for holder in holders))
+        SeenPerson(one.box, _score(one), any(holder is one for holder in holders), one)
         for one in whole
     ]
-    people += [
-        SeenPerson(box, _score(face), has_face=True, is_grown=True)
+    return people + [
+        SeenPerson(box, _score(face), True, face)
         for face, box, holder in zip(faces, grown, holders, strict=True)
         if holder is None
     ]
-    if size is None:
-        return tuple(people)
-    area = size.width * size.height
-    return tuple(
-        one for one in people if one.box.area >= least_share * area and not _is_empty(one, area)
-    )
 
 
 def _is_empty(person: SeenPerson, image_area: float) -> bool:
