@@ -14,7 +14,7 @@ FONT: Any = typer.Option(
     None,
     "--font",
     metavar="FILE",
-    help="Font for letters that English lacks, before those of this machine.",
+    help="Font of names in pictures that need other letters than English.",
 )
 
 
