@@ -22,7 +22,9 @@ _ANSWERS = Path("runs") / "prompt-debug" / "answers.sqlite"
 
 def prompt_debug(
     system: str = typer.Argument(help="A shipped system or a YAML file."),
-    data: list[str] = typer.Option([], help="A dataset, as for riveg run; may be repeated."),
+    data: list[str] = typer.Option(
+        [], metavar="DATA", help="A dataset, as for riveg run; may be repeated."
+    ),
     split: str | None = typer.Option(None, help="Split of the dataset."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
     column: list[str] = COLUMN,

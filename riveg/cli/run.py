@@ -24,7 +24,7 @@ _SHOWN = 40
 def run(
     system: str = typer.Argument(help="A shipped system (`riveg show systems`) or a YAML file."),
     data: list[str] = typer.Option(
-        [], help=f"{KINDS} for standard input; may be repeated: read in order."
+        [], metavar="DATA", help=f"{KINDS} for standard input; may be repeated: read in order."
     ),
     out: Path | None = typer.Option(
         None, help="Run folder (default: runs/SYSTEM-DATA, or -DATA-SPLIT)."

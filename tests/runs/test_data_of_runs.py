@@ -154,8 +154,7 @@ def test_images_are_looked_for_where_the_caller_says(tmp_path: Path) -> None:
     file = posts(tmp_path / "data" / "posts.jsonl", 3)
     pictures(tmp_path / "data", *range(3), width=5)
     folder = pictures(tmp_path / "pics", *range(3), width=7)
-    given: tuple[str | Path | Dataset | list[Path], ...]
-    given = (str(file), file, open_dataset(file), [file])
+    given: list[str | Path | Dataset | list[Path]] = [str(file), file, open_dataset(file), [file]]
     for number, data in enumerate(given):
         report = system().run(data, images=folder, out=tmp_path / f"given-{number}")
         assert captions(report) == ["7x4"] * 3
