@@ -1,4 +1,8 @@
-"""COCO instances: every mask of every entity, its label as the category."""
+"""COCO instances: every mask of every entity, its label as the category.
+
+``bbox`` is the smallest box around the segmentation, as COCO has it: readers cut masks at it.
+The box that the region was found with is ``region_box``.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +26,9 @@ from riveg.exports.images import (
 from riveg.exports.json_pieces import compact_json, separated
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
+from riveg.geometry.masks import mask_box
 from riveg.geometry.polygons import flat, joined_ring, mask_to_polygons
-from riveg.types import Mask
+from riveg.types import Box, Mask
 
 FILE = "instances.json"
 MaskForm = Literal["rle", "polygon"]
@@ -106,35 +111,45 @@ class _Writer:
         for image in samples_with_images(self.source, Counter()):
             for masked in masked_regions(image, self.left_out):
                 self.counts["masks"] += 1
+                segmentation, box = self._segmentation(masked.mask)
                 values = {
                     "id": self.counts["masks"],
                     "image_id": self._image_ids[digest(image.path)],
                     "category_id": categories[masked.placed.entity.label],
-                    "segmentation": self._segmentation(masked.mask),
+                    "segmentation": segmentation,
+                    "bbox": _corner_and_sides(box),
                     **_details(image, masked),
                 }
                 yield compact_json(values)
 
-    def _segmentation(self, mask: Mask) -> object:
+    def _segmentation(self, mask: Mask) -> tuple[object, Box]:
+        """The mask in COCO's form, and the smallest box around it."""
         if self.mask == "rle":
-            return {"size": [mask.height, mask.width], "counts": mask.counts}
-        polygons = mask_to_polygons(mask, self.tolerance)
-        return [flat(joined_ring([part.exterior, *part.holes])) for part in polygons]
+            return {"size": [mask.height, mask.width], "counts": mask.counts}, mask_box(mask)
+        rings = [
+            joined_ring([part.exterior, *part.holes])
+            for part in mask_to_polygons(mask, self.tolerance)
+        ]
+        xs, ys = zip(*(point for ring in rings for point in ring), strict=True)
+        return [flat(ring) for ring in rings], Box(min(xs), min(ys), max(xs), max(ys))
 
 
 def _details(image: ImageWithEntities, masked: MaskedRegion) -> dict[str, object]:
     entity, region = masked.placed.entity, masked.placed.region
-    box = region.box
     return {
         "area": masked.area,
-        "bbox": [box.x_min, box.y_min, box.width, box.height],
         "iscrowd": 0,
         "score": region.score,
+        "region_box": _corner_and_sides(region.box),
         "sample_id": image.sample.id,
         "entity_id": entity.id,
         "entity": entity.text,
         "rank": masked.placed.rank,
     }
+
+
+def _corner_and_sides(box: Box) -> list[float]:
+    return [box.x_min, box.y_min, box.width, box.height]
 
 
 def _info(source: ExportSource) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
@@ -13,10 +13,12 @@ from pathlib import Path, PurePosixPath
 from riveg.errors import ImageFault
 from riveg.exports.guesses import must_leave_out
 from riveg.exports.source import ExportSource
+from riveg.geometry.boxes import clip_box
 from riveg.geometry.masks import mask_area
 from riveg.images.loader import ImageLoader
 from riveg.images.paths import leads_out
-from riveg.types import Entity, ImageRef, ImageSize, Mask, Region, Sample
+from riveg.labels import USUAL_LABELS
+from riveg.types import Box, Entity, ImageRef, ImageSize, Mask, Region, Sample
 
 LeftOut = Counter[str]
 """Reasons, counted."""
@@ -107,6 +109,16 @@ def masked_regions(image: ImageWithEntities, left_out: LeftOut) -> Iterator[Mask
             left_out["mask with no pixel"] += 1
 
 
+def confined_box(box: Box, size: ImageSize, left_out: LeftOut) -> Box | None:
+    """The part of a box in its image; ``None`` where it has none. What is cut off is counted."""
+    inside = clip_box(box, size)
+    if inside is None:
+        left_out["box outside its picture"] += 1
+    elif min(box.x_min, box.y_min) < 0 or box.x_max > size.width or box.y_max > size.height:
+        left_out["part of a box beyond its picture"] += 1
+    return inside
+
+
 def is_confined(path: str) -> bool:
     r"""Whether a path stays below the folder that it starts from, on any system.
 
@@ -117,9 +129,24 @@ def is_confined(path: str) -> bool:
 
 
 def labels_of(source: ExportSource) -> tuple[str, ...]:
-    """Every label that the run gave, sorted; one pass over the records."""
-    found = {entity.label for sample in source.records() for entity in sample.entities or ()}
-    return tuple(sorted(found))
+    """The classes of a run: :func:`in_order` of all its labels; one pass over the records."""
+    return in_order(
+        {entity.label for sample in source.records() for entity in sample.entities or ()}, source
+    )
+
+
+def in_order(labels: Iterable[str], source: ExportSource) -> tuple[str, ...]:
+    """The labels that the run declares, in its order, whether they occur or not; then others.
+
+    So every export of the same system numbers classes alike, for each split of a dataset.
+
+    Args:
+        labels: Those that occur; which of them are not declared follow in sorted order.
+        source: The run; one of an earlier version declares the usual labels.
+    """
+    usual = [label.name for label in USUAL_LABELS]
+    declared = dict.fromkeys(map(str, source.manifest.get("labels", usual)))
+    return (*declared, *sorted({*labels} - declared.keys()))
 
 
 def measured_size(image: ImageRef, loader: ImageLoader) -> ImageSize | None:

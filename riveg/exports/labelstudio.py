@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 from riveg.exports.entity_ids import distinct_ids
 from riveg.exports.guesses import NOTE, must_mark
-from riveg.exports.images import measured_size
+from riveg.exports.images import confined_box, in_order, measured_size
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
@@ -27,7 +27,6 @@ from riveg.types import Box, Entity, ImageRef, ImageSize, Region, Sample
 NO_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 """An empty pixel: Label Studio wants an image in every task."""
 
-_USUAL_LABELS = ("LOC", "ORG", "OTHER", "PER")
 _Result = dict[str, Any]
 
 
@@ -45,17 +44,18 @@ def export_labelstudio(source: ExportSource, out: Path) -> ExportReport:
     writer = _TaskWriter(source)
     tasks, config, readme = out / "tasks.json", out / "config.xml", out / "README.txt"
     write_atomically(tasks, _json_list(map(writer.task, source.records())))
-    write_atomically(config, [labeling_config(writer.labels or _USUAL_LABELS).encode()])
+    write_atomically(config, [labeling_config(in_order(writer.labels, source)).encode()])
     write_atomically(readme, [_README.format(root=shlex.quote(str(writer.document_root))).encode()])
     return ExportReport((tasks, config, readme), dict(writer.counts), +writer.left_out)
 
 
 def labeling_config(labels: Iterable[str]) -> str:
     """The labeling interface: a sample and its image, with the same labels for both."""
-    colours = type_colours(labels)
+    names = [*dict.fromkeys(map(fit_for_xml, labels))]
+    colours = type_colours(names)
     tags = "\n".join(
-        f"    <Label value={quoteattr(label)} background={quoteattr(colour)}/>"
-        for label, colour in colours.items()
+        f"    <Label value={quoteattr(name)} background={quoteattr(colours[name])}/>"
+        for name in names
     )
     return _CONFIG.format(labels=tags)
 
@@ -124,7 +124,7 @@ class _TaskWriter:
     def _entity(self, sample: Sample, entity: Entity, name: str) -> Iterator[_Result]:
         place = character_range(sample.offsets, entity.span)
         label = fit_for_xml(entity.label)
-        self.labels.add(label)
+        self.labels.add(entity.label)
         text_id = f"{name}:text"
         if place is None:
             self.left_out["span beyond the post's tokens"] += 1
@@ -165,13 +165,10 @@ class _TaskWriter:
 
     def _shapes(self, region: Region, size: ImageSize) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """The box and the mask: the name of the control, the type, and the value without label."""
-        value: dict[str, Any] | None = box_in_percent(region.box, size)
-        if value is None:
-            self.left_out["box outside its picture"] += 1
-        else:
+        inside = confined_box(region.box, size, self.left_out)
+        if inside is not None:
             self.counts["boxes"] += 1
-            self.left_out["part of a box beyond its picture"] += _reaches_out(region.box, size)
-            yield "box", "rectanglelabels", value
+            yield "box", "rectanglelabels", {**box_in_percent(inside, size)}
         if region.mask is None:
             return
         if fault := mask_fault(region.mask, size):
@@ -202,30 +199,19 @@ def image_address(root: Path, name: str, document_root: Path) -> str:
     return f"/data/local-files/?d={quote(str(folder / name))}"
 
 
-def box_in_percent(box: Box, size: ImageSize) -> dict[str, float] | None:
-    """``x``, ``y``, ``width``, ``height`` in [0, 100] of the image's sides, cut at its edges.
+def box_in_percent(box: Box, size: ImageSize) -> dict[str, float]:
+    """``x``, ``y``, ``width``, ``height`` of a box in its image, in [0, 100] of the sides.
 
-    ``None`` where the box lies outside.
-
-    >>> box_in_percent(Box(10, 20, 60, 120), ImageSize(200, 100))
+    >>> box_in_percent(Box(10, 20, 60, 100), ImageSize(200, 100))
     {'x': 5.0, 'y': 20.0, 'width': 25.0, 'height': 80.0, 'rotation': 0}
     """
-    width, height = size
-    left, right = max(0.0, box.x_min), min(float(width), box.x_max)
-    top, bottom = max(0.0, box.y_min), min(float(height), box.y_max)
-    if left >= right or top >= bottom:
-        return None
     return {
-        "x": 100 * left / width,
-        "y": 100 * top / height,
-        "width": 100 * (right - left) / width,
-        "height": 100 * (bottom - top) / height,
+        "x": 100 * box.x_min / size.width,
+        "y": 100 * box.y_min / size.height,
+        "width": 100 * box.width / size.width,
+        "height": 100 * box.height / size.height,
         "rotation": 0,
     }
-
-
-def _reaches_out(box: Box, size: ImageSize) -> bool:
-    return min(box.x_min, box.y_min) < 0 or box.x_max > size.width or box.y_max > size.height
 
 
 def _span(name: str, text: str, place: tuple[int, int], label: str, entity: Entity) -> _Result:

@@ -15,6 +15,7 @@ from riveg.exports.images import (
     ImageWithEntities,
     LeftOut,
     PlacedRegion,
+    confined_box,
     placed_regions,
     samples_with_images,
 )
@@ -43,7 +44,10 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
         for image in samples_with_images(source, left_out):
             name = images.name(image.path)
             path = out / "Annotations" / f"{Path(name).stem}.xml"
-            objects = [_object(placed, counts, left_out) for placed in _boxes(image, left_out)]
+            objects = [
+                _object(placed, edges, counts, left_out)
+                for placed, edges in _boxes(image, left_out)
+            ]
             counts["boxes"] += len(objects)
             if not path.exists():
                 counts["images"] += 1
@@ -56,14 +60,19 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
     return ExportReport(files, dict(counts), dict(left_out))
 
 
-def _boxes(image: ImageWithEntities, left_out: LeftOut) -> Iterator[PlacedRegion]:
+def _boxes(
+    image: ImageWithEntities, left_out: LeftOut
+) -> Iterator[tuple[PlacedRegion, tuple[int, int, int, int]]]:
+    """Regions with words and their edges in the image, in whole pixels."""
     for placed in placed_regions(image.sample, left_out):
         if not placed.entity.text.strip():
             left_out["region of an entity without words"] += 1
             continue
         if placed.region.mask is not None:
             left_out["mask (VOC files hold boxes; see coco and png)"] += 1
-        yield placed
+        inside = confined_box(placed.region.box, image.size, left_out)
+        if inside is not None:
+            yield placed, nearest_edges(inside)
 
 
 def _split_file(out: Path, split: object) -> Path:
@@ -89,7 +98,12 @@ def _head(name: str, image: ImageWithEntities) -> str:
     )
 
 
-def _object(placed: PlacedRegion, counts: Counter[str], left_out: LeftOut) -> str:
+def _object(
+    placed: PlacedRegion,
+    edges: tuple[int, int, int, int],
+    counts: Counter[str],
+    left_out: LeftOut,
+) -> str:
     entity, region = placed.entity, placed.region
     if _NOT_IN_XML.search(entity.text):
         left_out["character that XML cannot hold (a replacement mark stands for it)"] += len(
@@ -97,20 +111,20 @@ def _object(placed: PlacedRegion, counts: Counter[str], left_out: LeftOut) -> st
         )
     score = "" if region.score is None else f"    <score>{region.score}</score>\n"
     guess = must_mark(region, counts)
-    edges = zip(("xmin", "ymin", "xmax", "ymax"), nearest_edges(region.box), strict=True)
+    named_edges = zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True)
     return (
         f"  <object>\n    <name>{_text(entity.text)}</name>\n"
         f"    <type>{_text(entity.label)}</type>\n    <entity>{_text(entity.id)}</entity>\n"
         f"{score}{_GUESS if guess else ''}    <pose>Unspecified</pose>\n"
         # Scorers pass over what is difficult, and trainers may.
         f"    <truncated>0</truncated>\n    <difficult>{guess:d}</difficult>\n    <bndbox>\n"
-        + "".join(f"      <{name}>{edge}</{name}>\n" for name, edge in edges)
+        + "".join(f"      <{name}>{edge}</{name}>\n" for name, edge in named_edges)
         + "    </bndbox>\n  </object>\n"
     )
 
 
 def nearest_edges(box: Box) -> tuple[int, int, int, int]:
-    """The nearest whole pixels, also beyond the image; a side is one pixel at least.
+    """The nearest whole pixels; a side is one pixel at least.
 
     >>> nearest_edges(Box(0.4, 2.6, 10.5, 2.7))
     (0, 2, 11, 3)

@@ -49,6 +49,20 @@ def box_pixels(box: Box, size: ImageSize) -> Bitmap:
     return pixels
 
 
+def mask_box(mask: Mask) -> Box:
+    """The smallest box around the mask's pixels, on whole edges.
+
+    Raises:
+        ValueError: If the mask has no pixel, or its run lengths do not fill it exactly.
+
+    >>> mask_box(mask_from_array(np.eye(3, dtype=bool)))
+    Box(x_min=0.0, y_min=0.0, x_max=3.0, y_max=3.0)
+    """
+    _runs(mask)  # what is damaged is refused here
+    left, top, width, height = map(float, coco.toBbox(_coco(mask)))
+    return Box(left, top, left + width, top + height)
+
+
 def mask_area(mask: Mask) -> int:
     """How many pixels the mask has.
 

@@ -221,6 +221,7 @@ class System:
             "origin": list(source.origin),
             **({"columns": dict(chosen)} if (chosen := getattr(source, "columns", {})) else {}),
             "part_size": self.config.run.part_size,
+            "labels": self._declared_labels(source, steps),
             "data_version": getattr(source, "version", None),
             "split": getattr(source, "split", None),
             "image_roots": [str(root.absolute()) for root in source.image_roots],
@@ -244,6 +245,11 @@ class System:
             "python": platform.python_version(),
             "platform": platform.platform(),
         }
+
+    def _declared_labels(self, source: DataSource, steps: tuple[Step, ...]) -> list[str]:
+        """The system's labels; where a stage reads gold, those of the data as well."""
+        of_gold = getattr(source, "labels", ()) if any(s.config.oracle for s in steps) else ()
+        return [*dict.fromkeys((*(label.name for label in self.config.labels), *of_gold))]
 
     def _built(self) -> tuple[AnyStageRunner, ...]:
         if self._runners is None:

@@ -23,6 +23,7 @@ from riveg.exports.source import ExportReport
 from riveg.geometry.masks import mask_area, mask_from_array
 from riveg.types import ImageRef, Mask, Sample
 
+USUAL = ["PER", "LOC", "ORG", "OTHER"]
 FORMS: tuple[Literal["rle", "polygon"], ...] = ("rle", "polygon")
 
 
@@ -62,7 +63,8 @@ def test_ids_are_whole_unique_and_stable(
     annotations = found.dataset["annotations"]
     assert [each["id"] for each in annotations] == [*range(1, len(annotations) + 1)]
     names = [each["name"] for each in found.dataset["categories"]]
-    assert names == sorted(names)
+    assert names[:4] == USUAL
+    assert names[4:] == sorted(names[4:])
     assert [each["id"] for each in found.dataset["categories"]] == [*range(1, len(names) + 1)]
     files = [each["file_name"] for each in found.dataset["images"]]
     assert len(files) == len({*files}) == len(found.imgs)
@@ -83,7 +85,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     found, report = exported(
         tmp_path, [*trap_samples(), answered("X", named("X", 0, *regions), id="7")]
     )
-    assert report.counts == {"images": 3, "masks": 3, "categories": 3}
+    assert report.counts == {"images": 3, "masks": 3, "categories": 5}
     assert report.left_out == {
         "post not answered": 1,
         "post without a picture": 1,
@@ -109,7 +111,8 @@ def test_an_annotation_says_whose_it_is(tmp_path: Path) -> None:
     first = found.anns[1]
     assert (first["entity"], first["entity_id"], first["rank"]) == ("Ann", "e0", 0)
     assert (first["sample_id"], first["score"]) == ("ünï/ ../:1", 0.5)
-    assert first["bbox"] == [4, 6, 20, 20]
+    assert first["bbox"] == [4, 6, 60, 42]
+    assert first["region_box"] == [4, 6, 20, 20]
     assert found.cats[first["category_id"]]["name"] == "PER"
 
 
@@ -163,5 +166,5 @@ def test_supervision_loads_it(form: Literal["rle", "polygon"], tmp_path: Path) -
         str(out / "images"), str(out / "instances.json"), force_masks=True
     )
     ((_, _, detections),) = found
-    assert (found.classes, detections.xyxy.tolist()) == (["PER"], [[4, 6, 24, 26]])
+    assert (found.classes, detections.xyxy.tolist()) == (USUAL, [[4, 6, 64, 48]])
     assert detections.mask.shape == (1, SIDES[1], SIDES[0])

@@ -35,7 +35,7 @@ from riveg.exports.labelstudio import (
 )
 from riveg.formats.brush import brush_to_mask
 from riveg.geometry.masks import mask_from_array
-from riveg.types import Box, Entity, ImageRef, ImageSize, Mask, Sample, Span
+from riveg.types import Box, Entity, ImageRef, ImageSize, Mask, Region, Sample, Span
 
 
 def exported(folder: Path, *samples: Sample) -> tuple[list[dict[str, Any]], Any]:
@@ -96,7 +96,6 @@ def test_masks_are_brushes_of_the_same_pixels(tmp_path: Path) -> None:
 def test_percent_comes_back_to_the_pixel(box: Box) -> None:
     width, height = SIDES
     value = box_in_percent(box, ImageSize(width, height))
-    assert value is not None
     assert all(0 <= number <= 100 for number in value.values())
     left, top = value["x"] * width / 100, value["y"] * height / 100
     back = (left, top, left + value["width"] * width / 100, top + value["height"] * height / 100)
@@ -106,16 +105,20 @@ def test_percent_comes_back_to_the_pixel(box: Box) -> None:
 @pytest.mark.parametrize(
     ("box", "expected", "reason"),
     [
-        (Box(-10, -10, 32, 24), (0, 0, 50, 50), "cut at the upper left"),
-        (Box(32, 24, 99, 99), (50, 50, 50, 50), "cut at the lower right"),
-        (Box(64, 0, 70, 10), None, "beside the picture"),
-        (Box(0, -9, 10, 0), None, "above it"),
+        (Box(-10, -10, 32, 24), (0, 0, 50, 50), "part of a box beyond its picture"),
+        (Box(32, 24, 99, 99), (50, 50, 50, 50), "part of a box beyond its picture"),
+        (Box(64, 0, 70, 10), None, "box outside its picture"),
+        (Box(0, -9, 10, 0), None, "box outside its picture"),
     ],
 )
-def test_boxes_that_reach_out(box: Box, expected: tuple[int, ...] | None, reason: str) -> None:
-    value = box_in_percent(box, SIDES)
-    found = value and tuple(value[name] for name in ("x", "y", "width", "height"))
-    assert found == expected
+def test_boxes_that_reach_out(
+    box: Box, expected: tuple[int, ...] | None, reason: str, tmp_path: Path
+) -> None:
+    (task,), report = exported(tmp_path, answered("Ann", named("Ann", 0, Region(box))))
+    values = [each["value"] for each in results(task, "rectanglelabels")]
+    found = [tuple(value[name] for name in ("x", "y", "width", "height")) for value in values]
+    assert found == ([expected] if expected else [])
+    assert report.left_out == {reason: 1}
 
 
 def test_images_are_named_as_the_server_reads_them(tmp_path: Path) -> None:
@@ -195,12 +198,20 @@ def test_unknown_sides_are_measured_upright(tmp_path: Path) -> None:
     assert (box["original_width"], box["original_height"]) == SIDES
 
 
-def test_the_labels_of_all_controls_are_those_of_the_records(tmp_path: Path) -> None:
+def test_the_labels_of_all_controls_are_the_declared_and_those_of_the_records(
+    tmp_path: Path,
+) -> None:
     exported(tmp_path, *trap_samples())
     config = read_xml(tmp_path / "out" / "config.xml")
     for tag in ("Labels", "RectangleLabels", "BrushLabels"):
         (control,) = config.iter(tag)
-        assert [each.get("value") for each in control] == ["LOC", "PER", "SHIP & CO"]
+        assert [each.get("value") for each in control] == [
+            "PER",
+            "LOC",
+            "ORG",
+            "OTHER",
+            "SHIP & CO",
+        ]
         assert {each.get("background") for each in control} >= {"#0072B2", "#009E73"}
 
 

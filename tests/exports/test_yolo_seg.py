@@ -80,7 +80,7 @@ def test_every_label_has_its_image_and_its_class(tmp_path: Path) -> None:
     assert (out / "labels" / "a.txt").read_text() == ""  # answered: nothing there
     assert report.left_out["picture that is not there any more"] == 2
     data = yaml.safe_load((out / "data.yaml").read_text())
-    assert data["names"] == ["LOC", "PER", "SHIP & CO", "no"]
+    assert data["names"] == ["PER", "LOC", "ORG", "OTHER", "SHIP & CO", "no"]
     assert (out / data["train"]).is_dir()
     assert (out / data["val"]).is_dir()
 
@@ -143,4 +143,7 @@ def test_supervision_loads_it(tmp_path: Path) -> None:
         str(out / "images"), str(out / "labels"), str(out / "data.yaml"), force_masks=True
     )
     ((_, _, detections),) = found
-    assert (found.classes, detections.mask.shape) == (["PER"], (1, SIDES[1], SIDES[0]))
+    assert (found.classes, detections.mask.shape) == (
+        ["PER", "LOC", "ORG", "OTHER"],
+        (1, SIDES[1], SIDES[0]),
+    )
