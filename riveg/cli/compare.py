@@ -23,7 +23,8 @@ def compare(
     run_a: Path = typer.Argument(metavar="RUN_A", help=_WHAT),
     run_b: Path = typer.Argument(metavar="RUN_B", help="What it is compared with."),
     gold: str | None = typer.Option(
-        None, help="A dataset, or RiVEG's label file (default: the first run's own data)."
+        None,
+        help="A dataset, or the gold file of RiVEG, UnCo or SAKE (default: the first run's own).",
     ),
     split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
     metric: str | None = typer.Option(None, help="Only this metric, for example gmner."),

@@ -21,7 +21,7 @@ PREDICTIONS = typer.Argument(
 def evaluate(
     predictions: Path = PREDICTIONS,
     gold: str | None = typer.Option(
-        None, help="A dataset, or RiVEG's label file (default: the run's own data)."
+        None, help="A dataset, or the gold file of RiVEG, UnCo or SAKE (default: the run's own)."
     ),
     split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
     format: str = typer.Option("auto", help="auto, run, jsonl, smner, riveg, e2e, tiger or conll."),

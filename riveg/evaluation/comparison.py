@@ -17,13 +17,13 @@ from riveg.evaluation.joining import JoinCounts, join
 from riveg.evaluation.notes import join_notes, lacking_note
 from riveg.evaluation.pair_outcomes import PairOutcome
 from riveg.evaluation.predictions import Predictions
-from riveg.evaluation.proposals import with_places
 from riveg.evaluation.protocol_notes import detail_notes
 from riveg.evaluation.scoring import (
     is_fine,
     metrics_left_out,
     rules_for,
     scorer_of,
+    with_places,
 )
 from riveg.evaluation.verdicts import Verdict, verdicts
 

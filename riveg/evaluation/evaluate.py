@@ -23,7 +23,6 @@ from riveg.evaluation.notes import (
     reworded_note,
 )
 from riveg.evaluation.predictions import Predictions
-from riveg.evaluation.proposals import with_places
 from riveg.evaluation.protocol_notes import (
     candidate_notes,
     detail_notes,
@@ -46,6 +45,7 @@ from riveg.evaluation.scoring import (
     metrics_left_out,
     rules_for,
     scorer_of,
+    with_places,
 )
 
 

@@ -21,6 +21,7 @@ class JoinCounts:
         unanswered: Scored samples that the system did not answer.
         without_prediction: Scored samples without a prediction: all their gold is missed.
         without_gold: Predicted samples without gold, which are not scored.
+        without_image: Predicted samples without an image whose gold has boxes or masks.
         other_tokens: Samples that the system saw with another number of tokens than the gold has.
         first_other_tokens: The first of them: its id, the system's number and the gold's.
     """
@@ -29,6 +30,7 @@ class JoinCounts:
     unanswered: int = 0
     without_prediction: int = 0
     without_gold: int = 0
+    without_image: int = 0
     other_tokens: int = 0
     first_other_tokens: tuple[str, int, int] | None = None
 
@@ -36,6 +38,8 @@ class JoinCounts:
         """Counts a sample that is predicted and has gold."""
         self.samples += 1
         self.unanswered += not prediction.answered
+        is_shown = any(entity.boxes or entity.masks for entity in gold.entities)
+        self.without_image += is_shown and not prediction.has_image
         seen, annotated = prediction.tokens, gold.tokens
         if not prediction.answered or seen is None or annotated is None or seen == annotated:
             return

@@ -28,6 +28,11 @@ def prediction_notes(predictions: Predictions, gold: GoldSet, *, fine: bool) -> 
 
 def join_notes(joined: JoinCounts) -> Iterator[str]:
     """What looks wrong when predictions and gold are laid side by side."""
+    if joined.without_image:
+        yield (
+            f"samples that the system saw without an image, and whose gold has boxes or masks: "
+            f"{joined.without_image}"
+        )
     if joined.first_other_tokens is not None:
         sample_id, predicted, annotated = joined.first_other_tokens
         yield (

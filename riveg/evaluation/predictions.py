@@ -30,6 +30,8 @@ class Prediction:
         answered: Whether the system answered at all.
         size: Of the image, where known.
         tokens: How many tokens the system saw; ``None`` where that is not known.
+        has_image: Whether the sample has an image; without one every entity is "not shown", and
+            nobody has looked.
     """
 
     sample_id: str | None
@@ -37,6 +39,7 @@ class Prediction:
     answered: bool = True
     size: ImageSize | None = None
     tokens: int | None = None
+    has_image: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ def prediction_of(sample: Sample) -> Prediction:
         sample.entities is not None,
         image_size(sample),
         len(sample.tokens),
+        has_image=sample.image is not None,
     )
 
 
@@ -151,11 +155,12 @@ def predictions_of_samples(
 
 
 def detail_of(predictions: Iterable[Prediction]) -> Detail:
-    """The most that any of the predictions says of an entity."""
+    """The most that any of the predictions says of an entity; "not shown" needs an image."""
     detail: Detail = "tags"
     for prediction in predictions:
-        if any(entity.regions is not None for entity in prediction.predicted):
+        looked, found = prediction.has_image, prediction.predicted
+        if any(entity.regions or (looked and entity.regions is not None) for entity in found):
             return "regions"
-        if any(entity.groundable is not None for entity in prediction.predicted):
+        if looked and any(entity.groundable is not None for entity in found):
             detail = "groundability"
     return detail

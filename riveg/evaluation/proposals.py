@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -12,10 +11,6 @@ import numpy as np
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity, Proposals
 from riveg.types import Box, Region
-
-if TYPE_CHECKING:
-    from riveg.evaluation.gold import GoldSet
-    from riveg.evaluation.predictions import Predictions
 
 _FORM = "VinVL's features: <id>.jpg.npz with bounding_boxes (n x 4), or <id>.npz"
 
@@ -36,16 +31,6 @@ def read_proposals(folder: Path, sample_id: str) -> Proposals:
         if (folder / name).is_file():
             return _boxes(folder / name)
     return ()
-
-
-def with_places(predictions: Predictions, gold: GoldSet) -> Predictions:
-    """Predictions that name candidates say where, if the gold comes with the detector's boxes."""
-    if not predictions.by_candidate:
-        return predictions
-    if all(sample.proposals is None for sample in gold.samples.values()):
-        note = "its places are indices of a detector's boxes: --proposals tells them"
-        return replace(predictions, notes=(*predictions.notes, note))
-    return replace(predictions, detail="regions")
 
 
 def placed(predicted: PredictedEntity, proposals: Proposals | None) -> PredictedEntity:

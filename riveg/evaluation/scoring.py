@@ -16,6 +16,16 @@ CANONICAL = "canonical"
 _REGION_METRICS = frozenset({"eeg", "gmner", "fmnerg", "smner", "grounded"})
 
 
+def with_places(predictions: Predictions, gold: GoldSet) -> Predictions:
+    """Predictions that name candidates say where, if the gold comes with the detector's boxes."""
+    if not predictions.by_candidate:
+        return predictions
+    if all(sample.proposals is None for sample in gold.samples.values()):
+        note = "its places are indices of a detector's boxes: --proposals tells them"
+        return replace(predictions, notes=(*predictions.notes, note))
+    return replace(predictions, detail="regions")
+
+
 def is_fine(predictions: Predictions, gold: GoldSet) -> bool:
     """Whether the predicted labels are fine ones: one that the gold knows as such suffices."""
     return bool(gold.coarse_of) and any(

@@ -16,7 +16,7 @@ from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.evaluation.predictions import Prediction, Predictions, predictions_of_run
 from riveg.evaluation.protocols import PROTOCOLS
 from riveg.geometry.masks import mask_from_array
-from riveg.types import Box, Region, Span
+from riveg.types import Box, Entailment, Region, Span
 
 BOX = Box(0, 0, 100, 100)
 HERE = Span(0, 1)
@@ -131,6 +131,19 @@ def test_a_run_that_found_no_picture_is_scored_as_what_it_says(tmp_path: Path) -
     found = evaluate(opened, gold(), EvaluationOptions(resamples=10))
     assert scored(found) == {"span", "mner", "never_ground"}
     assert any("had the run its images" in note for note in found.notes)
+
+
+def test_what_is_not_shown_for_want_of_an_image_says_nothing(tmp_path: Path) -> None:
+    sample = make_sample("Ann sings", [(0, 1, "PER")], id="1")
+    (entity,) = sample.entities or ()
+    gated = replace(entity, entailment=Entailment(0.0, False, "none"), regions=())
+    opened = predictions_of_run(
+        make_run(tmp_path / "run", [replace(sample, entities=(gated,), image=None)])
+    )
+    found = evaluate(opened, gold(), EvaluationOptions(resamples=10))
+    assert scored(found) == {"span", "mner", "never_ground"}
+    (note,) = [n for n in found.notes if "without an image" in n]
+    assert note.endswith(": 1")
 
 
 def test_entities_whose_place_was_not_answered_are_counted() -> None:

@@ -4,10 +4,16 @@ from hypothesis import strategies as st
 
 from riveg.formats.e2e_answer import Triple, answer_text, format_answer, parse_answer
 
-PLAIN = st.text(
-    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="|;；｜│丨￨∣"),
-    min_size=1,
-).map(str.strip)
+PLAIN = (
+    st.text(
+        st.characters(
+            exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="|;；｜│丨￨∣"
+        ),
+        min_size=1,
+    )
+    .map(str.strip)
+    .filter(bool)
+)
 CORNERS = st.tuples(*[st.floats(-1e6, 1e6) | st.integers(0, 5000)] * 4)
 BOXES = st.none() | st.lists(CORNERS, max_size=3).map(tuple)
 
