@@ -3,7 +3,11 @@
 A class *fits* a name where the sample says so; the first of these that gives a class counts.
 
 1. A word for it stands beside the name: "my dog Rex", "Rex the dog", "Rex, our dog". (For names of
-   people, places and organizations this must be an animal: taggers take pets for them.)
+   people, places and organizations this must be an animal: taggers take pets for them.) Or it
+   follows the name of a thing or of an organization straight, and the name says which one it is:
+   "my Honda motorcycle", "an Amtrak train". (For organizations this must be no animal. Words that
+   may be verbs, as in "Liverpool train again", need an article, and a "Chelsea coach" is a person.
+   "Paris cat" and "Ann cat" say nothing of what Paris and Ann are.)
 2. A word for it is in the label ("animal", "vehicle", "dog").
 3. A word for it is in the name itself ("Orient Express train").
 4. A word for it is anywhere in the text or the caption, if no other name of the sample could be
@@ -67,6 +71,17 @@ _AFTER = frozenset({",", "-", "–", "is"})
 _ARTICLES = frozenset({"the", "a", "an", "my", "our"})
 """A word for a thing that follows a name has one of these before it, and perhaps one of the signs
 above before that: "Rex, our dog" (but not: "Rex, dogs and cats")."""
+_DETERMINERS = frozenset({
+    "a", "an", "my", "our", "your", "his", "her", "their", "its", "this", "that",
+})  # fmt: skip
+"""Before "Amtrak train", perhaps with a word between, these say that a train is meant. Not "the",
+which also stands before "Bulls train"."""
+_VERBS = frozenset({
+    "bear", "bears", "book", "books", "duck", "ducks", "ship", "ships", "train", "trains",
+})  # fmt: skip
+"""Words for things that follow a name as its verb, too."""
+_PERSONS = frozenset({"coach"})
+"""Words for things that are a person after the name of a club."""
 _WORD = re.compile(r"\w+")
 
 
@@ -104,9 +119,12 @@ def _objects(sample: Sample, classes: frozenset[str]) -> tuple[Observation, ...]
 def _meant_classes(sample: Sample, entity: Entity) -> frozenset[str]:
     """The classes of the first of rules 1 to 3 that gives any."""
     beside = frozenset(_classes_beside(sample, entity))
+    after = frozenset(_classes_straight_after(sample, entity))
+    if known_label(entity.label) == "ORG":
+        return beside & ANIMALS or after - ANIMALS
     if not _is_thing(entity):
         return beside & ANIMALS
-    return beside or _label_classes(entity.label) or frozenset(_classes_in(entity.text))
+    return beside | after or _label_classes(entity.label) or frozenset(_classes_in(entity.text))
 
 
 def _is_thing(entity: Entity) -> bool:
@@ -138,6 +156,14 @@ def _classes_beside(sample: Sample, entity: Entity) -> Iterator[str]:
         after.pop(0)
     if after and after[0] in _ARTICLES:
         yield from _class_of(after[1:2])
+
+
+def _classes_straight_after(sample: Sample, entity: Entity) -> Iterator[str]:
+    span = entity.span
+    (word,) = _lower(sample.tokens[span.end : span.end + 1]) or [""]
+    before = _lower(sample.tokens[max(0, span.start - 2) : span.start])
+    if word not in _PERSONS and (word not in _VERBS or _DETERMINERS.intersection(before)):
+        yield from _class_of([word])
 
 
 def _lower(tokens: Sequence[str]) -> list[str]:

@@ -72,7 +72,7 @@ class EvidenceGrounderConfig(BackendConfig[Grounder]):
     name: ClassVar[str] = "evidence"
     summary: ClassVar[str] = "people, faces, things, lettering that spells the name"
     needs_stage: ClassVar[str | None] = "observe"
-    code_revision: ClassVar[int] = 3
+    code_revision: ClassVar[int] = 4
 
     prior: Prior = "never"
     prior_file: Path | None = None

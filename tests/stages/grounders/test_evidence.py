@@ -240,6 +240,41 @@ def test_a_thing_is_found_by_the_words_beside_its_name(text: str, label: str, is
     assert whole(answer) == ((expected,) if is_dog else ())
 
 
+@pytest.mark.parametrize(
+    ("text", "label", "is_shown"),
+    [
+        ("my Rex motorcycle", "ORG", True),
+        ("a Rex airplane in the sky", "MISC", True),
+        ("new Rex motorcycle", "ORG", True),
+        ("I love Rex motorcycles", "OTHER", True),
+        ("this old Rex train", "ORG", True),
+        ("Rex train again", "ORG", False),
+        ("the Rex train hard today", "ORG", False),
+        ("Rex ship it", "OTHER", False),
+        ("our Rex coach is gone", "ORG", False),
+        ("Rex on a motorcycle", "ORG", False),
+        ("Rex 's motorcycle", "ORG", False),
+        ("a Rex cat", "OTHER", True),
+        ("a Rex cat", "ORG", False),
+        ("a Rex cat", "LOC", False),
+        ("a Rex cat", "PER", False),
+        ("a Rex motorcycle", "LOC", False),
+        ("a Rex motorcycle", "PER", False),
+        ("her Rex guitar", "ORG", False),
+    ],
+)
+def test_a_word_for_a_thing_straight_after_a_name_says_what_it_names(
+    text: str, label: str, is_shown: bool
+) -> None:
+    classes = ("motorcycle", "airplane", "train", "cat", "boat", "bus")
+    seen = tuple(thing(name, 90 * at, 80) for at, name in enumerate(classes))
+    post = replace(pet(text, label), observations=seen)
+    if label in {"OTHER", "MISC"}:  # one more name of the kind: no class from anywhere in the text
+        post = replace(post, entities=(*(post.entities or ()), entity(9, "Max", label)))
+    (answer,) = GROUNDER.ground(mentions_of(post)[:1])
+    assert [region.source for region in whole(answer)] == (["evidence:object"] if is_shown else [])
+
+
 def test_a_caption_names_a_thing_where_no_other_name_is_meant() -> None:
     seen = (thing("bus", 300),)
     one = replace(pet("Rex at last", "OTHER"), caption="a red bus in a street", observations=seen)
