@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+_JOINERS = "\u200c\u200d"
+
 
 def visible(text: str, keep: str = "") -> str:
     r"""The text with control characters, but for those in ``keep``, as ``\x1b`` and the like.
+
+    Joiners, which only shape the letters and emoji beside them, stay.
 
     >>> visible("\x1b[31mred")
     '\\x1b[31mred'
     """
     return "".join(
-        character if character.isprintable() or character in keep else f"\\x{ord(character):02x}"
+        character
+        if character.isprintable() or character in keep or character in _JOINERS
+        else f"\\x{ord(character):02x}"
         for character in text
     )
 

@@ -62,16 +62,23 @@ class Fonts:
         first: Fonts for what the built-in one lacks, before the others.
         others: More of them; ``None`` for those of this machine, which are searched when they are
             first needed.
+        shaping: Whether letters can be put into the forms and the order that Arabic, Hindi and
+            others need; ``None`` for what this Pillow can.
 
     Attributes:
         missing: Texts that could not be shown so far.
     """
 
     def __init__(
-        self, first: Sequence[FontFile] = (), others: Sequence[FontFile] | None = None
+        self,
+        first: Sequence[FontFile] = (),
+        others: Sequence[FontFile] | None = None,
+        *,
+        shaping: bool | None = None,
     ) -> None:
         self._first = first
         self._others = others
+        self._shaping = features.check("raqm") if shaping is None else shaping
         self._words: dict[str, str | None] = {}
         self._found: dict[frozenset[str], FontFile | None] = {}
         self.missing: list[str] = []
@@ -158,7 +165,7 @@ class Fonts:
         return self._found[needed]
 
     def _search(self, needed: frozenset[str]) -> FontFile | None:
-        if any(map(_needs_shaping, needed)) and not features.check("raqm"):
+        if not self._shaping and any(map(_needs_shaping, needed)):
             return None
         having = (one for one in self._files() if all(map(one.has, needed)))
         return next((one for one in having if _face(one, 20) is not None), None)
