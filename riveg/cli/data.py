@@ -29,7 +29,7 @@ def check(
     column: list[str] = COLUMN,
     as_json: bool = typer.Option(False, "--json", help="Print everything as JSON."),
 ) -> None:
-    """Count what a dataset holds and find what is wrong with it: exit code 1 if anything is."""
+    """Count what a dataset holds. Finds what is wrong with it: exit code 1 if anything is."""
     import json
     from dataclasses import asdict
 
@@ -57,7 +57,7 @@ def convert(
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
     column: list[str] = COLUMN,
 ) -> None:
-    """Write a dataset, gold included, as one file: exit code 1 if rows had to be left out."""
+    """Write a dataset, gold included, as one file. Exit code 1 if rows had to be left out."""
     from riveg.cli.tables import plain, stdout
     from riveg.datasets.column_names import parse_choice
     from riveg.datasets.convert import convert as convert_dataset

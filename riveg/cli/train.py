@@ -14,7 +14,7 @@ _OVERRIDES = typer.Option([], "--set", metavar="KEY=VALUE", help="Change the con
 
 @app.command()
 def tagger(config: Path = _CONFIG, overrides: list[str] = _OVERRIDES) -> None:
-    """Fine-tune the embedded tagger, keep the best epoch, export it as int8 ONNX."""
+    """Fine-tune the embedded tagger. The best epoch is kept and exported as int8 ONNX."""
     from riveg.training.settings import read_settings
     from riveg.training.tagger import train_tagger
     from riveg.training.tagger_settings import TaggerTrainingConfig
