@@ -39,7 +39,6 @@ from riveg.config.backend import BuildContext
 from riveg.files import asset
 from riveg.geometry.arrays import Bitmap, Pixels
 from riveg.geometry.boxes import box_iou, whole_edges
-from riveg.geometry.masks import mask_to_array
 from riveg.images.loader import ImageLoader
 from riveg.nn.box_prior import read_box_priors
 from riveg.protocols import Mention, Segmenter
@@ -292,7 +291,7 @@ def mask_score(segmenter: Segmenter, cases: Sequence[tuple[Sample | None, Bitmap
             continue
         (answer,), ms = timed(lambda one: segmenter.segment([mention(one)])[0], [sample])
         spent += ms
-        overlaps.append(pixel_iou(mask_to_array(answer[0]), gold))
+        overlaps.append(pixel_iou(answer[0].to_numpy(), gold))
         sources[answer[0].source] = sources.get(answer[0].source, 0) + 1
     count = len(overlaps)
     good = sum(overlap >= HIT for overlap in overlaps)

@@ -41,8 +41,8 @@ def riveg(*arguments: str | Path | bytes) -> subprocess.CompletedProcess[str]:
     out, err = done.stdout.decode(), done.stderr.decode()
     assert "Traceback" not in err
     for character in out + err:
-        # Whatever could steer a terminal.
-        assert character == "\n" or character.isprintable(), (character, out, err)
+        # Whatever could steer a terminal; joiners only join what stands beside them.
+        assert character in "\n\u200c\u200d" or character.isprintable(), (character, out, err)
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
