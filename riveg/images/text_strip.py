@@ -132,23 +132,29 @@ def _follows(text: str, position: int) -> bool:
     return position > 0 and not text[position - 1].isspace()
 
 
+_ABSENT, _NOT_FOUND = "Not in the picture:", "In the picture, place not found:"
+_UNANSWERED = "Not grounded:"
+
+
 def _unplaced(sample: Sample) -> list[tuple[str, list[Entity]]]:
     """Headings with the entities that have no region for that reason."""
     if sample.entities is None:
         return [("Not tagged", [])]
     if not sample.entities:
         return [("No entities in this post", [])]
-    absent = [entity for entity in sample.entities if _is_absent(entity)]
-    unanswered = [
-        entity for entity in sample.entities if entity.regions is None and not _is_absent(entity)
-    ]
-    groups = [("Not in the picture:", absent), ("Not grounded:", unanswered)]
-    return [(heading, entities) for heading, entities in groups if entities]
+    groups: dict[str, list[Entity]] = {_ABSENT: [], _NOT_FOUND: [], _UNANSWERED: []}
+    for entity in sample.entities:
+        if not entity.regions:
+            groups[_reason(entity)].append(entity)
+    return [(heading, entities) for heading, entities in groups.items() if entities]
 
 
-def _is_absent(entity: Entity) -> bool:
-    refused = entity.entailment is not None and not entity.entailment.groundable
-    return entity.regions == () or (entity.regions is None and refused)
+def _reason(entity: Entity) -> str:
+    """Why an entity has no region: the gate said no, no place was found, or nobody looked."""
+    shown = None if entity.entailment is None else entity.entailment.groundable
+    if entity.regions is None:
+        return _ABSENT if shown is False else _UNANSWERED
+    return _NOT_FOUND if shown else _ABSENT
 
 
 def _list_words(

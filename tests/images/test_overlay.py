@@ -115,6 +115,18 @@ def test_the_number_is_labelled(entailment: Entailment | None, note: str) -> Non
     assert entity_note(entity(0, "Ann", entailment=entailment), Fonts(others=())) == note
 
 
+def test_a_place_that_was_not_found_is_not_called_absent() -> None:
+    def drawn(*, groundable: bool, regions: tuple[Region, ...] | None) -> bytes:
+        entailment = Entailment(0.6, groundable)
+        ann = replace(entity(0, "Ann", entailment=entailment), regions=regions)
+        return draw_overlay(blank(), sample("Ann here", ann)).tobytes()
+
+    absent, not_found = (drawn(groundable=shown, regions=()) for shown in (False, True))
+    unanswered = drawn(groundable=True, regions=None)
+    assert len({absent, not_found, unanswered}) == 3
+    assert drawn(groundable=False, regions=None) == absent
+
+
 def test_boxes_and_words_have_the_colour_of_the_type() -> None:
     answered = sample(
         "Ann and Bob at NASA in Paris",
