@@ -95,7 +95,7 @@ def join_datasets(datasets: Mapping[str, Dataset]) -> Dataset:
     every = [*datasets.values()]
     labels = dict.fromkeys(label for dataset in every for label in dataset.labels)
     return Dataset(
-        name=_name_of([dataset.name for dataset in every]),
+        name=joined_name([dataset.name for dataset in every]),
         version=None,
         splits=tuple(parts),
         image_roots=reader.image_roots,
@@ -148,6 +148,11 @@ def _folder_of_all(folders: Sequence[Path]) -> Path | None:
     return None if common == Path(common.anchor) else common
 
 
-def _name_of(names: Sequence[str]) -> str:
+def joined_name(names: Sequence[str]) -> str:
+    """What several datasets together are called; one keeps its name.
+
+    >>> joined_name(["posts"]), joined_name(["one", "two"])
+    ('posts', 'one+two')
+    """
     joined = "+".join(names)
     return joined if len(joined) <= _LONGEST_NAME else f"{names[0]}-and-{len(names) - 1}-more"

@@ -109,7 +109,7 @@ def _opened(
     elif path.suffix in {".yaml", ".yml"} and path.is_file():
         dataset = _configured(path, rules)
     elif (kind := _kind_of(path)) is not None and path.is_file():
-        name = _stem(path)
+        name = str(table_name(path))
         dataset = open_table(name, kind, {name: path}, (path.parent,), rules)
     elif is_saved_folder(path):
         parts = {name: path / name for name in saved_splits(path)} or {path.name: path}
@@ -129,8 +129,16 @@ def _kind_of(path: Path) -> str | None:
     return _SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
-def _stem(path: Path) -> str:
-    """The name without the endings that say the format."""
+def table_name(path: Path) -> str | None:
+    """What a file with columns is called: its name without the endings that say the format.
+
+    ``None`` where they say none.
+
+    >>> table_name(Path("a/posts.csv.gz")), table_name(Path("a/posts.yaml"))
+    ('posts', None)
+    """
+    if _kind_of(path) is None:
+        return None
     bare = path.with_suffix("") if path.suffix.lower() == _COMPRESSED else path
     return bare.stem
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import yaml
 
 from riveg.config.reader import load_config
 from riveg.config.system import shipped_systems
+from riveg.datasets.joined import joined_name
+from riveg.datasets.opening import table_name
 from riveg.errors import UserError
 from riveg.runs.folder import RunFolder
 from riveg.stages.table import STAGES
@@ -41,10 +43,7 @@ def rerun_command(folder: Path, *overrides: str, suffix: str) -> str:
         suffix: Is appended to the name of the run folder.
     """
     manifest = RunFolder(folder).read_manifest()
-    bare = _bare_file(manifest)
-    words = ["riveg", "run", _system(folder), "--data", bare or str(manifest.get("data"))]
-    if manifest.get("split") and not bare:
-        words += ["--split", str(manifest["split"])]
+    words = ["riveg", "run", _system(folder), *_data_words(manifest)]
     if manifest.get("limit"):
         words += ["--limit", str(manifest["limit"])]
     until = _last_stage(folder, manifest)
@@ -72,8 +71,16 @@ def _system(folder: Path) -> str:
     return str(folder / "config.yaml")
 
 
-def _bare_file(manifest: Mapping[str, Any]) -> str | None:
-    """The file that was run, where the data was one file and not a named dataset."""
-    origin = manifest.get("origin") or []
-    is_bare = len(origin) == 1 and Path(origin[0]).suffix in {".jsonl", ".csv", ".parquet"}
-    return str(origin[0]) if is_bare and Path(origin[0]).stem == manifest.get("data") else None
+def _data_words(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The options that name the data: files with columns as they were given, or a dataset."""
+    files = [str(file) for file in manifest.get("origin") or []]
+    names = [name for file in files if (name := table_name(Path(file)))]
+    if not names or len(names) < len(files) or joined_name(names) != manifest.get("data"):
+        yield from ("--data", str(manifest.get("data")))
+        if manifest.get("split"):
+            yield from ("--split", str(manifest["split"]))
+        return
+    for file in files:
+        yield from ("--data", file)
+    for own, theirs in manifest.get("columns", {}).items():
+        yield from ("--column", f"{own}={theirs or ''}")

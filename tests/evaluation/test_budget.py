@@ -161,3 +161,11 @@ def test_a_bare_file_is_run_again_by_its_path(tmp_path: Path) -> None:
     origin = ["/data/my posts.jsonl"]
     folder = make_run(tmp_path / "run", [], data="my posts", origin=origin, limit=5)
     assert "--data '/data/my posts.jsonl' --limit 5 --set" in gold_reruns(folder)[0]
+
+
+def test_files_with_columns_of_any_name_are_run_again_as_they_were_given(tmp_path: Path) -> None:
+    origin = ["/data/one.tsv", "/data/two.json.gz"]
+    columns = {"text": "tweet", "id": None}
+    folder = make_run(tmp_path / "run", [], data="one+two", origin=origin, columns=columns)
+    expected = "--data /data/one.tsv --data /data/two.json.gz --column text=tweet --column id= "
+    assert expected in gold_reruns(folder)[0]
