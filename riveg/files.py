@@ -6,10 +6,13 @@ import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from threading import get_ident
+from typing import IO
 
 from riveg.errors import UserError
 
@@ -88,10 +91,71 @@ def asset(*parts: str) -> Path:
     return _PACKAGE.joinpath("assets", *parts)
 
 
+MOST_BYTES = 1 << 28
+"""How large a file may be that is read whole."""
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """A file opened for reading, unless it is a folder, a pipe or a device, which might never end.
+
+    Raises:
+        OSError: If it cannot be opened, or is none.
+    """
+    # A pipe without a writer would wait for one, and to open a device may already do something.
+    _require_regular(path.stat().st_mode, path)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    handle = os.fdopen(descriptor, "rb")
+    try:
+        _require_regular(os.fstat(descriptor).st_mode, path)
+    except OSError:
+        handle.close()
+        raise
+    return handle
+
+
+def _require_regular(mode: int, path: Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+
+
+def read_regular(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """What a regular file holds.
+
+    Raises:
+        OSError: If it cannot be read, is no regular file, or is larger than ``most_bytes``.
+    """
+    with open_regular(path) as handle:
+        if os.fstat(handle.fileno()).st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"larger than {most_bytes} bytes", str(path))
+        return handle.read()
+
+
+def read_regular_text(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a regular file; every line ends with LF.
+
+    Raises:
+        OSError: If it cannot be read, is no regular file, or is larger than :data:`MOST_BYTES`.
+        UnicodeDecodeError: If it is of another encoding.
+    """
+    return TextIOWrapper(BytesIO(read_regular(path)), encoding=encoding).read()
+
+
 def file_digest(path: Path) -> str:
-    """Hex digest of a file's bytes, read in blocks."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "blake2b").hexdigest()[:32]
+    """Hex digest of a file's bytes, read in blocks.
+
+    Raises:
+        OSError: If it cannot be read, or is no regular file.
+    """
+    with open_regular(path) as handle:
+        return digest_of(handle)
+
+
+def digest_of(handle: IO[bytes]) -> str:
+    """Hex digest of the bytes of an open file from its place to its end, read in blocks."""
+    # A file opened for reading in binary is what file_digest asks for, whatever its class.
+    return hashlib.file_digest(handle, "blake2b").hexdigest()[:32]  # type: ignore[arg-type]
 
 
 def text_digest(text: str) -> str:

@@ -43,12 +43,10 @@ def calibrate(
     from riveg.evaluation.calibration_plot import draw
     from riveg.evaluation.calibration_run import refuse_test
     from riveg.evaluation.gold import read_gold
-    from riveg.runs.folder import RunFolder
+    from riveg.formats.run_records import finished_manifest
 
     draws = plot is not False and _can_draw(must=bool(plot))
-    manifest = RunFolder(folder).read_manifest()
-    if not manifest:
-        raise UserError(f"{folder}: holds no manifest.json; is it a run folder?")
+    manifest = finished_manifest(folder)
     dataset = open_dataset(gold, split=split)
     if split is None and manifest.get("split") in dataset.splits:
         dataset = open_dataset(gold, split=manifest["split"])

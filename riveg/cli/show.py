@@ -213,11 +213,11 @@ def show_run(
     """A run's answers; with --id, what every stage said of one sample."""
     from itertools import islice
 
-    from riveg.cli.tables import entity_table, stdout
+    from riveg.cli.tables import entity_table, plain, stdout
     from riveg.cli.visible import counted
     from riveg.errors import UserError
     from riveg.runs.overlays import write_overlay
-    from riveg.runs.reading import read_records, stage_answers
+    from riveg.runs.reading import read_records, stage_answers, stages_without_answers
 
     console = stdout()
     if id is not None:
@@ -227,6 +227,10 @@ def show_run(
             write_overlay(folder, id, image, fonts)
             print_font_note(fonts)
         _print_answers(console, answers)
+        lacking = stages_without_answers(folder, answers)
+        if lacking:
+            text = f"no answer of this run yet: {', '.join(lacking)}"
+            console.print(plain(text), style="yellow")
         return
     if image is not None:
         raise UserError("--image draws one sample: say which with --id")

@@ -22,7 +22,7 @@ from riveg.evaluation.canonical import (
 from riveg.evaluation.cases import Case
 from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.reruns import rerun_command
-from riveg.runs.folder import RunFolder
+from riveg.formats.run_records import finished_manifest
 
 MNER, GMNER, SMNER = "mner", "gmner", "smner"
 
@@ -147,7 +147,7 @@ def gold_reruns(folder: Path) -> tuple[str, ...]:
     These runs show what later stages make of a perfect stage, which no record does. Stages that the
     run does not have, or that read gold already, are left out.
     """
-    manifest = RunFolder(folder).read_manifest()
+    manifest = finished_manifest(folder)
     oracles = manifest.get("oracle_stages", ())
     return tuple(
         rerun_command(folder, f"{stage}.backend=gold", suffix=f"{stage}-gold")

@@ -15,7 +15,8 @@ from riveg.evaluation.calibration import Calibration, Estimate
 from riveg.evaluation.calibration_run import recheck_matcher
 from riveg.evaluation.gold import GoldSet
 from riveg.files import write_atomically
-from riveg.runs.folder import RunFolder
+from riveg.formats.json_files import read_json
+from riveg.formats.run_records import finished_manifest
 
 
 def artifact_content(
@@ -24,7 +25,7 @@ def artifact_content(
     """What a calibration's file holds."""
     from riveg import __version__
 
-    manifest, matcher = RunFolder(folder).read_manifest(), recheck_matcher(folder)
+    manifest, matcher = finished_manifest(folder), recheck_matcher(folder)
     stages = manifest.get("stages", {})
     run_keys = ("system", "data", "data_version", "split", "limit", "oracle_stages")
     return {
@@ -88,7 +89,7 @@ def write_artifact(path: Path, content: Mapping[str, Any]) -> None:
 
 def _is_calibration(path: Path) -> bool:
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("kind") == KIND

@@ -22,8 +22,8 @@ from riveg.evaluation.joining import JoinCounts
 from riveg.evaluation.notes import join_notes, lacking_note
 from riveg.evaluation.predictions import prediction_of
 from riveg.evaluation.threshold_search import Axis, Rectangle, Surface
+from riveg.formats.run_records import finished_manifest
 from riveg.pipeline import is_image_broken
-from riveg.runs.folder import RunFolder
 from riveg.runs.reading import read_records
 from riveg.types import Sample, Span
 
@@ -102,7 +102,7 @@ def read_outcomes(folder: Path, gold: GoldSet, own: RunThresholds, rules: Rules)
             reader.add(sample, case)
     if not reader.samples:
         raise UserError(f"{folder}: none of its samples is annotated in {gold.name}")
-    is_partial = RunFolder(folder).read_manifest().get("limit")
+    is_partial = finished_manifest(folder).get("limit")
     lacking = 0 if is_partial else len(gold.samples) - joined.samples
     pair = own.entail.value if own.entail else 0.0, own.ground.value if own.ground else 0.0
     return Outcomes(
@@ -162,7 +162,8 @@ class _Reader:
             decision = entity.entailment
             if decision is not None and decision.probability is None:
                 self.without_probability += 1
-            if is_broken or decision is None or decision.probability is None:
+            decides = not (is_broken or decision is None or decision.is_unseen)
+            if decision is None or decision.probability is None or not decides:
                 yield None
                 continue
             side = self.passed if decision.groundable else self.stopped

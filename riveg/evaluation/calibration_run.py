@@ -11,8 +11,8 @@ from typing import Any
 from riveg.datasets.dataset import Dataset
 from riveg.errors import UserError
 from riveg.evaluation.reruns import run_settings
+from riveg.formats.run_records import finished_manifest
 from riveg.registry import backend_config
-from riveg.runs.folder import RunFolder
 
 ENTAIL = "entail.threshold"
 RECHECK = "ground.recheck.threshold"
@@ -44,7 +44,7 @@ def read_thresholds(folder: Path) -> RunThresholds:
         UserError: If no backend has a threshold, or the run has not grounded anything.
     """
     settings = run_settings(folder)
-    ran = RunFolder(folder).read_manifest().get("stages", {})
+    ran = finished_manifest(folder).get("stages", {})
     found = RunThresholds(
         *(_threshold(settings, stage) if stage in ran else None for stage in ("entail", "ground"))
     )
@@ -84,7 +84,7 @@ def refuse_test(folder: Path, dataset: Dataset) -> None:
     Raises:
         UserError: If a split of the gold, or the split of the run, is called test.
     """
-    run = RunFolder(folder).read_manifest().get("split")
+    run = finished_manifest(folder).get("split")
     for where, split in [(dataset.name, split) for split in dataset.splits] + [(str(folder), run)]:
         if split and "test" in re.split(r"[^a-z]+", split.casefold()):
             raise UserError(

@@ -14,7 +14,7 @@ from riveg.evaluation.cases import (
     least_detail,
     predicted_of,
 )
-from riveg.runs.folder import RunFolder
+from riveg.formats.run_records import finished_manifest
 from riveg.runs.reading import read_record_lines, read_records
 from riveg.stages.table import stages_giving
 from riveg.types import ImageSize, Sample
@@ -87,9 +87,8 @@ def predictions_of_run(folder: Path) -> Predictions:
     Raises:
         UserError: If it holds no finished run.
     """
-    return _of_run(
-        str(folder), "run", lambda: read_records(folder), RunFolder(folder).read_manifest()
-    )
+    manifest = finished_manifest(folder)
+    return _of_run(str(folder), "run", lambda: read_records(folder, manifest), manifest)
 
 
 def _of_run(

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pydantic import BaseModel, ConfigDict
 
 from riveg.config.reader import load_config
 from riveg.config.system import shipped_systems
+from riveg.config.yaml_file import Document
 from riveg.datasets.joined import joined_name
 from riveg.datasets.opening import table_name
 from riveg.errors import UserError
-from riveg.runs.folder import RunFolder
+from riveg.formats.json_files import checked
+from riveg.formats.run_records import finished_manifest
 from riveg.stages.table import STAGES
 
 
@@ -22,16 +24,35 @@ def run_settings(folder: Path) -> Mapping[str, Any]:
     """The resolved system of a run: its ``config.yaml``.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or it is no system.
     """
     path = folder / "config.yaml"
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read; is {folder} a run folder?") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: is no system; give the run again")
+        values = Document.read(path).values
+    except UserError as error:
+        raise UserError(f"{error}; is {folder} a run folder?") from error
+    blocks = {stage.name: values[stage.name] for stage in STAGES if stage.name in values}
+    for name, block in blocks.items():
+        checked(_Block, block, f"{path}: is no system; give the run again: {name}")
     return values
+
+
+class _Recheck(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    matcher: str
+    threshold: float
+
+
+class _Block(BaseModel):
+    """What is read of a stage's settings in the ``config.yaml`` of a run."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    backend: str
+    threshold: float | None = None
+    box_threshold: float | None = None
+    recheck: _Recheck | None = None
 
 
 def rerun_command(folder: Path, *overrides: str, suffix: str) -> str:
@@ -42,7 +63,7 @@ def rerun_command(folder: Path, *overrides: str, suffix: str) -> str:
         overrides: ``stage.key=value`` items.
         suffix: Is appended to the name of the run folder.
     """
-    manifest = RunFolder(folder).read_manifest()
+    manifest = finished_manifest(folder)
     words = ["riveg", "run", _system(folder), *_data_words(manifest)]
     if manifest.get("limit"):
         words += ["--limit", str(manifest["limit"])]

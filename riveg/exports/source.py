@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from riveg.runs.folder import RunFolder
+from riveg.formats.run_records import finished_manifest
 from riveg.runs.reading import read_records
 from riveg.types import Sample
 
@@ -30,8 +30,12 @@ class ExportSource:
 
     @classmethod
     def of_run(cls, folder: Path) -> ExportSource:
-        """A run folder as a source; nothing is read but its manifest."""
-        manifest = RunFolder(folder).read_manifest()
+        """A run folder as a source; nothing is read but its manifest.
+
+        Raises:
+            UserError: If the folder holds no finished run.
+        """
+        manifest = finished_manifest(folder)
         roots = tuple(Path(root) for root in manifest.get("image_roots", []))
         return cls(folder, manifest, roots)
 
@@ -39,9 +43,9 @@ class ExportSource:
         """The records in input order.
 
         Raises:
-            UserError: If the folder holds no finished run.
+            UserError: If they are not what the run has written.
         """
-        for sample in read_records(self.folder):
+        for sample in read_records(self.folder, self.manifest):
             yield sample
             if self.on_record is not None:
                 self.on_record()

@@ -17,6 +17,7 @@ from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.reading import open_gold
 from riveg.formats.records import decode
 from riveg.runs.folder import RunFolder, StageFolder
+from riveg.runs.reading import own_stages
 from riveg.runs.sources import make_sample
 from riveg.types import Gold, GoldEntity, Sample
 
@@ -111,13 +112,12 @@ def _last_of(
     run: RunFolder, manifest: dict[str, Any], upstream: Sequence[str]
 ) -> tuple[StageFolder, tuple[str, ...]]:
     """The last stage whose answers are there; all stages before it are wanted, too."""
-    found, answered = run.input, ()
-    ran = list(manifest.get("stages", {}))
-    for position, name in enumerate(ran, start=1):
-        folder = run.stage(position, name)
-        if name not in upstream or not folder.count():
+    found: StageFolder = run.input
+    answered: tuple[str, ...] = ()
+    for stage in own_stages(run, manifest):
+        if stage.name not in upstream:
             break
-        found, answered = folder, tuple(ran[:position])
+        found, answered = stage.folder, (*answered, stage.name)
     return found, answered
 
 

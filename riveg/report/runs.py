@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from riveg.errors import UserError
+from riveg.evaluation.reruns import run_settings
 from riveg.exports.source import ExportSource
+from riveg.files import open_regular
 from riveg.formats.records import decode
-from riveg.runs.folder import RunFolder
+from riveg.formats.run_records import RECORDS, open_records
 from riveg.types import Sample
 
 
@@ -36,13 +36,7 @@ class ReportedRun:
         Raises:
             UserError: If it holds no finished run.
         """
-        source = ExportSource.of_run(folder)
-        if not RunFolder(folder).records_path.is_file():
-            raise UserError(
-                f"{RunFolder(folder).records_path}: not there; is {folder} a run folder, and has "
-                "the run come to its end?"
-            )
-        return cls(source, _gate(folder))
+        return cls(ExportSource.of_run(folder), _gate(folder))
 
     def summary(self) -> dict[str, Any]:
         """What the page shows of the run."""
@@ -65,11 +59,9 @@ class ReportedRun:
 
 def _gate(folder: Path) -> float | None:
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        threshold = run_settings(folder).get("entail", {}).get("threshold")
+    except UserError:
         return None
-    stage = config.get("entail") if isinstance(config, dict) else None
-    threshold = stage.get("threshold") if isinstance(stage, dict) else None
     return float(threshold) if isinstance(threshold, int | float) else None
 
 
@@ -77,25 +69,32 @@ class SampleLookup:
     """Records of a run by sample id; only their positions in the file are kept in memory."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = RunFolder(folder).records_path
-        self._positions = dict(self._find())
+        self._path = folder / RECORDS
+        self._positions = dict(self._find(folder))
         self._found: set[str] = set()
 
-    def _find(self) -> Iterator[tuple[str, int]]:
+    def _find(self, folder: Path) -> Iterator[tuple[str, int]]:
         position = 0
-        with self._path.open("rb") as handle:
+        with open_records(folder) as handle:
             for number, line in enumerate(handle, start=1):
                 yield decode(Sample, line, where=f"{self._path}:{number}").id, position
                 position += len(line)
 
     def get(self, sample_id: str) -> Sample | None:
-        """The record, or ``None`` where the run has none of that id."""
+        """The record, or ``None`` where the run has none of that id.
+
+        Raises:
+            UserError: If the run has been given again since.
+        """
         if sample_id not in self._positions:
             return None
         self._found.add(sample_id)
-        with self._path.open("rb") as handle:
+        with open_regular(self._path) as handle:
             handle.seek(self._positions[sample_id])
-            return decode(Sample, handle.readline(), where=str(self._path))
+            sample = decode(Sample, handle.readline(), where=str(self._path))
+        if sample.id != sample_id:
+            raise UserError(f"{self._path}: has changed while it was read; give the command again")
+        return sample
 
     @property
     def not_read(self) -> int:

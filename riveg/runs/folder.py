@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
-from riveg.files import write_atomically
+from riveg.files import read_regular, write_atomically
+from riveg.formats.manifest import require_schema
+from riveg.formats.records import decode
+from riveg.formats.run_records import MANIFEST, RECORDS, read_manifest
 from riveg.types import SCHEMA_VERSION
 
 _LOCK = ".lock"
+_MOST_PART_BYTES = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +85,20 @@ class StageFolder:
         """
         path = self.part_path(index)
         try:
-            raw = path.read_bytes()
+            raw = read_regular(path, _MOST_PART_BYTES)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
         first, _, rest = raw.partition(b"\n")
         header = _header(first)
         if header is None:
             return None
-        if header.stage != self.stage or header.schema != SCHEMA_VERSION:
+        require_schema(header.schema, f"{path}:1")
+        if header.stage != self.stage:
             raise UserError(
-                f"{path}:1: holds stage {header.stage!r} of schema {header.schema}, expected "
-                f"{self.stage!r} of schema {SCHEMA_VERSION}; use a new run folder"
+                f"{path}:1: holds stage {header.stage!r:.80}, expected {self.stage!r}; use a new "
+                "run folder"
             )
         return Part(header, tuple(rest.split(b"\n")[:-1]))
 
@@ -102,11 +109,18 @@ class StageFolder:
         lines = (line + b"\n" for line in (header, *part.lines))
         write_atomically(self.part_path(index), lines)
 
+    def parts(self) -> Iterator[Part]:
+        """Every part that is not damaged, in order."""
+        return filter(None, map(self.read, range(self.count())))
+
     def lines(self) -> Iterator[bytes]:
         """Every record line, part by part."""
-        for index in range(self.count()):
-            part = self.read(index)
-            yield from part.lines if part else ()
+        for part in self.parts():
+            yield from part.lines
+
+    def fingerprints(self) -> set[str]:
+        """The fingerprints that the parts have: one, unless a run with others was interrupted."""
+        return {part.header.fingerprint for part in self.parts()}
 
 
 class PartWriter:
@@ -146,10 +160,8 @@ class PartWriter:
 
 def _header(line: bytes) -> PartHeader | None:
     try:
-        values = json.loads(line)
-        digests = {name: tuple(values[name]) for name in ("inputs", "outputs")}
-        return PartHeader(**{**values, **digests})
-    except (ValueError, TypeError, KeyError):
+        return decode(PartHeader, line)
+    except UserError:
         return None
 
 
@@ -171,7 +183,7 @@ class RunFolder:
     @property
     def records_path(self) -> Path:
         """The last stage's records, one a line."""
-        return self.path / "records.jsonl"
+        return self.path / RECORDS
 
     @property
     def failed_path(self) -> Path:
@@ -218,23 +230,12 @@ class RunFolder:
         Raises:
             UserError: If the file is no manifest.
         """
-        path = self.path / "manifest.json"
-        try:
-            values = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        except ValueError as error:
-            raise UserError(
-                f"{path}: not JSON ({error}); remove it, the run makes it anew"
-            ) from error
-        if not isinstance(values, dict) or not isinstance(values.get("samples"), int):
-            raise UserError(f"{path}: is no manifest of a run; remove it, the run makes it anew")
-        return values
+        return read_manifest(self.path)
 
     def write_manifest(self, values: Mapping[str, Any]) -> None:
         """Replaces the manifest."""
         text = json.dumps(values, indent=2, ensure_ascii=False)
-        write_atomically(self.path / "manifest.json", [text.encode() + b"\n"])
+        write_atomically(self.path / MANIFEST, [text.encode() + b"\n"])
 
 
 def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:

@@ -8,13 +8,12 @@ from pathlib import Path
 from PIL.Image import Image
 
 from riveg.errors import ImageFault, UserError
-from riveg.files import numbered_name, write_atomically
+from riveg.files import numbered_name, open_regular, write_atomically
+from riveg.formats.run_records import finished_manifest
 from riveg.images.fonts import Fonts
-from riveg.images.loader import ImageLoader
 from riveg.images.overlay import draw_overlay
 from riveg.images.palette import is_usual, type_colours
-from riveg.runs.folder import RunFolder
-from riveg.runs.reading import no_such_sample, read_records
+from riveg.runs.reading import images_of, no_such_sample, read_records
 from riveg.types import Sample
 
 OVERLAYS = "overlays"
@@ -27,7 +26,7 @@ def write_overlays(folder: Path, most: int, fonts: Fonts | None = None) -> int:
     ``fonts`` tells afterwards what it could not show; ``None`` for those of this machine.
     """
     fonts = Fonts() if fonts is None else fonts
-    images = _images_of(folder)
+    images = images_of(finished_manifest(folder))
     target = folder / OVERLAYS
     target.mkdir(exist_ok=True)
     for old in target.glob("[0-9][0-9][0-9][0-9][0-9]-*.png"):
@@ -77,18 +76,13 @@ def draw_sample(folder: Path, sample_id: str, fonts: Fonts | None = None) -> Ima
     if sample.image is None:
         raise UserError(f"{folder}: sample {sample_id!r} has no picture to draw on")
     try:
-        pixels = _images_of(folder).load(sample.image)
+        pixels = images_of(finished_manifest(folder)).load(sample.image)
     except ImageFault as error:
         raise UserError(
             f"{folder}: the picture of sample {sample_id!r} cannot be used: {error}"
         ) from error
     colours = _colours_of(folder) if _has_unusual_labels(sample) else None
     return draw_overlay(pixels, sample, colours, fonts)
-
-
-def _images_of(folder: Path) -> ImageLoader:
-    roots = RunFolder(folder).read_manifest().get("image_roots", [])
-    return ImageLoader([Path(root) for root in roots])
 
 
 def _has_unusual_labels(sample: Sample) -> bool:
@@ -110,7 +104,7 @@ def _png(image: Image) -> bytes:
 
 def _is_png(path: Path) -> bool:
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             return handle.read(8) == b"\x89PNG\r\n\x1a\n"
     except OSError:
         return False

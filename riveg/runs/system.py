@@ -19,7 +19,8 @@ import yaml
 from riveg.config.reader import load_config
 from riveg.config.system import Step, SystemConfig
 from riveg.errors import UserError
-from riveg.files import write_atomically
+from riveg.files import file_digest, write_atomically
+from riveg.formats.run_records import DIGEST
 from riveg.images.loader import ImageLoader
 from riveg.pipeline import AnyStageRunner
 from riveg.protocols import ImageSource
@@ -196,6 +197,7 @@ class System:
                 "started": started,
                 "finished": time.time(),
                 "failed": failed,
+                DIGEST: file_digest(folder.records_path),
                 "seconds": {report.stage: round(report.seconds, 3) for report in stages},
                 "out_of_memory": {
                     report.stage: [asdict(shortage) for shortage in report.shortages]

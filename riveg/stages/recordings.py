@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from riveg.errors import UserError
-from riveg.files import file_digest
+from riveg.files import file_digest, open_regular
 from riveg.formats.records import decode
+from riveg.formats.run_records import MANIFEST, RECORDS, open_records
 from riveg.pipeline import Answer
 from riveg.protocols import AnswerOrIssue, Mention
 from riveg.types import Entity, Issue, Sample
 
 NOT_RECORDED = "not-recorded"
 """Kind of the Issue where the file has no answer."""
-
-_RECORDS = "records.jsonl"
 
 Picked = TypeVar("Picked")
 
@@ -33,7 +32,11 @@ def recorded_file(file: Path, base: Path) -> Path:
         UserError: If it is not there.
     """
     path = base / file
-    path = path / _RECORDS if path.is_dir() else path
+    if path.is_dir():
+        if (path / MANIFEST).is_file():
+            with open_records(path):  # raises where they are of another run than the folder says
+                pass
+        path = path / RECORDS
     if not path.is_file():
         raise UserError(f"{path}: no recorded answers there; give a .jsonl file or a run folder")
     return path
@@ -51,7 +54,7 @@ def read_recorded(path: Path, pick: Callable[[Sample], Picked]) -> dict[str, Pic
         UserError: If a line is no record, or two records have one id; says file and line.
     """
     picked: dict[str, Picked] = {}
-    with path.open("rb") as lines:
+    with open_regular(path) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 sample = decode(Sample, line, where=f"{path}:{number}")

@@ -151,7 +151,7 @@ def test_json_is_what_the_file_holds(run_folder: Path) -> None:
     ("arguments", "word"),
     [
         (("calibrate", "run", "--gold", "quickstart"), "its split is called test"),
-        (("calibrate", "gone", "--gold", "dev.jsonl"), "gone: holds no manifest.json"),
+        (("calibrate", "gone", "--gold", "dev.jsonl"), "gone/records.jsonl: not there"),
         (("calibrate", "run", "--gold", "gone.jsonl"), "gone.jsonl"),
         (("calibrate", "run", "--gold", "dev.jsonl", "--name", "a/b"), "without a slash"),
         (("calibrate", "run", "--gold", "dev.jsonl", "--out", "dev.jsonl"), "a .json file"),

@@ -83,9 +83,8 @@ def test_a_failed_export_leaves_nothing(name: str, is_there: bool, tmp_path: Pat
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
-    source = ExportSource.of_run(tmp_path / "nowhere")
     with pytest.raises(UserError, match="has the run come to its end"):
-        export_run(source, "coco", tmp_path / "out")
+        ExportSource.of_run(tmp_path / "nowhere")
 
 
 def many_samples(count: int) -> Iterator[Sample]:
