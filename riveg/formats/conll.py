@@ -37,7 +37,8 @@ class ConllSentence:
 def read_conll(path: Path) -> Iterator[ConllSentence]:
     """Sentences in file order, one in memory at a time.
 
-    A line of ``-DOCSTART-`` before a sentence, or alone, is left out.
+    A line of ``-DOCSTART-`` before a sentence, or alone, is left out. Blanks around a tag and tabs
+    at the end of a line are not read.
 
     Raises:
         UserError: If the file is missing or no UTF-8, or a line has another number of columns than
@@ -45,7 +46,7 @@ def read_conll(path: Path) -> Iterator[ConllSentence]:
     """
     block = _Block()
     for number, line in numbered_lines(path):
-        if line.startswith(HEADER) and "\t" not in line:
+        if line.startswith(HEADER) and "\t" not in line.rstrip():
             yield from block.sentences()
             block = _Block(line[len(HEADER) :].strip(), number)
         elif line.strip():
@@ -112,7 +113,7 @@ class _Block:
 
 
 def _row(line: str, rows: list[list[str]], path: Path, number: int) -> list[str]:
-    fields = line.split("\t")
+    fields = _fields(line)
     if len(fields) < 2 or (rows and len(fields) != len(rows[0])):
         expected = len(rows[0]) if rows else "at least 2"
         has_blanks = len(fields) == 1 and len(line.split()) > 1
@@ -121,3 +122,12 @@ def _row(line: str, rows: list[list[str]], path: Path, number: int) -> list[str]
             f"{path}:{number}: expected {expected} tab-separated columns, found {len(fields)}{hint}"
         )
     return fields
+
+
+def _fields(line: str) -> list[str]:
+    """The token as it stands, and its tags; a token alone has one field."""
+    token, *tags = line.split("\t")
+    tags = [tag.strip() for tag in tags]
+    while len(tags) > 1 and not tags[-1]:
+        tags.pop()
+    return [token, *tags]

@@ -120,6 +120,15 @@ def test_gold_and_predictions_have_one_reader_of_tags(tmp_path: Path, tags: str)
         assert (mner.hits, mner.gold) == (2, 2)
 
 
+@pytest.mark.parametrize("end", [" ", "\t", " \t", "\u00a0"])
+def test_what_is_not_seen_behind_a_tag_costs_no_point(tmp_path: Path, end: str) -> None:
+    trailing = "".join(f"{line}{end * bool(line)}\n" for line in GOLD.splitlines())
+    for gold, predictions in ((trailing, GOLD), (GOLD, trailing), (trailing, trailing)):
+        mner = scored(tmp_path, predictions, write_gold(tmp_path, gold)).scores["canonical"]["mner"]
+        assert mner is not None
+        assert (mner.hits, mner.predicted, mner.gold) == (3, 3, 3)
+
+
 @pytest.fixture
 def misfit(tmp_path: Path) -> tuple[Path, GoldSet]:
     """A run with other tokens and without one sample of its gold, which has an object too many."""

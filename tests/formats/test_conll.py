@@ -53,6 +53,16 @@ def test_forms_that_occur(tmp_path: Path, content: bytes, tokens: list[tuple[str
     assert [sentence.tokens for sentence in read_conll(write(tmp_path, content))] == tokens
 
 
+@pytest.mark.parametrize("end", ["", " ", "\t", " \t", "\t \t", "\u00a0", "\r"])
+def test_what_is_not_seen_at_the_end_of_a_line_is_not_read(tmp_path: Path, end: str) -> None:
+    lines = ("IMGID:1", "Ann\tB-PER", "Lee\t I-PER", " \tO", "")
+    text = "".join(line + end * bool(line) + "\r\n" for line in lines)
+    (sentence,) = read_conll(write(tmp_path, text.encode()))
+    assert sentence.image_id == "1"
+    assert sentence.tokens == ("Ann", "Lee", " ")
+    assert sentence.columns == (("B-PER", "I-PER", "O"),)
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [

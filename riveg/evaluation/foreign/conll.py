@@ -40,13 +40,18 @@ def read_predicted_conll(path: Path, scheme: str | None = None) -> ForeignFile:
     by_order = any(sentence.image_id is None for sentence in sentences)
     samples = []
     behind = irregular = 0
+    has_b = False
     for sentence in sentences:
         end = _end(sentence.tokens)
         (tags,) = sentence.columns
         samples.append(_predictions(sentence, found.spans(tags[:end]), end))
         behind += len(found.spans(tags[end:]))
         irregular += sum(1 for _ in found.irregular(tags[:end]))
-    notes = [*_notes(found, by_order=by_order, behind=behind, irregular=irregular)]
+        has_b |= any(tag.startswith("B-") for tag in tags)
+    notes = [
+        *_irregular_notes(found, irregular, has_b=has_b),
+        *_notes(by_order=by_order, behind=behind),
+    ]
     return ForeignFile("conll", tuple(samples), "tags", by_order, notes=tuple(notes))
 
 
@@ -64,12 +69,16 @@ def _predictions(
     return ForeignPredictions(sentence.image_id, entities, sentence.line, end)
 
 
-def _notes(scheme: TagScheme, *, by_order: bool, behind: int, irregular: int) -> Iterator[str]:
+def _irregular_notes(scheme: TagScheme, irregular: int, *, has_b: bool) -> Iterator[str]:
     if scheme.name != "bio":
         yield f"its tags are read as {scheme.name.upper()}"
     if irregular:
         noun = counted(irregular, "tag is", "tags are")
-        yield f"{noun} not where {scheme.name.upper()} has them; each opens or ends an entity"
+        hint = "" if has_b else " (if they are IOB1: --scheme iob1)"
+        yield f"{noun} not where {scheme.name.upper()} has them; each opens or ends an entity{hint}"
+
+
+def _notes(*, by_order: bool, behind: int) -> Iterator[str]:
     if by_order:
         yield "its sentences have no ids: they are matched to the samples by order"
     if behind:

@@ -81,7 +81,7 @@ def _file(path: Path) -> str | None:
         return "riveg"
     if any(is_dumped(line) or any(end in line for end in _TIGER) for line in lines):
         return "tiger"
-    rows = [line for line in lines if not line.startswith(DOCUMENT_MARK)]
+    rows = [line.rstrip() for line in lines if not line.startswith(DOCUMENT_MARK)]
     if first.startswith(HEADER) or (rows and _is_tagged(rows)):
         return "conll"
     return None
@@ -90,7 +90,7 @@ def _file(path: Path) -> str | None:
 def _is_tagged(rows: Sequence[str]) -> bool:
     """Whether the first row ends in a tag, or all rows do that have blanks in the place of tabs."""
     if "\t" in rows[0]:
-        return is_predicted_tag(rows[0].rpartition("\t")[2])
+        return is_predicted_tag(rows[0].rpartition("\t")[2].strip())
     return all(is_predicted_tag(row.rpartition(" ")[2]) and " " in row for row in rows)
 
 

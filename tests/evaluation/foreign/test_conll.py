@@ -127,7 +127,8 @@ def test_schemes_and_what_is_irregular_are_told(
 def test_a_scheme_is_named(tmp_path: Path) -> None:
     path = tmp_path / "pred.txt"
     path.write_text("IMGID:1\nAnn\tI-PER\nLee\tI-PER\n")
-    assert len(read_foreign(path, "conll").notes) == 1
+    (note,) = read_foreign(path, "conll").notes
+    assert note.endswith("each opens or ends an entity (if they are IOB1: --scheme iob1)")
     named = read_foreign(path, "conll", scheme="iob1")
     assert named.notes == ("its tags are read as IOB1",)
     path.write_text("IMGID:1\nAnn\tS-PER\n")
