@@ -40,6 +40,15 @@ class ServerGone(RivegError):
     """A model's server cannot be reached or fails at everything; the same run can go on later."""
 
 
+def reason(error: Exception) -> str:
+    r"""What another library says of a fault, on one line of bounded length.
+
+    >>> reason(ValueError("not this\nbut that")), reason(MemoryError())
+    ('not this but that', 'MemoryError')
+    """
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """``did you mean X? `` where a known word is near, and the list of all.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from riveg.errors import UserError
 from riveg.files import file_digest
+from riveg.formats.json_files import read_json
 
 KIND = "calibration"
 SCHEMA = 1
@@ -107,8 +107,8 @@ def read_artifact(path: Path) -> Artifact:
         UserError: If the file is none, is of another schema, or holds what is no number.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: is no artifact ({' '.join(str(error).split())})") from error
     kind = content.get("kind") if isinstance(content, dict) else None
     if kind != KIND:

@@ -12,10 +12,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from riveg.errors import UserError, suggest
+from riveg.files import read_regular_text
 from riveg.llm.endpoint import SECRET
+from riveg.text.secrets import names_secret, without_key_forms
 
 _SHOWN = 200
 """Characters of a wrong value that a message repeats."""
+
+_POSSIBLE_KEY = "what may hold a key"
 
 _LISTS = frozenset({"list_type", "tuple_type"})
 
@@ -65,13 +69,13 @@ class Document:
             UserError: If it cannot be read, is no YAML, has an alias, or is not a mapping.
         """
         try:
-            node, values = _parse(path.read_text(encoding="utf-8"))
+            node, values = _parse(read_regular_text(path))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read ({error})") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = path if mark is None else f"{path}:{mark.line + 1}"
-            why = str(getattr(error, "problem", None) or error)
+            why = without_key_forms(str(getattr(error, "problem", None) or error))
             hint = '; write "@NAME" in quotes' if "'@'" in why else ""
             raise UserError(f"{place}: not YAML: {why}{hint}") from error
         if not isinstance(values, dict):
@@ -93,7 +97,8 @@ class Document:
 
     def problem(self, key: str, found: object, allowed: str) -> Problem:
         """A problem at a key; of an absent key, at its nearest parent's line."""
-        text = _shortened(found if isinstance(found, str) else repr(found))
+        is_secret = isinstance(found, str | int) and names_secret(key.rpartition(".")[2])
+        text = _POSSIBLE_KEY if is_secret else _shortened(without_key_forms(_described(found)))
         override = self.override_of(key)
         if override is not None:
             return Problem(f"--set {override}", None, key, text, allowed)
@@ -127,7 +132,7 @@ class Document:
             elif item["type"] in _LISTS:
                 yield self.problem(key, item["input"], "expected a list: [...]")
             elif item["type"] == SECRET:
-                yield self.problem(key, "what may hold a key", item["msg"])
+                yield self.problem(key, _POSSIBLE_KEY, item["msg"])
             else:
                 advice = item["msg"].removeprefix("Value error, ")
                 yield self.problem(key or "the file", item["input"], advice)
@@ -172,11 +177,11 @@ def parse_override(item: str, form: str) -> tuple[str, Any]:
     """
     key, separator, text = item.partition("=")
     if not separator:
-        raise UserError(f"--set {item}: expected {form}")
+        raise UserError(f"--set {without_key_forms(item)}: expected {form}")
     try:
         item.encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"--set {key!a}: not valid Unicode: {text!a}") from error
+        raise UserError(f"--set {key!a}: not valid Unicode: {without_key_forms(ascii(text))}") from error
     try:
         _, value = _parse(text)
     except yaml.YAMLError:
@@ -223,6 +228,13 @@ def _parse(text: str) -> tuple[yaml.Node | None, Any]:
 
 def _is_writable(text: str) -> bool:
     return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _described(found: object) -> str:
+    """A wrong value; of keys and values the keys alone, because each value may be a secret."""
+    if isinstance(found, Mapping):
+        return f"{{{', '.join(map(str, found))}}}"
+    return found if isinstance(found, str) else repr(found)
 
 
 def _shortened(text: str) -> str:

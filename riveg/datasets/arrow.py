@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from riveg.datasets.arrow_files import (
+    parquet_batches,
+    parquet_schema,
+    saved_batches,
+    saved_schema,
+)
 from riveg.datasets.column_names import ColumnChoice, known_columns
 from riveg.datasets.columns import ColumnRules
 from riveg.datasets.dataset import Row
-from riveg.errors import MissingExtra, UserError
-
-_BATCH = 32
-"""Rows in memory at a time; each may hold an image's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class ArrowReader:
 
         Raises:
             UserError: If the file or folder cannot be read.
-            MissingExtra: If pyarrow or datasets is not installed.
+            MissingExtra: If pyarrow is not installed.
         """
         path = self.files[split]
         number = 0
@@ -57,25 +59,12 @@ class ArrowReader:
 
 def parquet_reader(files: Mapping[str, Path], rules: ColumnRules) -> ArrowReader:
     """Reads ``.parquet`` files."""
-    return ArrowReader(files, rules, _parquet_schema, _parquet_batches)
+    return ArrowReader(files, rules, parquet_schema, parquet_batches)
 
 
 def saved_reader(files: Mapping[str, Path], rules: ColumnRules) -> ArrowReader:
     """Reads folders that ``Dataset.save_to_disk`` of Hugging Face ``datasets`` wrote."""
-    return ArrowReader(files, rules, _saved_schema, _saved_batches)
-
-
-def saved_splits(folder: Path) -> tuple[str, ...]:
-    """Names of the splits in a saved ``DatasetDict``; ``()`` for a single saved ``Dataset``."""
-    import json
-
-    listing = folder / "dataset_dict.json"
-    if not listing.is_file():
-        return ()
-    try:
-        return tuple(str(name) for name in json.loads(listing.read_bytes())["splits"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{listing}: cannot be read as a list of splits ({error!r})") from error
+    return ArrowReader(files, rules, saved_schema, saved_batches)
 
 
 def is_saved_folder(path: Path) -> bool:
@@ -93,54 +82,3 @@ def _holds_images(schema: Any, chosen: ColumnChoice) -> bool:
     return bool(
         pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
     )
-
-
-def _parquet(path: Path) -> Any:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtra(f"reading {path.name}", "pyarrow", "data") from error
-    try:
-        return parquet.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read as Parquet ({error})") from error
-
-
-def _parquet_schema(path: Path) -> Any:
-    return _parquet(path).schema_arrow
-
-
-def _parquet_batches(path: Path, chosen: ColumnChoice) -> Iterator[list[dict[str, Any]]]:
-    import pyarrow as pa
-
-    with _parquet(path) as file:
-        columns = [*known_columns(file.schema_arrow.names, chosen)]
-        try:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
-                yield batch.to_pylist()
-        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-            raise UserError(f"{path}: damaged Parquet ({error})") from error
-
-
-def _saved(path: Path) -> Any:
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingExtra(f"reading {path.name}", "datasets", "data") from error
-    try:
-        return datasets.load_from_disk(str(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as a saved dataset ({error})") from error
-
-
-def _saved_schema(path: Path) -> Any:
-    return _saved(path).features.arrow_schema
-
-
-def _saved_batches(path: Path, chosen: ColumnChoice) -> Iterator[list[dict[str, Any]]]:
-    saved = _saved(path)
-    columns = [*known_columns(saved.column_names, chosen)]
-    # As Arrow, so that images stay the bytes and paths they are stored as.
-    for table in saved.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH):
-        yield table.to_pylist()

@@ -15,8 +15,11 @@ from riveg.datasets.column_names import ColumnChoice, known_columns
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.datasets.entities_column import decode_entities
 from riveg.datasets.frame_values import present, whole_number
+from riveg.images.headers import ImageLimits
 from riveg.text.tokenise import Offsets, join_tokens, tokenise
 from riveg.types import Gold, ImageRef, Issue, Sample
+
+_MOST_IMAGE_BYTES = ImageLimits().max_bytes
 
 _JSON_COLUMNS = ("tokens", "offsets", "entities")
 
@@ -240,6 +243,9 @@ def _image(value: object, images: ImageStore | None) -> str | Fault | None:
     if isinstance(value, Mapping) and images is not None:
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes) and images is not None:
+        if len(value) > _MOST_IMAGE_BYTES:
+            message = f"'image' holds {len(value)} bytes, the limit is {_MOST_IMAGE_BYTES}"
+            return Fault("too-large", message)
         return images.store(value)
     return _string({"image": value}, "image")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from riveg.errors import UserError
+from riveg.files import open_regular
 
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _GZIP_MARK = b"\x1f\x8b"
@@ -23,7 +24,7 @@ def open_utf_8(path: Path) -> IO[bytes]:
             they are decoded.
         OSError: If it cannot be opened.
     """
-    handle: IO[bytes] = path.open("rb")
+    handle: IO[bytes] = open_regular(path)
     try:
         start = handle.read(4)
         handle.seek(0)

@@ -27,6 +27,7 @@ from pycocotools import mask as coco
 
 from riveg.datasets.annotations import ImageAnnotation, NamedObject
 from riveg.datasets.dataset import Defect, quoted
+from riveg.formats.json_files import read_json
 from riveg.geometry.masks import mask_area
 from riveg.images.headers import ImageLimits
 from riveg.text.folding import fold_blanks
@@ -61,8 +62,8 @@ class _UnreadableError(ValueError):
 def read_mask_json(path: Path) -> ImageAnnotation:
     """One file's objects; what cannot be read is among its defects."""
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        document = read_json(path)
+    except (OSError, ValueError) as error:
         defect = Defect("bad-json", path.name, f"cannot be read as JSON ({error})")
         return ImageAnnotation(path.name, defects=(defect,))
     size = _size(document)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from riveg.datasets.arrow import is_saved_folder, saved_splits
+from riveg.datasets.arrow import is_saved_folder
+from riveg.datasets.arrow_files import saved_splits
 from riveg.datasets.column_names import ColumnChoice, require_choice
 from riveg.datasets.columns import ColumnRules
 from riveg.datasets.config import (

@@ -9,6 +9,7 @@ from defusedxml.ElementTree import fromstring
 
 from riveg.datasets.annotations import ImageAnnotation, NamedObject
 from riveg.datasets.dataset import Defect, quoted
+from riveg.files import read_regular
 from riveg.types import Box, ImageSize
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -20,8 +21,7 @@ def read_voc(path: Path) -> ImageAnnotation:
     What cannot be read is among its defects, and so are guesses of a run that was exported.
     """
     try:
-        with path.open("rb") as handle:
-            root = fromstring(handle.read())
+        root = fromstring(read_regular(path))
     except (OSError, ParseError, ValueError, LookupError) as error:
         reason = f"cannot be read as XML ({error})"
         return ImageAnnotation(path.name, defects=(Defect("bad-xml", path.name, reason),))

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 from riveg.errors import UserError
+from riveg.files import open_regular
 
 _ONE_LINE = re.compile(r"(?P<id>.+?)\.(?:jpe?g|png|gif|webp|bmp) ?:(?P<caption>.*)", re.IGNORECASE)
 _SEVERAL_LINES = re.compile(r"imgid:(?P<id>.+?)###(?P<caption>.*)")
@@ -41,7 +43,7 @@ def read_captions(path: Path, *, is_mixed: bool) -> Iterator[PublishedCaption]:
         UserError: If the file cannot be read or is no UTF-8.
     """
     try:
-        with path.open(encoding="utf-8-sig") as handle:
+        with TextIOWrapper(open_regular(path), encoding="utf-8-sig") as handle:
             yield from _captions(handle, is_mixed=is_mixed)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 
 from riveg.errors import UserError
+from riveg.files import open_regular
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -18,7 +20,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         UserError: If the file cannot be read, or is not UTF-8.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as handle:
+        with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="\n") as handle:
             for number, line in enumerate(handle, start=1):
                 if number == 1 and not line.endswith("\n") and "\r" in line:
                     yield from enumerate(line.removesuffix("\r").split("\r"), start=1)

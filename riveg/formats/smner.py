@@ -9,6 +9,7 @@ from typing import Any
 
 from riveg.errors import UserError
 from riveg.files import numbered_name
+from riveg.formats.json_files import read_json
 from riveg.formats.records import decode
 from riveg.types import Sample
 
@@ -28,7 +29,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     """
     path = folder / INDEX
     try:
-        index = json.loads(path.read_bytes())
+        index = read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read ({error}); `riveg export RUN --format smner` writes it"
@@ -52,7 +53,7 @@ def read_smner(folder: Path) -> Iterator[Sample]:
     for number, entry in enumerate(read_index(folder).get("files", [])):
         path = folder / SAMPLES / sample_file(number, str(entry["id"]))
         try:
-            values = json.loads(path.read_bytes())
+            values = read_json(path)
             line = json.dumps(_record(values))
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from error

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from riveg.errors import UserError
+from riveg.files import open_regular
 
 _SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc"})
 _LARGEST_MAP = 4 << 20
@@ -122,7 +123,7 @@ def _folders(environment: Mapping[str, str]) -> Iterable[Path]:
 def _read(path: Path) -> FontFile | None:
     """The font; ``None`` where it cannot be read, has no outlines or no map of Unicode."""
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             start = 0
             if handle.read(4) == b"ttcf":
                 handle.seek(12)

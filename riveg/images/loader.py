@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from riveg.errors import ImageFault
+from riveg.files import open_regular
 from riveg.geometry.arrays import Pixels
 from riveg.images.decoding import decode
 from riveg.images.headers import ImageLimits
@@ -140,7 +141,7 @@ def _resolve(root: Path, relative: Path) -> Path | None:
 
 def _read(path: Path, shown: str, limits: ImageLimits) -> Pixels:
     try:
-        handle = path.open("rb")
+        handle = open_regular(path)
     except OSError as error:
         raise ImageFault(
             "missing-image", f"{shown}: cannot be opened ({error.strerror})"

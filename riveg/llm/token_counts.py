@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riveg.errors import ImageFault
+from riveg.files import read_regular_text
+from riveg.formats.json_files import read_json
 from riveg.llm.conversation import AttachedImage, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import ImageEncoder
@@ -99,7 +100,7 @@ class TokenCounter:
             return
         config = _read_json(self._file("tokenizer_config.json"))
         file = self._file("chat_template.jinja")
-        template = file.read_text("utf-8") if file else config.get("chat_template")
+        template = read_regular_text(file) if file else config.get("chat_template")
         if isinstance(template, str):
             self._template = _compiled(template, config)
 
@@ -126,7 +127,7 @@ def _read_json(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from riveg.errors import UserError
+from riveg.files import read_regular
 from riveg.types import Box, ImageSize
 
 
@@ -55,7 +56,7 @@ def read_box_priors(path: Path) -> BoxPriors:
         UserError: If the file is missing or is no prior file.
     """
     try:
-        priors = BoxPriors.model_validate_json(path.read_bytes())
+        priors = BoxPriors.model_validate_json(read_regular(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:

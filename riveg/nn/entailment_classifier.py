@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
+from riveg.formats.json_files import read_json
 from riveg.nn.entailment_features import LABELS, NameCounts, known_label, mention_features
 from riveg.nn.image_evidence import (
     BOUNDS,
@@ -130,7 +131,7 @@ def read_classifier(path: Path) -> EntailmentClassifier:
         UserError: If the file is missing, is no such model, or is of another version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["format"] != FORMAT:
             raise UserError(
                 f"{path}: entailment model of format {content['format']}, this riveg reads "

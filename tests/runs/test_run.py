@@ -403,7 +403,7 @@ def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
     system().run(samples(2), out=tmp_path)
     path = tmp_path / "1-caption" / "part-00000.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"schema":1', b'"schema":99'))
-    with pytest.raises(UserError, match="of schema 99, expected 'caption' of schema 1"):
+    with pytest.raises(UserError, match="is of schema 99, this riveg reads 1"):
         system().run(samples(2), out=tmp_path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.foreign.lines import image_stem
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
+from riveg.files import open_regular
+from riveg.formats.json_files import read_json
 from riveg.types import Box, Span
 
 ENTITIES_KEY = "gt_entities"
@@ -38,7 +41,7 @@ def is_sysu_gold(path: Path) -> bool:
     """Whether a path is such a file and not a dataset of another kind."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return False
-    with path.open(encoding="utf-8-sig", errors="replace") as handle:
+    with TextIOWrapper(open_regular(path), encoding="utf-8-sig", errors="replace") as handle:
         head = handle.read(_HEAD)
     return head.lstrip().startswith("[") and f'"{ENTITIES_KEY}"' in head
 
@@ -75,8 +78,8 @@ def read_sysu_gold(path: Path, *, keep_misc: bool = False) -> GoldSet:
 def _tweets(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each tweet with the words that errors begin with."""
     try:
-        tweets = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        tweets = read_json(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from error
     for number, tweet in enumerate(tweets, start=1):
         where = f"{path}: tweet {number}"

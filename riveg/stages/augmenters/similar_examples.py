@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from riveg.errors import ImageFault, UserError
-from riveg.files import file_digest, replacing, text_digest
+from riveg.files import file_digest, open_regular, read_regular_text, replacing, text_digest
 from riveg.images.loader import ImageLoader
 from riveg.stages.augmenters.embeddings import ImageEmbedder, TextEmbedder, Vector
 from riveg.text.folding import fold
@@ -50,7 +49,7 @@ def read_pool(path: Path) -> tuple[Example, ...]:
         UserError: If it cannot be read, a line is no example, or there is none; says file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_regular_text(path).split("\n")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: the pool of examples cannot be read ({error})") from error
     examples = tuple(
@@ -190,11 +189,11 @@ def _standard(cosines: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _read_index(path: Path, examples: int, *, images: bool) -> PoolVectors | None:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             found = PoolVectors(
                 arrays["texts"], arrays["pictures"] if images else None, arrays["pictured"]
             )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except Exception:  # zipfile and numpy raise a dozen classes for damaged files
         return None
     return found if len(found.texts) == len(found.has_image) == examples else None
 
@@ -204,7 +203,7 @@ def _write_index(path: Path, vectors: PoolVectors) -> None:
     if vectors.images is not None:
         arrays["pictures"] = vectors.images
     try:
-        with replacing(path, is_shared=True) as temporary, temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
     except OSError as error:  # the folder cannot be written: the vectors are made anew each time
         log.info("%s: the vectors are not kept (%s)", path, error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from riveg.checkpoints.onnx_session import open_session
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.files import asset, file_digest
+from riveg.formats.json_files import read_json
 from riveg.geometry.arrays import Floats
 from riveg.nn.bio_decoding import DecodedSpan, decode
 from riveg.nn.calibration import PlattCurve, log_odds
@@ -76,7 +76,7 @@ class MiniTagger:
     def __init__(self, folder: Path, *, threads: int = 2) -> None:
         from tokenizers import Tokenizer
 
-        settings = json.loads((folder / "tagger.json").read_text(encoding="utf-8"))
+        settings = read_json(folder / "tagger.json")
         self._tags: list[str] = settings["tags"]
         calibration = settings["calibration"]
         self._calibration = PlattCurve(calibration["slope"], calibration["intercept"])

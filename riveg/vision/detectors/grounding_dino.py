@@ -9,7 +9,6 @@ both are corrected here, so that images of several sizes share a batch.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from riveg.errors import UserError
+from riveg.formats.json_files import read_json
 from riveg.vision.detectors.grounding_dino_kernels import install_fast_layers
 from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt
 from riveg.vision.runtime.loading import autocast, load_model, load_processor, place
@@ -145,7 +145,7 @@ class GroundingDinoNetwork:
 
 def _kind(folder: Path) -> str:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
         return _KINDS[config["model_type"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
+from riveg.files import read_regular_text
 
 ARCHITECTURES = {"swin-t": "GroundingDINO_SwinT_OGC.py", "swin-b": "GroundingDINO_SwinB_cfg.py"}
 """Configurations that the package brings, for the two published checkpoints."""
@@ -41,7 +42,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
         UserError: If it holds anything but ``name = value``.
     """
     try:
-        lines = ast.parse(path.read_text(encoding="utf-8")).body
+        lines = ast.parse(read_regular_text(path)).body
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"{path}: cannot be read as a configuration: {error}") from error
     found = {}

@@ -7,12 +7,12 @@ means and deviations.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riveg.errors import UserError
+from riveg.formats.json_files import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +102,7 @@ def _settings(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             continue
         try:
-            settings = json.loads((folder / name).read_text(encoding="utf-8"))
+            settings = read_json(folder / name)
         except ValueError as error:
             raise UserError(f"{folder / name}: is not JSON: {error}") from error
         # transformers 5 keeps it inside the processor's file, 4 in one of its own.
