@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 """Version of the records on disk; raised whenever a field changes its meaning."""
 
+UNSEEN = ":unseen"
+"""End of the source of an entailment that was decided by :attr:`Entailment.is_unseen`."""
+
 _SHOWN = 60
 """Characters of a text that a sample shows of itself."""
 
@@ -123,6 +126,11 @@ class Entailment:
     probability: float | None
     groundable: bool
     source: str | None = None
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether the gate said no because nothing seen supports the entity, whatever P is."""
+        return (self.source or "").endswith(UNSEEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ def _best_region(entity: Entity) -> tuple[Text, Text]:
     if entity.regions is None:
         return Text("?"), Text("")
     if not entity.regions:
-        return Text("-", style="dim"), Text("")
+        is_unseen = entity.entailment is not None and entity.entailment.is_unseen
+        return Text("-", style="dim"), Text("nothing seen" if is_unseen else "")
     first, *others = entity.regions
     source = "guess" if first.guess else (first.source or "").rpartition(":")[2]
     return Text(box_text(first.box)), Text(f"{source} +{len(others)}" if others else source)

@@ -132,8 +132,11 @@ def _follows(text: str, position: int) -> bool:
     return position > 0 and not text[position - 1].isspace()
 
 
-_ABSENT, _NOT_FOUND = "Not in the picture:", "In the picture, place not found:"
+_ABSENT = "Not in the picture:"
+_UNSEEN = "Nothing seen of:"
+_NOT_FOUND = "In the picture, place not found:"
 _UNANSWERED = "Not grounded:"
+_REASONS = (_ABSENT, _UNSEEN, _NOT_FOUND, _UNANSWERED)
 
 
 def _unplaced(sample: Sample) -> list[tuple[str, list[Entity]]]:
@@ -142,7 +145,7 @@ def _unplaced(sample: Sample) -> list[tuple[str, list[Entity]]]:
         return [("Not tagged", [])]
     if not sample.entities:
         return [("No entities in this post", [])]
-    groups: dict[str, list[Entity]] = {_ABSENT: [], _NOT_FOUND: [], _UNANSWERED: []}
+    groups: dict[str, list[Entity]] = {reason: [] for reason in _REASONS}
     for entity in sample.entities:
         if not entity.regions:
             groups[_reason(entity)].append(entity)
@@ -150,7 +153,9 @@ def _unplaced(sample: Sample) -> list[tuple[str, list[Entity]]]:
 
 
 def _reason(entity: Entity) -> str:
-    """Why an entity has no region: the gate said no, no place was found, or nobody looked."""
+    """Why an entity has no region: the gate's no, and of what kind; no place; nobody looked."""
+    if entity.entailment is not None and entity.entailment.is_unseen:
+        return _UNSEEN
     shown = None if entity.entailment is None else entity.entailment.groundable
     if entity.regions is None:
         return _ABSENT if shown is False else _UNANSWERED

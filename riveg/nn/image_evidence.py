@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from riveg.nn.entailment_features import LABELS, known_label
-from riveg.nn.named_bodies import NamedBodies, find_named_bodies, name_of
-from riveg.nn.named_things import find_meant_things
+from riveg.nn.named_bodies import LEAST_SPELLING, NamedBodies, find_named_bodies, name_of
+from riveg.nn.named_things import find_meant_things, find_things
 from riveg.types import Entity, Observation, Sample
 from riveg.vision.plain.names_in_ocr import Spelling, find_spellings
 
@@ -137,6 +137,23 @@ def evidence_bounds(
     if NOBODY in probabilities and is_nobody and not find_meant_things(sample, entity).is_meant:
         bounds["PER"] = Bounds(high=probabilities[NOBODY])
     return bounds
+
+
+def is_supported(sample: Sample, entity: Entity, bodies: NamedBodies) -> bool:
+    """Whether something seen in the image can be the entity: its body, a thing, or its name.
+
+    Args:
+        sample: The sample, with its observations.
+        entity: One of its entities.
+        bodies: Of the names of the whole text.
+    """
+    name = name_of(entity)
+    if name in bodies.persons or name in bodies.things:
+        return True
+    things = find_things(sample, entity)
+    if things.objects and not things.is_meant:
+        return True
+    return any(one.score >= LEAST_SPELLING for one in _spellings(entity, sample.observations or ()))
 
 
 def _spellings(entity: Entity, observations: Sequence[Observation]) -> tuple[Spelling, ...]:

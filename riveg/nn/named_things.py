@@ -9,9 +9,11 @@ A class *fits* a name where the sample says so; the first of these that gives a 
    may be verbs, as in "Liverpool train again", need an article, and a "Chelsea coach" is a person.
    "Paris cat" and "Ann cat" say nothing of what Paris and Ann are.)
 2. A word for it is in the label ("animal", "vehicle", "dog").
-3. A word for it is in the name itself ("Orient Express train").
-4. A word for it is anywhere in the text or the caption, if no other name of the sample could be
-   meant. This is the weakest sign: it says where to look, not that the name is meant.
+3. The name ends in a word for it, written small ("Orient Express train"). With a capital it is part
+   of a title or a brand: "War Horse" is a film, "Black Sheep Ale" a beer.
+4. A word for it is anywhere in the caption, or in the text outside of names, if no other name of
+   the sample could be meant. This is the weakest sign: it says where to look, not that the name is
+   meant.
 
 Names of people, places and organizations have the first only: a club called Bears is no bear. The
 words below are those of the network's classes that things with names of their own belong to; for
@@ -124,7 +126,11 @@ def _meant_classes(sample: Sample, entity: Entity) -> frozenset[str]:
         return beside & ANIMALS or after - ANIMALS
     if not _is_thing(entity):
         return beside & ANIMALS
-    return beside | after or _label_classes(entity.label) or frozenset(_classes_in(entity.text))
+    return beside | after or _label_classes(entity.label) or _last_word_class(entity.text)
+
+
+def _last_word_class(name: str) -> frozenset[str]:
+    return frozenset(_class_of(_WORD.findall(name)[-1:]))
 
 
 def _is_thing(entity: Entity) -> bool:
@@ -143,7 +149,10 @@ def _mentioned_classes(sample: Sample, entity: Entity) -> frozenset[str]:
     names = {fold(one.text) for one in sample.entities or () if _is_thing(one)}
     if len(names) > 1:
         return frozenset()
-    return frozenset(_classes_in(f"{sample.text} {sample.caption or ''}"))
+    spans = [one.span for one in sample.entities or ()]
+    of_names = {place for span in spans for place in range(span.start, span.end)}
+    others = (word for place, word in enumerate(sample.tokens) if place not in of_names)
+    return frozenset(_classes_in(" ".join([*others, sample.caption or ""])))
 
 
 def _classes_beside(sample: Sample, entity: Entity) -> Iterator[str]:

@@ -273,6 +273,15 @@ def test_a_gate_that_is_no_threshold_is_refused(
         calibrate(folder, gold_of(gold(True, True)))
 
 
+def test_what_was_refused_for_being_unseen_is_no_business_of_the_threshold(tmp_path: Path) -> None:
+    refused = entity(0, 0.9, shown=False)
+    assert refused.entailment is not None
+    unseen = replace(refused, entailment=replace(refused.entailment, source="mini:unseen"))
+    samples = [sample("0", unseen, entity(1, 0.6, RIGHT))]
+    found = calibrate(make_run(tmp_path / "run", samples), gold_of(gold(True, True)))
+    assert found.after.count.hits == 1
+
+
 def test_gold_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", [sample("other", entity(0, 0.8, RIGHT))])
     with pytest.raises(UserError, match="none of its samples is annotated in mine"):

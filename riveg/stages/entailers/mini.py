@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,13 +13,14 @@ from riveg.errors import UserError
 from riveg.files import asset, file_digest
 from riveg.nn.entailment_classifier import EntailmentClassifier, read_classifier
 from riveg.nn.entailment_features import NearbyContext
-from riveg.nn.image_evidence import evidence_bounds, evidence_shifts
+from riveg.nn.image_evidence import evidence_bounds, evidence_shifts, is_supported
 from riveg.nn.named_bodies import NamedBodies, find_named_bodies
 from riveg.protocols import Entailer, Mention
 from riveg.stages.mentions import by_sample
-from riveg.types import Entailment, Entity, Sample
+from riveg.types import UNSEEN, Entailment, Entity, Sample
 
 SOURCE = "mini"
+Unseen = Literal["never", "text"]
 
 CAPTIONED = "caption.json"
 """The model for samples with a caption."""
@@ -30,7 +31,9 @@ CAPTIONLESS = "captionless.json"
 class MiniEntailerConfig(BackendConfig[Entailer]):
     """``threshold``: groundable from this probability on, in [0, 1].
 
-    ``model``: a folder that ``riveg train entailer`` made, or nothing for the shipped one.
+    ``unseen``: an entity that nothing seen in the image supports is ``never`` groundable, or as the
+    ``text`` says; ``never`` is for grounders that place only what was seen. ``model``: a folder
+    that ``riveg train entailer`` made, or nothing for the shipped one.
     """
 
     stage: ClassVar[str] = "entail"
@@ -39,6 +42,7 @@ class MiniEntailerConfig(BackendConfig[Entailer]):
     code_revision: ClassVar[int] = 3
 
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    unseen: Unseen = "text"
     model: Path | None = None
 
     def build(self, context: BuildContext) -> MiniEntailer:
@@ -52,6 +56,7 @@ class MiniEntailerConfig(BackendConfig[Entailer]):
             read_classifier(folder / CAPTIONED),
             read_classifier(folder / CAPTIONLESS),
             threshold=self.threshold,
+            unseen=self.unseen,
         )
 
     def contents(self, base: Path) -> Mapping[str, str]:
@@ -69,6 +74,7 @@ class MiniEntailer:
         captioned: The model that reads the caption.
         captionless: The model that does not.
         threshold: Groundable from this probability on.
+        unseen: Whether what nothing seen supports is ``never`` groundable, or as the ``text`` says.
     """
 
     def __init__(
@@ -77,10 +83,12 @@ class MiniEntailer:
         captionless: EntailmentClassifier,
         *,
         threshold: float = 0.5,
+        unseen: Unseen = "text",
     ) -> None:
         self._captioned = captioned
         self._captionless = captionless
         self._threshold = threshold
+        self._needs_support = unseen == "never"
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[Entailment]:
         """P(the image shows it); 0 and never groundable for a sample without an image."""
@@ -100,7 +108,12 @@ class MiniEntailer:
         limits = {name: limit.probability for name, limit in classifier.limits.items()}
         bounds = evidence_bounds(sample, entity, limits, bodies)
         probability = round(classifier.probability(sample, entity, shifts, bounds), 4)
-        return Entailment(probability, probability >= self._threshold, SOURCE)
+        if probability < self._threshold:
+            return Entailment(probability, False, SOURCE)
+        looked = self._needs_support and sample.observations is not None
+        if looked and not is_supported(sample, entity, bodies):
+            return Entailment(probability, False, SOURCE + UNSEEN)
+        return Entailment(probability, True, SOURCE)
 
 
 def _folder(model: Path | None, base: Path) -> Path:

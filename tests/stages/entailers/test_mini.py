@@ -59,6 +59,37 @@ def test_contract() -> None:
         assert entailment.groundable == (entailment.probability >= 0.5)
 
 
+def test_what_nothing_seen_supports_is_never_groundable_if_asked_for() -> None:
+    """Also where the text alone would have it; the probability stays what it is."""
+    gate = MiniEntailerConfig(threshold=0.0, unseen="never").build(make_context())
+    opened = MiniEntailerConfig(threshold=0.0).build(make_context())
+    for sample in (
+        looked(),
+        looked(FACE),
+        looked(PERSON, BESIDE),
+        looked(lettering("NASA"), DOG),
+        looked(lettering("meets Texas")),
+    ):
+        asked, told = (backend.entail(mentions_of(sample)) for backend in (gate, opened))
+        assert [whole(one).probability for one in asked] == [whole(one).probability for one in told]
+        assert all(whole(one).groundable for one in told)
+    assert supported(looked()) == []
+    assert supported(looked(FACE)) == ["Eileen Collins"]
+    assert supported(looked(PERSON, BESIDE)) == ["Eileen Collins", "Tim Peake"]
+    assert supported(looked(lettering("NASA"), DOG)) == ["NASA"]
+    assert supported(make_sample(TEXT, SPANS)) == ["NASA", "Eileen Collins", "Tim Peake", "Texas"]
+
+
+def supported(sample: Sample) -> list[str]:
+    """Entities that pass a gate whose threshold is 0, but that wants to have seen something."""
+    gate = MiniEntailerConfig(threshold=0.0, unseen="never").build(make_context())
+    mentions = mentions_of(sample)
+    answers = [*map(whole, gate.entail(mentions))]
+    assert all(one.is_unseen == (not one.groundable) for one in answers)
+    pairs = zip(mentions, answers, strict=True)
+    return [mention.entity.text for mention, answer in pairs if answer.groundable]
+
+
 def test_without_an_image_nothing_is_groundable() -> None:
     sample = make_sample(TEXT, SPANS, has_image=False, caption="a man")
     opened = MiniEntailerConfig(threshold=0.0).build(make_context())
@@ -284,6 +315,25 @@ def person_probability(system: System, image: str, text: str, name: str, **field
     assert entity.entailment is not None
     assert entity.entailment.probability is not None
     return entity.entailment.probability
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        ("qs04-coffee", "Manchester United FC win again , Nike and Adidas pay"),
+        ("qs04-coffee", "My Playstation 5 and the Oscars , thanks Tesla Model 3"),
+        ("qs01-astronaut", "Barack Obama and Michelle Obama at Real Madrid"),
+        ("qs02-rocket", "Golden State Warriors watch The Avengers"),
+    ],
+)
+def test_nothing_is_shown_without_a_place(system: System, image: str, text: str) -> None:
+    """What the quickstart says is in the picture it can point at."""
+    found = system.predict(text=text, image=image_path(image))
+    assert not found.issues
+    for entity in found.entities or ():
+        assert entity.entailment is not None
+        assert entity.entailment.groundable == bool(entity.regions), entity
 
 
 @pytest.mark.slow
