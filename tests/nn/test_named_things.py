@@ -28,7 +28,7 @@ def labels(sample: Sample, *, meant: bool = False) -> set[str | None]:
         ("Rex the dog is here", (0, 1), "OTHER", "dog"),
         ("my Honda motorcycle is here", (1, 2), "ORG", "motorcycle"),
         ("on the Orient Express train", (2, 5), "OTHER", "train"),
-        ("Luna sleeps", (0, 1), "animal: cat", "cat"),
+        ("Luna sleeps", (0, 1), "cat", "cat"),
     ],
 )
 def test_the_words_say_what_a_name_is(
