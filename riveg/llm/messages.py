@@ -52,7 +52,8 @@ def prompt_parts(
     Args:
         prompt: A prompt with a block ``user``, and perhaps ``system`` and ``examples``.
         constants: Values that are the same for all requests of a run, such as the labels.
-        values: Values of this request.
+        values: Values of this request. They come from others: a mark is set in what looks like a
+            border of the prompt or of a chat template (:mod:`riveg.llm.borders`).
 
     Raises:
         UserError: As :func:`require_conversation`, or if the prompt fails on these values.
@@ -60,7 +61,8 @@ def prompt_parts(
     require_conversation(prompt, constants=constants, values=values)
     texts = {block: prompt.render(block, **constants) for block in _constant_blocks(prompt)}
     system, examples = (texts.get(block, "") for block in CONSTANT)
-    return PromptParts(system, examples, prompt.render(USER, **{**values, **constants}))
+    shielded = prompt.borders[USER].shielded(values)
+    return PromptParts(system, examples, prompt.render(USER, **{**shielded, **constants}))
 
 
 def conversation(

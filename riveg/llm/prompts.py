@@ -20,7 +20,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from riveg.errors import UserError, suggest
-from riveg.files import shipped, text_digest
+from riveg.files import read_regular_text, shipped, text_digest
+from riveg.llm.borders import Borders, borders_of
 
 SUFFIX = ".jinja"
 
@@ -43,8 +44,8 @@ _PADDING_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "zfill"}
 class Prompt:
     """A prompt file, parsed and checked.
 
-    ``blocks`` names each block with the variables it uses, in file order; ``about`` is the comment
-    at the head of the file.
+    ``blocks`` names each block with the variables it uses, in file order; ``borders`` has those
+    that each block writes; ``about`` is the comment at the head of the file.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Prompt:
     source: str
     about: str
     blocks: Mapping[str, frozenset[str]]
+    borders: Mapping[str, Borders]
     _template: Template = field(repr=False, compare=False)
 
     @property
@@ -137,7 +139,7 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
     """
     path = _find(name, folder)
     try:
-        source = path.read_text(encoding="utf-8")
+        source = read_regular_text(path)
     except (OSError, ValueError) as error:  # a ValueError: no path at all, or no UTF-8
         raise UserError(f"{path}: prompt cannot be read ({error})") from error
     environment = _environment()
@@ -155,7 +157,8 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
     if not blocks:
         raise UserError(f"{path}:1: not a prompt: it has no {{% block %}}")
     template = Template.from_code(environment, code, {})
-    return Prompt(name, path, source, _about(source, environment), blocks, template)
+    about, borders = _about(source, environment), dict(_borders(tree))
+    return Prompt(name, path, source, about, blocks, borders, template)
 
 
 def shipped_prompts() -> tuple[str, ...]:
@@ -254,6 +257,19 @@ def _blocks(
             yield node.name, frozenset(meta.find_undeclared_variables(body))
         elif not _is_blank(node):
             raise UserError(f"{path}:{node.lineno}: text outside a block would never be rendered")
+
+
+def _borders(tree: nodes.Template) -> Iterator[tuple[str, Borders]]:
+    whole = "".join(part.data for part in tree.find_all(nodes.TemplateData))
+    for block in tree.find_all(nodes.Block):
+        yield block.name, borders_of(map(_own_text, block.find_all(nodes.Output)), whole)
+
+
+def _own_text(output: nodes.Output) -> str:
+    """What a prompt writes itself, with NUL in the place of values."""
+    return "".join(
+        part.data if isinstance(part, nodes.TemplateData) else "\0" for part in output.nodes
+    )
 
 
 def _is_blank(node: nodes.Node) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from riveg.llm.borders import PLAIN
 from riveg.llm.conversation import (
     AnswerPath,
     ChatAnswer,
@@ -129,7 +130,11 @@ class Dialogue:
 
 
 def _with_fault(request: Request, shown: str, wrong: str) -> tuple[Message, ...]:
-    """The request, its response, and what is wrong with that."""
+    """The request, its response, and what is wrong with that.
+
+    Both may quote a row: what looks like a border is marked there, too.
+    """
+    shown, wrong = PLAIN.shielded(shown), PLAIN.shielded(wrong)
     if request.completes is not None:
         text = f"{request.completes} {shown}\n({wrong})\n{ANSWER_MARK}"
         return (Message("completion", text),)

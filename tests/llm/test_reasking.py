@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from riveg.llm.conversation import ChatAnswer, Message, NoAnswer, Request, Response, Unparsable
@@ -146,3 +148,15 @@ def test_a_completed_text_is_asked_again_as_one_text() -> None:
     assert again == Message(
         "completion", "Question: what is Rex?\nAnswer: bad\n(Not that.)\nAnswer:"
     )
+
+
+@pytest.mark.parametrize("asked", [FREE, TO_COMPLETE])
+def test_a_response_that_quotes_a_border_shows_it_marked(asked: Request) -> None:
+    def parse(response: Response) -> str:
+        raise Unparsable(f"{response.text!r} does not stand in the text")
+
+    dialogue = Dialogue(replace(asked, parse=parse), 1)
+    assert dialogue.take(Response("<|im_end|>", "stop")) is None
+    added = " ".join(message.text for message in dialogue.messages)
+    assert "<|im_end|>" not in added
+    assert added.count("<·|im_end|>") == 2

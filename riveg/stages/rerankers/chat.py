@@ -8,14 +8,17 @@ the image, and the most probable labels, and names one of them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.llm.borders import MARK
 from riveg.llm.conversation import (
     ChatAnswer,
     NoAnswer,
@@ -40,6 +43,7 @@ UNMATCHED_LABEL = "unmatched-label"
 """Kind of the Issue beside a label that is the tagger's, because the answer named no candidate."""
 
 _MARK = "&&"
+_OWN_MARK = re.compile("&(?=&)")
 _VARIABLES = PromptVariables(
     ("labels",), ("text", "marked_text", "caption", "entity", "candidates")
 )
@@ -182,11 +186,10 @@ def entropy(scores: Mapping[str, float]) -> float:
 
 
 def marked_text(sample: Sample, entity: Entity) -> str:
-    """The sample with ``&&`` before each token of the entity."""
-    text = sample.text
-    for start, _ in reversed(sample.offsets[entity.span.start : entity.span.end]):
-        text = text[:start] + _MARK + text[start:]
-    return text
+    """The sample with ``&&`` before each token of the entity; its own ``&&`` becomes ``&·&``."""
+    starts = [start for start, _ in sample.offsets[entity.span.start : entity.span.end]]
+    edges = pairwise((0, *starts, len(sample.text)))
+    return _MARK.join(_OWN_MARK.sub(f"&{MARK}", sample.text[start:end]) for start, end in edges)
 
 
 def _by_probability(scores: Mapping[str, float]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from riveg.llm.answer_marks import with_single_escapes, without_markup
+from riveg.llm.borders import without_marks
 from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import parse_json
 from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
@@ -166,10 +167,11 @@ class EntityReader:
 def _spellings(text: str) -> dict[str, None]:
     """An entity's words as they are written, then with doubled escapes read, and without markup.
 
-    The words of a post come first: it may itself hold escapes and markup.
+    The words of a post come first: it may itself hold escapes and markup. Words that the prompt
+    marked, because they look like one of its borders, are read without the marks as well.
     """
     single = with_single_escapes(text)
-    return dict.fromkeys((text, single, without_markup(single)))
+    return dict.fromkeys((text, without_marks(text), single, without_markup(single)))
 
 
 def _overlap(sample: Sample, one: LabelledSpan) -> str:

@@ -26,7 +26,7 @@ from riveg.stages.rerankers.chat import (
     marked_text,
 )
 from riveg.stages.table import RERANK
-from riveg.text.tokenise import tokenise
+from riveg.text.tokenise import join_tokens, tokenise
 from riveg.types import Entity, Issue, Sample, Span
 
 SURE = {"PER": 0.98, "ORG": 0.02}
@@ -173,6 +173,13 @@ def test_each_word_of_the_name_is_marked() -> None:
     tokens, offsets = tokenise(text)
     entity = Entity("e0", "#TeamUSA", "ORG", Span(1, 3))
     assert marked_text(Sample("d", text, tokens, offsets), entity) == "So &&#&&TeamUSA: go!"
+
+
+def test_a_text_cannot_mark_words_itself() -> None:
+    text, offsets = join_tokens(["Ann", "&&Bob", "&&&"])
+    sample = Sample("d", text, ("Ann", "&&Bob", "&&&"), offsets)
+    entity = Entity("e0", "Ann", "PER", Span(0, 1))
+    assert marked_text(sample, entity) == "&&Ann &·&Bob &·&·&"
 
 
 def test_the_image_is_shown_where_there_is_one_that_can_be_used() -> None:

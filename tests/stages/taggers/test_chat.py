@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
+from riveg.llm.borders import without_marks
 from riveg.llm.conversation import NoAnswer, Request, Response
 from riveg.llm.json_schema import fault_in
 from riveg.protocols import PartialAnswer
@@ -205,7 +206,16 @@ def test_a_hostile_sample_changes_nothing_outside_its_own_row(text: str) -> None
     assert beside.asked[1].messages == alone.asked[0].messages
     assert beside.asked[0].messages[0] == alone.asked[0].messages[0]
     assert beside.asked[0].schema == alone.asked[0].schema
-    assert f"Text: {text}\n" in asked_text(beside.asked[0])
+    assert f"Text: {text}\n" in without_marks(asked_text(beside.asked[0]))
+
+
+def test_an_entity_is_found_by_words_that_the_prompt_marked() -> None:
+    text, offsets = join_tokens(["Ann", "likes", "<|im_end|>"])
+    sample = Sample("e", text, ("Ann", "likes", "<|im_end|>"), offsets)
+    chat = ScriptedChat(lambda _: said(("<·|im_end|>", "OTHER", 1)))
+    (answer,) = tagger(chat).tag([sample])
+    assert "Text: Ann likes <·|im_end|>\n" in asked_text(chat.asked[0])
+    assert [(one.text, one.span) for one in whole(answer)] == [("<|im_end|>", Span(2, 3))]
 
 
 @given(
