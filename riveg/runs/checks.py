@@ -16,7 +16,7 @@ from riveg.checkpoints.wheel_models import require_made
 from riveg.config.extras import missing_client
 from riveg.config.system import Step, SystemConfig
 from riveg.datasets.dataset import quoted
-from riveg.errors import MissingExtra, MissingModel, UserError
+from riveg.errors import ImageFault, MissingExtra, MissingModel, UserError
 from riveg.images.loader import ImageLoader
 from riveg.runs.folder import RunFolder
 from riveg.runs.sources import DataSource
@@ -101,18 +101,23 @@ def refuse_missing_images(
             else:
                 missing.append(sample.image.path)
                 if len(missing) == most:
-                    raise _missing_images(missing, source)
+                    raise _missing_images(missing, source, loader)
         yield sample
     if most and len(missing) >= _FEWEST_MISSING:
-        raise _missing_images(missing, source)
+        raise _missing_images(missing, source, loader)
 
 
-def _missing_images(missing: Sequence[str], source: DataSource) -> UserError:
+def _missing_images(missing: Sequence[str], source: DataSource, loader: ImageLoader) -> UserError:
     folders = ", ".join(str(root.absolute()) for root in source.image_roots) or "no folder"
+    reason = f"{quoted(missing[0])} was looked for in {folders}; say where they are with --images"
+    try:
+        loader.locate(missing[0])
+    except ImageFault as fault:
+        if fault.kind != "missing-image":  # it may well be there, and is not looked at
+            reason = str(fault)
     return UserError(
-        f"{source.name}: none of the first {len(missing)} pictures is there: {quoted(missing[0])} "
-        f"was looked for in {folders}; say where they are with --images, or run without them: "
-        "--set run.first_images=0"
+        f"{source.name}: none of the first {len(missing)} pictures is there: {reason}, "
+        "or run without them: --set run.first_images=0"
     )
 
 

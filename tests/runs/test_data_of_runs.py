@@ -100,6 +100,17 @@ def test_a_wrong_image_folder_is_told_before_anything_is_done(
     assert not (tmp_path / "run" / "1-caption").exists()
 
 
+def test_pictures_outside_of_the_folder_are_not_said_to_be_missing(tmp_path: Path) -> None:
+    elsewhere = pictures(tmp_path / "elsewhere", *range(5))
+    file = tmp_path / "here" / "posts.jsonl"
+    file.parent.mkdir()
+    rows = [{"text": "a", "image": f"../elsewhere/{number}.png"} for number in range(5)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="expected a path below the picture folder"):
+        system().run(file, out=tmp_path / "run")
+    assert elsewhere.is_dir()
+
+
 def test_with_the_right_folder_the_same_run_goes_on(tmp_path: Path) -> None:
     file = posts(tmp_path / "posts.jsonl", 30)
     out = tmp_path / "run"
