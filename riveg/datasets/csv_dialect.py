@@ -1,20 +1,21 @@
-r"""How a CSV file is written: what ends its lines, separates its columns, and escapes its quotes.
+r"""In which dialect a CSV file is written: what ends its lines, separates columns, escapes quotes.
 
 The same bytes mean different rows in different dialects. What a file is written in is taken from
-its header; the other ways to write quotes are tried only where the usual one does not fit, and
-taken only where they fit the whole file.
+its header; what it says of itself further down (line feeds within lines that end with CR and LF,
+blanks before quotes, backslashes before quotes of cells without quotes) counts where the reading
+that follows from it fits. Other ways to write quotes are tried where the usual one does not fit,
+and taken only where they fit the whole file.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from riveg.datasets.column_names import ColumnChoice, known_columns
+from riveg.datasets.csv_rows import CsvDialect, CsvRow, NotCsv, csv_rows, text_lines
 from riveg.datasets.encoding import one_line_errors, open_utf_8
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
@@ -23,59 +24,13 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _TABBED = {".tsv", ".tab"}
 """Endings of files whose columns tabs separate, if the header fits that."""
 
-_LONGEST_CELL = 16 * 1024 * 1024
-"""Characters. The csv module allows 131 072 by default, less than a long sample may have."""
-
-_KEPT_BREAK = "\udc0d"
-"""Stands for a line break within a line while the csv module reads it: no byte is read as that."""
-
 _HEAD = 1 << 16
 
-_SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'\s*("?)sep=(.)\1\s*', re.IGNORECASE)
 """What Excel writes before the header."""
 
-
-@dataclass(frozen=True, slots=True)
-class CsvDialect:
-    r"""How a CSV file is written.
-
-    Args:
-        delimiter: What separates columns.
-        line_break: What ends lines: ``\n`` (also ``\r\n``) or, in old files, ``\r``.
-        skipped: Lines before the header.
-        has_backslashes: Whether a quote in a quoted cell follows a backslash instead of a quote.
-        has_quotes: Whether quotes around a cell are no part of it.
-    """
-
-    delimiter: str = ","
-    line_break: str = "\n"
-    skipped: int = 0
-    has_backslashes: bool = False
-    has_quotes: bool = True
-
-    @property
-    def note(self) -> str | None:
-        """What a user should know of an unusual dialect."""
-        if self.has_backslashes:
-            return "writes quotes in cells with backslashes, and is read so"
-        if not self.has_quotes:
-            return "has quotes that do not enclose cells, and is read so"
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class NotCsv:
-    """Lines that no row can be read from, and why."""
-
-    first: int
-    last: int
-    reason: str
-
-    def __str__(self) -> str:
-        lines = f"lines {self.first} to {self.last} are"
-        return f"{f'line {self.first} is' if self.first == self.last else lines} not CSV" + (
-            f" ({self.reason})"
-        )
+_ESCAPED_QUOTE = re.compile(r'(?<!")\\"(?!")')
+"""A backslash and a quote that is not doubled."""
 
 
 def recognise_dialect(
@@ -91,90 +46,130 @@ def recognise_dialect(
     Raises:
         UserError: If the file cannot be read.
     """
-    usual = CsvDialect(line_break=_line_break(path))
+    line_break = _line_break(path)
+    usual = CsvDialect(line_break="\r" if line_break == "\r" else "\n")
     with one_line_errors(path):
-        first = next(_text_lines(path, usual), "")
+        first = next(text_lines(path, usual), "")
     separator = _SEPARATOR_LINE.fullmatch(first)
     if separator is not None:
         usual = replace(usual, skipped=1)
-        delimiter = delimiter or separator[1]
+        delimiter = delimiter or separator[2]
     if delimiter is None:
         delimiter = _delimiter_of(path, usual, chosen)
-    usual = replace(usual, delimiter=delimiter)
-    for dialect in (usual, *_others(path, usual)):
-        if _fits(path, dialect):
-            return dialect
-    return usual
+    reading = _Reading.of(path, replace(usual, delimiter=delimiter))
+    if line_break == "\r\n":
+        reading = _with_own_line_ends(reading)
+    return _with_own_quotes(_with_own_blanks(reading)).dialect
 
 
-def csv_rows(path: Path, dialect: CsvDialect) -> Iterator[tuple[int, Sequence[str] | NotCsv]]:
-    """The cells of each row, with the line that it begins in, from 1; empty rows are left out.
+@dataclass(slots=True)
+class _Reading:
+    """What a file looks like in a dialect.
 
-    Bytes that are not UTF-8 become lone surrogates, so that only their own row is unusable.
-
-    Raises:
-        UserError: If the file cannot be read.
+    Args:
+        path: The file.
+        dialect: The dialect.
+        rows: Its rows, without the header.
+        misfits: Rows that are no CSV, or have another number of cells than the header.
+        crlf: Rows that CR and LF end.
+        lf: Rows that LF ends alone.
+        has_quoted_header: Whether there are quotes in the header.
+        has_blanks: Whether a quote follows a delimiter and blanks.
+        has_escapes: Whether a cell without quotes has a quote behind a backslash.
+        has_breaks: Whether a cell has a line break.
+        has_lines: Whether a cell has a line break and the delimiter, as if it were several rows.
     """
-    # The limit holds for the whole process, so it is only raised, never lowered.
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    lines = _Lines(path, dialect)
-    reader = csv.reader(
-        lines,
-        # Strict: otherwise a quote that is never closed takes in all rows after it.
-        strict=True,
-        delimiter=dialect.delimiter,
-        doublequote=not dialect.has_backslashes,
-        escapechar="\\" if dialect.has_backslashes else None,
-        quoting=csv.QUOTE_MINIMAL if dialect.has_quotes else csv.QUOTE_NONE,
-    )
-    other = "\r" if dialect.line_break == "\n" else "\n"
-    with one_line_errors(path):
-        while True:
-            number = dialect.skipped + reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                reason = f"{error}{_quote_hint(lines.last)}"
-                yield number, NotCsv(number, dialect.skipped + reader.line_num, reason)
-            else:
-                if cells:
-                    yield number, [cell.replace(_KEPT_BREAK, other) for cell in cells]
+
+    path: Path
+    dialect: CsvDialect
+    rows: int = 0
+    misfits: int = 0
+    crlf: int = 0
+    lf: int = 0
+    has_quoted_header: bool = False
+    has_blanks: bool = False
+    has_escapes: bool = False
+    has_breaks: bool = False
+    has_lines: bool = False
+
+    @classmethod
+    def of(cls, path: Path, dialect: CsvDialect) -> _Reading:
+        reading = cls(path, dialect)
+        rows = csv_rows(path, dialect)
+        header = next(rows, CsvRow(1, (), ""))
+        reading.has_quoted_header = '"' in header.written
+        width = -1 if isinstance(header.cells, NotCsv) else len(header.cells)
+        blank_quote = re.compile(f'{re.escape(dialect.delimiter)} +"')
+        for row in rows:
+            reading._add(row, width, blank_quote)
+        return reading
+
+    def _add(self, row: CsvRow, width: int, blank_quote: re.Pattern[str]) -> None:
+        self.rows += 1
+        self.crlf += row.written.endswith("\r\n")
+        self.lf += row.written.endswith("\n") and not row.written.endswith("\r\n")
+        if isinstance(row.cells, NotCsv):
+            self.misfits += 1
+            return
+        self.misfits += len(row.cells) != width
+        if '"' not in row.written:
+            return
+        if blank_quote.search(row.written):
+            self.has_blanks |= any(cell.lstrip(" ")[:1] == '"' != cell[:1] for cell in row.cells)
+        if _ESCAPED_QUOTE.search(row.written):
+            self.has_escapes |= any('\\"' in cell for cell in row.cells)
+        broken = [cell for cell in row.cells if "\n" in cell or "\r" in cell]
+        self.has_breaks |= bool(broken)
+        self.has_lines |= any(self.dialect.delimiter in cell for cell in broken)
+
+    def another(self, dialect: CsvDialect) -> _Reading:
+        """The same file in another dialect."""
+        return _Reading.of(self.path, dialect)
+
+    def rather_than(self, other: _Reading) -> _Reading:
+        """This reading, which remembers that another fits as well, but has other rows."""
+        if self.misfits or other.misfits or self.rows == other.rows:
+            return self
+        return replace(self, dialect=replace(self.dialect, doubt=(self.rows, other.rows)))
 
 
-class _Lines:
-    """The lines of a file for the csv module; remembers the last one."""
+def _with_own_line_ends(reading: _Reading) -> _Reading:
+    """The reading of a file whose header ends with CR and LF, as the other lines end, too.
 
-    def __init__(self, path: Path, dialect: CsvDialect) -> None:
-        self._lines = _text_lines(path, dialect)
-        self.last = ""
-        for _ in range(dialect.skipped):
-            next(self._lines, None)
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        self.last = next(self._lines)
-        return self.last
+    Either LF ends rows, also alone, or it stands in cells. What most rows tell comes first.
+    """
+    if not reading.crlf or not reading.lf:
+        return reading
+    strict = reading.another(replace(reading.dialect, line_break="\r\n"))
+    if reading.crlf < reading.lf and (strict.misfits or not reading.misfits):
+        return reading
+    if reading.crlf >= reading.lf and strict.misfits and not reading.misfits:
+        return reading
+    return strict.rather_than(reading)
 
 
-def _text_lines(path: Path, dialect: CsvDialect) -> Iterator[str]:
-    """Lines with their ends; the other kind of line break does not end a line."""
-    other = "\r" if dialect.line_break == "\n" else "\n"
-    with (
-        open_utf_8(path) as binary,
-        io.TextIOWrapper(
-            binary, encoding="utf-8-sig", errors="surrogateescape", newline=dialect.line_break
-        ) as handle,
-    ):
-        for line in handle:
-            if other not in line:
-                yield line
-                continue
-            body = line.rstrip("\r\n")
-            yield body.replace(other, _KEPT_BREAK) + line[len(body) :]
+def _with_own_blanks(reading: _Reading) -> _Reading:
+    if not reading.has_blanks:
+        return reading
+    other = reading.another(replace(reading.dialect, has_blanks=True))
+    return other if other.misfits <= reading.misfits else reading
+
+
+def _with_own_quotes(reading: _Reading) -> _Reading:
+    """The reading with quotes written in the way that fits the whole file."""
+    usual = reading.dialect
+    if (reading.misfits or reading.has_escapes) and _has_only_escapes(reading):
+        other = reading.another(replace(usual, has_backslashes=True))
+        if not other.misfits:
+            return other
+    if usual.delimiter != "\t" or reading.has_quoted_header:
+        return reading
+    if not reading.misfits and not reading.has_breaks:
+        return reading
+    plain = reading.another(replace(usual, has_quotes=False))
+    if not plain.misfits and (reading.misfits or reading.has_lines):
+        return plain.rather_than(reading)
+    return reading.rather_than(plain)
 
 
 def _line_break(path: Path) -> str:
@@ -184,10 +179,9 @@ def _line_break(path: Path) -> str:
             found = re.search(rb"\r\n|\n|\r(?=.)|\r\Z", chunk, re.DOTALL)
             if found is None:
                 continue
-            at_end = found[0] == b"\r" and found.end() == len(chunk)
-            if found[0] == b"\r" and not (at_end and handle.read(1) == b"\n"):
-                return "\r"
-            return "\n"
+            if found[0] == b"\r" and found.end() == len(chunk) and handle.read(1) == b"\n":
+                return "\r\n"
+            return found[0].decode()
     return "\n"
 
 
@@ -195,49 +189,34 @@ def _delimiter_of(path: Path, dialect: CsvDialect, chosen: ColumnChoice | None) 
     """What cuts the header into the most columns, known ones before others."""
 
     def fit(delimiter: str) -> tuple[bool, int, int]:
-        _, cells = next(csv_rows(path, replace(dialect, delimiter=delimiter)), (1, []))
-        if isinstance(cells, NotCsv):
+        header = next(csv_rows(path, replace(dialect, delimiter=delimiter)), CsvRow(1, (), ""))
+        if isinstance(header.cells, NotCsv):
             return (False, -1, 0)
-        known = known_columns(cells, chosen)
-        return bool({"text", "tokens"} & {*known.values()}), len(known), len(cells)
+        known = known_columns(header.cells, chosen)
+        return bool({"text", "tokens"} & {*known.values()}), len(known), len(header.cells)
 
     is_tabbed = {suffix.lower() for suffix in path.suffixes} & _TABBED
     signs = [*DELIMITERS.values()]
     return max(sorted(signs, key="\t".__ne__) if is_tabbed else signs, key=fit)
 
 
-def _others(path: Path, usual: CsvDialect) -> Iterator[CsvDialect]:
-    """Other ways to write quotes that may be this file's."""
-    if _escapes_quotes_only(path, usual):
-        yield replace(usual, has_backslashes=True)
-    if usual.delimiter == "\t":
-        yield replace(usual, has_quotes=False)
+def _has_only_escapes(reading: _Reading) -> bool:
+    r"""Whether every backslash stands before a quote, a delimiter or another backslash.
 
-
-def _escapes_quotes_only(path: Path, dialect: CsvDialect) -> bool:
-    r"""Whether every backslash stands before a quote or a backslash, so that ``\t`` stays so."""
+    Then ``\t`` and ``C:\new`` stay what they are.
+    """
+    delimiter = re.escape(reading.dialect.delimiter)
+    escape, other = re.compile(rf'\\["{delimiter}]'), re.compile(rf'\\(?!["\\{delimiter}])')
     has_escapes = False
-    with one_line_errors(path):
-        for line in _text_lines(path, dialect):
-            if "\\" in line:
-                if re.search(r'\\(?!["\\])', line.replace("\\\\", "")):
-                    return False
-                has_escapes = has_escapes or '\\"' in line
+    for line in _lines(reading):
+        if "\\" in line:
+            rest = line.replace("\\\\", "")
+            if other.search(rest):
+                return False
+            has_escapes = has_escapes or escape.search(rest) is not None
     return has_escapes
 
 
-def _fits(path: Path, dialect: CsvDialect) -> bool:
-    """Whether every row of the file has as many cells as its header."""
-    rows = csv_rows(path, dialect)
-    _, header = next(rows, (1, []))
-    if isinstance(header, NotCsv):
-        return False
-    return all(not isinstance(cells, NotCsv) and len(cells) == len(header) for _, cells in rows)
-
-
-def _quote_hint(line: str) -> str:
-    if '\\"' in line:
-        return r'; a quote in a quoted cell is written "", here it is written \"'
-    if '"' in line:
-        return '; a quote in a quoted cell is written ""'
-    return ""
+def _lines(reading: _Reading) -> Iterator[str]:
+    with one_line_errors(reading.path):
+        yield from text_lines(reading.path, reading.dialect)

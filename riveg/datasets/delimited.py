@@ -8,7 +8,8 @@ from pathlib import Path
 
 from riveg.datasets.column_names import known_columns
 from riveg.datasets.columns import ColumnRules, Fault
-from riveg.datasets.csv_dialect import CsvDialect, NotCsv, csv_rows, recognise_dialect
+from riveg.datasets.csv_dialect import recognise_dialect
+from riveg.datasets.csv_rows import CsvDialect, CsvRow, NotCsv, csv_rows
 from riveg.datasets.dataset import Row
 from riveg.errors import UserError
 
@@ -34,16 +35,16 @@ class CsvReader:
             UserError: If the file cannot be read or has no usable header.
         """
         path = self.files[split]
-        lines = csv_rows(path, self.dialects[split])
-        header = self._header(next(lines, (1, [])), path)
-        for number, cells in lines:
-            columns = self._columns(header, cells)
-            yield self.rules.row(columns, path, number, annotated=annotated)
+        rows = csv_rows(path, self.dialects[split])
+        header = self._header(rows, path)
+        for row in rows:
+            columns = self._columns(header, row.cells, self.dialects[split])
+            yield self.rules.row(columns, path, row.number, annotated=annotated)
 
     def columns(self, split: str) -> tuple[str, ...]:
         """The header."""
         path = self.files[split]
-        return tuple(self._header(next(csv_rows(path, self.dialects[split]), (1, [])), path))
+        return tuple(self._header(csv_rows(path, self.dialects[split]), path))
 
     def notes(self) -> Iterator[str]:
         """What a user should know of how the files are written."""
@@ -51,8 +52,9 @@ class CsvReader:
             if dialect.note is not None:
                 yield f"{self.files[split].name} {dialect.note}"
 
-    def _header(self, first: tuple[int, Sequence[str] | NotCsv], path: Path) -> Sequence[str]:
-        number, cells = first
+    def _header(self, rows: Iterator[CsvRow], path: Path) -> Sequence[str]:
+        first = next(rows, CsvRow(1, (), ""))
+        number, cells = first.number, first.cells
         if isinstance(cells, NotCsv):
             raise UserError(f"{path}:{number}: {cells}")
         if not cells:
@@ -67,12 +69,12 @@ class CsvReader:
         return cells
 
     def _columns(
-        self, header: Sequence[str], cells: Sequence[str] | NotCsv
+        self, header: Sequence[str], cells: Sequence[str] | NotCsv, dialect: CsvDialect
     ) -> Mapping[str, object] | Fault:
         if isinstance(cells, NotCsv):
             return Fault("bad-csv", str(cells))
         if len(cells) != len(header):
-            return Fault("bad-csv", f"expected {len(header)} cells, found {len(cells)}")
+            return Fault("bad-csv", _other_width(header, cells, dialect))
         columns: dict[str, object] = dict(zip(header, cells, strict=True))
         for own in known_columns(header, self.rules.columns):
             if not _is_utf_8(str(columns[own])):
@@ -91,6 +93,15 @@ def csv_reader(files: Mapping[str, Path], rules: ColumnRules) -> CsvReader:
         for split, path in files.items()
     }
     return CsvReader(files, rules, dialects)
+
+
+def _other_width(header: Sequence[str], cells: Sequence[str], dialect: CsvDialect) -> str:
+    noun = "cell" if len(header) == 1 else "cells"
+    message = f"expected {len(header)} {noun}, found {len(cells)}"
+    sign, name = ("\r", "CR") if dialect.line_break == "\n" else ("\n", "LF")
+    if not any(sign in cell.replace("\r\n", "") for cell in cells):
+        return message
+    return f"{message}; {name} alone ends no row here: save the file with one kind of line end"
 
 
 def _is_utf_8(cell: str) -> bool:

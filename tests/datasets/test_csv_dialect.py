@@ -45,6 +45,17 @@ def texts(folder: Path, content: str | bytes, name: str = "posts.csv") -> list[s
         ("id,text\r1,a\nb\r2,c\r", ["a\nb", "c"]),
         ("id,text\n1,a\r", ["a"]),
         ("id,text\r\n", []),
+        # A lone LF in a file of CRLF, unless most lines, or the cells, say otherwise.
+        ("id,text\r\n1,a\nb\r\n2,c\r\n", ["a\nb", "c"]),
+        ("text,id\r\na\nb,1\r\nc,2\r\n", ["a\nb", "c"]),
+        ("text\r\na\nb\r\nc\r\n", ["a\nb", "c"]),
+        ('id,text\r\n1,"a\r\nb"\r\n2,"c\nd"\r\n3,e\nf\r\n', ["a\r\nb", "c\nd", "e\nf"]),
+        ("id,text\r\n1,a\n2,b\n", ["a", "b"]),
+        ("id,text\r\n1,a\n2,b\r\n3,c\n", ["a", "b", "c"]),
+        ("id,text\r\n1,a\nb\r\n2\r\n3,c\r\n", ["a\nb", None, "c"]),
+        # CR and LF end a line of a file of CR, too; LF alone does not.
+        ("id,text\r1,a\r\n2,b\r3,c\n4,d\r", ["a", "b", None]),
+        ('id,text\r1,"a\r\nb"\r\n2,c\r', ["a\r\nb", "c"]),
     ],
 )
 def test_only_the_files_own_line_ends_end_a_row(
@@ -57,6 +68,34 @@ def test_rows_keep_the_number_of_their_line(tmp_path: Path) -> None:
     rows = read(tmp_path, 'sep=;\ntext;image\na\rb;\n"c\nd";\ne;\nf\n')
     assert [row.id for row in rows] == ["line-3", "line-4", "line-6", "line-7"]
     assert rows[-1].issues[0].message == "posts.csv:7: expected 2 cells, found 1"
+    rows = read(tmp_path, 'text,image\r\n"a\nb",\r\nc\nd,\r\n\r\ne,\r\nf,')
+    assert [row.id for row in rows] == ["line-2", "line-4", "line-7", "line-8"]
+
+
+def notes(folder: Path, content: str, name: str = "posts.csv") -> list[str]:
+    (folder / name).write_bytes(content.encode())
+    return [note for note in open_dataset(folder / name).notes if "column image" not in note]
+
+
+def test_two_ways_to_read_line_ends_are_said(tmp_path: Path) -> None:
+    assert notes(tmp_path, "text\r\na\nb\r\nc\r\n") == [
+        "posts.csv has lines that end with CR and LF, others within cells with LF alone "
+        "(2 rows, not 3)"
+    ]
+    assert notes(tmp_path, 'id,text\r\n1,"a\nb"\r\n2,c\r\n') == []
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("id,text\r\n1,a\r2,b\r3,c\r\n", "CR"),
+        ("id,text\n1,a\r2,b\r3,c\r", "CR"),
+        ("id,text\r1,a\n2,b\r", "LF"),
+    ],
+)
+def test_line_ends_of_another_kind_are_named(tmp_path: Path, content: str, name: str) -> None:
+    (issue,) = read(tmp_path, content)[0].issues
+    assert f"; {name} alone ends no row here: save the file with one kind of" in issue.message
 
 
 def test_backslashes_before_quotes_are_recognised_and_said(tmp_path: Path) -> None:
@@ -110,6 +149,56 @@ def test_quotes_of_unquoted_tsv_are_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        # Unquoted cells, as data frames write them with escapechar and without doublequote.
+        ('id,text\n1,say \\"Oslo\\" \\\\ x\n2,b\\\\n\n', ['say "Oslo" \\ x', "b\\n"]),
+        ('id,text\n1,say \\"Oslo\\"\\, x\n2,b\n', ['say "Oslo", x', "b"]),
+        ("id,text\n1,Hello\\, Oslo\n2,b\n", ["Hello, Oslo", "b"]),
+        # Both ways in one cell.
+        ('text\n"He said \\"Oslo\\" and ""Rome"""\n', ['He said "Oslo" and "Rome"']),
+        # Backslashes that mean themselves.
+        ('id,text\n1,say \\"Oslo\\"\n2,C:\\new\n', ['say \\"Oslo\\"', "C:\\new"]),
+        ('id,text\n1,"say \\""x"\n2,"C:\\"\n', ['say \\"x', "C:\\"]),
+    ],
+)
+def test_backslashes_in_cells(tmp_path: Path, content: str, expected: list[str]) -> None:
+    assert texts(tmp_path, content) == expected
+
+
+def test_rows_that_quotes_would_take_in_are_read_and_said(tmp_path: Path) -> None:
+    content = 'id\ttext\n1\t"open here\n2\tmid\n3\tend"\n4\tRome\n'
+    assert texts(tmp_path, content, "posts.tsv") == ['"open here', "mid", 'end"', "Rome"]
+    assert notes(tmp_path, content, "posts.tsv") == [
+        "posts.tsv has quotes that do not enclose cells, and is read so (4 rows, not 2)"
+    ]
+    quoted = '"id"\t"text"\n"1"\t"open here\n2\tmid"\n'
+    assert texts(tmp_path, quoted, "posts.tsv") == ["open here\n2\tmid"]
+    alone = 'text\n"two\nlines"\nRome\n'
+    assert texts(tmp_path, alone, "posts.tsv") == ["two\nlines", "Rome"]
+    assert notes(tmp_path, alone, "posts.tsv") == [
+        "posts.tsv has quoted cells with line breaks in them, and is read so (2 rows, not 3)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('id, text\n1, "Hello Oslo"\n2, "Rome, Italy"\n', ["Hello Oslo", "Rome, Italy"]),
+        ('id, text\n1, "Hello Oslo"\n2, Rome\n', ["Hello Oslo", "Rome"]),
+        ('id, text\n1, "Hello Oslo"\n2\n3, "Rome"\n', ["Hello Oslo", None, "Rome"]),
+        ('id;text\n1;  "a; b"\n', ["a; b"]),
+        ('id,text\n1,"say, ""hi"""\n2," ""b"""\n3, c\n', ['say, "hi"', ' "b"', " c"]),
+        ('id,text\n1, "never closed\n2,b\n', [' "never closed', "b"]),
+    ],
+)
+def test_blanks_between_a_delimiter_and_a_quote_are_nothing(
+    tmp_path: Path, content: str, expected: list[str]
+) -> None:
+    assert texts(tmp_path, content) == expected
+
+
+@pytest.mark.parametrize(
     ("content", "name"),
     [
         ("id;text;image\n1;a, b;\n", "posts.csv"),
@@ -117,6 +206,7 @@ def test_quotes_of_unquoted_tsv_are_text(tmp_path: Path) -> None:
         ("id|text|image\n1|a, b|\n", "posts.csv"),
         ('"id";"Text";"image"\n1;"a, b";\n', "posts.csv"),
         ('sep=;\nid;text\n1;"a, b"\n', "posts.csv"),
+        ('"sep=;"\nid;text\n1;"a, b"\n', "posts.csv"),
         ("id\ttext\n1\ta, b\n", "posts.tsv"),
         ("text\na, b\n", "posts.tsv"),
         ("text\na, b\n", "POSTS.TSV"),
@@ -197,6 +287,51 @@ def test_what_the_csv_module_writes_is_read_back(
     assert [(one.id, one.text, one.caption or "") for one in samples] == [
         (f"p{number}", *row) for number, row in enumerate(rows)
     ]
+
+
+WORDS = st.text(st.sampled_from('ab \\",;n\n'), max_size=8).map(lambda text: f"x{text}x")
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.tuples(WORDS, WORDS), max_size=4),
+    delimiter=st.sampled_from([",", ";"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_is_written_with_backslashes_is_read_back(
+    rows: list[tuple[str, str]], delimiter: str, quoting: int, line_end: str
+) -> None:
+    written = io.StringIO()
+    writer = csv.writer(
+        written,
+        delimiter=delimiter,
+        lineterminator=line_end,
+        quoting=quoting,  # type: ignore[arg-type]  # of the stub's literals
+        doublequote=False,
+        escapechar="\\",
+    )
+    rows = [('say "hi" to', "x"), *rows]
+    writer.writerow(["text", "caption"])
+    writer.writerows(rows)
+    with TemporaryDirectory() as folder:
+        samples = read(Path(folder), written.getvalue())
+    assert [(one.text, one.caption) for one in samples] == rows
+
+
+LINES = st.lists(st.sampled_from(["a", "b c", "\u00e9"]), min_size=1, max_size=3).map("\n".join)
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.tuples(LINES, LINES), min_size=1, max_size=4), is_quoted=st.booleans())
+def test_line_feeds_in_cells_of_crlf_files_are_text(
+    rows: list[tuple[str, str]], is_quoted: bool
+) -> None:
+    sign = '"' if is_quoted else ""
+    lines = [f"{sign}{text}{sign},{sign}{caption}{sign}\r\n" for text, caption in rows]
+    with TemporaryDirectory() as folder:
+        samples = read(Path(folder), "text,caption\r\n" + "".join(lines))
+    assert [(one.text, one.caption) for one in samples] == rows
 
 
 @settings(deadline=None)
