@@ -48,7 +48,9 @@ def test_records_are_known_by_their_look(records: Path, gold_file: Path) -> None
 def test_other_systems_are_scored_on_the_same_gold(tmp_path: Path, gold_file: Path) -> None:
     text = tmp_path / "augment.txt"
     text.write_text("Imageid:1.jpg#abcd###Ann(PER)###Ann(PER)-a singer###0\n")
-    found = evaluate(open_predictions(text), open_gold(str(gold_file), open_predictions(text)))
+    shown = tmp_path / "shown.txt"
+    shown.write_text(text.read_text() + "Imageid:2.jpg#abce###rain(LOC)###rain(LOC)-x###2\n")
+    found = evaluate(open_predictions(shown), open_gold(str(gold_file), open_predictions(shown)))
     assert found.format == "riveg"
     assert score_of(found, "mner").hits == 1
     # Without boxes, what it says of groundability is all there is to score.
@@ -57,10 +59,31 @@ def test_other_systems_are_scored_on_the_same_gold(tmp_path: Path, gold_file: Pa
     assert any("no boxes" in note for note in found.notes)
     boxes = tmp_path / "boxes.json"
     boxes.write_text("[]")
-    located = evaluate(
-        open_predictions(text, boxes=boxes), open_gold(str(gold_file), open_predictions(text))
-    )
-    assert score_of(located, "gmner").hits == 1
+    for given in (boxes, None):  # Where nothing is in the picture, no box is missing.
+        predictions = open_predictions(text, boxes=given)
+        located = evaluate(predictions, open_gold(str(gold_file), predictions))
+        assert score_of(located, "gmner").hits == 1
+        assert not any("no boxes" in note for note in located.notes)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "Ann is a person and a singer, which is not in the image\n\n",
+        "Pred: {'Ann singer False': None}\nPred: {'': 0}\n",
+    ],
+    ids=["sentences", "dump"],
+)
+def test_who_says_that_nothing_is_in_the_picture_has_answered(
+    tmp_path: Path, gold_file: Path, lines: str
+) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text(lines)
+    predictions = open_predictions(path)
+    found = evaluate(predictions, open_gold(str(gold_file), predictions))
+    assert predictions.format == "tiger"
+    assert found.scores["canonical"]["eeg"] is not None
+    assert score_of(found, "eeg").hits == 1
 
 
 def test_rivegs_label_file_is_gold(tmp_path: Path, records: Path) -> None:

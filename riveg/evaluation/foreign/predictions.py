@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from riveg.evaluation.cases import Detail, PredictedEntity
@@ -49,3 +50,8 @@ class ForeignFile:
     absent_is_empty: bool = False
     by_candidate: bool = False
     notes: tuple[str, ...] = ()
+
+
+def waiting_for_places(samples: Iterable[ForeignPredictions]) -> int:
+    """How many entities the image shows without the file telling where."""
+    return sum(entity.regions is None for sample in samples for entity in sample.predicted)

@@ -14,7 +14,12 @@ from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity, Detail, PredictedEntity
 from riveg.evaluation.foreign.lines import counted, image_stem
-from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
+from riveg.evaluation.foreign.predictions import (
+    ForeignFile,
+    ForeignPredictions,
+    waiting_for_places,
+)
+from riveg.formats.json_files import read_json
 from riveg.formats.lines import numbered_lines
 from riveg.types import Box, Region
 
@@ -51,18 +56,15 @@ def read_riveg(path: Path, boxes: Path | None = None) -> ForeignFile:
 
     Boxes (absolute pixels, xyxy) are joined by row id where both files have the same ids, else by
     order as in the released program. A groundable entity without a box has regions ``None``. An
-    image without a line has no predicted entity.
+    image without a line has no predicted entity. Where no entity is groundable, nothing is missing
+    without boxes.
 
     Raises:
         UserError: If a line or a box is malformed, or the number of boxes does not fit.
     """
     rows = tuple(_rows(path))
     notes: tuple[str, ...] = ()
-    if boxes is None:
-        waiting = sum(row.predicted.regions is None for row in rows)
-        noun = counted(waiting, "groundable entity has", "groundable entities have")
-        notes = (f"no boxes are given: {noun} none and cannot be right in EEG and GMNER",)
-    else:
+    if boxes is not None:
         rows, notes = _with_boxes(rows, path, boxes)
     found: dict[str, list[_Row]] = {}
     for row in rows:
@@ -71,7 +73,11 @@ def read_riveg(path: Path, boxes: Path | None = None) -> ForeignFile:
         ForeignPredictions(sample_id, tuple(row.predicted for row in own), own[0].line)
         for sample_id, own in found.items()
     )
-    detail: Detail = "groundability" if boxes is None else "regions"
+    detail: Detail = "regions"
+    if boxes is None and (waiting := waiting_for_places(samples)):
+        detail = "groundability"
+        noun = counted(waiting, "groundable entity has", "groundable entities have")
+        notes = (f"no boxes are given: {noun} none and cannot be right in EEG and GMNER",)
     return ForeignFile("riveg", samples, detail, by_order=False, absent_is_empty=True, notes=notes)
 
 
@@ -194,10 +200,10 @@ def _order_note(shown: Sequence[_Row], found: Sequence[_RowBox]) -> str:
 
 def _row_boxes(path: Path) -> list[_RowBox]:
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: is not JSON ({error})") from error
     if not isinstance(values, list):
         raise UserError(f"{path}: expected a list of objects with uniq_id and box")

@@ -10,9 +10,13 @@ from pathlib import Path
 
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
-from riveg.evaluation.cases import PredictedEntity
+from riveg.evaluation.cases import Detail, PredictedEntity
 from riveg.evaluation.foreign.lines import counted
-from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
+from riveg.evaluation.foreign.predictions import (
+    ForeignFile,
+    ForeignPredictions,
+    waiting_for_places,
+)
 from riveg.formats.lines import numbered_lines
 from riveg.formats.tiger_text import read_sentence, sentences
 
@@ -27,8 +31,9 @@ def read_tiger(path: Path) -> ForeignFile:
     """Entities with their fine type, from its sentences or from a dump.
 
     The sentences say whether the image shows an entity, but not where; a dump tells the index of
-    its place among the detector's boxes too. A sentence that cannot be read gives no entity, and is
-    counted; an empty line is a sample without an entity.
+    its place among the detector's boxes too. Where the image shows none, nothing is missing. A
+    sentence that cannot be read gives no entity, and is counted; an empty line is a sample without
+    an entity.
 
     Raises:
         UserError: If the file cannot be read, or a line of a dump cannot.
@@ -46,7 +51,8 @@ def read_tiger(path: Path) -> ForeignFile:
     if unreadable:
         noun = counted(len(unreadable), "sentence cannot", "sentences cannot")
         notes.append(f"{noun} be read and give no entity (first: {path}:{unreadable[0]})")
-    return ForeignFile("tiger", tuple(samples), "groundability", by_order=True, notes=tuple(notes))
+    detail: Detail = "groundability" if waiting_for_places(samples) else "regions"
+    return ForeignFile("tiger", tuple(samples), detail, by_order=True, notes=tuple(notes))
 
 
 def parse_sentence(sentence: str) -> PredictedEntity | None:
@@ -88,8 +94,14 @@ def _read_dump(path: Path) -> ForeignFile:
     if unreadable:
         noun = counted(unreadable.total(), "answer gives", "answers give")
         notes.append(f"{noun} no entity (first: {quoted(next(iter(unreadable)))})")
+    waiting = waiting_for_places(samples) > 0
     return ForeignFile(
-        "tiger", samples, "groundability", by_order=True, by_candidate=True, notes=tuple(notes)
+        "tiger",
+        samples,
+        "groundability" if waiting else "regions",
+        by_order=True,
+        by_candidate=waiting,
+        notes=tuple(notes),
     )
 
 

@@ -73,7 +73,9 @@ def test_a_written_file_is_read_again(
     assert found == expected(entities, boxes=way != "none")
     assert file.absent_is_empty
     assert not file.by_order
-    assert file.detail == ("groundability" if way == "none" else "regions")
+    places_are_missing = way == "none" and any(box for *_, box in entities)
+    assert file.detail == ("groundability" if places_are_missing else "regions")
+    assert any("no boxes are given" in note for note in file.notes) is places_are_missing
     if way == "order" and values:
         assert "joined to lines by order" in file.notes[0]
         assert "0 boxes name another picture" in file.notes[0]
