@@ -29,12 +29,14 @@ class GoldSample:
         size: Of the image, where known.
         proposals: Boxes of a detector, for protocols that score by candidate.
         tokens: How many tokens its text has; ``None`` where that is not known.
+        text: Its text; ``None`` where the gold does not hold it.
     """
 
     entities: tuple[AnnotatedEntity, ...]
     size: ImageSize | None = None
     proposals: Proposals | None = None
     tokens: int | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +144,4 @@ def _gold_sample(row: Row, entities: tuple[GoldEntity, ...]) -> GoldSample:
         )
         for entity in entities
     )
-    return GoldSample(annotated, row.size, tokens=len(row.sample.tokens))
+    return GoldSample(annotated, row.size, tokens=len(row.sample.tokens), text=row.sample.text)

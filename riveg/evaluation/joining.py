@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from riveg.errors import UserError
-from riveg.evaluation.cases import Case
+from riveg.evaluation.cases import Case, PredictedEntity
 from riveg.evaluation.gold import GoldSample, GoldSet
 from riveg.evaluation.predictions import Prediction, Predictions
+from riveg.text.folding import drop_blanks
 
 
 @dataclass(slots=True)
@@ -24,6 +25,9 @@ class JoinCounts:
         without_image: Predicted samples without an image whose gold has boxes or masks.
         other_tokens: Samples that the system saw with another number of tokens than the gold has.
         first_other_tokens: The first of them: its id, the system's number and the gold's.
+        compared: Predicted entities of samples whose text the gold holds.
+        elsewhere: Of these, entities whose words do not stand in that text, blanks aside.
+        in_other_case: Of these, entities whose words do where their case is ignored.
     """
 
     samples: int = 0
@@ -33,6 +37,9 @@ class JoinCounts:
     without_image: int = 0
     other_tokens: int = 0
     first_other_tokens: tuple[str, int, int] | None = None
+    compared: int = 0
+    elsewhere: int = 0
+    in_other_case: int = 0
 
     def add(self, sample_id: str, prediction: Prediction, gold: GoldSample) -> None:
         """Counts a sample that is predicted and has gold."""
@@ -40,11 +47,20 @@ class JoinCounts:
         self.unanswered += not prediction.answered
         is_shown = any(entity.boxes or entity.masks for entity in gold.entities)
         self.without_image += is_shown and not prediction.has_image
+        if gold.text is not None:
+            self._compare(prediction.predicted, drop_blanks(gold.text))
         seen, annotated = prediction.tokens, gold.tokens
         if not prediction.answered or seen is None or annotated is None or seen == annotated:
             return
         self.other_tokens += 1
         self.first_other_tokens = self.first_other_tokens or (sample_id, seen, annotated)
+
+    def _compare(self, predicted: Sequence[PredictedEntity], text: str) -> None:
+        self.compared += len(predicted)
+        lost = [words for one in predicted if (words := drop_blanks(one.text)) not in text]
+        self.elsewhere += len(lost)
+        folded = text.casefold() if lost else ""
+        self.in_other_case += sum(words.casefold() in folded for words in lost)
 
 
 def join(predictions: Predictions, gold: GoldSet, joined: JoinCounts) -> Iterator[Case]:

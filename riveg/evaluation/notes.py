@@ -11,6 +11,7 @@ from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import JoinCounts
 from riveg.evaluation.predictions import Predictions
 from riveg.evaluation.protocol_notes import detail_notes
+from riveg.text.folding import drop_blanks
 
 
 def prediction_notes(predictions: Predictions, gold: GoldSet, *, fine: bool) -> Iterator[str]:
@@ -33,12 +34,25 @@ def join_notes(joined: JoinCounts) -> Iterator[str]:
             f"samples that the system saw without an image, and whose gold has boxes or masks: "
             f"{joined.without_image}"
         )
+    yield from _elsewhere_note(joined)
     if joined.first_other_tokens is not None:
         sample_id, predicted, annotated = joined.first_other_tokens
         yield (
             f"samples with another number of tokens than the gold: {joined.other_tokens} (first: "
             f"{quoted(sample_id)}, {predicted} for {annotated}); are they cut, or word pieces?"
         )
+
+
+def _elsewhere_note(joined: JoinCounts) -> Iterator[str]:
+    """How many predicted entities are in no way words of the sample that they were joined to."""
+    if not joined.elsewhere:
+        return
+    told = f"{joined.elsewhere} of {joined.compared}"
+    if joined.in_other_case:
+        told += f" ({joined.in_other_case} of them do with case ignored)"
+    if joined.elsewhere > joined.in_other_case:
+        told += "; is each prediction of its own sample?"
+    yield f"predicted entities whose words do not stand in their sample's text: {told}"
 
 
 def lacking_note(number: int) -> Iterator[str]:
@@ -50,7 +64,7 @@ def lacking_note(number: int) -> Iterator[str]:
 def is_reworded(case: Case, pair: Relation) -> bool:
     """Whether the same tokens are other words in the prediction than in gold, blanks aside."""
     predicted, annotated = case.predicted[pair.predicted].text, case.gold[pair.gold].text
-    return predicted != annotated and "".join(predicted.split()) != "".join(annotated.split())
+    return predicted != annotated and drop_blanks(predicted) != drop_blanks(annotated)
 
 
 def reworded_note(number: int) -> Iterator[str]:

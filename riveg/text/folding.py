@@ -19,3 +19,12 @@ def fold_blanks(text: str) -> str:
     'New York'
     """
     return " ".join(text.split())
+
+
+def drop_blanks(text: str) -> str:
+    """The text without any blank.
+
+    >>> drop_blanks("@ NASA ")
+    '@NASA'
+    """
+    return "".join(text.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,51 @@ def test_what_is_not_seen_behind_a_tag_costs_no_point(tmp_path: Path, end: str) 
         mner = scored(tmp_path, predictions, write_gold(tmp_path, gold)).scores["canonical"]["mner"]
         assert mner is not None
         assert (mner.hits, mner.predicted, mner.gold) == (3, 3, 3)
+
+
+ELSEWHERE = "predicted entities whose words do not stand in their sample's text: "
+ASKS = "; is each prediction of its own sample?"
+NAMES = ["Ann Lee", "Mars", "Oslo", "Bonn"]
+
+
+def answers_for(kind: str, names: Sequence[str]) -> str:
+    """What these systems write where they find one name in each of the samples 1, 2, 3, 4."""
+    write = {
+        "e2e": lambda _, name: json.dumps({"prediction": f"{name}|PER|None"}),
+        "e2e with ids": lambda at, name: json.dumps({"id": at, "prediction": f"{name}|PER|None"}),
+        "riveg": lambda at, name: f"Imageid:{at}.jpg#00aa###{name}(PER)###x###0",
+        "tiger": lambda _, name: f"{name} is a person and a singer, which is not in the image",
+    }[kind]
+    return "".join(write(at, name) + "\n" for at, name in enumerate(names, start=1))
+
+
+@pytest.mark.parametrize("kind", ["e2e", "e2e with ids", "riveg", "tiger"])
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (NAMES, None),
+        ([name.replace(" ", "\u00a0 ") for name in NAMES], None),
+        ([*NAMES[1:], NAMES[0]], f"4 of 4{ASKS}"),
+        ([NAMES[0], *NAMES[2:], NAMES[3]], f"2 of 4{ASKS}"),
+        ([*map(str.lower, NAMES)], "4 of 4 (4 of them do with case ignored)"),
+        ([*map(str.upper, NAMES[:3]), "Rome"], f"4 of 4 (3 of them do with case ignored){ASKS}"),
+    ],
+    ids=[
+        "its own",
+        "other blanks",
+        "shifted",
+        "one lost",
+        "small letters",
+        "capitals, and another",
+    ],
+)
+def test_predictions_beside_another_sample_are_told(
+    tmp_path: Path, kind: str, names: list[str], note: str | None
+) -> None:
+    gold = "".join(f"IMGID:{at}\n{name}\tB-PER\n\n" for at, name in enumerate(NAMES, start=1))
+    found = scored(tmp_path, answers_for(kind, names), write_gold(tmp_path, gold))
+    told = [line.removeprefix(ELSEWHERE) for line in found.notes if line.startswith(ELSEWHERE)]
+    assert told == ([] if note is None else [note])
 
 
 @pytest.fixture

@@ -67,8 +67,10 @@ def read_sysu_gold(path: Path, *, keep_misc: bool = False) -> GoldSet:
             raise UserError(f"{where}: the id {quoted(sample_id)} comes twice")
         rows = [_row(row, where, renamed, last) for row in tweet[ENTITIES_KEY]]
         tokens = tweet.get("tokens")
-        number = len(tokens) if isinstance(tokens, list) else None
-        samples[sample_id] = GoldSample(tuple(_entities(rows)), tokens=number)
+        number, text = None, None
+        if isinstance(tokens, list):
+            number, text = len(tokens), " ".join(map(str, tokens))
+        samples[sample_id] = GoldSample(tuple(_entities(rows)), tokens=number, text=text)
     gold = gold_set(path.name, samples)
     if all(entity.label != OTHER for entity in gold.entities()):
         return gold
