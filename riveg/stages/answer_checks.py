@@ -8,6 +8,7 @@ from dataclasses import replace
 from riveg.errors import RivegError
 from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer, Ranking
 from riveg.types import (
+    WARNING,
     Box,
     Entailment,
     Entity,
@@ -81,9 +82,17 @@ def check_observations(
     return _wrong_place("observe", sample.image, None, kept) or kept
 
 
-def check_masks(mention: Mention, masks: tuple[Mask, ...]) -> AnswerOrIssue[tuple[Mask, ...]]:
-    """One mask for each region, of the image's size."""
-    image, regions = mention.sample.image, mention.entity.regions or ()
+def check_masks(
+    mention: Mention, cut: Mention, masks: tuple[Mask, ...]
+) -> AnswerOrIssue[tuple[Mask, ...]]:
+    """One mask for each region that was to be cut, of the image's size.
+
+    Args:
+        mention: With all of its regions; those outside of the image are said to have no mask.
+        cut: With the regions that were to be cut.
+        masks: Theirs.
+    """
+    image, regions = mention.sample.image, cut.entity.regions or ()
     if len(masks) != len(regions):
         message = f"{len(masks)} masks for {len(regions)} regions"
         return Issue("segment", mention.entity.id, "mask-count", message)
@@ -92,7 +101,11 @@ def check_masks(mention: Mention, masks: tuple[Mask, ...]) -> AnswerOrIssue[tupl
         if size is not None and (mask.width, mask.height) != size:
             message = f"{mask.width}x{mask.height} for a picture of {size.width}x{size.height}"
             return Issue("segment", mention.entity.id, "mask-size", message)
-    return masks
+    real = sum(not region.guess for region in mention.entity.regions or ())
+    if real == len(regions):
+        return masks
+    message = f"{real - len(regions)} of {real} regions outside of the picture: without a mask"
+    return PartialAnswer(masks, (Issue("segment", mention.entity.id, WARNING, message),))
 
 
 def _check_entities(

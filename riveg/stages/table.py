@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from riveg.errors import NO_IMAGE
+from riveg.geometry.boxes import touched_edges
 from riveg.pipeline import PER_ENTITY, PER_SAMPLE, AnyStage, Gives, Stage
 from riveg.protocols import (
     Augmenter,
@@ -26,7 +27,17 @@ from riveg.protocols import (
     Tagger,
 )
 from riveg.stages import answer_checks, words
-from riveg.types import Entailment, Entity, Expression, Issue, Mask, Observation, Region, Sample
+from riveg.types import (
+    Entailment,
+    Entity,
+    Expression,
+    ImageSize,
+    Issue,
+    Mask,
+    Observation,
+    Region,
+    Sample,
+)
 
 
 def _with_entity(mention: Mention, entity: Entity) -> Mention:
@@ -192,15 +203,25 @@ GROUND = Stage[Grounder, Mention, tuple[Region, ...]](
 
 
 def _supported(mention: Mention) -> Mention:
-    """The mention with the regions that get a mask: a guess shows nothing to be cut out."""
-    regions = tuple(region for region in mention.entity.regions or () if not region.guess)
+    """The mention with the regions that get a mask: a guess shows nothing to be cut out.
+
+    Nor does a region that lies outside of its image.
+    """
+    size = None if mention.sample.image is None else mention.sample.image.size
+    regions = tuple(one for one in mention.entity.regions or () if _can_be_cut(one, size))
     return _with_entity(mention, replace(mention.entity, regions=regions))
 
 
+def _can_be_cut(region: Region, size: ImageSize | None) -> bool:
+    return not region.guess and (size is None or touched_edges(region.box, size) is not None)
+
+
 def _with_masks(mention: Mention, masks: tuple[Mask, ...]) -> Mention:
-    """Each region that is no guess with its mask; guesses stay as they are, in their places."""
+    """Each region that can be cut with its mask; others stay as they are, in their places."""
     regions = mention.entity.regions or ()
-    found = dict(zip((at for at, one in enumerate(regions) if not one.guess), masks, strict=True))
+    size = None if mention.sample.image is None else mention.sample.image.size
+    cut = (at for at, one in enumerate(regions) if _can_be_cut(one, size))
+    found = dict(zip(cut, masks, strict=True))
     masked = tuple(
         replace(region, mask=found[at]) if at in found else region
         for at, region in enumerate(regions)
@@ -214,10 +235,10 @@ SEGMENT = Stage[Segmenter, Mention, tuple[Mask, ...]](
     per=PER_ENTITY,
     gives=frozenset({"masks"}),
     ask=lambda backend, mentions: backend.segment([_supported(one) for one in mentions]),
-    check=lambda mention, masks: answer_checks.check_masks(_supported(mention), masks),
+    check=lambda mention, masks: answer_checks.check_masks(mention, _supported(mention), masks),
     join=_with_masks,
     needs_image=True,
-    wants=lambda mention, _: bool(_supported(mention).entity.regions),
+    wants=lambda mention, _: not all(one.guess for one in mention.entity.regions or ()),
     describe=words.describe_masks,
 )
 

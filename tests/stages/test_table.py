@@ -16,7 +16,7 @@ from riveg.geometry.masks import mask_from_array
 from riveg.pipeline import StageRunner
 from riveg.protocols import Mention
 from riveg.stages.table import SEGMENT
-from riveg.types import Box, ImageRef, Mask, Region, Sample
+from riveg.types import WARNING, Box, ImageRef, Mask, Region, Sample
 
 MASK = mask_from_array(np.ones((30, 40), dtype=np.bool_), "whole")
 
@@ -59,6 +59,32 @@ def test_a_guess_gets_no_mask_whatever_the_segmenter(guesses: list[bool]) -> Non
     assert [region.guess for region in regions] == guesses
     assert [region.mask is None for region in regions] == guesses
     assert segmenter.asked == [guesses.count(False)] * (False in guesses)
+
+
+BOXES = st.tuples(*[st.integers(-60, 60)] * 2, *[st.integers(1, 40)] * 2).map(
+    lambda place: Box(place[0], place[1], place[0] + place[2], place[1] + place[3])
+)
+
+
+@given(st.lists(BOXES, min_size=1, max_size=4))
+def test_a_region_outside_of_its_image_gets_no_mask_and_is_said(boxes: list[Box]) -> None:
+    post = sample([False] * len(boxes))
+    (entity,) = post.entities or ()
+    placed = zip(entity.regions or (), boxes, strict=True)
+    entity = replace(entity, regions=tuple(replace(one, box=box) for one, box in placed))
+    segmenter = OneMaskARegion()
+    runner = StageRunner(
+        SEGMENT, segmenter, NoImages(), needs_image=False, batch_size=4, gated=False
+    )
+    (answered,) = runner([replace(post, entities=(entity,))])
+    (masked,) = answered.entities or ()
+    inside = [box.x_max > 0 < box.y_max and box.x_min < 40 and box.y_min < 30 for box in boxes]
+    assert [region.mask is not None for region in masked.regions or ()] == inside
+    assert segmenter.asked == [inside.count(True)]
+    assert [issue.message for issue in answered.issues] == [
+        f"{inside.count(False)} of {len(boxes)} regions outside of the picture: without a mask"
+    ] * (not all(inside))
+    assert {issue.kind for issue in answered.issues} <= {WARNING}
 
 
 @pytest.mark.parametrize("guess", [False, True])
