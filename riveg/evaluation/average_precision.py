@@ -56,14 +56,26 @@ def average_precision(
         coarse_of: Fine label -> label, for predicted labels.
 
     Returns:
-        ``box`` and ``mask``; ``None`` where the gold has none.
+        ``box`` and ``mask``; ``None`` where the gold has none, or masks of a sample differ in size.
     """
     coarse_of = coarse_of or {}
     kept = list(cases)
+    comparable = with_masks_of_sizes(kept) is None
     return {
         "box": _figures(kept, coarse_of, "bbox", _gold_boxes, _box_of),
-        "mask": _figures(kept, coarse_of, "segm", _gold_masks, _mask_of),
+        "mask": _figures(kept, coarse_of, "segm", _gold_masks, _mask_of) if comparable else None,
     }
+
+
+def with_masks_of_sizes(cases: Iterable[Case]) -> str | None:
+    """The id of the first sample whose masks differ in size, gold and predicted; or ``None``."""
+    return next((case.id for case in cases if len(_mask_sizes(case)) > 1), None)
+
+
+def _mask_sizes(case: Case) -> set[tuple[int, int]]:
+    annotated = (mask for entity in case.gold for mask in entity.masks or ())
+    found = (region.mask for entity in case.predicted for region in entity.regions or ())
+    return {(mask.height, mask.width) for mask in (*annotated, *found) if mask is not None}
 
 
 _Object = dict[str, Any]

@@ -18,6 +18,10 @@ from riveg.text.folding import fold_blanks
 from riveg.types import Span
 
 
+class MasksDiffer(UserError):
+    """Raised where masks to be compared are not of pictures of one size."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What counts as the right place.
@@ -124,7 +128,7 @@ def mask_overlap(case: Case, pair: Relation, rules: Rules) -> float | None:
     """IoU in [0, 1] of the best region's mask with gold; ``None`` without a mask on either side.
 
     Raises:
-        UserError: If the masks differ in size.
+        MasksDiffer: If the masks differ in size.
     """
     predicted, gold = case.predicted[pair.predicted], case.gold[pair.gold]
     mask = predicted.regions[0].mask if predicted.regions else None
@@ -134,7 +138,7 @@ def mask_overlap(case: Case, pair: Relation, rules: Rules) -> float | None:
         wanted = gold.masks if rules.masks == "any" else (mask_union(gold.masks),)
         return max(mask_iou(mask, other) for other in wanted)
     except ValueError as error:
-        raise UserError(
+        raise MasksDiffer(
             f"{quoted(case.id)}: {quoted(predicted.text)}: {error}; score masks of the same "
             "pictures"
         ) from error
@@ -144,7 +148,7 @@ def is_mask_right(case: Case, pair: Relation, rules: Rules) -> bool:
     """SMNER's rule: the right pixels, or rightly no region; a missing answer is never right.
 
     Raises:
-        UserError: If masks differ in size.
+        MasksDiffer: If masks differ in size.
     """
     predicted, gold = case.predicted[pair.predicted], case.gold[pair.gold]
     if predicted.regions is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from riveg.errors import UserError, suggest
@@ -17,12 +18,14 @@ from riveg.evaluation.joining import JoinCounts, join
 from riveg.evaluation.notes import join_notes, lacking_note
 from riveg.evaluation.pair_outcomes import PairOutcome
 from riveg.evaluation.predictions import Predictions
-from riveg.evaluation.protocol_notes import detail_notes
+from riveg.evaluation.protocol_notes import detail_notes, mask_note
 from riveg.evaluation.scoring import (
     is_fine,
+    mask_metrics,
     metrics_left_out,
     rules_for,
     scorer_of,
+    with_comparable_masks,
     with_places,
 )
 from riveg.evaluation.verdicts import Verdict, verdicts
@@ -140,9 +143,21 @@ def compare(
     Raises:
         UserError: If they share no annotated sample, or there is no such metric.
     """
-    a, b = (with_places(one, gold) for one in (a, b))
+    both = with_places(a, gold), with_places(b, gold)
+    compared = partial(_compared, both, rules or Rules(), metric, resamples)
+    return with_comparable_masks(compared, gold)
+
+
+def _compared(
+    both: tuple[Predictions, Predictions],
+    rules: Rules,
+    metric: str | None,
+    resamples: int,
+    gold: GoldSet,
+) -> Comparison:
+    a, b = both
     fine = is_fine(a, gold) or is_fine(b, gold)
-    rules = rules_for(gold, rules or Rules(), fine=fine)
+    rules = rules_for(gold, rules, fine=fine)
     (of_a, joined_a), (of_b, joined_b) = (_cases(one, gold) for one in (a, b))
     shared = [sample_id for sample_id in of_a if sample_id in of_b]
     if not shared:
@@ -151,11 +166,12 @@ def compare(
     # One rule for both systems: what both of them say.
     detail = least_detail(one.detail for one in (a, b))
     scorer = scorer_of(gold, rules)
-    names = _metrics(scorer(pairs[0][0]), metric)
-    left_out = metrics_left_out(detail, gold)
+    names = _metrics((*scorer(pairs[0][0]), *mask_metrics(gold)), metric)
+    left_out = {*metrics_left_out(detail, gold), *mask_metrics(gold)}
     scored = [name for name in names if name not in left_out]
     if not scored:
-        raise UserError(f"--metric {metric}: not scored here; {'; '.join(_said((a, b), gold))}")
+        told = "; ".join((*_said(both, gold), *mask_note(gold)))
+        raise UserError(f"--metric {metric}: not scored here; {told}")
     stages = a.stages, b.stages
     changes = [one for pair in pairs for one in _changes(pair, rules, stages, detail=detail)]
     wrong = tuple(one for one in changes if one.outcome in OUTCOMES)
@@ -182,9 +198,10 @@ def compare(
         entities=wrong,
         notes=(
             *gold.notes,
-            *_said((a, b), gold),
+            *_said(both, gold),
+            *mask_note(gold),
             *_join_notes((joined_a, joined_b)),
-            *lacking_note(_lacking((a, b), gold, {*of_a, *of_b})),
+            *lacking_note(_lacking(both, gold, {*of_a, *of_b})),
         ),
     )
 

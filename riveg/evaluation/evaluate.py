@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from riveg.errors import UserError
-from riveg.evaluation.average_precision import average_precision
+from riveg.evaluation.average_precision import average_precision, with_masks_of_sizes
 from riveg.evaluation.bootstrap import RESAMPLES, Tally
 from riveg.evaluation.breakdown import NUMBERS, SIZES, Breakdown
 from riveg.evaluation.budget import error_budget
@@ -26,6 +27,8 @@ from riveg.evaluation.predictions import Predictions
 from riveg.evaluation.protocol_notes import (
     candidate_notes,
     detail_notes,
+    mask_note,
+    mask_precision_note,
     protocol_notes,
     unplaced_note,
 )
@@ -42,9 +45,11 @@ from riveg.evaluation.scoring import (
     CANONICAL,
     is_fine,
     left_out_of,
+    mask_metrics,
     metrics_left_out,
     rules_for,
     scorer_of,
+    with_comparable_masks,
     with_places,
 )
 
@@ -76,8 +81,12 @@ def evaluate(
     Raises:
         UserError: If they do not belong together, or a protocol needs what they do not say.
     """
-    predictions = with_places(predictions, gold)
-    scoring = _Scoring(predictions, gold, options or EvaluationOptions())
+    predictions, options = with_places(predictions, gold), options or EvaluationOptions()
+    return with_comparable_masks(partial(_evaluated, predictions, options), gold)
+
+
+def _evaluated(predictions: Predictions, options: EvaluationOptions, gold: GoldSet) -> Evaluation:
+    scoring = _Scoring(predictions, gold, options)
     joined = JoinCounts()
     for case in join(predictions, gold, joined):
         scoring.add(case)
@@ -97,8 +106,19 @@ def explain(
         UserError: If the sample is not among those that are scored.
     """
     predictions = with_places(predictions, gold)
+    explained = partial(_explained, predictions, sample_id, protocols, rules or Rules())
+    return with_comparable_masks(explained, gold)
+
+
+def _explained(
+    predictions: Predictions,
+    sample_id: str,
+    protocols: Sequence[str],
+    rules: Rules,
+    gold: GoldSet,
+) -> Explanation:
     fine = is_fine(predictions, gold)
-    rules = rules_for(gold, rules or Rules(), fine=fine)
+    rules = rules_for(gold, rules, fine=fine)
     scorers: dict[str, CaseScorer] = {CANONICAL: scorer_of(gold, rules)}
     scorers |= {name: PROTOCOLS[name].scorer(fine=fine) for name in protocols if name != CANONICAL}
     left_out = {name: left_out_of(PROTOCOLS[name], predictions.detail, gold) for name in scorers}
@@ -112,8 +132,14 @@ def explain(
         detail=predictions.detail,
         left_out=left_out,
     )
-    notes = (*detail_notes(predictions, gold), *candidate_notes(predictions, gold, scorers))
-    return replace(explanation, notes=(*notes, *explanation.notes))
+    notes = (
+        *detail_notes(predictions, gold),
+        *mask_note(gold),
+        *candidate_notes(predictions, gold, scorers),
+    )
+    counts = dict(explanation.counts)
+    counts[CANONICAL] = {**counts[CANONICAL], **dict.fromkeys(mask_metrics(gold))}
+    return replace(explanation, counts=counts, notes=(*notes, *explanation.notes))
 
 
 class _Scoring:
@@ -167,6 +193,7 @@ class _Scoring:
         has_boxes = has_places and gold.has_boxes
         says_shown = predictions.detail != "tags" and (gold.has_boxes or gold.has_masks)
         scores = {name: self._scores(name, tally) for name, tally in self._tallies.items()}
+        scores[CANONICAL] |= dict.fromkeys(mask_metrics(gold))
         boxes = self._breakdown
         return Evaluation(
             schema=SCHEMA,
@@ -193,7 +220,7 @@ class _Scoring:
             boxes_by_size=box_fits(boxes.by_size, SIZES) if has_boxes else {},
             boxes_by_number=box_fits(boxes.by_boxes, NUMBERS) if has_boxes else {},
             budget=error_budget(
-                self._kept, self._rules, boxes=has_boxes, masks=has_places and gold.has_masks
+                self._kept, self._rules, boxes=has_boxes, masks=has_places and gold.compares_masks
             )
             if self._options.budget
             else None,
@@ -202,7 +229,7 @@ class _Scoring:
             else None,
         )
 
-    def _scores(self, name: str, tally: Tally) -> Mapping[str, MetricScore | None]:
+    def _scores(self, name: str, tally: Tally) -> dict[str, MetricScore | None]:
         protocol = PROTOCOLS[name]
         if name in self._unscorable:
             return dict.fromkeys(protocol.metrics)
@@ -214,6 +241,9 @@ class _Scoring:
 
     def _notes(self, joined: JoinCounts) -> Iterator[str]:
         yield from prediction_notes(self._predictions, self._gold, fine=self._fine)
+        yield from mask_note(self._gold)
+        if self._options.average_precision and self._gold.has_masks:
+            yield from mask_precision_note(with_masks_of_sizes(self._kept))
         yield from join_notes(joined)
         yield from reworded_note(self._reworded)
         yield from unplaced_note(self._predictions, self._unplaced, self._predicted)

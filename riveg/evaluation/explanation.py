@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from riveg.errors import UserError
-from riveg.evaluation.canonical import Rules
+from riveg.evaluation.canonical import MasksDiffer, Rules
 from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer, Detail, PredictedEntity
 from riveg.evaluation.counts import NOTHING, Count
 from riveg.evaluation.verdicts import Verdict, verdicts
@@ -67,6 +67,7 @@ def explain_sample(
 
     Raises:
         UserError: If the sample is not among the cases.
+        MasksDiffer: If a scorer compares masks and they differ in size.
     """
     case = next((case for case in cases if case.id == sample_id), None)
     if case is None:
@@ -115,6 +116,8 @@ def _counts(case: Case, asked: Mapping[str, _Asked]) -> tuple[_Counts, tuple[str
     for name, one in asked.items():
         try:
             counts[name] = one.counts(case)
+        except MasksDiffer:
+            raise
         except UserError as error:
             counts[name] = {}
             notes.append(f"protocol {name} is not scored: {error}")

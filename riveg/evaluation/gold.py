@@ -54,6 +54,8 @@ class GoldSet:
         lists_entities_only: Whether samples without an entity are missing from ``samples``: then a
             predicted sample that is not in it has no gold entity, and otherwise no annotation.
         notes: What is annotated and could not be read as gold, one line each.
+        mask_fault: Why predicted masks cannot be compared with the annotated ones; ``None``: they
+            can.
     """
 
     name: str
@@ -65,6 +67,12 @@ class GoldSet:
     coarse_of: Mapping[str, str]
     lists_entities_only: bool = False
     notes: tuple[str, ...] = ()
+    mask_fault: str | None = None
+
+    @property
+    def compares_masks(self) -> bool:
+        """Whether predicted masks are compared with annotated ones."""
+        return self.has_masks and self.mask_fault is None
 
     def case_of(self, sample: Sample) -> Case | None:
         """A record beside its gold; ``None`` where the sample is not annotated."""

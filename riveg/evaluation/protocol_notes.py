@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from riveg.datasets.dataset import quoted
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import Predictions
 from riveg.evaluation.protocols import PROTOCOLS
@@ -25,6 +26,21 @@ def detail_notes(predictions: Predictions, gold: GoldSet) -> Iterator[str]:
         placed = [*(["EEG", "GMNER"] if gold.has_boxes else []), *["SMNER"] * gold.has_masks]
         absent = f", {' and '.join(placed)} cannot be" if placed else ""
         yield f"{said}: {scored} scored{absent}"
+
+
+def mask_note(gold: GoldSet) -> Iterator[str]:
+    """Why masks are not scored, where they cannot be compared."""
+    if gold.mask_fault is not None:
+        yield f"SMNER is not scored: {gold.mask_fault}"
+
+
+def mask_precision_note(sample_id: str | None) -> Iterator[str]:
+    """Why masks have no average precision, where a sample has masks of different sizes."""
+    if sample_id is not None:
+        yield (
+            "average precision of masks is not scored: masks of different sizes in "
+            f"{quoted(sample_id)}"
+        )
 
 
 def unplaced_note(predictions: Predictions, unplaced: int, predicted: int) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
-from riveg.evaluation.canonical import CanonicalScorer, Rules, canonical
+from riveg.evaluation.canonical import CanonicalScorer, MasksDiffer, Rules, canonical
 from riveg.evaluation.cases import Detail, least_detail
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import Predictions
@@ -13,7 +15,11 @@ from riveg.evaluation.protocols.protocol import Protocol
 CANONICAL = "canonical"
 """The name of riveg's own protocol."""
 
-_REGION_METRICS = frozenset({"eeg", "gmner", "fmnerg", "smner", "grounded"})
+SMNER = "smner"
+
+_REGION_METRICS = frozenset({"eeg", "gmner", "fmnerg", SMNER, "grounded"})
+
+Scored = TypeVar("Scored")
 
 
 def with_places(predictions: Predictions, gold: GoldSet) -> Predictions:
@@ -42,7 +48,20 @@ def rules_for(gold: GoldSet, rules: Rules, *, fine: bool) -> Rules:
 
 def scorer_of(gold: GoldSet, rules: Rules) -> CanonicalScorer:
     """The canonical scorer with every metric that this gold has an answer for."""
-    return canonical(rules, boxes=gold.has_boxes, masks=gold.has_masks)
+    return canonical(rules, boxes=gold.has_boxes, masks=gold.compares_masks)
+
+
+def with_comparable_masks(score: Callable[[GoldSet], Scored], gold: GoldSet) -> Scored:
+    """What ``score`` makes of the gold; if masks differ in size, all but the scores of masks."""
+    try:
+        return score(gold)
+    except MasksDiffer as error:
+        return score(replace(gold, mask_fault=str(error)))
+
+
+def mask_metrics(gold: GoldSet) -> tuple[str, ...]:
+    """The metrics that the canonical scorer leaves out because masks cannot be compared."""
+    return () if gold.mask_fault is None else (SMNER,)
 
 
 def metrics_left_out(detail: Detail, gold: GoldSet) -> set[str]:

@@ -11,6 +11,7 @@ from helpers.scores import score_of, scored
 
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity, Detail, PredictedEntity, Proposals
+from riveg.evaluation.comparison import compare
 from riveg.evaluation.evaluate import EvaluationOptions, evaluate, explain
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.evaluation.predictions import Prediction, Predictions, predictions_of_run
@@ -156,12 +157,51 @@ def test_entities_whose_place_was_not_answered_are_counted() -> None:
     assert note.startswith("entities whose place was not answered: 1 of 2;")
 
 
-def test_masks_of_different_sizes_name_the_sample() -> None:
+@pytest.fixture
+def masks_of_two_sizes() -> tuple[Predictions, GoldSet]:
+    """Two samples: in the second one the predicted mask is of a smaller picture than gold's."""
     small, large = (mask_from_array(np.ones((side, side), dtype=bool)) for side in (10, 20))
     entity = AnnotatedEntity("Ann", "PER", HERE, boxes=(BOX,), masks=(large,))
-    found = PredictedEntity("Ann", "PER", HERE, True, (Region(BOX, mask=small),))
-    one = Predictions("said", "jsonl", lambda: iter([Prediction("O_17", (found,))]))
-    annotated = gold_set("posts", {"O_17": GoldSample((entity,))})
-    for options in (EvaluationOptions(), EvaluationOptions(budget=True)):
-        with pytest.raises(UserError, match=r"'O_17': 'Ann': .*score masks of the same pictures"):
-            evaluate(one, annotated, options)
+    found = [
+        PredictedEntity("Ann", "PER", HERE, True, (Region(BOX, mask=mask),))
+        for mask in (large, small)
+    ]
+    said = [Prediction("O_16", (found[0],)), Prediction("O_17", (found[1],))]
+    annotated = {one.sample_id or "": GoldSample((entity,)) for one in said}
+    return Predictions("said", "jsonl", lambda: iter(said)), gold_set("posts", annotated)
+
+
+def test_masks_of_two_sizes_cost_the_scores_of_masks_only(
+    masks_of_two_sizes: tuple[Predictions, GoldSet],
+) -> None:
+    options = EvaluationOptions(budget=True, average_precision=True, resamples=10)
+    found = evaluate(*masks_of_two_sizes, options)
+    assert found.scores["canonical"]["smner"] is None
+    for metric in ("mner", "eeg", "gmner"):
+        assert score_of(found, metric).hits == 2
+    assert {line.metric for line in found.budget or ()} == {"gmner"}
+    average = found.average_precision or {}
+    assert average["box"] is not None
+    assert average["mask"] is None
+    smner, masks = [note for note in found.notes if "not scored" in note]
+    assert smner.startswith("SMNER is not scored: 'O_17': 'Ann': masks of different sizes")
+    assert masks.endswith("masks of different sizes in 'O_17'")
+
+
+def test_masks_of_two_sizes_are_told_by_compare_and_why(
+    masks_of_two_sizes: tuple[Predictions, GoldSet],
+) -> None:
+    said, annotated = masks_of_two_sizes
+    compared = compare(said, said, annotated, resamples=10)
+    assert compared.metrics["smner"] is None
+    assert compared.metrics["gmner"] is not None
+    assert [note for note in compared.notes if note.startswith("SMNER is not scored: 'O_17'")]
+    with pytest.raises(UserError, match=r"--metric smner: not scored here; SMNER .* 'O_17'"):
+        compare(said, said, annotated, metric="smner")
+    for sample_id, smner in (("O_16", True), ("O_17", False)):
+        told = explain(said, annotated, sample_id, ())
+        counts = told.counts["canonical"]
+        assert (counts["smner"] is not None) is smner
+        assert counts["gmner"] is not None
+        assert told.entities[0].marks == {"canonical": "hit"}
+        assert any("SMNER is not scored" in note for note in told.notes) is not smner
