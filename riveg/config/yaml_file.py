@@ -181,7 +181,8 @@ def parse_override(item: str, form: str) -> tuple[str, Any]:
     try:
         item.encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"--set {key!a}: not valid Unicode: {without_key_forms(ascii(text))}") from error
+        shown = without_key_forms(ascii(text))
+        raise UserError(f"--set {key!a}: not valid Unicode: {shown}") from error
     try:
         _, value = _parse(text)
     except yaml.YAMLError:
