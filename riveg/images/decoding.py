@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 from typing import IO
 
@@ -14,7 +15,11 @@ from riveg.errors import ImageFault
 from riveg.geometry.arrays import Pixels
 from riveg.images.headers import HEAD_BYTES, ImageLimits, check_sides, gif_size, image_plugin
 from riveg.images.metadata import without_metadata
+from riveg.images.png_rows import lacks_rows
 from riveg.types import ImageSize
+
+# What is wrong with EXIF changes nothing but the turn: a warning would only stain the screen.
+warnings.filterwarnings("ignore", message="Corrupt EXIF data", module="PIL.TiffImagePlugin")
 
 
 def decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Pixels:
@@ -34,9 +39,12 @@ def decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Pixels:
         if plugin is GifImageFile:
             check_sides(gif_size(handle), shown, limits)
         handle.seek(0)
-        with plugin(BytesIO(without_metadata(handle.read()))) as image:
+        data = without_metadata(handle.read())
+        with plugin(BytesIO(data)) as image:
             check_sides(ImageSize(*image.size), shown, limits)
             image.load()
+            if lacks_rows(data):
+                raise ImageFault("truncated-image", f"{shown}: truncated (rows are missing)")
             flat = _to_rgb(image, shown)
             # Read after decoding: a PNG may have its EXIF behind the pixels, and a TIFF is upright
             # by then, Pillow having turned it and dropped the tag.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,8 @@ JPEG_SEGMENTS = {
     "XMP": (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + b"<broken" * 100),
     "EXIF that is none": (0xE1, b"Exif\0\0" + b"\xff" * 40),
     "EXIF of nothing": (0xE1, b"Exif\0\0"),
+    "a short JFIF": (0xE0, b"JFIF\0\1\1"),
+    "a short Adobe": (0xEE, b"Adobe"),
 }
 
 
@@ -122,6 +125,72 @@ def test_pixels_that_are_cut_off_are_a_fault() -> None:
     for data in (png_with(text), jpeg_with(0xFE, b"hello")):
         with pytest.raises(ImageFault, match="truncated or damaged"):
             pixels_of(data[: len(data) - len(stored("JPEG")) // 2])
+
+
+def png_of(*parts: bytes, start: bytes | None = None) -> bytes:
+    """A PNG of these chunks behind the head of another."""
+    whole = stored("PNG")
+    head = whole[: whole.index(b"IDAT") - 4] if start is None else start
+    return b"".join([head, *parts, png_chunk(b"IEND", b"")])
+
+
+def whole_stream() -> bytes:
+    """The packed rows of the PNG that the others are made of."""
+    whole = stored("PNG")
+    at = whole.index(b"IDAT")
+    (length,) = struct.unpack_from(">I", whole, at - 4)
+    return whole[at + 4 : at + 4 + length]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 10, 19])
+def test_a_png_whose_stream_ends_early_is_a_fault(rows: int) -> None:
+    few = zlib.compress(zlib.decompress(whole_stream())[: rows * (1 + 30 * 3)])
+    with pytest.raises(ImageFault) as caught:
+        pixels_of(png_of(png_chunk(b"IDAT", few)))
+    assert caught.value.kind == "truncated-image"
+
+
+@given(st.lists(st.integers(1, 1500), max_size=5), st.binary(max_size=20))
+def test_pixels_in_many_parts_are_whole(cuts: list[int], between: bytes) -> None:
+    stream = whole_stream()
+    edges = sorted({0, len(stream), *(cut % len(stream) for cut in cuts)})
+    parts = [stream[start:end] for start, end in pairwise(edges)]
+    gap = png_chunk(b"tEXt", between)
+    found = pixels_of(png_of(*(png_chunk(b"IDAT", part) + gap for part in parts)))
+    assert np.array_equal(found, np.asarray(noise()))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (30, 20), (9, 130)])
+def test_every_kind_of_png_has_all_its_rows(mode: str, size: tuple[int, int]) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, "PNG")  # one colour: the longest repetitions
+    limits = ImageLimits(min_side=1)
+    assert decode(io.BytesIO(buffer.getvalue()), "a", limits).shape == (size[1], size[0], 3)
+
+
+def test_an_interlaced_png_has_all_its_rows() -> None:
+    """Adam7, of the smallest image that has all seven passes, and of one that lacks the last."""
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 1)
+    start = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header)
+    sizes = ((1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4))
+    passes = [b"".join(b"\0" + b"\x80" * columns for _ in range(rows)) for columns, rows in sizes]
+    whole, cut = (zlib.compress(b"".join(parts)) for parts in (passes, passes[:-1]))
+    assert (pixels_of(png_of(png_chunk(b"IDAT", whole), start=start)) == 128).all()
+    with pytest.raises(ImageFault, match="truncated"):
+        pixels_of(png_of(png_chunk(b"IDAT", cut), start=start))
+
+
+@pytest.mark.parametrize("content", [b"\0\0\0", b"\0" * 900, b""])
+def test_transparency_of_another_kind_is_left_out(content: bytes) -> None:
+    found = pixels_of(png_with(png_chunk(b"tRNS", content)))
+    assert np.array_equal(found, np.asarray(noise()))
+
+
+def test_a_png_that_is_cut_within_a_text_behind_its_pixels_is_whole() -> None:
+    whole = stored("PNG")
+    cut = whole[: whole.index(b"IEND") - 4] + png_chunk(b"tEXt", b"Comment\0hello")[:-9]
+    assert np.array_equal(pixels_of(cut), np.asarray(noise()))
 
 
 @given(
