@@ -71,7 +71,13 @@ def _foreign(path: Path, file: ForeignFile) -> Predictions:
     def read() -> Iterator[Prediction]:
         for sample in file.samples:
             sample_id = None if file.by_order else sample.sample_id
-            yield Prediction(sample_id, sample.predicted, size=sample.size, tokens=sample.tokens)
+            yield Prediction(
+                sample_id,
+                sample.predicted,
+                answered=sample.answered,
+                size=sample.size,
+                tokens=sample.tokens,
+            )
 
     return Predictions(
         str(path),

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from riveg.datasets.dataset import quoted
+from riveg.datasets.frame_values import present, whole_number
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
+from riveg.evaluation.foreign.json_objects import PlacedObject, read_objects
 from riveg.evaluation.foreign.lines import image_stem
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.evaluation.protocols.e2e import original_shares
 from riveg.formats.e2e_answer import Corners, Triple, answer_text, parse_answer
-from riveg.formats.lines import numbered_lines
 from riveg.types import Box, ImageSize, Region
 
 ANSWER_KEYS = (
@@ -42,10 +43,11 @@ _DEGENERATE = "boxes that enclose nothing"
 
 
 def read_e2e(path: Path) -> ForeignFile:
-    """One sample per line; boxes are taken as absolute pixels of the original image.
+    """One sample per line, or per object of an array, with boxes in pixels of the original image.
 
     Only in its evaluator's own file they are pixels of the resized image, which ``orig_size`` turns
-    into original ones. Samples are matched by order, unless every line has an id or an image.
+    into original ones. Samples are matched by order, unless every line has an id or an image. A
+    line whose answer is null, or NaN, is a sample that the system did not answer.
 
     Raises:
         UserError: If a line is no object with one answer, or only some lines have an id.
@@ -53,12 +55,9 @@ def read_e2e(path: Path) -> ForeignFile:
     lost: Counter[str] = Counter()
     samples: list[ForeignPredictions] = []
     places: dict[str, int] = {}
-    for number, line in numbered_lines(path):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        sample = _sample(_object(line, where), where, number, lost)
-        _require_like_first(sample, samples, places, where)
+    for item in read_objects(path):
+        sample = _sample(item, lost)
+        _require_like_first(sample, samples, places, item.where)
         samples.append(sample)
     by_order = any(sample.sample_id is None for sample in samples)
     notes = [f"left out: {what} ({count})" for what, count in lost.items()]
@@ -73,26 +72,18 @@ def answer_keys(values: dict[str, Any]) -> list[str]:
     return own[:1] or [key for key in ANSWER_KEYS if key in values]
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: is not JSON ({error}); expected one object a line") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{where}: expected an object, found {quoted(line)}")
-    return values
-
-
-def _sample(
-    values: dict[str, Any], where: str, number: int, lost: Counter[str]
-) -> ForeignPredictions:
-    answer = parse_answer(answer_text(_answer(values, where)))
+def _sample(item: PlacedObject, lost: Counter[str]) -> ForeignPredictions:
+    values, where = item.values, item.where
+    sample_id, text = _sample_id(values, where), _answer(values, where)
+    if text is None:
+        return ForeignPredictions(sample_id, (), item.number, answered=False)
+    answer = parse_answer(answer_text(text))
     size = _size(values, where)
     shares = original_shares(size) if size is not None and SCALED_KEY in values else (1.0, 1.0)
     predicted = tuple(_predicted(triple, shares, lost) for triple in answer.triples)
     if answer.dropped:
         lost[_DROPPED] += answer.dropped
-    return ForeignPredictions(_sample_id(values, where), predicted, number, size=size)
+    return ForeignPredictions(sample_id, predicted, item.number, size=size)
 
 
 def _size(values: dict[str, Any], where: str) -> ImageSize | None:
@@ -117,27 +108,31 @@ def _size(values: dict[str, Any], where: str) -> ImageSize | None:
     return ImageSize(*sides)
 
 
-def _answer(values: dict[str, Any], where: str) -> str:
+def _answer(values: dict[str, Any], where: str) -> str | None:
+    """The answer; ``None`` where the system gave none (null, or NaN as data frames write it)."""
     keys = answer_keys(values)
-    if len(keys) != 1:
-        found = ", ".join(keys) or f"none (its keys are {quoted(', '.join(values))})"
+    filled = [key for key in keys if present(values[key]) is not None]
+    if not keys or len(filled) > 1:
+        found = ", ".join(filled) or f"none (its keys are {quoted(', '.join(values))})"
         raise UserError(
             f"{where}: the answer must stand under exactly one of {', '.join(ANSWER_KEYS)}; "
             f"found {found}"
         )
-    answer = values[keys[0]]
+    if not filled:
+        return None
+    answer = values[filled[0]]
     if not isinstance(answer, str):
-        raise UserError(f"{where}: {keys[0]} must be a text, found {quoted(json.dumps(answer))}")
+        raise UserError(f"{where}: {filled[0]} must be a text, found {quoted(json.dumps(answer))}")
     return answer
 
 
 def _sample_id(values: dict[str, Any], where: str) -> str | None:
-    key = next((key for key in ID_KEYS if values.get(key) is not None), None)
+    key = next((key for key in ID_KEYS if present(values.get(key)) is not None), None)
     if key is None:
         return None
-    value = values[key]
+    value = whole_number(values[key])
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise UserError(f"{where}: {key} must be an id, found {quoted(json.dumps(value))}")
+        raise UserError(f"{where}: {key} must be an id, found {quoted(json.dumps(values[key]))}")
     text = str(value).strip()
     return text if key == "id" else image_stem(text)
 

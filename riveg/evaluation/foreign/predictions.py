@@ -19,6 +19,7 @@ class ForeignPredictions:
         line: Where in the file, from 1.
         tokens: How many tokens the system saw; ``None`` where the file does not say.
         size: Of the image, where the file says so.
+        answered: Whether the system answered at all.
     """
 
     sample_id: str | None
@@ -26,6 +27,7 @@ class ForeignPredictions:
     line: int
     tokens: int | None = None
     size: ImageSize | None = None
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

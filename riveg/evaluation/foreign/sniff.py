@@ -11,6 +11,7 @@ from typing import Any
 
 from riveg.errors import UserError
 from riveg.evaluation.foreign.e2e import answer_keys
+from riveg.evaluation.foreign.json_objects import is_array, read_objects
 from riveg.evaluation.foreign.tiger import is_dumped
 from riveg.formats.conll import DOCUMENT_MARK, HEADER
 from riveg.formats.lines import numbered_lines
@@ -84,7 +85,7 @@ def _file(path: Path) -> str | None:
     rows = [line.rstrip() for line in lines if not line.startswith(DOCUMENT_MARK)]
     if first.startswith(HEADER) or (rows and _is_tagged(rows)):
         return "conll"
-    return None
+    return _array(path) if is_array(path) else None
 
 
 def _is_tagged(rows: Sequence[str]) -> bool:
@@ -103,6 +104,15 @@ def _json_line(line: str) -> str | None:
             return "jsonl"
         return "e2e" if answer_keys(values) else None
     return "jsonl"
+
+
+def _array(path: Path) -> str | None:
+    first = next(read_objects(path), None)
+    if first is None:
+        raise UserError(f"{path}: is empty")
+    if "tokens" in first.values:
+        raise UserError(f"{path}: is an array; expected one record a line")
+    return "e2e" if answer_keys(first.values) else None
 
 
 def _values(line: str) -> dict[str, Any]:

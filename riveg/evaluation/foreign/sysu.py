@@ -1,4 +1,4 @@
-"""The gold file of UnCo and SAKE: a JSON list of tweets, one row for each gold box."""
+"""The gold file of UnCo and SAKE: a JSON list of tweets, or a tweet a line; a row for each box."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from riveg.datasets.dataset import quoted
+from riveg.datasets.frame_values import present, whole_number
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity
+from riveg.evaluation.foreign.json_objects import read_objects
 from riveg.evaluation.foreign.lines import image_stem
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.files import open_regular
-from riveg.formats.json_files import read_json
 from riveg.types import Box, Span
 
 ENTITIES_KEY = "gt_entities"
@@ -24,6 +25,7 @@ MISC, OTHER = "MISC", "OTHER"
 """Its name for the fourth type, and the dataset's."""
 
 _HEAD = 65536
+_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,11 @@ class _Row:
 
 def is_sysu_gold(path: Path) -> bool:
     """Whether a path is such a file and not a dataset of another kind."""
-    if path.suffix.lower() != ".json" or not path.is_file():
+    if path.suffix.lower() not in _SUFFIXES or not path.is_file():
         return False
     with TextIOWrapper(open_regular(path), encoding="utf-8-sig", errors="replace") as handle:
         head = handle.read(_HEAD)
-    return head.lstrip().startswith("[") and f'"{ENTITIES_KEY}"' in head
+    return head.lstrip().startswith(("[", "{")) and f'"{ENTITIES_KEY}"' in head
 
 
 def read_sysu_gold(path: Path, *, keep_misc: bool = False) -> GoldSet:
@@ -79,15 +81,10 @@ def read_sysu_gold(path: Path, *, keep_misc: bool = False) -> GoldSet:
 
 def _tweets(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each tweet with the words that errors begin with."""
-    try:
-        tweets = read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from error
-    for number, tweet in enumerate(tweets, start=1):
-        where = f"{path}: tweet {number}"
-        if not isinstance(tweet, dict) or not isinstance(tweet.get(ENTITIES_KEY), list):
-            raise UserError(f"{where}: expected an object with a list {ENTITIES_KEY}")
-        yield where, tweet
+    for item in read_objects(path):
+        if not isinstance(item.values.get(ENTITIES_KEY), list):
+            raise UserError(f"{item.where}: expected an object with a list {ENTITIES_KEY}")
+        yield item.where, item.values
 
 
 def _ends_are_inclusive(tweets: list[tuple[str, dict[str, Any]]]) -> bool:
@@ -115,7 +112,8 @@ def _words(tokens: list[Any], row: Mapping[str, Any], last: int) -> list[str] | 
 
 
 def _sample_id(tweet: Mapping[str, Any], where: str) -> str:
-    found = next((tweet[key] for key in ID_KEYS if tweet.get(key) not in {None, ""}), None)
+    told = (whole_number(present(tweet.get(key))) for key in ID_KEYS)
+    found = next((value for value in told if value is not None and value != ""), None)
     if not isinstance(found, (str, int)):
         raise UserError(f"{where}: expected its id under {' or '.join(ID_KEYS)}")
     return image_stem(str(found))

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import strategies as st
 
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
+from riveg.evaluation.evaluate import evaluate
 from riveg.evaluation.foreign import read_foreign, sniff
 from riveg.evaluation.foreign.e2e import ANSWER_KEYS
+from riveg.evaluation.reading import open_gold, open_predictions
 from riveg.formats.e2e_answer import Triple, format_answer
 from riveg.types import Box, ImageSize, Region
 
@@ -105,8 +108,16 @@ def test_the_evaluators_own_file_is_in_pixels_of_the_resized_image(tmp_path: Pat
     ("lines", "message", "reason"),
     [
         (["{"], r"pred\.jsonl:1: is not JSON", "cut off"),
-        (["[]"], r"pred\.jsonl:1: expected an object", "a list"),
-        (["[" * 100_000], r"pred\.jsonl:1: is not JSON", "too deep"),
+        (["3"], r"pred\.jsonl:1: expected an object, found '3'", "a number"),
+        (["[3]"], r"pred\.jsonl: entry 1: expected an object", "a list of none"),
+        (
+            ['[{"pred": ""}'],
+            r"begins as an array and is none \(.*\); expected one array",
+            "cut off",
+        ),
+        (["[" * 100_000], r"begins as an array and is none", "too deep"),
+        ([{"pred": "", "id": 1.5}], r"id must be an id, found '1\.5'", "no whole number"),
+        ([{"pred": "", "id": 2.0**60}], r"id must be an id", "not exact"),
         ([{"text": "A"}], r"exactly one of .*found none \(its keys are 'text'\)", "no answer"),
         ([{"pred": "A", "output": "B"}], r"found pred, output", "two answers"),
         ([{"pred": ["A"]}], r"pred must be a text, found '\[\"A\"\]'", "not a text"),
@@ -128,3 +139,39 @@ def test_the_evaluators_own_file_is_in_pixels_of_the_resized_image(tmp_path: Pat
 def test_malformed_lines(tmp_path: Path, lines: list[object], message: str, reason: str) -> None:
     with pytest.raises(UserError, match=message):
         read_foreign(write(tmp_path, *lines), "e2e")
+
+
+def form(objects: list[dict[str, object]], kind: str) -> str:
+    """The same objects as lines, or as an array in one line or in several."""
+    if kind == "lines":
+        return "".join(json.dumps(one) + "\n" for one in objects)
+    return json.dumps(objects, indent={"array": None, "indented array": 2}[kind])
+
+
+FORMS = ["lines", "array", "indented array"]
+
+
+@pytest.mark.parametrize("kind", FORMS)
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_values_as_data_frames_write_them(tmp_path: Path, kind: str, nothing: float | None) -> None:
+    objects: list[dict[str, object]] = [
+        {"image_id": 1.0, "id": nothing, "prediction": "Ann|PER|None", "output": nothing},
+        {"image_id": nothing, "id": 2.0, "prediction": nothing, "output": nothing},
+        {"image_id": 3, "prediction": ""},
+    ]
+    path = write(tmp_path, form(objects, kind))
+    assert sniff(path) == "e2e"
+    found = read_foreign(path, "e2e").samples
+    assert [sample.sample_id for sample in found] == ["1", "2", "3"]
+    assert [sample.answered for sample in found] == [True, False, True]
+    assert [len(sample.predicted) for sample in found] == [1, 0, 0]
+
+
+def test_a_missing_answer_is_an_unanswered_sample(tmp_path: Path) -> None:
+    gold = tmp_path / "gold.jsonl"
+    rows = (f'{{"id": "{number}", "text": "Ann", "entities": []}}\n' for number in (1, 2))
+    gold.write_text("".join(rows), encoding="utf-8")
+    path = write(tmp_path, {"id": 1, "prediction": None}, {"id": 2, "prediction": "Ann|PER|None"})
+    opened = open_predictions(path)
+    found = evaluate(opened, open_gold(str(gold), opened))
+    assert (found.unanswered, found.without_prediction) == (1, 0)

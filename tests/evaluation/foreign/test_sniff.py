@@ -15,6 +15,9 @@ TEXTS = [
     ("tiger", "oh\nRome is a city, which is in the image\n", "an unreadable one first"),
     ("conll", "IMGID:1\nNASA\tB-ORG\n", "with ids"),
     ("conll", "NASA\tB-ORG\tS-ORG\n", "without ids"),
+    ("e2e", '[{"image": "1.jpg", "prediction": "A|PER|None"}]', "an array"),
+    ("e2e", '[\n  {\n    "pred": "[SSEP]"\n  }\n]\n', "an array over lines"),
+    ("conll", "[\tO\nNASA\tB-ORG\n", "a bracket is a token"),
     ("jsonl", '{"id": "1", "tokens": [], "extra": 1}\n', "a record that its reader refuses"),
 ]
 
@@ -44,6 +47,9 @@ def test_records_and_folders(tmp_path: Path) -> None:
         (b"\n \n", r"is empty", "blank lines"),
         (b"hello\n", r"none of the formats run, jsonl, smner, .* --format", "prose"),
         (b'{"a": 1}\n', r"none of the formats", "an object without an answer"),
+        (b"[]", r"is empty", "an array of nothing"),
+        (b'[{"a": 1}]', r"none of the formats", "an array without answers"),
+        (b'[{"id": "1", "tokens": []}]', r"is an array; expected one record a line", "records"),
         (b"\xff\xfe\n", r"is not UTF-8", "bytes"),
         (None, r"cannot be read", "no file"),
     ],

@@ -123,6 +123,25 @@ def row(**more: object) -> dict[str, object]:
     return {"start": 0, "end": 2, "entity_type": "LOC", "phrase": "New York"} | more
 
 
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".ndjson"])
+@pytest.mark.parametrize("kind", ["array", "indented array", "lines"])
+def test_the_forms_of_the_file(tmp_path: Path, suffix: str, kind: str) -> None:
+    tweets = [
+        {"tokens": ["New", "York"], "img_id": number, "gt_entities": [row(region_box=None)]}
+        for number in (1.0, 2, "O_3.jpg")
+    ]
+    path = tmp_path / f"gold{suffix}"
+    lines = "".join(f"{json.dumps(tweet)}\n" for tweet in tweets)
+    text = json.dumps(tweets, indent=2 if kind == "indented array" else None)
+    path.write_text(lines if kind == "lines" else text, encoding="utf-8")
+    assert is_sysu_gold(path)
+    gold = read_sysu_gold(path)
+    assert [*gold.samples] == ["1", "2", "O_3"]
+    assert gold.samples["1"].text == "New York"
+    nobody = Predictions("said", "e2e", lambda: iter(()))
+    assert open_gold(str(path), nobody).samples == gold.samples
+
+
 @pytest.mark.parametrize("end", [1, 2])
 def test_ends_are_understood_by_the_phrases(tmp_path: Path, end: int) -> None:
     gold = read_sysu_gold(write(tmp_path, row(end=end, region_box=None)))
@@ -142,14 +161,15 @@ def test_misc_keeps_its_name_for_predictions_that_use_it(tmp_path: Path, label: 
 @pytest.mark.parametrize(
     ("rows", "more", "message"),
     [
-        ([3], {}, "tweet 1: expected an object for each entity"),
-        ([row(start=None)], {}, "tweet 1: expected start and end"),
-        ([row(start=2)], {}, "tweet 1: expected start and end"),
-        ([row(phrase=None)], {}, "tweet 1: expected a phrase and an entity_type"),
-        ([row(region_box=[1, 2, 3])], {}, "tweet 1: expected region_box as"),
-        ([row(region_box=[9, 9, 1, 1])], {}, "tweet 1: expected region_box as"),
-        ([], {"gt_entities": {}}, "tweet 1: expected an object with a list gt_entities"),
-        ([], {"image_id": None}, "tweet 1: expected its id under img_id or image_id"),
+        ([3], {}, "entry 1: expected an object for each entity"),
+        ([row(start=None)], {}, "entry 1: expected start and end"),
+        ([row(start=2)], {}, "entry 1: expected start and end"),
+        ([row(phrase=None)], {}, "entry 1: expected a phrase and an entity_type"),
+        ([row(region_box=[1, 2, 3])], {}, "entry 1: expected region_box as"),
+        ([row(region_box=[9, 9, 1, 1])], {}, "entry 1: expected region_box as"),
+        ([], {"gt_entities": {}}, "entry 1: expected an object with a list gt_entities"),
+        ([], {"image_id": None}, "entry 1: expected its id under img_id or image_id"),
+        ([], {"image_id": [1]}, "entry 1: expected its id under img_id or image_id"),
     ],
 )
 def test_damaged_files(
