@@ -6,10 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
-from riveg.errors import MissingExtra, MissingModel, UserError
+from pydantic import BaseModel, Field
+
+from riveg.errors import MissingExtra, MissingModel, UserError, reason
 from riveg.files import file_digest
+from riveg.formats.json_files import checked, read_json
 
 EXTRA = "models"
 """The extra that brings torch, transformers and the hub's library."""
@@ -126,4 +129,30 @@ def cache_name() -> str:
 def model_contents(folder: Path) -> Mapping[str, str]:
     """A backend's ``contents``: digests of the files of a model's folder that shape its answers."""
     files = sorted({path for pattern in _SHAPING for path in folder.glob(pattern)})
-    return {path.name: file_digest(path) for path in files}
+    try:
+        return {path.name: file_digest(path) for path in files}
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+class _Shards(BaseModel):
+    """An index of weights that lie in several files, each beside the index."""
+
+    weight_map: dict[str, Annotated[str, Field(pattern=r"^[^/\\]+$")]]
+
+
+def require_own_files(folder: Path) -> None:
+    """Makes sure that a model's settings can be read, and name no weights of another folder.
+
+    Raises:
+        UserError: If they do, or one of them is no regular file, nested too deeply, or not JSON.
+    """
+    for path in sorted(folder.glob("*.json")):
+        if path.name == "tokenizer.json":  # tens of megabytes; its own reader bounds the nesting
+            continue
+        try:
+            values = read_json(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read as JSON ({reason(error)})") from error
+        if path.name.endswith(".index.json"):
+            checked(_Shards, values, f"{path}: is no index of weights")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from riveg.errors import UserError
+from riveg.errors import UserError, reason
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,7 +34,31 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common class
-        raise UserError(f"{path}: is no network that onnxruntime can load ({error})") from error
+        raise UserError(
+            f"{path}: is no network that onnxruntime can load ({reason(error)})"
+        ) from error
+
+
+def require_inputs(
+    session: onnxruntime.InferenceSession, path: Path, inputs: Set[str], classes: int
+) -> None:
+    """Makes sure that a network takes these inputs and gives one score for each of the classes.
+
+    Raises:
+        UserError: If it does not.
+    """
+    found = {each.name for each in session.get_inputs()}
+    if found != inputs:
+        raise UserError(
+            f"{path}: takes {', '.join(sorted(found)) or 'nothing'}, expected "
+            f"{', '.join(sorted(inputs))}"
+        )
+    outputs = [each.shape for each in session.get_outputs()]
+    if len(outputs) != 1 or len(outputs[0]) != 3:
+        raise UserError(f"{path}: expected one output of three dimensions")
+    # A dimension that the network leaves open has a name.
+    if isinstance(outputs[0][-1], int) and outputs[0][-1] != classes:
+        raise UserError(f"{path}: gives {outputs[0][-1]} classes, its settings name {classes}")
 
 
 def silence_telemetry() -> None:

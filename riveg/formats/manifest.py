@@ -14,18 +14,20 @@ _MOST = 2**53
 """Whole numbers above it are not exact everywhere."""
 
 
-class _Checked(BaseModel):
+class Checked(BaseModel):
+    """A part of a JSON document, strict on types and numbers."""
+
     # Later versions of riveg add keys to a manifest of the same schema.
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
-class _Stage(_Checked):
+class _Stage(Checked):
     backend: str
     fingerprint: str | None = None
     contents: dict[str, str] = {}
 
 
-class _Manifest(_Checked):
+class RunKeys(Checked):
     """The keys that riveg reads; a stage's name is a part of a folder's name."""
 
     samples: int = Field(ge=0, le=_MOST)
@@ -62,7 +64,7 @@ def checked_manifest(values: object, where: str) -> dict[str, Any]:
     if isinstance(values, dict):
         require_schema(values.get("schema", SCHEMA_VERSION), where)
     advice = f"{where}: is no manifest of a run; remove it, the run makes it anew"
-    manifest = checked(_Manifest, values, advice)
+    manifest = checked(RunKeys, values, advice)
     bad = next((name for name in manifest.stages if not name.replace("_", "").isalnum()), None)
     if bad is not None or not isinstance(values, dict):
         raise UserError(f"{advice}: stages: {bad!r:.80} is no name of a stage")

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from riveg.errors import UserError
 from riveg.files import numbered_name
-from riveg.formats.json_files import read_json
+from riveg.formats.json_files import checked, read_json
+from riveg.formats.manifest import Checked, RunKeys
 from riveg.formats.records import decode
 from riveg.types import Sample
 
@@ -19,6 +22,14 @@ INDEX = "index.json"
 SAMPLES = "samples"
 
 _EDGES = ("x_min", "y_min", "x_max", "y_max")
+
+
+class _File(Checked):
+    id: str
+
+
+class _Index(RunKeys):
+    files: list[_File] = Field(default_factory=list)
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -36,12 +47,16 @@ def read_index(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(index, dict) or index.get("schema") != SCHEMA:
         raise UserError(f"{path}: is no index of an SMNER batch")
-    if index.get("version") != VERSION:
+    version = index.get("version")
+    if type(version) is not int or version != VERSION:
         raise UserError(
-            f"{path}: is of version {index.get('version')!r}, this riveg reads {VERSION}; "
+            f"{path}: is of version {version!r:.40}, this riveg reads {VERSION}; "
             "export the run again"
         )
-    return index
+    # What the run did not say is null in the index.
+    said = {key: value for key, value in index.items() if value is not None}
+    checked(_Index, said, f"{path}: is no index of an SMNER batch")
+    return said
 
 
 def read_smner(folder: Path) -> Iterator[Sample]:

@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from riveg.errors import UserError
-from riveg.formats.json_files import read_json
+from riveg.formats.json_files import checked, read_json
 from riveg.nn.entailment_features import LABELS, NameCounts, known_label, mention_features
 from riveg.nn.image_evidence import (
     BOUNDS,
@@ -124,6 +125,30 @@ class EntailmentClassifier:
         path.write_text(text + "\n", encoding="utf-8")
 
 
+class _Checked(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class _Names(_Checked):
+    rates: dict[str, float]
+    mentions: dict[str, tuple[int, int]]
+    words: dict[str, tuple[int, int]]
+
+
+class _Calibration(_Checked):
+    slope: float
+    intercept: float
+
+
+class _File(_Checked):
+    captioned: bool
+    calibration: _Calibration
+    shifts: dict[str, Shift]
+    limits: dict[str, Limit] = {}
+    fame: _Names
+    weights: dict[str, dict[str, float]]
+
+
 def read_classifier(path: Path) -> EntailmentClassifier:
     """Reads a model that :meth:`EntailmentClassifier.write` has written.
 
@@ -132,22 +157,23 @@ def read_classifier(path: Path) -> EntailmentClassifier:
     """
     try:
         content = read_json(path)
-        if content["format"] != FORMAT:
+        found = content["format"]
+        if type(found) is not int or found != FORMAT:
             raise UserError(
-                f"{path}: entailment model of format {content['format']}, this riveg reads "
+                f"{path}: entailment model of format {found!r:.40}, this riveg reads "
                 f"{FORMAT}; make it anew with `riveg train entailer`"
             )
-        names = content["fame"]
+        model = checked(
+            _File, content, f"{path}: not an entailment model; make one with `riveg train entailer`"
+        )
         return EntailmentClassifier(
-            captioned=content["captioned"],
-            weights=content["weights"],
-            name_counts=NameCounts(
-                _counts(names["mentions"]), _counts(names["words"]), names["rates"]
-            ),
-            slope=content["calibration"]["slope"],
-            intercept=content["calibration"]["intercept"],
-            shifts={name: _shift(content["shifts"], name) for name in SHIFTS},
-            limits=_limits(content.get("limits", {})),
+            captioned=model.captioned,
+            weights=model.weights,
+            name_counts=NameCounts(model.fame.mentions, model.fame.words, model.fame.rates),
+            slope=model.calibration.slope,
+            intercept=model.calibration.intercept,
+            shifts={name: _shift(model.shifts, name) for name in SHIFTS},
+            limits={name: model.limits[name] for name in BOUNDS if name in model.limits},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -163,23 +189,15 @@ def sigmoid(score: float) -> float:
     return math.exp(score) / (1 + math.exp(score))
 
 
-def _shift(shifts: Mapping[str, Any], name: str) -> Shift:
+def _shift(shifts: Mapping[str, Shift], name: str) -> Shift:
     if name in {THING, NO_THING} and name not in shifts:
         return Shift(0.0, "the model was made before things were looked for")
     like = _LIKE.get(name, name) if name not in shifts else name
-    return Shift(**shifts[like])
+    return shifts[like]
 
 
 _LIKE = {LONG_OCR_TEXT: OCR_TEXT, NAME_ALONE: PERSON_OCR_TEXT}
 """What models that were made before a finding was told apart have in its place."""
-
-
-def _limits(limits: Mapping[str, Any]) -> dict[str, Limit]:
-    return {name: Limit(**limits[name]) for name in BOUNDS if name in limits}
-
-
-def _counts(pairs: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
-    return {key: (uses, shown) for key, (uses, shown) in pairs.items()}
 
 
 _LEAST_SHARE = 0.01

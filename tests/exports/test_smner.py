@@ -158,3 +158,30 @@ def test_a_batch_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (out / "index.json").write_text(json.dumps({**index, "version": 2}))
     with pytest.raises(UserError, match="is of version 2, this riveg reads 1"):
         next(read_smner(out))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("version", 99, "is of version 99, this riveg reads 1"),
+        ("version", True, "is of version True"),
+        ("schema", "other", "is no index"),
+        ("files", [{"id": 5}], "is no index .*files.0.id"),
+        ("files", "x", "is no index .*files"),
+        ("stages", [1], "is no index .*stages"),
+        ("samples", 10**400, "more than 308 digits"),
+        ("counts", [[[]]] * 2, ""),
+    ],
+)
+def test_an_index_of_another_form_is_one_line(
+    tmp_path: Path, key: str, value: object, reason: str
+) -> None:
+    out = exported(tmp_path, [answered("in Ann", named("Ann", 1))])
+    index = {**json.loads((out / "index.json").read_text()), key: value}
+    (out / "index.json").write_text(json.dumps(index))
+    if not reason:  # riveg reads no counts
+        assert [*read_smner(out)]
+        return
+    with pytest.raises(UserError, match=reason) as error:
+        read_index(out)
+    assert "\n" not in str(error.value)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from riveg.checkpoints.folders import require_own_files
 from riveg.config.extras import missing_of_extra
-from riveg.errors import MissingExtra, UserError
+from riveg.errors import MissingExtra, UserError, reason
 from riveg.files import file_digest, text_digest
 
 if TYPE_CHECKING:
@@ -162,13 +163,13 @@ def require_models_extra(what: str) -> None:
 
 
 def _loaded(kind: Any, folder: Path, **options: Any) -> Any:
+    require_own_files(folder)
     try:
         return kind.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False, **options
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder}: {kind.__name__} cannot read it: {reason}") from error
+    except Exception as error:  # safetensors, tokenizers and whatever odd numbers cause
+        raise UserError(f"{folder}: {kind.__name__} cannot read it: {reason(error)}") from error
 
 
 def _unit(vector: NDArray[np.float64]) -> Vector:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from riveg.checkpoints.onnx_session import open_session
+from riveg.checkpoints.onnx_session import open_session, require_inputs
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.errors import UserError
+from riveg.errors import UserError, reason
 from riveg.files import asset, file_digest
-from riveg.formats.json_files import read_json
+from riveg.formats.json_files import checked, read_json
 from riveg.geometry.arrays import Floats
 from riveg.nn.bio_decoding import DecodedSpan, decode
 from riveg.nn.calibration import PlattCurve, log_odds
@@ -22,6 +22,11 @@ from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.protocols import Tagger, finishing
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_INPUTS = frozenset({"input_ids", "attention_mask", "shape_ids"})
 
 _FILES = ("model.onnx", "tokenizer.json", "tagger.json")
 
@@ -63,6 +68,37 @@ def _folder(model: Path | None, base: Path) -> Path:
     return folder
 
 
+class _Calibration(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    slope: float
+    intercept: float
+
+
+class _Settings(BaseModel):
+    """What ``tagger.json`` says; ``max_pieces`` is bounded by the positions of a BERT."""
+
+    tags: list[str] = Field(min_length=1, max_length=10_000)
+    max_pieces: int = Field(ge=3, le=512)
+    calibration: _Calibration
+
+
+def _read_settings(path: Path) -> _Settings:
+    try:
+        return checked(_Settings, read_json(path), f"{path}: is not of a tagger")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not of a tagger ({reason(error)})") from error
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the package raises no narrower class
+        raise UserError(f"{path}: is no tokenizer ({reason(error)})") from error
+
+
 class MiniTagger:
     """Tags samples one by one on a pool of threads.
 
@@ -74,16 +110,14 @@ class MiniTagger:
     """
 
     def __init__(self, folder: Path, *, threads: int = 2) -> None:
-        from tokenizers import Tokenizer
-
-        settings = read_json(folder / "tagger.json")
-        self._tags: list[str] = settings["tags"]
-        calibration = settings["calibration"]
-        self._calibration = PlattCurve(calibration["slope"], calibration["intercept"])
+        settings = _read_settings(folder / "tagger.json")
+        self._tags = settings.tags
+        self._calibration = PlattCurve(settings.calibration.slope, settings.calibration.intercept)
         self._windows = WordPieceWindows(
-            Tokenizer.from_file(str(folder / "tokenizer.json")), max_pieces=settings["max_pieces"]
+            _read_tokenizer(folder / "tokenizer.json"), max_pieces=settings.max_pieces
         )
         self._session = open_session(folder / "model.onnx")
+        require_inputs(self._session, folder / "model.onnx", _INPUTS, len(self._tags))
         # One pool for the tagger's life: memory of threads that end is not given back.
         self._pool = ThreadPoolExecutor(threads)
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riveg.errors import MissingExtra, UserError
+from riveg.errors import MissingExtra, UserError, reason
 from riveg.vision.runtime.options import TorchOptions
 
 if TYPE_CHECKING:
     import torch
 
-from riveg.checkpoints.folders import EXTRA
+from riveg.checkpoints.folders import EXTRA, require_own_files
 
 _MOST_WORKERS = 8
 OF_OTHER_CONTENT = (
@@ -25,8 +25,6 @@ OF_OTHER_CONTENT = (
     *(LookupError, TypeError, ValueError, AttributeError),
 )
 """Errors of reading a ``.pth`` file that holds no checkpoint, or that of another network."""
-_UNUSABLE = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, ImportError)
-"""Errors of transformers about damaged files, those of another model, or a wrong option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +109,7 @@ def load_model(
         UserError: If the files are no such model, lack some of its weights, or hold no safetensors.
     """
     placement = place(options.device, options.dtype)
-    from safetensors import SafetensorError
-
+    require_own_files(folder)
     attention = {} if options.attention == "auto" else {"attn_implementation": options.attention}
     try:
         with _silence():
@@ -125,7 +122,7 @@ def load_model(
                 output_loading_info=True,
                 **attention,
             )
-    except (*_UNUSABLE, SafetensorError) as error:
+    except Exception as error:  # safetensors, tokenizers and whatever odd numbers cause
         raise _not_loaded(folder, kind, error) from error
     missing = sorted(loaded["missing_keys"])
     if missing:
@@ -164,18 +161,18 @@ def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
     Raises:
         UserError: If its files are not there.
     """
+    require_own_files(folder)
     try:
         with _silence():
             return kind.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, **more
             )
-    except _UNUSABLE as error:
+    except Exception as error:  # tokenizers raises no narrower class
         raise _not_loaded(folder, kind, error) from error
 
 
 def _not_loaded(folder: Path, kind: Any, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:300]
-    return UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason}")
+    return UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason(error)}")
 
 
 def read_checkpoint(path: Path, what: str) -> Any:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from riveg.errors import UserError
-from riveg.formats.json_files import read_json
+from pydantic import BaseModel, ConfigDict, Field
+
+from riveg.errors import UserError, reason
+from riveg.formats.json_files import checked, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -74,9 +76,9 @@ def read_preparation(folder: Path, default: Preparation = Preparation()) -> Prep
     try:
         return _read(folder, default)
     except (AttributeError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"{folder}: its processor's file does not say how pictures are prepared: {reason}"
+            f"{folder}: its processor's file does not say how pictures are prepared: "
+            f"{type(error).__name__}: {reason(error)}"
         ) from error
 
 
@@ -88,13 +90,36 @@ def _read(folder: Path, default: Preparation) -> Preparation:
     if settings.get("resample", _BILINEAR) not in {_BILINEAR, "bilinear"}:
         raise UserError(f"{folder}: resample: {settings['resample']}: expected 2 (bilinear)")
     size = settings.get("size", {})
+    values = {
+        "height": size.get("height", default.height),
+        "width": size.get("width", default.width),
+        "rescale_factor": settings.get("rescale_factor", default.rescale_factor),
+        "mean": settings.get("image_mean", default.mean),
+        "deviation": settings.get("image_std", default.deviation),
+    }
     return Preparation(
-        height=size.get("height", default.height),
-        width=size.get("width", default.width),
-        rescale_factor=settings.get("rescale_factor", default.rescale_factor),
-        mean=tuple(settings.get("image_mean", default.mean)),
-        deviation=tuple(settings.get("image_std", default.deviation)),
+        **checked(
+            _Numbers,
+            values,
+            f"{folder}: its processor's file does not say how pictures are prepared",
+        ).model_dump()
     )
+
+
+_Side = Annotated[int, Field(ge=1, le=8192)]
+_Positive = Annotated[float, Field(gt=0)]
+
+
+class _Numbers(BaseModel):
+    """The numbers of a :class:`Preparation`, from a file that somebody else has written."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    height: _Side
+    width: _Side
+    rescale_factor: _Positive
+    mean: tuple[float, float, float]
+    deviation: tuple[_Positive, _Positive, _Positive]
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -103,8 +128,8 @@ def _settings(folder: Path) -> dict[str, Any]:
             continue
         try:
             settings = read_json(folder / name)
-        except ValueError as error:
-            raise UserError(f"{folder / name}: is not JSON: {error}") from error
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder / name}: is not JSON: {reason(error)}") from error
         # transformers 5 keeps it inside the processor's file, 4 in one of its own.
         found: dict[str, Any] = settings.get("image_processor", settings)
         if "image_mean" in found:

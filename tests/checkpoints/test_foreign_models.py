@@ -1,0 +1,146 @@
+"""Model folders that somebody else has made: what is odd in them is one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.tiny_siglip import save_siglip
+
+from riveg.checkpoints.folders import model_contents, require_own_files
+from riveg.errors import UserError
+from riveg.files import asset
+from riveg.nn.entailment_classifier import read_classifier
+from riveg.stages.taggers.mini import MiniTagger
+
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 0, 10**400, 1e400, float("nan"), "", "../x", [], {}, [[]], {"a": [1]}),
+    "\ud800",
+)
+
+
+def mutants(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all values below a value; of texts by name and of long lists, the first."""
+    yield path
+    items: Any = ()
+    if isinstance(value, dict):
+        items = [*value.items()][:12]
+    elif isinstance(value, list):
+        items = [*enumerate(value)][:2]
+    for key, inner in items:
+        yield from mutants(inner, (*path, key))
+
+
+def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(value[path[0]], path[1:], new)
+    return copy
+
+
+def lines_of(call: Callable[[], Any]) -> list[str]:
+    """The lines of the error of a call; ``[]`` where it has none."""
+    try:
+        call()
+    except UserError as error:
+        return str(error).splitlines()
+    return []
+
+
+def tagger(folder: Path) -> Path:
+    shutil.copytree(asset("tagger"), folder, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "[" * 100_000,
+        "{}",
+        '{"tags": [], "max_pieces": 128, "calibration": {"slope": 1, "intercept": 0}}',
+        '{"tags": ["O", "B-PER"], "max_pieces": 128, "calibration": {"slope": 1, "intercept": 0}}',
+        '{"tags": ["O"], "max_pieces": 2, "calibration": {"slope": 1, "intercept": 0}}',
+        '{"tags": ["O"], "max_pieces": 9e99, "calibration": {"slope": 1, "intercept": 0}}',
+        '{"tags": ["O"], "max_pieces": 99, "calibration": {"slope": 1e999, "intercept": 0}}',
+    ],
+)
+def test_settings_of_a_tagger(tmp_path: Path, settings: str) -> None:
+    (tagger(tmp_path) / "tagger.json").write_text(settings)
+    (line,) = lines_of(lambda: MiniTagger(tmp_path))
+    assert str(tmp_path) in line
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[" * 5000, '{"model": 5}'])
+def test_a_tokenizer_of_another_form(tmp_path: Path, content: str) -> None:
+    (tagger(tmp_path) / "tokenizer.json").write_text(content)
+    (line,) = lines_of(lambda: MiniTagger(tmp_path))
+    assert "tokenizer.json: is no tokenizer" in line
+
+
+def test_a_network_of_something_else(tmp_path: Path) -> None:
+    shutil.copy(asset("vision", "mediapipe-selfie-256-fp16w.onnx"), tagger(tmp_path) / "model.onnx")
+    (line,) = lines_of(lambda: MiniTagger(tmp_path))
+    assert "expected attention_mask, input_ids, shape_ids" in line
+
+
+def test_every_value_of_an_entailment_model(tmp_path: Path) -> None:
+    values = json.loads(asset("entailer", "captionless.json").read_text())
+    values["weights"] = dict([*values["weights"].items()][:2])
+    for part in ("mentions", "words"):
+        values["fame"][part] = dict([*values["fame"][part].items()][:3])
+    path = tmp_path / "model.json"
+    refused = 0
+    for number, place in enumerate(mutants(values)):
+        path.write_text(json.dumps(changed(values, place, ODD[number % len(ODD)])))
+        found = lines_of(lambda: read_classifier(path))
+        assert len(found) <= 1, (place, found)
+        refused += len(found)
+    assert refused > 20
+
+
+@pytest.mark.parametrize("found", [99, "1", True, None])
+def test_an_entailment_model_of_another_format(tmp_path: Path, found: object) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"format": found}))
+    with pytest.raises(UserError, match=r"of format .*, this riveg reads 1"):
+        read_classifier(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("shard", ["../other.safetensors", "/etc/passwd", "a\\b", "", 5])
+def test_weights_lie_beside_their_index(tmp_path: Path, shard: object) -> None:
+    index = {"metadata": {}, "weight_map": {"a": "model-1.safetensors", "b": shard}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match="is no index of weights: weight_map") as error:
+        require_own_files(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_pipe_in_a_model_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"config\.json: cannot be read"):
+        require_own_files(tmp_path)
+    with pytest.raises(UserError, match=r"config\.json: cannot be read"):
+        model_contents(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "tokenizer.json"])
+def test_odd_values_in_a_model_of_transformers(tmp_path: Path, name: str) -> None:
+    from riveg.vision.matchers.siglip import load_siglip_matcher
+    from riveg.vision.runtime.options import TorchOptions
+
+    save_siglip(tmp_path)
+    options = TorchOptions(model=str(tmp_path), device="cpu")
+    values = json.loads((tmp_path / name).read_text())
+    chance = random.Random(name)
+    for place in chance.sample([*mutants(values)], 12):
+        odd = chance.choice(ODD)
+        (tmp_path / name).write_text(json.dumps(changed(values, place, odd)))
+        found = lines_of(lambda: load_siglip_matcher(tmp_path, options))
+        assert len(found) <= 1, (place, odd, found)
