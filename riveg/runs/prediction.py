@@ -62,17 +62,19 @@ class Prediction(Sample):
             data = base64.b64encode(content.getvalue()).decode("ascii")
             lines.append(f'<img alt="" src="data:image/png;base64,{data}">')
         lines.append("<table><tr><th>entity<th>type<th>shown<th>boxes</tr>")
-        lines += map(_row, self.entities or ())
+        lines += [_row(entity, has_image=self.image is not None) for entity in self.entities or ()]
         lines.append("</table>")
         lines += [f"<p>{escape(f'{it.stage}: {it.kind}: {it.message}')}</p>" for it in self.issues]
         return "\n".join(lines)
 
 
-def _row(entity: Entity) -> str:
+def _row(entity: Entity, *, has_image: bool) -> str:
     entailment = entity.entailment
     shown = "" if entailment is None else ("yes" if entailment.groundable else "no")
     probability = entailment.probability if entailment else None
     sure = "" if probability is None else f" {probability:.2f}"
+    if not has_image:
+        shown, sure = "no picture", ""
     boxes = "; ".join(
         box_text(region.box) + (" (guess)" if region.guess else "")
         for region in entity.regions or ()

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-GivenImage: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8] | None"
+GivenImage: TypeAlias = (
+    "str | Path | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8] | None"
+)
 """How a program hands an image over: a path, a file's bytes, or decoded pixels."""
+
+_SHOWN = 80
+"""Characters of an address that a message repeats."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|data:", re.IGNORECASE)
 
@@ -158,7 +163,7 @@ def image_on_disk(image: GivenImage) -> Iterator[Path | None]:
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "picture.png"
-            if isinstance(image, bytes):
+            if isinstance(image, bytes | bytearray | memoryview):
                 path = path.with_suffix("")  # of a format that the loader finds out
                 path.write_bytes(image)
             else:
@@ -169,20 +174,25 @@ def image_on_disk(image: GivenImage) -> Iterator[Path | None]:
 def _refuse_address(image: str) -> None:
     if _ADDRESS.match(image):
         raise UserError(
-            f"image: {image}: riveg opens no addresses; fetch the picture and give its path, or "
-            "its bytes"
+            f"image: {image[:_SHOWN]}: riveg opens no addresses; fetch the picture and give its "
+            "path, or its bytes"
         )
 
 
 def _decoded(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
+    import numpy as np
     from PIL import Image
 
+    found = type(image).__name__
     if isinstance(image, Image.Image):
-        return image
-    try:
-        return Image.fromarray(image)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"image: expected a path, a file's bytes, a PIL picture or an RGB array, found "
-            f"{type(image).__name__} ({error})"
-        ) from error
+        if 0 not in image.size:
+            return image
+        found = f"one of {image.width} x {image.height} pixels"
+    elif isinstance(image, np.ndarray):
+        if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and image.size:
+            return Image.fromarray(image)
+        found = f"{found} {image.dtype} {image.shape}"
+    raise UserError(
+        "image: expected a path, a file's bytes, a PIL picture, or an array of uint8 and of shape "
+        f"(height, width, 3), found {found}"
+    )

@@ -83,9 +83,9 @@ class System:
 
     def predict(
         self,
-        *,
         text: str,
         image: GivenImage = None,
+        *,
         caption: str | None = None,
         id: str = "post",
     ) -> Prediction:
@@ -188,7 +188,8 @@ class System:
         samples, parts = run.write_input(limit)
         manifest = self._manifest(run, source, steps, samples, limit)
         folder.write_manifest({**manifest, "started": started, "finished": None})
-        write_atomically(folder.path / "config.yaml", [resolved_text(self.config).encode()])
+        settings = resolved_text(self.config).encode()
+        write_atomically(folder.path / "config.yaml", [settings], goes_on=True, is_private=True)
         stages = tuple(run.run_stages(samples, parts))
         failed = run.write_records(parts)
         folder.write_manifest(
@@ -302,7 +303,13 @@ def load_system(system: str | Path, *overrides: str) -> System:
 
     Raises:
         InvalidConfig: With every problem of the configuration.
+        UserError: If an override is no text.
     """
+    for override in overrides:
+        if not isinstance(override, str):
+            raise UserError(
+                f'overrides: expected texts such as "entail.threshold=0.4", found {override!r}'
+            )
     return System(load_config(system, overrides))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ def prediction(system: System) -> Prediction:
 
 def test_the_ways_to_hand_an_image_over_agree(system: System, prediction: Prediction) -> None:
     with Image.open(ASTRONAUT) as image:
-        given = (str(ASTRONAUT), ASTRONAUT.read_bytes(), image, np.asarray(image.convert("RGB")))
+        raw = ASTRONAUT.read_bytes()
+        given = (str(ASTRONAUT), raw, memoryview(raw), image, np.asarray(image.convert("RGB")))
         found = [system.predict(text=TEXT, image=each) for each in given]
     for one in found:
         assert one.entities == prediction.entities
@@ -41,11 +43,38 @@ def test_the_ways_to_hand_an_image_over_agree(system: System, prediction: Predic
 
 
 @pytest.mark.parametrize(
-    "image", ["https://example.org/a.jpg", "HTTP://example.org/a.jpg", "data:image/png;base64,AA"]
+    "image",
+    [
+        "https://example.org/a.jpg",
+        "HTTP://example.org/a.jpg",
+        f"data:image/png;base64,{'A' * 9000}",
+    ],
 )
 def test_addresses_are_not_opened(system: System, image: str) -> None:
-    with pytest.raises(UserError, match="riveg opens no addresses"):
+    with pytest.raises(UserError, match="riveg opens no addresses") as caught:
         system.predict(text=TEXT, image=image)
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (np.zeros((0, 0, 3), dtype=np.uint8), r"ndarray uint8 \(0, 0, 3\)"),
+        (np.zeros((3, 40, 40), dtype=np.uint8), r"ndarray uint8 \(3, 40, 40\)"),
+        (np.zeros((40, 40, 3)), r"ndarray float64 \(40, 40, 3\)"),
+        (Image.new("RGB", (0, 5)), "one of 0 x 5 pixels"),
+        (3.5, "found float"),
+    ],
+)
+def test_what_is_no_image_is_one_line(system: System, image: Any, found: str) -> None:
+    with pytest.raises(UserError, match=found):
+        system.predict("a post", image)
+
+
+def test_overrides_that_are_no_texts_are_one_line() -> None:
+    overrides: Any = {"entail.threshold": 0.4}
+    with pytest.raises(UserError, match="expected texts such as"):
+        load_system("quickstart", overrides)
 
 
 def test_bytes_that_are_no_image_are_an_issue(system: System) -> None:
@@ -66,6 +95,7 @@ def test_it_is_drawn_as_a_notebook_shows_it(prediction: Prediction) -> None:
 def test_a_post_without_an_image(system: System) -> None:
     found = system.predict(text=TEXT)
     assert "<img" not in found._repr_html_()
+    assert "<td>no picture<" in found._repr_html_()
     with pytest.raises(UserError, match="no picture to draw on"):
         found.draw()
 
