@@ -56,12 +56,18 @@ def _absent(config: SystemConfig) -> Iterator[tuple[str, Exception]]:
     from riveg.config.extras import missing_package
     from riveg.datasets.opening import open_dataset
     from riveg.errors import RivegError
+    from riveg.stages.prompt_probe import probe_prompt
 
     for step in config.steps:
         if missing_package(type(step.config)):
             continue  # what it needs is told apart, and its files may lie in that package
         try:
-            step.config.contents(config.base)
+            contents, prompt = (
+                step.config.contents(config.base),
+                getattr(step.config, "prompt", None),
+            )
+            if "prompt" in contents and isinstance(prompt, str):
+                probe_prompt(prompt, config.base)
         except (RivegError, OSError, ValueError) as error:
             yield step.stage.name, error
     if config.data is not None:

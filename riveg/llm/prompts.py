@@ -2,42 +2,32 @@
 
 A prompt file opens with a comment (its purpose, its variables, its source) and holds only blocks:
 ``system``, ``user``, ``examples``, or others that its backend reads. Text of a sample enters as a
-value, so ``{{ }}`` in a sample stays text. Jinja's own functions are removed: with ``range`` a
-prompt could loop for ever. So is what makes long texts of short ones: ``|center(10000)``.
+value, so ``{{ }}`` in a sample stays text. Whatever a prompt does, rendering it takes little time
+and memory (:mod:`riveg.llm.prompt_sandbox`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, meta, nodes
+from jinja2 import Environment, Template, TemplateSyntaxError, meta, nodes
 from jinja2.defaults import DEFAULT_NAMESPACE
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from riveg.errors import UserError, suggest
 from riveg.files import read_regular_text, shipped, text_digest
 from riveg.llm.borders import Borders, borders_of
+from riveg.llm.prompt_bounds import LARGEST, LONGEST, allowance
+from riveg.llm.prompt_sandbox import bounded_tree, sandbox
 
 SUFFIX = ".jinja"
 
 _OTHER_FILES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
-_LONGEST = 1_000_000
-"""Most characters of a rendered block; no model reads as many."""
-
-_LARGEST = 10_000
-"""Bound on numbers in a prompt, on products and powers, and on the length of a repeated text."""
-
-_LARGEST_EXPONENT = 64
-
-_PADDING_FILTERS = ("batch", "center", "format", "slice")
-_PADDING_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "zfill"})
-"""They take a width and write as many blanks."""
+_LONGEST_FILE = 200_000
+"""Most characters of a prompt file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +72,16 @@ class Prompt:
         parts: list[str] = []
         length = 0
         try:
-            for part in self._template.blocks[block](context):
-                length += len(part)
-                if length > _LONGEST:
-                    break
-                parts.append(part)
+            with allowance():
+                for part in self._template.blocks[block](context):
+                    length += len(part)
+                    if length > LONGEST:
+                        break
+                    parts.append(part)
         except Exception:
             self._fail(block)
-        if length > _LONGEST:
-            raise UserError(f"{self.path}: block {block!r} makes more than {_LONGEST} characters")
+        if length > LONGEST:
+            raise UserError(f"{self.path}: block {block!r} makes more than {LONGEST} characters")
         return "".join(parts).removesuffix("\n")
 
     def require(self, block: str, values: Iterable[str]) -> None:
@@ -111,7 +102,7 @@ class Prompt:
 
     def _line_of(self, variable: str, block: str) -> int:
         """Where a block first uses a variable."""
-        tree = _environment().parse(self.source, self.name, str(self.path))
+        tree = sandbox().parse(self.source, self.name, str(self.path))
         own = next(node for node in tree.find_all(nodes.Block) if node.name == block)
         return next(node.lineno for node in own.find_all(nodes.Name) if node.name == variable)
 
@@ -142,12 +133,15 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
         source = read_regular_text(path)
     except (OSError, ValueError) as error:  # a ValueError: no path at all, or no UTF-8
         raise UserError(f"{path}: prompt cannot be read ({error})") from error
-    environment = _environment()
+    if len(source) > _LONGEST_FILE:
+        raise UserError(f"{path}: not a prompt: it has more than {_LONGEST_FILE} characters")
+    environment = sandbox()
     try:
         tree = environment.parse(source, name, str(path))
         _check_numbers(tree, path)
-        blocks = dict(_blocks(tree, path, environment))
-        code = environment.compile(source, name, str(path))
+        blocks, borders = dict(_blocks(tree, path, environment)), dict(_borders(tree))
+        with allowance():  # constant filters are called when a prompt is compiled
+            code = environment.compile(bounded_tree(tree), name, str(path))
     except TemplateSyntaxError as error:
         raise UserError(f"{path}:{error.lineno}: not a prompt: {error.message}") from error
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -157,8 +151,7 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
     if not blocks:
         raise UserError(f"{path}:1: not a prompt: it has no {{% block %}}")
     template = Template.from_code(environment, code, {})
-    about, borders = _about(source, environment), dict(_borders(tree))
-    return Prompt(name, path, source, about, blocks, borders, template)
+    return Prompt(name, path, source, _about(source, environment), blocks, borders, template)
 
 
 def shipped_prompts() -> tuple[str, ...]:
@@ -179,68 +172,10 @@ def _find(name: str, folder: Path | None) -> Path:
     raise UserError(f"no prompt {name!r}; {suggest(name, shipped_prompts())}")
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, with bounds on the size of values.
-
-    Intercepted operators are not evaluated when a prompt is loaded, as other constants are.
-    """
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """The result of an operator.
-
-        Raises:
-            SecurityError: If it would be large, or formats a text.
-        """
-        if operator == "%" and isinstance(left, str):
-            raise SecurityError("% of a text is not there, write it with ~")
-        if operator != "%":
-            _check_product(operator, left, right)
-        return super().call_binop(context, operator, left, right)
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Jinja's rule, without the methods that pad a text."""
-        padding = isinstance(obj, str) and attr in _PADDING_METHODS
-        return not padding and super().is_safe_attribute(obj, attr, value)
-
-    def wrap_str_format(self, value: Any) -> None:
-        """Refuses the methods ``format`` and ``format_map`` of a text.
-
-        Raises:
-            SecurityError: If it is one of them.
-        """
-        if super().wrap_str_format(value) is not None:
-            raise SecurityError("format of a text is not there, write it with ~")
-
-
-def _check_product(operator: str, left: Any, right: Any) -> None:
-    """Refuses a large product or power before it is computed."""
-    one, other = (len(each) if hasattr(each, "__len__") else abs(each) for each in (left, right))
-    is_small = one <= _LARGEST and other <= (_LARGEST_EXPONENT if operator == "**" else _LARGEST)
-    if not is_small or (one**other if operator == "**" else one * other) > _LARGEST:
-        raise SecurityError(f"{operator} makes more than {_LARGEST}")
-
-
 def _check_numbers(tree: nodes.Template, path: Path) -> None:
     for constant in tree.find_all(nodes.Const):
-        if isinstance(constant.value, int) and constant.value > _LARGEST:
-            raise UserError(f"{path}:{constant.lineno}: a number in a prompt is at most {_LARGEST}")
-
-
-@cache
-def _environment() -> Environment:
-    environment = _Sandbox(
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # a prompt is no HTML
-        extensions=(),
-    )
-    environment.globals = {}
-    for name in _PADDING_FILTERS:
-        del environment.filters[name]
-    return environment
+        if isinstance(constant.value, int) and constant.value > LARGEST:
+            raise UserError(f"{path}:{constant.lineno}: a number in a prompt is at most {LARGEST}")
 
 
 def _blocks(

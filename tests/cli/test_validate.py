@@ -28,6 +28,7 @@ def validate(folder: Path, *arguments: object) -> subprocess.CompletedProcess[st
         ("rewrite.prompt=nope", "rewrite", "no prompt 'nope'"),
         ("rewrite.prompt=/etc/passwd.jinja", "rewrite", "cannot be read"),
         ("rewrite.prompt=mine.jinja", "rewrite", "'range', which is a function"),
+        ("rewrite.prompt=doubled.jinja", "rewrite", "on a probe sample: "),
         ("tag.model=nope", "tag", "nope"),
         ("entail.model=nope", "entail", "nope"),
         ("ground.prior_file=nope.json", "ground", "nope.json"),
@@ -38,6 +39,11 @@ def validate(folder: Path, *arguments: object) -> subprocess.CompletedProcess[st
 )
 def test_what_cannot_run_is_not_right(tmp_path: Path, override: str, key: str, word: str) -> None:
     (tmp_path / "mine.jinja").write_text("{% block expression %}{{ range(2) }}{% endblock %}")
+    (tmp_path / "doubled.jinja").write_text(
+        "{% block expression %}{% set x = mention %}"
+        + "{% set x = x ~ x %}" * 40
+        + "{{ x }}{% endblock %}"
+    )
     done = validate(tmp_path, "quickstart", "--set", override)
     assert done.returncode == 2, done.stdout
     problem, count = done.stderr.splitlines()

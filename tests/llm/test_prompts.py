@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from helpers.prompt_cases import GOLDEN, VALUES, cases, golden_file, rendered
+from jinja2 import Environment, StrictUndefined
+from jinja2.exceptions import SecurityError
 
 from riveg.errors import UserError
 from riveg.files import shipped
+from riveg.llm.prompt_bounds import Allowance, allowance, spend
 from riveg.llm.prompts import load_prompt, shipped_prompts
 
 FINGERPRINTS = {
@@ -227,6 +231,131 @@ def test_what_would_fill_the_memory_is_refused(tmp_path: Path, body: str, messag
     with pytest.raises(UserError, match=message) as caught:
         load_prompt(str(path)).render("a", x="text" * 10, y=list(range(300)))
     assert str(path) in str(caught.value)
+
+
+DOUBLED = {
+    "a text by ~": "{% set x = x ~ x %}",
+    "a text by +": "{% set x = x + x %}",
+    "a text by replace": "{% set x = x|replace('t', 'tttt') %}",
+    "a text by its method": "{% set x = x.replace('t', 'tttt') %}",
+    "a text by join": "{% set x = [x, x]|join(x) %}",
+    "a text by its method join": "{% set x = x.join([x, x]) %}",
+    "a text by indent": "{% set x = (x ~ '\\n')|indent(x|length, true) %}",
+    "a text by map": "{% set x = [x, x]|map('replace', 't', 'tttt')|join %}",
+    "a kept text": "{% set x = x ~ '' %}{% set z %}{{ x }}{{ x }}{% endset %}{% set x = z %}",
+    "a text in a macro": "{% macro m(a) %}{{ a }}{{ a }}{% endmacro %}{% set x = m(x) %}",
+    "a list by +": "{% set y = y + y %}",
+    "a list in a list": "{% set y = [y, y] %}",
+    "a tuple in a tuple": "{% set y = (y, y) %}",
+    "a mapping": "{% set y = {'a': y, 'b': y} %}",
+    "a list by *": "{% set y = [y] * 9 %}",
+}
+
+
+@pytest.mark.parametrize("line", DOUBLED.values(), ids=DOUBLED)
+def test_what_is_doubled_over_and_over_ends_soon(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, f"{{% block a %}}{line * 60}{{{{ x }}}}{{{{ y }}}}{{% endblock %}}")
+    prompt = load_prompt(str(path))
+    began = time.thread_time()
+    with pytest.raises(UserError, match=r"makes more than 1000000|of more than 10000000") as caught:
+        prompt.render("a", x="text", y=[1, 2])
+    assert "SecurityError" in str(caught.value)
+    assert time.thread_time() - began < 10
+
+
+LOOPS = "{% for a in y %}{% for b in y %}{% for c in y %}"
+ENDS = "{% endfor %}" * 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(f"{LOOPS}{{% set z = a %}}{ENDS}", id="nested loops that write nothing"),
+        pytest.param(
+            f"{{% set z %}}{LOOPS}{'words' * 50}{ENDS}{{% endset %}}", id="and keep what they write"
+        ),
+        pytest.param(
+            "{% for a in y %}{% for b in y if b in y|map('string')|list %}{% endfor %}{% endfor %}",
+            id="a loop over what is left out",
+        ),
+        pytest.param(
+            "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}"
+            "{{ f(60) }}",
+            id="a macro that calls itself twice",
+        ),
+        pytest.param("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", id="and without end"),
+        pytest.param(
+            "{% macro g() %}{{ caller() }}{{ caller() }}{% endmacro %}"
+            "{% macro f(n) %}{% call g() %}{{ f(n - 1) }}{% endcall %}{% endmacro %}{{ f(60) }}",
+            id="a call in itself",
+        ),
+        pytest.param("{{ self.a() }}{{ self.a() }}", id="a block in itself"),
+        pytest.param(
+            "{% for a in [y] recursive %}{{ loop([a, a]) }}{% endfor %}", id="a recursive loop"
+        ),
+        pytest.param(
+            "{% for a in y %}{% for b in y %}{{ y|select('in', y)|list }}{% endfor %}{% endfor %}",
+            id="searches",
+        ),
+        pytest.param("{{ (x * 9999).rfind('b' ~ x * 9999) }}" * 2_000, id="a slow search"),
+        pytest.param("{{ (x * 9999)|trim('ab' * 5000 ~ x * 9999) }}", id="a slow filter"),
+        pytest.param("{{ [y, y]|sum(start=[]) }}", id="lists in a sum"),
+        pytest.param("{{ y|tojson(indent=9999) }}", id="wide JSON"),
+        pytest.param("{{ (x * 9999 ~ x * 9999)|replace('', x * 9999) }}", id="at every character"),
+        pytest.param("{{ ('<!--' * 2500 ~ '-->' * 3000) * 9 }}", id="a large product"),
+        pytest.param("{{ (5).to_bytes(10000 + 10000) }}", id="bytes of a number"),
+        pytest.param("{{ x.encode().ljust(9999) }}", id="bytes of a text"),
+        pytest.param("{{ y|random }}", id="drawing lots"),
+        pytest.param("{{ x|wordwrap(1, wrapstring=x) }}", id="line ends of any length"),
+    ],
+)
+def test_what_would_take_for_ever_is_refused(tmp_path: Path, body: str) -> None:
+    path = write(tmp_path, f"{{% block a %}}\n{body}\n{{% endblock %}}")
+    began = time.thread_time()
+    with pytest.raises(UserError, match=r"SecurityError|RecursionError|No filter named") as caught:
+        load_prompt(str(path)).render("a", x="t", y=list(range(1000)))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert time.thread_time() - began < 10
+
+
+def test_a_rendering_has_a_time_of_its_own() -> None:
+    with pytest.raises(SecurityError, match="longer than 5 seconds"):
+        Allowance(ends=time.thread_time()).spend()
+    with allowance():
+        spend(steps=100_000)
+        with pytest.raises(SecurityError, match="more than 100000 loop steps"):
+            spend(steps=1)
+    with allowance():
+        spend(steps=1)
+
+
+def test_a_large_file_is_no_prompt(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{{% block a %}}{'{{ 1 }}' * 40_000}{{% endblock %}}")
+    with pytest.raises(UserError, match="more than 200000 characters"):
+        load_prompt(str(path))
+
+
+def test_ordinary_work_stays_within_the_bounds(tmp_path: Path) -> None:
+    body = """
+{% macro line(one) %}{{ one.name ~ ": " ~ (one.seen or []) | join(", ") }}{% endmacro %}
+{% for one in items if one.name is defined %}
+{{ loop.index }} {{ line(one) }}{{ " (" ~ one.more | default("none") ~ ")" }}
+{% endfor %}
+{{ items | map(attribute="name") | select | list | length }}
+{{ items | selectattr("seen") | map(attribute="name") | join(d="+") }}
+{% set sides = {"l": [1, 2], "r": (3, 4)} %}{{ sides.l + [5] }} {{ sides.r | sum }}
+{{ [3, 1] | sort | tojson(indent=2) }} {{ "a-b".replace("-", "_").split("_") | last }}
+{% for key, value in sides | dictsort %}{{ key }}{{ value | first }}{% endfor %}
+{% filter upper %}{{ text | trim | replace("x", "y", 1) | indent(width=2) }}{% endfilter %}
+{% for one in [[1, [2]]] recursive %}{{ one if one is number else loop(one) }}{% endfor %}
+"""
+    path = write(tmp_path, f"{{% block a %}}{body}{{% endblock %}}")
+    items = [{"name": f"n{number}", "seen": ["a", "b"][: number % 3]} for number in range(300)]
+    text = load_prompt(str(path)).render("a", items=items, text=" xx ")
+    plain = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    assert text == plain.from_string(body.removeprefix("\n")).render(items=items, text=" xx ")
+    assert text.endswith("l1r3YX12")
 
 
 def test_small_sums_are_reckoned(tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""What a prompt can do while it is rendered: Jinja's sandbox, with bounds on all that grows.
+
+Functions of Jinja are removed, and what makes long texts of short ones: ``|center(10000)``. What
+loops and what makes values asks :mod:`riveg.llm.prompt_bounds` each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
+from typing import Any, cast
+
+from jinja2 import Environment, StrictUndefined, nodes, pass_context
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from riveg.llm.prompt_bounds import (
+    FIRST_VALUES,
+    bounded,
+    check_product,
+    counted,
+    require_small,
+    safe_arguments,
+    spend,
+)
+
+_CHARGED, _KEPT, _JOINED = "riveg: charged", "riveg: kept", "riveg: joined"
+"""Names of riveg's own filters; a prompt cannot write them."""
+
+_GONE = ("batch", "center", "format", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
+"""Filters that take a width or write more than they are given, and the one that draws lots."""
+
+_GROWING_METHODS = {
+    str: frozenset({"center", "encode", "expandtabs", "ljust", "rjust", "translate", "zfill"}),
+    int: frozenset({"to_bytes"}),
+}
+"""They write as many characters as they are told."""
+
+
+@cache
+def sandbox() -> Environment:
+    """The environment that every prompt is compiled in."""
+    environment = _Sandbox(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # a prompt is no HTML
+        extensions=(),
+        finalize=bounded,
+    )
+    environment.globals = {}
+    for name in _GONE:
+        del environment.filters[name]
+    for name, known in environment.filters.items():
+        environment.filters[name] = _bounded_filter(known, FIRST_VALUES.get(name))
+    environment.filters |= {_CHARGED: _charged, _KEPT: _kept, _JOINED: _joined}
+    return environment
+
+
+def bounded_tree(tree: nodes.Template) -> nodes.Template:
+    """The same prompt, which counts its loop steps and the size of what it makes.
+
+    Args:
+        tree: A parsed prompt; it is changed.
+    """
+    changed = cast("nodes.Template", _Bounding().visit(tree))
+    changed.set_environment(sandbox())
+    return changed
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, with bounds on the size of values.
+
+    Intercepted operators are not evaluated when a prompt is loaded, as other constants are.
+    """
+
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """The result of an operator.
+
+        Raises:
+            SecurityError: If it would be large, or formats a text.
+        """
+        if operator == "%" and isinstance(left, str):
+            raise SecurityError("% of a text is not there, write it with ~")
+        if operator in {"*", "**"}:
+            check_product(operator, left, right)
+        return bounded(super().call_binop(context, operator, left, right))
+
+    def call(self, context: Context, called: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """The result of a call.
+
+        Raises:
+            SecurityError: If there were too many, or it would be large.
+        """
+        spend(steps=1)
+        if isinstance(text := getattr(called, "__self__", None), str):
+            args = safe_arguments(text, called.__name__, args)
+        return bounded(super().call(context, called, *args, **kwargs))
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Jinja's rule, without the methods that write as much as they are told."""
+        growing = any(isinstance(obj, kind) and attr in of for kind, of in _GROWING_METHODS.items())
+        return not growing and super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> None:
+        """Refuses the methods ``format`` and ``format_map`` of a text.
+
+        Raises:
+            SecurityError: If it is one of them.
+        """
+        if super().wrap_str_format(value) is not None:
+            raise SecurityError("format of a text is not there, write it with ~")
+
+
+class _Bounding(NodeTransformer):
+    """Puts riveg's own filters around what loops, and around what makes values."""
+
+    def visit(self, node: nodes.Node, *_args: Any, **_kwargs: Any) -> nodes.Node:
+        """The node, or riveg's filter with the node in it."""
+        self.generic_visit(node)
+        if isinstance(node, nodes.Concat):
+            return _filtered(nodes.List(node.nodes), _JOINED, node)
+        if isinstance(node, nodes.For | nodes.Macro | nodes.CallBlock):
+            return _charging(node)
+        is_target = isinstance(node, nodes.Tuple) and node.ctx != "load"
+        if isinstance(node, nodes.List | nodes.Dict | nodes.Tuple) and not is_target:
+            return _filtered(node, _KEPT, node)
+        return node
+
+
+def _charging(node: nodes.For | nodes.Macro | nodes.CallBlock) -> nodes.Node:
+    """A step before each pass, which costs what the prompt itself writes in the pass."""
+    written = sum(
+        len(part.data) for child in node.body for part in child.find_all(nodes.TemplateData)
+    )
+    step = nodes.ExprStmt(_filtered(nodes.Const(written), _CHARGED, node))
+    step.set_lineno(node.lineno)
+    node.body.insert(0, step)
+    if isinstance(node, nodes.For) and node.test is not None:
+        one = _filtered(nodes.Const(0), _CHARGED, node)
+        node.test = nodes.And(one, node.test, lineno=node.lineno)
+    return node
+
+
+def _filtered(value: nodes.Node, name: str, place: nodes.Node) -> nodes.Filter:
+    found = nodes.Filter(value, name, [], [], None, None)
+    found.set_lineno(place.lineno)
+    return found
+
+
+@pass_context  # so that they are not called when a prompt is compiled
+def _charged(_context: Context, written: int) -> bool:
+    spend(steps=1, made=written)
+    return True
+
+
+@pass_context
+def _kept(_context: Context, value: Any) -> Any:
+    return bounded(value)
+
+
+@pass_context
+def _joined(_context: Context, values: list[Any]) -> str:
+    bounded(values)
+    return "".join(map(str, values))
+
+
+def _bounded_filter(known: Callable[..., Any], first: Callable[..., Any] | None) -> Any:
+    """A filter of Jinja whose values are bounded, those that it takes and those that it gives.
+
+    Args:
+        known: The filter.
+        first: Checks what it is given, where it writes more than that; gives its first value.
+    """
+    is_passed = hasattr(known, "jinja_pass_arg")
+
+    @wraps(known)
+    def filtered(*args: Any, **kwargs: Any) -> Any:
+        passed, given = (args[:1], args[1:]) if is_passed else ((), args)
+        for value in (*given, *kwargs.values()):
+            require_small(value)
+        if first is not None:
+            given = (first(*given, **kwargs), *given[1:])
+        spend(steps=1)
+        found = known(*passed, *given, **kwargs)
+        return counted(found) if isinstance(found, Iterator) else bounded(found)
+
+    return filtered
