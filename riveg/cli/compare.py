@@ -38,7 +38,7 @@ def compare(
 ) -> None:
     """Test the difference of two systems. Lists the entities that make it."""
     from riveg.cli.json_output import write_json
-    from riveg.cli.tables import plain, stdout
+    from riveg.cli.tables import plain, print_hanging, stdout
     from riveg.evaluation.canonical import Rules
     from riveg.evaluation.comparison import compare as compare_predictions
     from riveg.evaluation.reading import open_gold, open_predictions
@@ -54,10 +54,15 @@ def compare(
         return
     console = stdout()
     for line in _head(found):
-        # A path stays in one piece, to be copied.
-        console.print(plain(line), soft_wrap=line.startswith(("A ", "B ")))
+        if line.startswith(("A ", "B ")):  # A path stays in one piece, to be copied.
+            console.print(plain(line), soft_wrap=True)
+        else:
+            print_hanging(console, line, _HEADING)
     for sheet in _sheets(found, show):
         sheet.print()
+
+
+_HEADING = 10
 
 
 def _head(found: Comparison) -> Iterator[str]:

@@ -105,13 +105,15 @@ def _write_markdown(evaluation: Evaluation, target: Path) -> None:
 
 
 def _print(evaluation: Evaluation) -> None:
-    from riveg.cli.evaluation_sheets import head_lines, sheets
-    from riveg.cli.tables import plain, stdout
+    from riveg.cli.evaluation_sheets import HEADING, head_lines, sheets
+    from riveg.cli.tables import plain, print_hanging, stdout
 
     console = stdout()
     for line in head_lines(evaluation):
-        # A path stays in one piece, to be copied.
-        console.print(plain(line), soft_wrap=line.startswith("from"))
+        if line.startswith("from"):  # A path stays in one piece, to be copied.
+            console.print(plain(line), soft_wrap=True)
+        else:
+            print_hanging(console, line, HEADING)
     for sheet in sheets(evaluation):
         sheet.print()
 

@@ -27,6 +27,10 @@ _NAMES = {
 """Metrics in the order in which they are shown."""
 
 
+HEADING = 10
+"""Columns of the headings of :func:`head_lines`."""
+
+
 def head_lines(evaluation: Evaluation) -> Iterator[str]:
     """What was scored and how, to stand above every number."""
     version = f", version {evaluation.data_version}" if evaluation.data_version else ""

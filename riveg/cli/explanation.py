@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from riveg.cli.sheets import Sheet
-from riveg.cli.tables import plain, stdout
+from riveg.cli.tables import plain, print_hanging, stdout
 from riveg.evaluation.explanation import NOT_SCORED
 from riveg.geometry.boxes import box_text
 
@@ -19,7 +19,7 @@ def print_explanation(explanation: Explanation) -> None:
     """Prints every entity with its prediction, its gold, and its mark under each protocol."""
     console = stdout()
     for note in explanation.notes:
-        console.print(plain(f"note  {note}"))
+        print_hanging(console, f"note  {note}", 6)
     for entity in explanation.entities:
         console.print(plain(_heading(entity)), style="bold", soft_wrap=True)
         if entity.predicted is not None:

@@ -83,5 +83,5 @@ def _print_report(format: str, source: ExportSource, out: Path, report: ExportRe
     if report.left_out:
         table.add_row("", "left out", style="bold")
     for what, number in report.left_out.items():
-        table.add_row(str(number), plain(what))
+        table.add_row(f"{number} x", plain(what))
     console.print(table)

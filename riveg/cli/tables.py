@@ -34,6 +34,21 @@ def plain(text: str) -> Text:
     return Text(visible(text))
 
 
+def print_hanging(console: Console, line: str, indent: int) -> None:
+    """Prints a line whose further lines, where it is too long for one, begin ``indent`` columns in.
+
+    Args:
+        console: Where.
+        line: Its first ``indent`` characters are its heading.
+        indent: In columns.
+    """
+    head, text = line[:indent], plain(line[indent:])
+    for number, part in enumerate(text.wrap(console, max(1, console.width - indent))):
+        part.rstrip()
+        begin = plain(head) if number == 0 else Text(" " * indent)
+        console.print(begin + part, soft_wrap=True)
+
+
 _WIDTHS = {"entity": 19, "type": 7, "tag": 5, "shown": 8, "box": 19, "found by": 14}
 """Widths of an answer's columns: 80 in all, with an indent of two and one between columns."""
 

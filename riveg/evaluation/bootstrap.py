@@ -79,7 +79,9 @@ class Tally:
             return {}
         drawn = resampled(list(self._rows), list(self._rows.values()), resamples, seed)
         return {
-            metric: Score(totals[metric], *map(interval_of, percentages(drawn[:, position])))
+            metric: Score(
+                totals[metric], *map(interval_of, percentages(drawn[:, position], np.nan))
+            )
             for position, metric in enumerate(self._metrics)
         }
 
@@ -106,12 +108,13 @@ def resampled(
 
 
 def percentages(
-    totals: NDArray[np.int64],
+    totals: NDArray[np.int64], of_nothing: float = 0.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Precision, recall and F1 in [0, 100]; 0 where the divisor is 0.
+    """Precision, recall and F1 in [0, 100].
 
     Args:
         totals: Hits, predicted, gold. *Shape:* ``(..., 3)``.
+        of_nothing: The value where the divisor is 0.
 
     Returns:
         Three arrays of *shape* ``(...)``.
@@ -119,7 +122,7 @@ def percentages(
     hits, predicted, gold = (totals[..., column].astype(float) for column in range(3))
 
     def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.divide(100 * part, whole, out=np.zeros_like(part), where=whole > 0)
+        return np.divide(100 * part, whole, out=np.full_like(part, of_nothing), where=whole > 0)
 
     return share(hits, predicted), share(hits, gold), share(2 * hits, predicted + gold)
 
@@ -127,7 +130,12 @@ def percentages(
 def interval_of(values: NDArray[np.float64]) -> Interval:
     """The interval that holds 95 % of the values, as much above it as below.
 
+    A resample that holds nothing of what is scored has NaN and says nothing; [0, 0] where all do.
+
     *Shape:* ``(resamples,)``.
     """
-    low, high = np.quantile(values, ENDS)
+    telling = values[~np.isnan(values)]
+    if not len(telling):
+        return Interval(0.0, 0.0)
+    low, high = np.quantile(telling, ENDS)
     return Interval(float(low), float(high))

@@ -60,7 +60,7 @@ def differences(
     table = np.array(list(rows), dtype=np.int64)
     often = list(rows.values())
     totals = np.array(often) @ table
-    f1 = percentages(resampled(list(rows), often, resamples, SEED))[2]
+    f1 = percentages(resampled(list(rows), often, resamples, SEED), np.nan)[2]
     return {
         name: _difference(
             Count(*map(int, totals[6 * place : 6 * place + 3])),
@@ -77,6 +77,7 @@ def _three(count: Count) -> tuple[int, int, int]:
 
 def _difference(a: Count, b: Count, drawn: NDArray[np.float64]) -> Difference:
     interval = interval_of(drawn)
+    drawn = drawn[~np.isnan(drawn)]
     least = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
     # One more of each: no finite number of resamples shows a p of 0.
     p = min(1.0, 2 * (least + 1) / (len(drawn) + 1))

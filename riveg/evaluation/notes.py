@@ -49,7 +49,7 @@ def _elsewhere_note(joined: JoinCounts) -> Iterator[str]:
         return
     told = f"{joined.elsewhere} of {joined.compared}"
     if joined.in_other_case:
-        told += f" ({joined.in_other_case} of them do with case ignored)"
+        told += f" ({joined.in_other_case} of them only for their case)"
     if joined.elsewhere > joined.in_other_case:
         told += "; is each prediction of its own sample?"
     yield f"predicted entities whose words do not stand in their sample's text: {told}"

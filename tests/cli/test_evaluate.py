@@ -2,13 +2,16 @@
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.command_line import riveg
+from rich.console import Console
 
 from riveg.cli.evaluation_sheets import head_lines, sheets
+from riveg.cli.tables import print_hanging
 from riveg.evaluation.canonical import Rules
 from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
 from riveg.evaluation.evaluate import EvaluationOptions, evaluate
@@ -157,3 +160,19 @@ def test_fine_types_and_masks_are_distinguished_from_coarse_types_and_boxes() ->
     assert fine.rows == ((name, "1", *["100.00"] * 6),)
     widths = [max(map(len, cells)) for cells in zip(fine.columns, *fine.rows, strict=True)]
     assert sum(widths) + 2 * (len(widths) - 1) <= 80
+
+
+def test_long_notes_go_on_under_their_begin() -> None:
+    out = StringIO()
+    console = Console(file=out, width=30)
+    print_hanging(console, "note      one two three four five six \x1b seven", 10)
+    print_hanging(console, "note      " + "x" * 45, 10)
+    print_hanging(console, "oracle    none", 10)
+    assert out.getvalue().splitlines() == [
+        "note      one two three four",
+        "          five six \\x1b seven",
+        "note      " + "x" * 20,
+        "          " + "x" * 20,
+        "          " + "x" * 5,
+        "oracle    none",
+    ]

@@ -31,7 +31,7 @@ def test_it_says_what_was_written_and_what_was_left_out(tmp_path: Path) -> None:
     lines = [line.rstrip() for line in printed.splitlines()]
     assert lines[0] == f"coco: {folder} written to {tmp_path / 'out'}"
     assert "       2  masks" in lines
-    assert lines.index("          left out") < lines.index("       1  post not answered")
+    assert lines.index("          left out") < lines.index("     1 x  post not answered")
     assert all(len(line) <= 80 for line in lines[2:])
 
 

@@ -154,8 +154,8 @@ def answers_for(kind: str, names: Sequence[str]) -> str:
         ([name.replace(" ", "\u00a0 ") for name in NAMES], None),
         ([*NAMES[1:], NAMES[0]], f"4 of 4{ASKS}"),
         ([NAMES[0], *NAMES[2:], NAMES[3]], f"2 of 4{ASKS}"),
-        ([*map(str.lower, NAMES)], "4 of 4 (4 of them do with case ignored)"),
-        ([*map(str.upper, NAMES[:3]), "Rome"], f"4 of 4 (3 of them do with case ignored){ASKS}"),
+        ([*map(str.lower, NAMES)], "4 of 4 (4 of them only for their case)"),
+        ([*map(str.upper, NAMES[:3]), "Rome"], f"4 of 4 (3 of them only for their case){ASKS}"),
     ],
     ids=[
         "its own",

@@ -49,8 +49,12 @@ def read_tiger(path: Path) -> ForeignFile:
         samples.append(ForeignPredictions(None, found, number))
     notes = [_BY_ORDER]
     if unreadable:
-        noun = counted(len(unreadable), "sentence cannot", "sentences cannot")
-        notes.append(f"{noun} be read and give no entity (first: {path}:{unreadable[0]})")
+        noun = counted(
+            len(unreadable),
+            "sentence cannot be read and gives",
+            "sentences cannot be read and give",
+        )
+        notes.append(f"{noun} no entity (first: {path}:{unreadable[0]})")
     detail: Detail = "groundability" if waiting_for_places(samples) else "regions"
     return ForeignFile("tiger", tuple(samples), detail, by_order=True, notes=tuple(notes))
 
