@@ -14,7 +14,7 @@ from riveg.datasets.arrow_files import (
     saved_schema,
 )
 from riveg.datasets.column_names import ColumnChoice, known_columns
-from riveg.datasets.columns import ColumnRules
+from riveg.datasets.columns import ColumnRules, Fault
 from riveg.datasets.dataset import Row
 
 
@@ -42,10 +42,13 @@ class ArrowReader:
             MissingExtra: If pyarrow is not installed.
         """
         path = self.files[split]
+        inexact = _inexact_ids(self.schema(path), self.rules.columns)
         number = 0
         for batch in self.batches(path, self.rules.columns):
             for columns in batch:
                 number += 1
+                for own, first in inexact.items():
+                    columns[own] = _exact(columns[own], first)
                 yield self.rules.row(columns, path, number, annotated=annotated, unit="row")
 
     def columns(self, split: str) -> tuple[str, ...]:
@@ -82,3 +85,23 @@ def _holds_images(schema: Any, chosen: ColumnChoice) -> bool:
     return bool(
         pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
     )
+
+
+def _inexact_ids(schema: Any, chosen: ColumnChoice) -> Mapping[str, int]:
+    """The column of ids, if it holds floats of less than 64 bits.
+
+    Its own name -> the number from which on neighbouring whole numbers are the same float.
+    """
+    import pyarrow as pa
+
+    first = {pa.float16(): 2**11, pa.float32(): 2**24}
+    own = (name for name, known in known_columns(schema.names, chosen).items() if known == "id")
+    return {name: first[kind] for name in own if (kind := schema.field(name).type) in first}
+
+
+def _exact(value: Any, first_inexact: int) -> object:
+    if value is None or abs(value) < first_inexact:
+        return value
+    bits = first_inexact.bit_length() - 1
+    message = f"is the float {value:g}, which is too large to be exact with {bits} bits"
+    return Fault("bad-id", f"{message}; write ids as strings")

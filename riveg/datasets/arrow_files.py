@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from riveg.datasets.column_names import ColumnChoice, known_columns
+from riveg.datasets.standard_input import shown
 from riveg.errors import MissingExtra, UserError, reason
 from riveg.files import open_regular
 from riveg.formats.json_files import Schema, checked, read_json
@@ -135,9 +136,9 @@ def _one_line_errors(path: Path, what: str) -> Iterator[None]:
         yield
     # An offset that no length fits makes pyarrow raise a SystemError or a TypeError.
     except (OSError, ValueError, OverflowError, TypeError, SystemError, MemoryError) as error:
-        raise UserError(f"{path}: {what} ({reason(error)})") from error
+        raise UserError(f"{shown(path)}: {what} ({reason(error)})") from error
     except pa.ArrowException as error:
-        raise UserError(f"{path}: {what} ({reason(error)})") from error
+        raise UserError(f"{shown(path)}: {what} ({reason(error)})") from error
 
 
 @contextmanager
@@ -170,7 +171,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         handle = open_regular(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        raise UserError(f"{shown(path)}: cannot be read ({error.strerror})") from error
     with handle:
         yield handle
 
@@ -179,4 +180,4 @@ def _require_pyarrow(path: Path) -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise MissingExtra(f"reading {path.name}", "pyarrow", "data") from error
+        raise MissingExtra(f"reading {Path(shown(path)).name}", "pyarrow", "data") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from riveg.datasets.conll import ConllReader
 from riveg.datasets.dataset import Dataset, Defect, Row, quoted
 from riveg.datasets.first_seen import FirstSeen
+from riveg.datasets.standard_input import shown
 from riveg.errors import ImageFault
 from riveg.files import file_digest
 from riveg.text.spans import joined_tokens, span_text
@@ -79,10 +80,10 @@ def check(dataset: Dataset) -> Report:
                 if images is not None:
                     defects += images.defects(row, split)
                 else:
-                    defects += _boxes_outside(row, row.size, "declared")
+                    defects += _misplaced(row, row.size, "declared")
             splits[split] = tally.counts()
             if not splits[split].samples:
-                place = dataset.reader.files[split].name
+                place = Path(shown(dataset.reader.files[split])).name
                 defects.append(Defect("no-samples", place, "holds no sample"))
     return Report(
         dataset=dataset.name,
@@ -251,13 +252,13 @@ class _ImageChecker:
             height, width = self._loader.load(image).shape[:2]
         except ImageFault as fault:
             yield Defect(fault.kind, row.place, str(fault))
-            yield from _boxes_outside(row, row.size, "declared")
+            yield from _misplaced(row, row.size, "declared")
             return
         if row.size is not None and row.size != (width, height):
             declared = f"{row.size.width} x {row.size.height}"
             message = f"{quoted(image.path)} is {width} x {height}, declared is {declared}"
             yield Defect("size-mismatch", row.place, message)
-        yield from _boxes_outside(row, ImageSize(width, height), "real")
+        yield from _misplaced(row, ImageSize(width, height), "real")
         yield from self._copies(image, row.place, split)
 
     def _copies(self, image: ImageRef, place: str, split: str) -> Iterator[Defect]:
@@ -270,9 +271,16 @@ class _ImageChecker:
         yield Defect(kind, place, message)
 
 
-def _boxes_outside(row: Row, size: ImageSize | None, which: str) -> Iterator[Defect]:
+def _misplaced(row: Row, size: ImageSize | None, which: str) -> Iterator[Defect]:
+    """Boxes that leave an image of this size, and masks of images of another size."""
     if size is None or row.gold is None:
         return
+    for entity in row.gold.entities:
+        sizes = dict.fromkeys((mask.width, mask.height) for mask in entity.masks or ())
+        for width, height in sizes:
+            if (width, height) != size:
+                message = f"a mask of {quoted(entity.text)} is {width} x {height}, the {which} size"
+                yield Defect("mask-size", row.place, f"{message} is {size.width} x {size.height}")
     for entity, box in _boxes(row.gold):
         if min(box.x_min, box.y_min) < 0 or box.x_max > size.width or box.y_max > size.height:
             edges = f"{box.x_min:g},{box.y_min:g},{box.x_max:g},{box.y_max:g}"

@@ -48,6 +48,16 @@ def known_columns(names: Iterable[str], chosen: ColumnChoice | None = None) -> d
     return known
 
 
+def columns_there(names: Sequence[str], chosen: ColumnChoice) -> dict[str, str | None]:
+    """The part of a choice that these columns can fulfil.
+
+    >>> columns_there(["tweet", "id"], {"text": "tweet", "image": "img", "entities": None})
+    {'text': 'tweet', 'entities': None}
+    """
+    there = {*_chosen_columns(names, chosen).values()}
+    return {meant: own for meant, own in chosen.items() if own is None or meant in there}
+
+
 def _chosen_columns(names: Sequence[str], chosen: ColumnChoice) -> dict[str, str]:
     known: dict[str, str] = {}
     for meant, own in chosen.items():

@@ -14,7 +14,7 @@ from typing import Protocol
 from riveg.datasets.column_names import ColumnChoice, known_columns
 from riveg.datasets.dataset import Defect, Row, quoted
 from riveg.datasets.entities_column import decode_entities
-from riveg.datasets.frame_values import present, whole_number
+from riveg.datasets.frame_values import is_rounded, present, whole_number
 from riveg.images.headers import ImageLimits
 from riveg.text.tokenise import Offsets, join_tokens, tokenise
 from riveg.types import Gold, ImageRef, Issue, Sample
@@ -51,6 +51,8 @@ class ColumnRules:
         called: What the file is called in messages; ``None``: by its name.
         id_start: What the ids of rows that have none of their own begin with, where several files
             are read as one.
+        file_names: What the ids of rows of each file go on with, where these are several.
+        wished: What the user said of several files: it counts where a file has that column.
     """
 
     label_map: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +61,8 @@ class ColumnRules:
     delimiter: str | None = None
     called: str | None = None
     id_start: str = ""
+    file_names: Mapping[Path, str] = field(default_factory=dict)
+    wished: ColumnChoice = field(default_factory=dict)
 
     def row(
         self,
@@ -71,10 +75,11 @@ class ColumnRules:
     ) -> Row:
         """The row in a line of a file (or in a ``row``), as :func:`row_of_columns`."""
         at = f"{line}" if unit == "line" else f" {unit} {line}"
+        file = f"{self.file_names[path]}:" if path in self.file_names else ""
         return row_of_columns(
             columns,
             f"{self.called or path.name}:{at}",
-            f"{self.id_start}{unit}-{line}",
+            f"{self.id_start}{file}{unit}-{line}",
             self,
             annotated=annotated,
         )
@@ -146,12 +151,18 @@ def _value(value: object, name: str) -> object:
     if name not in _JSON_COLUMNS or not isinstance(value, str):
         return present(value)
     try:
-        return json.loads(value) if value else None
+        return present(json.loads(value)) if value else None
     except (ValueError, RecursionError):
         return value
 
 
 def _with_gold(value: object, sample: Sample, place: str, label_map: Mapping[str, str]) -> Row:
+    if not isinstance(value, list | tuple):
+        quotes = isinstance(value, str) and value.lstrip().startswith("[")
+        message = f"expected a JSON list of entities in 'entities', found {_shown(value)}" + (
+            "; JSON has double quotes" if quotes else ""
+        )
+        return Row(place, sample, defects=(Defect("bad-entities", place, message),))
     try:
         entities = decode_entities(value, sample.text, sample.offsets, label_map)
     except ValueError as error:
@@ -170,6 +181,9 @@ def _identity(columns: Mapping[str, object]) -> str | Fault | None:
     if isinstance(value, float) and value.is_integer():
         shown = f"the number {value:g}, which is too large to be exact"
         return Fault("bad-id", f"found {shown} in 'id'; write ids as strings")
+    if isinstance(value, str) and is_rounded(value):
+        message = f"found {quoted(value)} in 'id', a number without its last digits"
+        return Fault("bad-id", f"{message} (a spreadsheet has rounded it: import ids as text)")
     return _string(columns, "id")
 
 

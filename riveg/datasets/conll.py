@@ -35,6 +35,7 @@ class ConllReader:
         image_roots: Searched only where there are several suffixes.
         suffixes: File name endings of images, tried in this order.
         scheme: The tag scheme of all columns; ``None``: of each column the one that its tags have.
+        file_names: What ids of posts without one begin with, by file, where several are read.
     """
 
     files: Mapping[str, Path]
@@ -45,6 +46,7 @@ class ConllReader:
     image_roots: tuple[Path, ...] = ()
     suffixes: tuple[str, ...] = (".jpg",)
     scheme: TagScheme | None = None
+    file_names: Mapping[Path, str] = field(default_factory=dict)
 
     def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
         """Rows of a split.
@@ -96,8 +98,9 @@ class ConllReader:
             message = f"{path.name}:{sentence.line}: the post has no text"
             issues = (Issue("input", None, "empty-text", message),)
         image_id = sentence.image_id or None
+        file = f"{self.file_names[path]}:" if path in self.file_names else ""
         return Sample(
-            id=image_id or f"line-{sentence.line}",
+            id=image_id or f"{file}line-{sentence.line}",
             text=text,
             tokens=sentence.tokens,
             offsets=offsets,

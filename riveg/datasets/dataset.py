@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,7 +125,6 @@ class Dataset:
                     raise UserError(
                         f"{self.name}: the id {quoted(row.sample.id)} stands in {first} and again "
                         f"in {row.place}; give each post an id of its own"
-                        f"{_ROUNDED_HINT if _ROUNDED.fullmatch(row.sample.id) else ''}"
                     )
                 yield row
 
@@ -159,12 +157,6 @@ class Dataset:
             gold = usable_gold(row)
             if gold is not None:
                 yield row.sample, gold
-
-
-_ROUNDED = re.compile(r"\d[.,]\d+[eE]\+\d+")
-"""A long number as spreadsheets show it, 1.2942E+18: its last digits are lost."""
-
-_ROUNDED_HINT = " (a spreadsheet has rounded it: import the column as text)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from riveg.datasets.columns import ColumnRules, Fault
 from riveg.datasets.csv_dialect import recognise_dialect
 from riveg.datasets.csv_rows import CsvDialect, CsvRow, NotCsv, csv_rows
 from riveg.datasets.dataset import Row
+from riveg.datasets.frame_values import in_text, number_in_text
+from riveg.datasets.standard_input import shown
 from riveg.errors import UserError
 
 
@@ -50,22 +52,26 @@ class CsvReader:
         """What a user should know of how the files are written."""
         for split, dialect in self.dialects.items():
             if dialect.note is not None:
-                yield f"{self.files[split].name} {dialect.note}"
+                yield f"{self.rules.called or self.files[split].name} {dialect.note}"
 
     def _header(self, rows: Iterator[CsvRow], path: Path) -> Sequence[str]:
         first = next(rows, CsvRow(1, (), ""))
         number, cells = first.number, first.cells
         if isinstance(cells, NotCsv):
-            raise UserError(f"{path}:{number}: {cells}")
+            raise UserError(f"{shown(path)}:{number}: {cells}")
         if not cells:
-            raise UserError(f"{path}: is empty; expected a header line")
+            raise UserError(f"{shown(path)}: is empty; expected a header line")
+        if cells[0].lstrip().startswith(("{", "[")):
+            raise UserError(f"{shown(path)}:{number}: is JSON and no header; name the file .jsonl")
         if not all(map(_is_utf_8, cells)):
-            raise UserError(f"{path}:{number}: is not UTF-8; save it as UTF-8")
+            raise UserError(f"{shown(path)}:{number}: is not UTF-8; save it as UTF-8")
         read = known_columns(cells, self.rules.columns)
         # Spreadsheets write several columns without a name, which nobody reads.
         twice = [name for name in read if cells.count(name) > 1]
         if twice:
-            raise UserError(f"{path}:{number}: the column {twice[0]!r} stands twice in the header")
+            raise UserError(
+                f"{shown(path)}:{number}: the column {twice[0]!r} stands twice in the header"
+            )
         return cells
 
     def _columns(
@@ -76,9 +82,8 @@ class CsvReader:
         if len(cells) != len(header):
             return Fault("bad-csv", _other_width(header, cells, dialect))
         columns: dict[str, object] = dict(zip(header, cells, strict=True))
-        for own in known_columns(header, self.rules.columns):
-            if not _is_utf_8(str(columns[own])):
-                columns[own] = Fault("bad-encoding", "is not UTF-8; save the file as UTF-8")
+        for own, name in known_columns(header, self.rules.columns).items():
+            columns[own] = _value(str(columns[own]), name)
         return columns
 
 
@@ -88,11 +93,21 @@ def csv_reader(files: Mapping[str, Path], rules: ColumnRules) -> CsvReader:
     Raises:
         UserError: If a file cannot be read.
     """
+    chosen = {**rules.columns, **rules.wished}
     dialects = {
-        split: recognise_dialect(path, delimiter=rules.delimiter, chosen=rules.columns)
+        split: recognise_dialect(path, delimiter=rules.delimiter, chosen=chosen)
         for split, path in files.items()
     }
     return CsvReader(files, rules, dialects)
+
+
+def _value(cell: str, name: str) -> object:
+    """What a cell of that column says."""
+    if not _is_utf_8(cell):
+        return Fault("bad-encoding", "is not UTF-8; save the file as UTF-8")
+    # A post may say "NaN" or "None".
+    present = cell if name == "text" else in_text(cell)
+    return number_in_text(present) if name == "id" and present else present
 
 
 def _other_width(header: Sequence[str], cells: Sequence[str], dialect: CsvDialect) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from riveg.datasets.standard_input import shown
 from riveg.errors import UserError
 from riveg.files import open_regular
 
@@ -35,7 +36,7 @@ def open_utf_8(path: Path) -> IO[bytes]:
             handle.seek(0)
         # No header and no JSON object begins with NUL bytes; in UTF-16, every other byte is one.
         if start.startswith(_UTF_16_MARKS) or b"\0" in start:
-            raise UserError(f"{path}: is not UTF-8 (it looks like UTF-16); save it as UTF-8")
+            raise UserError(f"{shown(path)}: is not UTF-8 (it looks like UTF-16); save it as UTF-8")
     except BaseException:
         handle.close()
         raise
@@ -52,6 +53,6 @@ def one_line_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: damaged, it cannot be uncompressed ({error})") from error
+        raise UserError(f"{shown(path)}: damaged, it cannot be uncompressed ({error})") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        raise UserError(f"{shown(path)}: cannot be read ({error.strerror})") from error

@@ -89,7 +89,7 @@ def decode_entities(
         cells = _CELLS.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the column"
+        key = ".".join(map(str, first["loc"]))
         raise ValueError(f"entities: {key}: {first['msg']}") from error
     return tuple(
         _entity(cell, number, text, offsets, label_map) for number, cell in enumerate(cells)

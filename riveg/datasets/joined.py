@@ -104,7 +104,9 @@ def join_datasets(datasets: Mapping[str, Dataset]) -> Dataset:
         has_boxes=any(dataset.has_boxes for dataset in every),
         notes=tuple(note for dataset in every for note in dataset.notes),
         reader=reader,
-        columns=every[0].columns,
+        columns={
+            meant: own for dataset in reversed(every) for meant, own in dataset.columns.items()
+        },
     )
 
 

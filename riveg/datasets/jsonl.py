@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from riveg.datasets.column_names import known_columns
 from riveg.datasets.columns import ColumnRules, Fault
 from riveg.datasets.dataset import Row, quoted
 from riveg.datasets.encoding import one_line_errors, open_utf_8
+from riveg.datasets.standard_input import shown
 from riveg.errors import UserError
 
 _HEAD_LINES = 100
@@ -51,13 +54,36 @@ class JsonlReader:
         path = self.files[split]
         items = _document(path)
         found: dict[str, None] = {}
-        wanted = {own for own in self.rules.columns.values() if own is not None}
+        chosen = [*self.rules.columns.values(), *self.rules.wished.values()]
+        wanted = {own for own in chosen if own is not None}
+        heads = [*islice(_items(path) if items is None else items, 2)]
+        if len(heads) == 1 and not isinstance(heads[0], Fault):
+            _require_row(heads[0], path, self.rules)
         for number, item in enumerate(_items(path) if items is None else items):
             if number >= _HEAD_LINES and wanted <= found.keys():
                 break
             if not isinstance(item, Fault):
                 found |= dict.fromkeys(item)
         return tuple(found)
+
+
+def _require_row(only: Mapping[str, object], path: Path, rules: ColumnRules) -> None:
+    """Makes sure that the only object of a file is a row, and no table of another form.
+
+    Raises:
+        UserError: If it is one.
+    """
+    records = 'write an array with an object for each row (in pandas, orient="records")'
+    known = known_columns(only, rules.columns)
+    if any(isinstance(only[own], dict | list) for own, name in known.items() if name == "text"):
+        raise UserError(f"{shown(path)}: its one object holds whole columns; {records}")
+    if {"text", "tokens"} & {*known.values()}:
+        return
+    if isinstance(only.get("columns"), list) and isinstance(only.get("data"), list):
+        raise UserError(f"{shown(path)}: its one object holds names and cells apart; {records}")
+    for name, value in only.items():
+        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+            raise UserError(f"{shown(path)}: its rows stand in {name!r}; save that array as a file")
 
 
 def _items(path: Path) -> Iterator[_Item]:
@@ -88,8 +114,20 @@ def _parsed(line: bytes) -> _Item:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return Fault("bad-json", f"not JSON ({error}): {quoted(text.strip())}")
+        hint = _too_much_hint(text)
+        return Fault("bad-json", f"not JSON ({error}): {quoted(text.strip())}{hint}")
     return _object(value)
+
+
+def _too_much_hint(line: str) -> str:
+    """What to say of a line that does not end where its object does."""
+    if re.search(r"\}\r\s*\{", line):
+        return "; CR alone ends no line: save the file with LF"
+    if re.search(r"\}[ \t]*\{", line):
+        return "; one object a line: a line break is missing between } and {"
+    if line.rstrip().endswith("},"):
+        return "; no comma ends a line of JSON lines"
+    return ""
 
 
 def _object(value: object) -> _Item:
@@ -113,13 +151,15 @@ def _document(path: Path) -> list[_Item] | None:
     try:
         values = [*_values(content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))]
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+        raise UserError(
+            f"{shown(path)}: is not UTF-8 at byte {error.start}; save it as UTF-8"
+        ) from error
     except (ValueError, RecursionError) as error:
         if start == "value":
             return None
         raise UserError(
-            f"{path}: begins as an array and is none ({error}); expected one array of objects, or "
-            "one object a line"
+            f"{shown(path)}: begins as an array and is none ({error}); expected one array of "
+            "objects, or one object a line"
         ) from error
     if start == "value" and len(values) > 1 and any(isinstance(one, list) for one in values):
         return None

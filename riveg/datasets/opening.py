@@ -71,12 +71,17 @@ def open_dataset(
         return _opened(sources[0], split, images, chosen, None)
     require_different(str(Path(each).absolute()) for each in sources)
     called = names_apart([Path(each) for each in sources])
-    return join_datasets(
-        {
-            name: _opened(each, split, images, chosen, name)
-            for name, each in zip(called, sources, strict=True)
-        }
-    )
+    if "stdin" not in called:
+        called = ["stdin" if name == STANDARD_INPUT else name for name in called]
+    datasets = {
+        name: _opened(each, split, images, chosen, name)
+        for name, each in zip(called, sources, strict=True)
+    }
+    for meant, own in chosen.items():
+        if not any(one.columns.get(meant, "") == own for one in datasets.values()):
+            raise UserError(f"--column {meant}={own}: none of {', '.join(called)} has that column")
+    joined = join_datasets(datasets)
+    return replace(joined, columns={**joined.columns, **chosen})
 
 
 def with_images(dataset: Dataset, images: Path) -> Dataset:
@@ -100,20 +105,23 @@ def _opened(
     path = Path(source)
     shipped = shipped_dataset_files()
     start = "" if called is None else f"{called}:"
-    rules = ColumnRules(columns=chosen, called=called, id_start=start)
+    rules = ColumnRules(called=called, id_start=start)
+    # Of several files, some may have the names that are chosen, and others the usual ones.
+    rules = replace(rules, columns=chosen) if called is None else replace(rules, wished=chosen)
     if str(source) in shipped:
-        dataset = _configured(shipped[str(source)], rules)
+        dataset = _configured(shipped[str(source)], split, rules)
     elif str(source) == STANDARD_INPUT:
         path = keep_standard_input()
         rules = replace(rules, called=called or "stdin")
         dataset = open_table("stdin", str(_kind_of(path)), {"stdin": path}, (Path(),), rules)
     elif path.suffix in {".yaml", ".yml"} and path.is_file():
-        dataset = _configured(path, rules)
+        dataset = _configured(path, split, rules)
     elif (kind := _kind_of(path)) is not None and path.is_file():
         name = str(table_name(path))
         dataset = open_table(name, kind, {name: path}, (path.parent,), rules)
     elif is_saved_folder(path):
         parts = {name: path / name for name in saved_splits(path)} or {path.name: path}
+        rules = replace(rules, file_names=_file_names(parts, split))
         dataset = open_table(path.stem, "hugging-face", parts, (path,), rules)
     else:
         raise _unknown(path, shipped)
@@ -168,7 +176,14 @@ def _only(dataset: Dataset, split: str) -> Dataset:
     return replace(dataset, splits=(split,), notes=about_this)
 
 
-def _configured(path: Path, rules: ColumnRules) -> Dataset:
+def _file_names(files: Mapping[str, Path], split: str | None) -> Mapping[Path, str]:
+    """What names rows without an id, where several files are read."""
+    if split is not None or len(files) < 2:
+        return {}
+    return dict(zip(files.values(), names_apart([*files.values()]), strict=True))
+
+
+def _configured(path: Path, split: str | None, rules: ColumnRules) -> Dataset:
     config = load_dataset_config(path)
     root = dataset_root(config, path.parent)
     files = {split: root / name for split, name in config.text.items()}
@@ -185,6 +200,7 @@ def _configured(path: Path, rules: ColumnRules) -> Dataset:
     if config.format in TABLE_FORMATS:
         rules = replace(
             rules,
+            file_names=_file_names(there, split),
             label_map=config.label_map,
             columns={**config.columns, **rules.columns},
             delimiter=config.delimiter or ("\t" if config.format == "tsv" else None),
@@ -198,7 +214,7 @@ def _configured(path: Path, rules: ColumnRules) -> Dataset:
         )
     if rules.columns:
         raise UserError(f"{config.name}: its format {config.format} has no named columns to choose")
-    return _twitter(config, root, there, image_roots, notes)
+    return _twitter(config, root, there, image_roots, notes, _file_names(there, split))
 
 
 def _twitter(
@@ -207,6 +223,7 @@ def _twitter(
     texts: Mapping[str, Path],
     image_roots: tuple[Path, ...],
     notes: list[str],
+    file_names: Mapping[Path, str],
 ) -> Dataset:
     from riveg.datasets.annotations import AnnotationFolder
     from riveg.datasets.conll import ConllReader
@@ -234,6 +251,7 @@ def _twitter(
         image_roots=image_roots,
         suffixes=config.suffixes,
         scheme=None if config.scheme is None else SCHEMES[config.scheme],
+        file_names=file_names,
     )
     return Dataset(
         name=config.name,

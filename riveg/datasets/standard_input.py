@@ -16,7 +16,15 @@ from riveg.errors import UserError
 STANDARD_INPUT = "-"
 """How standard input is named."""
 
+_FOLDER = "standard-input"
+"""Where it is kept below riveg's own files."""
+
 _COPIED_AT_ONCE = 1 << 20
+
+
+def shown(path: Path) -> str:
+    """A file for messages: what came in on standard input is called that, not by its kept copy."""
+    return "stdin" if path.parent == cache_home() / _FOLDER else str(path)
 
 
 def keep_standard_input(stream: IO[bytes] | None = None) -> Path:
@@ -33,7 +41,7 @@ def keep_standard_input(stream: IO[bytes] | None = None) -> Path:
         raise UserError(
             "-: nothing comes in; give the data as in: riveg run SYSTEM --data - < FILE"
         )
-    folder = cache_home() / "standard-input"
+    folder = cache_home() / _FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder) as handle:

@@ -8,12 +8,18 @@ from itertools import islice
 from pathlib import Path
 
 from riveg.datasets.arrow import ArrowReader, parquet_reader, saved_reader
-from riveg.datasets.column_names import header_problem, known_columns, missing_image_note
+from riveg.datasets.column_names import (
+    columns_there,
+    header_problem,
+    known_columns,
+    missing_image_note,
+)
 from riveg.datasets.columns import ColumnRules
 from riveg.datasets.dataset import Dataset
 from riveg.datasets.delimited import CsvReader, csv_reader
 from riveg.datasets.image_cache import ImageCache, cache_folder
 from riveg.datasets.jsonl import JsonlReader
+from riveg.datasets.standard_input import shown
 from riveg.errors import UserError
 
 _TabularReader = JsonlReader | CsvReader | ArrowReader
@@ -55,6 +61,11 @@ def open_table(
         MissingExtra: If the format needs packages that are not installed.
     """
     reader = _READERS[kind](files, rules)
+    if rules.wished:
+        found = [name for split in files for name in reader.columns(split)]
+        there = columns_there(found, rules.wished)
+        rules = replace(rules, columns={**rules.columns, **there})
+        reader = _READERS[kind](files, rules)
     if isinstance(reader, ArrowReader) and any(map(reader.holds_images, files)):
         folder = cache_folder(next(iter(files.values())))
         reader = replace(reader, rules=replace(rules, images=ImageCache(folder)))
@@ -63,7 +74,7 @@ def open_table(
     for split, names in columns.items():
         problem = header_problem(names, rules.columns) if names else None
         if problem is not None:
-            raise UserError(f"{files[split]}: {problem}")
+            raise UserError(f"{shown(files[split])}: {problem}")
     known = {
         split: {*known_columns(names, rules.columns).values()} for split, names in columns.items()
     }

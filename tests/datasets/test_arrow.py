@@ -232,3 +232,15 @@ def test_an_image_above_the_limit_is_not_written(tmp_path: Path) -> None:
     assert [issue.kind for issue in sample.issues] == ["too-large"]
     assert sample.image is None
     assert not [*tmp_path.glob("cache/**/*.png")]
+
+
+def test_ids_that_their_floats_cannot_tell_apart_are_issues(tmp_path: Path) -> None:
+    values = [1.0, 2.0**24 - 1, 2.0**24, 123456789.0, None]
+    table = pa.table({"id": pa.array(values, pa.float32()), "text": ["a"] * 5})
+    parquet.write_table(table, tmp_path / "posts.parquet")
+    rows = [*open_dataset(tmp_path / "posts.parquet").samples()]
+    assert [row.id for row in rows] == ["1", "16777215", "row-3", "row-4", "row-5"]
+    assert [len(row.issues) for row in rows] == [0, 0, 1, 1, 0]
+    assert "is the float 1.67772e+07, which is too large to be exact with 24 bits" in (
+        rows[2].issues[0].message
+    )

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from riveg.datasets.check import Report, check
 from riveg.datasets.opening import open_dataset
+from riveg.geometry.masks import mask_from_array
 
 
 def png(path: Path, colour: str = "red", size: tuple[int, int] = (20, 10)) -> None:
@@ -108,6 +110,20 @@ def test_boxes_outside_the_image(tmp_path: Path, box: list[float]) -> None:
     report = samples(tmp_path, test=[{"id": "a", "image": "a.png", "entities": tom(box)}])
     assert kinds(report) == ["box-outside"]
     assert "leaves the real size 20 x 10" in report.defects[0].message
+
+
+@pytest.mark.parametrize(("size", "expected"), [((20, 10), []), ((10, 20), ["mask-size"])])
+def test_masks_of_another_size_than_their_image(
+    tmp_path: Path, size: tuple[int, int], expected: list[str]
+) -> None:
+    png(tmp_path / "images" / "a.png")
+    mask = mask_from_array(np.ones(size[::-1], dtype=np.bool_))
+    cell = {"height": mask.height, "width": mask.width, "counts": mask.counts}
+    entity = {"label": "PER", "start": 0, "end": 1, "boxes": [[0, 0, 5, 5]], "masks": [cell] * 2}
+    report = samples(tmp_path, test=[{"id": "a", "image": "a.png", "entities": [entity]}])
+    assert kinds(report) == expected
+    if expected:
+        assert "is 10 x 20, the real size is 20 x 10" in report.defects[0].message
 
 
 def leak(kind: str) -> Callable[[Path], tuple[dict[str, Any], dict[str, Any]]]:

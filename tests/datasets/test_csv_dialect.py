@@ -242,8 +242,34 @@ def test_a_delimiter_can_be_named(tmp_path: Path, delimiter: str) -> None:
 
 
 def test_a_rounded_id_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'1\.2942E\+18' stands in .*a spreadsheet has rounded"):
-        read(tmp_path, "id,text\n1.2942E+18,hello Oslo\n1.2942E+18,hello Rome\n")
+    rows = read(tmp_path, "id,text\n1.2942E+18,hello Oslo\n1.2942E+18,hello Rome\n1e5,a\n")
+    assert [row.id for row in rows] == ["line-2", "line-3", "1e5"]
+    assert [row.issues[0].message for row in rows[:2]] == [
+        f"posts.csv:{line}: found '1.2942E+18' in 'id', a number without its last digits "
+        "(a spreadsheet has rounded it: import ids as text)"
+        for line in (2, 3)
+    ]
+
+
+def test_values_of_data_frames_are_read_as_in_other_formats(tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    path.write_text(
+        "id,text,image,caption,entities\n"
+        '1.0,Oslo,a.png,x,"[{""label"": ""LOC"", ""start"": 0, ""end"": 1}]"\n'
+        "NaN,nan,NaN,nan,NaN\n"
+        "3.0,None,NULL,None,\n"
+        "007,NaN,<NA>,NA,null\n"
+        "9007199254740993.0,b,\\N,,\n"
+    )
+    rows = list(open_dataset(path).rows())
+    assert [row.sample.id for row in rows] == ["1", "line-3", "3", "007", "line-6"]
+    assert [row.sample.text for row in rows] == ["Oslo", "nan", "None", "NaN", "b"]
+    assert [row.sample.image is None for row in rows] == [False, True, True, True, True]
+    assert [row.sample.caption for row in rows] == ["x", None, None, None, None]
+    assert [row.gold is not None for row in rows] == [True, False, False, False, False]
+    assert not any(row.defects for row in rows)
+    assert [len(row.sample.issues) for row in rows] == [0, 0, 0, 0, 1]
+    assert "9.0072e+15, which is too large to be exact" in rows[-1].sample.issues[0].message
 
 
 @pytest.mark.parametrize("kept", [30, -9, -1])

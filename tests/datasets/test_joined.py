@@ -278,7 +278,8 @@ def test_messages_call_standard_input_by_its_name(
 ) -> None:
     (tmp_path / "input").write_bytes(content)
     other = write(tmp_path / "a.csv", "text\nb\n")
-    for source in ("-", [other, "-"]):
+    sources: list[list[str | Path]] = [["-"], [other, "-"]]
+    for source in sources:
         with (tmp_path / "input").open() as stream:
             monkeypatch.setattr("sys.stdin", stream)
             with pytest.raises(UserError, match=r"^stdin:") as caught:

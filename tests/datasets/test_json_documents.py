@@ -58,8 +58,16 @@ def test_a_row_of_an_array_that_is_no_object_is_an_issue_of_its_own(tmp_path: Pa
         ('[\n{"text": "a"},\n', "begins as an array and is none"),
         ('[{"text": "a"}\n{"text": "b"}]', "begins as an array and is none"),
         ('[\n{"text": "\udcff"}\n]', "is not UTF-8 at byte"),
-        ('{"data": [{"text": "a"}]}', "has neither a column text nor tokens; found 'data'"),
-        ('{\n "data": [\n {"text": "a"}]\n}', "neither a column text nor tokens; found 'data'"),
+        ('{"data": [{"text": "a"}]}', "its rows stand in 'data'; save that array as a file"),
+        ('{\n "data": [\n {"text": "a"}]\n}', "its rows stand in 'data'; save that array as a"),
+        (
+            '{"id": {"0": 1, "1": 2}, "text": {"0": "a", "1": "b"}}',
+            "one object holds whole columns",
+        ),
+        ('{\n"id": [1, 2],\n"text": ["a", "b"]}', r'whole columns; .*in pandas, orient="records"'),
+        ('{"columns": ["text"], "index": [0], "data": [["a"]]}', "holds names and cells apart"),
+        ('{"meta": [{}], "x": 1}', "its rows stand in 'meta'"),
+        ('{"meta": ["a"], "x": 1}', "has neither a column text nor tokens; found 'meta'"),
     ],
 )
 def test_documents_that_are_no_posts_are_one_line(
@@ -184,3 +192,28 @@ def test_a_chosen_key_may_occur_late(tmp_path: Path) -> None:
     assert samples[-1].image is not None
     with pytest.raises(UserError, match="no column 'photos', which is chosen for image; did you"):
         open_dataset(path, columns={"text": "tweet", "image": "photos"})
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ('{"text": "a"}\r{"text": "b"}\r', "; CR alone ends no line: save the file with LF"),
+        ('{"text": "a"}{"text": "b"}\n', "; one object a line: a line break is missing between }"),
+        ('{"text": "a"},\n{"text": "b"}\n', "; no comma ends a line of JSON lines"),
+    ],
+)
+def test_what_is_too_much_in_a_line_is_named(tmp_path: Path, content: str, hint: str) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_bytes(content.encode())
+    first = next(iter(open_dataset(path).samples()))
+    assert hint in first.issues[0].message
+
+
+@pytest.mark.parametrize("content", ['{"id": 1, "text": "a"}\n', '[{"text": "a"}]'])
+def test_json_in_a_csv_file_is_said(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "posts.csv"
+    path.write_text(content)
+    with pytest.raises(
+        UserError, match=r"posts\.csv:1: is JSON and no header; name the file \.json"
+    ):
+        open_dataset(path)
