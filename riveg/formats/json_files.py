@@ -43,6 +43,31 @@ def parse_json(text: str | bytes) -> Any:
     return value
 
 
+def json_values(text: str) -> list[Any]:
+    """The JSON values of a text that follow each other with nothing but blanks between them.
+
+    Raises:
+        ValueError: As :func:`parse_json`.
+
+    >>> json_values('{"a": 1} [2]')
+    [{'a': 1}, [2]]
+    """
+    decoder = json.JSONDecoder()
+    values = []
+    rest = text.strip()
+    position = 0
+    while position < len(rest):
+        try:
+            value, position = decoder.raw_decode(rest, position)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        _require_bounded(value)
+        values.append(value)
+        while position < len(rest) and rest[position].isspace():
+            position += 1
+    return values
+
+
 def checked(kind: type[Schema], value: object, where: str) -> Schema:
     """A value as its schema reads it.
 

@@ -137,13 +137,18 @@ NAMES = ["Ann Lee", "Mars", "Oslo", "Bonn"]
 
 def answers_for(kind: str, names: Sequence[str]) -> str:
     """What these systems write where they find one name in each of the samples 1, 2, 3, 4."""
-    write = {
-        "e2e": lambda _, name: json.dumps({"prediction": f"{name}|PER|None"}),
-        "e2e with ids": lambda at, name: json.dumps({"id": at, "prediction": f"{name}|PER|None"}),
-        "riveg": lambda at, name: f"Imageid:{at}.jpg#00aa###{name}(PER)###x###0",
-        "tiger": lambda _, name: f"{name} is a person and a singer, which is not in the image",
-    }[kind]
-    return "".join(write(at, name) + "\n" for at, name in enumerate(names, start=1))
+    lines = []
+    for at, name in enumerate(names, start=1):
+        answer = {"prediction": f"{name}|PER|None"}
+        lines.append(
+            {
+                "e2e": json.dumps(answer),
+                "e2e with ids": json.dumps({"id": at, **answer}),
+                "riveg": f"Imageid:{at}.jpg#00aa###{name}(PER)###x###0",
+                "tiger": f"{name} is a person and a singer, which is not in the image",
+            }[kind]
+        )
+    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("kind", ["e2e", "e2e with ids", "riveg", "tiger"])

@@ -74,6 +74,11 @@ def answer_keys(values: dict[str, Any]) -> list[str]:
 
 def _sample(item: PlacedObject, lost: Counter[str]) -> ForeignPredictions:
     values, where = item.values, item.where
+    if len(values) > 1 and all(isinstance(value, (dict, list)) for value in values.values()):
+        raise UserError(
+            f"{where}: its keys are columns; expected one object a sample, as "
+            "to_json(orient='records', lines=True) writes them"
+        )
     sample_id, text = _sample_id(values, where), _answer(values, where)
     if text is None:
         return ForeignPredictions(sample_id, (), item.number, answered=False)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
-from riveg.evaluation.foreign.e2e import answer_keys
-from riveg.evaluation.foreign.json_objects import is_array, read_objects
+from riveg.evaluation.foreign.e2e import ANSWER_KEYS, answer_keys
+from riveg.evaluation.foreign.json_objects import read_objects
 from riveg.evaluation.foreign.tiger import is_dumped
 from riveg.formats.conll import DOCUMENT_MARK, HEADER
 from riveg.formats.lines import numbered_lines
@@ -76,8 +75,12 @@ def _file(path: Path) -> str | None:
     if not lines:
         raise UserError(f"{path}: is empty")
     first = lines[0]
-    if first.lstrip().startswith("{"):
-        return _json_line(first)
+    fault = None
+    if first.lstrip().startswith(("{", "[")):
+        try:
+            return _json(path, first)
+        except UserError as error:
+            fault = error  # Unless another format has words in brackets.
     if _RIVEG.fullmatch(first):
         return "riveg"
     if any(is_dumped(line) or any(end in line for end in _TIGER) for line in lines):
@@ -85,7 +88,9 @@ def _file(path: Path) -> str | None:
     rows = [line.rstrip() for line in lines if not line.startswith(DOCUMENT_MARK)]
     if first.startswith(HEADER) or (rows and _is_tagged(rows)):
         return "conll"
-    return _array(path) if is_array(path) else None
+    if fault is not None:
+        raise fault
+    return None
 
 
 def _is_tagged(rows: Sequence[str]) -> bool:
@@ -95,29 +100,26 @@ def _is_tagged(rows: Sequence[str]) -> bool:
     return all(is_predicted_tag(row.rpartition(" ")[2]) and " " in row for row in rows)
 
 
-def _json_line(line: str) -> str | None:
+def _json(path: Path, first_line: str) -> str:
     try:
-        decode(Sample, line)
+        decode(Sample, first_line)
     except UserError:
-        values = _values(line)
-        if "tokens" in values:  # a record, though a damaged one: its reader says what is wrong
-            return "jsonl"
-        return "e2e" if answer_keys(values) else None
+        return _of_objects(path, first_line)
     return "jsonl"
 
 
-def _array(path: Path) -> str | None:
+def _of_objects(path: Path, first_line: str) -> str:
     first = next(read_objects(path), None)
     if first is None:
         raise UserError(f"{path}: is empty")
-    if "tokens" in first.values:
-        raise UserError(f"{path}: is an array; expected one record a line")
-    return "e2e" if answer_keys(first.values) else None
-
-
-def _values(line: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}
+    if "tokens" in first.values:  # a record, though a damaged one: its reader says what is wrong
+        if first_line.lstrip().startswith("["):
+            raise UserError(f"{path}: is an array; expected one record a line")
+        return "jsonl"
+    if not answer_keys(first.values):
+        keys = quoted(", ".join(first.values))
+        raise UserError(
+            f"{path}: is in none of the formats {', '.join(FORMATS)}; its first object has the "
+            f"keys {keys}, and an answer stands under one of {', '.join(ANSWER_KEYS)}"
+        )
+    return "e2e"

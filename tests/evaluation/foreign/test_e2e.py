@@ -108,7 +108,8 @@ def test_the_evaluators_own_file_is_in_pixels_of_the_resized_image(tmp_path: Pat
     ("lines", "message", "reason"),
     [
         (["{"], r"pred\.jsonl:1: is not JSON", "cut off"),
-        (["3"], r"pred\.jsonl:1: expected an object, found '3'", "a number"),
+        ([{"id": {"0": "1"}, "pred": {"0": ""}}], r":1: its keys are columns", "a data frame"),
+        (["3"], r"pred\.jsonl: entry 1: expected an object, found '3'", "a number"),
         (["[3]"], r"pred\.jsonl: entry 1: expected an object", "a list of none"),
         (
             ['[{"pred": ""}'],
@@ -142,13 +143,15 @@ def test_malformed_lines(tmp_path: Path, lines: list[object], message: str, reas
 
 
 def form(objects: list[dict[str, object]], kind: str) -> str:
-    """The same objects as lines, or as an array in one line or in several."""
-    if kind == "lines":
-        return "".join(json.dumps(one) + "\n" for one in objects)
-    return json.dumps(objects, indent={"array": None, "indented array": 2}[kind])
+    """The same objects one behind the other, or as an array, in one line or in several."""
+    indent = 2 if kind.startswith("indented") else None
+    if kind.endswith("array"):
+        return json.dumps(objects, indent=indent)
+    texts = (json.dumps(one, indent=indent) for one in objects)
+    return ("" if kind == "one line" else "\n").join(texts)
 
 
-FORMS = ["lines", "array", "indented array"]
+FORMS = ["lines", "one line", "indented", "array", "indented array"]
 
 
 @pytest.mark.parametrize("kind", FORMS)

@@ -17,7 +17,10 @@ TEXTS = [
     ("conll", "NASA\tB-ORG\tS-ORG\n", "without ids"),
     ("e2e", '[{"image": "1.jpg", "prediction": "A|PER|None"}]', "an array"),
     ("e2e", '[\n  {\n    "pred": "[SSEP]"\n  }\n]\n', "an array over lines"),
+    ("e2e", '{\n  "pred": ""\n}\n{\n  "pred": "A|PER|None"\n}\n', "objects over lines"),
+    ("e2e", '{"pred": ""}{"pred": "A|PER|None"}', "objects in one line"),
     ("conll", "[\tO\nNASA\tB-ORG\n", "a bracket is a token"),
+    ("conll", "{\tO\nNASA\tB-ORG\n", "a brace is a token"),
     ("jsonl", '{"id": "1", "tokens": [], "extra": 1}\n', "a record that its reader refuses"),
 ]
 
@@ -46,7 +49,8 @@ def test_records_and_folders(tmp_path: Path) -> None:
         (b"", r"is empty", "nothing"),
         (b"\n \n", r"is empty", "blank lines"),
         (b"hello\n", r"none of the formats run, jsonl, smner, .* --format", "prose"),
-        (b'{"a": 1}\n', r"none of the formats", "an object without an answer"),
+        (b'{"a": 1}\n', r"none of the formats .* has the keys 'a', and an answer", "no answer"),
+        (b'{"pred": ""},\n{"pred": ""}\n', r":1: is not JSON \(Extra data", "commas between"),
         (b"[]", r"is empty", "an array of nothing"),
         (b'[{"a": 1}]', r"none of the formats", "an array without answers"),
         (b'[{"id": "1", "tokens": []}]', r"is an array; expected one record a line", "records"),
