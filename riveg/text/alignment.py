@@ -2,16 +2,18 @@
 
 A language model names an entity by its words and the number of their occurrence. Its copy may
 differ from the text (:mod:`riveg.text.copied_words` says in what). The words are searched exactly
-first, then more and more loosely; a place counts only if it begins and ends with a token.
+first, then more and more loosely; a place counts only if it begins and ends with a token, and, for
+a loose search, if it has the same words (:mod:`riveg.text.same_words`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from riveg.text.characters import is_unseen
-from riveg.text.copied_words import SMOOTHINGS, Reading, Smoothed, Smoothing, without_blanks
+from riveg.text.copied_words import SMOOTHINGS, Reading, Smoothing, exactly, without_blanks
+from riveg.text.same_words import SameWords, Side
 from riveg.types import Span
 
 
@@ -53,7 +55,8 @@ class TokenAligner:
                 if start < end:
                     self._token_at.setdefault(start, number)
                     self._token_to.setdefault(end, number)
-        self._smoothed: dict[Smoothing, Smoothed] = {}
+        self._sides: dict[Smoothing, Side] = {}
+        self._same: dict[Smoothing, SameWords] = {}
 
     def find(self, words: str, occurrence: int = 1) -> Span:
         """The tokens that ``words`` stands for.
@@ -81,34 +84,54 @@ class TokenAligner:
         raise Unaligned(self._reason(words, copy))
 
     def _places(self, copy: Reading, smoothing: Smoothing) -> list[Span]:
-        looked_for = smoothing(copy).text
-        if not looked_for.strip():
-            return []
-        found = (
-            (self._token_at.get(start), self._token_to.get(end))
-            for start, end in self._smooth(smoothing).places(looked_for)
-        )
+        """Places of the copy's words."""
+        copied = Side(copy.text, smoothing(copy))
         return [
-            Span(first, last + 1)
-            for first, last in found
-            if first is not None and last is not None and first <= last
+            span
+            for place, span in self._token_places(copied, smoothing)
+            if smoothing is exactly or self._same_words(smoothing).are_at(place, copied)
         ]
 
-    def _smooth(self, smoothing: Smoothing) -> Smoothed:
-        if smoothing not in self._smoothed:
-            self._smoothed[smoothing] = smoothing(self._reading)
-        return self._smoothed[smoothing]
+    def _token_places(self, copied: Side, smoothing: Smoothing) -> Iterator[tuple[int, Span]]:
+        """Tokens that read like the copy, and the smoothed character that they begin with."""
+        if copied.smoothed.text.strip():
+            for place, start, end in self._side(smoothing).smoothed.places(copied.smoothed.text):
+                first, last = self._token_at.get(start), self._token_to.get(end)
+                if first is not None and last is not None and first <= last:
+                    yield place, Span(first, last + 1)
+
+    def _side(self, smoothing: Smoothing) -> Side:
+        if smoothing not in self._sides:
+            self._sides[smoothing] = Side(self._text, smoothing(self._reading))
+        return self._sides[smoothing]
+
+    def _same_words(self, smoothing: Smoothing) -> SameWords:
+        if smoothing not in self._same:
+            self._same[smoothing] = SameWords(self._side(smoothing))
+        return self._same[smoothing]
 
     def _reason(self, words: str, copy: Reading) -> str:
         if not without_blanks(copy).text:
             return "an entity needs words"
         for smoothing in SMOOTHINGS:
+            for _, span in self._token_places(Side(copy.text, smoothing(copy)), smoothing):
+                others = self._text[self._offsets[span.start][0] : self._offsets[span.end - 1][1]]
+                return (
+                    f"{words!r} does not stand in the text, only {others!r}; "
+                    "copy words as they stand there"
+                )
+        return self._part_of(words, copy) or f"{words!r} does not stand in the text"
+
+    def _part_of(self, words: str, copy: Reading) -> str | None:
+        """The reason, if the words stand within tokens."""
+        for smoothing in SMOOTHINGS:
             looked_for = smoothing(copy).text
-            for start, end in self._smooth(smoothing).places(looked_for) if looked_for else ():
+            places = self._side(smoothing).smoothed.places(looked_for) if looked_for else ()
+            for _, start, end in places:
                 whole = self._tokens_around(start, end)
                 if whole:
                     return f"{words!r} is only a part of {whole!r} there, copy whole words"
-        return f"{words!r} does not stand in the text"
+        return None
 
     def _tokens_around(self, start: int, end: int) -> str:
         touched = [one for one in self._offsets if one[0] < end and start < one[1]]

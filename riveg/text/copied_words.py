@@ -49,13 +49,13 @@ class Smoothed:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
 
-    def places(self, words: str) -> Iterator[tuple[int, int]]:
-        """Ranges of the original text that read like ``words``, overlapping ones too."""
+    def places(self, words: str) -> Iterator[tuple[int, int, int]]:
+        """Where ``words`` begin, and their ranges of the original text, overlapping ones too."""
         found = self.text.find(words)
         while found >= 0:
             start, end = self.starts[found], self.ends[found + len(words) - 1]
             if start >= 0 and end >= 0:
-                yield start, end
+                yield found, start, end
             found = self.text.find(words, found + 1)
 
 
