@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from riveg.datasets.dataset import quoted
+from riveg.datasets.frame_values import present
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity, Detail, PredictedEntity
 from riveg.evaluation.foreign.lines import counted, image_stem
@@ -45,7 +46,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _RowBox:
-    """A box of the second file; ``None`` where it encloses nothing."""
+    """A box of the second file; ``None`` where there is none, or it encloses nothing."""
 
     row_id: str
     box: Box | None
@@ -177,7 +178,7 @@ def _with_boxes(
         notes.append(_order_note(shown, found))
     empty = sum(item.box is None for item in own)
     if empty:
-        noun = counted(empty, "box encloses", "boxes enclose")
+        noun = counted(empty, "box is null or encloses", "boxes are null or enclose")
         notes.append(f"{noun} nothing: such an answer is never right in EEG and GMNER")
     next_box = iter(own)
     placed = (_placed(row, next(next_box)) if row.predicted.groundable else row for row in rows)
@@ -213,6 +214,8 @@ def _row_boxes(path: Path) -> list[_RowBox]:
 def _row_box(value: Any, where: str) -> _RowBox:
     box = value.get("box") if isinstance(value, dict) else None
     row_id = value.get("uniq_id") if isinstance(value, dict) else None
+    if isinstance(row_id, str) and "box" in value and present(box) is None:
+        return _RowBox(row_id.removeprefix(PREFIX), None)
     numbers = _numbers(box) if isinstance(box, list) else None
     if numbers is None or not isinstance(row_id, str):
         raise UserError(

@@ -136,7 +136,7 @@ def _row(row: object, where: str, renamed: Mapping[str, str], last: int) -> _Row
 
 
 def _box(value: object, where: str) -> Box | None:
-    if not value or value == [0, 0, 0, 0]:
+    if not present(value) or value == [0, 0, 0, 0]:
         return None
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
         (value,) = value

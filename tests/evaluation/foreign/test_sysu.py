@@ -1,6 +1,7 @@
 """The gold file of UnCo and SAKE, and what their rules make of predictions for its posts."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,12 @@ def test_the_forms_of_the_file(tmp_path: Path, suffix: str, kind: str) -> None:
     assert gold.samples["1"].text == "New York"
     nobody = Predictions("said", "e2e", lambda: iter(()))
     assert open_gold(str(path), nobody).samples == gold.samples
+
+
+@pytest.mark.parametrize("box", [None, [], math.nan, [0, 0, 0, 0]])
+def test_rows_without_a_box(tmp_path: Path, box: object) -> None:
+    (entity,) = read_sysu_gold(write(tmp_path, row(region_box=box))).samples["O_1"].entities
+    assert entity.boxes == ()
 
 
 @pytest.mark.parametrize("end", [1, 2])
