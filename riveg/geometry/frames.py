@@ -119,10 +119,12 @@ class Frame:
         """Makes sure that a box has an area, whatever the image's size.
 
         Raises:
-            InsideOut: If it has none.
+            InsideOut: If it has none, or so little that nothing is left of it once it is rounded.
         """
         x_min, y_min, x_max, y_max = self.edges(numbers)
-        if x_min >= x_max or y_min >= y_max:
+        if not all(-_SHOWABLE < number < _SHOWABLE for number in numbers):
+            raise InsideOut(f"{_shown(numbers)} is no box")
+        if x_max - x_min < _SMALLEST or y_max - y_min < _SMALLEST:
             raise InsideOut(f"{_shown(numbers)} is inside out or has no area")
 
     def edges(self, numbers: Sequence[float]) -> tuple[float, float, float, float]:
@@ -163,5 +165,8 @@ def _brief(number: float) -> str:
     # An integer of JSON may be too large for a float.
     return f"{number:g}" if -_SHOWABLE < number < _SHOWABLE else "a number out of all bounds"
 
+
+_SMALLEST = 1e-6
+"""A shorter side, in the numbers of a frame, is none."""
 
 _SHOWABLE = 10**12

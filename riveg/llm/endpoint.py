@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+from riveg.text.secrets import holds_secret, is_secret, looks_like_key
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +43,8 @@ class Serve(BaseModel):
 
     ``engine``: ``vllm``, or ``transformers`` for small models on a processor; ``command``: what is
     run, before the model and the rest, usually ``ENGINE serve``; ``arguments``: more for it;
-    ``environment``: variables for it; ``ready_timeout_s``: how long it may load;
+    ``environment``: variables for it, no secrets: a server has all variables of riveg as well;
+    ``ready_timeout_s``: how long it may load;
     ``stop_after_use``: stopped when no later stage needs it, so that its memory is free.
     """
 
@@ -57,6 +63,12 @@ class Serve(BaseModel):
         if isinstance(value, dict) and "command" not in value:
             usual = _COMMANDS.get(str(value.get("engine", "vllm")))
             return value if usual is None else {**value, "command": usual}
+        return value
+
+    @field_validator("environment", "command", "arguments")
+    @classmethod
+    def _without_secrets(cls, value: Any) -> Any:
+        _refuse_secrets(value)
         return value
 
 
@@ -111,10 +123,16 @@ class Endpoint(BaseModel):
             _check_url(url)
         return value
 
+    @field_validator("options")
+    @classmethod
+    def _without_secrets(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        _refuse_secrets(value)
+        return value
+
     @field_validator("api_key_variable")
     @classmethod
     def _checked_variable(cls, value: str | None) -> str | None:
-        if value is not None and not value.isidentifier():
+        if value is not None and not _is_variable(value):
             raise PydanticCustomError(
                 SECRET, "expected the name of an environment variable, never the key itself"
             )
@@ -143,6 +161,10 @@ class Endpoint(BaseModel):
         }
 
 
+_PLAIN = re.compile(r"(?:[a-z]+:/{0,2})?[\w.-]*(?::\d*)?(?:/[\w./-]*)?")
+"""A text without a place for a user or a password: a message may repeat it."""
+
+
 def _check_url(url: str) -> None:
     # Run folders hold a copy of the system file, so a URL must not hold a secret.
     try:
@@ -150,9 +172,51 @@ def _check_url(url: str) -> None:
         is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
-    if not is_address:
+    if is_address and not _has_more(url) and not holds_secret(url):
+        return
+    if not is_address and _PLAIN.fullmatch(url) and not holds_secret(url):
         raise ValueError("expected http://host:port/v1")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise PydanticCustomError(
-            SECRET, "expected http://host:port/v1 alone; api_key_variable names where the key is"
+    raise PydanticCustomError(
+        SECRET, "expected http://host:port/v1 alone; api_key_variable names where the key is"
+    )
+
+
+def _has_more(url: str) -> bool:
+    """Whether a URL has more than an address and a path, in whatever form."""
+    parts = urlsplit(url)
+    is_escaped = "%" in parts.netloc.rpartition("]")[2]
+    plain = unquote(unquote(unquote(url)))
+    return is_escaped or any(mark in plain for mark in "@?#;\\")
+
+
+def _is_variable(name: str) -> bool:
+    """Whether it can be the name of an environment variable, and is no key by its looks."""
+    return name.isidentifier() and (name in os.environ or not looks_like_key(name))
+
+
+def _refuse_secrets(values: Any) -> None:
+    for name, value in _named(values):
+        if is_secret(name, value):
+            raise PydanticCustomError(
+                SECRET,
+                "expected no secret here: set it as an environment variable where riveg is started",
+            )
+
+
+def _named(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a value, with the name that it has there."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _named(one, str(key))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _named(one, name)
+        # Of a command line: --name value.
+        yield from (
+            (first, second)
+            for first, second in pairwise(value)
+            if isinstance(first, str) and isinstance(second, str) and first.startswith("--")
         )
+    elif isinstance(value, str):
+        option, is_set, rest = value.partition("=")
+        yield (option, rest) if is_set and not name else (name, value)

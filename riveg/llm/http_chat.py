@@ -17,6 +17,7 @@ from riveg.llm.images import ImageEncoder, SentImages, image_failure
 from riveg.llm.local_server import Say
 from riveg.llm.reasking import Dialogue
 from riveg.llm.request import request_body, request_key
+from riveg.llm.response import within
 from riveg.llm.response_cache import CachedResponse, ResponseCache
 from riveg.llm.retries import Effort, Sender
 from riveg.llm.servers import Addresses, require_client
@@ -193,7 +194,7 @@ class HttpChat:
             if isinstance(completion, NoAnswer):
                 return completion
             effort.add(completion)
-            answer = dialogue.take(completion.response)
+            answer = dialogue.take(within(completion, request.max_tokens).response)
         if isinstance(answer, ChatAnswer):
             answer = self._keep(answer, key, effort, sender.left_out)
         return answer

@@ -22,7 +22,7 @@ from riveg.errors import RivegError
 from riveg.llm import guard
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.server_command import HOST, arguments_of, environment_of, launcher
-from riveg.llm.server_log import readable, reasons, without_secrets
+from riveg.llm.server_log import log_redaction, open_private, readable, reasons, redact_file
 
 Say = Callable[[str], None]
 """Takes a line for people."""
@@ -55,6 +55,7 @@ class Server:
         self._say = say
         self._logs = logs
         self._key = secrets.token_urlsafe(32)
+        self._redaction = log_redaction(endpoint.serve, self._key)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
@@ -146,7 +147,7 @@ class Server:
         self._port = _free_port()
         self._log = self._log_path()
         line = [*command, *arguments_of(self._endpoint, self._port)]
-        with self._log.open("wb") as log:
+        with open_private(self._log) as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, str(_GRACE_S), *line],
                 stdin=subprocess.PIPE,
@@ -204,8 +205,17 @@ class Server:
             process.kill()
             process.wait()
         atexit.unregister(self._stop_at_exit)
-        if self._logs is None and self._log is not None:
-            self._log.unlink(missing_ok=True)
+        if self._log is not None and self._log.exists():
+            self._put_away(self._log)
+
+    def _put_away(self, log: Path) -> None:
+        if self._logs is None:
+            log.unlink(missing_ok=True)
+            return
+        try:
+            redact_file(log, self._redaction)
+        except OSError as error:
+            self._say(f"{log}: may hold secrets ({error.strerror}); delete it")
 
     def _stop_at_exit(self) -> None:
         # Another thread may still wait for the start; then the guard ends the server.
@@ -228,9 +238,11 @@ class Server:
         if self._log is None or not self._log.exists():
             return ""
         with self._log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            text = log.read().decode("utf-8", "replace")
-        return without_secrets(text, self._serve, self._key)
+            before = max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES)
+            log.seek(before)
+            # A line that is cut off may hold the end of a secret, which nothing would find.
+            whole = log.read().partition(b"\n")[2] if before else log.read()
+        return self._redaction(whole.decode("utf-8", "replace"))
 
     def _with_reasons(self, what: str) -> str:
         """What happened, then the lines of the log that say why."""

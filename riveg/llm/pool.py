@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -206,10 +207,19 @@ def _http_chat(
 def _api_key(variable: str | None) -> str | None:
     if variable is None:
         return None
-    key = os.environ.get(variable)
+    key = os.environ.get(variable, "").strip()  # a mounted secret ends with a line break
     if not key:
         raise UserError(f"api_key_variable: the environment variable {variable} is not set")
+    if not _KEY.fullmatch(key):
+        raise UserError(
+            f"api_key_variable: the environment variable {variable} holds no key: expected one "
+            "word of ASCII letters, digits and marks"
+        )
     return key
+
+
+_KEY = re.compile(r"[!-~]+")
+"""What a header can hold as a key."""
 
 
 def _server_key(endpoint: Endpoint) -> str:

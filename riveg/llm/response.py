@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from riveg.llm.conversation import Response
@@ -12,6 +12,18 @@ from riveg.llm.json_answers import first_spoken_token, whole_characters, without
 
 _GAVE_UP = frozenset({"abort", "error"})
 """Finish reasons that tell of a failure of the server, not of the model."""
+
+_MOST_TOKENS = 2**40
+"""A server that counts more tokens does not count."""
+
+_LONGEST_NUMBER = 300
+"""Digits of a number; longer ones are without end as a float."""
+
+_MOST_OPTIONS = 100
+"""For one token; servers give 20 at most."""
+
+_CHARACTERS_A_TOKEN = 128
+"""Of the longest tokens of any model: runs of blanks."""
 
 
 class NotACompletion(ValueError):
@@ -27,14 +39,14 @@ class Completion:
     answer_tokens: int | None
 
 
-def read_completion(content: str) -> Completion:
-    """The first choice of a body.
+def read_completion(content: str | bytes) -> Completion:
+    """The first choice of a body, which is JSON in UTF-8, whatever its header says.
 
     Raises:
         NotACompletion: If it is none.
     """
     try:
-        body = json.loads(content)
+        body = json.loads(_decoded(content), parse_int=_number)
     except (ValueError, RecursionError) as error:
         raise NotACompletion("the response is no JSON") from error
     choice = _first(_get(body, "choices"))
@@ -55,6 +67,31 @@ def read_completion(content: str) -> Completion:
     return Completion(
         response, _whole_number(usage, "prompt_tokens"), _whole_number(usage, "completion_tokens")
     )
+
+
+def within(completion: Completion, most_tokens: int) -> Completion:
+    """A completion cut off where it is longer than so many tokens can be.
+
+    Args:
+        completion: From a server, which may go on although it was told to stop.
+        most_tokens: That it was told.
+    """
+    response = completion.response
+    most = most_tokens * _CHARACTERS_A_TOKEN
+    if len(response.text) <= most:
+        return completion
+    cut = replace(response, text=response.text[:most], finish_reason="length")
+    return replace(completion, response=cut)
+
+
+def _decoded(content: str | bytes) -> str:
+    if isinstance(content, str):
+        return content
+    return content.decode(json.detect_encoding(content), "replace")
+
+
+def _number(digits: str) -> float:
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else float(digits)
 
 
 def _words(message: dict[str, Any]) -> str:
@@ -83,7 +120,7 @@ def _first_token(logprobs: Any) -> tuple[tuple[str, float], ...]:
     if at is None:
         return ()
     place = places[at]
-    options = _list(place.get("top_logprobs")) or [place]
+    options = _list(place.get("top_logprobs"))[:_MOST_OPTIONS] or [place]
     found = [
         (whole_characters(option["token"]), float(option["logprob"]))
         for option in options
@@ -94,12 +131,15 @@ def _first_token(logprobs: Any) -> tuple[tuple[str, float], ...]:
 
 def _is_option(option: Any) -> bool:
     token, number = _get(option, "token"), _get(option, "logprob")
-    return isinstance(token, str) and isinstance(number, int | float) and not math.isnan(number)
+    # What is above 0 is the logarithm of no probability, but rounding is forgiven.
+    is_number = isinstance(number, int | float) and math.isfinite(number) and number < 1
+    return isinstance(token, str) and is_number
 
 
 def _whole_number(usage: Any, name: str) -> int | None:
     value = _get(usage, name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_count and 0 <= value <= _MOST_TOKENS else None
 
 
 def _get(value: Any, name: str) -> Any:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 from riveg.errors import UserError
+from riveg.files import text_digest
 from riveg.llm.conversation import (
     AnswerPath,
     ChatAnswer,
@@ -21,7 +24,9 @@ from riveg.llm.conversation import (
     Unparsable,
 )
 
-SCHEMA = 1
+SCHEMA = 2
+"""Answers of schema 1 have no digest; they are kept."""
+
 _WAIT_S = 60.0
 """How long a writer waits for writers of other processes."""
 
@@ -34,9 +39,12 @@ CREATE TABLE IF NOT EXISTS answers (
     prompt_tokens INTEGER,
     answer_tokens INTEGER,
     latency_s REAL,
-    asked INTEGER NOT NULL
+    asked INTEGER NOT NULL,
+    digest TEXT
 ) WITHOUT ROWID
 """
+
+_COLUMNS = "raw, path, model, prompt_tokens, answer_tokens, latency_s, asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +128,7 @@ class ResponseCache:
             return None
 
     def get(self, key: str) -> CachedResponse | None:
-        """The response under a key.
+        """The response under a key; one that is not as it was written is none.
 
         Raises:
             UserError: If the file is no cache or cannot be read.
@@ -128,12 +136,16 @@ class ResponseCache:
         with self._lock:
             if self._connection is None and not (self._path and self._path.is_file()):
                 return None
-            row = self._run(
-                "SELECT raw, path, model, prompt_tokens, answer_tokens, latency_s, asked "
-                "FROM answers WHERE key = ?",
-                (key,),
-            )
-        return None if row is None else CachedResponse(_decoded(row[0]), *row[1:])
+            row = self._run(f"SELECT {_COLUMNS}, digest FROM answers WHERE key = ?", (key,))
+        if row is None:
+            return None
+        *values, digest = row
+        if digest is not None and digest != _digest(key, values):
+            return None
+        try:
+            return _decoded(values)
+        except (ValueError, TypeError, RecursionError):
+            return None
 
     def put(self, key: str, cached: CachedResponse) -> None:
         """Keeps a response; it replaces one under the same key.
@@ -142,19 +154,23 @@ class ResponseCache:
             UserError: If the file cannot be written.
         """
         response = cached.response
-        row = (
-            key,
+        values = (
             # ASCII only: UTF-8 cannot hold every text of a model.
             json.dumps([response.text, response.finish_reason, response.first_token]),
             cached.path,
             cached.model,
             cached.prompt_tokens,
             cached.answer_tokens,
-            cached.latency_s,
+            None if cached.latency_s is None else float(cached.latency_s),
             cached.requests,
         )
+        row = (key, *values, _digest(key, values))
         with self._lock:
-            self._run(f"INSERT OR REPLACE INTO answers VALUES ({','.join('?' * 8)})", row)
+            self._run(
+                f"INSERT OR REPLACE INTO answers (key, {_COLUMNS}, digest) "
+                f"VALUES ({','.join('?' * len(row))})",
+                row,
+            )
 
     def close(self) -> None:
         """Closes the file. The cache can be used again; one in memory is then empty."""
@@ -199,16 +215,27 @@ def _open(path: Path | None) -> sqlite3.Connection:
             # Safe if the process dies; only a power cut may lose the latest responses.
             connection.execute("PRAGMA synchronous = NORMAL")
         (schema,) = connection.execute("PRAGMA user_version").fetchone()
-        if schema not in {0, SCHEMA}:
-            raise UserError(
-                f"{path}: answers of schema {schema}, expected {SCHEMA}; move the file away"
-            )
-        connection.execute(_TABLE)
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        if schema != SCHEMA:
+            connection.execute("BEGIN IMMEDIATE")
+            _bring_up_to_date(connection, path)
+            connection.execute("COMMIT")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Makes the table, or adds what an older one lacks; another process may just have done so."""
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if schema not in {0, 1, SCHEMA}:
+        raise UserError(
+            f"{path}: answers of schema {schema}, expected {SCHEMA}; move the file away"
+        )
+    if schema == 1:
+        connection.execute("ALTER TABLE answers ADD COLUMN digest TEXT")
+    connection.execute(_TABLE)
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
@@ -226,6 +253,34 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _decoded(text: str) -> Response:
-    words, finish_reason, first_token = json.loads(text)
-    return Response(words, finish_reason, tuple((token, value) for token, value in first_token))
+def _digest(key: str, values: Sequence[Any]) -> str | None:
+    """Digest of a row; ``None`` for one that was never written so."""
+    try:
+        return text_digest(json.dumps([key, *values]))
+    except TypeError:  # bytes
+        return None
+
+
+def _decoded(values: Sequence[Any]) -> CachedResponse:
+    """A response as it was kept.
+
+    Raises:
+        ValueError: If the row is damaged.
+        TypeError: If it holds something else.
+        RecursionError: If it has too many brackets.
+    """
+    raw, path, model, prompt_tokens, answer_tokens, latency_s, requests = values
+    words, finish_reason, first_token = json.loads(raw)
+    options = tuple((token, value) for token, value in first_token)
+    is_whole = (
+        all(isinstance(one, str) for one in (words, finish_reason, model))
+        and all(isinstance(token, str) and not math.isnan(value) for token, value in options)
+        and path in get_args(AnswerPath)
+        and all(isinstance(one, int | None) for one in (prompt_tokens, answer_tokens))
+        and isinstance(latency_s, float | None)
+        and isinstance(requests, int)
+    )
+    if not is_whole:
+        raise ValueError("a damaged row")
+    response = Response(words, finish_reason, options)
+    return CachedResponse(response, path, model, prompt_tokens, answer_tokens, latency_s, requests)

@@ -4,23 +4,55 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
 
 from riveg.llm.endpoint import Serve
+from riveg.text.secrets import Redaction, secrets_of
 
 _SHOWN_LINES = 12
 
 
-def without_secrets(text: str, serve: Serve, key: str) -> str:
-    """The text without the server's key and the secrets in environment variables."""
-    values = [key, *(value for name, value in os.environ.items() if _SECRET.search(name))]
-    values += [value for name, value in serve.environment.items() if _SECRET.search(name)]
-    for value in values:
-        if len(value) >= 6:
-            text = text.replace(value, "***")
-    return text
+_SHORTEST_SECRET = 6
+"""Variables whose names are those of secrets also hold numbers and switches."""
 
 
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+def log_redaction(serve: Serve, key: str) -> Redaction:
+    """Takes the server's key and the secrets in environment variables out of what it prints."""
+    known = (*secrets_of(os.environ), *secrets_of(serve.environment))
+    return Redaction((key, *known), shortest=_SHORTEST_SECRET)
+
+
+def redact_file(path: Path, redaction: Redaction) -> None:
+    """Takes secrets out of a log that is written no more; others cannot read it meanwhile."""
+    clean = path.with_name(f"{path.name}.{uuid4().hex}")
+    try:
+        with path.open("rb") as log, open_private(clean) as copy:
+            has_secrets = False
+            for line in iter(lambda: log.readline(_LONGEST_LINE), b""):
+                text = line.decode("utf-8", "surrogateescape")
+                shown = redaction(text)
+                has_secrets = has_secrets or shown != text
+                copy.write(shown.encode("utf-8", "surrogateescape"))
+        if has_secrets:
+            clean.replace(path)
+    finally:
+        clean.unlink(missing_ok=True)
+
+
+def open_private(path: Path) -> IO[bytes]:
+    """A new file that nobody else may read; one that is there already is replaced.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    return os.fdopen(os.open(path, flags, mode=0o600), "wb")
+
+
+_LONGEST_LINE = 1 << 20
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PREFIX = re.compile(
     r"^(?:\([\w-]+ pid=\d+\) ?)?(?:(?:DEBUG|INFO|WARNING|ERROR) [\d-]+ [\d:]+ \[[^\]]+\] ?)?"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from riveg.errors import MissingExtra, UserError
+from riveg.llm.bounded_bodies import ACCEPTED, UnreadableBody, bound_body
 from riveg.llm.rate_limits import LONGEST_PAUSE_S, retry_after_s
 from riveg.llm.response import Completion, NotACompletion, read_completion
+from riveg.text.secrets import Redaction, secrets_of
 
 if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI
@@ -24,6 +27,12 @@ _RESTS_AFTER = 5
 
 _SHOWN = 240
 """Characters of a server's words in a message."""
+
+_READ = 20_000
+"""Characters of a server's words that are searched for the names of fields."""
+
+_SHORTEST_KEY = 8
+"""Of a key that answers are searched for: shorter ones, such as ``none``, are usual words."""
 
 
 class ServerFault(Exception):
@@ -89,7 +98,7 @@ class Addresses:
 
     Args:
         urls: OpenAI-compatible roots.
-        api_key: Sent to all of them; no message holds it.
+        api_key: Sent to all of them; no message and no response holds it.
         timeout_s: Seconds for one request.
 
     Raises:
@@ -97,7 +106,9 @@ class Addresses:
     """
 
     def __init__(self, urls: Sequence[str], *, api_key: str | None, timeout_s: float) -> None:
-        self._secret = api_key
+        keys = (api_key,) if api_key else ()
+        self._of_messages = Redaction((*keys, *secrets_of(os.environ)))
+        self._of_responses = Redaction(keys, shortest=_SHORTEST_KEY)
         self.all = tuple(
             Address(url, shown_url(url), _client(url, api_key, timeout_s)) for url in urls
         )
@@ -138,27 +149,42 @@ class Addresses:
         ask = client.chat.completions if "messages" in body else client.completions
         try:
             response = await ask.with_raw_response.create(**asked, extra_body=fields)
-            return read_completion(response.text)
+            return self._without_key(read_completion(response.content))
         except NotACompletion as error:
-            raise ServerFault(f"{address.shown}: {error}") from None
+            raise ServerFault(f"{address.shown}: {self.redacted(str(error))}") from None
+        except UnreadableBody as error:
+            raise ServerFault(f"{address.shown} sends {self.redacted(str(error))}") from None
         except APIConnectionError as error:
             raise self._unconnected(address, error) from None
         except APIStatusError as error:
             # The server's words may hold the key: they go through redaction, not into a traceback.
             raise self._status(address, error, body["model"]) from None
+        except RecursionError:
+            raise ServerFault(f"{address.shown} answers with too many brackets") from None
         finally:
             address.in_flight -= 1
 
     def redacted(self, text: str) -> str:
-        """The text on one line, cut, and without the key."""
-        plain = text.replace(self._secret, "[key]") if self._secret else text
-        line = " ".join(plain.split())
+        """The text on one line, cut, and without the key and other secrets of the environment."""
+        line = " ".join(self._of_messages(text).split())
         return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
 
     async def close(self) -> None:
         """Closes all connections."""
         for address in self.all:
             await address.client.close()
+
+    def _without_key(self, completion: Completion) -> Completion:
+        """A model may repeat what a server shows it, and servers log and quote headers."""
+        response = completion.response
+        hidden = self._of_responses
+        shown = replace(
+            response,
+            text=hidden(response.text),
+            finish_reason=hidden(response.finish_reason)[:_SHOWN],
+            first_token=tuple((hidden(token)[:_SHOWN], one) for token, one in response.first_token),
+        )
+        return replace(completion, response=shown)
 
     def _unconnected(self, address: Address, error: APIConnectionError) -> ServerFault:
         cause = error.__cause__ or error
@@ -181,7 +207,7 @@ class Addresses:
                 message, retry_after_s=retry_after_s(error.response.headers, datetime.now(UTC))
             )
         if status in _ABOUT_THE_REQUEST:
-            return Refusal(message, f"{error.message} {error.body}")
+            return Refusal(message, error.response.text[:_READ])
         return UserError(f"{message}; {_advice(status, model)}")
 
 
@@ -227,7 +253,11 @@ def _client(url: str, api_key: str | None, timeout_s: float) -> AsyncOpenAI:
 
     # A redirect could carry samples and images elsewhere; a loopback address needs no proxy.
     http_client = DefaultAsyncHttpxClient(
-        follow_redirects=False, trust_env=not _is_loopback(url), timeout=timeout_s
+        follow_redirects=False,
+        trust_env=not _is_loopback(url),
+        timeout=timeout_s,
+        headers={"Accept-Encoding": ACCEPTED},
+        event_hooks={"response": [bound_body]},
     )
     omitted = cast("Any", {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()})
     return AsyncOpenAI(

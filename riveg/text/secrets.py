@@ -22,10 +22,9 @@ _BARE_KEY = re.compile(rf"(?:{_WITH_A_PREFIX})[A-Za-z0-9_-]{{6,}}")
 _RUN = re.compile(r"(?=[A-Za-z]{0,200}\d)[A-Za-z0-9]{16,}|[A-Za-z]{32,}")
 _BEARER = re.compile(r"(?<=\bBearer )[^\s'\",;]{6,}", re.IGNORECASE)
 _USER = re.compile(r"(?<=//)[^\s/'\"@]{0,200}@|[^\s/'\"@:]{1,200}:[^\s/'\"@]{1,200}@")
-_SECRET_NAME = re.compile(
-    r"(?:^|[_-])(?:api_?key|key|token|secret|pass(?:word|wd|phrase)?|pwd|credentials?|pat)$",
-    re.IGNORECASE,
-)
+_LAST_WORD = r"(?:^|[_-])(?:api_?key|key|token|secret|pass(?:word|wd|phrase)?|pwd|credentials?|pat)"
+_SECRET_NAME = re.compile(rf"{_LAST_WORD}$", re.IGNORECASE)
+_SET = re.compile(rf"({_LAST_WORD}['\"]?\s?[=:]\s?['\"]?)[^\s,;'\"}}]{{3,}}", re.IGNORECASE)
 _SECRET_WORD = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _HARMLESS = re.compile(r"\d{0,5}|true|false|yes|no|on|off|none|auto|[~.]?/.*", re.IGNORECASE)
 """Numbers, switches and paths: values that are no secrets whatever their names."""
@@ -79,7 +78,7 @@ def without_key_forms(text: str) -> str:
     """
     for form in (_KEY, _BEARER):
         text = form.sub(HIDDEN, text)
-    return _USER.sub(f"{HIDDEN}@", text)
+    return _USER.sub(f"{HIDDEN}@", _SET.sub(rf"\1{HIDDEN}", text))
 
 
 def secrets_of(environment: Mapping[str, str]) -> Iterator[str]:

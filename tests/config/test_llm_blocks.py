@@ -7,9 +7,12 @@ import yaml
 
 from riveg.config.reader import load_config
 from riveg.config.yaml_file import InvalidConfig
+from riveg.errors import UserError
 from riveg.labels import USUAL_LABELS
 
 HEAD = "tag: {backend: mini}\nrewrite: {backend: chat, llm: main}\n"
+HUSH = "hush93711hush"
+"""Part of every secret; no message may hold it."""
 URL = "http://127.0.0.1:8000/v1"
 
 
@@ -118,10 +121,96 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, advice: str, why: str)
         pytest.param("base_urls: ['http://me:hush-hush@a/v1']", id="a password in a URL"),
         pytest.param("base_urls: ['http://a/v1?key=hush-hush']", id="a key in a URL"),
         pytest.param(f"base_urls: ['{URL}'], api_key_variable: hush-hush", id="a key as its name"),
+        *(
+            pytest.param(f"base_urls: ['{URL}'], api_key_variable: {key}", id=f"{key} as its name")
+            for key in (f"hf_{HUSH}", f"sk_live_{HUSH}", f"gsk_{HUSH}", f"{HUSH}{HUSH}")
+        ),
+        *(
+            pytest.param(f"base_urls: ['{url}']", id=url)
+            for url in (
+                f"me:{HUSH}@a/v1",
+                f"//me:{HUSH}@a/v1",
+                f"http:me:{HUSH}@a/v1",
+                f"http:/me:{HUSH}@a/v1",
+                f"http:///me:{HUSH}@a/v1",
+                f"http:\\\\me:{HUSH}@a/v1",
+                f"http://me%3A{HUSH}%40a/v1",
+                f"http://me%253A{HUSH}%2540a/v1",
+                f"http://a/me:{HUSH}%40b/v1",
+                f"http://me:{HUSH}\uff20a/v1",
+                f"http://me:{HUSH}:80/v1",
+                f"ftp://me:{HUSH}@a/v1",
+                f"http://a/v1;key={HUSH}",
+                f"http://a/v1#{HUSH}",
+                f"http://a/sk-{HUSH}{HUSH}/v1",
+            )
+        ),
+        *(
+            pytest.param(f"serve: {{{serve}}}", id=serve)
+            for serve in (
+                f"environment: {{HF_TOKEN: {HUSH}}}",
+                f"environment: {{A: sk-{HUSH}{HUSH}}}",
+                f"environment: {{HTTPS_PROXY: 'http://me:{HUSH}@proxy'}}",
+                f"arguments: [--hf-token, {HUSH}]",
+                f"arguments: [--hf-token={HUSH}]",
+                f"arguments: ['--header=Authorization: Bearer {HUSH}']",
+                f"command: [env, HF_TOKEN={HUSH}, vllm, serve]",
+            )
+        ),
+        pytest.param(f"engine: vllm-offline, options: {{hf_token: {HUSH}}}", id="in options"),
     ],
 )
 def test_a_key_does_not_belong_in_a_system_file(tmp_path: Path, model: str) -> None:
     """A run folder keeps a copy of the system."""
     with pytest.raises(InvalidConfig, match=r"api_key_variable|environment variable") as caught:
         load_config(system(tmp_path, f"llm:\n  main: {{model: m, {model}}}\n{HEAD}"))
-    assert "hush-hush" not in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"llm: sk-{HUSH}{HUSH}\n{HEAD}", id="in place of models"),
+        pytest.param(f"llm: {{main: sk-{HUSH}{HUSH}}}\n{HEAD}", id="in place of a model"),
+        pytest.param(f"llm: {{main: {{model: m, api_key: {HUSH}}}}}\n{HEAD}", id="unknown key"),
+        pytest.param(
+            f"llm: {{main: {{model: m, base_urls: 'http://me:{HUSH}@a/v1'}}}}\n{HEAD}",
+            id="a URL by itself",
+        ),
+        pytest.param(
+            f"llm: {{main: {{model: m, serve: vllm, base_urls: ['http://me:{HUSH}@a']}}}}\n{HEAD}",
+            id="two ways",
+        ),
+        pytest.param(
+            f"llm: {{main: {{model: m, serve: {{environment: 'HF_TOKEN={HUSH}'}}}}}}\n{HEAD}",
+            id="an environment in one text",
+        ),
+        pytest.param(
+            "llm: {main: {model: m, serve: {environment: {PASSWORD: 93711937}}}}\n" + HEAD,
+            id="a password that is a number",
+        ),
+        pytest.param(f"llm: {{main: !!int sk-{HUSH}{HUSH}}}\n{HEAD}", id="no YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_without_a_key(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(system(tmp_path, text))
+    assert "93711" not in str(caught.value)
+
+
+def test_variables_that_are_no_secrets_may_be_set(tmp_path: Path) -> None:
+    names = "{TOKENIZERS_PARALLELISM: 'false', HF_TOKEN_PATH: /run/token, TLS_KEY: /etc/tls.pem}"
+    serve = f"{{environment: {names}, arguments: [--max-num-batched-tokens, '4096']}}"
+    text = f"llm:\n  main: {{model: m, serve: {serve}}}\n{HEAD}"
+    serving = load_config(system(tmp_path, text)).llm["main"].serve
+    assert serving is not None
+    assert serving.environment["TOKENIZERS_PARALLELISM"] == "false"
+
+
+def test_a_variable_that_is_set_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("hf_tokenformyself", "x")
+    model = f"base_urls: ['{URL}'], api_key_variable: hf_tokenformyself"
+    config = load_config(system(tmp_path, f"llm:\n  main: {{model: m, {model}}}\n{HEAD}"))
+    assert config.llm["main"].api_key_variable == "hf_tokenformyself"

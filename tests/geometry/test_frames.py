@@ -104,6 +104,22 @@ def test_there_and_back(
     assert box.y_max == pytest.approx(lower * height)
 
 
+NUMBERS = st.integers() | st.floats(allow_nan=False) | st.floats(0, 1)
+
+
+@given(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), st.sampled_from([*FRAMES]), SIDES, SIDES)
+def test_numbers_in_order_and_in_the_frame_are_a_box_of_any_image(
+    numbers: tuple[float, ...], name: FrameName, width: int, height: int
+) -> None:
+    frame, image = FRAMES[name], ImageSize(width, height)
+    try:
+        frame.check_order(numbers)
+        box = frame.box(numbers, frame.extent(image, Resize()), image)
+    except (InsideOut, OutsideFrame):
+        return
+    assert box.area > 0
+
+
 @given(SIDES, SIDES, st.integers(1, 64), st.integers(1, 10**7), st.integers(1, 10**7))
 def test_resized_sides_are_multiples(
     width: int, height: int, multiple: int, least: int, more: int

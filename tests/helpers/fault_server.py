@@ -8,7 +8,9 @@ schema allows. Every request is counted in a file, so that counts outlive the pr
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -19,11 +21,14 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -77,10 +82,29 @@ class Sent:
     headers: tuple[tuple[str, str], ...] = ()
     cut: int | None = None
     after_s: float = 0.0
+    charset: str = "utf-8"
 
 
 def error(status: int, message: str, *headers: tuple[str, str]) -> Sent:
     return Sent(json.dumps({"error": {"message": message}}).encode(), status, headers)
+
+
+def compressed(body: bytes, encoding: str = "gzip", status: int = 200) -> Sent:
+    content = gzip.compress(body) if encoding == "gzip" else zlib.compress(body)
+    return Sent(content, status, (("Content-Encoding", encoding),))
+
+
+@cache
+def bomb(status: int) -> Sent:
+    """300 MB that are 300 KB until they are expanded."""
+    return compressed(b'{"choices": [], "more": "' + b"0" * 300_000_000 + b'"}', status=status)
+
+
+def with_numbers(answer: str) -> bytes:
+    """A completion whose numbers no 64 bits can hold."""
+    logprobs = '{"content": [{"token": "{", "logprob": %s, "top_logprobs": []}]}' % ("9" * 5_000)
+    body = completion(answer).decode().replace('"logprobs": null', f'"logprobs": {logprobs}')
+    return body.replace('"prompt_tokens": 10', f'"prompt_tokens": {10**400}').encode()
 
 
 FAULTS: dict[str, Callable[[str], Sent]] = {
@@ -123,6 +147,20 @@ FAULTS: dict[str, Callable[[str], Sent]] = {
     "prose": lambda answer: Sent(completion(f"Sure, here it is: {answer} Anything else?")),
     "comma": lambda answer: Sent(completion(answer[:-1] + ",}")),
     "brace": lambda answer: Sent(completion(answer[:-1])),
+    "gzip": lambda answer: compressed(completion(answer)),
+    "deflate": lambda answer: compressed(completion(answer), "deflate"),
+    "br": lambda answer: Sent(b"\x0b\x02\x80", headers=(("Content-Encoding", "br"),)),
+    "no-gzip": lambda answer: Sent(completion(answer), headers=(("Content-Encoding", "gzip"),)),
+    "bomb": lambda answer: bomb(200),
+    "bomb-503": lambda answer: bomb(503),
+    "large": lambda answer: Sent(completion(answer + " " * 9_000_000)),
+    "large-503": lambda answer: Sent(b"x" * 9_000_000, 503),
+    "numbers": lambda answer: Sent(with_numbers(answer)),
+    "odd-charset": lambda answer: Sent(completion(answer), charset="zlib_codec"),
+    "other-charset": lambda answer: Sent(completion(answer), charset="utf-16"),
+    "odd-charset-503": lambda answer: Sent(b"\xff\xfe", 503, charset="hex"),
+    "deep-400": lambda answer: Sent(b"[" * 990 + b"]" * 990, 400),
+    "deeper-400": lambda answer: Sent(b"[" * 99_000 + b"]" * 99_000, 400),
     "400": lambda answer: error(400, "this model's context length is 12 tokens"),
     "404": lambda answer: error(404, "the model `m` does not exist"),
     "302": lambda answer: Sent(b"", 302, (("Location", "http://127.0.0.1:9/v1"),)),
@@ -185,15 +223,29 @@ class Handler(BaseHTTPRequestHandler):
         if self.options.die_after and total >= self.options.die_after:
             os.kill(os.getpid(), signal.SIGKILL)
         answer = answer or default_answer(body)
+        answer = with_key(answer, self.headers.get("Authorization", "").partition(" ")[2])
         if fault and before < int(times or 1):
             return FAULTS[fault](answer)
+        if self.options.leaks:
+            return self._leak(total)
         if "prompt" in body:
             return Sent(continuation(answer, body.get("stop", [])))
         return Sent(completion(answer), after_s=self.options.delay_s)
 
+    def _leak(self, total: int) -> Sent:
+        """The request's headers in several forms: as an answer, and as the words of an error."""
+        authorization = self.headers.get("Authorization", "")
+        key = authorization.partition(" ")[2]
+        user = base64.b64encode(f"me:{key}".encode()).decode()
+        said = f"{authorization} {authorization.encode()!r} {user} {urllib.parse.quote(key)}"
+        return error(400, said) if total % 2 else Sent(completion(said))
+
     def _send(self, sent: Sent) -> None:
         time.sleep(sent.after_s)
-        head = [f"HTTP/1.1 {sent.status} Status", "Content-Type: application/json"]
+        head = [
+            f"HTTP/1.1 {sent.status} Status",
+            f"Content-Type: application/json; charset={sent.charset}",
+        ]
         head += [f"{name}: {value}" for name, value in sent.headers]
         head += [f"Content-Length: {len(sent.body)}", "", ""]
         whole = "\r\n".join(head).encode() + sent.body
@@ -203,6 +255,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def with_key(answer: str, key: str) -> str:
+    """The answer with the key of the request, where it asks for it, as it is or escaped."""
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in key)
+    return answer.replace("<the key>", key).replace("<the key escaped>", escaped)
 
 
 def user_texts(body: dict[str, Any]) -> list[str]:
@@ -237,6 +295,7 @@ def serve() -> None:
     parser.add_argument("--die-after", type=int)
     parser.add_argument("--delay-s", type=float, default=0.0)
     parser.add_argument("--key")
+    parser.add_argument("--leaks", action="store_true")
     parser.add_argument("--refuse", nargs="*", default=[])
     Handler.options = parser.parse_args()
     Handler.counts = Counts(Handler.options.counts)

@@ -185,10 +185,12 @@ def test_the_first_line_that_names_an_error_is_shown_before_the_last_ones() -> N
 @pytest.mark.slow
 @pytest.mark.server
 def test_it_starts_once_with_a_key_that_no_argument_shows(little: Little, tmp_path: Path) -> None:
-    with little.server("child", logs=tmp_path / "logs") as server:
+    logs = tmp_path / "logs"
+    with little.server("child", logs=logs) as server:
         url = server.start()
         assert server.start() == url
-        (log,) = (tmp_path / "logs").iterdir()
+        (log,) = logs.iterdir()
+        assert log.stat().st_mode & 0o777 == 0o600
         arguments, key = re.search(r"arguments (.*)\nkey (\S+)", log.read_text()).groups()  # type: ignore[union-attr]
         assert key == server.api_key
         assert key not in arguments
@@ -196,6 +198,10 @@ def test_it_starts_once_with_a_key_that_no_argument_shows(little: Little, tmp_pa
         assert server.last_words() is None
         assert len(marked_processes(little.marker)) == 3  # guard, server, child
     assert marked_processes(little.marker) == []
+    assert [path.name for path in logs.iterdir()] == [log.name]
+    assert "key [key]\n" in log.read_text()
+    assert server.api_key not in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
     assert little.lines[0].endswith("org/tiny: waiting for it, 0 s")
     assert little.lines[-1].endswith("s")
     assert "ready in" in little.lines[-1]
@@ -223,7 +229,7 @@ def test_one_that_is_late_is_stopped(little: Little, tmp_path: Path) -> None:
         server.start()
     message = str(caught.value)
     assert "not ready within 0.8 s (serve.ready_timeout_s)" in message
-    assert "\n  key ***\n  loading shards" in message
+    assert "\n  key [key]\n  loading shards" in message
     assert str(tmp_path) in message
     assert marked_processes(little.marker) == []
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from helpers.factories import NoImages
+from helpers.fault_server import fault_server
 from helpers.marked_processes import command_of, end_marked, marked_processes
 
 from riveg.errors import ServerGone, UserError
@@ -54,6 +55,39 @@ def test_a_key_that_is_not_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with models, pytest.raises(UserError, match="NO_SUCH_KEY is not set"):
         models["main"].ask([make_request("q")])
+
+
+AWAY = Endpoint(model="m", base_urls=("http://127.0.0.1:9/v1",), api_key_variable="A_KEY", tries=1)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", " \t\n\n"])
+def test_a_key_with_a_line_break_at_its_end_is_one(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Secrets that are mounted as files end so, and no header may hold a line break."""
+    monkeypatch.setenv("A_KEY", f"hush-hush-93711{ending}")
+    with fault_server(tmp_path / "counts", "--key", "hush-hush-93711") as server:
+        away = AWAY.model_copy(update={"base_urls": (server.url,)})
+        models = Models(
+            {"main": away}, cache=ResponseCache(None), images=NoImages(), say=lambda text: None
+        )
+        with models:
+            (answer,) = models["main"].ask([make_request("q")])
+    assert isinstance(answer, ChatAnswer)
+
+
+@pytest.mark.parametrize("key", ["hush\nhush", "hush hush", "hush\x1bhush", "húshhush"])
+def test_a_key_that_no_header_can_hold_is_said_without_it(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", key)
+    models = Models(
+        {"main": AWAY}, cache=ResponseCache(None), images=NoImages(), say=lambda text: None
+    )
+    with models, pytest.raises(UserError, match="A_KEY holds no key") as caught:
+        models["main"].ask([make_request("q")])
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def make_request(text: str) -> Request:

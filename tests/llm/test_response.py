@@ -69,6 +69,33 @@ def test_the_first_token_is_that_of_the_answer() -> None:
     assert found == (("Yes", -0.2), (" yes", -2.0), ("No", -2.0))
 
 
+@pytest.mark.parametrize("number", ["-1", str(2**63), str(10**400), "9" * 5_000, "1.5", "true"])
+def test_a_count_that_is_none_costs_no_answer(number: str) -> None:
+    usage = f'"usage": {{"prompt_tokens": {number}, "completion_tokens": 5}}'
+    found = read_completion(f"{body({'content': 'red'})[:-1]}, {usage}}}")
+    assert (found.response.text, found.prompt_tokens, found.answer_tokens) == ("red", None, 5)
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 5_000, "1e999", "NaN", "-Infinity", "7"])
+def test_a_log_probability_that_is_none_costs_no_answer(number: str) -> None:
+    options = [{"token": "No", "logprob": 0.5}, {"token": "Yes", "logprob": -0.5}]
+    place = {"token": "Yes", "logprob": -0.5, "top_logprobs": options}
+    text = body({"content": "Yes"}, logprobs={"content": [place]})
+    found = read_completion(text.replace('"logprob": 0.5', f'"logprob": {number}'))
+    assert (found.response.text, found.response.first_token) == ("Yes", (("Yes", -0.5),))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_bytes_of_any_unicode_are_read(encoding: str) -> None:
+    content = json.dumps(json.loads(body({"content": "né 日"})), ensure_ascii=False)
+    assert read_completion(content.encode(encoding)).response.text == "né 日"
+
+
+def test_bytes_that_are_no_text_cost_no_answer() -> None:
+    content = body({"content": "red"}).encode().replace(b"red", b"r\xff")
+    assert read_completion(content).response.text == "r\ufffd"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import sqlite3
 import threading
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from riveg.errors import UserError
-from riveg.llm.conversation import Response
+from riveg.llm.conversation import Message, Request, Response
 from riveg.llm.response_cache import CachedResponse, ResponseCache
 
 ANSWER = CachedResponse(
@@ -42,7 +43,7 @@ def test_the_file_is_made_by_the_first_answer_and_outlives_the_store(tmp_path: P
         assert cache.get("k") == ANSWER
 
 
-@pytest.mark.parametrize("version", [2, 99])
+@pytest.mark.parametrize("version", [3, 99])
 def test_a_file_of_another_version_is_refused(version: int, tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"
     with sqlite3.connect(path) as connection:
@@ -59,6 +60,77 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
         ResponseCache(path).put("k", ANSWER)
     with pytest.raises(UserError, match="answers cannot be kept there"):
         ResponseCache(tmp_path / "no" / "folder.sqlite").put("k", ANSWER)
+
+
+DAMAGED: dict[str, list[object]] = {
+    # column: what it holds instead
+    "raw": ["", "{", "[]", '["a"]', '["a", "stop", [["x"]]]', '["a", "stop", [["x", "y"]]]', "7"],
+    "path": ["guessed", b"plain"],
+    "model": [b"m"],
+    "prompt_tokens": ["many"],
+    "latency_s": ["soon"],
+    "asked": ["often"],
+    "digest": ["0" * 32],
+}
+
+
+@pytest.mark.parametrize("has_digest", [True, False])
+@pytest.mark.parametrize(
+    ("column", "value"), [(column, value) for column, held in DAMAGED.items() for value in held]
+)
+def test_a_damaged_row_is_asked_again(
+    column: str, value: object, has_digest: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "answers.sqlite"
+    with ResponseCache(path) as cache:
+        cache.put("k", ANSWER)
+    with sqlite3.connect(path) as connection:
+        if not has_digest and column != "digest":
+            connection.execute("UPDATE answers SET digest = NULL")
+        connection.execute(f"UPDATE answers SET {column} = ?", (value,))
+    connection.close()
+    request = Request((Message("user", "?"),), lambda response: response.text)
+    with ResponseCache(path) as cache:
+        assert cache.get("k") is None
+        assert cache.recall("k", request) is None
+        cache.put("k", ANSWER)
+        assert cache.get("k") == ANSWER
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["SET raw = replace(raw, 'Yes', 'Yep')", "SET prompt_tokens = 11", "SET key = 'other'"],
+)
+def test_a_row_that_somebody_changed_counts_no_more(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    with ResponseCache(path) as cache:
+        cache.put("k", ANSWER)
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE answers {change}")
+    connection.close()
+    with ResponseCache(path) as cache:
+        assert cache.get("k") is None
+        assert cache.get("other") is None
+
+
+def test_answers_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE answers (key TEXT PRIMARY KEY, raw TEXT NOT NULL, path TEXT NOT NULL, "
+            "model TEXT NOT NULL, prompt_tokens INTEGER, answer_tokens INTEGER, latency_s REAL, "
+            "asked INTEGER NOT NULL) WITHOUT ROWID"
+        )
+        raw = json.dumps(["a \U0001f600\n\0", "stop", [["Yes", -0.1], ["No", -2.5]]])
+        row = ("k", raw, "re-asked", "m", 10, None, 0.25, 2)
+        connection.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?)", row)
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with ResponseCache(path) as cache:
+        assert cache.get("k") == ANSWER
+        cache.put("l", ANSWER)
+    with ResponseCache(path) as cache:
+        assert cache.get("k") == cache.get("l") == ANSWER
 
 
 def write_many(path: Path, who: str, count: int) -> None:

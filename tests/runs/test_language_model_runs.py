@@ -1,5 +1,6 @@
 """Whole runs that ask a server: nothing is asked twice, whatever ends them."""
 
+import base64
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from helpers.fault_server import Running, fault_server
@@ -39,14 +41,16 @@ def run(system: str, folder: Path, server: Running, *more: str) -> subprocess.Co
     return run_words(command(system, folder, server, *more), timeout_s=300)
 
 
-def run_words(words: list[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
+def run_words(
+    words: list[str], *, timeout_s: float, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         words,
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
         timeout=timeout_s,
     )
 
@@ -87,6 +91,31 @@ def test_riveg_runs_against_a_server_and_asks_nothing_twice(tmp_path: Path) -> N
     assert all(entity["expression"].endswith(")-a red coat") for entity in entities)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["models"]["main"]["licence"] == "apache-2.0"
+
+
+def test_a_key_is_in_no_file_and_not_on_the_terminal(tmp_path: Path) -> None:
+    """The server quotes it in its answers and in its errors, and it was mounted with a line end."""
+    key = "hush/hush+93711=hush"
+    with fault_server(tmp_path / "counts", "--key", key, "--leaks") as server:
+        folder = tmp_path / "run"
+        words = command("riveg", folder, server, "--limit", "4")
+        words += ["--set", "llm.main.api_key_variable=A_KEY"]
+        done = run_words(words, timeout_s=300, A_KEY=f"{key}\n")
+    assert done.returncode in {0, 1}, done.stderr
+    seen = {"terminal": done.stdout + done.stderr}
+    page = tmp_path / "report.html"
+    for more in (["report", str(folder), "--out", str(page)], ["show", "run", str(folder)]):
+        shown = run_words([sys.executable, "-m", "riveg", *more], timeout_s=100, A_KEY=key)
+        assert shown.returncode == 0, shown.stderr
+        seen[more[0]] = shown.stdout + shown.stderr
+    for path in (page, *(path for path in folder.rglob("*") if path.is_file())):
+        seen[path.name] = path.read_bytes().decode("utf-8", "replace")
+    for name, text in seen.items():
+        for form in (key, "93711", quote(key), base64.b64encode(key.encode()).decode()[4:-4]):
+            assert form not in text, name
+    assert "[key]" in seen["records.jsonl"]
+    assert "[key]" in seen["failed.jsonl"]
+    assert (folder / "config.yaml").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_published_form_of_an_expression(tmp_path: Path) -> None:

@@ -154,6 +154,19 @@ def test_a_box_inside_out_is_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize(
+    "numbers",
+    [(0, 0, 10**400, 10**400), (0, 0, 5e-324, 1), (1, 1, 1.0000000000000002, 2), (0, 0, 1e300, 1)],
+)
+def test_numbers_that_can_be_no_box_are_asked_for_again(numbers: tuple[float, ...]) -> None:
+    def better_later(request: Request) -> str:
+        return boxes((1, 1, 9, 9)) if len(request.messages) > 2 else boxes(numbers)
+
+    chat = ScriptedChat(better_later)
+    (region,) = whole(grounder(chat).ground(mentions_of(POST)[:1])[0])
+    assert region.source == "chat:re-asked"
+
+
+@pytest.mark.parametrize(
     ("answer", "count"),
     [
         ('{"boxes": []}', 0),

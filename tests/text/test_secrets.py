@@ -1,0 +1,115 @@
+import base64
+import html
+import json
+import string
+import time
+import urllib.parse
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riveg.text.secrets import (
+    Redaction,
+    is_secret,
+    looks_like_key,
+    secrets_of,
+    without_key_forms,
+)
+
+KEYS = st.text(string.ascii_letters + string.digits + string.punctuation, min_size=12, max_size=40)
+WORDS = st.text(max_size=6)
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "repr": repr,
+    "repr of bytes": lambda key: repr(key.encode()),
+    "repr of a repr": lambda key: repr(repr(f"Bearer {key}".encode())),
+    "JSON": json.dumps,
+    "JSON in JSON": lambda key: json.dumps(json.dumps(key)),
+    "escapes alone": lambda key: "".join(f"\\u{ord(letter):04X}" for letter in key),
+    "URL": lambda key: urllib.parse.quote(key, safe=""),
+    "URL in a URL": lambda key: urllib.parse.quote(urllib.parse.quote(key, safe=""), safe=""),
+    "HTML": html.escape,
+    "numbers of HTML": lambda key: "".join(f"&#x{ord(letter):x};" for letter in key),
+    "hexadecimal": lambda key: key.encode().hex().upper(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(key=KEYS, before=WORDS, after=WORDS)
+def test_no_form_of_a_secret_stays(form: str, key: str, before: str, after: str) -> None:
+    written = FORMS[form](key)
+    shown = Redaction([key])(f"{before} {written} {after}")
+    assert written not in shown
+    assert "[key]" in shown
+
+
+@given(KEYS, st.text(string.ascii_letters, max_size=9), st.text(string.ascii_letters, max_size=9))
+def test_base64_of_user_and_password_tells_nothing_of_the_password(
+    key: str, user: str, more: str
+) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        shown = Redaction([key])(encode(f"{user}:{key}{more}".encode()).decode())
+        assert "[key]" in shown
+        left = "".join(shown.split("[key]"))
+        assert len(left) <= len(base64.b64encode(f"{user}:{more}".encode())) + 4
+
+
+@given(st.text(max_size=99))
+def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
+    assert Redaction(["sk-93711-the-key", ""], shortest=6)(text) == text
+    assert Redaction([])(text) == text
+
+
+@pytest.mark.parametrize("text", ["\\\\" * 200_000, "s" * 400_000, "&#00" * 99_000, "%25" * 99_000])
+def test_a_long_text_takes_no_longer_than_it_is_long(text: str) -> None:
+    started = time.monotonic()
+    Redaction(["sk-93711-the-key"])(text)
+    without_key_forms(text[:20_000])
+    assert time.monotonic() - started < 5
+
+
+def test_secrets_of_an_environment() -> None:
+    found = secrets_of(
+        {
+            "HF_TOKEN": "hush",
+            "API_KEY_OF_MINE": "hush2",
+            "TOKENIZERS_PARALLELISM": "false",
+            "TLS_KEY": "/etc/tls.pem",
+            "https_proxy": "http://me:a%2Fb@proxy:80",
+            "HOME": "/root",
+        }
+    )
+    assert {*found} == {"hush", "hush2", "me:a%2Fb", "me:a/b", "a%2Fb", "a/b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("HF_TOKEN", "hush", True),
+        ("HF_TOKEN", "1", False),
+        ("MAX_TOKENS", "hush", False),
+        ("ANYTHING", "ghp_0123456789abcdefghij", True),
+        ("--revision", "0123456789abcdef0123456789abcdef01234567", False),
+        ("--hf_overrides", "{}", False),
+    ],
+)
+def test_values_under_names(name: str, value: str, expected: bool) -> None:
+    assert is_secret(name, value) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("OPENAI_API_KEY", False),
+        ("HUGGINGFACEHUB_API_TOKEN", False),
+        ("hf_token", False),
+        ("hf_AbCdEfGhIj", True),
+        ("sk_live_12345678", True),
+        ("a3f9b8c7d6e5f4a3b2c1", True),
+    ],
+)
+def test_names_that_look_like_keys(text: str, expected: bool) -> None:
+    assert looks_like_key(text) is expected
