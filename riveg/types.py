@@ -27,6 +27,21 @@ WARNING = "warning"
 """Kind of an Issue beside a whole answer: something to know, no failure, nothing to ask again."""
 
 
+_MOST_SIDE = 1_000_000
+"""Of an image or a mask, in pixels: more than any image that riveg opens."""
+
+_MOST_MASKED = 1_000_000_000
+"""Pixels of a mask: each takes a byte when it is drawn."""
+
+_MOST_TOKENS = 2**53
+
+
+def _require_sides(*sides: int | None) -> None:
+    for side in sides:
+        if side is not None and not 1 <= side <= _MOST_SIDE:
+            raise ValueError(f"a side needs 1 to {_MOST_SIDE} pixels")
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A half-open range of tokens ``[start, end)``, ``0 <= start < end``."""
@@ -35,6 +50,8 @@ class Span:
     end: int
 
     def __post_init__(self) -> None:
+        if self.end > _MOST_TOKENS:
+            raise ValueError(f"a span ends at token {_MOST_TOKENS} at most")
         if not 0 <= self.start < self.end:
             raise ValueError(f"a span needs 0 <= start < end, got [{self.start}, {self.end})")
 
@@ -57,6 +74,8 @@ class Box:
             raise ValueError(f"a box needs finite edges, got {edges}")
         if self.x_min >= self.x_max or self.y_min >= self.y_max:
             raise ValueError(f"a box needs x_min < x_max and y_min < y_max, got {edges}")
+        if not math.isfinite(self.area):
+            raise ValueError(f"a box needs a finite area, got {edges}")
 
     @property
     def width(self) -> float:
@@ -75,6 +94,8 @@ class Box:
 class Mask:
     """Pixels of the upright image as compressed COCO run lengths (column-major).
 
+    Sides are 1 to 1 000 000 pixels, and a mask has 1 000 000 000 at most.
+
     ``source`` names what made it, for example ``grabcut`` or ``ellipse`` where that fell back.
     """
 
@@ -82,6 +103,11 @@ class Mask:
     width: int
     counts: str
     source: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_sides(self.width, self.height)
+        if self.width * self.height > _MOST_MASKED:
+            raise ValueError(f"a mask has {_MOST_MASKED} pixels at most")
 
     def to_numpy(self) -> Bitmap:
         """True where a pixel belongs to the mask. *Shape:* ``(height, width)``, bool.
@@ -176,12 +202,15 @@ class ImageSize(NamedTuple):
 class ImageRef:
     """An image by its path below an image folder, and the sides of the upright image, in pixels.
 
-    The sides are ``None`` until a stage has opened the image.
+    The sides, 1 to 1 000 000, are ``None`` until a stage has opened the image.
     """
 
     path: str
     width: int | None = None
     height: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_sides(self.width, self.height)
 
     @property
     def size(self) -> ImageSize | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.numbers import finite
 from riveg.cli.visible import counted
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def compare(
     ),
     split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
     metric: str | None = typer.Option(None, help="Only this metric, for example gmner."),
-    iou: float = typer.Option(0.5, min=0.0, max=1.0, help="Least overlap of boxes."),
+    iou: float = typer.Option(
+        0.5, min=0.0, max=1.0, callback=finite, help="Least overlap of boxes."
+    ),
     strict: bool = typer.Option(False, help="Overlap must exceed the bound, not only reach it."),
     show: int = typer.Option(10, min=0, help="List at most so many entities of a kind."),
     resamples: int = typer.Option(1000, min=10, help="Bootstrap resamples."),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from riveg.cli.numbers import finite
+
 if TYPE_CHECKING:
     from riveg.evaluation.canonical import Rules
     from riveg.evaluation.evaluation import Evaluation
@@ -37,8 +39,12 @@ def evaluate(
         help="canonical, riveg, h-index, tiger, tiger-inloop, e2e, sysu-unco, sysu-sake, or all; "
         "may be repeated.",
     ),
-    iou: float = typer.Option(0.5, min=0.0, max=1.0, help="Least overlap of boxes."),
-    mask_iou: float = typer.Option(0.5, min=0.0, max=1.0, help="Least overlap of masks."),
+    iou: float = typer.Option(
+        0.5, min=0.0, max=1.0, callback=finite, help="Least overlap of boxes."
+    ),
+    mask_iou: float = typer.Option(
+        0.5, min=0.0, max=1.0, callback=finite, help="Least overlap of masks."
+    ),
     strict: bool = typer.Option(False, help="Overlap must exceed the bound, not only reach it."),
     masks: str = typer.Option("any", help="any of the gold masks, or their union."),
     budget: bool = typer.Option(False, "--budget", help="Say where the points were lost."),

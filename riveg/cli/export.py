@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.numbers import finite
+
 if TYPE_CHECKING:
     from riveg.exports.source import ExportReport, ExportSource
 
@@ -19,7 +21,10 @@ def export(
     out: Path = typer.Option(help="Folder to write to; new or empty."),
     mask: str | None = typer.Option(None, help="coco: masks as rle (default) or polygon."),
     tolerance: float | None = typer.Option(
-        None, min=0.0, help="coco, yolo-seg: pixels that a simplified outline may be off."
+        None,
+        min=0.0,
+        callback=finite,
+        help="coco, yolo-seg: pixels that a simplified outline may be off.",
     ),
     copy_images: bool | None = typer.Option(
         None, "--copy-images", help="coco, voc, yolo-seg: copy the pictures."

@@ -9,6 +9,8 @@ import typer
 
 from riveg.cli.data_options import COLUMN, KINDS
 from riveg.cli.font_option import FONT, open_fonts, print_font_note
+from riveg.cli.numbers import finite
+from riveg.cli.visible import visible
 
 if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
@@ -41,7 +43,11 @@ def run(
         False, "--retry-failed", help="Ask again about records with an Issue."
     ),
     max_error_rate: float | None = typer.Option(
-        None, min=0.0, max=1.0, help="Exit with 1 above this share of samples with an Issue."
+        None,
+        min=0.0,
+        max=1.0,
+        callback=finite,
+        help="Exit with 1 above this share of samples with an Issue.",
     ),
     overlays: int | None = typer.Option(
         None, min=0, help="Draw the answers over the first N pictures."
@@ -67,8 +73,10 @@ def run(
         raise UserError(f"{config.file}: names no data; say which with --data")
     source = open_dataset(named, split=split, images=images, columns=parse_choice(column))
     for note in source.notes:
-        typer.echo(f"riveg: {source.name}: {note}", err=True)
+        typer.echo(visible(f"riveg: {source.name}: {note}"), err=True)
     name = f"{config.name}-{source.name}" + (f"-{split}" if split else "")
+    if out is None and not {"/", "\\"}.isdisjoint(name):
+        raise UserError(f"{name!r}: is no name for a run folder; say where it goes with --out")
     folder = out or Path("runs") / name
     if dry:
         _count_requests(config, source, folder, limit, until, retry_failed=retry_failed)
@@ -87,7 +95,7 @@ def run(
     located = {*stages_giving("regions")} & {stage.stage for stage in report.stages}
     _print_report(report, until, limit, overlays=drawn if located else 0, fonts=fonts)
     for note in source.notes:
-        typer.echo(f"note      {note}")
+        typer.echo(visible(f"note      {note}"))
     if report.error_rate > allowed:
         raise typer.Exit(1)
 

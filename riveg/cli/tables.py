@@ -78,7 +78,7 @@ def _columns(cells: Sequence[Text], style: str = "") -> Padding:
 
 def _nothing(sample: Sample) -> Text:
     if sample.issues:
-        return Text(sample.issues[0].kind, style="red")
+        return Text(visible(sample.issues[0].kind), style="red")
     return Text("no entity" if sample.entities == () else "not answered", style="dim")
 
 
@@ -105,7 +105,7 @@ def _best_region(entity: Entity) -> tuple[Text, Text]:
         return Text("-", style="dim"), Text("nothing seen" if is_unseen else "")
     first, *others = entity.regions
     source = "guess" if first.guess else (first.source or "").rpartition(":")[2]
-    return Text(box_text(first.box)), Text(f"{source} +{len(others)}" if others else source)
+    return plain(box_text(first.box)), plain(f"{source} +{len(others)}" if others else source)
 
 
 def stage_table(stages: Sequence[StageReport]) -> Table:

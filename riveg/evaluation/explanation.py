@@ -21,7 +21,8 @@ class EntityExplanation:
         predicted: What the system said.
         gold: The gold entity that the predicted one is compared with.
         marks: By protocol: ``hit``, ``miss``, ``not counted`` (dropped, or merged with another
-            entity), ``hit lost`` where it overwrites an entity that was a hit, or ``not scored``.
+            entity), ``hit lost`` where it overwrites an entity that was a hit, ``not scored``, or
+            ``not marked`` behind the first :data:`MOST_MARKED` of a sample.
     """
 
     verdict: Verdict
@@ -89,6 +90,10 @@ def explain_sample(
         )
         for verdict in verdicts(case, rules, stages, detail=detail)
     )
+    if len(case.predicted) > MOST_MARKED:
+        notes += (
+            f"only the first {MOST_MARKED} of {len(case.predicted)} predicted entities are marked",
+        )
     return Explanation(case, entities, counts, notes)
 
 
@@ -127,6 +132,10 @@ def _counts(case: Case, asked: Mapping[str, _Asked]) -> tuple[_Counts, tuple[str
 # A name that a protocol cuts in pieces may be several hits.
 _MARKS = {1: "hit", 0: "miss", -1: "hit lost"}
 NOT_SCORED = "not scored"
+NOT_MARKED = "not marked"
+
+MOST_MARKED = 200
+"""Predicted entities of a sample that get marks: for each, the sample is scored once more."""
 
 
 def _marks(case: Case, asked: _Asked, counts: Mapping[str, Count | None]) -> list[str]:
@@ -138,13 +147,13 @@ def _marks(case: Case, asked: _Asked, counts: Mapping[str, Count | None]) -> lis
         return [NOT_SCORED] * len(case.predicted)
     marks = []
     before = _strictest(asked.counts(replace(case, predicted=()))) or NOTHING
-    for number in range(1, len(case.predicted) + 1):
+    for number in range(1, min(len(case.predicted), MOST_MARKED) + 1):
         now = _strictest(asked.counts(replace(case, predicted=case.predicted[:number]))) or NOTHING
         gained = now.hits - before.hits
         is_counted = gained or now.predicted > before.predicted or number == 1
         marks.append(_MARKS[max(-1, min(gained, 1))] if is_counted else "not counted")
         before = now
-    return marks
+    return marks + [NOT_MARKED] * (len(case.predicted) - len(marks))
 
 
 def _strictest(counts: Mapping[str, Count | None]) -> Count | None:
