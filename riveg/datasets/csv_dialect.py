@@ -114,10 +114,12 @@ class _Reading:
         self.misfits += len(row.cells) != width
         if '"' not in row.written:
             return
-        if blank_quote.search(row.written):
+        if ' "' in row.written and blank_quote.search(row.written):
             self.has_blanks |= any(cell.lstrip(" ")[:1] == '"' != cell[:1] for cell in row.cells)
-        if _ESCAPED_QUOTE.search(row.written):
+        if '\\"' in row.written and _ESCAPED_QUOTE.search(row.written):
             self.has_escapes |= any('\\"' in cell for cell in row.cells)
+        if not row.has_breaks:
+            return
         broken = [cell for cell in row.cells if "\n" in cell or "\r" in cell]
         self.has_breaks |= bool(broken)
         self.has_lines |= any(self.dialect.delimiter in cell for cell in broken)

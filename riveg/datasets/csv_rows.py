@@ -81,6 +81,12 @@ class CsvRow:
     cells: Sequence[str] | NotCsv
     written: str
 
+    @property
+    def has_breaks(self) -> bool:
+        """Whether there are line breaks within it."""
+        inner = self.written[:-2]
+        return any(sign in inner for sign in ("\n", "\r", _KEPT_LF, _KEPT_CR))
+
 
 def csv_rows(path: Path, dialect: CsvDialect) -> Iterator[CsvRow]:
     """The rows of a file; empty ones are left out.
@@ -114,9 +120,11 @@ def csv_rows(path: Path, dialect: CsvDialect) -> Iterator[CsvRow]:
                 reason = f"{error}{_quote_hint(lines.row[-1])}"
                 yield CsvRow(number, NotCsv(number, lines.number, reason), "".join(lines.row))
             else:
+                written = "".join(lines.row)
+                if _KEPT_LF in written or _KEPT_CR in written:
+                    cells = [cell.translate(_SHOWN) for cell in cells]
                 if cells:
-                    shown = [cell.translate(_SHOWN) for cell in cells]
-                    yield CsvRow(number, shown, "".join(lines.row))
+                    yield CsvRow(number, cells, written)
 
 
 def text_lines(path: Path, dialect: CsvDialect) -> Iterator[str]:
