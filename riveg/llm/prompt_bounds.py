@@ -33,6 +33,9 @@ _SECONDS = 5.0
 _LARGEST_EXPONENT = 64
 _MOST_INDENTED = 10_000
 """Characters and items of a value that is written as JSON over several lines."""
+_MOST_DIGITS = 50
+_LONGEST_NAME = 100
+"""Characters of what names an attribute of items, ``entity.text``."""
 _MOST_STRIPPED = 100_000
 """Characters of a text whose tags are taken out."""
 _MOST_COMPARISONS = 100_000_000
@@ -76,6 +79,16 @@ def allowance() -> Iterator[None]:
         _allowance.reset(token)
 
 
+def require_short_name(name: Any) -> None:
+    """Checks what a filter takes for the name of an attribute, and looks up in every item.
+
+    Raises:
+        SecurityError: If it is no name but a long text.
+    """
+    if isinstance(name, str) and len(name) > _LONGEST_NAME:
+        raise SecurityError(f"the name of an attribute has at most {_LONGEST_NAME} characters")
+
+
 def counted(values: Iterable[Any]) -> Iterator[Any]:
     """The same values, a step each."""
     for value in values:
@@ -83,20 +96,22 @@ def counted(values: Iterable[Any]) -> Iterator[Any]:
         yield value
 
 
-def safe_arguments(text: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def safe_arguments(
+    text: str, method: str, args: tuple[Any, ...], named: Mapping[str, Any]
+) -> tuple[Any, ...]:
     """The arguments of a method of a text, where it neither takes long nor makes a large one.
 
     Raises:
         SecurityError: If it would.
     """
-    for one in (text, *args):
+    for one in (text, *args, *named.values()):
         require_small(one)
     if method == "replace":
         _first_of_replace(text, *args)
     elif method == "join" and len(args) == 1:
         return (_first_of_join(args[0], text),)
     else:
-        for one in args:
+        for one in (*args, *named.values()):
             _require_few_comparisons(text, one)
     return args
 
@@ -134,6 +149,12 @@ def _first_of_sum(values: Any, _attribute: Any = None, start: Any = 0, **_named:
     return values
 
 
+def _first_of_round(value: Any, precision: Any = 0, *_: Any, **_named: Any) -> Any:
+    if precision not in range(_MOST_DIGITS + 1):
+        raise SecurityError(f"round keeps 0 to {_MOST_DIGITS} digits")
+    return value
+
+
 def _first_of_trim(value: Any, chars: Any = None) -> Any:
     _require_few_comparisons(str(value), chars)
     return value
@@ -155,6 +176,7 @@ FIRST_VALUES: Mapping[str, Callable[..., Any]] = {
     "indent": _first_of_indent,
     "tojson": _first_of_json,
     "sum": _first_of_sum,
+    "round": _first_of_round,
     "trim": _first_of_trim,
     "striptags": _first_of_striptags,
     **dict.fromkeys(("map", "select", "reject", "selectattr", "rejectattr"), _counted_first),

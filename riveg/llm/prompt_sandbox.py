@@ -21,6 +21,7 @@ from riveg.llm.prompt_bounds import (
     bounded,
     check_product,
     counted,
+    require_short_name,
     require_small,
     safe_arguments,
     spend,
@@ -31,6 +32,10 @@ _CHARGED, _KEPT, _JOINED = "riveg: charged", "riveg: kept", "riveg: joined"
 
 _GONE = ("batch", "center", "format", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
 """Filters that take a width or write more than they are given, and the one that draws lots."""
+
+_NAME_AT = {"groupby": 1, "join": 2, "max": 2, "min": 2, "rejectattr": 1, "selectattr": 1}
+_NAME_AT |= {"sort": 3, "sum": 1, "unique": 2}
+"""Where filters are given the name of an attribute, the value being at 0."""
 
 _GROWING_METHODS = {
     str: frozenset({"center", "encode", "expandtabs", "ljust", "rjust", "translate", "zfill"}),
@@ -54,7 +59,7 @@ def sandbox() -> Environment:
     for name in _GONE:
         del environment.filters[name]
     for name, known in environment.filters.items():
-        environment.filters[name] = _bounded_filter(known, FIRST_VALUES.get(name))
+        environment.filters[name] = _bounded_filter(name, known)
     environment.filters |= {_CHARGED: _charged, _KEPT: _kept, _JOINED: _joined}
     return environment
 
@@ -98,7 +103,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         """
         spend(steps=1)
         if isinstance(text := getattr(called, "__self__", None), str):
-            args = safe_arguments(text, called.__name__, args)
+            args = safe_arguments(text, called.__name__, args, kwargs)
         return bounded(super().call(context, called, *args, **kwargs))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -169,20 +174,20 @@ def _joined(_context: Context, values: list[Any]) -> str:
     return "".join(map(str, values))
 
 
-def _bounded_filter(known: Callable[..., Any], first: Callable[..., Any] | None) -> Any:
-    """A filter of Jinja whose values are bounded, those that it takes and those that it gives.
-
-    Args:
-        known: The filter.
-        first: Checks what it is given, where it writes more than that; gives its first value.
-    """
+def _bounded_filter(name: str, known: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of Jinja whose values are bounded, those that it takes and those that it gives."""
     is_passed = hasattr(known, "jinja_pass_arg")
+    first, name_at = FIRST_VALUES.get(name), _NAME_AT.get(name)
 
     @wraps(known)
     def filtered(*args: Any, **kwargs: Any) -> Any:
         passed, given = (args[:1], args[1:]) if is_passed else ((), args)
         for value in (*given, *kwargs.values()):
             require_small(value)
+        require_short_name(kwargs.get("attribute"))
+        if name_at is not None:
+            for one in given[name_at : name_at + 1]:
+                require_short_name(one)
         if first is not None:
             given = (first(*given, **kwargs), *given[1:])
         spend(steps=1)

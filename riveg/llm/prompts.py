@@ -144,9 +144,9 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
             code = environment.compile(bounded_tree(tree), name, str(path))
     except TemplateSyntaxError as error:
         raise UserError(f"{path}:{error.lineno}: not a prompt: {error.message}") from error
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         # Python finds some mistakes, not Jinja, and knows no line of the prompt.
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or "it is nested too deeply"
         raise UserError(f"{path}: not a prompt: Python says: {reason}") from error
     if not blocks:
         raise UserError(f"{path}:1: not a prompt: it has no {{% block %}}")

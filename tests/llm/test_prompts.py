@@ -164,6 +164,11 @@ def test_text_of_a_sample_stays_text(tmp_path: Path, hostile: str) -> None:
             id="more loops than Python takes",
         ),
         pytest.param(
+            "{% block a %}{% if x %}" + "{% elif x %}y" * 14_000 + "{% endif %}{% endblock %}",
+            "it is nested too deeply",
+            id="more branches than Python takes",
+        ),
+        pytest.param(
             "{% block a %}{% macro f(b, b) %}{% endmacro %}{% endblock %}",
             "not a prompt: ",
             id="one argument twice",
@@ -299,6 +304,10 @@ ENDS = "{% endfor %}" * 3
         ),
         pytest.param("{{ (x * 9999).rfind('b' ~ x * 9999) }}" * 2_000, id="a slow search"),
         pytest.param("{{ (x * 9999)|trim('ab' * 5000 ~ x * 9999) }}", id="a slow filter"),
+        pytest.param("{{ (x * 9999).rsplit(sep='a' ~ x * 9999 ~ x * 9999) }}", id="by its name"),
+        pytest.param("{{ y|sort(attribute='0.' * 5000 ~ '0') }}", id="a long way to an attribute"),
+        pytest.param("{{ y|sort(false, false, '0.' * 5000 ~ '0') }}", id="by its place"),
+        pytest.param("{{ 1|round(5000 + 5000, 'ceil') }}", id="digits without end"),
         pytest.param("{{ [y, y]|sum(start=[]) }}", id="lists in a sum"),
         pytest.param("{{ y|tojson(indent=9999) }}", id="wide JSON"),
         pytest.param("{{ (x * 9999 ~ x * 9999)|replace('', x * 9999) }}", id="at every character"),
