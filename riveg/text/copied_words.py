@@ -1,14 +1,16 @@
-"""In what a copy of a text may differ from it: ways to smooth both until they read alike.
+r"""In what a copy of a text may differ from it: ways to smooth both until they read alike.
 
-Quotation marks, dashes, case, accents and blanks; what is not seen (direction marks, joiners, soft
-hyphens, controls); HTML's names for characters (``AT&amp;T``), escaped twice as well; the signs of
-hashtags and handles, and the full stops of initials (``U.S.A.``).
+Quotation marks, dashes, case, accents and blanks; the forms of a letter or digit; what is not seen
+(direction marks, joiners, soft hyphens, controls); HTML's names for characters (``AT&amp;T``),
+escaped twice as well, and Markdown's escapes (``A\$AP``); the signs of hashtags and handles, and
+the full stops of initials (``U.S.A.``).
 """
 
 from __future__ import annotations
 
 import html
 import re
+import string
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,18 +19,24 @@ from html.entities import html5
 from typing import NamedTuple
 
 from riveg.text.characters import is_unseen
+from riveg.text.letter_forms import rough_letters, same_letters
 
 _PLAIN = str.maketrans(
     {
-        **dict.fromkeys("‘’‚‛′´`＇", "'"),
-        **dict.fromkeys("“”„‟″«»＂", '"'),
-        **dict.fromkeys("‐‑‒–—―−", "-"),
+        **dict.fromkeys("‘’‚‛′´`＇ʼʻʽ׳", "'"),
+        **dict.fromkeys("“”„‟″«»＂״", '"'),
+        **dict.fromkeys("‐‑‒–—―−־֊", "-"),
+        **dict.fromkeys("・･•‧∙⋅", "·"),
     }
 )
 _REFERENCE = re.compile(
     # Data that comes as tokens has blanks within: "AT &amp ; T", "AT & amp ; T".
     r"&\s?(\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31})\s?;"
 )
+_UNENDED = re.compile(r"&(amp|lt|gt|quot|nbsp)")
+"""HTML's oldest names, which are read without their semicolon, too."""
+_MAQAF = "\u05be"
+_PUNCTUATION = frozenset(string.punctuation)
 
 _MOST_MARKS = 30
 """On one letter; more are no language (Unicode annex 15), and are slow to sort."""
@@ -157,9 +165,11 @@ def _clusters(text: str) -> Iterator[_Cluster]:
 
 
 def _units(text: str) -> Iterator[_Cluster]:
-    """Characters that are seen, one by one, and what HTML's names for characters stand for."""
+    """Characters that are seen, one by one, and what escapes of HTML and Markdown stand for."""
     position = 0
     while position < len(text):
+        if text[position] == "\\" and text[position + 1 : position + 2] in _PUNCTUATION:
+            position += 1
         character, end = text[position], position + 1
         if character == "&":
             character, end = _referred(text, position)
@@ -181,6 +191,8 @@ def _referred(text: str, start: int) -> tuple[str, int]:
         characters, end = meant, name.end()
         # Escaped twice, the ampersand is itself escaped: "&amp;lt;".
         name = _ESCAPED.match(text, end) if meant == "&" else None
+    if characters == "&" and end == start + 1 and (name := _UNENDED.match(text, start)):
+        return html.unescape(name[0]), name.end()
     return characters, end
 
 
@@ -198,13 +210,13 @@ def _plain(cluster: str) -> str:
     if cluster.isspace():
         return " "
     decomposed = unicodedata.normalize("NFKD", cluster.translate(_PLAIN))
-    return unicodedata.normalize("NFKD", decomposed.casefold())
+    return same_letters(unicodedata.normalize("NFKD", decomposed.casefold()))
 
 
 @lru_cache(maxsize=4096)
 def _bare(cluster: str) -> str:
     plain = _plain(cluster)
-    return "".join(mark for mark in plain if not _is_accent(mark)) or plain
+    return rough_letters("".join(mark for mark in plain if not _is_accent(mark)) or plain)
 
 
 def _unspaced(cluster: str) -> str:
@@ -212,27 +224,51 @@ def _unspaced(cluster: str) -> str:
 
 
 def _is_accent(mark: str) -> bool:
-    """Accents, and the points of Arabic and Hebrew; other marks change the word they stand in."""
+    """Accents, points of Arabic and Hebrew, Hindi's nukta; others change the word they are in."""
     kind = unicodedata.combining(mark)
-    return kind == 1 or 10 <= kind <= 36 or kind >= 200
+    return mark == "\u093c" or kind == 1 or 10 <= kind <= 36 or kind >= 200
 
 
 def _signs(clusters: Sequence[_Cluster]) -> frozenset[int]:
-    """Places of ``#`` and ``@`` before a word, ``_`` within one, full stops behind one letter."""
+    """Places of signs that join words: those of hashtags and handles, initials, joined names."""
     return frozenset(
         number
         for number, cluster in enumerate(clusters)
-        if not cluster.is_word and _is_sign(_plain(cluster.text), number, clusters)
+        if not cluster.is_word and _is_sign(cluster.text, number, clusters)
     )
 
 
+def _is_tag(place: int, clusters: Sequence[_Cluster]) -> bool:
+    return 0 <= place < len(clusters) and clusters[place].text in {"#", "@"}
+
+
+def _follows_tag(place: int, clusters: Sequence[_Cluster]) -> bool:
+    """Whether the word before a place is that of a hashtag or handle."""
+    start = place
+    while start > 0 and clusters[start - 1].is_word:
+        start -= 1
+    return start < place and _is_tag(start - 1, clusters)
+
+
 def _is_sign(sign: str, number: int, clusters: Sequence[_Cluster]) -> bool:
+    """Whether a sign joins words.
+
+    ``#`` and ``@`` before a word, a comma between two hashtags, a full stop behind one letter;
+    ``_``, a middle dot and the Hebrew hyphen within a word.
+    """
+
     def is_word(place: int) -> bool:
         return 0 <= place < len(clusters) and clusters[place].is_word
 
-    if sign in {"#", "@"}:
-        blank = number + 1 < len(clusters) and clusters[number + 1].text.isspace()
-        return not is_word(number - 1) and is_word(number + 1 + blank)
-    if sign == "_":
+    def after_blank(place: int) -> int:
+        blank = place < len(clusters) and clusters[place].text.isspace()
+        return place + blank
+
+    plain = _plain(sign)
+    if plain in {"#", "@"}:
+        return not is_word(number - 1) and is_word(after_blank(number + 1))
+    if plain in {"_", "·"} or sign == _MAQAF:
         return is_word(number - 1) and is_word(number + 1)
-    return sign == "." and is_word(number - 1) and not is_word(number - 2)
+    if plain == ",":
+        return _is_tag(after_blank(number + 1), clusters) and _follows_tag(number, clusters)
+    return plain == "." and is_word(number - 1) and not is_word(number - 2)

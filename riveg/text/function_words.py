@@ -1,7 +1,8 @@
 """Words that hold a sentence together ("us", "who", "der", "les") and are no names by themselves.
 
 A language model that writes ``US`` for the "us" of a text has made a name of such a word. English
-ones count in every text; those of another language where two of them are in the text.
+ones count in every text; those of another language where two of them are in the text, or, if it has
+other letters than Latin ones, one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _ENGLISH_WORDS = """
     whose why will with within without would yes yet you your yours
 """
 
-_OTHER_WORDS = """
+_LATIN_WORDS = """
     German:
     aber als am an auch auf aus bei bin bis da das dass dem den der des die dir doch du ein
     eine einem einen einer er es für hat ich ihr im in ist ja kein man mein mich mir mit nach
@@ -60,6 +61,9 @@ _OTHER_WORDS = """
     Indonesian:
     ada akan aku dan dari dengan di dia ini itu juga kami kamu ke kita mereka oleh pada saya
     sudah tidak untuk yang
+"""
+
+_OTHER_WORDS = """
     Russian:
     а без бы был в во вы да для до его ее если есть её же за и из или им их к как ко кто ли
     мне мы на не нет ни но о об он она они от по при с со так то ты у уже что это я
@@ -79,7 +83,11 @@ _OTHER_WORDS = """
 """
 
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
-_OTHERS = tuple(frozenset(words.split()) for words in re.split(r"\w+:", _OTHER_WORDS)[1:])
+_OTHERS = tuple(
+    (frozenset(words.split()), fewest)
+    for languages, fewest in ((_LATIN_WORDS, 2), (_OTHER_WORDS, 1))
+    for words in re.split(r"\w+:", languages)[1:]
+)
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -93,4 +101,6 @@ def function_words(text: str) -> frozenset[str]:
     True
     """
     words = {word.casefold() for word in _WORD.findall(text)} - _ENGLISH
-    return _ENGLISH.union(*(language for language in _OTHERS if len(words & language) > 1))
+    return _ENGLISH.union(
+        *(language for language, fewest in _OTHERS if len(words & language) >= fewest)
+    )

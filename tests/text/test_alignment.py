@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
+from riveg.text.letter_forms import rough_letters, same_letters
 from riveg.text.tokenise import join_tokens, tokenise
 from riveg.types import Span
 
@@ -71,6 +72,17 @@ def aligner(text: str) -> TokenAligner:
         ("김민수는 김", "김", 2, (4, 5), "syllables are counted"),
         ("金メダルを", "ﾒﾀﾞﾙ", 1, (1, 4), "letters of half width"),
         ("\u1100\u1175\u11b7 씨", "김", 1, (0, 1), "a syllable in its parts"),
+        ("A$AP Rocky", "A\\$AP Rocky", 1, (0, 4), "escaped as in Markdown"),
+        ("A\\$AP Rocky", "A$AP Rocky", 1, (0, 5), "escaped by the post"),
+        ("¯\\_(ツ)_/¯ Ann", "¯\\_(ツ)_/¯", 1, (0, 9), "no escape"),
+        ("AT&ampT wins", "AT&T", 1, (0, 3), "HTML without a semicolon"),
+        ("AT &amp T", "AT&T", 1, (0, 4), "without a semicolon, with blanks"),
+        ("#Ann, #Lee sing", "Ann Lee", 1, (1, 5), "a list of hashtags"),
+        ("Иван Ёлкин", "ИВАН ЕЛКИН", 1, (0, 2), "Cyrillic"),
+        ("תל־אביב", "תל אביב", 1, (0, 3), "Hebrew hyphen and blank"),
+        ("צה״ל", 'צה"ל', 1, (0, 3), "Hebrew quotation mark"),
+        ("唐纳德·特朗普", "唐纳德・特朗普", 1, (0, 7), "middle dots"),
+        ("唐纳德·特朗普", "唐纳德特朗普", 1, (0, 7), "a middle dot that was left out"),
         ("a\u200bNASA here", "aNASA", 1, None, "a cut by a zero width blank is no cut of the name"),
     ],
 )
@@ -81,6 +93,35 @@ def test_words_are_found_among_the_tokens(
         assert aligner(text).find(wanted, occurrence).start == 0
     else:
         assert aligner(text).find(wanted, occurrence) == Span(*words), reason
+
+
+@pytest.mark.parametrize(
+    ("text", "copy"),
+    [
+        ("كتاب", "کتاب"),
+        ("علي", "علی"),
+        ("القاهرة", "القاهره"),
+        ("تهران ۱۴۰۳", "تهران 1403"),
+        ("عدد ٣", "عدد ۳"),
+        ("दिल्ली १२", "दिल्ली 12"),
+        ("क़लम", "कलम"),
+        ("മോഹൻലാൽ", "മോഹന്\u200dലാല്\u200d"),
+        ("উৎসব", "উত্\u200dসব"),
+        ("IĞDIR", "Iğdır"),
+        ("Lech Wałęsa", "Lech Walesa"),
+        ("Łódź", "Lodz"),
+        ("Søren", "Soren"),
+        ("Đoković", "Dokovic"),
+        ("Þór Æsir", "Thor Aesir"),
+        ("Ħamrun", "Hamrun"),
+        ("Слов\u02bcянськ", "Слов'янськ"),
+    ],
+)
+def test_letters_of_several_forms_are_found_by_any(text: str, copy: str) -> None:
+    words = Span(0, len(tokenise(text)[1]))
+    assert aligner(f"{text} Ann").find(copy) == words
+    assert aligner(f"{copy} Ann").find(text) == Span(0, len(tokenise(copy)[1]))
+    assert aligner(f"{copy} {text}").find(text).start > 0, "as it is written goes first"
 
 
 @pytest.mark.parametrize(
@@ -137,6 +178,7 @@ def test_any_span_is_found_again_by_its_words_and_their_count(
 _ODD = [
     *["Ann", " ", "#", "@", "_", ".", "&amp;", "&lt;", "&#39;", "&amp;#x27;", "&nbsp;", "&"],
     *["“", "é", "e\u0301", "\u200e", "\u2066", "\u2069", "\u00ad", "\u200d", "\u200b", "\x07"],
+    *["\\", "$", "&amp", "ي", "ی", "۱", "1", "ൻ", "ന്\u200d", "ł", "־", "·", "ة", "ı", "þ", ","],
     *["山", "김", "\u1100\u1175", "ﾞ", "は", "น้ำ", "ก", "มั", "👩🏽‍🚀", "🇩🇪", "ﬁ", "İ", "ß"],
 ]
 PIECES = st.lists(
@@ -198,6 +240,7 @@ def letters(text: str) -> str:
     """Letters and digits, simplified: what a place and its copy have in common."""
     text = html.unescape(html.unescape(text))
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    folded = rough_letters(same_letters(folded))
     return "".join(
         character
         for character in folded

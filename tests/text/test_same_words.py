@@ -88,6 +88,7 @@ def test_a_blank_is_left_out_where_a_name_is_written_so(text: str, words: str, p
         ("Das ist über dem Haus", "Uber"),
         ("il est à la maison", "LA"),
         ("мы и они там", "МЫ"),
+        ("جلس على الكرسي", "علي"),
     ],
 )
 def test_a_function_word_is_no_name_written_otherwise(text: str, words: str) -> None:
