@@ -11,33 +11,41 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from threading import get_ident
+from secrets import token_hex
 from typing import IO
 
 from riveg.errors import UserError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
+_AS_THE_USER_SAYS = 0o666
+"""Mode of a new file before the umask is taken off."""
+
+_FOR_THE_OWNER = 0o600
+
+PARTIAL = ".partial"
+"""Ending of a temporary file; one is left only by a process that was killed while it wrote."""
+
 
 @contextmanager
-def replacing(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
-    """A temporary path beside ``path``: the file written there replaces ``path`` at the end.
+def replacing(path: Path, *, is_private: bool = False) -> Iterator[Path]:
+    """A temporary file beside ``path``: what is written there replaces ``path`` at the end.
 
     It is synced to disk first, so ``path`` is always the whole new file or the old one. If the
-    block raises, the temporary file is removed and ``path`` stays as it is.
+    block raises, the temporary file is removed and ``path`` stays as it is. Its name is nobody
+    else's, and it is made here: two writers never meet, and no link that lies there is followed.
 
     Args:
         path: The file to replace.
-        is_shared: Whether others may write the same file at the same time: then each writer has a
-            temporary name of its own. Otherwise the name is always the same, so what a killed
-            process left behind is overwritten and not added to.
+        is_private: Whether nobody else may read it.
 
     Raises:
         OSError: If the file cannot be written, synced or renamed.
     """
-    owner = f".{os.getpid()}-{get_ident()}" if is_shared else ""
-    temporary = path.with_name(f"{path.name}{owner}.partial")
+    temporary = path.with_name(f"{_beginning(path.name)}.{token_hex(8)}{PARTIAL}")
     try:
+        mode = _FOR_THE_OWNER if is_private else _AS_THE_USER_SAYS
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         yield temporary
         _sync(temporary)
         temporary.replace(path)
@@ -46,24 +54,37 @@ def replacing(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+def _beginning(name: str) -> str:
+    # A file system counts bytes, 255 at most, and the temporary name is longer than the file's.
+    return name.encode(errors="surrogateescape")[:200].decode(errors="ignore")
+
+
+def write_atomically(
+    path: Path, chunks: Iterable[bytes], *, goes_on: bool = False, is_private: bool = False
+) -> None:
     """Writes a whole file, or leaves the old one as it is.
+
+    Args:
+        path: The file.
+        chunks: What it holds.
+        goes_on: Whether the command, given again, goes on where it stopped; a full disk's error
+            says so then.
+        is_private: Whether nobody else may read the file, because it might hold secrets.
 
     Raises:
         UserError: If the disk is full, or a quota or file-size limit is met, or no file is named.
     """
     if not path.name:
         raise UserError(f"{path}: expected the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: cannot be written, it is there and is no file")
     try:
-        with replacing(path) as temporary, temporary.open("wb") as handle:
+        with replacing(path, is_private=is_private) as temporary, temporary.open("wb") as handle:
             handle.writelines(chunks)
     except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise UserError(
-                f"{path}: cannot be written ({error.strerror}); make room, then give the same "
-                "command again: it goes on where it stopped"
-            ) from error
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        advice = "; make room, then give the same command again" if error.errno in _NO_SPACE else ""
+        advice += ": it goes on where it stopped" if advice and goes_on else ""
+        raise UserError(f"{path}: cannot be written ({error.strerror}){advice}") from error
 
 
 def _sync(path: Path) -> None:
@@ -161,6 +182,26 @@ def digest_of(handle: IO[bytes]) -> str:
 def text_digest(text: str) -> str:
     """Hex digest of a text's UTF-8 bytes."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+_LONGEST_NAME = 100
+
+NAME_OF_FOLDERS = f"a name for folders: no / or control character, up to {_LONGEST_NAME} bytes"
+"""What :func:`names_a_folder` asks for, as errors say it; run folders are named for such names."""
+
+
+def names_a_folder(name: str) -> bool:
+    """Whether a name can be a part of a folder's name, and leads nowhere else.
+
+    >>> names_a_folder("posts-2"), names_a_folder("x/../../.."), names_a_folder("..")
+    (True, False, False)
+    """
+    return (
+        name.isprintable()
+        and name.strip(". ") != ""
+        and not {"/", "\\"} & {*name}
+        and len(name.encode(errors="surrogatepass")) <= _LONGEST_NAME
+    )
 
 
 def numbered_name(number: int, name: str, ending: str) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,13 +24,12 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [path]
 
 
-@pytest.mark.parametrize("is_shared", [True, False])
-def test_a_block_that_raises_leaves_the_old_file(tmp_path: Path, is_shared: bool) -> None:
+def test_a_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
 
     def write() -> None:
-        with replacing(path, is_shared=is_shared) as temporary:
+        with replacing(path) as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 
@@ -36,13 +39,76 @@ def test_a_block_that_raises_leaves_the_old_file(tmp_path: Path, is_shared: bool
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_shared_files_have_temporary_names_of_their_own(tmp_path: Path) -> None:
+def test_every_writer_has_a_temporary_file_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with replacing(path) as own, replacing(path, is_shared=True) as shared:
-        assert own != shared
-        own.write_text("first")
-        shared.write_text("second")
+    with replacing(path) as one, replacing(path) as other:
+        assert one != other
+        one.write_text("first")
+        other.write_text("second")
     assert path.read_text() == "first"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+_WRITES_ALL_THE_TIME = """
+import sys
+from pathlib import Path
+from riveg.files import write_atomically
+
+for _ in range(60):
+    write_atomically(Path(sys.argv[1]), [sys.argv[2].encode()] * 50_000)
+"""
+
+
+def test_two_processes_never_mix_their_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITES_ALL_THE_TIME, str(path), letter])
+        for letter in "ab"
+    ]
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            assert len({*path.read_bytes()}) == 1
+            assert path.stat().st_size == 50_000
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_link_that_lies_in_wait_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    path = tmp_path / "a.txt"
+    for name in ("a.txt.partial", "a.txt"):
+        (tmp_path / name).symlink_to(precious)
+    write_atomically(path, [b"new"])
+    assert (precious.read_text(), path.read_text(), path.is_symlink()) == ("mine", "new", False)
+
+
+def test_a_long_name_has_a_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / ("\u00e9" * 127)
+    write_atomically(path, [b"new"])
+    assert path.read_bytes() == b"new"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(UserError, match="it is there and is no file"):
+            write_atomically(path, [b"x"])
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_only_what_goes_on_is_said_to(tmp_path: Path, goes_on: bool) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(UserError, match="make room") as raised:
+            write_atomically(tmp_path / "a.txt", [b"x" * 1000], goes_on=goes_on)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(raised.value).endswith("it goes on where it stopped") is goes_on
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_file_that_cannot_be_written_is_the_users_error(tmp_path: Path) -> None:

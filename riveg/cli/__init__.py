@@ -84,7 +84,7 @@ def options(
 
 def main() -> None:
     """Entry point of the ``riveg`` command: a user's mistake is one line and exit code 2."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _listen_to_signals()
     _escape_what_cannot_be_shown()
     debug = "--debug" in sys.argv
     try:
@@ -139,6 +139,14 @@ def _close_stdout() -> None:
     # If it was the output that could not be written, Python would try again at its end.
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _listen_to_signals() -> None:
+    """Signals that end a process end it as Ctrl-C does: what it began to write is removed."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup asks that
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

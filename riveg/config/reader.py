@@ -25,6 +25,7 @@ from riveg.config.system import (
 )
 from riveg.config.yaml_file import Document, InvalidConfig, Problem, nested_model
 from riveg.errors import UserError, suggest
+from riveg.files import NAME_OF_FOLDERS, names_a_folder
 from riveg.pipeline import PER_ENTITY, AnyStage
 from riveg.registry import backend_config, backend_table
 from riveg.stages.table import STAGES, stages_giving
@@ -34,9 +35,6 @@ PART_FIELD = "matcher"
 
 LEFT_OUT = "none"
 """A backend's name that means: the stage is not run."""
-
-_LONGEST = 100
-"""Bytes of a name: it becomes a part of the name of a run's folder."""
 
 _FILES = frozenset({".jinja", ".jsonl", ".yaml", ".yml", ".json", ".txt"})
 """Endings by which a text given with ``--set`` is a path, where its key does not tell."""
@@ -129,11 +127,8 @@ class _SystemReader:
         if given is None and self._values.get("name") is not None:
             return ""  # a problem that is noted already
         name = Path(self._document.file).stem if given is None else given
-        if not _names_a_folder(name):
-            advice = (
-                f"expected a name for folders: no / or control character, up to {_LONGEST} bytes"
-            )
-            self._note("name", repr(name), advice)
+        if not names_a_folder(name):
+            self._note("name", repr(name), f"expected {NAME_OF_FOLDERS}")
         return name
 
     def _data(self) -> str | None:
@@ -294,15 +289,6 @@ class _SystemReader:
 def _is_left_out(block: Any) -> bool:
     named = block.get("backend") if isinstance(block, dict) else block
     return block is None or named == LEFT_OUT
-
-
-def _names_a_folder(name: str) -> bool:
-    return (
-        name.isprintable()
-        and name.strip(". ") != ""
-        and not {"/", "\\"} & {*name}
-        and len(name.encode()) <= _LONGEST
-    )
 
 
 def _holds_path(annotation: Any) -> bool:

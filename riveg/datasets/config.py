@@ -14,7 +14,7 @@ from riveg.config.yaml_file import Document, InvalidConfig, Problem
 from riveg.datasets.column_names import require_choice
 from riveg.datasets.csv_dialect import DELIMITERS
 from riveg.errors import UserError
-from riveg.files import shipped
+from riveg.files import NAME_OF_FOLDERS, names_a_folder, shipped
 from riveg.text.tag_schemes import scheme_named
 
 Format = Literal[
@@ -85,6 +85,21 @@ class DatasetConfig(BaseModel):
     columns: dict[str, str | None] = Field(default_factory=dict)
     delimiter: str | None = None
     scheme: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not names_a_folder(name):
+            raise ValueError(f"expected {NAME_OF_FOLDERS}")
+        return name
+
+    @field_validator("text")
+    @classmethod
+    def _splits_name_folders(cls, text: dict[str, str]) -> dict[str, str]:
+        for split in text:
+            if not names_a_folder(split):
+                raise ValueError(f"split {split!r}: expected {NAME_OF_FOLDERS}")
+        return text
 
     @field_validator("columns")
     @classmethod

@@ -55,7 +55,7 @@ def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
     columns = _written_rows(dataset, left_out, unread)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target, is_shared=True) as temporary:
+        with replacing(target) as temporary:
             if kind == "jsonl":
                 rows = _write_jsonl(columns, temporary)
             else:

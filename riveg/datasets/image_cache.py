@@ -39,8 +39,7 @@ class ImageCache:
         if not path.exists():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                # Two runs may write the same image at the same time.
-                with replacing(path, is_shared=True) as temporary:
+                with replacing(path) as temporary:
                     temporary.write_bytes(content)
             except OSError as error:
                 raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from riveg.images.loader import ImageLoader
 from riveg.images.paths import leads_out
 from riveg.labels import USUAL_LABELS
 from riveg.types import Box, Entity, ImageRef, ImageSize, Mask, Region, Sample
+
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)([. ]|$)", re.IGNORECASE)
 
 LeftOut = Counter[str]
 """Reasons, counted."""
@@ -188,14 +191,16 @@ class ImageFolder:
         """A file name whose stem no other image has.
 
         A plain name keeps its stem; folders become part of the stem; a stem that another image
-        has gets a digest.
+        has, on whatever system, gets a digest.
         """
         suffix = PurePosixPath(path).suffix if is_plain(PurePosixPath(path).suffix[1:]) else ""
         stem = path.removesuffix(suffix)
         if not is_plain(stem):
             stem = "-".join(re.findall(r"\w+", stem)).encode()[:80].decode(errors="ignore")
+        if _is_device(stem):
+            stem = f"image-{stem}"
         own = digest(path)
-        if not stem or self._owners.setdefault(stem.casefold(), own) != own:
+        if not stem or self._owners.setdefault(_alike(stem), own) != own:
             stem = f"{stem}-{own:016x}"
         return stem + suffix
 
@@ -213,6 +218,16 @@ def is_plain(name: str) -> bool:
     return (
         len(name.encode()) <= 200 and re.fullmatch(r"\w[\w .()+=@~-]*(?<![ .])", name) is not None
     )
+
+
+def _is_device(stem: str) -> bool:
+    """Whether Windows takes a file of this name for a device, whatever its ending."""
+    return _DEVICE.match(stem) is not None
+
+
+def _alike(stem: str) -> str:
+    """What file systems may take for the same name: another case, or accents written apart."""
+    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def place_image(original: Path, target: Path, *, copy: bool) -> None:

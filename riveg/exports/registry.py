@@ -11,6 +11,8 @@ from typing import cast
 
 from riveg.errors import UserError, suggest
 from riveg.exports.source import ExportReport, ExportSource
+from riveg.files import write_atomically
+from riveg.formats.run_records import UNFINISHED
 
 FORMATS: Mapping[str, str] = {
     "smner": "riveg.exports.smner:export_smner",
@@ -24,6 +26,12 @@ FORMATS: Mapping[str, str] = {
     "triples": "riveg.exports.triples:export_triples",
 }
 """``name -> "module:function"``; a format's options are its function's keyword arguments."""
+
+
+_UNFINISHED = """\
+This export is being written, or was cut off while it was. Where no riveg is at work on it, remove
+the folder and export the run again.
+"""
 
 
 def exporter(name: str) -> Callable[..., ExportReport]:
@@ -53,6 +61,8 @@ def export_run(
 ) -> ExportReport:
     """Writes a run in a format; what was written is removed again if that fails.
 
+    While it is written, a file in the folder says that it is unfinished (:data:`UNFINISHED`).
+
     Args:
         source: The run.
         name: The format.
@@ -70,7 +80,10 @@ def export_run(
     _require_empty(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return write(source, out, **options)
+        write_atomically(out / UNFINISHED, [_UNFINISHED.encode()])
+        report = write(source, out, **options)
+        (out / UNFINISHED).unlink()
+        return report
     except BaseException:
         _clear(out, remove=is_new)
         raise
@@ -79,6 +92,8 @@ def export_run(
 def _require_empty(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "holds files" if out.is_dir() else "is no folder"
+        if (out / UNFINISHED).is_file():
+            what = "holds an export that did not come to its end, remove it"
         raise UserError(f"{out}: {what}; give --out a new or an empty folder")
 
 

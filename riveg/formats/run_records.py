@@ -15,6 +15,9 @@ from riveg.formats.manifest import checked_manifest
 MANIFEST = "manifest.json"
 RECORDS = "records.jsonl"
 
+UNFINISHED = "UNFINISHED.txt"
+"""File that an export holds until it is whole."""
+
 DIGEST = "records_digest"
 """Key of the manifest: the digest of the bytes of the records."""
 

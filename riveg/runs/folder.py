@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
-from riveg.files import read_regular, write_atomically
+from riveg.files import PARTIAL, read_regular, write_atomically
 from riveg.formats.manifest import require_schema
 from riveg.formats.records import decode
 from riveg.formats.run_records import MANIFEST, RECORDS, read_manifest
 from riveg.types import SCHEMA_VERSION
 
 _LOCK = ".lock"
+
+_WRITTEN = (_LOCK, "overlays", "answers.sqlite*", "logs", "logs/*", "[0-9]*-*", "[0-9]*-*/part-*")
+"""What a run opens or writes into by name; other files are replaced, links and all."""
 _MOST_PART_BYTES = 1 << 32
 
 
@@ -107,7 +110,7 @@ class StageFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         header = json.dumps(asdict(part.header), separators=(",", ":")).encode()
         lines = (line + b"\n" for line in (header, *part.lines))
-        write_atomically(self.part_path(index), lines)
+        write_atomically(self.part_path(index), lines, goes_on=True)
 
     def parts(self) -> Iterator[Part]:
         """Every part that is not damaged, in order."""
@@ -195,11 +198,13 @@ class RunFolder:
         """Keeps every other run out until the block ends; the kernel frees it if riveg dies.
 
         Raises:
-            UserError: If another run holds the folder, it cannot be made, or it holds other files.
+            UserError: If another run holds the folder, it cannot be made, or it holds other files
+                or links that lead out of it.
         """
         self._require_own()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self.refuse_links()
             handle = (self.path / _LOCK).open("a+")
         except OSError as error:
             raise UserError(f"{self.path}: cannot be used as a run folder ({error})") from error
@@ -215,6 +220,7 @@ class RunFolder:
             handle.truncate(0)
             handle.write(str(os.getpid()))
             handle.flush()
+            self._remove_partial()
             yield
 
     def _require_own(self) -> None:
@@ -223,6 +229,27 @@ class RunFolder:
             return
         if any(found.name != _LOCK for found in self.path.iterdir()):
             raise UserError(f"{self.path}: holds files and is no run folder; choose another --out")
+
+    def refuse_links(self) -> None:
+        """Makes sure that what is written here stays here: the folder may come from others.
+
+        Raises:
+            UserError: If a link with a name that runs write to leads out of the folder.
+        """
+        home = self.path.resolve()
+        for pattern in _WRITTEN:
+            for path in self.path.glob(pattern):
+                if path.is_symlink() and not path.resolve().is_relative_to(home):
+                    raise UserError(
+                        f"{path}: is a link that leads out of the run folder; remove it, or choose "
+                        "another --out"
+                    )
+
+    def _remove_partial(self) -> None:
+        """Removes what runs left that were killed while they wrote; the lock keeps others out."""
+        stages = self.path.glob(f"[0-9]*-*/part-*{PARTIAL}")
+        for path in (*self.path.glob(f"*.json*{PARTIAL}"), *stages):
+            path.unlink(missing_ok=True)
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest, empty where there is none yet.
@@ -235,7 +262,7 @@ class RunFolder:
     def write_manifest(self, values: Mapping[str, Any]) -> None:
         """Replaces the manifest."""
         text = json.dumps(values, indent=2, ensure_ascii=False)
-        write_atomically(self.path / MANIFEST, [text.encode() + b"\n"])
+        write_atomically(self.path / MANIFEST, [text.encode() + b"\n"], goes_on=True)
 
 
 def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from riveg.formats.run_records import finished_manifest
 from riveg.images.fonts import Fonts
 from riveg.images.overlay import draw_overlay
 from riveg.images.palette import is_usual, type_colours
+from riveg.runs.folder import RunFolder
 from riveg.runs.reading import images_of, no_such_sample, read_records
 from riveg.types import Sample
 
@@ -27,6 +28,7 @@ def write_overlays(folder: Path, most: int, fonts: Fonts | None = None) -> int:
     """
     fonts = Fonts() if fonts is None else fonts
     images = images_of(finished_manifest(folder))
+    RunFolder(folder).refuse_links()
     target = folder / OVERLAYS
     target.mkdir(exist_ok=True)
     for old in target.glob("[0-9][0-9][0-9][0-9][0-9]-*.png"):
@@ -45,7 +47,8 @@ def write_overlays(folder: Path, most: int, fonts: Fonts | None = None) -> int:
         if colours is None and _has_unusual_labels(sample):
             colours = _colours_of(folder)
         overlay = draw_overlay(pixels, sample, colours, fonts)
-        write_atomically(target / numbered_name(number, sample.id, ".png"), [_png(overlay)])
+        path = target / numbered_name(number, sample.id, ".png")
+        write_atomically(path, [_png(overlay)], goes_on=True)
         drawn += 1
     return drawn
 

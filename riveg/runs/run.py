@@ -232,7 +232,7 @@ class Run:
         if self._steps:
             last = self._folder.stage(len(self._steps), self._steps[-1].stage.name)
         lines = _lines_of(last, parts)
-        write_atomically(self._folder.records_path, (line + b"\n" for line in lines))
+        write_atomically(self._folder.records_path, (line + b"\n" for line in lines), goes_on=True)
         failed = 0
 
         def rows() -> Iterator[bytes]:
@@ -242,7 +242,7 @@ class Run:
                     failed += 1
                     yield failed_row(decode(Sample, line))
 
-        write_atomically(self._folder.failed_path, rows())
+        write_atomically(self._folder.failed_path, rows(), goes_on=True)
         return failed
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -95,23 +94,6 @@ def test_help_tells_the_default_split(command: str) -> None:
 )
 def test_only_what_goes_on_may_say_so(arguments: list[str], expected: bool) -> None:
     assert goes_on(arguments) is expected
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_an_interrupted_command_promises_nothing(tmp_path: Path) -> None:
-    pipe = tmp_path / "entailer.yaml"
-    os.mkfifo(pipe)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "riveg", "train", "entailer", str(pipe)],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    with pipe.open("w"):  # opens when the command has begun to read
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stderr.strip() == "riveg: interrupted"
 
 
 def test_short_memory_is_one_line() -> None:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from unicodedata import normalize
 
 import pytest
+from helpers.places import ROOT
 from helpers.small_runs import answered, named, region, ring, trap_samples, write_run
 
 from riveg.errors import UserError
+from riveg.evaluation.reading import open_predictions
 from riveg.exports.registry import FORMATS, export_run, exporter, options_of
 from riveg.exports.source import ExportSource
+from riveg.formats.run_records import UNFINISHED
 from riveg.types import Sample
 
 OWN = ("smner", "coco", "png", "voc", "yolo-seg", "jsonl")
@@ -100,6 +110,53 @@ def many_samples(count: int) -> Iterator[Sample]:
             answered("x", image=f"{number}.jpg").image,
             entities=sample.entities,
         )
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_export_that_was_cut_off_says_so_or_is_gone(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    source = write_run(tmp_path, many_samples(800))
+    out = tmp_path / "out"
+    words = ["export", source.folder, "--format", "smner", "--out", out]
+    with subprocess.Popen(
+        [sys.executable, "-m", "riveg", *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as going:
+        while not (out / "samples").exists():
+            assert going.poll() is None
+            time.sleep(0.002)
+        going.send_signal(number)
+    assert going.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
+    assert out.exists() == (number == signal.SIGKILL)
+    if out.exists():
+        assert (out / UNFINISHED).is_file()
+        for read in (out, out / "samples"):
+            with pytest.raises(UserError, match="export that did not come to its end"):
+                open_predictions(read)
+        with pytest.raises(UserError, match="did not come to its end, remove it; give --out"):
+            export_run(source, "smner", out)
+
+
+def test_a_whole_export_holds_no_mark(tmp_path: Path) -> None:
+    export_run(write_run(tmp_path, trap_samples()), "smner", tmp_path / "out")
+    assert not (tmp_path / "out" / UNFINISHED).exists()
+
+
+@pytest.mark.parametrize("name", ["voc", "yolo-seg"])
+def test_names_are_fit_for_every_system(name: str, tmp_path: Path) -> None:
+    paths = ("con.jpg", "CON.png", "Lpt1.x.jpg", "a.jpg", "A.jpg", "Café.jpg", "Cafe\u0301.jpg")
+    samples = [answered("Ann", id=path, image=path) for path in paths]
+    source = write_run(tmp_path, samples)
+    for path in paths:
+        shutil.copy(tmp_path / "pictures" / "turned.jpg", tmp_path / "pictures" / path)
+    export_run(source, name, tmp_path / "out")
+    images = tmp_path / "out" / {"voc": "JPEGImages", "yolo-seg": "images"}[name]
+    names = [path.name for path in images.iterdir()]
+    assert len({normalize("NFC", one).casefold() for one in names}) == len(paths)
+    assert not [one for one in names if PureWindowsPath(one).is_reserved()]
 
 
 @pytest.mark.parametrize("name", OWN)
