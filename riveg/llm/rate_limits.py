@@ -73,6 +73,6 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
 def _seconds_until(date: str, now: datetime) -> float:
     try:
         then = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or a time zone of twenty digits
         return math.nan
     return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now.timestamp()

@@ -209,6 +209,8 @@ def _open(path: Path | None) -> sqlite3.Connection:
         isolation_level=None,  # each statement is its own transaction
         check_same_thread=False,  # the lock serialises its use
     )
+    # A damaged text must not cost the connection: its row is asked again.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
         if path is not None:
             _write_ahead(connection)
@@ -273,7 +275,8 @@ def _decoded(values: Sequence[Any]) -> CachedResponse:
     words, finish_reason, first_token = json.loads(raw)
     options = tuple((token, value) for token, value in first_token)
     is_whole = (
-        all(isinstance(one, str) for one in (words, finish_reason, model))
+        raw.isascii()
+        and all(isinstance(one, str) for one in (words, finish_reason, model))
         and all(isinstance(token, str) and not math.isnan(value) for token, value in options)
         and path in get_args(AnswerPath)
         and all(isinstance(one, int | None) for one in (prompt_tokens, answer_tokens))

@@ -14,14 +14,9 @@ from riveg.text.secrets import Redaction, secrets_of
 _SHOWN_LINES = 12
 
 
-_SHORTEST_SECRET = 6
-"""Variables whose names are those of secrets also hold numbers and switches."""
-
-
 def log_redaction(serve: Serve, key: str) -> Redaction:
     """Takes the server's key and the secrets in environment variables out of what it prints."""
-    known = (*secrets_of(os.environ), *secrets_of(serve.environment))
-    return Redaction((key, *known), shortest=_SHORTEST_SECRET)
+    return Redaction((key, *secrets_of(os.environ), *secrets_of(serve.environment)))
 
 
 def redact_file(path: Path, redaction: Redaction) -> None:

@@ -15,7 +15,7 @@ from riveg.errors import MissingExtra, UserError
 from riveg.llm.bounded_bodies import ACCEPTED, UnreadableBody, bound_body
 from riveg.llm.rate_limits import LONGEST_PAUSE_S, retry_after_s
 from riveg.llm.response import Completion, NotACompletion, read_completion
-from riveg.text.secrets import Redaction, secrets_of
+from riveg.text.secrets import Redaction, secrets_of, without_key_forms
 
 if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI
@@ -233,7 +233,8 @@ def shown_url(url: str) -> str:
     except ValueError:
         port = ""
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UserError(f"base_urls: expected http://host:port/v1, found {parts.scheme or url!r}")
+        found = parts.scheme or repr(without_key_forms(url))
+        raise UserError(f"base_urls: expected http://host:port/v1, found {found}")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{port}{parts.path}"
 

@@ -29,6 +29,9 @@ _SECRET_WORD = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGN
 _HARMLESS = re.compile(r"\d{0,5}|true|false|yes|no|on|off|none|auto|[~.]?/.*", re.IGNORECASE)
 """Numbers, switches and paths: values that are no secrets whatever their names."""
 
+_SHORTEST_OF_VARIABLES = 6
+"""Variables whose names are those of secrets also hold numbers and switches."""
+
 _SHORTEST_ENCODED = 6
 """A shorter secret is too little to be found within base64."""
 
@@ -83,6 +86,11 @@ def without_key_forms(text: str) -> str:
 
 def secrets_of(environment: Mapping[str, str]) -> Iterator[str]:
     """The values of variables that may be secrets, and what the URLs of proxies hold of them."""
+    found = _possible_secrets(environment)
+    return (value for value in found if len(value) >= _SHORTEST_OF_VARIABLES)
+
+
+def _possible_secrets(environment: Mapping[str, str]) -> Iterator[str]:
     for name, value in environment.items():
         if _SECRET_WORD.search(name) and not _HARMLESS.fullmatch(value.strip()):
             yield value

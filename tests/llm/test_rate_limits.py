@@ -22,6 +22,9 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
         ("soon", None),
         ("nan", None),
         ("inf", None),
+        ("9" * 400, None),
+        ("Thu, 01 Jan 99999999999 12:00:00 GMT", None),
+        ("Thu, 01 Jan 2026 12:00:00 +99999999999999999999", None),
         ("", None),
     ],
 )

@@ -1,3 +1,4 @@
+import contextlib
 import json
 from typing import Any
 
@@ -129,6 +130,15 @@ JSON = st.recursive(
 
 
 LOGPROBS = st.fixed_dictionaries({"content": st.lists(JSON, max_size=3) | JSON}) | JSON
+
+
+@given(st.binary(max_size=60), st.integers(0, 200), st.integers(0, 60))
+def test_any_bytes_are_read_or_refused(noise: bytes, at: int, dropped: int) -> None:
+    content = body({"content": "red"}, logprobs={"content": [{"token": "r", "logprob": -1}]})
+    raw = content.encode()
+    for one in (noise, raw[:at] + noise + raw[at + dropped :]):
+        with contextlib.suppress(NotACompletion):
+            assert isinstance(read_completion(one).response.text, str)
 
 
 @given(JSON, JSON, LOGPROBS)

@@ -1,10 +1,14 @@
+import contextlib
 import json
 import multiprocessing
 import sqlite3
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from riveg.errors import UserError
 from riveg.llm.conversation import Message, Request, Response
@@ -93,6 +97,45 @@ def test_a_damaged_row_is_asked_again(
     with ResponseCache(path) as cache:
         assert cache.get("k") is None
         assert cache.recall("k", request) is None
+        cache.put("k", ANSWER)
+        assert cache.get("k") == ANSWER
+
+
+@given(st.data())
+def test_flipped_bytes_of_a_file_never_give_another_answer(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answers.sqlite"
+        with ResponseCache(path) as cache:
+            for number in range(9):
+                cache.put(f"k{number}", ANSWER)
+        content = bytearray(path.read_bytes())
+        places = st.integers(0, len(content) - 1)
+        flips = st.lists(st.tuples(places, st.integers(1, 255)), min_size=1, max_size=9)
+        for at, flip in data.draw(flips):
+            content[at] ^= flip
+        path.write_bytes(content)
+        with ResponseCache(path) as cache:
+            for number in range(9):
+                # Where the file itself is broken, that is said.
+                with contextlib.suppress(UserError):
+                    assert cache.get(f"k{number}") in {None, ANSWER}
+                    cache.put(f"k{number}", ANSWER)
+                    assert cache.get(f"k{number}") == ANSWER
+
+
+@pytest.mark.parametrize("has_digest", [True, False])
+def test_a_text_that_is_no_utf_8_is_asked_again(has_digest: bool, tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    with ResponseCache(path) as cache:
+        cache.put("k", ANSWER)
+    with sqlite3.connect(path) as connection:
+        raw = b'["\xff\xfe", "stop", []]'
+        connection.execute("UPDATE answers SET raw = CAST(? AS TEXT)", (raw,))
+        if not has_digest:
+            connection.execute("UPDATE answers SET digest = NULL")
+    connection.close()
+    with ResponseCache(path) as cache:
+        assert cache.get("k") is None
         cache.put("k", ANSWER)
         assert cache.get("k") == ANSWER
 
