@@ -158,10 +158,7 @@ def _value(value: object, name: str) -> object:
 
 def _with_gold(value: object, sample: Sample, place: str, label_map: Mapping[str, str]) -> Row:
     if not isinstance(value, list | tuple):
-        quotes = isinstance(value, str) and value.lstrip().startswith("[")
-        message = f"expected a JSON list of entities in 'entities', found {_shown(value)}" + (
-            "; JSON has double quotes" if quotes else ""
-        )
+        message = f"expected a JSON list of entities in 'entities', found {_no_list(value)}"
         return Row(place, sample, defects=(Defect("bad-entities", place, message),))
     try:
         entities = decode_entities(value, sample.text, sample.offsets, label_map)
@@ -216,7 +213,8 @@ def _wording(columns: Mapping[str, object]) -> _Wording | Fault:
     if tokens is None:
         return _Wording(str(text), *tokenise(str(text)))
     if not isinstance(tokens, list | tuple) or not all(map(_is_token, tokens)):
-        return Fault("bad-tokens", f"expected a list of strings in 'tokens', {_shown(tokens)}")
+        message = f"expected a JSON list of strings in 'tokens', found {_no_list(tokens)}"
+        return Fault("bad-tokens", message)
     if text is None:
         joined, ranges = join_tokens(tokens)
         return _Wording(joined, tuple(tokens), ranges)
@@ -283,6 +281,12 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _no_list(value: object) -> str:
+    """What stands where a list should."""
+    is_python = isinstance(value, str) and value.lstrip().startswith("[")
+    return f"{_shown(value)}{'; JSON has double quotes and commas' if is_python else ''}"
 
 
 def _shown(value: object) -> str:

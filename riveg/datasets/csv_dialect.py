@@ -154,7 +154,9 @@ def _with_own_blanks(reading: _Reading) -> _Reading:
     if not reading.has_blanks:
         return reading
     other = reading.another(replace(reading.dialect, has_blanks=True))
-    return other if other.misfits <= reading.misfits else reading
+    if other.misfits <= reading.misfits:
+        return other
+    return replace(reading, dialect=replace(reading.dialect, has_blank_quotes=True))
 
 
 def _with_own_quotes(reading: _Reading) -> _Reading:

@@ -32,6 +32,8 @@ class CsvDialect:
         has_backslashes: Whether a quote in a cell may follow a backslash instead of a quote.
         has_quotes: Whether quotes around a cell are no part of it.
         has_blanks: Whether blanks behind a delimiter are no part of the cell.
+        has_blank_quotes: Whether cells begin with blanks and a quote, which stay, because without
+            them fewer rows fit.
         doubt: The rows in this dialect and in another that fits as well, if their numbers differ.
     """
 
@@ -41,6 +43,7 @@ class CsvDialect:
     has_backslashes: bool = False
     has_quotes: bool = True
     has_blanks: bool = False
+    has_blank_quotes: bool = False
     doubt: tuple[int, int] | None = None
 
     @property
@@ -51,6 +54,8 @@ class CsvDialect:
             return f"writes quotes in cells with backslashes, and is read so{doubt}"
         if not self.has_quotes:
             return f"has quotes that do not enclose cells, and is read so{doubt}"
+        if self.has_blank_quotes:
+            return "has quotes behind blanks that enclose no whole cells; they are read as text"
         if self.doubt is None:
             return None
         if self.line_break == "\r\n":

@@ -18,7 +18,7 @@ from riveg.datasets.config import (
 )
 from riveg.datasets.dataset import Dataset
 from riveg.datasets.joined import join_datasets, names_apart, require_different
-from riveg.datasets.standard_input import STANDARD_INPUT, keep_standard_input
+from riveg.datasets.standard_input import CALLED, STANDARD_INPUT, keep_standard_input, shown
 from riveg.datasets.tables import TABLE_FORMATS, open_table, with_table_images
 from riveg.errors import UserError, suggest
 
@@ -70,9 +70,8 @@ def open_dataset(
     if len(sources) == 1:
         return _opened(sources[0], split, images, chosen, None)
     require_different(str(Path(each).absolute()) for each in sources)
-    called = names_apart([Path(each) for each in sources])
-    if "stdin" not in called:
-        called = ["stdin" if name == STANDARD_INPUT else name for name in called]
+    called = names_apart([Path(shown(Path(each))) for each in sources])
+    require_different(called)
     datasets = {
         name: _opened(each, split, images, chosen, name)
         for name, each in zip(called, sources, strict=True)
@@ -111,11 +110,11 @@ def _opened(
     if str(source) in shipped:
         dataset = _configured(shipped[str(source)], split, rules)
     elif str(source) == STANDARD_INPUT:
-        path = keep_standard_input()
-        rules = replace(rules, called=called or "stdin")
-        dataset = open_table("stdin", str(_kind_of(path)), {"stdin": path}, (Path(),), rules)
+        dataset = _standard_input(keep_standard_input(), rules)
     elif path.suffix in {".yaml", ".yml"} and path.is_file():
         dataset = _configured(path, split, rules)
+    elif path.is_file() and shown(path) == CALLED:
+        dataset = _standard_input(path, rules)
     elif (kind := _kind_of(path)) is not None and path.is_file():
         name = str(table_name(path))
         dataset = open_table(name, kind, {name: path}, (path.parent,), rules)
@@ -128,6 +127,11 @@ def _opened(
     if split is not None:
         dataset = _only(dataset, split)
     return dataset if images is None else with_images(dataset, images)
+
+
+def _standard_input(kept: Path, rules: ColumnRules) -> Dataset:
+    rules = replace(rules, called=rules.called or CALLED)
+    return open_table(CALLED, str(_kind_of(kept)), {CALLED: kept}, (Path(),), rules)
 
 
 def _kind_of(path: Path) -> str | None:

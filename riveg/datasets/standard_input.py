@@ -16,6 +16,9 @@ from riveg.errors import UserError
 STANDARD_INPUT = "-"
 """How standard input is named."""
 
+CALLED = "stdin"
+"""How it is called in messages and names."""
+
 _FOLDER = "standard-input"
 """Where it is kept below riveg's own files."""
 
@@ -24,7 +27,8 @@ _COPIED_AT_ONCE = 1 << 20
 
 def shown(path: Path) -> str:
     """A file for messages: what came in on standard input is called that, not by its kept copy."""
-    return "stdin" if path.parent == cache_home() / _FOLDER else str(path)
+    is_kept = path.parent.resolve() == (cache_home() / _FOLDER).resolve()
+    return CALLED if is_kept or str(path) == STANDARD_INPUT else str(path)
 
 
 def keep_standard_input(stream: IO[bytes] | None = None) -> Path:

@@ -230,7 +230,7 @@ def test_gold_is_separate_from_samples(tmp_path: Path) -> None:
         ([{"label": "PER", "start": 0, "end": 1, "boxes": [["1", 1, 2, 2]]}], "valid number"),
         ("PER", "expected a JSON list of entities in 'entities', found str 'PER'"),
         ({"label": "PER"}, "expected a JSON list of entities in 'entities', found dict"),
-        ("[{'label': 'PER'}]", "; JSON has double quotes"),
+        ("[{'label': 'PER'}]", "; JSON has double quotes and commas"),
         (
             [
                 {

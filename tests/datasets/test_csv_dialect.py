@@ -199,6 +199,13 @@ def test_blanks_between_a_delimiter_and_a_quote_are_nothing(
     assert texts(tmp_path, content) == expected
 
 
+def test_quotes_behind_blanks_that_enclose_nothing_are_said(tmp_path: Path) -> None:
+    assert notes(tmp_path, 'id,text\n1, "a" ,\n2, "b" c\n') == [
+        "posts.csv has quotes behind blanks that enclose no whole cells; they are read as text"
+    ]
+    assert notes(tmp_path, 'id,text\n1, "a"\n') == []
+
+
 @pytest.mark.parametrize(
     ("content", "name"),
     [

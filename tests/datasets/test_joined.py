@@ -261,6 +261,18 @@ def test_rows_without_ids_are_named_by_the_file_of_their_split(tmp_path: Path) -
     assert ids(open_dataset(config, split="train")) == ["line-1"]
 
 
+def test_what_came_in_is_called_the_same_when_it_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write(tmp_path / "a.csv", "text\nb\n")
+    with write(tmp_path / "input", "text\nx\n").open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        both = open_dataset([other, "-"])
+    assert ids(both) == ids(open_dataset(both.origin)) == ["a.csv:line-2", "stdin:line-2"]
+    again = open_dataset(both.origin[1])
+    assert (again.name, again.splits, ids(again)) == ("stdin", ("stdin",), ["line-2"])
+
+
 @pytest.mark.parametrize(
     "content",
     [
