@@ -7,10 +7,18 @@ import re
 from collections.abc import Callable
 
 _FINAL = re.compile(
+    r"(?:\A\s*|(?:<\|(?:end|return|call|im_end)\|>|<\|start\|>\s*assistant)\s*)"
     r"<\|channel\|>\s*final\b[^<]{0,40}(?:<\|constrain\|>[^<]{0,40})?<\|message\|>"
-    r"|<channel\|>|assistantfinal(?:json)?(?=\W)",
+    r"|\A\s*<channel\|>",
     re.IGNORECASE,
 )
+"""A mark of the final channel where a template puts it; elsewhere it is quoted."""
+
+_BARE_FINAL = re.compile(r"assistantfinal(?:json)?", re.IGNORECASE)
+_BARE_ANALYSIS = re.compile(r"\s*(?:assistant)?analysis(?=\S)|\s*assistantfinal", re.IGNORECASE)
+"""The same channels on servers that leave out the marks and keep their words."""
+
+_THOUGHT_CHANNEL = re.compile(r"\s*<\|channel>.*<channel\|>", re.IGNORECASE | re.DOTALL)
 _OTHER_CHANNEL = re.compile(
     r"\s*(?:<\|start\|>\s*assistant\s*)?(?:<\|channel\|>\s*(?:analysis|commentary)|<\|channel>)",
     re.IGNORECASE,
@@ -46,6 +54,12 @@ _OPEN_TAG = re.compile(r"<(?:answer|final_answer)>", re.IGNORECASE)
 _SPOKEN_MARK = re.compile(
     r"(?:\A|[\n.!?:>])[ \t]*[*_#]{0,4}[ \t]*(?:(?:my|the|so the)[ \t]+)?"
     r"(?:(?:final|corrected)[ \t]+)?answer[*_]{0,2}(?:[ \t]+is)?[ \t]*:[*_]{0,2}",
+    re.IGNORECASE,
+)
+_TELLS_OF_A_QUOTE = re.compile(
+    r"\b(?:posts?|tweets?|texts?|messages?|captions?|inputs?|users?)\b[^.\n]{0,60}"
+    r"\b(?:contains?|says?|reads?|states?|includes?|quotes?|has|had|holds?|claims?|asks?|tells?)\b"
+    r"|\b(?:ignor|inject|quot|did not follow)",
     re.IGNORECASE,
 )
 _BEGINS_WITH_JSON = re.compile(r"\s*(?:```\w*\s*)?[\[{]")
@@ -84,9 +98,8 @@ def spoken_part(text: str) -> str:
     """
     is_json = _BEGINS_WITH_JSON.match(text) is not None
     if not is_json:
-        finals = list(_FINAL.finditer(text))
-        if finals:
-            text = text[finals[-1].end() :]
+        if (answer := _in_final_channel(text)) is not None:
+            text = answer
         elif _OTHER_CHANNEL.match(text):
             return ""
     while begun := _TURN_BEGINS.match(text):
@@ -96,19 +109,35 @@ def spoken_part(text: str) -> str:
     return text[: next(ends, len(text))].strip()
 
 
+def _in_final_channel(text: str) -> str | None:
+    """What follows the last mark of the final channel; ``None``: there is no such channel."""
+    if thought := _THOUGHT_CHANNEL.match(text):
+        return text[thought.end() :]
+    finals = list(_FINAL.finditer(text))
+    if not finals and _BARE_ANALYSIS.match(text):
+        finals = list(_BARE_FINAL.finditer(text))
+    return text[finals[-1].end() :] if finals else None
+
+
 def after_answer_mark(text: str) -> str | None:
     """What follows the last mark of an answer: within its tags, or after "Answer:".
 
     Returns:
-        ``None`` where there is no mark, or where the text begins with JSON: the mark is quoted
-        then, or belongs to a second answer.
+        ``None`` where there is no mark, where the text begins with JSON, or where the words before
+        the mark or behind its tags tell of a post: the mark is quoted then, or belongs to a second
+        answer.
     """
     if _BEGINS_WITH_JSON.match(text):
         return None
-    if (tagged := tagged_answer(text)) is not None:
-        return tagged
-    marks = list(_SPOKEN_MARK.finditer(text))
-    return text[marks[-1].end() :].strip() if marks else None
+    tags = list(_CLOSED_TAG.finditer(text))
+    marks = tags or list(_OPEN_TAG.finditer(text)) or list(_SPOKEN_MARK.finditer(text))
+    if not marks:
+        return None
+    last = marks[-1]
+    before = re.split(r"[}\]]", text[: last.start()])[-1]
+    if _TELLS_OF_A_QUOTE.search(before) or (tags and re.search(r"\w", text[last.end() :])):
+        return None
+    return last[2].strip() if tags else text[last.end() :].strip()
 
 
 def tagged_answer(text: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from riveg.llm.answer_marks import after_answer_mark, spoken_part
 from riveg.llm.conversation import AnswerPath, Refused, Response, Unparsable
+from riveg.llm.disowned_json import is_disowned, is_refused
 from riveg.llm.json_forms import as_asked, keys_of
 from riveg.llm.json_schema import fault_in
 from riveg.llm.json_values import FoundValue, load_strictly, values_in
@@ -30,6 +31,12 @@ SEVERAL = (
 )
 """What is wrong with an answer that quotes JSON, or holds drafts."""
 
+_NOT_OWN = (
+    "The answer holds a JSON object that it says is quoted, wrong or an example. "
+    "Answer with one JSON object of your own and nothing else."
+)
+
+_SIGNS = re.compile(r"(?:</\w+>|[\s`*_.])*")
 _DOUBLED_ESCAPE = re.compile(r"\\\\u[0-9a-fA-F]{4}")
 
 
@@ -51,14 +58,26 @@ def parse_json(response: Response, schema: Mapping[str, Any]) -> dict[str, Any]:
     text = _spoken(response.text)
     found = _readings(text, schema)
     if found.is_ambiguous and (marked := after_answer_mark(text)) is not None:
-        found = _readings(marked, schema)
+        text = marked
+        found = _readings(text, schema)
+        if found.values and not found.ends_text:
+            raise Unparsable(SEVERAL)
     if found.is_ambiguous:
         raise Unparsable(found.clash or SEVERAL)
     if found.values:
+        _require_own(found)
         return found.values[0]
     if found.fault is None and refuses(text):
         raise Refused(_REFUSED)
     raise Unparsable(found.clash or found.fault or _NO_OBJECT.format(""))
+
+
+def _require_own(found: _Readings) -> None:
+    """Checks that the words around the only object do not say that it is no answer."""
+    if is_refused(found.before, found.after):
+        raise Refused(_REFUSED)
+    if is_disowned(found.before, found.after):
+        raise Unparsable(_NOT_OWN)
 
 
 def reading_path(text: str, schema: Mapping[str, Any] | None) -> AnswerPath:
@@ -82,11 +101,20 @@ class _Readings:
         values: The different objects that keep to the schema, in order.
         clash: What is wrong with the first piece that looks like such an object and is none.
         fault: What is wrong with the first piece of JSON that is none.
+        before: The words before the first of the values.
+        after: The words behind the last of them.
     """
 
     values: tuple[dict[str, Any], ...]
     clash: str | None
     fault: str | None
+    before: str = ""
+    after: str = ""
+
+    @property
+    def ends_text(self) -> bool:
+        """Whether nothing but signs follows the values."""
+        return _SIGNS.fullmatch(self.after) is not None
 
     @property
     def is_ambiguous(self) -> bool:
@@ -96,17 +124,20 @@ class _Readings:
 
 def _readings(text: str, schema: Mapping[str, Any]) -> _Readings:
     values: list[dict[str, Any]] = []
-    clash = fault = None
+    clash = fault = before = None
+    after = text
     for one in _whole_or_parts(text):
+        words, _, after = after.partition(one.source)
         value = _with_whole_characters(as_asked(one.value, schema))
         wrong = _wrong(one, value, schema)
         if wrong is None:
+            before = words if before is None else before
             values += [] if value in values else [value]
             continue
         fault = fault or wrong
         if _looks_like_an_answer(one, schema):
             clash = clash or wrong
-    return _Readings(tuple(values), clash, fault)
+    return _Readings(tuple(values), clash, fault, before or "", after)
 
 
 def _whole_or_parts(text: str) -> list[FoundValue]:

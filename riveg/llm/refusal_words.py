@@ -12,6 +12,7 @@ NOTHING = frozenset(
         "n/a | n.a | na | none | null | nil | nothing | unknown | undefined | unspecified | no",
         "unidentified | unidentifiable | unavailable | invisible | redacted | refused | tbd | tba",
         "not sure | not clear | not given | not found | not seen | not possible | no idea",
+        "none of the above | empty | missing | absent | n. a | nan | false | error | unclear",
         "no answer | no response | no comment | no match | no entity | no one | nobody | no person",
         "to be determined | unknown person | unknown entity | unidentified person",
         "i'm sorry | i am sorry",
@@ -36,38 +37,32 @@ NOTHING = frozenset(
 """Answers that say, as a whole, that there is nothing."""
 
 APOLOGIES = (
-    r"(?:i'm|i am|we're|we are) (?:so |very |really |truly |terribly )?sorry",
-    r"(?:my )?(?:sincere )?apologies|i apologi[sz]e|unfortunately|regrettably",
-    r"lo (?:siento|lamento)|lamentablemente|desafortunadamente|desgraciadamente",
-    r"desculpe|sinto muito|lamento|infelizmente|(?:je suis )?désolée?|malheureusement",
-    r"es tut mir leid|tut mir leid|entschuldigung|leider|mi (?:dispiace|spiace)|purtroppo",
-    r"het spijt me|helaas|tyvärr|beklager|przepraszam|przykro mi|niestety",
-    r"üzgünüm|özür dilerim|maaf|xin lỗi|извините|простите|к сожалению",
-    r"क्षमा करें|माफ़ करें",
+    r"(?:i'm|i am) (?:so |very |really |truly |terribly )?sorry",
+    r"(?:my )?(?:sincere )?apologies|i apologi[sz]e|lo (?:siento|lamento)|sinto muito",
+    r"je suis désolée?|es tut mir leid|tut mir leid|mi (?:dispiace|spiace)|het spijt me",
+    r"przykro mi|özür dilerim|xin lỗi",
 )
 AFTER_APOLOGIES = (
     r"\W*\Z|[,.;:!\u2013\u2014-]",
-    r" (?:but|however|for|about|that|to|i|i'm|this|there|it|no|not|we|as)\b",
+    r" (?:but|however|for|about|that|i|i'm|this|there|it|no|not|we|as)\b",
     r" (?:pero|no|mais|je|aber|ich|kann|mas|não|ma|non|maar|ik|jag|nie|ale|saya|но|я)\b",
 )
 """What goes on as an apology; "I'm Sorry album cover" does not."""
 
-SORRY = (
-    r"sorry,? (?:but|however|i|i'm|there|it|we|not|for|about that|that i|as an?)\b",
-    r"sorry,? (?:this|no|the) (?:image|picture|photo|information|description|person)\b",
+_MACHINE = (
+    r"(?:ai\b|artificial intelligence|(?:large )?(?:\w+[- ])?language model|text-(?:based|only)"
+    r"|multimodal|virtual assistant)"
 )
-"""An apology by its next words: "Sorry, a poster by Beyonce" is none."""
-
 MACHINES = (
-    r"(?:as|being) an? (?:ai\b|artificial intelligence|large language|language model)",
-    r"(?:as|being) an? (?:text-based|multimodal)",
-    r"i(?:'m| am) (?:just |only )?an? (?:ai\b|artificial|large language|language model|text-based)",
+    rf"(?:as|being) an? {_MACHINE}[^,.]{{0,40}}(?:, (?:i|we|my)\b|\W*\Z| (?:i|we) )",
+    rf"i(?:'m| am) (?:just |only )?an? {_MACHINE}(?!-)",
     r"como (?:un |uma? )?(?:modelo de (?:lenguaje|linguagem)|ia\b|inteligencia)",
     r"en tant qu(?:e |')(?:ia\b|intelligence|modèle|assistant)",
     r"als (?:eine? )?(?:ki\b|künstliche|sprachmodell)|come (?:un )?(?:modello linguistico|ia\b)",
     r"作为(?:一个|一名|一種)?(?:ai|人工智能|大?型?语言模型)",
     r"как (?:ии|языковая модель|искусственный)",
 )
+"""What a model says of itself."""
 
 UNABLE = (
     r" (?:can ?not|can't|could not|couldn't|won't|will not|do not|don't|should not|shouldn't)",
@@ -84,71 +79,23 @@ ACTS = (
     r" have (?:access|enough|any|information|the ability|personal)",
     r" see (?:an?|any|the|this|that|him|her|them|who|images|pictures|anyone|anything)\b",
     r" tell (?:who|what|if|whether|from|which|the|you (?:who|what|which|how|if))\b",
-    r" know (?:who|what|which|that|the|this|him|her|them|enough|anything|any)\b",
+    r" know (?:who|what (?:this|that|it|the)|which|that|the|this|him|her|them)\b",
+    r" know (?:enough|anything|any)\b",
     r" help (?:with|you|identify|to)\b| (?:see|tell|know|help)(?:\W*\Z|[,.;])",
 )
 """What a model cannot do; "I can't breathe" is no refusal."""
 
-_IMAGE = r"(?:image|picture|photo|post|text|caption)"
-_UNSEEN = (
-    r"(?:visible|shown|seen|depicted|pictured|present|identifiable|recogni[sz]able|discernible"
-    rf"|identified|determined|visually (?:identifiable|represented)|in the {_IMAGE})"
-)
-_SUBJECT = (
-    r"(?!(?:an?|one|two|some|many) )"
-    r"(?:(?!(?:who|whose|that|which|whom|where|with)\b)[^\s.,;]+ ){1,6}"
-)
-"""What a statement is about: a name or "the person", not a thing of which the phrase tells more."""
-
 NOTHING_SEEN = (
-    r"(?:it(?: is|'s) )?(?:not possible|impossible) to (?:identif|determin|tell|say|see|know)",
-    r"(?:it(?: is|'s) )?(?:not possible|impossible) to (?:recogni|describ)",
+    r"(?:it(?: is|'s) )?(?:not possible|impossible) to (?:identif|determin|tell|recogni|describ)",
     r"(?:unable|not able|failed) to (?:identif|determin|recogni[sz]|describ|assist|provid|comply)",
     r"(?:unable|not able|failed) to (?:see|view|process|access|answer|tell|help|discern|find)",
-    r"(?:can ?not|can't|could not|couldn't) (?:identif|determin|recogni[sz]|describ|discern)",
-    r"(?:can ?not|can't|could not|couldn't) be (?:identif|determin|seen|described|recogni)",
-    r"not (?:clearly |directly |actually )?(?:visible|shown|depicted|pictured|present|visually)\b",
-    r"not (?:identifiable|discernible|determinable|recogni[sz]able|applicable|available)\b",
-    rf"not (?:provided|specified|enough information|mentioned|described|known|in the {_IMAGE})\b",
     r"no (?:visual |relevant |further |specific |such )?(?:image|picture|photo|description"
-    r"|information|data|caption|expression|content|context)s?(?: (?:is|was|are|were|has been))?"
-    r"(?: (?:available|provided|given|found|attached|shown|visible|present|supplied|to)\b|\W*\Z)",
-    rf"there (?:is|are) (?:no|not enough) (?:visible|{_IMAGE}|information|description|visual)",
-    r"there (?:is|are) (?:no|not enough) (?:indication|context)",
+    r"|information|data|caption|expression|content|context)s? (?:is |was |are |were |has been )?"
+    r"(?:available|provided|given|found|attached|shown|visible|present|supplied)\b",
+    r"there (?:is|are) (?:no|not enough) (?:information|description|indication|context)",
     r"(?:insufficient|not enough) (?:information|context|detail|data)",
-    rf"(?:the|this|that) (?:provided |given )?{_IMAGE} (?:does not|doesn't|fails to)"
-    r" (?:show|contain|depict|include|provid|display|featur|identif|appear|mention|specif|reveal)",
-    rf"{_SUBJECT}(?:(?:is|are|was|were) not|isn't|aren't)"
-    rf" (?:clearly |directly |actually )?{_UNSEEN}\b",
-    rf"{_SUBJECT}(?:can ?not|can't) be {_UNSEEN}\b",
-    r"(?:(?:his|her|the|their) )?identity (?:is )?(?:unknown|not)",
+    r"(?:the|this|that) (?:provided |given )?(?:image|picture|photo|post|text|caption)"
+    r" (?:does not|doesn't|fails to) (?:show|contain|depict|include|provid|display|featur|identif"
+    r"|appear|mention|specif|reveal)",
 )
-
-ELSEWHERE = (
-    r"no (?:puedo|es posible|se puede|estoy (?:autorizad|en condiciones)|se ve en la imagen)",
-    r"no (?:(?:es|está) )?(?:visible|aplica|disponible|identificable|aparece en)",
-    r"je ne (?:peux|suis|sais|vois)\b|il (?:n'est pas|est im)possible|impossible (?:de |d')",
-    r"(?:non|pas) (?:visible|applicable|disponible|identifiable)",
-    r"ich (?:kann|darf|bin)\b.{0,60}\b(?:nicht|kein\w*|niemanden|unmöglich)\b",
-    r"nicht (?:sichtbar|zutreffend|verfügbar|erkennbar|bekannt|zu (?:erkennen|sehen)|im bild)",
-    r"não (?:posso|consigo|é possível|(?:é )?visível|aplicável|disponível|identificad)",
-    r"non (?:posso|sono in grado|riesco|è possibile|(?:è )?visibile|applicabile|disponibile)",
-    r"ik kan\b.{0,60}\bniet\b|niet (?:zichtbaar|van toepassing|beschikbaar|te zien)",
-    r"jag kan\b.{0,40}\binte\b|inte synlig|ikke synlig",
-    r"nie (?:mogę|dotyczy|widać|jest widoczn)|niewidoczn",
-    r"(?:я )?не (?:могу|вижу|видно|виден|видна|применимо|указано|определено|удалось|изображ)",
-    r"(?:很|非常|十分)?(?:抱歉|对不起|對不起)|我(?:无法|不能|無法|看不到|没有办法|不知道)",
-    r"(?:无法|無法|不能)(?:识别|識別|确定|確定|辨认|辨認|提供|判断|判斷|看到|回答|描述)",
-    r"(?:图|圖|照)(?:片|像)?(?:中|里|上)?(?:没有|沒有|未|不可见|看不到|无法)",
-    r"申し訳|すみません|ごめんなさい|恐れ入りますが",
-    r".{0,60}(?:特定|識別|判別|確認|回答|お答え|提供|お手伝い)(?:は|が|も)?でき(?:ません|ない)",
-    r".{0,30}(?:わかりません|分かりません|見えません|写っていません|映っていません)",
-    r"죄송|미안하지만|.{0,60}(?:식별|확인|제공|답변|알|볼|판단)(?:할)? ?수 ?(?:가 )?없",
-    r".{0,20}보이지 않",
-    r"(?:عذر|آسف|أعتذر|نأسف)|لا (?:أستطيع|يمكنني|يمكن)|غير (?:مرئي|متاح|متوفر|قابل)",
-    r"मुझे खेद|मैं .{0,60}नहीं (?:कर )?सकत",
-    r"(?:ben )?.{0,60}(?:tanımlayam|belirleyem|yardımcı olam)\w*",
-    r"tôi không thể|không (?:thể|nhìn thấy|áp dụng|xác định)",
-    r"saya tidak (?:dapat|bisa)|tidak (?:dapat|bisa|terlihat|tersedia|berlaku)",
-)
-"""Refusals in other languages than English, with and without an apology."""
+"""Beginnings of sentences about an image that has not what is asked for."""

@@ -11,16 +11,15 @@ import unicodedata
 from collections.abc import Iterable
 
 from riveg.llm.conversation import Refused
+from riveg.llm.refusal_sentences import declines, says_no
 from riveg.llm.refusal_words import (
     ACTS,
     AFTER_APOLOGIES,
     APOLOGIES,
     BETWEEN,
-    ELSEWHERE,
     MACHINES,
     NOTHING,
     NOTHING_SEEN,
-    SORRY,
     UNABLE,
 )
 
@@ -38,17 +37,17 @@ _REFUSES = re.compile(
         (
             _FIRST_PERSON,
             rf"{_one_of(APOLOGIES)}(?={_one_of(AFTER_APOLOGIES)})",
-            *SORRY,
             *MACHINES,
-            *ELSEWHERE,
         )
     )
 )
 _SEES_NOTHING = re.compile(_one_of(NOTHING_SEEN))
 _GOES_ON = re.compile(rf"(?:\bbut|\bhowever,?|[.;!]) (?:unfortunately,? )?{_FIRST_PERSON}")
-_COURTESY = re.compile(r"(?:hm+|oh|well|ok|okay|hi|hello|thank you|thanks)\b[^.,!]{0,40}[,.!]+ ")
+_COURTESY = re.compile(
+    r"(?:hm+|oh|well|ok|okay|hi|hello|thank you|thanks)\b(?!-)[^.,!]{0,40}[,.!]+ "
+)
 _AROUND = " \t\"'`“”‘’«»*_()[]<>.!。、，"
-_ONLY_SIGNS = re.compile(r"[\s?.\-–—…_*/\\|#~=+^<>]*\Z")
+_ONLY_SIGNS = re.compile(r"[\s?.\-–—…_*/\\|#~=+^<>{}\[\]()\"']*\Z")
 _APOSTROPHES = re.compile("[’ʼ`´]")
 
 REFUSAL = "{} is a refusal and no answer; say what is asked for from what is given"
@@ -61,7 +60,8 @@ def refuses(text: str) -> bool:
     >>> refuses("I'm sorry, I can't identify the person."), refuses("Sorry, a poster by Beyonce")
     (True, False)
     """
-    return _REFUSES.match(_plain(text)) is not None
+    words = _plain(text)
+    return _REFUSES.match(words) is not None or declines(words)
 
 
 def is_no_answer(text: str) -> bool:
@@ -73,7 +73,8 @@ def is_no_answer(text: str) -> bool:
     words = _plain(text)
     if words in NOTHING or (text and _ONLY_SIGNS.match(text)):
         return True
-    return refuses(text) or _SEES_NOTHING.match(words) is not None
+    begins = _REFUSES.match(words) or _SEES_NOTHING.match(words)
+    return begins is not None or says_no(words)
 
 
 def goes_on_to_refuse(text: str) -> bool:
