@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -203,6 +205,42 @@ class ResponseCache:
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
+    if path is not None and path.exists() and not _can_write(path):
+        return _read_only(path)
+    connection = _connected(path)
+    try:
+        if path is not None:
+            _write_ahead(connection)
+            # Safe if the process dies; only a power cut may lose the latest responses.
+            connection.execute("PRAGMA synchronous = NORMAL")
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _can_write(path: Path) -> bool:
+    """Whether a file and its folder can be written: the log of a cache lies beside it."""
+    return os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """What a file holds that cannot be written, in memory; nothing can be added."""
+    connection = _connected(None)
+    try:
+        address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(address, uri=True)) as file:
+            file.backup(connection)
+        _prepare(connection, path)
+        connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connected(path: Path | None) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path or ":memory:",
         timeout=_WAIT_S,
@@ -211,20 +249,15 @@ def _open(path: Path | None) -> sqlite3.Connection:
     )
     # A damaged text must not cost the connection: its row is asked again.
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-    try:
-        if path is not None:
-            _write_ahead(connection)
-            # Safe if the process dies; only a power cut may lose the latest responses.
-            connection.execute("PRAGMA synchronous = NORMAL")
-        (schema,) = connection.execute("PRAGMA user_version").fetchone()
-        if schema != SCHEMA:
-            connection.execute("BEGIN IMMEDIATE")
-            _bring_up_to_date(connection, path)
-            connection.execute("COMMIT")
-    except BaseException:
-        connection.close()
-        raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if schema != SCHEMA:
+        connection.execute("BEGIN IMMEDIATE")
+        _bring_up_to_date(connection, path)
+        connection.execute("COMMIT")
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from helpers.places import ROOT
 
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.llm.conversation import Response
+from riveg.llm.response_cache import CachedResponse, ResponseCache
 from riveg.runs.overlays import write_overlays
+from riveg.runs.reading import read_records
 from riveg.runs.sources import Samples, make_sample
 from riveg.runs.system import load_system
 
@@ -106,3 +110,40 @@ def test_names_of_datasets_and_splits_lead_nowhere(tmp_path: Path, name: str) ->
         path.write_text(f"name: {key!r}\nformat: jsonl\ntext: {{{split!r}: posts.jsonl}}\n")
         with pytest.raises(UserError, match="expected a name for folders"):
             open_dataset(path)
+
+
+_WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+"""Root may write anything, unless it gives that up."""
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="needs setpriv, as root"
+)
+def test_a_read_only_run_folder_can_be_looked_at(tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    load_system("quickstart").run("quickstart", out=run)
+    with ResponseCache(run / "answers.sqlite") as cache:
+        cache.put("key", CachedResponse(Response("yes", "stop"), "plain", "m"))
+    some_id = next(read_records(run)).id
+    for path in (run, *run.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)
+    prefix = _WITHOUT_PRIVILEGES if os.geteuid() == 0 else ()
+    for words in (
+        ("show", "run", run),
+        ("show", "run", run, "--id", some_id),
+        ("show", "run", run, "--id", some_id, "--image", tmp_path / "one.png"),
+        ("eval", run, "--why", some_id),
+        ("compare", run, run),
+        ("report", run, "--out", tmp_path / "page.html"),
+        ("export", run, "--format", "jsonl", "--out", out),
+        ("prompt-debug", "one-vlm", "--run", run),
+    ):
+        done = subprocess.run(
+            [*prefix, sys.executable, "-m", "riveg", *map(str, words)],
+            capture_output=True,
+            check=False,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert (done.returncode, done.stderr) == (0, ""), words
+    run.chmod(0o755)
