@@ -3,16 +3,19 @@
 A language model names an entity by its words and the number of their occurrence. Its copy may
 differ from the text (:mod:`riveg.text.copied_words` says in what). The words are searched exactly
 first, then more and more loosely; a place counts only if it begins and ends with a token, and, for
-a loose search, if it has the same words (:mod:`riveg.text.same_words`).
+a loose search, if it has the same words (:mod:`riveg.text.same_words`). Last, a word counts that is
+the copy with an ending or a prefix (:mod:`riveg.text.affixes`).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from riveg.text.affixes import are_affixes, stems
 from riveg.text.characters import is_unseen
-from riveg.text.copied_words import SMOOTHINGS, Reading, Smoothing, exactly, without_blanks
+from riveg.text.copied_words import SMOOTHINGS, Reading, Smoothing, exactly, plainly, without_blanks
 from riveg.text.same_words import SameWords, Side
 from riveg.types import Span
 
@@ -72,15 +75,11 @@ class TokenAligner:
         copy = Reading(words.strip())
         for smoothing in SMOOTHINGS:
             places = self._places(copy, smoothing)
-            if len(places) == 1:
-                return places[0]
-            if places and 1 <= occurrence <= len(places):
-                return places[occurrence - 1]
             if places:
-                raise Unaligned(
-                    f"{words!r} stands {len(places)} times in the text, "
-                    f"there is no occurrence {occurrence}"
-                )
+                return _chosen(places, words, occurrence)
+        inflected = self._inflected(copy)
+        if inflected:
+            return _chosen(inflected, words, occurrence)
         raise Unaligned(self._reason(words, copy))
 
     def _places(self, copy: Reading, smoothing: Smoothing) -> list[Span]:
@@ -99,6 +98,26 @@ class TokenAligner:
                 first, last = self._token_at.get(start), self._token_to.get(end)
                 if first is not None and last is not None and first <= last:
                     yield place, Span(first, last + 1)
+
+    def _inflected(self, copy: Reading) -> list[Span]:
+        """Words that are the copy with an ending or a prefix written onto it."""
+        name = plainly(copy).text
+        found: dict[Span, None] = {}
+        for looked_for, vowel in stems(name).items() if name else ():
+            for _, start, end in self._side(plainly).smoothed.places(looked_for):
+                first, last = self._token_with(start), self._token_with(end - 1)
+                if first is None or last is None:
+                    continue
+                before = self._text[self._offsets[first][0] : start]
+                after = self._text[end : self._offsets[last][1]]
+                if are_affixes(_plain(before), looked_for, _plain(after), vowel=vowel):
+                    found[Span(first, last + 1)] = None
+        return sorted(found, key=lambda span: span.start)
+
+    def _token_with(self, place: int) -> int | None:
+        """The token that a character belongs to."""
+        number = bisect_right(self._offsets, (place, len(self._text))) - 1
+        return number if number >= 0 and place < self._offsets[number][1] else None
 
     def _side(self, smoothing: Smoothing) -> Side:
         if smoothing not in self._sides:
@@ -130,8 +149,20 @@ class TokenAligner:
             for _, start, end in places:
                 whole = self._tokens_around(start, end)
                 if whole:
-                    return f"{words!r} is only a part of {whole!r} there, copy whole words"
+                    advice = "copy whole words"
+                    if self._is_tag(start):
+                        advice = (
+                            "which is one word: copy all of it if it is an entity, or leave it out"
+                        )
+                    return f"{words!r} is only a part of {whole!r} there, {advice}"
         return None
+
+    def _is_tag(self, place: int) -> bool:
+        """Whether a character belongs to the word of a hashtag or handle."""
+        token = self._token_with(place)
+        start = place if token is None else self._offsets[token][0]
+        before = self._text[max(0, start - 2) : start].rstrip()
+        return before.endswith(("#", "@")) or self._text[start] in "#@"
 
     def _tokens_around(self, start: int, end: int) -> str:
         touched = [one for one in self._offsets if one[0] < end and start < one[1]]
@@ -152,6 +183,20 @@ def without_overlaps(
         (dropped if meets else kept).append(one)
     by_position = sorted(kept, key=lambda it: it.span.start)
     return tuple(by_position), tuple(sorted(dropped, key=lambda it: it.span.start))
+
+
+def _chosen(places: Sequence[Span], words: str, occurrence: int) -> Span:
+    if len(places) == 1:
+        return places[0]
+    if 1 <= occurrence <= len(places):
+        return places[occurrence - 1]
+    raise Unaligned(
+        f"{words!r} stands {len(places)} times in the text, there is no occurrence {occurrence}"
+    )
+
+
+def _plain(text: str) -> str:
+    return plainly(Reading(text)).text
 
 
 def _seen(text: str, start: int, end: int) -> tuple[int, int]:
