@@ -70,6 +70,14 @@ class BackendConfig(BaseModel, Generic[Backend]):
         """The live backend; heavy packages are imported here."""
         raise NotImplementedError
 
+    def clash(self, others: Mapping[str, BackendConfig[object]]) -> tuple[str, str] | None:  # noqa: ARG002
+        """A field of this backend that others of the system leave without effect, and advice.
+
+        Args:
+            others: The system's backends by stage.
+        """
+        return None
+
     def contents(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002
         """Digests of what shapes the answers and lies outside the configuration: prompts, weights.
 

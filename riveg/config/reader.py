@@ -267,6 +267,11 @@ class _SystemReader:
             if needed and needed not in meant:
                 found = f"{step.config.name} without {needed}"
                 self._note(step.stage.name, found, f"add the stage {needed}")
+        configs = {step.stage.name: step.config for step in steps}
+        for stage_name, config in configs.items():
+            if clash := config.clash(configs):
+                name, advice = clash
+                self._note(f"{stage_name}.{name}", getattr(config, name), advice)
         for stage in asked:
             if stage.per is PER_ENTITY and not {*stages_giving("entities")} & meant:
                 self._note(stage.name, "no stage that finds entities", "add tag or extract")

@@ -94,7 +94,10 @@ def test_predict_marks_a_guess_and_cuts_nothing_out(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[2].split()[-1] == "-"
     options = ("--set", "ground.prior=guess", "--set", "entail.threshold=0")
-    guessed = riveg("predict", *arguments, *options)
+    useless = riveg("predict", *arguments, *options)
+    assert (useless.returncode, useless.stdout) == (2, "")
+    assert "add --set entail.unseen=text" in useless.stderr
+    guessed = riveg("predict", *arguments, *options, "--set", "entail.unseen=text")
     assert guessed.returncode == 0, guessed.stderr
     assert guessed.stdout.splitlines()[2].split()[-1] == "guess"
     (region,) = json.loads((tmp_path / "record.json").read_text())["entities"][0]["regions"]

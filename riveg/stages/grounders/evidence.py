@@ -96,6 +96,13 @@ class EvidenceGrounderConfig(BackendConfig[Grounder]):
             person_labels=self.person_labels,
         )
 
+    def clash(self, others: Mapping[str, BackendConfig[object]]) -> tuple[str, str] | None:
+        """A guess is for what nothing seen supports: some gates let none of that through."""
+        if self.prior == "guess" and getattr(others.get("entail"), "unseen", None) == "never":
+            advice = "entail.unseen: never leaves nothing to guess; add --set entail.unseen=text"
+            return "prior", advice
+        return None
+
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digest of the prior file, which also says how long bodies are."""
         path = _prior_file(self.prior_file, base)
