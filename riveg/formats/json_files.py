@@ -78,7 +78,8 @@ def checked(kind: type[Schema], value: object, where: str) -> Schema:
         return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(map(str, first["loc"]))[:80] or "the document"
+        parts = (part if str(part).isprintable() else ascii(part) for part in first["loc"])
+        key = ".".join(map(str, parts))[:80] or "the document"
         raise UserError(f"{where}: {key}: {first['msg']}") from error
 
 

@@ -108,6 +108,8 @@ OWN_FILES = {
     "cli/train.py": "what the command has just written",
     "checkpoints/wheel_models.py": "a model that riveg has just downloaded, and its licence",
     "llm/local_server.py": "the log of a server that riveg has started",
+    "llm/server_log.py": "the log of a server that riveg has started",
+    "llm/refusal_sentences.py": "words that come with riveg",
     "exports/parquet.py": "an image that has just been opened",
     "exports/voc.py": "what the export has written",
 }
