@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from riveg.llm.json_schema import fault_in
+from riveg.llm.json_values import load_strictly
 
 _WHOLE = re.compile(r"\s*-?[0-9]{1,9}\s*\Z")
 
@@ -16,8 +17,8 @@ def as_asked(value: Any, schema: Mapping[str, Any]) -> Any:
 
     Where an object is asked for that holds one list and nothing else, the list alone is taken for
     it, and one item of the list for a list of one. An object in a list of one is the object.
-    ``null`` for an optional key is the key left out, and a whole number in quotation marks is the
-    number. The value may still break the schema.
+    ``null`` for an optional key is the key left out, ``1.0`` is the whole number, and a whole
+    number or a list in quotation marks is read. The value may still break the schema.
 
     >>> rules = {"names": {"type": "array"}}
     >>> as_asked(["Ann"], {"type": "object", "properties": rules, "required": ["names"]})
@@ -63,11 +64,13 @@ def _is_wrapped(value: list[Any], name: str) -> bool:
 
 
 def _in_parts(value: Any, schema: Mapping[str, Any]) -> Any:
-    """The value without keys that may be left out and are null, at any depth."""
-    if isinstance(value, str) and schema.get("type") == "integer" and _WHOLE.match(value):
+    """The value in the schema's form at any depth, without optional keys that are null."""
+    if isinstance(value, str):
+        value = _unquoted(value, schema)
+    if isinstance(value, float) and schema.get("type") == "integer" and value.is_integer():
         return int(value)
-    if isinstance(value, list):
-        return [_in_parts(item, schema.get("items", {})) for item in value]
+    if schema.get("type") == "array" and isinstance(value, list | dict):
+        return _items(value, schema.get("items", {}))
     if not isinstance(value, dict):
         return value
     rules, required = schema.get("properties", {}), schema.get("required", [])
@@ -79,3 +82,30 @@ def _in_parts(value: Any, schema: Mapping[str, Any]) -> Any:
         or key not in rules
         or fault_in(None, rules[key]) is None
     }
+
+
+def _unquoted(text: str, schema: Mapping[str, Any]) -> Any:
+    """A whole number or a list that stands in quotation marks, where one is asked for."""
+    if schema.get("type") == "integer" and _WHOLE.match(text):
+        return int(text)
+    if schema.get("type") == "array" and text.lstrip().startswith("["):
+        try:
+            return load_strictly(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _items(value: list[Any] | dict[str, Any], rules: Mapping[str, Any]) -> Any:
+    """The items of a list; one item alone, also one without its key, is a list of one."""
+    if rules.get("type") == "object":
+        alone = as_asked(value, rules)
+        if isinstance(alone, dict) and fault_in(alone, rules) is None:
+            return [alone]
+    if isinstance(value, dict):
+        return value
+    return [_item(item, rules) for item in value]
+
+
+def _item(item: Any, rules: Mapping[str, Any]) -> Any:
+    return as_asked(item, rules) if _only_list(rules) else _in_parts(item, rules)

@@ -137,11 +137,30 @@ def _finite(digits: str) -> float:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class NoNumber:
+    """A number that is none, such as ``NaN`` or ``1e400``: no schema takes it.
+
+    Args:
+        written: As it is written.
+    """
+
+    written: str
+
+    def __repr__(self) -> str:
+        return self.written
+
+
+def _bounded(digits: str) -> float | NoNumber:
+    value = float(digits)
+    return value if math.isfinite(value) else NoNumber(digits)
+
+
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite
 )
 _LENIENT = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite, strict=False
+    object_pairs_hook=_object, parse_constant=NoNumber, parse_float=_bounded, strict=False
 )
 
 

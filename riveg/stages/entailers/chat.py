@@ -37,8 +37,13 @@ _FIRST_TOKENS = 20
 """The highest number that servers give; spellings of yes and no are summed over them."""
 _MAX_TOKENS = 16
 _ASK = "Answer with one word and nothing else: yes or no."
-_YES_OR_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
-_OPENING = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_ALONE = r"(?=[^\S\n]*(?:\Z|[\n,.;:!)\"'\u2019\u201d*\u2013\u2014-]))"
+"""Follows a "no" that is a word of its own; "no doubt" and "no idea" say something else."""
+_YES_OR_NO = re.compile(rf"(?<!\bnot )(?<!\bnot a )\b(yes\b|no\b{_ALONE})", re.IGNORECASE)
+_OPENING = re.compile(rf"\W*(yes\b|no\b{_ALONE})", re.IGNORECASE)
+_BOTH = re.compile(
+    r"\byes\W*(?:and|or|[/&|])\W*no\b|\bno\W*(?:and|or|[/&|])\W*yes\b", re.IGNORECASE
+)
 
 
 class ChatEntailerConfig(BackendConfig[Entailer]):
@@ -138,6 +143,8 @@ def read_yes_no(response: Response) -> YesNo:
         Unparsable: If it says neither, or both.
     """
     text = without_markup(response.text)
+    if _BOTH.search(text):
+        raise Unparsable(_ASK)
     opening = _OPENING.match(text)
     if opening or not text:
         probability = yes_probability(response.first_token)

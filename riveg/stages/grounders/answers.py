@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from riveg.geometry.frames import Frame, InsideOut
+from riveg.geometry.frames import Frame, InsideOut, OutsideFrame
 from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import parse_json
+from riveg.llm.json_forms import as_asked
 from riveg.llm.json_schema import fault_in
 
 WrittenBoxes = tuple[tuple[float, ...], ...]
@@ -80,7 +81,7 @@ def read_boxes(response: Response, *, frame: Frame) -> BoxReading:
 def _reading(items: Sequence[Any], frame: Frame) -> BoxReading:
     boxes: list[tuple[float, ...]] = []
     faults: list[str] = []
-    for number, item in enumerate(items, start=1):
+    for number, item in enumerate((as_asked(item, _BOX) for item in items), start=1):
         wrong = fault_in(item, _BOX, f"item {number} of 'boxes'")
         if wrong is not None:
             faults.append(wrong)
@@ -91,3 +92,15 @@ def _reading(items: Sequence[Any], frame: Frame) -> BoxReading:
         except InsideOut as error:
             faults.append(str(error))
     return BoxReading(tuple(boxes), tuple(faults))
+
+
+def require_no_shares(numbers: Sequence[float], frame: Frame) -> None:
+    """Checks that a box of a frame of whole numbers is not stated in shares of the sides.
+
+    Raises:
+        OutsideFrame: If it is: in the frame it would be smaller than a pixel.
+    """
+    is_fraction = any(number != int(number) for number in numbers)
+    if frame.is_whole and is_fraction and all(0 <= number <= 1 for number in numbers):
+        shown = ", ".join(f"{number:g}" for number in numbers)
+        raise OutsideFrame(f"[{shown}] are shares of the sides, not whole numbers")

@@ -36,8 +36,9 @@ from riveg.stages.grounders.answers import (
     answer_schema,
     read_boxes,
     read_faultless_boxes,
+    require_no_shares,
 )
-from riveg.types import ImageSize, Issue, Region, Sample
+from riveg.types import Box, ImageSize, Issue, Region, Sample
 
 OUTSIDE_FRAME = "box-outside-frame"
 """Kind of the Issue for a box that reaches beyond the declared frame."""
@@ -189,24 +190,32 @@ class ChatGrounder:
             return issue
         if reading is None or not reading.boxes:
             return issue
-        regions = self._regions(mention, reading.boxes, PARTIAL)
-        if isinstance(regions, Issue):
-            return regions
+        found = self._regions(mention, reading.boxes, PARTIAL)
+        if isinstance(found, Issue):
+            return found
+        kept = found if isinstance(found, PartialAnswer) else PartialAnswer(found, ())
         issues = (Issue("ground", issue.entity_id, BAD_BOX, fault) for fault in reading.faults)
-        return PartialAnswer(regions, tuple(issues))
+        return PartialAnswer(kept.answer, (*kept.issues, *issues))
 
     def _regions(
         self, mention: Mention, written: WrittenBoxes, source: str
-    ) -> tuple[Region, ...] | Issue:
+    ) -> AnswerOrIssue[tuple[Region, ...]]:
+        """The boxes within the frame; each of the others is an Issue."""
         image = _image_size(mention.sample)
         extent = self._extent(image)
-        most = written[: self._most_regions]
-        try:
-            boxes = [self._frame.box(numbers, extent, image) for numbers in most]
-        except OutsideFrame as error:
-            message = f"{error}; does ground.frame fit the model?"
-            return Issue("ground", mention.entity.id, OUTSIDE_FRAME, message)
-        return tuple(Region(box, source=source) for box in dict.fromkeys(boxes))
+        boxes: list[Box] = []
+        issues: list[Issue] = []
+        for numbers in written[: self._most_regions]:
+            try:
+                require_no_shares(numbers, self._frame)
+                boxes.append(self._frame.box(numbers, extent, image))
+            except OutsideFrame as error:
+                message = f"{error}; does ground.frame fit the model?"
+                issues.append(Issue("ground", mention.entity.id, OUTSIDE_FRAME, message))
+        if issues and not boxes:
+            return issues[0]
+        regions = tuple(Region(box, source=source) for box in dict.fromkeys(boxes))
+        return PartialAnswer(regions, tuple(issues)) if issues else regions
 
 
 def _image_size(sample: Sample) -> ImageSize:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +10,8 @@ from riveg.llm.answer_marks import with_single_escapes, without_markup
 from riveg.llm.borders import without_marks
 from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import parse_json
+from riveg.llm.json_forms import as_asked
+from riveg.llm.json_schema import fault_in
 from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
 from riveg.text.spans import span_text
 from riveg.types import Sample, Span
@@ -20,31 +22,37 @@ UNKNOWN_LABEL = "unknown-label"
 """Kind of the Issue for a label that the system does not have."""
 OVERLAPPING = "overlapping-entity"
 """Kind of the Issue for an entity that is dropped for a longer one in the same place."""
+BAD_ENTITY = "bad-entity"
+"""Kind of the Issue, beside good entities, for an item that is none."""
 FULL = "many-entities"
 """Kind of the Issue for an answer with the highest number of entities: some may be missing."""
 
 _LONGEST = 200
 """Characters of an entity's words."""
 
-_ACCEPTED = {
+_ITEM: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "entities": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "text": {"type": "string"},
-                    "label": {"type": "string"},
-                    "occurrence": {"type": "integer"},
-                },
-                "required": ["text", "label"],
-            },
-        }
+        "text": {"type": "string"},
+        "label": {"type": "string"},
+        "occurrence": {"type": "integer"},
     },
-    "required": ["entities"],
+    "required": ["text", "label"],
 }
+
+
+def _list_of(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"entities": {"type": "array", "items": item}},
+        "required": ["entities"],
+    }
+
+
+_ACCEPTED = _list_of(_ITEM)
 """What is read from any response; the server is given a narrower schema."""
+_ANY_LIST = _list_of({"properties": {key: {} for key in _ITEM["properties"]}})
+"""What is read once the model was asked again: some of its entities may be none."""
 
 
 class LabelledSpan(NamedTuple):
@@ -116,7 +124,7 @@ class EntityReader:
         Raises:
             Unparsable: If it is no list of entities, or names the faults of some of them.
         """
-        reading = self.read(response, sample=sample)
+        reading = self._reading(parse_json(response, _ACCEPTED)["entities"], sample)
         if reading.faults:
             faults = "; ".join(message for _, message in reading.faults)
             raise Unparsable(f"Not every entity is right: {faults}. Give the whole list again.")
@@ -128,9 +136,18 @@ class EntityReader:
         Raises:
             Unparsable: If it is no list of entities.
         """
+        try:
+            items = parse_json(response, _ACCEPTED)["entities"]
+        except Unparsable:
+            items = parse_json(response, _ANY_LIST)["entities"]
+        return self._reading(items, sample)
+
+    def _reading(self, items: Sequence[Any], sample: Sample) -> Reading:
         aligner = TokenAligner(sample.text, sample.offsets)
-        items = parse_json(response, _ACCEPTED)["entities"]
-        located = [self._locate(item, aligner) for item in items]
+        located = [
+            self._locate(as_asked(item, _ITEM), number, aligner)
+            for number, item in enumerate(items, start=1)
+        ]
         named = dict.fromkeys(one for one in located if isinstance(one, LabelledSpan))
         kept, dropped = without_overlaps(tuple(named))
         losses = [Fault(OVERLAPPING, _overlap(sample, one)) for one in dropped]
@@ -140,7 +157,10 @@ class EntityReader:
         faults = tuple(one for one in located if isinstance(one, Fault))
         return Reading(kept, faults, tuple(losses))
 
-    def _locate(self, item: Mapping[str, Any], aligner: TokenAligner) -> LabelledSpan | Fault:
+    def _locate(self, item: Any, number: int, aligner: TokenAligner) -> LabelledSpan | Fault:
+        wrong = fault_in(item, _ITEM, f"item {number} of 'entities'")
+        if wrong is not None:
+            return Fault(BAD_ENTITY, wrong)
         label = self._known_label(item["label"])
         if label is None:
             known = ", ".join(self.labels)

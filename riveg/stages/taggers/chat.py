@@ -26,7 +26,7 @@ from riveg.stages.chat_backend import (
     sample_values,
     whole_response,
 )
-from riveg.stages.taggers.answers import EntityReader, LabelledSpan, Reading
+from riveg.stages.taggers.answers import BAD_ENTITY, EntityReader, LabelledSpan, Reading
 from riveg.text.spans import span_text
 from riveg.types import Entity, Issue, Sample
 
@@ -124,7 +124,8 @@ class ChatTagger:
             reading = self._reader.read(response, sample=sample)
         except Unparsable:
             return issue
-        return _entities(sample, reading) if reading.faults else issue
+        is_list = reading.entities or all(fault.kind != BAD_ENTITY for fault in reading.faults)
+        return _entities(sample, reading) if reading.faults and is_list else issue
 
 
 def _entities(sample: Sample, reading: Reading) -> AnswerOrIssue[tuple[Entity, ...]]:

@@ -103,6 +103,28 @@ def test_what_an_answer_says(
     assert found.probability == pytest.approx(verdict[1]), reason
 
 
+@pytest.mark.parametrize("stop", ["", ".", ",", "!", "\n", " - ", ": ", ";"])
+@pytest.mark.parametrize("word", ["no", "No", "NO"])
+def test_no_is_a_word_of_its_own(word: str, stop: str) -> None:
+    text = f"{word}{stop}" + (" it does not" if stop else "")
+    assert read_yes_no(Response(text, "stop")).says_yes is False
+
+
+@pytest.mark.parametrize("follows", ["doubt, it is visible.", "idea", "comment", "image provided"])
+def test_no_before_another_word_says_something_else(follows: str) -> None:
+    for first_token in ((), (("No", -0.1),)):
+        with pytest.raises(Unparsable):
+            read_yes_no(Response(f"No {follows}", "stop", first_token))
+
+
+@pytest.mark.parametrize(
+    "text", ["yes or no: no", "Yes and no", "Yes/No", "No or yes?", "It is not a yes", "not yes"]
+)
+def test_both_words_are_no_answer(text: str) -> None:
+    with pytest.raises(Unparsable):
+        read_yes_no(Response(text, "stop", YES_80))
+
+
 @pytest.mark.parametrize(
     "text", ["perhaps", "Either yes or no.", "Nothing", "eyes", "{}", '{"e1": 1}']
 )

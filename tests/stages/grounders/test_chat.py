@@ -20,7 +20,7 @@ from riveg.errors import UserError
 from riveg.geometry.frames import FRAMES, FrameName
 from riveg.llm.conversation import AttachedImage, NoAnswer, Request
 from riveg.llm.endpoint import Endpoint
-from riveg.protocols import AnswerOrIssue
+from riveg.protocols import AnswerOrIssue, PartialAnswer
 from riveg.stages.grounders.answers import answer_schema
 from riveg.stages.grounders.chat import ChatGrounder, ChatGrounderConfig
 from riveg.stages.table import GROUND
@@ -130,13 +130,66 @@ def test_a_model_that_sees_the_image_as_it_is_sent() -> None:
 def test_a_box_beyond_the_frame_is_an_issue_and_never_clipped(
     frame: FrameName, numbers: tuple[float, ...]
 ) -> None:
-    chat = ScriptedChat(lambda _: boxes((0, 0, 1, 1), numbers))
+    chat = ScriptedChat(lambda _: boxes(numbers))
     answer = grounder(chat, frame=frame).ground(mentions_of(POST))[0]
     assert isinstance(answer, Issue)
     assert (answer.entity_id, answer.kind) == ("e0", "box-outside-frame")
     assert "is not in [0, " in answer.message
     assert "does ground.frame fit the model?" in answer.message
     assert len({one.messages for one in chat.asked}) == 2  # asked once a mention, not to bend it
+
+
+@pytest.mark.parametrize("beside", [(100, 50, 2000, 900), (0.1, 0.05, 0.6, 0.9)])
+def test_a_box_in_the_frame_stays_beside_one_that_is_not(beside: tuple[float, ...]) -> None:
+    answer = ground(boxes((100, 50, 600, 900), beside))
+    assert isinstance(answer, PartialAnswer)
+    assert len(answer.answer) == 1
+    assert [issue.kind for issue in answer.issues] == ["box-outside-frame"]
+
+
+def test_shares_of_the_sides_are_no_boxes_of_whole_numbers() -> None:
+    answer = ground(boxes((0.1, 0.05, 0.6, 0.9)))
+    assert isinstance(answer, Issue)
+    assert answer.kind == "box-outside-frame"
+    assert answer.message.endswith("does ground.frame fit the model?")
+    assert len(whole(ground(boxes((0.1, 0.05, 0.6, 0.9)), frame="norm1"))) == 1
+
+
+FORMS = (
+    '{"boxes": {"bbox_2d": BOX}}',
+    "[BOX]",
+    "BOX",
+    '{"boxes": BOX}',
+    '{"boxes": [BOX]}',
+    '{"boxes": [{"bbox_2d": "BOX"}]}',
+    '[{"bbox_2d": BOX}]',
+    '{"bbox_2d": BOX}',
+    "[{'bbox_2d': BOX, 'label': None}]",
+)
+
+
+@given(
+    st.sampled_from(FORMS),
+    st.integers(0, 400),
+    st.integers(0, 400),
+    st.integers(1, 600),
+    st.integers(1, 600),
+)
+def test_one_box_is_read_in_any_form(form: str, x: int, y: int, width: int, height: int) -> None:
+    numbers = (x, y, x + width, y + height)
+    found = whole(ground(form.replace("BOX", str(list(numbers)))))
+    assert [one.box for one in found] == [one.box for one in whole(ground(boxes(numbers)))]
+
+
+@pytest.mark.parametrize(
+    "bad", ["[1e400, 1, 2, 3]", "[1, 2, 3]", "null", '"none"', "[NaN, 1, 2, 3]"]
+)
+def test_a_good_box_stays_beside_one_that_is_none(bad: str) -> None:
+    good = '{"boxes": [{"bbox_2d": [100, 50, 600, 900]}, {"bbox_2d": BAD}]}'
+    answer = ground(good.replace("BAD", bad))
+    assert isinstance(answer, PartialAnswer)
+    assert len(answer.answer) == 1
+    assert [issue.kind for issue in answer.issues] == ["bad-box"]
 
 
 def test_a_box_inside_out_is_asked_for_again() -> None:

@@ -118,6 +118,32 @@ def test_own_types_reach_the_model_and_bind_its_answer() -> None:
     assert fault_in(good, schema)
 
 
+@pytest.mark.parametrize(
+    "bad",
+    ['{"text": "York"}', '"York"', "null", '{"text": "York", "label": 1}', "[1]", "NaN", "{}"],
+)
+def test_a_good_entity_stays_beside_an_item_that_is_none(bad: str) -> None:
+    answer = tag(f'{{"entities": [{{"text": "Ever Given", "label": "OTHER"}}, {bad}]}}', POST)
+    assert isinstance(answer, PartialAnswer)
+    assert spans_of(answer.answer) == [("Ever Given", "OTHER", 0)]
+    assert [issue.kind for issue in answer.issues] == ["bad-entity"]
+    assert answer.issues[0].message.startswith(("item 2 of 'entities'", "'label'"))
+
+
+@pytest.mark.parametrize("occurrence", ["1", "1.0", '"1"', "null"])
+def test_an_occurrence_may_be_written_otherwise(occurrence: str) -> None:
+    item = f'{{"text": "Ever Given", "label": "OTHER", "occurrence": {occurrence}}}'
+    assert spans_of(tag(f'{{"entities": [{item}]}}', POST)) == [("Ever Given", "OTHER", 0)]
+
+
+@pytest.mark.parametrize("occurrence", ['"first"', "1.5", "[1]"])
+def test_an_occurrence_that_is_none_costs_its_entity_alone(occurrence: str) -> None:
+    bad = f'{{"text": "York", "label": "LOC", "occurrence": {occurrence}}}'
+    answer = tag(f'{{"entities": [{{"text": "Ever Given", "label": "OTHER"}}, {bad}]}}', POST)
+    assert isinstance(answer, PartialAnswer)
+    assert len(answer.answer) == len(answer.issues) == 1
+
+
 def test_a_fault_is_shown_to_the_model_and_its_better_answer_counts() -> None:
     def better_later(request: Request) -> str:
         wrong = said(("Ever", "OTHER", 9), ("Ann", "PERSON", 1))
