@@ -29,13 +29,14 @@ _TURN_BEGINS = re.compile(
     r"\s*(?:<\|im_start\|>(?:\s*assistant\b)?|<start_of_turn>(?:\s*(?:model|assistant)\b)?"
     r"|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<\|start\|>\s*assistant\b"
     r"|<\|(?:assistant|begin_of_text|begin_of_box|START_RESPONSE|CHATBOT_TOKEN|message)\|>"
-    r"|<\|turn>(?:\s*model\b)?|<\uff5cAssistant\uff5c>|<bos>|<s>)",
+    r"|<\|turn>(?:\s*model\b)?|<\uff5cAssistant\uff5c>|<bos>|<pad>|<s>"
+    r"|assistant[ \t]*\n)",
     re.IGNORECASE,
 )
 _TURN_ENDS = re.compile(
     r"<\|(?:im_end|end|eot_id|eom_id|return|call|endoftext|end_of_text|end_of_turn|end_of_box"
     r"|END_RESPONSE|END_OF_TURN_TOKEN)\|>"
-    r"|<end_of_turn>|<turn\|>|<\uff5cend\u2581of\u2581sentence\uff5c>|<eos>|</s>",
+    r"|<end_of_turn>|<turn\|>|<\uff5cend\u2581of\u2581sentence\uff5c>|<eos>|<pad>|</s>",
     re.IGNORECASE,
 )
 """Marks of chat templates, as servers leave them in a text now and then."""
@@ -53,8 +54,22 @@ _CLOSED_TAG = re.compile(
 _OPEN_TAG = re.compile(r"<(?:answer|final_answer)>", re.IGNORECASE)
 _SPOKEN_MARK = re.compile(
     r"(?:\A|[\n.!?:>])[ \t]*[*_#]{0,4}[ \t]*(?:(?:my|the|so the)[ \t]+)?"
-    r"(?:(?:final|corrected)[ \t]+)?answer[*_]{0,2}(?:[ \t]+is)?[ \t]*:[*_]{0,2}",
+    r"(?:(?:(?:final|corrected)[ \t]+)?answer|final(?:[ \t]+(?:json|list|output|result))?)"
+    r"[*_]{0,2}(?:[ \t]+is)?[ \t]*:[*_]{0,2}",
     re.IGNORECASE,
+)
+_HEADING = re.compile(
+    r"\n[ \t]*(?:#{1,6}[ \t]*|\*\*|__)(?:the[ \t]+)?(?:final[ \t]+answer|answer|final):?"
+    r"(?:\*\*|__)?:?[ \t]*(?=\n)",
+    re.IGNORECASE,
+)
+"""A mark on a line of its own, which also counts behind JSON: "### Final"."""
+_ANY_MARK = re.compile(
+    "|".join((_OPEN_TAG.pattern, _SPOKEN_MARK.pattern, _HEADING.pattern)), re.IGNORECASE
+)
+_TAGS_BEHIND_JSON = re.compile(
+    r"[}\]]\s*(?:```\s*)?<(answer|final_answer)>((?:(?!<answer>).)*)</\1\s*>\s*\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 _TELLS_OF_A_QUOTE = re.compile(
     r"\b(?:posts?|tweets?|texts?|messages?|captions?|inputs?|users?)\b[^.\n]{0,60}"
@@ -67,7 +82,7 @@ _BEGINS_WITH_JSON = re.compile(r"\s*(?:```\w*\s*)?[\[{]")
 _LONGEST = 4_000
 """Characters of a text that may be a phrase or a few sentences; markup of longer ones stays."""
 
-_FENCE = re.compile(r"\A```[\w-]*[ \t]*\n?(.*?)\n?```\Z", re.DOTALL)
+_FENCE = re.compile(r"\A```(?:[\w-]*[ \t]*\n)?(.*?)\n?```\Z", re.DOTALL)
 _WHOLE_TAG = re.compile(r"\A<([a-z][\w-]{0,30})>(.*)</\1\s*>\Z", re.IGNORECASE | re.DOTALL)
 _LINE_MARK = re.compile(
     r"\A(?:(?:#{1,6}|[-*+>\u2022\u00b7\u2013\u2014\u25aa\u25cf]"
@@ -76,13 +91,26 @@ _LINE_MARK = re.compile(
 """A heading, a quotation, an item of a list; in "1. FC Union" the number is of the name."""
 
 _PAIRS = ("**", "__", "~~", "*", "_")
+_BRACKETS = frozenset({"\u300c\u300d", "\u300e\u300f"})
+"""Quotation marks of Japanese and Chinese, the opening and the closing one."""
+
 _BOLD_WITHIN = re.compile(r"(?<![\w*])\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*(?![\w*])")
 _BOXED = re.compile(r"\A\$*\\boxed\{(?:\\text\{(.*)\}|(.*))\}\$*\Z", re.DOTALL)
 _LABEL = re.compile(
-    r"\A[*_]{0,3}(?:(?:referring |noun )?(?:expression|phrase)|answer)"
-    r"[*_]{0,3}\s*:\s*[*_]{0,3}\s*",
+    r"\A[*_]{0,3}(?:(?:referring |noun )?(?:expression|phrase)|(?:final )?answer"
+    r"|visual description|assistant)[*_]{0,3}\s*:[*_]{0,3}\s*",
     re.IGNORECASE,
 )
+_LEAD_IN = re.compile(
+    r"\A(?:(?:sure|certainly|of course|okay|ok|absolutely)[!,.]*\s+)?"
+    r"here(?:'s|\u2019s| is| are)\b[^:\n]{0,60}"
+    r"\b(?:caption|description|expression|phrase|sentence|answer|explanation|summary)\b"
+    r"[^:\n]{0,40}:\s+(?=\S)",
+    re.IGNORECASE,
+)
+"""What a talkative model says before its answer: "Sure! Here is a caption:"."""
+
+_LONE_END = re.compile(r"</(?:answer|final_answer)\s*>\s*\Z", re.IGNORECASE)
 _DOUBLED_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
@@ -123,14 +151,15 @@ def after_answer_mark(text: str) -> str | None:
     """What follows the last mark of an answer: within its tags, or after "Answer:".
 
     Returns:
-        ``None`` where there is no mark, where the text begins with JSON, or where the words before
-        the mark or behind its tags tell of a post: the mark is quoted then, or belongs to a second
-        answer.
+        ``None`` where there is no mark, where the text begins with JSON and does not end in answer
+        tags directly behind it, or where the words before the mark or behind its tags tell of a
+        post: the mark is quoted then, or belongs to a second answer.
     """
-    if _BEGINS_WITH_JSON.match(text):
-        return None
-    tags = list(_CLOSED_TAG.finditer(text))
-    marks = tags or list(_OPEN_TAG.finditer(text)) or list(_SPOKEN_MARK.finditer(text))
+    is_json = _BEGINS_WITH_JSON.match(text) is not None
+    if is_json and (behind := _TAGS_BEHIND_JSON.search(text)):
+        return behind[2].strip()
+    tags = [] if is_json else list(_CLOSED_TAG.finditer(text))
+    marks = tags or list((_HEADING if is_json else _ANY_MARK).finditer(text))
     if not marks:
         return None
     last = marks[-1]
@@ -218,6 +247,8 @@ def _json_text(text: str) -> str:
 
 
 def _without_pairs(text: str) -> str:
+    if text[:1] + text[-1:] in _BRACKETS and not set(text[1:-1]) & {text[0], text[-1]}:
+        return text[1:-1]
     for sign in _PAIRS:
         inner = text[len(sign) : -len(sign)]
         if text == sign + inner + sign and inner.strip() and sign not in inner:
@@ -238,6 +269,8 @@ _STEPS: tuple[Callable[[str], str], ...] = (
     lambda text: _LINE_MARK.sub("", text),
     _without_pairs,
     _unboxed,
+    lambda text: _LEAD_IN.sub("", text),
     lambda text: _LABEL.sub("", text),
+    lambda text: _LONE_END.sub("", text),
 )
 """What is taken off, each once; none of them makes a text longer."""

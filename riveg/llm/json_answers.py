@@ -11,15 +11,19 @@ from typing import Any
 from riveg.llm.answer_marks import after_answer_mark, spoken_part
 from riveg.llm.conversation import AnswerPath, Refused, Response, Unparsable
 from riveg.llm.disowned_json import is_disowned, is_refused
-from riveg.llm.json_forms import as_asked, keys_of
+from riveg.llm.json_forms import as_asked, holds_one_list, keys_of
 from riveg.llm.json_schema import fault_in
-from riveg.llm.json_values import FoundValue, load_strictly, values_in
+from riveg.llm.json_values import FoundValue, items_by_line, load_strictly, values_in
 from riveg.llm.refusals import refuses
 
 _TAGS = "think|thinking|thought|reasoning"
-_THOUGHTS_BEGIN = re.compile(rf"\s*<(?:{_TAGS})>", re.IGNORECASE)
-_THOUGHTS_END = re.compile(rf"</(?:{_TAGS})>", re.IGNORECASE)
-_LONGEST_TAG = len("</reasoning>")
+_THOUGHTS_BEGIN = re.compile(
+    rf"\s*(?:<(?:seed:)?(?:{_TAGS})>|\[THINK\]|\u25c1think\u25b7)", re.IGNORECASE
+)
+_THOUGHTS_END = re.compile(
+    rf"</(?:seed:)?(?:{_TAGS})>|\[/THINK\]|\u25c1/think\u25b7", re.IGNORECASE
+)
+_LONGEST_TAG = len("</seed:reasoning>")
 
 _NO_OBJECT = "The answer is not a JSON object{}. Answer with one JSON object and nothing else."
 _REFUSED = (
@@ -126,7 +130,7 @@ def _readings(text: str, schema: Mapping[str, Any]) -> _Readings:
     values: list[dict[str, Any]] = []
     clash = fault = before = None
     after = text
-    for one in _whole_or_parts(text):
+    for one in _whole_or_parts(text, schema):
         words, _, after = after.partition(one.source)
         value = _with_whole_characters(as_asked(one.value, schema))
         wrong = _wrong(one, value, schema)
@@ -140,11 +144,12 @@ def _readings(text: str, schema: Mapping[str, Any]) -> _Readings:
     return _Readings(tuple(values), clash, fault, before or "", after)
 
 
-def _whole_or_parts(text: str) -> list[FoundValue]:
+def _whole_or_parts(text: str, schema: Mapping[str, Any]) -> list[FoundValue]:
     try:
         value = load_strictly(text)
     except ValueError:
-        return values_in(text)
+        items = items_by_line(text) if holds_one_list(schema) else None
+        return values_in(text) if items is None else [FoundValue(text, items)]
     return values_in(value) if isinstance(value, str) else [FoundValue(text, value)]
 
 

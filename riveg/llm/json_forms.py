@@ -9,6 +9,9 @@ from typing import Any
 from riveg.llm.json_schema import fault_in
 from riveg.llm.json_values import load_strictly
 
+_WRAPPERS = ("answer", "final_answer", "final", "output", "response", "result", "json")
+"""Keys under which the object may stand alone."""
+_ALONE = frozenset({*_WRAPPERS, "arguments", "parameters"})
 _WHOLE = re.compile(r"\s*-?[0-9]{1,9}\s*\Z")
 
 
@@ -16,7 +19,8 @@ def as_asked(value: Any, schema: Mapping[str, Any]) -> Any:
     """A value in the form of a schema, as far as that is a matter of form.
 
     Where an object is asked for that holds one list and nothing else, the list alone is taken for
-    it, and one item of the list for a list of one. An object in a list of one is the object.
+    it, and one item of the list for a list of one. An object in a list of one, alone under a key
+    such as ``answer`` or as a tool's arguments is the object; keys are read in any case.
     ``null`` for an optional key is the key left out, ``1.0`` is the whole number, and a whole
     number or a list in quotation marks is read. The value may still break the schema.
 
@@ -24,6 +28,7 @@ def as_asked(value: Any, schema: Mapping[str, Any]) -> Any:
     >>> as_asked(["Ann"], {"type": "object", "properties": rules, "required": ["names"]})
     {'names': ['Ann']}
     """
+    value = _with_known_keys(_unwrapped(value, schema), schema)
     name = _only_list(schema)
     if name is None:
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
@@ -39,6 +44,30 @@ def as_asked(value: Any, schema: Mapping[str, Any]) -> Any:
         if items.get("type") == "object" and fault_in(item, items) is None:
             value = {name: [item]}
     return _in_parts(value, schema)
+
+
+def holds_one_list(schema: Mapping[str, Any]) -> bool:
+    """Whether an object has to hold one list and nothing else."""
+    return _only_list(schema) is not None
+
+
+def _unwrapped(value: Any, schema: Mapping[str, Any]) -> Any:
+    """The object that stands alone under a key such as ``answer``, or as a tool's arguments."""
+    known = schema.get("properties", {})
+    if not isinstance(value, dict) or not known or known.keys() & value.keys():
+        return value
+    names = {key for key in value if key != "name" or isinstance(value[key], dict)}
+    inner = value[names.pop()] if len(names) == 1 and names <= _ALONE else None
+    return inner if isinstance(inner, dict) else value
+
+
+def _with_known_keys(value: Any, schema: Mapping[str, Any]) -> Any:
+    """The object with its keys in the case that is asked for, where no two of them become one."""
+    if not isinstance(value, dict):
+        return value
+    known = {key.casefold(): key for key in schema.get("properties", {})}
+    renamed = {known.get(key.casefold(), key): item for key, item in value.items()}
+    return renamed if len(renamed) == len(value) else value
 
 
 def keys_of(schema: Mapping[str, Any]) -> frozenset[str]:
@@ -71,6 +100,7 @@ def _in_parts(value: Any, schema: Mapping[str, Any]) -> Any:
         return int(value)
     if schema.get("type") == "array" and isinstance(value, list | dict):
         return _items(value, schema.get("items", {}))
+    value = _with_known_keys(value, schema)
     if not isinstance(value, dict):
         return value
     rules, required = schema.get("properties", {}), schema.get("required", [])

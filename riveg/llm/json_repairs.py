@@ -18,6 +18,14 @@ _LONGEST = 50_000
 _COMMENTS = re.compile(
     r'("(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\')|//[^\n]*|/\*.*?\*/|(?<![\w"\'])#[^\n]*', re.DOTALL
 )
+_OTHER_SIGNS = re.compile(
+    r'("(?:[^"\\]|\\.)*"|(?<!\w)\'(?:[^\'\\]|\\.)*\')'
+    r'|(?<=["\'\]}\w])\s*([\uff1a\uff0c])|(?<=[{\[,:(\s])u(?=["\'])',
+    re.DOTALL,
+)
+_ASCII_SIGNS = {"\uff1a": ":", "\uff0c": ","}
+"""Full-width signs, and Python's mark of text."""
+
 _ESCAPES = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _CLOSING_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "`": "`"}
@@ -42,9 +50,9 @@ class _Leaf:
 def repaired(text: str, *, deepest: int) -> Any:
     """The value of JSON with faults of form; ``None`` if it cannot be read without guessing.
 
-    Forms are other quotation marks, Python's constants, invalid escapes, comments, trailing or
-    missing commas, and missing brackets at the end. What was cut off within a string or a number
-    is no value, nor is one whose keys or words a repair would drop.
+    Forms are other quotation marks, full-width signs, Python's constants and texts, invalid
+    escapes, comments, trailing or missing commas, and missing brackets at the end. What was cut off
+    within a string or a number is no value, nor is one whose keys or words a repair would drop.
 
     Args:
         text: From the first bracket on.
@@ -54,12 +62,16 @@ def repaired(text: str, *, deepest: int) -> Any:
         return None
     import json_repair
 
-    source = _COMMENTS.sub(lambda found: found[1] or " ", text)
+    source = _OTHER_SIGNS.sub(_plain_sign, _COMMENTS.sub(lambda found: found[1] or " ", text))
     try:
         value = json_repair.loads(source, skip_json_loads=True)
     except (ValueError, RecursionError):
         return None
     return value if _says_the_same(value, source) else None
+
+
+def _plain_sign(found: re.Match[str]) -> str:
+    return found[1] or _ASCII_SIGNS.get(found[2], "")
 
 
 def _depth(text: str) -> int:

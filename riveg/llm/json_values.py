@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from riveg.llm.json_repairs import repaired
@@ -19,6 +19,10 @@ _MOST_VALUES = 32
 
 _BEGINS = re.compile(r"""\{(?=\s*(?:["'“‘`}/\#]|\w+\s*:))|\[(?=\s*(?:[\[\]{"'/\#]|-?\d))""")
 """A bracket behind which JSON may stand; others are part of a sentence."""
+
+_FENCED = re.compile(r"\s*```\w*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
+_ESCAPED_JSON = re.compile(r'\{\s*\\"|\{\s*\\n\s*\\"')
+_PAGE_JSON = re.compile(r"\{\s*&quot;")
 
 _NEAR = 12
 """Characters shown on both sides of a fault."""
@@ -59,8 +63,55 @@ def load_strictly(text: str) -> Any:
 def values_in(text: str) -> list[FoundValue]:
     """The objects and lists in a text, in order; not those within others, nor within broken ones.
 
-    Line ends within strings are accepted.
+    Line ends within strings are accepted, and JSON whose every quotation mark is escaped.
     """
+    found = _values(text)
+    is_read = any(one.value is not None for one in found)
+    plain = None if is_read else _with_plain_quotes(text)
+    if plain is None:
+        return found
+    return [
+        replace(one, fault=one.fault or "its quotation marks are escaped") for one in _values(plain)
+    ]
+
+
+def items_by_line(text: str) -> list[Any] | None:
+    """The objects of a text that has one on each line and nothing else; ``None``: it has not.
+
+    Objects that hold lists or objects are no items.
+    """
+    fenced = _FENCED.match(text)
+    lines = [
+        line.strip().removesuffix(",") for line in (fenced[1] if fenced else text).splitlines()
+    ]
+    try:
+        items = [load_strictly(line) for line in lines if line]
+    except ValueError:
+        return None
+    is_list = len(items) > 1 and all(isinstance(item, dict) for item in items)
+    return items if is_list and not any(map(_holds_objects, items)) else None
+
+
+def _holds_objects(item: dict[str, Any]) -> bool:
+    return any(
+        isinstance(value, dict)
+        or (isinstance(value, list) and any(isinstance(one, dict | list) for one in value))
+        for value in item.values()
+    )
+
+
+def _with_plain_quotes(text: str) -> str | None:
+    """The text of JSON that was written as a part of a string or a page; ``None``: it was not."""
+    if _ESCAPED_JSON.search(text):
+        try:
+            plain = json.loads(f'"{text}"', strict=False)
+        except ValueError:
+            return None
+        return plain if isinstance(plain, str) else None
+    return text.replace("&quot;", '"') if _PAGE_JSON.search(text) else None
+
+
+def _values(text: str) -> list[FoundValue]:
     found: list[FoundValue] = []
     begun = _BEGINS.search(text)
     while begun:

@@ -136,6 +136,23 @@ LIST = {
         ('[{"names": [{"name": "a"}]}]', [{"name": "a"}]),
         ("[{'name': 'a', 'at': None}]", [{"name": "a"}]),
         ("[]", []),
+        ('{"answer": {"names": [{"name": "a"}]}}', [{"name": "a"}]),
+        (
+            '<tool_call>{"name": "f", "arguments": {"names": [{"name": "a"}]}}</tool_call>',
+            [{"name": "a"}],
+        ),
+        ('{"names": "[{\\"name\\": \\"a\\"}]"}', [{"name": "a"}]),
+        ('{"Names": [{"NAME": "a", "At": 2.0}]}', [{"name": "a", "at": 2}]),
+        ("{u'names': [{u'name': u'a'}]}", [{"name": "a"}]),
+        (
+            '{"names"\uff1a[{"name"\uff1a"a\uff0cb"\uff0c"at"\uff1a1}]}',
+            [{"name": "a\uff0cb", "at": 1}],
+        ),
+        ('{\\"names\\": [{\\"name\\": \\"a\\"}]}', [{"name": "a"}]),
+        ("{&quot;names&quot;: [{&quot;name&quot;: &quot;a&amp;b&quot;}]}", [{"name": "a&amp;b"}]),
+        ('{"name": "a"}\n{"name": "b", "at": 1}', [{"name": "a"}, {"name": "b", "at": 1}]),
+        ('```json\n{"name": "a"},\n{"name": "b"}\n```', [{"name": "a"}, {"name": "b"}]),
+        ('{"names": {"name": "a"}}', [{"name": "a"}]),
     ],
 )
 def test_a_list_may_come_without_the_object_around_it(text: str, names: list[Any]) -> None:
@@ -153,6 +170,9 @@ def test_a_list_may_come_without_the_object_around_it(text: str, names: list[Any
         '{"name": "a"} {"name": "b"}',
         '{"names": [{"name": "a"}]} and [{"name": "b"}]',
         "None",
+        '{"draft": {"names": []}, "final": {"names": [{"name": "a"}]}}',
+        '{"post": {"names": [{"name": "a"}]}}',
+        '{"names": []}\n{"names": [{"name": "a"}]}',
     ],
 )
 def test_what_is_no_such_list(text: str) -> None:
@@ -230,6 +250,10 @@ def test_an_answer_survives_its_wrapping(value: dict[str, str], wrapping: str) -
         ("<THINK>hm</THINK>red", "red", "in capitals"),
         ("<think>a</think><think>b</think> red", "red", "twice"),
         ('hm, {"a": 1}?\n</think>\nred', "red", "opened in the prompt, with a draft"),
+        ("[THINK]hm[/THINK]red", "red", "signs of Mistral"),
+        ("\u25c1think\u25b7hm\u25c1/think\u25b7red", "red", "signs of Kimi"),
+        ("<seed:think>hm</seed:think>red", "red", "signs of Seed"),
+        ("[THINK]hm", "", "never ended"),
         ("<think>hm, so long", "", "never ended"),
         ("hm</think><think>hm again", "", "began again and never ended"),
         ("red <think> blue", "red <think> blue", "the word within an answer"),

@@ -62,6 +62,7 @@ def tagged(answer: str, **fields: Any) -> Any:
             'Answer: {"entities": [{"text": "Oslo", "label": "LOC"}]}',
             OSLO,
         ),
+        ('{"text": "Ann Lee", "label": "PER"}\n{"text": "Oslo", "label": "LOC"}', ANN + OSLO),
         (
             '<answer>{"entities": [{"text": "Oslo", "label": "LOC"}]}</answer>',
             OSLO,
@@ -82,7 +83,7 @@ def test_forms_of_a_list_of_entities(answer: str, entities: list[tuple[str, str]
             'Corrected: {"entities": [{"text": "Oslo", "label": "LOC"}]}',
             "several JSON objects that differ",
         ),
-        ('{"text": "Ann Lee", "label": "PER"}\n{"text": "Oslo", "label": "LOC"}', "several JSON"),
+        ('{"text": "Ann Lee", "label": "PER"} {"text": "Oslo", "label": "LOC"}', "several JSON"),
         ('{"entities": null}', "'entities' must be of type array"),
         ("{}", "no key 'entities'"),
         ('{"entities": [{"text": "Ann Lee", "type": "PER"}]}', "has no key 'label'"),
@@ -158,7 +159,7 @@ def test_forms_of_a_list_of_boxes(answer: str, boxes: list[Box], source: str) ->
         ({"bbox_2d": [600, 900, 100, 50]}, "inside out"),
         ({"bbox_2d": [1, 2, 3]}, "'bbox_2d' must have at least 4 items"),
         ({"bbox": [1, 2, 3, 4]}, "has no key 'bbox_2d'"),
-        ([1, 2, 3, 4], "item 2 of 'boxes' must be of type object"),
+        ("none", "item 2 of 'boxes' must be of type object"),
     ],
 )
 def test_a_good_box_stays_beside_a_bad_one(bad: Any, message: str) -> None:
