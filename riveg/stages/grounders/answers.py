@@ -100,7 +100,7 @@ def require_no_shares(numbers: Sequence[float], frame: Frame) -> None:
     Raises:
         OutsideFrame: If it is: in the frame it would be smaller than a pixel.
     """
-    is_fraction = any(number != int(number) for number in numbers)
-    if frame.is_whole and is_fraction and all(0 <= number <= 1 for number in numbers):
+    has_point = any(isinstance(number, float) for number in numbers)
+    if frame.is_whole and has_point and all(0 <= number <= 1 for number in numbers):
         shown = ", ".join(f"{number:g}" for number in numbers)
         raise OutsideFrame(f"[{shown}] are shares of the sides, not whole numbers")

@@ -147,12 +147,13 @@ def test_a_box_in_the_frame_stays_beside_one_that_is_not(beside: tuple[float, ..
     assert [issue.kind for issue in answer.issues] == ["box-outside-frame"]
 
 
-def test_shares_of_the_sides_are_no_boxes_of_whole_numbers() -> None:
-    answer = ground(boxes((0.1, 0.05, 0.6, 0.9)))
+@pytest.mark.parametrize("shares", [(0.1, 0.05, 0.6, 0.9), (0.0, 0.0, 1.0, 1.0), (0, 0, 0.5, 1)])
+def test_shares_of_the_sides_are_no_boxes_of_whole_numbers(shares: tuple[float, ...]) -> None:
+    answer = ground(boxes(shares))
     assert isinstance(answer, Issue)
     assert answer.kind == "box-outside-frame"
     assert answer.message.endswith("does ground.frame fit the model?")
-    assert len(whole(ground(boxes((0.1, 0.05, 0.6, 0.9)), frame="norm1"))) == 1
+    assert len(whole(ground(boxes(shares), frame="norm1"))) == 1
 
 
 FORMS = (
