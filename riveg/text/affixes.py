@@ -42,6 +42,8 @@ _PREFIXES = """
     Hebrew:
     ו ב ל מ ה ש כ וב ול ומ וה וש וכ שב של שה לכ
 """
+LONGEST_AFFIX = 24
+"""Characters of an ending or prefix, with those that are not seen."""
 _BEFORE_ENDING, _BEHIND_PREFIX = 2, 3
 """Fewest letters of a name that something is written onto; shorter ones stand in many words."""
 

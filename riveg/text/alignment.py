@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from riveg.text.affixes import are_affixes, stems
+from riveg.text.affixes import LONGEST_AFFIX, are_affixes, stems
 from riveg.text.characters import is_unseen
 from riveg.text.copied_words import SMOOTHINGS, Reading, Smoothing, exactly, plainly, without_blanks
 from riveg.text.same_words import SameWords, Side
@@ -108,8 +108,10 @@ class TokenAligner:
                 first, last = self._token_with(start), self._token_with(end - 1)
                 if first is None or last is None:
                     continue
-                before = self._text[self._offsets[first][0] : start]
-                after = self._text[end : self._offsets[last][1]]
+                left, right = self._offsets[first][0], self._offsets[last][1]
+                if max(start - left, right - end) > LONGEST_AFFIX:
+                    continue
+                before, after = self._text[left:start], self._text[end:right]
                 if are_affixes(_plain(before), looked_for, _plain(after), vowel=vowel):
                     found[Span(first, last + 1)] = None
         return sorted(found, key=lambda span: span.start)

@@ -19,6 +19,8 @@ from riveg.text.function_words import function_words
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _LONGEST = 30
 """Characters that are looked at of the word beside a blank."""
+_MOST_JOINED = 200
+"""Blanks that a copy may lack; no name has so many."""
 _FEWEST = 3
 """Letters of a word that may be joined to another one, in scripts without capitals."""
 
@@ -29,6 +31,7 @@ class Side:
     def __init__(self, original: str, smoothed: Smoothed) -> None:
         self.original = original
         self.smoothed = smoothed
+        self._camels: dict[int, bool] = {}
 
     @cached_property
     def gaps(self) -> tuple[int, ...]:
@@ -44,6 +47,12 @@ class Side:
         """The last letter before a gap, and the first one behind it."""
         left, right = self.words(place)
         return _last_letter(left), right[:1]
+
+    def is_camel(self, place: int) -> bool:
+        """Whether a capital follows a small letter there, as in ``AnLee``."""
+        if place not in self._camels:
+            self._camels[place] = _is_camel(*self.letters(place))
+        return self._camels[place]
 
     def words(self, place: int) -> tuple[str, str]:
         """The words that end and begin at a gap, empty where a sign stands there."""
@@ -63,6 +72,7 @@ class SameWords:
     def __init__(self, text: Side) -> None:
         self._text = text
         self._functions = function_words(text.original)
+        self._joins: dict[tuple[int, bool], bool] = {}
 
     def are_at(self, found: int, copy: Side) -> bool:
         """Whether the copy's words begin at a smoothed character of the text."""
@@ -73,9 +83,11 @@ class SameWords:
         gaps = self._text.gaps
         inside = gaps[bisect_right(gaps, found) : bisect_left(gaps, found + count)]
         kept = frozenset(copy.gaps)
-        joined = (place for place in inside if place - found not in kept)
-        return all(self._may_join(place, copy, place - found) for place in joined) and all(
-            self._may_split(found + place, copy, place) for place in copy.gaps
+        joined = [place for place in inside if place - found not in kept]
+        return (
+            len(joined) <= _MOST_JOINED
+            and all(self._are_joined(place, copy.is_camel(place - found)) for place in joined)
+            and all(self._may_split(found + place, copy, place) for place in copy.gaps)
         )
 
     def _is_other_word(self, copy: str, start: int, end: int) -> bool:
@@ -88,8 +100,19 @@ class SameWords:
             for copied, stands in zip(copy, word, strict=False)
         )
 
-    def _may_join(self, place: int, copy: Side, copied: int) -> bool:
-        """Whether the words around a blank of the text may be one word of the copy."""
+    def _are_joined(self, place: int, camel: bool) -> bool:
+        """As :meth:`_may_join`; places of a repeated text ask for the same blanks."""
+        if (place, camel) not in self._joins:
+            self._joins[place, camel] = self._may_join(place, camel)
+        return self._joins[place, camel]
+
+    def _may_join(self, place: int, camel: bool) -> bool:
+        """Whether the words around a blank of the text may be one word of the copy.
+
+        Args:
+            place: The smoothed character behind the blank.
+            camel: Whether the copy has a capital behind a small letter there.
+        """
         left, right = self._text.words(place)
         if not left or not right or not _is_blank(self._text.gap(place)):
             return True
@@ -98,7 +121,6 @@ class SameWords:
             return True
         if len(left) == len(right) == 1 and left.isupper() and right.isupper():
             return True
-        camel = _is_camel(*copy.letters(copied))
         if self._is_function(left) or self._is_function(right):
             return camel and first.isupper()
         if last.isdigit() or first.isdigit():
