@@ -59,6 +59,7 @@ for _ in range(60):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_never_mix_their_bytes(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     writers = [

@@ -43,6 +43,7 @@ def test_a_table_shows_control_characters(sample: Sample) -> None:
     assert "\\x1b" in printed.getvalue()
 
 
+@pytest.mark.slow
 def test_no_command_that_reads_a_run_prints_them(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [hostile(), failed()], split=ESCAPES, limit=2)
     commands: tuple[tuple[str | Path, ...], ...] = (

@@ -97,6 +97,7 @@ def test_any_client_will_do_until_the_model_is_known(monkeypatch: pytest.MonkeyP
     assert missing_client(IN_PROCESS) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "lacks"),
     [

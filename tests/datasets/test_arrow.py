@@ -225,6 +225,7 @@ def test_a_folder_is_read_by_its_own_files_alone(tmp_path: Path, state: str) -> 
         open_dataset(str(path))
 
 
+@pytest.mark.slow
 def test_an_image_above_the_limit_is_not_written(tmp_path: Path) -> None:
     large = image_bytes("red") + bytes(ImageLimits().max_bytes)
     path = write(tmp_path / "posts.parquet", [{"text": "a", "image": {"bytes": large}}])

@@ -137,6 +137,7 @@ def written(samples: list[Sample], name: str, **options: object) -> Iterator[Pat
         yield out
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools
 @pytest.mark.parametrize("name", CHECKS)
 @settings(max_examples=25, deadline=None)
@@ -146,6 +147,7 @@ def test_the_formats_rules_are_kept(name: str, samples: list[Sample]) -> None:
         CHECKS[name](out)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(far_reaching(), st.sampled_from([0.0, 1.5]))
 def test_polygons_keep_them_too(samples: list[Sample], tolerance: float) -> None:

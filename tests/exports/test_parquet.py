@@ -28,6 +28,7 @@ def loaded(folder: Path, *samples: Sample, embed: bool = True) -> tuple[Any, Any
     ), report
 
 
+@pytest.mark.slow
 def test_rows_come_back_with_their_types(tmp_path: Path) -> None:
     rows, report = loaded(tmp_path, *trap_samples())
     assert isinstance(rows.features["image"], datasets.Image)

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pytest
 from helpers.any_samples import runs
 from helpers.small_runs import SIDES, answered, named, region, ring, trap_samples, write_run
 from hypothesis import given, settings
@@ -55,6 +56,7 @@ def test_an_index_for_each_entity_and_the_smaller_on_top(tmp_path: Path) -> None
     assert colours == ["#000000", *(each["colour"] for each in entry["entities"])]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(runs())
 def test_the_legend_agrees_with_the_images(samples: list[Sample]) -> None:

@@ -112,6 +112,7 @@ def many_samples(count: int) -> Iterator[Sample]:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_export_that_was_cut_off_says_so_or_is_gone(
     tmp_path: Path, number: signal.Signals

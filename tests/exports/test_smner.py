@@ -31,6 +31,7 @@ def exported(folder: Path, samples: list[Sample]) -> Path:
     return out
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(runs())
 def test_records_come_back_as_they_were(samples: list[Sample]) -> None:

@@ -42,6 +42,7 @@ def test_rivegs_own_reader_reads_names_and_boxes(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(runs())
 def test_every_box_of_every_answered_sample_is_read_back(samples: list[Sample]) -> None:

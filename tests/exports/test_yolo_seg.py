@@ -37,6 +37,7 @@ def counts_of(line: str) -> tuple[int, str]:
     return int(index), runs["counts"].decode()
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(masks())
 def test_outlines_keep_parts_and_holes(mask: Mask) -> None:

@@ -388,6 +388,7 @@ def test_a_text_from_right_to_left_begins_at_the_right() -> None:
     assert 40 < np.nonzero(strip.any(axis=0))[0].min() < 320
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [30, 250])
 def test_where_labels_have_no_room_they_are_listed_below(count: int) -> None:
     names = [f"Somebody{position}" for position in range(count)]

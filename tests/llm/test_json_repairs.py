@@ -84,11 +84,13 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text("kl", min_size=1), VALUES, min_size=1))
 def test_python_says_the_same_or_nothing(value: dict[str, Any]) -> None:
     assert repaired(repr(value), deepest=20) in (value, None)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text("kl", min_size=1), VALUES, min_size=1), st.data())
 def test_a_piece_cut_off_never_gives_half_a_word(value: dict[str, Any], data: Any) -> None:
     text = json.dumps(value, ensure_ascii=False)

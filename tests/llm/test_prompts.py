@@ -257,6 +257,7 @@ DOUBLED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", DOUBLED.values(), ids=DOUBLED)
 def test_what_is_doubled_over_and_over_ends_soon(tmp_path: Path, line: str) -> None:
     path = write(tmp_path, f"{{% block a %}}{line * 60}{{{{ x }}}}{{{{ y }}}}{{% endblock %}}")
@@ -272,6 +273,7 @@ LOOPS = "{% for a in y %}{% for b in y %}{% for c in y %}"
 ENDS = "{% endfor %}" * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

@@ -202,6 +202,7 @@ def test_what_is_not_in_the_image_is_no_answer(
     assert is_refused(text)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(("the clouds", "the car", "his coat", "a mask", "the crowd of fans")),
     st.sampled_from(("A man", "The boat", "A woman in red", "Two dogs")),

@@ -219,6 +219,7 @@ def put_in_turn(folder: Path, barriers: list[threading.Barrier]) -> None:
             cache.put("k", ANSWER)
 
 
+@pytest.mark.slow
 def test_several_processes_make_a_file_at_once(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     barriers = [spawn.Barrier(4) for _ in range(20)]

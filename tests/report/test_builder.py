@@ -152,6 +152,7 @@ def test_the_page_is_made_piece_by_piece(tmp_path: Path) -> None:
     assert largest < len(page_script()) + 60_000
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     samples, gold = story(tmp_path / "pictures")
     run = make_run(tmp_path / "run", samples, images=tmp_path / "pictures")

@@ -23,6 +23,8 @@ from riveg.runs.reading import read_records
 from riveg.runs.sources import Samples, make_sample
 from riveg.runs.system import load_system
 
+pytestmark = pytest.mark.slow  # runs and processes take seconds
+
 
 def some() -> Samples:
     return Samples("posts", (), lambda: (make_sample("Rain in Paris", id="1"),))

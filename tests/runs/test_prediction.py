@@ -18,6 +18,8 @@ from riveg.runs.prediction import Prediction
 from riveg.runs.system import System
 from riveg.types import Box, Mask, Region, Sample
 
+pytestmark = pytest.mark.slow  # runs and processes take seconds
+
 ASTRONAUT = ROOT / "data" / "quickstart" / "images" / "qs01-astronaut.jpg"
 TEXT = "Eileen Collins <b>of</b> NASA"
 

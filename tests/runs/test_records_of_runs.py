@@ -50,6 +50,8 @@ READING: Sequence[Sequence[str]] = (
     ("show", "run", "{run}"),
 )
 
+pytestmark = pytest.mark.slow  # runs and processes take seconds
+
 
 def riveg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -110,6 +110,7 @@ def probabilities(backend: MiniEntailer, mentions: list[Mention]) -> list[float]
     return [answer.probability or 0.0 for answer in answers if isinstance(answer, Entailment)]
 
 
+@pytest.mark.slow
 def test_trains_end_to_end(settings_of_a_small_set: EntailerTrainingConfig, tmp_path: Path) -> None:
     config = settings_of_a_small_set
     folder = train_entailer(config)

@@ -71,6 +71,7 @@ def test_no_rate_is_certain(hits: int, rate: float) -> None:
     assert Found(hits, 4).rate == pytest.approx(rate)
 
 
+@pytest.mark.slow
 @given(st.floats(0.5, 0.98), st.floats(0.005, 0.015))
 def test_the_better_the_detector_the_more_an_empty_image_says(recall: float, more: float) -> None:
     def nobody(rate: float) -> float:
@@ -80,6 +81,7 @@ def test_the_better_the_detector_the_more_an_empty_image_says(recall: float, mor
     assert nobody(recall + more) < nobody(recall) < 0
 
 
+@pytest.mark.slow
 @given(st.floats(0.0, 0.4), st.floats(0.05, 0.3))
 def test_the_more_others_there_are_the_less_somebody_says(share: float, more: float) -> None:
     def face(rate: float) -> float:

@@ -169,6 +169,7 @@ FORMS = (
 )
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(FORMS),
     st.integers(0, 400),

@@ -226,6 +226,7 @@ def test_a_batch_is_answered_like_each_alone(
     assert observer.observe([]) == ()
 
 
+@pytest.mark.slow
 def test_boxes_lie_in_the_image(observer: EvidenceObserver, images: ImageLoader) -> None:
     for name in ("poster.png", "named.png", "two.png", "profile.png"):
         height, width = images.load(ImageRef(name)).shape[:2]
