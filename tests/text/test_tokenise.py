@@ -161,6 +161,7 @@ def test_joined_tokens_are_found_by_their_offsets(tokens: list[str]) -> None:
     assert [text[start:end] for start, end in offsets] == tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "repeated"),
     [
@@ -179,8 +180,8 @@ def test_joined_tokens_are_found_by_their_offsets(tokens: list[str]) -> None:
 )
 def test_a_long_text_takes_no_quadratic_time(start: str, repeated: str) -> None:
     counts = (40_000 // len(repeated), 400_000 // len(repeated))
-    small, large = (_seconds(start + repeated * count) for count in counts)
-    assert large < 40 * max(small, 0.01)
+    small, large = (min(_seconds(start + repeated * count) for _ in range(3)) for count in counts)
+    assert large < 50 * max(small, 0.02)
 
 
 def _seconds(text: str) -> float:
