@@ -217,10 +217,8 @@ def bad_lines() -> list[BadSample]:
         _bad_line({"id": "half-name", "text": "a", "image": "\udc80.jpg"}, "bad-image", "Unicode"),
         _bad_line({"id": "list", "text": "a", "image": ["a.jpg"]}, "bad-image", "found list"),
         _bad_line({"id": "said", "text": "a", "caption": 3}, "bad-caption", "found int"),
-        _bad_line({"id": "tokens", "tokens": "a b"}, "bad-tokens", "expected a list of strings"),
-        _bad_line(
-            {"id": "hollow", "tokens": ["a", None]}, "bad-tokens", "expected a list of strings"
-        ),
+        _bad_line({"id": "tokens", "tokens": "a b"}, "bad-tokens", "list of strings"),
+        _bad_line({"id": "hollow", "tokens": ["a", None]}, "bad-tokens", "list of strings"),
         _bad_line({"id": "others", "text": "a", "tokens": ["b"]}, "bad-tokens", "do not stand"),
         _bad_line({"id": "no-token", "tokens": []}, "empty-text", "no text"),
         _bad_line(
