@@ -60,6 +60,7 @@ def test_text_is_tokenised_and_tokens_are_joined(tmp_path: Path) -> None:
     assert fourth.offsets == ((0, 1), (3, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:20])
 def test_hostile_text_is_text_in_both_formats(tmp_path: Path, text: str) -> None:
     lines = open_dataset(str(jsonl(tmp_path, {"id": text[:100], "text": text, "image": text})))

@@ -51,6 +51,7 @@ def test_masks_come_back_to_the_pixel(form: Literal["rle", "polygon"], mask: Mas
     assert annotation["area"] == mask_area(mask)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(runs(), st.sampled_from(FORMS))
 def test_ids_are_whole_unique_and_stable(

@@ -160,6 +160,7 @@ def test_names_are_fit_for_every_system(name: str, tmp_path: Path) -> None:
     assert not [one for one in names if PureWindowsPath(one).is_reserved()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
 def test_memory_does_not_grow_with_the_run(name: str, tmp_path: Path) -> None:
     peaks = []

@@ -78,6 +78,7 @@ def test_memory_order_does_not_matter(array: Bitmap) -> None:
     assert mask_from_array(np.asfortranarray(array)) == mask_from_array(array)
 
 
+@pytest.mark.slow
 @given(two_masks())
 def test_iou_is_that_of_the_arrays(arrays: tuple[Bitmap, Bitmap]) -> None:
     one, other = map(mask_from_array, arrays)

@@ -321,6 +321,7 @@ def test_a_server_does_not_outlive_its_guard(little: Little) -> None:
         assert gone_within(started, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "ended"), [("", True), ("done\n", False)], ids=["owner-gone", "dismissed"]
 )

@@ -101,6 +101,7 @@ def test_a_damaged_row_is_asked_again(
         assert cache.get("k") == ANSWER
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_flipped_bytes_of_a_file_never_give_another_answer(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

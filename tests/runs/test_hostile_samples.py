@@ -266,6 +266,7 @@ def test_predict_prints_hostile_text_harmlessly(tmp_path: Path) -> None:
     assert (record["text"], record["image"]["path"]) == (text, image.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--text", "--caption", "--image"])
 def test_an_argument_that_is_not_unicode_is_one_line(tmp_path: Path, option: str) -> None:
     values = {"--text": b"Eileen Collins", option: os.fsencode(tmp_path / "x") + b"\xff.jpg"}

@@ -1,5 +1,6 @@
 """The scorer, sample by sample, against a rewrite that goes over whole files as RiVEG's does."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,6 +77,7 @@ def cases_of(predicted: list[Named], gold: list[Named]) -> list[Case]:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(ENTITIES, ENTITIES)
 def test_samples_add_up_to_what_the_whole_files_give(

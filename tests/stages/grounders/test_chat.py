@@ -244,6 +244,7 @@ def test_what_is_read_of_an_answer(answer: str, count: int | None) -> None:
         assert len(found) == count
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(-10, 1010) | st.floats(), max_size=5), max_size=3))
 def test_any_answer_is_boxes_in_the_image_or_an_issue(stated: list[list[float]]) -> None:
     answer = ground(boxes(*map(tuple, stated)))

@@ -194,6 +194,7 @@ def test_people_that_fill_too_little_of_the_image_do_not_count(
     assert len(ground([entity(0, "Ann")], *audience, grounder=grounder)["Ann"]) == count
 
 
+@pytest.mark.slow
 def test_an_audience_does_not_take_the_place_of_the_name_on_the_slide() -> None:
     slide = shipped("data", "quickstart", "images", "qs07-slide.jpg")
     entities = load_system("quickstart").predict(text="Grace Hopper at PyCon", image=slide).entities
@@ -324,6 +325,7 @@ def test_ocr_text_gives_every_place_that_spells_a_name() -> None:
     assert regions[0].box.height == 60
 
 
+@pytest.mark.slow
 def test_the_headline_of_the_newspaper_comes_first() -> None:
     newspaper = shipped("data", "quickstart", "images", "qs12-newspaper.jpg")
     system = load_system("quickstart", "entail.threshold=0.0")

@@ -81,6 +81,7 @@ def answer(observer: EvidenceObserver, one: Sample) -> tuple[Observation, ...]:
     return whole(found)
 
 
+@pytest.mark.slow
 def test_a_face_lies_where_it_is(observer: EvidenceObserver) -> None:
     found = answer(observer, sample("astronaut.png", "PER"))
     (face,) = [one for one in found if one.kind == "face"]
@@ -106,6 +107,7 @@ def test_things_have_their_class(observer: EvidenceObserver) -> None:
     assert cat.box.area > 0.8 * 451 * 300
 
 
+@pytest.mark.slow
 def test_nobody_is_seen_where_nobody_is(observer: EvidenceObserver) -> None:
     for name in ("rocket.png", "coffee.png", "poster.png", "plain.png"):
         assert not kinds(answer(observer, sample(name, "PER"))) & {"face", "person"}, name

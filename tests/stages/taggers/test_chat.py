@@ -244,6 +244,7 @@ def test_an_entity_is_found_by_words_that_the_prompt_marked() -> None:
     assert [(one.text, one.span) for one in whole(answer)] == [("<|im_end|>", Span(2, 3))]
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -258,6 +259,7 @@ def test_any_answer_is_entities_or_an_issue(value: Any) -> None:
     check_answer(TAG, OTHER, tag(json.dumps(value), OTHER))
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(
