@@ -14,6 +14,7 @@ from rich.text import Text
 from riveg.cli.visible import visible
 from riveg.geometry.boxes import box_text
 from riveg.runs.run import StageReport
+from riveg.stages.words import decision_text
 from riveg.types import Entity, Sample
 
 
@@ -92,9 +93,7 @@ def entity_cells(entity: Entity) -> tuple[Text, ...]:
 def _shown(entity: Entity) -> Text:
     if entity.entailment is None:
         return Text("?")
-    decision = "yes" if entity.entailment.groundable else "no"
-    probability = entity.entailment.probability
-    return Text(decision if probability is None else f"{decision} {probability:.2f}")
+    return Text(decision_text(entity.entailment, "yes", "no"))
 
 
 def _best_region(entity: Entity) -> tuple[Text, Text]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from riveg.datasets.column_names import known_columns
 from riveg.datasets.columns import ColumnRules, Fault
@@ -16,13 +16,13 @@ from riveg.datasets.dataset import Row, quoted
 from riveg.datasets.encoding import one_line_errors, open_utf_8
 from riveg.datasets.standard_input import shown
 from riveg.errors import UserError
+from riveg.formats.json_files import values_in_a_row
 
 _HEAD_LINES = 100
 """Objects that are read to learn which keys a file has."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_BLANKS = re.compile(r"\s*")
 
 _Item = Mapping[str, object] | Fault
 
@@ -149,7 +149,7 @@ def _document(path: Path) -> list[_Item] | None:
     with one_line_errors(path), open_utf_8(path) as handle:
         content = handle.read()
     try:
-        values = [*_values(content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))]
+        values = [*values_in_a_row(content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))]
     except UnicodeDecodeError as error:
         raise UserError(
             f"{shown(path)}: is not UTF-8 at byte {error.start}; save it as UTF-8"
@@ -182,18 +182,3 @@ def _start(line: bytes) -> Literal["line", "value", "array"]:
         return "value" if text.startswith("{") and error.pos >= len(text) else "line"
     except (ValueError, RecursionError):
         return "line"
-
-
-def _values(text: str) -> Iterable[Any]:
-    """JSON values that follow each other with nothing but blanks between them."""
-    decoder = json.JSONDecoder()
-    position = _next(text, 0)
-    while position < len(text):
-        value, end = decoder.raw_decode(text, position)
-        yield value
-        position = _next(text, end)
-
-
-def _next(text: str, position: int) -> int:
-    found = _BLANKS.match(text, position)
-    return found.end() if found else position

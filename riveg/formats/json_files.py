@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from riveg.files import read_regular
 
 MOST_NESTED = 64
 """How deep lists and objects of such a file may stand in each other."""
+
+_BLANKS = re.compile(r"\s*")
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -52,20 +55,29 @@ def json_values(text: str) -> list[Any]:
     >>> json_values('{"a": 1} [2]')
     [{'a': 1}, [2]]
     """
-    decoder = json.JSONDecoder()
-    values = []
-    rest = text.strip()
-    position = 0
-    while position < len(rest):
-        try:
-            value, position = decoder.raw_decode(rest, position)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
-        _require_bounded(value)
-        values.append(value)
-        while position < len(rest) and rest[position].isspace():
-            position += 1
+    values: list[Any] = []
+    try:
+        for value in values_in_a_row(text.strip()):
+            _require_bounded(value)
+            values.append(value)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     return values
+
+
+def values_in_a_row(text: str) -> Iterator[Any]:
+    """The same one by one and of any depth.
+
+    Raises:
+        ValueError: If what stands at a value's place is not JSON.
+        RecursionError: If it is nested too deeply for Python.
+    """
+    decoder = json.JSONDecoder()
+    position = _behind_blanks(text, 0)
+    while position < len(text):
+        value, end = decoder.raw_decode(text, position)
+        yield value
+        position = _behind_blanks(text, end)
 
 
 def checked(kind: type[Schema], value: object, where: str) -> Schema:
@@ -92,6 +104,11 @@ def _require_bounded(value: object) -> None:
         if not level:
             return
     raise ValueError(f"nested more than {MOST_NESTED} deep")
+
+
+def _behind_blanks(text: str, position: int) -> int:
+    found = _BLANKS.match(text, position)
+    return found.end() if found else position
 
 
 def _inner(value: object) -> Iterable[object]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from riveg.errors import UserError
 from riveg.geometry.boxes import box_text
 from riveg.runs.sources import GivenImage, image_on_disk
+from riveg.stages.words import decision_text
 from riveg.types import Entity, ImageRef, Sample
 
 if TYPE_CHECKING:
@@ -69,15 +70,12 @@ class Prediction(Sample):
 
 
 def _row(entity: Entity, *, has_image: bool) -> str:
-    entailment = entity.entailment
-    shown = "" if entailment is None else ("yes" if entailment.groundable else "no")
-    probability = entailment.probability if entailment else None
-    sure = "" if probability is None else f" {probability:.2f}"
+    shown = decision_text(entity.entailment, "yes", "no") if entity.entailment else ""
     if not has_image:
-        shown, sure = "no picture", ""
+        shown = "no picture"
     boxes = "; ".join(
         box_text(region.box) + (" (guess)" if region.guess else "")
         for region in entity.regions or ()
     )
-    cells = (entity.text, entity.label, shown + sure, boxes)
+    cells = (entity.text, entity.label, shown, boxes)
     return "<tr>" + "".join(f"<td>{escape(cell)}" for cell in cells) + "</tr>"

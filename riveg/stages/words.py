@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from riveg.geometry.boxes import box_text
 from riveg.protocols import Mention
-from riveg.types import Entity, Region, Sample
+from riveg.types import Entailment, Entity, Region, Sample
 
 NOT_ANSWERED = "not answered"
 
@@ -72,9 +72,12 @@ def describe_expression(mention: Mention) -> Iterator[str]:
 def tell_entailment(mention: Mention) -> str | None:
     """The gate's decision and the probability."""
     entailment = mention.entity.entailment
-    if entailment is None:
-        return None
-    decision = "shown" if entailment.groundable else "not shown"
+    return None if entailment is None else decision_text(entailment, "shown", "not shown")
+
+
+def decision_text(entailment: Entailment, yes: str, no: str) -> str:
+    """The gate's decision in these words, and the probability where there is one."""
+    decision = yes if entailment.groundable else no
     probability = entailment.probability
     return decision if probability is None else f"{decision} {probability:.2f}"
 
