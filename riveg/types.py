@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Bitmap
 
-SCHEMA_VERSION = 1
-"""Version of the records on disk; raised whenever a field changes its meaning."""
+SCHEMA_VERSION = 2
+"""Version of the records on disk; raised whenever a field is added or changes its meaning."""
+
+OLDEST_SCHEMA = 1
+"""The oldest version whose records are still read: they lack fine labels and nothing else."""
 
 UNSEEN = ":unseen"
 """End of the source of an entailment that was decided by :attr:`Entailment.is_unseen`."""
@@ -176,6 +179,8 @@ class Entity:
     """A named entity of one sample; ``id`` is stable within the sample.
 
     ``label_scores`` is the label distribution (sums to 1); ``regions`` are best first.
+    ``fine_label`` is the type below ``label`` in a label set of two levels, ``None`` where nobody
+    has said one; ``fine_label_scores`` is the distribution of fine labels (sums to 1).
     """
 
     id: str
@@ -184,6 +189,8 @@ class Entity:
     span: Span
     score: float | None = None
     label_scores: Mapping[str, float] | None = None
+    fine_label: str | None = None
+    fine_label_scores: Mapping[str, float] | None = None
     expression: str | None = None
     description: str | None = None
     expression_source: str | None = None

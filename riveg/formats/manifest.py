@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.errors import UserError
 from riveg.formats.json_files import checked
-from riveg.types import SCHEMA_VERSION
+from riveg.types import OLDEST_SCHEMA, SCHEMA_VERSION
 
 _MOST = 2**53
 """Whole numbers above it are not exact everywhere."""
@@ -72,13 +72,13 @@ def checked_manifest(values: object, where: str) -> dict[str, Any]:
 
 
 def require_schema(found: object, where: str) -> None:
-    """Makes sure that a file of records is of the schema that this riveg knows.
+    """Makes sure that a file of records is of a schema that this riveg knows.
 
     Raises:
         UserError: If it is of another.
     """
-    if type(found) is not int or found != SCHEMA_VERSION:
+    if type(found) is not int or not OLDEST_SCHEMA <= found <= SCHEMA_VERSION:
         raise UserError(
-            f"{where}: is of schema {found!r:.40}, this riveg reads {SCHEMA_VERSION}; use the "
-            "riveg that wrote it, or a new run folder"
+            f"{where}: is of schema {found!r:.40}, this riveg reads {OLDEST_SCHEMA} to "
+            f"{SCHEMA_VERSION}; use the riveg that wrote it, or a new run folder"
         )

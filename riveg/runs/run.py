@@ -24,8 +24,14 @@ from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
 from riveg.runs.progress import Progress
 from riveg.runs.sources import DataSource
 from riveg.runs.stage_job import StageJob, faults_of, issues_of
-from riveg.types import SCHEMA_VERSION, Gold, Sample
+from riveg.types import Gold, Sample
 from riveg.vision.runtime.batches import Shortage
+
+_ANSWER_SCHEMA = 1
+"""In fingerprints: the version of the records from which on the same settings mean the same answer.
+
+Version 2 of the records only adds fields, so that runs of version 1 can be gone on with.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +219,7 @@ class Run:
         return text_digest(
             json.dumps(
                 {
-                    "schema": SCHEMA_VERSION,
+                    "schema": _ANSWER_SCHEMA,
                     "stage": step.stage.name,
                     "backend": step.config.name,
                     "revision": step.config.code_revision,

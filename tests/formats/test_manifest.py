@@ -43,7 +43,7 @@ def test_a_manifest_stays_as_it_stands_in_its_file() -> None:
 
 @pytest.mark.parametrize("schema", [99, "1", None, True, 1.0])
 def test_another_schema_is_refused(schema: object) -> None:
-    with pytest.raises(UserError, match=r"^m: is of schema .*, this riveg reads 1"):
+    with pytest.raises(UserError, match=r"^m: is of schema .*, this riveg reads 1 to 2"):
         checked_manifest({**WHOLE, "schema": schema}, "m")
 
 

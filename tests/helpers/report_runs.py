@@ -16,6 +16,7 @@ from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.geometry.masks import mask_from_array
 from riveg.runs.folder import RunFolder
 from riveg.types import (
+    SCHEMA_VERSION,
     Box,
     Entailment,
     Entity,
@@ -51,7 +52,7 @@ def make_run(
     (folder / "config.yaml").write_text(f"entail:\n  backend: mini\n  threshold: {GATE}\n")
     run = RunFolder(folder)
     values = {
-        "schema": 1,
+        "schema": SCHEMA_VERSION,
         "system": "made-up",
         "data": "posts",
         "data_version": "3",

@@ -8,7 +8,7 @@ from typing import Any
 from helpers.factories import write_records
 from riveg.config.reader import load_config
 from riveg.runs.system import resolved_text
-from riveg.types import Sample
+from riveg.types import SCHEMA_VERSION, Sample
 
 
 def make_run(
@@ -28,7 +28,7 @@ def make_run(
         for step in config.steps
     }
     values = {
-        "schema": 1,
+        "schema": SCHEMA_VERSION,
         "system": config.name,
         "data": "quickstart",
         "origin": ["/data/txt/dev.txt"],

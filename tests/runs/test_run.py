@@ -402,8 +402,8 @@ def test_a_sample_is_made_of_texts(values: dict[str, Any], word: str) -> None:
 def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
     system().run(samples(2), out=tmp_path)
     path = tmp_path / "1-caption" / "part-00000.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"schema":1', b'"schema":99'))
-    with pytest.raises(UserError, match="is of schema 99, this riveg reads 1"):
+    path.write_bytes(path.read_bytes().replace(b'"schema":2', b'"schema":99'))
+    with pytest.raises(UserError, match="is of schema 99, this riveg reads 1 to 2"):
         system().run(samples(2), out=tmp_path)
 
 

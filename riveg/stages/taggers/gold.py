@@ -18,13 +18,14 @@ class GoldTaggerConfig(BackendConfig[Tagger]):
     name: ClassVar[str] = "gold"
     summary: ClassVar[str] = "oracle: the annotated entities"
     oracle: ClassVar[bool] = True
+    code_revision: ClassVar[int] = 2
 
     def build(self, context: BuildContext) -> GoldTagger:
         return GoldTagger(context.gold)
 
 
 class GoldTagger:
-    """Answers with gold spans and labels; scores are ``None``, because nothing is estimated."""
+    """Answers with gold spans, labels and fine labels; nothing is estimated, so without scores."""
 
     def __init__(self, gold: Mapping[str, Gold]) -> None:
         self._gold = gold
@@ -38,6 +39,8 @@ class GoldTagger:
         if annotation is None:
             return no_gold("tag", None, sample.id)
         return tuple(
-            Entity(f"e{number}", entity.text, entity.label, entity.span)
+            Entity(
+                f"e{number}", entity.text, entity.label, entity.span, fine_label=entity.fine_label
+            )
             for number, entity in enumerate(annotation.entities)
         )

@@ -88,7 +88,16 @@ def _from_record(sample: Sample) -> Tagging:
     if sample.entities is None:
         return Tagging(sample.tokens, None)
     entities = tuple(
-        Entity(one.id, one.text, one.label, one.span, one.score, one.label_scores)
+        Entity(
+            one.id,
+            one.text,
+            one.label,
+            one.span,
+            one.score,
+            one.label_scores,
+            one.fine_label,
+            one.fine_label_scores,
+        )
         for one in sample.entities
     )
     return Tagging(sample.tokens, entities)
