@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riveg.geometry.arrays import Floats
+from riveg.nn.tag_transitions import legal_transitions
 from riveg.text.bio import OUTSIDE, bio_to_spans
 from riveg.types import Span
 
@@ -24,31 +24,12 @@ class DecodedSpan:
     label_scores: dict[str, float]
 
 
-@cache
-def allowed_transitions(tags: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which tags may start a sentence, and which may follow which.
-
-    ``I-X`` follows only ``B-X`` or ``I-X``.
-
-    *Shape:* ``(tags,)`` and, by the tag before and the tag after, ``(tags, tags)``.
-    """
-    starts = np.array([not tag.startswith("I-") for tag in tags])
-    follows = np.array(
-        [
-            [not after.startswith("I-") or before[2:] == after[2:] for after in tags]
-            for before in tags
-        ]
-    )
-    follows[[tag == OUTSIDE for tag in tags]] = starts
-    return starts, follows
-
-
 def viterbi(log_probabilities: Floats, tags: Sequence[str]) -> list[int]:
     """The likeliest legal tag sequence; ties go to the first tag.
 
     *Shape:* ``log_probabilities (words, tags)``.
     """
-    starts, follows = allowed_transitions(tuple(tags))
+    starts, follows, _ = legal_transitions(tuple(tags))
     penalty = np.where(follows, 0.0, -np.inf)
     best = np.where(starts, log_probabilities[0], -np.inf)
     back: list[NDArray[np.intp]] = []
