@@ -6,18 +6,22 @@ loops and what makes values asks :mod:`riveg.llm.prompt_bounds` each time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, wraps
+from types import CodeType
 from typing import Any, cast
 
-from jinja2 import Environment, StrictUndefined, nodes, pass_context
+from jinja2 import Environment, StrictUndefined, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from riveg.llm.prompt_bounds import (
     FIRST_VALUES,
+    LONGEST,
+    allowance,
     bounded,
     check_product,
     counted,
@@ -47,32 +51,79 @@ _GROWING_METHODS = {
 @cache
 def sandbox() -> Environment:
     """The environment that every prompt is compiled in."""
+    return bounded_environment(StrictUndefined, {}, {})
+
+
+def bounded_environment(
+    undefined: type[Undefined],
+    functions: Mapping[str, Callable[..., Any]],
+    filters: Mapping[str, Callable[..., Any]],
+    extensions: Sequence[str | type[Extension]] = (),
+) -> Environment:
+    """An environment for texts of others: what :func:`compiled` makes in it is bounded.
+
+    Args:
+        undefined: What a variable without a value is.
+        functions: What can be called by name; there is nothing else.
+        filters: More filters, or others in the place of Jinja's; they are bounded, too.
+        extensions: Of Jinja's language.
+    """
     environment = _Sandbox(
-        undefined=StrictUndefined,
+        undefined=undefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # a prompt is no HTML
-        extensions=(),
+        extensions=extensions,
         finalize=bounded,
     )
-    environment.globals = {}
+    environment.globals = dict(functions)
     for name in _GONE:
         del environment.filters[name]
-    for name, known in environment.filters.items():
+    for name, known in (environment.filters | dict(filters)).items():
         environment.filters[name] = _bounded_filter(name, known)
     environment.filters |= {_CHARGED: _charged, _KEPT: _kept, _JOINED: _joined}
     return environment
 
 
-def bounded_tree(tree: nodes.Template) -> nodes.Template:
-    """The same prompt, which counts its loop steps and the size of what it makes.
+def compiled(tree: nodes.Template, name: str, path: str) -> CodeType:
+    """Code that counts its loop steps and the size of what it makes.
 
     Args:
-        tree: A parsed prompt; it is changed.
+        tree: A parsed text; it is changed.
+        name: What errors call it.
+        path: Its file.
+
+    Raises:
+        SyntaxError: If Python finds a mistake that Jinja does not.
+        RecursionError: If it is nested too deeply.
     """
+    environment = cast("Environment", tree.environment)
     changed = cast("nodes.Template", _Bounding().visit(tree))
-    changed.set_environment(sandbox())
-    return changed
+    changed.set_environment(environment)
+    with allowance():  # constant filters are called when a prompt is compiled
+        return environment.compile(changed, name, path)
+
+
+def rendered(parts: Iterable[str]) -> str:
+    """The text of a rendering that gives its parts one by one.
+
+    Raises:
+        TooLong: If it has more than :data:`LONGEST` characters.
+        Exception: Whatever the rendering raises.
+    """
+    kept: list[str] = []
+    length = 0
+    with allowance():
+        for part in parts:
+            length += len(part)
+            if length > LONGEST:
+                raise TooLong(f"makes more than {LONGEST} characters")
+            kept.append(part)
+    return "".join(kept)
+
+
+class TooLong(Exception):
+    """A rendering that makes more than anyone reads."""
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):

@@ -19,8 +19,8 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 from riveg.errors import UserError, suggest
 from riveg.files import read_regular_text, shipped, text_digest
 from riveg.llm.borders import Borders, borders_of
-from riveg.llm.prompt_bounds import LARGEST, LONGEST, allowance
-from riveg.llm.prompt_sandbox import bounded_tree, sandbox
+from riveg.llm.prompt_bounds import LARGEST
+from riveg.llm.prompt_sandbox import TooLong, compiled, rendered, sandbox
 
 SUFFIX = ".jinja"
 
@@ -69,20 +69,12 @@ class Prompt:
         """
         self.require(block, values)
         context = self._template.new_context(values)
-        parts: list[str] = []
-        length = 0
         try:
-            with allowance():
-                for part in self._template.blocks[block](context):
-                    length += len(part)
-                    if length > LONGEST:
-                        break
-                    parts.append(part)
+            return rendered(self._template.blocks[block](context)).removesuffix("\n")
+        except TooLong as error:
+            raise UserError(f"{self.path}: block {block!r} {error}") from error
         except Exception:
             self._fail(block)
-        if length > LONGEST:
-            raise UserError(f"{self.path}: block {block!r} makes more than {LONGEST} characters")
-        return "".join(parts).removesuffix("\n")
 
     def require(self, block: str, values: Iterable[str]) -> None:
         """Checks, before a run, that the block exists and needs no other values than these.
@@ -140,8 +132,7 @@ def load_prompt(name: str, *, folder: Path | None = None) -> Prompt:
         tree = environment.parse(source, name, str(path))
         _check_numbers(tree, path)
         blocks, borders = dict(_blocks(tree, path, environment)), dict(_borders(tree))
-        with allowance():  # constant filters are called when a prompt is compiled
-            code = environment.compile(bounded_tree(tree), name, str(path))
+        code = compiled(tree, name, str(path))
     except TemplateSyntaxError as error:
         raise UserError(f"{path}:{error.lineno}: not a prompt: {error.message}") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

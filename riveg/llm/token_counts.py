@@ -6,15 +6,16 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riveg.errors import ImageFault
+from riveg.checkpoints.tokenizer_files import read_tokenizer
+from riveg.errors import ImageFault, UserError
 from riveg.files import read_regular_text
 from riveg.formats.json_files import read_json
+from riveg.llm.chat_templates import ChatTemplate
 from riveg.llm.conversation import AttachedImage, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import ImageEncoder
 
 if TYPE_CHECKING:
-    from jinja2 import Template
     from tokenizers import Tokenizer
 
 _CHARACTERS_A_TOKEN = 3.5
@@ -39,7 +40,7 @@ class TokenCounter:
         self._lock = threading.Lock()
         self._is_looked_up = False
         self._tokenizer: Tokenizer | None = None
-        self._template: Template | None = None
+        self._template: ChatTemplate | None = None
 
     def count(self, request: Request) -> TokenCount:
         """Tokens of the request; exact if tokenizer and chat template cover all of it."""
@@ -78,7 +79,7 @@ class TokenCounter:
                 add_generation_prompt=True,
                 enable_thinking=self._endpoint.thinking,
             )
-        except Exception:  # a model's own template may raise anything
+        except ValueError:
             return None
 
     def _loaded(self) -> Tokenizer | None:
@@ -92,17 +93,18 @@ class TokenCounter:
         path = self._file("tokenizer.json")
         if path is None:
             return
-        from tokenizers import Tokenizer
-
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception:  # the package raises no narrower class
+            self._tokenizer = read_tokenizer(path)
+        except UserError:
             return
         config = _read_json(self._file("tokenizer_config.json"))
         file = self._file("chat_template.jinja")
-        template = read_regular_text(file) if file else config.get("chat_template")
+        try:
+            template = read_regular_text(file) if file else config.get("chat_template")
+        except (OSError, ValueError):
+            return
         if isinstance(template, str):
-            self._template = _compiled(template, config)
+            self._template = _chat_template(template, config)
 
     def _file(self, name: str) -> Path | None:
         path = Path(self._endpoint.model) / name
@@ -133,19 +135,11 @@ def _read_json(path: Path | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _compiled(source: str, config: dict[str, Any]) -> Template | None:
-    """A model's chat template, in the sandbox that riveg's own prompts are rendered in."""
-    from jinja2 import TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
+def _chat_template(source: str, config: dict[str, Any]) -> ChatTemplate | None:
     names = ("bos_token", "eos_token", "pad_token", "unk_token")
-    marks = {name: _mark(config.get(name)) for name in names}
     try:
-        return environment.from_string(source, globals=marks)
-    except (TemplateError, SyntaxError, RecursionError):
+        return ChatTemplate(source, {name: _mark(config.get(name)) for name in names})
+    except ValueError:
         return None
 
 

@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
+from riveg.checkpoints.tokenizer_files import require_bounded_files
 from riveg.checkpoints.wheel_models import require_made
 from riveg.errors import MissingExtra, RivegError
 from riveg.llm import guard
@@ -30,10 +32,12 @@ def load_engine(endpoint: Endpoint) -> tuple[Any, EngineWatch]:
 
     Raises:
         MissingModel: If the model is one that ``riveg fetch`` makes and has not made.
+        UserError: If it is a folder whose tokenizer makes too much of a text.
         MissingExtra: If vLLM is not installed.
         RivegError: If vLLM cannot load the model.
     """
     require_made(endpoint.model)
+    require_bounded_files(Path(endpoint.model))
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from riveg.checkpoints.tokenizer_files import read_tokenizer
 from riveg.errors import MissingExtra, UserError, pip_install
 from riveg.text.bio import OUTSIDE, bio_to_spans, spans_to_bio
 from riveg.training.tagger_settings import TaggerTrainingConfig
@@ -55,7 +56,6 @@ class _Candidate:
 class _Training:
     def __init__(self, config: TaggerTrainingConfig, report: Callable[[str], None]) -> None:
         import torch
-        from tokenizers import Tokenizer
 
         from riveg.nn.word_pieces import WordPieceWindows
         from riveg.training.tagger_data import fine_types_of
@@ -65,7 +65,7 @@ class _Training:
         self._config = config
         self._report = report
         self._base = _base_folder(config.base)
-        self._tokenizer = Tokenizer.from_file(str(self._base / "tokenizer.json"))
+        self._tokenizer = read_tokenizer(self._base / "tokenizer.json")
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._windows: WordPieceWindows = WordPieceWindows(

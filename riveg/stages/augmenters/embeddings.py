@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riveg.checkpoints.folders import require_own_files
+from riveg.checkpoints.tokenizer_files import require_bounded_files, require_bounded_tokenizer
 from riveg.config.extras import missing_of_extra
 from riveg.errors import MissingExtra, UserError, reason
 from riveg.files import file_digest, text_digest
@@ -164,12 +165,15 @@ def require_models_extra(what: str) -> None:
 
 def _loaded(kind: Any, folder: Path, **options: Any) -> Any:
     require_own_files(folder)
+    require_bounded_files(folder)
     try:
-        return kind.from_pretrained(
+        loaded = kind.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False, **options
         )
     except Exception as error:  # safetensors, tokenizers and whatever odd numbers cause
         raise UserError(f"{folder}: {kind.__name__} cannot read it: {reason(error)}") from error
+    require_bounded_tokenizer(loaded, folder)
+    return loaded
 
 
 def _unit(vector: NDArray[np.float64]) -> Vector:

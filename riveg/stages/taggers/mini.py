@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.checkpoints.onnx_session import open_session, require_inputs
+from riveg.checkpoints.tokenizer_files import read_tokenizer
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError, reason
 from riveg.files import asset, file_digest
@@ -22,9 +23,6 @@ from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.protocols import Tagger, finishing
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "shape_ids"})
 
@@ -90,15 +88,6 @@ def _read_settings(path: Path) -> _Settings:
         raise UserError(f"{path}: is not of a tagger ({reason(error)})") from error
 
 
-def _read_tokenizer(path: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the package raises no narrower class
-        raise UserError(f"{path}: is no tokenizer ({reason(error)})") from error
-
-
 class MiniTagger:
     """Tags samples one by one on a pool of threads.
 
@@ -114,7 +103,7 @@ class MiniTagger:
         self._tags = settings.tags
         self._calibration = PlattCurve(settings.calibration.slope, settings.calibration.intercept)
         self._windows = WordPieceWindows(
-            _read_tokenizer(folder / "tokenizer.json"), max_pieces=settings.max_pieces
+            read_tokenizer(folder / "tokenizer.json"), max_pieces=settings.max_pieces
         )
         self._session = open_session(folder / "model.onnx")
         require_inputs(self._session, folder / "model.onnx", _INPUTS, len(self._tags))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 from riveg.checkpoints.folders import EXTRA, require_own_files
+from riveg.checkpoints.tokenizer_files import require_bounded_files, require_bounded_tokenizer
 
 _MOST_WORKERS = 8
 OF_OTHER_CONTENT = (
@@ -159,16 +160,19 @@ def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
     """A transformers processor or tokenizer.
 
     Raises:
-        UserError: If its files are not there.
+        UserError: If its files are not there, or its tokenizer makes too much of a text.
     """
     require_own_files(folder)
+    require_bounded_files(folder)
     try:
         with _silence():
-            return kind.from_pretrained(
+            loaded = kind.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, **more
             )
     except Exception as error:  # tokenizers raises no narrower class
         raise _not_loaded(folder, kind, error) from error
+    require_bounded_tokenizer(loaded, folder)
+    return loaded
 
 
 def _not_loaded(folder: Path, kind: Any, error: Exception) -> UserError:
