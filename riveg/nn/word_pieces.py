@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from riveg.errors import UserError
+from riveg.nn.piece_layout import layout_of
 from riveg.nn.word_shapes import word_shape
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+_REMEMBERED = 50_000
+"""Words whose pieces are kept: posts use the same words again and again."""
+
+_KNOWLEDGE_SHARE = 4
+"""Knowledge is sure of one piece in four: a text that leaves less is cut into more windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,8 @@ class Window:
     """One input of the encoder, special tokens included.
 
     ``first_pieces[i]`` is the position of the first piece of word ``words.start + i``; ``owned``
-    are the words whose tag is taken from this window.
+    are the words whose tag is taken from this window. ``knowledge_first_pieces`` are those of the
+    words of knowledge that have found room, ``knowledge_cut`` the number of those that have not.
     """
 
     input_ids: tuple[int, ...]
@@ -27,46 +35,76 @@ class Window:
     words: range
     first_pieces: tuple[int, ...]
     owned: range
+    knowledge_first_pieces: tuple[int, ...] = ()
+    knowledge_cut: int = 0
+
+    @property
+    def owned_pieces(self) -> tuple[int, ...]:
+        """Positions of the first pieces of the words that it owns."""
+        start = self.words.start
+        return tuple(self.first_pieces[word - start] for word in self.owned)
 
 
 class WordPieceWindows:
-    """Cuts a sentence into windows of at most ``max_pieces`` pieces, two special tokens included.
+    """Cuts a sentence into windows of at most ``max_pieces`` pieces, special tokens included.
 
     Neighbouring windows share ``overlap`` words; the tag of each word is taken from the window in
-    which it has most context. A word of more pieces than a window holds keeps its first pieces.
+    which it has most context. A word of more pieces than a window holds keeps its first pieces, a
+    word of no piece becomes the unknown one. Any tokenizer will do: the special tokens are those
+    of its own template, and words get a leading blank where its vocabulary has them so.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, max_pieces: int = 128, overlap: int = 16) -> None:
         self._tokenizer = tokenizer
         self._max_pieces = max_pieces
         self._overlap = overlap
-        self._open, self._close, self._unknown = (
-            special_id(tokenizer, name) for name in ("[CLS]", "[SEP]", "[UNK]")
-        )
+        self._layout = layout_of(tokenizer)
+        self._room = max_pieces - len(self._layout.opening) - len(self._layout.closing)
+        self._pieces = lru_cache(maxsize=_REMEMBERED)(self._pieces_of)
 
-    def __call__(self, tokens: Sequence[str]) -> tuple[Window, ...]:
-        """Windows in text order; their ``owned`` ranges cover every word exactly once."""
+    def __call__(self, tokens: Sequence[str], knowledge: Sequence[str] = ()) -> tuple[Window, ...]:
+        """Windows in text order; their ``owned`` ranges cover every word exactly once.
+
+        Args:
+            tokens: The words of the text.
+            knowledge: Words that are appended to every window behind the tokenizer's separator,
+                as many of the first of them as fit.
+        """
         pieces = [self._pieces(token) for token in tokens]
-        ranges = self._ranges([len(ids) for ids in pieces])
+        more = [self._pieces(word) for word in knowledge]
+        room = self._room - self._reserved(more)
+        pieces = [ids[:room] for ids in pieces]
+        ranges = self._ranges([len(ids) for ids in pieces], room)
         cuts = [(left.stop + right.start + 1) // 2 for left, right in pairwise(ranges)]
         bounds = [0, *cuts, len(tokens)]
         return tuple(
-            self._window(tokens, pieces, words, range(bounds[index], bounds[index + 1]))
+            self._window(
+                [(tokens[word], pieces[word]) for word in words],
+                list(zip(knowledge, more, strict=True)),
+                words,
+                range(bounds[index], bounds[index + 1]),
+            )
             for index, words in enumerate(ranges)
         )
 
-    def _pieces(self, token: str) -> list[int]:
+    def _pieces_of(self, token: str) -> tuple[int, ...]:
         # The rest of a word far longer than a window would be cut off anyway.
-        head = token[: 4 * self._max_pieces]
+        head = self._layout.blank + token[: 4 * self._max_pieces]
         ids: list[int] = self._tokenizer.encode(head, add_special_tokens=False).ids
-        return (ids or [self._unknown])[: self._max_pieces - 2]
+        return tuple(ids or [self._layout.unknown])[: self._room]
 
-    def _ranges(self, lengths: list[int]) -> list[range]:
+    def _reserved(self, knowledge: list[tuple[int, ...]]) -> int:
+        if not knowledge:
+            return 0
+        whole = len(self._layout.separator) + sum(map(len, knowledge))
+        return min(whole, self._max_pieces // _KNOWLEDGE_SHARE, self._room - 1)
+
+    def _ranges(self, lengths: list[int], room: int) -> list[range]:
         ranges: list[range] = []
         start, total = 0, len(lengths)
         while start < total:
-            stop, used = start, 2
-            while stop < total and used + lengths[stop] <= self._max_pieces:
+            stop, used = start, 0
+            while stop < total and used + lengths[stop] <= room:
                 used += lengths[stop]
                 stop += 1
             ranges.append(range(start, stop))
@@ -76,29 +114,50 @@ class WordPieceWindows:
         return ranges
 
     def _window(
-        self, tokens: Sequence[str], pieces: list[list[int]], words: range, owned: range
+        self,
+        text: list[tuple[str, tuple[int, ...]]],
+        knowledge: list[tuple[str, tuple[int, ...]]],
+        words: range,
+        owned: range,
     ) -> Window:
-        input_ids, shape_ids, first_pieces = [self._open], [0], []
-        for word in words:
-            first_pieces.append(len(input_ids))
-            input_ids += pieces[word]
-            shape_ids += [word_shape(tokens[word])] * len(pieces[word])
+        opening, separator, closing = self._layout[:3]
+        input_ids, shape_ids = list(opening), [0] * len(opening)
+        first_pieces = _append(text, input_ids, shape_ids)
+        room = self._room + len(opening) - len(input_ids) - len(separator)
+        fitting = _fitting(knowledge, room)
+        more: list[int] = []
+        if fitting:
+            input_ids += separator
+            shape_ids += [0] * len(separator)
+            more = _append(fitting, input_ids, shape_ids)
         return Window(
-            input_ids=(*input_ids, self._close),
-            shape_ids=(*shape_ids, 0),
+            input_ids=(*input_ids, *closing),
+            shape_ids=(*shape_ids, *[0] * len(closing)),
             words=words,
             first_pieces=tuple(first_pieces),
             owned=owned,
+            knowledge_first_pieces=tuple(more),
+            knowledge_cut=len(knowledge) - len(fitting),
         )
 
 
-def special_id(tokenizer: Tokenizer, name: str) -> int:
-    """Id of a special token.
+def _append(
+    words: list[tuple[str, tuple[int, ...]]], input_ids: list[int], shape_ids: list[int]
+) -> list[int]:
+    """Appends words to a window that is being made; the positions of their first pieces."""
+    first_pieces = []
+    for word, pieces in words:
+        first_pieces.append(len(input_ids))
+        input_ids += pieces
+        shape_ids += [word_shape(word)] * len(pieces)
+    return first_pieces
 
-    Raises:
-        UserError: If the vocabulary has no such token.
-    """
-    found = tokenizer.token_to_id(name)
-    if found is None:
-        raise UserError(f"the tokenizer has no token {name}; a BERT vocabulary is needed")
-    return int(found)
+
+def _fitting(
+    words: list[tuple[str, tuple[int, ...]]], room: int
+) -> list[tuple[str, tuple[int, ...]]]:
+    for count, (_, pieces) in enumerate(words):
+        room -= len(pieces)
+        if room < 0:
+            return words[:count]
+    return words

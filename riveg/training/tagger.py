@@ -101,7 +101,7 @@ class _Training:
     def _trained(self, seed: int, swap_rate: float) -> _Candidate:
         import torch
 
-        from riveg.nn.word_pieces import special_id
+        from riveg.nn.piece_layout import special_id
         from riveg.training.tagger_data import Batcher, MentionSwapper
         from riveg.training.tagger_loop import LoopSettings, TaggerLoop
 

@@ -162,7 +162,7 @@ def test_illegal_transitions_stay_impossible_however_it_is_trained() -> None:
         gradients = torch.autograd.grad(loss, list(crf.parameters()))
         with torch.no_grad():
             for parameter, gradient in zip(crf.parameters(), gradients, strict=True):
-                parameter -= 10.0 * gradient
+                parameter.sub_(gradient, alpha=10.0)
     path = [BIO[tag] for tag in crf.decode(emissions, mask)[0]]
     assert path == as_bio(path)
     assert crf.marginals(emissions, mask)[0, 0, 2].item() == 0.0

@@ -139,8 +139,7 @@ class MiniTagger:
                 "shape_ids": np.array([window.shape_ids], dtype=np.int64),
             },
         )
-        firsts = [window.first_pieces[word - window.words.start] for word in window.owned]
-        rows: Floats = logits[0][firsts].astype(np.float64)
+        rows: Floats = logits[0][list(window.owned_pieces)].astype(np.float64)
         return rows
 
     def _entity(self, sample: Sample, found: DecodedSpan, number: int) -> Entity:
