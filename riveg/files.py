@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -24,7 +25,10 @@ _AS_THE_USER_SAYS = 0o666
 _FOR_THE_OWNER = 0o600
 
 PARTIAL = ".partial"
-"""Ending of a temporary file; one is left only by a process that was killed while it wrote."""
+"""Ending of a temporary file; one is left only by a process that was killed while it wrote.
+
+The next writer of the same file removes it.
+"""
 
 
 @contextmanager
@@ -33,7 +37,8 @@ def replacing(path: Path, *, is_private: bool = False) -> Iterator[Path]:
 
     It is synced to disk first, so ``path`` is always the whole new file or the old one. If the
     block raises, the temporary file is removed and ``path`` stays as it is. Its name is nobody
-    else's, and it is made here: two writers never meet, and no link that lies there is followed.
+    else's while it is there, and it is made here: two writers never meet, and no link that lies
+    there is followed. What a killed writer of ``path`` has left is removed.
 
     Args:
         path: The file to replace.
@@ -42,16 +47,89 @@ def replacing(path: Path, *, is_private: bool = False) -> Iterator[Path]:
     Raises:
         OSError: If the file cannot be written, synced or renamed.
     """
-    temporary = path.with_name(f"{_beginning(path.name)}.{token_hex(8)}{PARTIAL}")
+    temporary, held = _temporary_of(path, _FOR_THE_OWNER if is_private else _AS_THE_USER_SAYS)
     try:
-        mode = _FOR_THE_OWNER if is_private else _AS_THE_USER_SAYS
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         yield temporary
         _sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+    except BaseException:
+        # Once it is renamed, its name may be another writer's.
+        if _lies_at(held, temporary):
+            temporary.unlink()
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(held)
+    _sync(path.parent)
+
+
+_WRITERS = 8
+"""How many may write one file at once under names that the next writer looks at."""
+
+
+def _temporary_of(path: Path, mode: int) -> tuple[Path, int]:
+    """A new file beside a path, and its descriptor, which is to be open as long as it is used.
+
+    Its lock tells other writers that its process is alive: the kernel frees it at a kill.
+    """
+    start = f"{_beginning(path.name)}.riveg-"
+    names = [f"{start}{number}{PARTIAL}" for number in range(_WRITERS)]
+    places = [path.with_name(name) for name in (*names, f"{start}{token_hex(8)}{PARTIAL}")]
+    for place in places[:-1]:
+        _remove_left(place)
+    for place in places:
+        held = _made(place, mode)
+        if held is not None:
+            return place, held
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(places[-1]))
+
+
+def _made(place: Path, mode: int) -> int | None:
+    """The descriptor of a new and locked file; ``None`` where the name is another's."""
+    try:
+        held = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        return None
+    # Until it is locked, another writer may have taken it for a file that was left.
+    if _lock(held) is not False and _lies_at(held, place):
+        return held
+    os.close(held)
+    return None
+
+
+def _remove_left(place: Path) -> None:
+    """Removes a temporary file of this user whose writer is no more; leaves whatever else is."""
+    try:
+        found = os.open(place, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return
+    try:
+        is_own = os.fstat(found).st_uid == os.geteuid()
+        if is_own and _lock(found) and _lies_at(found, place):
+            place.unlink()
+    except OSError:
+        pass
+    finally:
+        os.close(found)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the lock is had; ``None`` where the file system knows no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _lies_at(descriptor: int, place: Path) -> bool:
+    """Whether an open file is the regular one of that name."""
+    try:
+        found = place.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and os.path.samestat(os.fstat(descriptor), found)
 
 
 def _beginning(name: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from riveg.errors import UserError
-from riveg.files import replacing, write_atomically
+from riveg.files import PARTIAL, replacing, write_atomically
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
@@ -49,8 +51,68 @@ def test_every_writer_has_a_temporary_file_of_its_own(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [path]
 
 
+_IS_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from riveg.files import replacing
+
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_writer_removes_what_a_killed_one_has_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", _IS_KILLED, str(path)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        # The second kill meets what the first has left.
+        (left,) = tmp_path.iterdir()
+        assert left.name.endswith(PARTIAL)
+    write_atomically(tmp_path / "b.txt", [b"another file"])
+    assert left.exists()
+    write_atomically(path, [b"new"])
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_what_a_writer_at_work_has_written_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("long work")
+        write_atomically(path, [b"meanwhile"])
+        assert path.read_text() == "meanwhile"
+    assert path.read_text() == "long work"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_only_regular_files_are_taken_for_what_was_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with replacing(path) as temporary:
+        pass
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    number = temporary.name.removesuffix(PARTIAL)[:-1]
+    temporary.symlink_to(precious)
+    os.mkfifo(tmp_path / f"{number}1{PARTIAL}")
+    (tmp_path / f"{number}2{PARTIAL}").mkdir()
+    before = {one.name for one in tmp_path.iterdir()}
+    write_atomically(path, [b"new"])
+    assert {one.name for one in tmp_path.iterdir()} == before
+    assert (path.read_text(), precious.read_text()) == ("new", "mine")
+
+
+def test_more_writers_than_names_still_never_meet(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with ExitStack() as stack:
+        temporaries = {stack.enter_context(replacing(path)) for _ in range(12)}
+        assert len(temporaries) == 12
+    assert [*tmp_path.iterdir()] == [path]
+
+
 _WRITES_ALL_THE_TIME = """
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from riveg.files import write_atomically
 
