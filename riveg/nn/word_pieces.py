@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from riveg.nn.piece_layout import layout_of
+from riveg.nn.windows import word_windows
 from riveg.nn.word_shapes import word_shape
 
 if TYPE_CHECKING:
@@ -74,17 +74,15 @@ class WordPieceWindows:
         more = [self._pieces(word) for word in knowledge]
         room = self._room - self._reserved(more)
         pieces = [ids[:room] for ids in pieces]
-        ranges = self._ranges([len(ids) for ids in pieces], room)
-        cuts = [(left.stop + right.start + 1) // 2 for left, right in pairwise(ranges)]
-        bounds = [0, *cuts, len(tokens)]
+        windows = word_windows([len(ids) for ids in pieces], room, self._overlap)
         return tuple(
             self._window(
                 [(tokens[word], pieces[word]) for word in words],
                 list(zip(knowledge, more, strict=True)),
                 words,
-                range(bounds[index], bounds[index + 1]),
+                owned,
             )
-            for index, words in enumerate(ranges)
+            for words, owned in windows
         )
 
     def _pieces_of(self, token: str) -> tuple[int, ...]:
@@ -98,20 +96,6 @@ class WordPieceWindows:
             return 0
         whole = len(self._layout.separator) + sum(map(len, knowledge))
         return min(whole, self._max_pieces // _KNOWLEDGE_SHARE, self._room - 1)
-
-    def _ranges(self, lengths: list[int], room: int) -> list[range]:
-        ranges: list[range] = []
-        start, total = 0, len(lengths)
-        while start < total:
-            stop, used = start, 0
-            while stop < total and used + lengths[stop] <= room:
-                used += lengths[stop]
-                stop += 1
-            ranges.append(range(start, stop))
-            if stop == total:
-                break
-            start = max(stop - self._overlap, (start + stop) // 2, start + 1)
-        return ranges
 
     def _window(
         self,
