@@ -21,6 +21,7 @@ from riveg.datasets.joined import join_datasets, names_apart, require_different
 from riveg.datasets.standard_input import CALLED, STANDARD_INPUT, keep_standard_input, shown
 from riveg.datasets.tables import TABLE_FORMATS, open_table, with_table_images
 from riveg.errors import UserError, suggest
+from riveg.formats.run_records import require_whole_export
 
 _SUFFIXES = {
     ".jsonl": "jsonl",
@@ -56,8 +57,8 @@ def open_dataset(
             "tweet"}``; ``None`` for a column that is not to be read.
 
     Raises:
-        UserError: If there is no such dataset, split or folder, a chosen column is not there, or
-            its YAML file is wrong.
+        UserError: If there is no such dataset, split or folder, a chosen column is not there,
+            its YAML file is wrong, or it is of an export that was cut off.
         MissingExtra: If its format needs packages that are not installed.
     """
     if images is not None and not images.is_dir():
@@ -102,6 +103,7 @@ def _opened(
     called: str | None,
 ) -> Dataset:
     path = Path(source)
+    require_whole_export(path)
     shipped = shipped_dataset_files()
     start = "" if called is None else f"{called}:"
     rules = ColumnRules(called=called, id_start=start)
@@ -199,6 +201,9 @@ def _configured(path: Path, split: str | None, rules: ColumnRules) -> Dataset:
             "(data/README.md says where to get them)"
         )
     folders = tuple(root / name for name in config.images)
+    annotated = (root / name for name in (config.xml, config.masks) if name is not None)
+    for place in (*there.values(), *folders, *annotated):
+        require_whole_export(place)
     # A set comes as one archive or as several: the folders that exist are enough.
     image_roots = tuple(folder for folder in folders if folder.is_dir()) or folders
     if config.format in TABLE_FORMATS:

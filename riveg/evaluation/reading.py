@@ -26,7 +26,7 @@ from riveg.evaluation.predictions import (
 )
 from riveg.evaluation.proposals import read_proposals
 from riveg.evaluation.protocols import PROTOCOLS
-from riveg.formats.run_records import UNFINISHED
+from riveg.formats.run_records import require_whole_export
 from riveg.formats.smner import read_index, read_smner
 
 AUTO = "auto"
@@ -49,8 +49,7 @@ def open_predictions(
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    if any((folder / UNFINISHED).is_file() for folder in (path, path.parent)):
-        raise UserError(f"{path}: is of an export that did not come to its end; export it again")
+    require_whole_export(path)
     kind = sniff(path) if format == AUTO else format
     if kind not in FORMATS:
         raise UserError(f"--format {format}: no such format; {suggest(format, (*FORMATS, AUTO))}")

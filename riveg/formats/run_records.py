@@ -22,6 +22,17 @@ DIGEST = "records_digest"
 """Key of the manifest: the digest of the bytes of the records."""
 
 
+def require_whole_export(path: Path) -> None:
+    """Makes sure that a file or folder is not of an export that was cut off.
+
+    Raises:
+        UserError: If it is, or lies in the export's folder or one below.
+    """
+    place = path.absolute()
+    if any((folder / UNFINISHED).is_file() for folder in (place, *place.parents[:2])):
+        raise UserError(f"{path}: is of an export that did not come to its end; export it again")
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run, finished or not; empty where there is none.
 

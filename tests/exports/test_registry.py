@@ -18,6 +18,7 @@ import pytest
 from helpers.places import ROOT
 from helpers.small_runs import answered, named, region, ring, trap_samples, write_run
 
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.evaluation.reading import open_predictions
 from riveg.exports.registry import FORMATS, export_run, exporter, options_of
@@ -144,6 +145,29 @@ def test_an_export_that_was_cut_off_says_so_or_is_gone(
 def test_a_whole_export_holds_no_mark(tmp_path: Path) -> None:
     export_run(write_run(tmp_path, trap_samples()), "smner", tmp_path / "out")
     assert not (tmp_path / "out" / UNFINISHED).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("jsonl", "entities.jsonl"), ("parquet", "records.parquet")]
+)
+def test_a_cut_off_export_is_no_data(name: str, file: str, tmp_path: Path) -> None:
+    report = export_run(write_run(tmp_path, trap_samples()), name, tmp_path / "out")
+    assert report.files == (tmp_path / "out" / file,)
+    open_dataset(tmp_path / "out" / file)
+    (tmp_path / "out" / UNFINISHED).touch()
+    with pytest.raises(UserError, match=f"{file}: is of an export that did not come to its end"):
+        open_dataset(tmp_path / "out" / file)
+
+
+def test_annotations_of_a_cut_off_export_are_no_data(tmp_path: Path) -> None:
+    export_run(write_run(tmp_path, trap_samples()), "voc", tmp_path / "out")
+    (tmp_path / "posts.txt").write_text("IMGID:a\nAnn\tB-PER\n")
+    settings = "name: mine\nformat: twitter-gmner\ntext: {test: posts.txt}\nxml: out/Annotations\n"
+    (tmp_path / "mine.yaml").write_text(settings + "images: [pictures]\nlabels: [PER]\n")
+    open_dataset(tmp_path / "mine.yaml")
+    (tmp_path / "out" / UNFINISHED).touch()
+    with pytest.raises(UserError, match="Annotations: is of an export that did not come to its"):
+        open_dataset(tmp_path / "mine.yaml")
 
 
 @pytest.mark.parametrize("name", ["voc", "yolo-seg"])
