@@ -29,6 +29,10 @@ class _Messages(NamedTuple):
     backward: Tensor
     log_partition: Tensor
 
+    def of(self, row: int) -> _Messages:
+        """Those of one sentence."""
+        return _Messages(*(part[row] for part in self))
+
 
 class LinearChainCrf(nn.Module):
     """Scores tag sequences; sequences that BIO or BIOES forbids are impossible.
@@ -97,12 +101,17 @@ class LinearChainCrf(nn.Module):
         *Shape:* ``emissions (B, N, T)``, ``mask (B, N)``, ``spans`` B lists.
         """
         with torch.no_grad(), _float32(emissions):
-            emissions = emissions.float()
-            messages = self._messages(emissions, mask)
+            messages = self._messages(emissions.float(), mask)
             lengths = mask.sum(dim=1).tolist()
+            # Single numbers are read from here on, which a GPU would make wait for each.
+            messages = _Messages(*(part.cpu() for part in messages))
+            emissions = emissions.float().cpu()
+            follows = self._potential("follows").cpu()
             return [
                 [
-                    self._span_probability(emissions, messages, row, int(lengths[row]), *one)
+                    self._span_probability(
+                        emissions[row, : int(lengths[row])], follows, messages.of(row), *one
+                    )
                     for one in found
                 ]
                 for row, found in enumerate(spans)
@@ -149,30 +158,22 @@ class LinearChainCrf(nn.Module):
         return _Messages(torch.stack(forward, dim=1), behind, total)
 
     def _span_probability(
-        self,
-        emissions: Tensor,
-        messages: _Messages,
-        row: int,
-        length: int,
-        span: Span,
-        label: str,
+        self, emissions: Tensor, follows: Tensor, messages: _Messages, span: Span, label: str
     ) -> float:
         names = span_tags(label, span.end - span.start, closes=self._closes)
         own = [self._index[name] for name in names]
-        follows = self._potential("follows")
-        log_sum = messages.forward[row, span.start, own[0]]
+        log_sum = messages.forward[span.start, own[0]]
         for offset, (before, after) in enumerate(pairwise(own), start=1):
-            log_sum = log_sum + follows[before, after] + emissions[row, span.start + offset, after]
-        if span.end == length:
-            log_sum = log_sum + messages.backward[row, span.end - 1, own[-1]]
+            log_sum = log_sum + follows[before, after] + emissions[span.start + offset, after]
+        if span.end == len(emissions):
+            behind = messages.backward[span.end - 1, own[-1]]
         else:
-            ahead = emissions[row, span.end] + messages.backward[row, span.end]
-            ahead = follows[own[-1]] + ahead
+            ahead = follows[own[-1]] + emissions[span.end] + messages.backward[span.end]
             inside = self._index.get(f"I-{label}")
             if not self._closes and inside is not None:
-                ahead = ahead.index_fill(0, torch.tensor([inside], device=ahead.device), _ILLEGAL)
-            log_sum = log_sum + torch.logsumexp(ahead, dim=0)
-        return min(1.0, float((log_sum - messages.log_partition[row]).exp()))
+                ahead[inside] = _ILLEGAL
+            behind = torch.logsumexp(ahead, dim=0)
+        return min(1.0, float((log_sum + behind - messages.log_partition).exp()))
 
     def _viterbi(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
         follows = self._potential("follows")

@@ -5,14 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from transformers import BertModel
 
-from riveg.nn.word_shapes import SHAPES
+from riveg.nn.shape_embedding import ShapeEmbedding
 
 
 class ShapeTagger(nn.Module):
     """BIO logits for every word piece, and logits of the fine types as a side task.
-
-    The shape embedding is added to the word embedding and starts at zero. So training starts from
-    exactly the pretrained encoder, and runs of several seeds can be averaged weight by weight.
 
     Args:
         encoder: The pretrained encoder.
@@ -25,23 +22,17 @@ class ShapeTagger(nn.Module):
         super().__init__()
         hidden = encoder.config.hidden_size
         self.encoder = encoder
-        self.shapes = nn.Embedding(len(SHAPES), hidden)
+        self.shapes = ShapeEmbedding(encoder)
         self.dropout = nn.Dropout(dropout)
         self.tag_head = nn.Linear(hidden, tags)
         self.fine_head = nn.Linear(hidden, fine_types) if fine_types else None
-        nn.init.zeros_(self.shapes.weight)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, shape_ids: Tensor) -> Tensor:
         """The last hidden state.
 
         *Shape:* all arguments ``(batch, pieces)``, result ``(batch, pieces, hidden)``.
         """
-        words = self.encoder.embeddings.word_embeddings(input_ids)
-        output = self.encoder(
-            inputs_embeds=words + self.shapes(shape_ids), attention_mask=attention_mask
-        )
-        hidden: Tensor = output.last_hidden_state
-        return hidden
+        return self.shapes.read(self.encoder, input_ids, attention_mask, shape_ids)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, shape_ids: Tensor) -> Tensor:
         """BIO logits.
