@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, get_args
 
@@ -229,15 +231,38 @@ def _read_only(path: Path) -> sqlite3.Connection:
     """What a file holds that cannot be written, in memory; nothing can be added."""
     connection = _connected(None)
     try:
-        address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-        with closing(sqlite3.connect(address, uri=True)) as file:
-            file.backup(connection)
+        with _standing_still(path) as still:
+            address = f"{still.absolute().as_uri()}?mode=ro&immutable=1"
+            with closing(sqlite3.connect(address, uri=True)) as file:
+                file.backup(connection)
         _prepare(connection, path)
         connection.execute("PRAGMA query_only = ON")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def _standing_still(path: Path) -> Iterator[Path]:
+    """The file with all of its answers: those of a killed run may stand in the log beside it."""
+    log = path.with_name(f"{path.name}-wal")
+    if not log.is_file() or not log.stat().st_size:
+        yield path
+        return
+    with TemporaryDirectory(prefix="riveg-") as folder:
+        copy = Path(folder) / path.name
+        try:
+            for source in (path, log):
+                shutil.copyfile(source, copy.with_name(source.name))
+        except OSError as error:
+            raise UserError(
+                f"{path}: its answers cannot be copied to {folder} ({error.strerror}); set TMPDIR "
+                "to a folder with room"
+            ) from error
+        with closing(sqlite3.connect(copy)) as file:
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        yield copy
 
 
 def _connected(path: Path | None) -> sqlite3.Connection:

@@ -2,12 +2,16 @@ import contextlib
 import json
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from helpers.places import ROOT
+from helpers.privileges import WITHOUT_PRIVILEGES, needs_setpriv
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
@@ -102,6 +106,7 @@ def test_a_damaged_row_is_asked_again(
 
 
 @pytest.mark.slow
+@settings(deadline=None)
 @given(st.data())
 def test_flipped_bytes_of_a_file_never_give_another_answer(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -157,9 +162,12 @@ def test_a_row_that_somebody_changed_counts_no_more(change: str, tmp_path: Path)
         assert cache.get("other") is None
 
 
-def test_answers_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
-    path = tmp_path / "answers.sqlite"
-    with sqlite3.connect(path) as connection:
+def make_earlier(path: Path, *, keeps_log: bool = False) -> None:
+    """A file of the version before, with :data:`ANSWER` under ``k``, perhaps still in its log."""
+    connection = sqlite3.connect(path)
+    with connection:
+        if keeps_log:
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(
             "CREATE TABLE answers (key TEXT PRIMARY KEY, raw TEXT NOT NULL, path TEXT NOT NULL, "
             "model TEXT NOT NULL, prompt_tokens INTEGER, answer_tokens INTEGER, latency_s REAL, "
@@ -169,12 +177,52 @@ def test_answers_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
         row = ("k", raw, "re-asked", "m", 10, None, 0.25, 2)
         connection.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?)", row)
         connection.execute("PRAGMA user_version = 1")
+    if keeps_log:
+        log = path.with_name(f"{path.name}-wal").read_bytes()
+        main = path.read_bytes()
     connection.close()
+    if keeps_log:  # as a kill leaves them
+        path.write_bytes(main)
+        path.with_name(f"{path.name}-wal").write_bytes(log)
+
+
+def test_answers_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    make_earlier(path)
     with ResponseCache(path) as cache:
         assert cache.get("k") == ANSWER
         cache.put("l", ANSWER)
     with ResponseCache(path) as cache:
         assert cache.get("k") == cache.get("l") == ANSWER
+
+
+_READS = """
+import sys
+from pathlib import Path
+from riveg.llm.response_cache import ResponseCache
+
+with ResponseCache(Path(sys.argv[1])) as cache:
+    print(ascii(cache.get("k")))
+"""
+
+
+@needs_setpriv
+@pytest.mark.slow  # starts processes
+@pytest.mark.parametrize("keeps_log", [False, True])
+def test_answers_that_cannot_be_written_are_read(tmp_path: Path, keeps_log: bool) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    make_earlier(folder / "answers.sqlite", keeps_log=keeps_log)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for path in (*before, folder):
+        path.chmod(path.stat().st_mode & ~0o222)
+    command = [sys.executable, "-c", _READS, str(folder / "answers.sqlite")]
+    done = subprocess.run(
+        [*WITHOUT_PRIVILEGES, *command], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.stdout, done.stderr) == (ascii(ANSWER) + "\n", "")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    folder.chmod(0o755)
 
 
 def write_many(path: Path, who: str, count: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.places import ROOT
+from helpers.privileges import WITHOUT_PRIVILEGES, needs_setpriv
 
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
@@ -114,13 +114,7 @@ def test_names_of_datasets_and_splits_lead_nowhere(tmp_path: Path, name: str) ->
             open_dataset(path)
 
 
-_WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
-"""Root may write anything, unless it gives that up."""
-
-
-@pytest.mark.skipif(
-    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="needs setpriv, as root"
-)
+@needs_setpriv
 def test_a_read_only_run_folder_can_be_looked_at(tmp_path: Path) -> None:
     run, out = tmp_path / "run", tmp_path / "out"
     load_system("quickstart").run("quickstart", out=run)
@@ -129,7 +123,6 @@ def test_a_read_only_run_folder_can_be_looked_at(tmp_path: Path) -> None:
     some_id = next(read_records(run)).id
     for path in (run, *run.rglob("*")):
         path.chmod(path.stat().st_mode & ~0o222)
-    prefix = _WITHOUT_PRIVILEGES if os.geteuid() == 0 else ()
     for words in (
         ("show", "run", run),
         ("show", "run", run, "--id", some_id),
@@ -141,7 +134,7 @@ def test_a_read_only_run_folder_can_be_looked_at(tmp_path: Path) -> None:
         ("prompt-debug", "one-vlm", "--run", run),
     ):
         done = subprocess.run(
-            [*prefix, sys.executable, "-m", "riveg", *map(str, words)],
+            [*WITHOUT_PRIVILEGES, sys.executable, "-m", "riveg", *map(str, words)],
             capture_output=True,
             check=False,
             text=True,
