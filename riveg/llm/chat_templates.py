@@ -8,7 +8,7 @@ Templates find here what transformers gives them, by the names that it uses
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -20,9 +20,11 @@ from jinja2.parser import Parser
 from jinja2.sandbox import safe_range
 from jinja2.utils import Cycler, Joiner, Namespace
 
+from riveg.llm.prompt_bounds import require_small_json
 from riveg.llm.prompt_sandbox import TooLong, bounded_environment, compiled, rendered
 
 _LONGEST_DATE_FORMAT = 100
+_LONGEST_SEPARATORS = 10
 
 
 class ChatTemplate:
@@ -81,10 +83,19 @@ def _dict(*args: Any, **kwargs: Any) -> dict[Any, Any]:
 class _Namespace(Namespace):
     """What a template may write attributes of, but none that Python itself looks at."""
 
+    def __init__(*args: Any, **kwargs: Any) -> None:  # an attribute may be called `self`
+        _require_plain(kwargs)
+        Namespace.__init__(*args, **kwargs)
+
     def __setitem__(self, name: str, value: Any) -> None:
+        _require_plain([name])
+        super().__setitem__(name, value)
+
+
+def _require_plain(names: Iterable[str]) -> None:
+    for name in names:
         if name.startswith("_"):
             raise SecurityError(f"an attribute of a namespace is not called {name!r}")
-        super().__setitem__(name, value)
 
 
 def _raise_exception(message: object) -> None:
@@ -105,6 +116,9 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     """JSON as transformers writes it: nothing is escaped for HTML."""
+    require_small_json(value, indent)
+    if sum(map(len, separators or ())) > _LONGEST_SEPARATORS:
+        raise SecurityError("what separates the parts of JSON is short")
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

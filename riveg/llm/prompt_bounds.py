@@ -138,8 +138,7 @@ def _first_of_indent(s: Any, width: Any = 4, *_: Any, **_named: Any) -> Any:
 
 
 def _first_of_json(value: Any, indent: Any = None) -> Any:
-    if indent is not None and (indent not in range(9) or _size(value) > _MOST_INDENTED):
-        raise SecurityError(f"indent is at most 8, of a value of at most {_MOST_INDENTED}")
+    require_small_json(value, indent)
     return value
 
 
@@ -214,6 +213,16 @@ def require_small(value: Any) -> int:
         SecurityError: If it is too large.
     """
     return _require_length(_size(value))
+
+
+def require_small_json(value: Any, indent: Any) -> None:
+    """Checks a value that is written as JSON over several lines; ``None``: on one.
+
+    Raises:
+        SecurityError: If it is too large, or the lines begin with too many blanks.
+    """
+    if indent is not None and (indent not in range(9) or _size(value) > _MOST_INDENTED):
+        raise SecurityError(f"indent is at most 8, of a value of at most {_MOST_INDENTED}")
 
 
 def spend(*, steps: int = 0, made: int = 0) -> None:

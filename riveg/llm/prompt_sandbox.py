@@ -65,7 +65,8 @@ def bounded_environment(
     Args:
         undefined: What a variable without a value is.
         functions: What can be called by name; there is nothing else.
-        filters: More filters, or others in the place of Jinja's; they are bounded, too.
+        filters: More filters, or others in the place of Jinja's, which make no large value of a
+            small one; what they take and give is bounded.
         extensions: Of Jinja's language.
     """
     environment = _Sandbox(
@@ -79,8 +80,9 @@ def bounded_environment(
     environment.globals = dict(functions)
     for name in _GONE:
         del environment.filters[name]
-    for name, known in (environment.filters | dict(filters)).items():
-        environment.filters[name] = _bounded_filter(name, known)
+    for name, known in environment.filters.items():
+        environment.filters[name] = _bounded_filter(known, FIRST_VALUES.get(name), name)
+    environment.filters |= {name: _bounded_filter(new) for name, new in filters.items()}
     environment.filters |= {_CHARGED: _charged, _KEPT: _kept, _JOINED: _joined}
     return environment
 
@@ -225,10 +227,18 @@ def _joined(_context: Context, values: list[Any]) -> str:
     return "".join(map(str, values))
 
 
-def _bounded_filter(name: str, known: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter of Jinja whose values are bounded, those that it takes and those that it gives."""
+def _bounded_filter(
+    known: Callable[..., Any], first: Callable[..., Any] | None = None, name: str = ""
+) -> Callable[..., Any]:
+    """A filter whose values are bounded, those that it takes and those that it gives.
+
+    Args:
+        known: The filter.
+        first: Checks what one of Jinja is given.
+        name: What Jinja calls it.
+    """
     is_passed = hasattr(known, "jinja_pass_arg")
-    first, name_at = FIRST_VALUES.get(name), _NAME_AT.get(name)
+    name_at = _NAME_AT.get(name)
 
     @wraps(known)
     def filtered(*args: Any, **kwargs: Any) -> Any:
