@@ -43,6 +43,7 @@ class StageProgress:
         made: Samples that were finished now.
         kept: Samples that were finished before.
         issues: Of the samples made now, those with an Issue.
+        remark: Said behind the numbers.
     """
 
     name: str
@@ -50,12 +51,19 @@ class StageProgress:
     made: int = 0
     kept: int = 0
     issues: int = 0
+    remark: str = ""
     started: float = field(default_factory=time.monotonic)
 
     @property
     def done(self) -> int:
         """Samples that are finished."""
         return self.made + self.kept
+
+    @property
+    def noted(self) -> str:
+        """Issues and the remark."""
+        issues = counted(self.issues, "issue") if self.issues else ""
+        return ", ".join(filter(None, (issues, self.remark)))
 
     def rate(self, now: float) -> float | None:
         """Samples a second; ``None`` while it is not known."""
@@ -75,7 +83,7 @@ class StageProgress:
             f"{self.done}{total}",
             "" if rate is None else _shown_rate(rate),
             "" if left is None else f"{timedelta(seconds=round(left))} left",
-            counted(self.issues, "issue") if self.issues else "",
+            self.noted,
         ]
         return f"{self.name:<9} {', '.join(filter(None, parts))}"
 
@@ -92,7 +100,7 @@ class RichProgress:
             _RateColumn(),
             TimeElapsedColumn(),
             _TimeLeftColumn(),
-            TextColumn("{task.fields[issues]}"),
+            TextColumn("{task.fields[noted]}"),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -116,7 +124,7 @@ class RichProgress:
         """Adds a bar; an unknown total pulses."""
         self._stage = StageProgress(stage, total)
         self._last_line = self._stage.started
-        self._task = self._bars.add_task(stage, total=total, issues="", stage=self._stage)
+        self._task = self._bars.add_task(stage, total=total, noted="", stage=self._stage)
 
     def keep(self, samples: int) -> None:
         """Moves the current bar; the rate does not change."""
@@ -132,12 +140,15 @@ class RichProgress:
     def _show(self) -> None:
         stage = self._stage
         if self._task is not None:
-            noted = counted(stage.issues, "issue") if stage.issues else ""
-            self._bars.update(self._task, completed=stage.done, issues=noted)
+            self._bars.update(self._task, completed=stage.done, noted=plain(stage.noted))
         now = time.monotonic()
         if not self._console.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             self._console.print(plain(stage.line(now)), highlight=False, soft_wrap=True)
+
+    def remark(self, text: str) -> None:
+        """Is shown with the next step of the current bar."""
+        self._stage.remark = text
 
     def end(self, seconds: float) -> None:
         """Fills the current bar, or says on one line what the stage did."""
@@ -145,7 +156,7 @@ class RichProgress:
         if self._task is not None:
             self._bars.update(self._task, total=stage.done, completed=stage.done)
         if not self._console.is_terminal:
-            noted = f", {counted(stage.issues, 'issue')}" if stage.issues else ""
+            noted = f", {stage.noted}" if stage.noted else ""
             self._console.print(
                 f"{stage.name:<9} {counted(stage.done, 'sample')} in {seconds:.1f} s{noted}",
                 highlight=False,

@@ -17,6 +17,9 @@ class Progress(Protocol):
     def advance(self, samples: int, issues: int, /) -> None:
         """More samples have passed the stage, or Issues of some that had are known now."""
 
+    def remark(self, text: str, /) -> None:
+        """What stands behind the count of the current stage, for example a loss."""
+
     def end(self, seconds: float, /) -> None:
         """The stage has ended."""
 
@@ -34,6 +37,9 @@ class Silence:
         return None
 
     def advance(self, _samples: int, _issues: int, /) -> None:
+        return None
+
+    def remark(self, _text: str, /) -> None:
         return None
 
     def end(self, _seconds: float, /) -> None:

@@ -1,0 +1,52 @@
+"""Which checkpoints of a training were written to their end: a kill may leave a part of one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from riveg.files import write_atomically
+
+_FINISHED = "finished"
+_WHOLE = "whole"
+"""Holds the seconds of training; a checkpoint without it was not written to its end."""
+
+
+def mark_whole(checkpoint: Path, seconds: float) -> None:
+    """Says that a checkpoint is whole, and how long the training took so far."""
+    write_atomically(checkpoint / _WHOLE, [f"{seconds:.1f}\n".encode()])
+
+
+def mark_finished(folder: Path, seconds: float) -> None:
+    """Says that a training came to its end, and how long it took."""
+    write_atomically(folder / _FINISHED, [f"{seconds:.1f}\n".encode()])
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the training in a folder came to its end."""
+    return (folder / _FINISHED).exists()
+
+
+def seconds_of(folder: Path) -> float:
+    """How long a training took, up to a whole checkpoint or in all."""
+    marks = (folder / _WHOLE, folder / _FINISHED)
+    return float(next(mark for mark in marks if mark.exists()).read_text(encoding="utf-8"))
+
+
+def last_whole(folder: Path) -> Path | None:
+    """The last checkpoint that was written to its end; what a kill left of another is removed."""
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=step_of)
+    for path in checkpoints:
+        if not (path / _WHOLE).exists():
+            shutil.rmtree(path)
+    return next((path for path in reversed(checkpoints) if path.exists()), None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a training in ``folder`` can be gone on with."""
+    return any(folder.glob(f"checkpoint-*/{_WHOLE}")) or is_finished(folder)

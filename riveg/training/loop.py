@@ -1,0 +1,321 @@
+"""The one loop in which riveg trains: transformers' ``Trainer``, asked for what a trainee needs.
+
+Devices, precision, accumulation, clipping, schedules, checkpoints and several processes are the
+Trainer's. Added here: batches that only the seed decides, learning rates by parameter, averaged
+weights, the best epoch's weights as safetensors, checkpoints that a kill cannot spoil.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic
+
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+
+from riveg.errors import UserError
+from riveg.runs.progress import Progress
+from riveg.training.batches import BatchesByLength, Pick
+from riveg.training.checkpoints import (
+    is_finished,
+    last_whole,
+    mark_finished,
+    seconds_of,
+    step_of,
+)
+from riveg.training.loop_callbacks import Averaging, Course
+from riveg.training.loop_progress import LoopProgress
+from riveg.training.loop_settings import LoopSettings
+from riveg.training.trainee import Row, Trainee
+from riveg.training.weights import load_weights, read_figures, save_weights
+
+_BEST = "best.safetensors"
+_WEIGHTS = "model.safetensors"
+_AVERAGED = "averaged.safetensors"
+_SECONDS_TO_WAIT = 24 * 3600
+"""One process evaluates, the others wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training came to.
+
+    Args:
+        weights: Path of the best epoch's weights, safetensors.
+        figures: What the trainee measured then.
+        epoch: The best epoch, from 1.
+        seconds: How long it trained, interruptions left out.
+    """
+
+    weights: Path
+    figures: Mapping[str, float]
+    epoch: int
+    seconds: float
+
+    def load_into(self, network: nn.Module) -> None:
+        """Gives a fresh network of the trainee the best weights."""
+        load_weights(network, self.weights)
+
+
+def train(
+    trainee: Trainee[Row],
+    settings: LoopSettings,
+    folder: Path,
+    *,
+    progress: Progress,
+    name: str = "",
+) -> Trained:
+    """Trains to the last epoch, from the last whole checkpoint in ``folder`` if there is one.
+
+    Args:
+        trainee: What to train.
+        settings: How.
+        folder: For checkpoints, the best weights and ``training.log``; only one training's.
+        progress: Hears of every batch.
+        name: Said before each epoch, where several trainings follow each other.
+
+    Raises:
+        UserError: If the device or a tracker is not there, the loss is not finite, or the
+            trainee's metric never was a number.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    arguments = _arguments(settings, folder)
+    transformers.set_seed(settings.seed)
+    module = _LossOf(trainee, trainee.network())
+    if not is_finished(folder):
+        with arguments.main_process_first():
+            start = last_whole(folder)
+        before = 0.0 if start is None else seconds_of(start)
+        log = folder / "training.log"
+        watcher = LoopProgress(progress, log, name=name, metric=trainee.metric, before=before)
+        trainer = _Trainer(module, arguments, trainee, settings, folder, watcher)
+        if start is not None and trainer.is_world_process_zero():
+            watcher.note(f"goes on after step {step_of(start)}")
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+        if trainer.is_world_process_zero():
+            mark_finished(folder, watcher.seconds)
+        trainer.accelerator.wait_for_everyone()
+    return _result(trainee, folder)
+
+
+def _result(trainee: Trainee[Any], folder: Path) -> Trained:
+    weights = folder / _BEST
+    if not weights.is_file():
+        raise UserError(f"{folder}: {trainee.metric} on dev was never a number; nothing was kept")
+    figures = read_figures(weights)
+    epoch = round(figures.pop("epoch"))
+    return Trained(weights, figures, epoch, seconds_of(folder))
+
+
+def _arguments(settings: LoopSettings, folder: Path) -> transformers.TrainingArguments:
+    on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    if on_cpu and settings.device == "cuda":
+        raise UserError("loop.device: cuda: torch sees no GPU here; loop.device=cpu trains without")
+    if on_cpu and settings.precision == "fp16":
+        raise UserError("loop.precision: fp16 needs a GPU; on the CPU there is fp32 and bf16")
+    for tracker in settings.trackers:
+        _require_tracker(tracker)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return transformers.TrainingArguments(
+        output_dir=str(folder),
+        use_cpu=on_cpu,
+        bf16=settings.precision == "bf16",
+        fp16=settings.precision == "fp16",
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup,
+        max_grad_norm=settings.clip,
+        seed=settings.seed,
+        dataloader_num_workers=settings.workers,
+        remove_unused_columns=False,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=3,
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        report_to=list(settings.trackers) or "none",
+        disable_tqdm=True,
+        metric_for_best_model="metric",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        ddp_timeout=_SECONDS_TO_WAIT,
+    )
+
+
+def _require_tracker(name: str) -> None:
+    available = {
+        "tensorboard": transformers.integrations.is_tensorboard_available,
+        "wandb": transformers.integrations.is_wandb_available,
+    }
+    if not available[name]():
+        raise UserError(f"loop.trackers: {name} is not installed: pip install {name}")
+
+
+class _LossOf(nn.Module):
+    """The network with the trainee's loss as its ``forward``, which is what several GPUs need."""
+
+    def __init__(self, trainee: Trainee[Any], network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._trainee = trainee
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self._trainee.loss(self.network, batch)
+
+
+class _Picked(Dataset[tuple[Row, str]], Generic[Row]):
+    """Rows by the batch sampler's picks."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, pick: Pick) -> tuple[Row, str]:
+        return self._rows[pick.index], pick.seed
+
+
+class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has no types
+    control: transformers.TrainerControl
+
+    def __init__(
+        self,
+        module: _LossOf,
+        arguments: transformers.TrainingArguments,
+        trainee: Trainee[Any],
+        settings: LoopSettings,
+        folder: Path,
+        watcher: LoopProgress,
+    ) -> None:
+        self._trainee = trainee
+        self._settings = settings
+        self._folder = folder
+        self._rows = trainee.rows()
+        if not self._rows:
+            raise UserError("there is nothing to train on: no row is left of the data")
+        self._batches = BatchesByLength(
+            [trainee.length(row) for row in self._rows], settings.batch_size, settings.seed
+        )
+        super().__init__(
+            model=module,
+            args=arguments,
+            train_dataset=_Picked(self._rows),
+            eval_dataset=_Picked(self._rows[:1]),  # Trainer wants one; `evaluate` never reads it
+            data_collator=self._collate,
+            callbacks=[Course(self._batches, settings, watcher), watcher],
+        )
+        self.remove_callback(transformers.PrinterCallback)
+        if settings.patience is not None:
+            self.add_callback(transformers.EarlyStoppingCallback(settings.patience))
+        self._average = (
+            AveragedModel(module.network, multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay))
+            if settings.average_decay
+            else None
+        )
+        if self._average is not None:
+            self.add_callback(Averaging(self._average, module.network))
+
+    def _collate(self, items: Sequence[tuple[Any, str]]) -> Mapping[str, Tensor]:
+        rows = [row for row, _ in items]
+        return self._trainee.batch(rows, random.Random(items[0][1]))
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=self._batches,
+            collate_fn=self._collate,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.device.type == "cuda",
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Mapping[str, Tensor], *_: object, **__: object
+    ) -> Tensor:
+        loss: Tensor = model(inputs)
+        return loss
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        model = self.model if model is None else model
+        decayed = set(self.get_decay_parameter_names(model))
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                decay = self._settings.weight_decay if name in decayed else 0.0
+                rate = _rate_of(name.removeprefix("network."), self._settings)
+                groups.setdefault((rate, decay), []).append(parameter)
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+        optimizer: torch.optim.Optimizer = kind(
+            [
+                {"params": parameters, "lr": rate, "weight_decay": decay}
+                for (rate, decay), parameters in groups.items()
+            ],
+            **options,
+        )
+        self.optimizer = optimizer
+        return optimizer
+
+    def evaluate(self, *_: object, **__: object) -> dict[str, float]:
+        figures = [dict(self._measured())] if self.is_world_process_zero() else [{}]
+        if self.args.world_size > 1:
+            from accelerate.utils import broadcast_object_list
+
+            broadcast_object_list(figures)
+        metrics = {f"eval_{name}": value for name, value in figures[0].items()}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return {**metrics, "eval_metric": figures[0][self._trainee.metric]}
+
+    def _measured(self) -> Mapping[str, float]:
+        network = self._network if self._average is None else self._average.module
+        network.eval()
+        with torch.inference_mode():
+            figures = self._trainee.evaluate(network)
+        value, best = figures[self._trainee.metric], self.state.best_metric
+        if value > (-math.inf if best is None else best):
+            epoch = round(self.state.epoch or 0)
+            save_weights(network, self._folder / _BEST, {**figures, "epoch": epoch})
+        return figures
+
+    @property
+    def _network(self) -> nn.Module:
+        network: nn.Module = self.model.network
+        return network
+
+    def _save(self, output_dir: str | None = None, *_: object, **__: object) -> None:
+        folder = Path(output_dir or self._folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_weights(self._network, folder / _WEIGHTS)
+        if self._average is not None:
+            save_weights(self._average, folder / _AVERAGED)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *_: object) -> None:
+        folder = Path(resume_from_checkpoint)
+        load_weights(self._network, folder / _WEIGHTS)
+        if self._average is not None:
+            load_weights(self._average, folder / _AVERAGED)
+
+
+def _rate_of(name: str, settings: LoopSettings) -> float:
+    fitting = [start for start in settings.learning_rates if name.startswith(start)]
+    return settings.learning_rates[max(fitting, key=len)] if fitting else settings.learning_rate

@@ -1,0 +1,53 @@
+"""How anything is trained: the settings that every trainee shares."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Rate = Annotated[float, Field(gt=0)]
+
+
+class LoopSettings(BaseModel):
+    """One training, from the first step to the best epoch.
+
+    ``learning_rates``: rates of the parameters whose names begin so, for example ``crf: 0.015``;
+    the longest beginning that fits counts, all others have ``learning_rate``. ``accumulate``:
+    batches a step. ``warmup``: share of all steps. ``clip``: largest norm of the gradient, 0 for
+    none. ``precision``: of the activations; weights stay as they are. ``average_decay``: decay of
+    the moving average of the weights, which is then what is evaluated and kept; 0 for none.
+    ``patience``: epochs without a better one before it stops. ``save_steps``: steps between
+    checkpoints; an epoch's end always has one. ``workers``: processes that make batches.
+    ``trackers``: where the curves go, beside ``training.log``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    learning_rate: Rate = 1e-4
+    learning_rates: dict[str, Rate] = Field(default_factory=dict)
+    weight_decay: float = Field(default=0.01, ge=0)
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    clip: float = Field(default=1.0, ge=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: str = "auto"
+    threads: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=1, ge=0, lt=2**32)
+    average_decay: float = Field(default=0.0, ge=0, lt=1)
+    patience: int | None = Field(default=None, ge=1)
+    save_steps: int | None = Field(default=None, ge=1)
+    workers: int = Field(default=0, ge=0)
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, device: str) -> str:
+        if device not in {"auto", "cpu", "cuda"}:
+            raise ValueError(
+                f"{device!r} is not auto, cpu or cuda (CUDA_VISIBLE_DEVICES chooses among GPUs)"
+            )
+        return device
