@@ -57,6 +57,8 @@ class DatasetConfig(BaseModel):
         images: Image folders, looked up in order.
         suffixes: Endings of image names, tried in order.
         captions: Caption files.
+        knowledge: Files with a language model's knowledge about the posts of each split: PGIM's,
+            JSON lines, or a run's folder; several of a split give a post several.
         labels: The types that may occur, as riveg names them.
         label_map: Type in the file -> type in riveg; others stay as they are.
         columns: Of files with columns, riveg's name -> the file's; ``null`` for one that is not to
@@ -80,6 +82,7 @@ class DatasetConfig(BaseModel):
     images: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = Field(default=(".jpg",), min_length=1)
     captions: tuple[str, ...] = ()
+    knowledge: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     labels: tuple[str, ...] = ()
     label_map: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, str | None] = Field(default_factory=dict)

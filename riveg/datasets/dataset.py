@@ -74,6 +74,7 @@ class Dataset:
         notes: What a user should know, for example that a file is missing.
         reader: What reads the files.
         columns: What the user said which column is which.
+        knowledge: Files with a language model's knowledge about the posts of each split.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Dataset:
     notes: tuple[str, ...]
     reader: Reader
     columns: ColumnChoice = field(default_factory=dict)
+    knowledge: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     @property
     def origin(self) -> tuple[str, ...]:

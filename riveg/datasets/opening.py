@@ -220,6 +220,7 @@ def _configured(path: Path, split: str | None, rules: ColumnRules) -> Dataset:
             version=config.version,
             labels=config.labels,
             notes=(*notes, *dataset.notes),
+            knowledge=_knowledge(config, root),
         )
     if rules.columns:
         raise UserError(f"{config.name}: its format {config.format} has no named columns to choose")
@@ -272,4 +273,11 @@ def _twitter(
         has_boxes=annotations is not None,
         notes=tuple(notes),
         reader=reader,
+        knowledge=_knowledge(config, root),
     )
+
+
+def _knowledge(config: DatasetConfig, root: Path) -> dict[str, tuple[Path, ...]]:
+    return {
+        split: tuple(root / name for name in names) for split, names in config.knowledge.items()
+    }

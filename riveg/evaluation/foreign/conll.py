@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from riveg.datasets.dataset import quoted
+from riveg.datasets.knowledge import KNOWLEDGE_MARK
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.lines import counted
@@ -15,9 +16,6 @@ from riveg.formats.predicted_tags import read_predicted_tags
 from riveg.text.spans import joined_tokens
 from riveg.text.tag_schemes import TagScheme, scheme_named
 from riveg.types import Span
-
-KNOWLEDGE_MARK = "<EOS>"
-"""RiVEG's tagger reads the knowledge of a language model behind this token."""
 
 
 def read_predicted_conll(path: Path, scheme: str | None = None) -> ForeignFile:
