@@ -7,6 +7,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from riveg.checkpoints.onnx_files import read_onnx
 from riveg.errors import UserError, reason
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     inside a call are slower then. And the order of sums never changes.
 
     Raises:
-        UserError: If the file is not there or is no network.
+        UserError: If the file is not there, is no network, or takes weights from another file.
     """
     if not path.is_file():
         raise UserError(f"{path}: not there; install riveg again, its models have been removed")
+    content = read_onnx(path)
     silence_telemetry()
     import onnxruntime
 
@@ -32,7 +34,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common class
         raise UserError(
             f"{path}: is no network that onnxruntime can load ({reason(error)})"
