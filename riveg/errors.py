@@ -69,7 +69,7 @@ def pip_install(what: str) -> str:
     return f"{python} -m pip install {what}"
 
 
-WITH_TORCH = frozenset({"models", "train", "laptop", "groundingdino", "sam"})
+WITH_TORCH = frozenset({"models", "train", "laptop", "gliner", "groundingdino", "sam"})
 """Extras that bring torch, whose usual build for Linux comes with gigabytes for NVIDIA's GPUs."""
 
 _CPU_BUILDS = "https://download.pytorch.org/whl/cpu"

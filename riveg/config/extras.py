@@ -21,6 +21,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "transformers", "safetensors", "onnx"),
     "vllm": ("vllm",),
     "laptop": ("openai", *_LAPTOP),
+    "gliner": ("gliner2", "torch", "transformers", "safetensors", "peft"),
     "groundingdino": ("groundingdino", "torch", "torchvision", "transformers"),
     "sam": ("segment_anything", "torch", "torchvision"),
 }

@@ -10,7 +10,7 @@ the copy with an ending or a prefix (:mod:`riveg.text.affixes`).
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from riveg.text.affixes import LONGEST_AFFIX, are_affixes, stems
@@ -171,16 +171,21 @@ class TokenAligner:
         return self._text[touched[0][0] : touched[-1][1]] if touched else ""
 
 
+def longest_first(one: HasSpan) -> tuple[float, ...]:
+    """The rank of a span that gives way to longer ones, and to those on its left."""
+    return one.span.start - one.span.end, one.span.start
+
+
 def without_overlaps(
-    found: Sequence[Spanned],
+    found: Sequence[Spanned], rank: Callable[[Spanned], tuple[float, ...]] = longest_first
 ) -> tuple[tuple[Spanned, ...], tuple[Spanned, ...]]:
     """Spans that do not overlap, and the others that are dropped for them, both by position.
 
-    The longest span is kept; of two equally long ones the left one, of two equal ones the first.
+    The first in rank is kept, the lowest; of two alike the one that was given first.
     """
     kept: list[Spanned] = []
     dropped: list[Spanned] = []
-    for one in sorted(found, key=lambda it: (it.span.start - it.span.end, it.span.start)):
+    for one in sorted(found, key=rank):
         meets = any(one.span.start < it.span.end and it.span.start < one.span.end for it in kept)
         (dropped if meets else kept).append(one)
     by_position = sorted(kept, key=lambda it: it.span.start)

@@ -113,7 +113,7 @@ def load_model(
     require_own_files(folder)
     attention = {} if options.attention == "auto" else {"attn_implementation": options.attention}
     try:
-        with _silence():
+        with silent_transformers():
             network, loaded = kind.from_pretrained(
                 folder,
                 dtype=placement.dtype,
@@ -138,8 +138,8 @@ def load_model(
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """transformers without progress bars and log lines, which would break riveg's own progress.
+def silent_transformers() -> Iterator[None]:
+    """Without its progress bars and log lines, which would break riveg's own progress.
 
     riveg itself reports missing weights; additional ones do no harm.
     """
@@ -165,7 +165,7 @@ def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
     require_own_files(folder)
     require_bounded_files(folder)
     try:
-        with _silence():
+        with silent_transformers():
             loaded = kind.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, **more
             )
