@@ -8,6 +8,7 @@ from riveg.cli.sheets import Sheet
 from riveg.cli.tables import plain, print_hanging, stdout
 from riveg.evaluation.explanation import NOT_SCORED
 from riveg.geometry.boxes import box_text
+from riveg.text.label_text import label_text
 
 if TYPE_CHECKING:
     from riveg.evaluation.cases import AnnotatedEntity, PredictedEntity
@@ -49,7 +50,8 @@ def _prediction_text(predicted: PredictedEntity) -> str:
         ]
     else:
         where = ", ".join(box_text(region.box) for region in predicted.regions) or "not shown"
-    return f"{predicted.text} {predicted.label} {_span_text(predicted)} {where}"
+    label = label_text(predicted.label, predicted.fine_label)
+    return f"{predicted.text} {label} {_span_text(predicted)} {where}"
 
 
 def _gold_text(gold: AnnotatedEntity) -> str:
@@ -57,7 +59,7 @@ def _gold_text(gold: AnnotatedEntity) -> str:
         where = "no boxes annotated"
     else:
         where = ", ".join(map(box_text, gold.boxes)) or "not shown"
-    label = gold.label if gold.fine_label is None else f"{gold.label}/{gold.fine_label}"
+    label = label_text(gold.label, gold.fine_label)
     return f"{gold.text} {label} {_span_text(gold)} {where}"
 
 

@@ -15,6 +15,7 @@ from riveg.cli.visible import visible
 from riveg.geometry.boxes import box_text
 from riveg.runs.run import StageReport
 from riveg.stages.words import decision_text
+from riveg.text.label_text import label_text
 from riveg.types import Entity, Sample
 
 
@@ -53,25 +54,31 @@ def print_hanging(console: Console, line: str, indent: int) -> None:
 _WIDTHS = {"entity": 19, "type": 7, "tag": 5, "shown": 8, "box": 19, "found by": 14}
 """Widths of an answer's columns: 80 in all, with an indent of two and one between columns."""
 
+_FINE_WIDTHS = {**_WIDTHS, "entity": 15, "type": 18, "found by": 7}
+"""The same where an entity has a fine type."""
+
 
 def entity_table(samples: Iterable[Sample]) -> Group:
     """Every sample with its entities: type, score, shown or not, best box and what found it."""
-    parts: list[RenderableType] = [_columns(list(map(Text, _WIDTHS)), style="bold")]
-    for sample in samples:
+    listed = list(samples)
+    is_fine = any(entity.fine_label for sample in listed for entity in sample.entities or ())
+    widths = [*(_FINE_WIDTHS if is_fine else _WIDTHS).values()]
+    parts: list[RenderableType] = [_columns(list(map(Text, _WIDTHS)), widths, style="bold")]
+    for sample in listed:
         heading = plain(f"{sample.id}  {sample.text[:200]}")
         heading.stylize("bold", 0, len(visible(sample.id)))
         heading.no_wrap, heading.overflow = True, "ellipsis"
         parts.append(heading)
-        parts += [_columns(entity_cells(entity)) for entity in sample.entities or ()]
+        parts += [_columns(entity_cells(entity), widths) for entity in sample.entities or ()]
         if not sample.entities:
             parts.append(Padding(_nothing(sample), (0, 0, 0, 2)))
     return Group(*parts)
 
 
-def _columns(cells: Sequence[Text], style: str = "") -> Padding:
+def _columns(cells: Sequence[Text], widths: Sequence[int], style: str = "") -> Padding:
     # One table for each row: the widths are fixed, and headings between rows take all columns.
     table = Table.grid(padding=(0, 1, 0, 0))
-    for width in _WIDTHS.values():
+    for width in widths:
         table.add_column(width=width, overflow="fold", style=style)
     table.add_row(*cells)
     return Padding(table, (0, 0, 0, 2))
@@ -86,7 +93,8 @@ def _nothing(sample: Sample) -> Text:
 def entity_cells(entity: Entity) -> tuple[Text, ...]:
     """Name, type, tag score, shown or not, the best region's box, and what found it: or a guess."""
     score = "" if entity.score is None else f"{entity.score:.2f}"
-    cells = (plain(entity.text), plain(entity.label), Text(score), _shown(entity))
+    label = label_text(entity.label, entity.fine_label)
+    cells = (plain(entity.text), plain(label), Text(score), _shown(entity))
     return *cells, *_best_region(entity)
 
 

@@ -41,9 +41,7 @@ def region_score(region: Region, entity: PredictedEntity) -> float:
     return 1.0 if entity.score is None else entity.score
 
 
-def average_precision(
-    cases: Iterable[Case], coarse_of: Mapping[str, str] | None = None
-) -> dict[str, AveragePrecision | None]:
+def average_precision(cases: Iterable[Case]) -> dict[str, AveragePrecision | None]:
     """Box and mask AP and AR.
 
     Images are samples and categories are labels; words do not count. Every region of every entity
@@ -53,17 +51,15 @@ def average_precision(
 
     Args:
         cases: The samples.
-        coarse_of: Fine label -> label, for predicted labels.
 
     Returns:
         ``box`` and ``mask``; ``None`` where the gold has none, or masks of a sample differ in size.
     """
-    coarse_of = coarse_of or {}
     kept = list(cases)
     comparable = with_masks_of_sizes(kept) is None
     return {
-        "box": _figures(kept, coarse_of, "bbox", _gold_boxes, _box_of),
-        "mask": _figures(kept, coarse_of, "segm", _gold_masks, _mask_of) if comparable else None,
+        "box": _figures(kept, "bbox", _gold_boxes, _box_of),
+        "mask": _figures(kept, "segm", _gold_masks, _mask_of) if comparable else None,
     }
 
 
@@ -84,7 +80,6 @@ _Object = dict[str, Any]
 
 def _figures(
     cases: Sequence[Case],
-    coarse_of: Mapping[str, str],
     kind: str,
     gold_of: Callable[[AnnotatedEntity], Iterator[_Object]],
     found_of: Callable[[Region], _Object | None],
@@ -104,7 +99,7 @@ def _figures(
     found = [
         {**place, "image_id": image, "category_id": numbers[label], "score": score}
         for image, case in enumerate(cases, start=1)
-        for label, score, place in _found(case, coarse_of, found_of)
+        for label, score, place in _found(case, found_of)
         if label in numbers
     ]
     if not found:
@@ -114,14 +109,13 @@ def _figures(
 
 
 def _found(
-    case: Case, coarse_of: Mapping[str, str], found_of: Callable[[Region], _Object | None]
+    case: Case, found_of: Callable[[Region], _Object | None]
 ) -> Iterator[tuple[str, float, _Object]]:
     for entity in case.predicted:
-        label = coarse_of.get(entity.label, entity.label)
         for region in entity.regions or ():
             place = found_of(region)
             if place is not None:
-                yield label, region_score(region, entity), place
+                yield entity.label, region_score(region, entity), place
 
 
 def _gold_boxes(entity: AnnotatedEntity) -> Iterator[_Object]:

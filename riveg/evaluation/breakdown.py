@@ -88,9 +88,10 @@ class Breakdown:
                 self._add_boxes(case, annotated, pair)
 
     def _add_types(self, case: Case, pairs: Sequence[Relation], *, fine: bool) -> None:
-        coarse_of = {} if fine else self.rules.coarse_of
-        predicted = [coarse_of.get(entity.label, entity.label) for entity in case.predicted]
-        gold = [(entity.fine_label or "") if fine else entity.label for entity in case.gold]
+        predicted, gold = (
+            [(entity.fine_label or "") if fine else entity.label for entity in side]
+            for side in (case.predicted, case.gold)
+        )
         for metric in ("fmner", "fmnerg") if fine else ("mner", "gmner"):
             agreeing = [pair for pair in pairs if AGREEMENTS[metric](pair)]
             # Labels agree in a hit, so the hits of one label do not depend on other labels.

@@ -20,9 +20,7 @@ from riveg.evaluation.calibration_run import RECHECK, read_thresholds
 from riveg.evaluation.canonical import Rules
 from riveg.evaluation.counts import Count
 from riveg.evaluation.gold import GoldSet
-from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.reruns import rerun_command, run_settings
-from riveg.evaluation.scoring import is_fine, rules_for
 from riveg.evaluation.threshold_search import Plateau
 
 FOLDS = 5
@@ -91,8 +89,7 @@ def calibrate(
     if not gold.has_boxes:
         raise UserError(f"{gold.name}: tells no boxes, which GMNER is scored by")
     own = read_thresholds(folder)
-    fine = is_fine(predictions_of_run(folder), gold)
-    outcomes = read_outcomes(folder, gold, own, rules_for(gold, rules or Rules(), fine=fine))
+    outcomes = read_outcomes(folder, gold, own, rules or Rules())
     surface, samples = outcomes.surface, outcomes.samples
     best = surface.best()
     thresholds = {

@@ -31,7 +31,7 @@ class Rules:
         strict: Whether the IoU must exceed the bounds, not only reach them.
         mask_iou: Least intersection over union of masks, in [0, 1].
         masks: What a mask is compared with: ``any`` of the gold masks, or their ``union``.
-        coarse_of: Fine label -> label, where labels are fine.
+        coarse_of: Fine label -> label; empty where fine labels are not compared.
     """
 
     iou: float = 0.5
@@ -103,8 +103,8 @@ def _relation(
     return Relation(
         index,
         number,
-        label=rules.coarse_of.get(predicted.label, predicted.label) == gold.label,
-        fine=predicted.label == gold.fine_label,
+        label=predicted.label == gold.label,
+        fine=predicted.fine_label is not None and predicted.fine_label == gold.fine_label,
         groundable=predicted.groundable is is_shown(gold),
         region=region,
         shown=is_shown(gold),
@@ -181,6 +181,13 @@ score if every box were right where the system rightly says that there is one.
 
 TEXT_METRICS = ("span", "mner")
 REGION_METRICS = ("eeg", "gmner", "grounded", "never_ground", "perfect_boxes")
+FINE_OF: Mapping[str, str] = {"mner": "fmner", "gmner": "fmnerg"}
+"""A metric of coarse labels -> the same of fine ones."""
+
+
+def fine_metrics(*, boxes: bool) -> tuple[str, ...]:
+    """The metrics of fine labels; those of places too where the gold has boxes."""
+    return tuple(fine for name, fine in FINE_OF.items() if boxes or name in TEXT_METRICS)
 
 
 def canonical(
@@ -189,15 +196,15 @@ def canonical(
     """The canonical scorer.
 
     Args:
-        rules: What counts as the right place. With ``coarse_of``, fine labels are scored as they
-            are (``fmner``, ``fmnerg``) and as their coarse ones (everything else).
+        rules: What counts as the right place. With ``coarse_of``, fine labels are scored
+            (``fmner``, ``fmnerg``) beside the coarse ones (everything else).
         boxes: Whether the gold has boxes.
         masks: Whether the gold has masks.
     """
     rules = rules or Rules()
     metrics = [*TEXT_METRICS, *(REGION_METRICS if boxes else ())]
     if rules.coarse_of:
-        metrics += ["fmner", *(["fmnerg"] if boxes else [])]
+        metrics += fine_metrics(boxes=boxes)
     return CanonicalScorer(rules, {name: AGREEMENTS[name] for name in metrics}, masks)
 
 

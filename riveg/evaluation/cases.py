@@ -29,7 +29,7 @@ class PredictedEntity:
 
     Args:
         text: Its words.
-        label: Its type.
+        label: Its type, the coarse one of two.
         span: Its tokens; ``None`` where the system gives the words only.
         groundable: Whether the system says that the image shows it; ``None``: the system does not
             say.
@@ -38,6 +38,7 @@ class PredictedEntity:
         id: The entity's id within its sample.
         entailed: What the entailment stage decided, where there was one.
         candidate: The index of its place among the detector's boxes, where the system says so.
+        fine_label: Its fine type, where the system says one.
     """
 
     text: str
@@ -49,6 +50,7 @@ class PredictedEntity:
     id: str | None = None
     entailed: bool | None = None
     candidate: int | None = None
+    fine_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def predicted_of(sample: Sample) -> tuple[PredictedEntity, ...]:
                 entity.score,
                 entity.id,
                 None if entity.entailment is None else entity.entailment.groundable,
+                fine_label=entity.fine_label,
             )
         )
     return tuple(found)

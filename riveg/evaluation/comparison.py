@@ -15,11 +15,12 @@ from riveg.evaluation.cases import Case, Detail, least_detail
 from riveg.evaluation.differences import Difference, differences
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import JoinCounts, join
-from riveg.evaluation.notes import join_notes, lacking_note
+from riveg.evaluation.notes import fine_notes, join_notes, lacking_note
 from riveg.evaluation.pair_outcomes import PairOutcome
 from riveg.evaluation.predictions import Predictions
 from riveg.evaluation.protocol_notes import detail_notes, mask_note
 from riveg.evaluation.scoring import (
+    fine_not_scored,
     is_fine,
     mask_metrics,
     metrics_left_out,
@@ -156,7 +157,8 @@ def _compared(
     gold: GoldSet,
 ) -> Comparison:
     a, b = both
-    fine = is_fine(a, gold) or is_fine(b, gold)
+    have_fine = is_fine(a, gold), is_fine(b, gold)
+    fine = all(have_fine)
     rules = rules_for(gold, rules, fine=fine)
     (of_a, joined_a), (of_b, joined_b) = (_cases(one, gold) for one in (a, b))
     shared = [sample_id for sample_id in of_a if sample_id in of_b]
@@ -166,11 +168,13 @@ def _compared(
     # One rule for both systems: what both of them say.
     detail = least_detail(one.detail for one in (a, b))
     scorer = scorer_of(gold, rules)
-    names = _metrics((*scorer(pairs[0][0]), *mask_metrics(gold)), metric)
-    left_out = {*metrics_left_out(detail, gold), *mask_metrics(gold)}
+    said = any(entity.fine_label for pair in pairs for case in pair for entity in case.predicted)
+    not_scored = (*mask_metrics(gold), *fine_not_scored(gold, fine=fine, said=said))
+    names = _metrics((*scorer(pairs[0][0]), *not_scored), metric)
+    left_out = {*metrics_left_out(detail, gold), *not_scored}
     scored = [name for name in names if name not in left_out]
     if not scored:
-        told = "; ".join((*_said(both, gold), *mask_note(gold)))
+        told = "; ".join((*_said(both, gold, have_fine, said=said), *mask_note(gold)))
         raise UserError(f"--metric {metric}: not scored here; {told}")
     stages = a.stages, b.stages
     changes = [one for pair in pairs for one in _changes(pair, rules, stages, detail=detail)]
@@ -198,7 +202,7 @@ def _compared(
         entities=wrong,
         notes=(
             *gold.notes,
-            *_said(both, gold),
+            *_said(both, gold, have_fine, said=said),
             *mask_note(gold),
             *_join_notes((joined_a, joined_b)),
             *lacking_note(_lacking(both, gold, {*of_a, *of_b})),
@@ -244,10 +248,17 @@ def _lacking(both: tuple[Predictions, Predictions], gold: GoldSet, predicted: se
     return len(gold.samples.keys() - predicted)
 
 
-def _said(both: tuple[Predictions, Predictions], gold: GoldSet) -> Iterator[str]:
+def _said(
+    both: tuple[Predictions, Predictions],
+    gold: GoldSet,
+    have_fine: tuple[bool, bool],
+    *,
+    said: bool,
+) -> Iterator[str]:
     """Which of both say too little for some metrics."""
-    for one, who in zip(both, "AB", strict=True):
-        yield from (f"{who}: {note}" for note in detail_notes(one, gold))
+    for one, fine, who in zip(both, have_fine, "AB", strict=True):
+        notes = (*detail_notes(one, gold), *fine_notes(gold, fine=fine, said=said))
+        yield from (f"{who}: {note}" for note in notes)
 
 
 def _changes(

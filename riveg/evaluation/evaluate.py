@@ -18,6 +18,7 @@ from riveg.evaluation.explanation import Explanation, explain_sample
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.joining import JoinCounts, join
 from riveg.evaluation.notes import (
+    fine_notes,
     is_reworded,
     join_notes,
     prediction_notes,
@@ -43,6 +44,7 @@ from riveg.evaluation.scores import (
 )
 from riveg.evaluation.scoring import (
     CANONICAL,
+    fine_not_scored,
     is_fine,
     left_out_of,
     mask_metrics,
@@ -132,13 +134,16 @@ def _explained(
         detail=predictions.detail,
         left_out=left_out,
     )
+    said = any(entity.fine_label for entity in explanation.case.predicted)
     notes = (
         *detail_notes(predictions, gold),
+        *fine_notes(gold, fine=fine, said=said),
         *mask_note(gold),
         *candidate_notes(predictions, gold, scorers),
     )
+    not_scored = (*mask_metrics(gold), *fine_not_scored(gold, fine=fine, said=said))
     counts = dict(explanation.counts)
-    counts[CANONICAL] = {**counts[CANONICAL], **dict.fromkeys(mask_metrics(gold))}
+    counts[CANONICAL] = {**counts[CANONICAL], **dict.fromkeys(not_scored)}
     return replace(explanation, counts=counts, notes=(*notes, *explanation.notes))
 
 
@@ -161,6 +166,7 @@ class _Scoring:
         self._breakdown = Breakdown(self._rules)
         self._kept: list[Case] = []
         self._predicted = self._annotated = self._reworded = self._unplaced = 0
+        self._said_fine = False
 
     def add(self, case: Case) -> None:
         """Counts one more sample."""
@@ -172,6 +178,7 @@ class _Scoring:
         self._breakdown.add(case, pairs)
         self._predicted += len(case.predicted)
         self._unplaced += sum(entity.regions is None for entity in case.predicted)
+        self._said_fine |= any(entity.fine_label for entity in case.predicted)
         self._annotated += len(case.gold)
         self._reworded += sum(is_reworded(case, pair) for pair in pairs)
         if self._options.budget or self._options.average_precision:
@@ -193,7 +200,12 @@ class _Scoring:
         has_boxes = has_places and gold.has_boxes
         says_shown = predictions.detail != "tags" and (gold.has_boxes or gold.has_masks)
         scores = {name: self._scores(name, tally) for name, tally in self._tallies.items()}
-        scores[CANONICAL] |= dict.fromkeys(mask_metrics(gold))
+        scores[CANONICAL] |= dict.fromkeys(
+            (
+                *mask_metrics(gold),
+                *fine_not_scored(gold, fine=self._fine, said=self._said_fine),
+            )
+        )
         boxes = self._breakdown
         return Evaluation(
             schema=SCHEMA,
@@ -224,7 +236,7 @@ class _Scoring:
             )
             if self._options.budget
             else None,
-            average_precision=average_precision(self._kept, self._rules.coarse_of)
+            average_precision=average_precision(self._kept)
             if self._options.average_precision
             else None,
         )
@@ -240,7 +252,9 @@ class _Scoring:
         }
 
     def _notes(self, joined: JoinCounts) -> Iterator[str]:
-        yield from prediction_notes(self._predictions, self._gold, fine=self._fine)
+        yield from prediction_notes(
+            self._predictions, self._gold, fine=self._fine, said=self._said_fine
+        )
         yield from mask_note(self._gold)
         if self._options.average_precision and self._gold.has_masks:
             yield from mask_precision_note(with_masks_of_sizes(self._kept))

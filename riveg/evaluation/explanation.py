@@ -157,6 +157,6 @@ def _marks(case: Case, asked: _Asked, counts: Mapping[str, Count | None]) -> lis
 
 
 def _strictest(counts: Mapping[str, Count | None]) -> Count | None:
-    """The strictest metric that is scored: GMNER before MNER."""
-    found = (counts.get(name) for name in ("gmner", "mner"))
+    """The strictest metric that is scored: GMNER before MNER, fine labels before coarse ones."""
+    found = (counts.get(name) for name in ("fmnerg", "gmner", "fmner", "mner"))
     return next((count for count in found if count is not None), None)

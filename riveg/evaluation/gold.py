@@ -93,8 +93,21 @@ class GoldSet:
     ) -> Case:
         """Predictions beside the gold of their sample."""
         gold = self.samples[sample_id]
-        found = tuple(placed(entity, gold.proposals) for entity in predicted)
+        found = tuple(placed(self.with_both_labels(one), gold.proposals) for one in predicted)
         return Case(sample_id, found, gold.entities, answered, size or gold.size, gold.proposals)
+
+    def with_both_labels(self, predicted: PredictedEntity) -> PredictedEntity:
+        """The entity with its fine label beside the coarse one, where its only label is a fine one.
+
+        Systems that tell one label of an entity, such as TIGER, tell the fine one. A name that both
+        levels have is taken for the coarse label.
+        """
+        coarse = self.coarse_of.get(predicted.label)
+        if predicted.fine_label is not None or coarse is None:
+            return predicted
+        if predicted.label in self.coarse_of.values():
+            return predicted
+        return replace(predicted, label=coarse, fine_label=predicted.label)
 
     def entities(self) -> Iterator[AnnotatedEntity]:
         """Every annotated entity, in file order."""

@@ -14,17 +14,35 @@ from riveg.evaluation.protocol_notes import detail_notes
 from riveg.text.folding import drop_blanks
 
 
-def prediction_notes(predictions: Predictions, gold: GoldSet, *, fine: bool) -> Iterator[str]:
-    """The predictions' own notes, and what they and the gold do not have in common."""
+def prediction_notes(
+    predictions: Predictions, gold: GoldSet, *, fine: bool, said: bool
+) -> Iterator[str]:
+    """The predictions' own notes, and what they and the gold do not have in common.
+
+    Args:
+        predictions: What is scored.
+        gold: What it is scored against.
+        fine: Whether fine labels are compared.
+        said: Whether the predictions have fine labels.
+    """
     yield from gold.notes
     yield from predictions.notes
     yield from detail_notes(predictions, gold)
-    if gold.coarse_of and not fine:
-        yield "the gold has fine types, the predictions have not: coarse ones are scored"
+    yield from fine_notes(gold, fine=fine, said=said)
     for key, now in (("data_version", gold.version), ("data", gold.name)):
         before = predictions.manifest.get(key)
         if before is not None and now is not None and before != now:
             yield f"the run was over {key.replace('_', ' ')} {before}, the gold is {now}"
+
+
+def fine_notes(gold: GoldSet, *, fine: bool, said: bool) -> Iterator[str]:
+    """Why fine labels are not compared, where predictions or gold have some."""
+    if fine:
+        return
+    if gold.coarse_of:
+        yield "the gold has fine types, the predictions have not: coarse ones are scored"
+    elif said:
+        yield "the predictions have fine types, the gold has not: coarse ones are scored"
 
 
 def join_notes(joined: JoinCounts) -> Iterator[str]:

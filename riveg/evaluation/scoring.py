@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from riveg.evaluation.canonical import CanonicalScorer, MasksDiffer, Rules, canonical
+from riveg.evaluation.canonical import (
+    FINE_OF,
+    CanonicalScorer,
+    MasksDiffer,
+    Rules,
+    canonical,
+    fine_metrics,
+)
 from riveg.evaluation.cases import Detail, least_detail
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import Predictions
@@ -33,17 +40,30 @@ def with_places(predictions: Predictions, gold: GoldSet) -> Predictions:
 
 
 def is_fine(predictions: Predictions, gold: GoldSet) -> bool:
-    """Whether the predicted labels are fine ones: one that the gold knows as such suffices."""
+    """Whether fine labels can be compared: the gold has some, and one predicted entity has one."""
     return bool(gold.coarse_of) and any(
-        entity.label in gold.coarse_of
+        gold.with_both_labels(entity).fine_label is not None
         for prediction in predictions.read()
         for entity in prediction.predicted
     )
 
 
 def rules_for(gold: GoldSet, rules: Rules, *, fine: bool) -> Rules:
-    """The rules with the gold's own fine labels, where the predictions have fine labels."""
+    """The rules with the gold's own fine labels, where these are compared."""
     return replace(rules, coarse_of=gold.coarse_of if fine else {})
+
+
+def fine_not_scored(gold: GoldSet, *, fine: bool, said: bool) -> tuple[str, ...]:
+    """The metrics of fine labels that cannot be had though there are fine labels.
+
+    Args:
+        gold: The annotation.
+        fine: Whether fine labels are compared.
+        said: Whether the predictions have fine labels.
+    """
+    if fine or not (gold.coarse_of or said):
+        return ()
+    return fine_metrics(boxes=gold.has_boxes)
 
 
 def scorer_of(gold: GoldSet, rules: Rules) -> CanonicalScorer:
@@ -80,4 +100,6 @@ def answers(protocol: Protocol, detail: Detail) -> bool:
 
 def left_out_of(protocol: Protocol, detail: Detail, gold: GoldSet) -> set[str]:
     """The same for a protocol; all of its metrics where such predictions do not count under it."""
-    return metrics_left_out(detail, gold) if answers(protocol, detail) else {*protocol.metrics}
+    if answers(protocol, detail):
+        return metrics_left_out(detail, gold)
+    return {*protocol.metrics, *FINE_OF.values()}

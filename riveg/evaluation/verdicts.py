@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from riveg.evaluation.canonical import Relation, Rules, matched, region_iou, related
 from riveg.evaluation.cases import AnnotatedEntity, Case, Detail, PredictedEntity
 
+WRONG_FINE_TYPE = "wrong-fine-type"
+
 VERDICTS = (
     "right",
     "wrong-type",
+    WRONG_FINE_TYPE,
     "wrongly-grounded",
     "wrongly-ungrounded",
     "box-off",
@@ -21,6 +25,7 @@ VERDICTS = (
 )
 """All verdicts.
 
+``wrong-fine-type``: all but the fine label is right, where fine labels are compared;
 ``wrong-span``: overlaps a gold entity, or has its words at another span; ``spurious``: neither;
 ``missed``: a gold entity without a predicted one; ``unanswered``: words and type are right and no
 stage has answered where, or the system did not answer the sample.
@@ -57,11 +62,11 @@ def verdicts(
 
     The number of ``right`` verdicts is the number of GMNER hits of the canonical scorer, or of MNER
     hits where places do not count or the gold has no places, or the hits of ``perfect_boxes`` where
-    only groundability counts.
+    only groundability counts. Where fine labels are compared, ``wrong-fine-type`` is among these.
 
     Args:
         case: The sample.
-        rules: What counts as the right place.
+        rules: What counts as the right place, and whether fine labels are compared.
         stages: The stages that the system ran: blame falls on one of them.
         detail: What counts: words and types alone (``tags``), also whether the image shows an
             entity (``groundability``), also where.
@@ -78,6 +83,7 @@ def verdicts(
             by_pair.get((index, -1 if gold is None else gold)),
             stages,
             detail,
+            fine=bool(rules.coarse_of),
         )
         for index, gold in enumerate(partners)
     ]
@@ -150,6 +156,8 @@ def _verdict(
     pair: Relation | None,
     stages: Sequence[str],
     detail: Detail,
+    *,
+    fine: bool,
 ) -> Verdict:
     predicted = case.predicted[index]
     if gold is None:
@@ -159,6 +167,8 @@ def _verdict(
         return Verdict("wrong-span", index, gold, _finder(stages), iou)
     is_placed = case.gold[gold].boxes is not None or case.gold[gold].masks is not None
     faults = _faults(pair, predicted, stages, detail if is_placed else "tags")
+    if fine and not pair.fine:
+        faults = chain(faults, [(WRONG_FINE_TYPE, _typer(stages))])
     kind, stage = next(faults, ("right", None))
     return Verdict(kind, index, gold, stage, pair.iou)
 
@@ -168,7 +178,7 @@ def _faults(
 ) -> Iterator[tuple[str, str]]:
     """The mistakes of an entity with the right words, with the stage at fault of each, in order."""
     if not pair.label:
-        yield "wrong-type", _first(("rerank", "tag", "extract"), stages)
+        yield "wrong-type", _typer(stages)
     if detail == "tags":
         return
     if detail == "groundability" or predicted.regions is None:
@@ -188,6 +198,10 @@ def _faults(
 
 def _finder(stages: Sequence[str]) -> str:
     return _first(("tag", "extract"), stages)
+
+
+def _typer(stages: Sequence[str]) -> str:
+    return _first(("rerank", "tag", "extract"), stages)
 
 
 def _gate(stages: Sequence[str]) -> str:

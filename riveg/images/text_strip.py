@@ -14,6 +14,7 @@ from riveg.images.fonts import PAPER, Fonts, Sizes
 from riveg.images.lettering import Lettering
 from riveg.images.palette import INK
 from riveg.text.characters import UNSPACED
+from riveg.text.label_text import label_text
 from riveg.text.spans import character_range
 from riveg.types import Entity, Sample
 
@@ -81,9 +82,9 @@ def draw_strip(
 
 
 def entity_note(entity: Entity, fonts: Fonts) -> str:
-    """An entity's label, and the probability that the image shows it where that is known."""
+    """An entity's labels, and the probability that the image shows it where that is known."""
     probability = None if entity.entailment is None else entity.entailment.probability
-    label = fonts.showable(entity.label) or "…"
+    label = fonts.showable(label_text(entity.label, entity.fine_label)) or "…"
     return label if probability is None else f"{label} shown {probability:.2f}"
 
 

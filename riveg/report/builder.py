@@ -14,9 +14,9 @@ from riveg.evaluation.cases import least_detail
 from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import predictions_of_run
-from riveg.evaluation.scoring import CANONICAL
-from riveg.evaluation.verdicts import VERDICTS
-from riveg.files import write_atomically
+from riveg.evaluation.scoring import CANONICAL, is_fine
+from riveg.evaluation.verdicts import VERDICTS, WRONG_FINE_TYPE
+from riveg.files import make_folder, write_atomically
 from riveg.images.palette import ink_on, type_colours
 from riveg.report.images import SmallCopies
 from riveg.report.judging import Judge, Judgement
@@ -86,7 +86,7 @@ def write_page(
         UserError: If a folder holds no finished run, or the page cannot be written.
     """
     builder = PageBuilder(folder, out, gold=gold, other=other, most=most)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     write_atomically(out, builder.pieces())
     return builder.written()
 
@@ -109,7 +109,9 @@ class PageBuilder:
         predictions = [predictions_of_run(path) for path in folders]
         # One rule for both runs: words and types alone where one of them predicts no more.
         self._detail = least_detail(one.detail for one in predictions)
-        self._judges = [Judge(one, gold, detail=self._detail) for one in predictions]
+        fine = gold is not None and all(is_fine(one, gold) for one in predictions)
+        self._judges = [Judge(one, gold, detail=self._detail, fine=fine) for one in predictions]
+        self._verdicts = [kind for kind in VERDICTS if fine or kind != WRONG_FINE_TYPE]
         self._lookup = SampleLookup(other) if other is not None else None
         self._roots = tuple(
             dict.fromkeys(root for run in self._runs for root in run.source.image_roots)
@@ -205,7 +207,7 @@ class PageBuilder:
             "withoutPrediction": [one.without_prediction for one in self._evaluations],
             "scored": [one.samples for one in self._evaluations],
             "verdicts": [dict(judge.kinds) for judge in self._judges] if gold else None,
-            "verdictOrder": list(VERDICTS),
+            "verdictOrder": self._verdicts,
             "outcomeOrder": [*(OUTCOMES if gold else AGREEMENTS)] if self._lookup else [],
             "colours": {label: [hue, ink_on(hue)] for label, hue in colours.items()},
             "samples": self._samples,

@@ -12,7 +12,7 @@ from riveg.evaluation.evaluate import evaluate
 from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.gold import GoldSet
 from riveg.evaluation.predictions import Predictions
-from riveg.evaluation.scoring import is_fine, rules_for
+from riveg.evaluation.scoring import rules_for
 from riveg.evaluation.verdicts import Verdict, verdicts
 from riveg.types import Sample
 
@@ -38,13 +38,19 @@ class Judge:
         gold: The annotation; ``None``: no sample is judged.
         detail: What counts: words and types alone, also whether the image shows an entity, also
             where.
+        fine: Whether fine labels count.
 
     Raises:
         UserError: If the run and the gold do not belong together.
     """
 
     def __init__(
-        self, predictions: Predictions, gold: GoldSet | None, *, detail: Detail = "regions"
+        self,
+        predictions: Predictions,
+        gold: GoldSet | None,
+        *,
+        detail: Detail = "regions",
+        fine: bool = False,
     ) -> None:
         self._gold = gold
         self._stages = predictions.stages
@@ -54,7 +60,7 @@ class Judge:
         self._kinds: Counter[str] = Counter()
         if gold is not None:
             self.evaluation = evaluate(predictions, gold)
-            self._rules = rules_for(gold, self._rules, fine=is_fine(predictions, gold))
+            self._rules = rules_for(gold, self._rules, fine=fine)
 
     @property
     def kinds(self) -> Mapping[str, int]:

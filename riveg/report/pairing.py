@@ -121,7 +121,9 @@ def _agreement(
 
 
 def _is_same_answer(one: Entity, other: Entity) -> bool:
-    if one.label != other.label or (one.regions is None) != (other.regions is None):
+    if (one.label, one.fine_label) != (other.label, other.fine_label):
+        return False
+    if (one.regions is None) != (other.regions is None):
         return False
     if not one.regions or not other.regions:
         return bool(one.regions) == bool(other.regions)

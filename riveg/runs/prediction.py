@@ -12,6 +12,7 @@ from riveg.errors import UserError
 from riveg.geometry.boxes import box_text
 from riveg.runs.sources import GivenImage, image_on_disk
 from riveg.stages.words import decision_text
+from riveg.text.label_text import label_text
 from riveg.types import Entity, ImageRef, Sample
 
 if TYPE_CHECKING:
@@ -77,5 +78,5 @@ def _row(entity: Entity, *, has_image: bool) -> str:
         box_text(region.box) + (" (guess)" if region.guess else "")
         for region in entity.regions or ()
     )
-    cells = (entity.text, entity.label, shown, boxes)
+    cells = (entity.text, label_text(entity.label, entity.fine_label), shown, boxes)
     return "<tr>" + "".join(f"<td>{escape(cell)}" for cell in cells) + "</tr>"

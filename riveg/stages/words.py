@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from riveg.geometry.boxes import box_text
 from riveg.protocols import Mention
+from riveg.text.label_text import label_text
 from riveg.types import Entailment, Entity, Region, Sample
 
 NOT_ANSWERED = "not answered"
@@ -15,19 +16,21 @@ def tell_entities(sample: Sample) -> str | None:
     """A line an entity, with its label."""
     if sample.entities is None:
         return None
-    lines = [f"{entity.text} ({entity.label})" for entity in sample.entities]
+    lines = [f"{entity.text} ({_label(entity)})" for entity in sample.entities]
     return "\n".join(lines) or "no entity"
 
 
 def describe_entities(sample: Sample) -> Iterator[str]:
-    """A line an entity: id, words, label, score, span and label distribution."""
+    """A line an entity: id, words, labels, score, span and label distributions."""
     if sample.entities == ():
         yield "no entity"
     for entity in sample.entities or ():
         score = "" if entity.score is None else f" {entity.score:.2f}"
         words = f"tokens {entity.span.start}-{entity.span.end}"
         spread = _spread(entity.label_scores) or "no scores"
-        yield f"{entity.id} {entity.text}: {entity.label}{score} ({words}; {spread})"
+        fine = _spread(entity.fine_label_scores)
+        told = "; ".join(filter(None, (words, spread, fine)))
+        yield f"{entity.id} {entity.text}: {_label(entity)}{score} ({told})"
 
 
 def describe_observations(sample: Sample) -> Iterator[str]:
@@ -42,14 +45,16 @@ def describe_observations(sample: Sample) -> Iterator[str]:
 
 
 def tell_label(mention: Mention) -> str:
-    """The label, with the label distribution where there is one."""
-    spread = _spread(mention.entity.label_scores)
-    return f"{mention.entity.label} ({spread})" if spread else mention.entity.label
+    """The labels, with the label distributions where there are some."""
+    entity = mention.entity
+    spreads = filter(None, map(_spread, (entity.label_scores, entity.fine_label_scores)))
+    spread = "; ".join(spreads)
+    return f"{_label(entity)} ({spread})" if spread else _label(entity)
 
 
 def describe_label(mention: Mention) -> Iterator[str]:
-    """The label alone."""
-    yield _about(mention, mention.entity.label)
+    """The labels alone."""
+    yield _about(mention, _label(mention.entity))
 
 
 def tell_expression(mention: Mention) -> str | None:
@@ -141,6 +146,10 @@ def entailment_source(mention: Mention) -> str | None:
 def _about(mention: Mention, text: str) -> str:
     entity: Entity = mention.entity
     return f"{entity.id} {entity.text}: {text}"
+
+
+def _label(entity: Entity) -> str:
+    return label_text(entity.label, entity.fine_label)
 
 
 def _score(region: Region) -> str:

@@ -62,15 +62,6 @@ def test_a_region_of_another_image_is_no_hit() -> None:
     assert figures(*cases) == (0, 0, 0, 0)
 
 
-def test_fine_labels_are_scored_as_coarse_ones() -> None:
-    case = Case("1", (predicted(Region(SQUARE), label="actor"),), (gold(SQUARE),))
-    assert figures(case) == (0, 0, 0, 0)
-    found = average_precision([case], {"actor": "PER"})["box"]
-    assert found is not None
-    assert found.ap == pytest.approx(100)
-    assert (found.predicted, found.gold) == (1, 1)
-
-
 def test_gold_without_places_has_no_figures() -> None:
     case = Case("1", (predicted(Region(SQUARE)),), (gold(),))
     assert average_precision([case]) == {"box": None, "mask": None}

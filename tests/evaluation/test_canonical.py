@@ -34,6 +34,10 @@ def same_place(predicted: PredictedEntity, gold: AnnotatedEntity) -> bool:
     return max(box_iou(predicted.regions[0].box, box) for box in gold.boxes) >= 0.5
 
 
+def same_fine_label(predicted: PredictedEntity, gold: AnnotatedEntity) -> bool:
+    return predicted.fine_label is not None and predicted.fine_label == gold.fine_label
+
+
 Agreement = Callable[[PredictedEntity, AnnotatedEntity], bool]
 
 AGREE: dict[str, Agreement] = {
@@ -41,7 +45,10 @@ AGREE: dict[str, Agreement] = {
     "mner": lambda p, g: same_words(p, g) and p.label == g.label,
     "eeg": lambda p, g: same_words(p, g) and same_place(p, g),
     "gmner": lambda p, g: same_words(p, g) and p.label == g.label and same_place(p, g),
+    "fmner": lambda p, g: same_words(p, g) and same_fine_label(p, g),
+    "fmnerg": lambda p, g: same_words(p, g) and same_fine_label(p, g) and same_place(p, g),
 }
+FINE = Rules(coarse_of={"actor": "PER", "band": "ORG"})
 
 
 def best_of_all_assignments(case: Case, agree: Agreement) -> int:
@@ -57,7 +64,7 @@ def best_of_all_assignments(case: Case, agree: Agreement) -> int:
 @pytest.mark.parametrize("metric", AGREE)
 def test_hits_are_those_of_the_best_of_all_assignments(metric: str, case: Case) -> None:
     small = Case("s", case.predicted[:4], case.gold[:4])
-    count = canonical()(small)[metric]
+    count = canonical(FINE)(small)[metric]
     assert count == Count(
         best_of_all_assignments(small, AGREE[metric]), len(small.predicted), len(small.gold)
     )
@@ -68,7 +75,7 @@ def test_order_changes_nothing(case: Case, random: Random) -> None:
     predicted, gold = list(case.predicted), list(case.gold)
     random.shuffle(predicted)
     random.shuffle(gold)
-    assert canonical()(Case("s", tuple(predicted), tuple(gold))) == canonical()(case)
+    assert canonical(FINE)(Case("s", tuple(predicted), tuple(gold))) == canonical(FINE)(case)
 
 
 @given(cases)
@@ -83,7 +90,9 @@ def test_an_unanswered_entity_is_never_right(case: Case) -> None:
 
 @given(cases)
 def test_metrics_that_ask_for_more_never_count_more(case: Case) -> None:
-    counts = {name: count.hits for name, count in canonical()(case).items()}
+    counts = {name: count.hits for name, count in canonical(FINE)(case).items()}
+    assert counts["fmnerg"] <= counts["fmner"] <= counts["span"]
+    assert counts["fmnerg"] <= counts["eeg"]
     assert counts["gmner"] <= counts["mner"] <= counts["span"]
     assert counts["gmner"] <= counts["eeg"] <= counts["span"]
     assert counts["grounded"] <= counts["gmner"]
@@ -142,15 +151,16 @@ def test_only_the_best_region_counts() -> None:
 
 
 def test_fine_labels_are_scored_fine_and_coarse() -> None:
-    rules = Rules(coarse_of={"musician": "PER", "actor": "PER"})
     case = Case(
         "s",
-        (PredictedEntity("J", "actor", Span(0, 1), False, ()),),
+        (PredictedEntity("J", "PER", Span(0, 1), False, (), fine_label="actor"),),
         (AnnotatedEntity("J", "PER", Span(0, 1), "musician", boxes=()),),
     )
-    counts = canonical(rules)(case)
+    counts = canonical(FINE)(case)
     assert counts["mner"].hits == counts["gmner"].hits == 1
     assert counts["fmner"].hits == counts["fmnerg"].hits == 0
+    assert not {"fmner", "fmnerg"} & canonical()(case).keys()
+    assert "fmnerg" not in canonical(FINE, boxes=False)(case)
 
 
 def mask(columns: range, width: int = 10) -> Mask:

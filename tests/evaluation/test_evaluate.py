@@ -176,19 +176,6 @@ def test_a_note_warns_of_other_words_at_the_same_tokens() -> None:
     assert not [note for note in evaluate(predictions(), GOLD).notes if "other words" in note]
 
 
-def test_fine_types_are_scored_fine_and_coarse() -> None:
-    gold = gold_set(
-        "fine",
-        {"1": GoldSample((AnnotatedEntity("Ann", "PER", Span(0, 1), "musician", boxes=()),))},
-    )
-    fine = evaluate(predictions(Prediction("1", (said("Ann", "musician", 0),))), gold)
-    assert counts(fine, "fmnerg") == counts(fine, "gmner") == (1, 1, 1)
-    coarse = evaluate(predictions(Prediction("1", (said("Ann", "PER", 0),))), gold)
-    assert "fmnerg" not in coarse.scores["canonical"]
-    assert counts(coarse, "gmner") == (1, 1, 1)
-    assert any("coarse ones are scored" in note for note in coarse.notes)
-
-
 def test_every_protocol_in_the_options_is_scored() -> None:
     protocols = ("canonical", "riveg", "h-index", "tiger", "tiger-inloop", "e2e")
     found = evaluate(predictions(), GOLD, EvaluationOptions(protocols=protocols))

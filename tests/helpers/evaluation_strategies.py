@@ -12,6 +12,7 @@ BOXES = (
     Box(200, 200, 300, 300),
 )
 LABELS = ("PER", "ORG")
+FINE_LABELS = (None, "actor", "band")
 SPANS = (Span(0, 1), Span(1, 2), Span(0, 2), Span(4, 5))
 TEXTS = {SPANS[0]: "J", SPANS[1]: "K", SPANS[2]: "J K", SPANS[3]: "J"}
 
@@ -29,7 +30,8 @@ def predicted(draw: st.DrawFn) -> PredictedEntity:
     found = draw(regions)
     groundable = draw(st.sampled_from([None, True, False])) if found is None else bool(found)
     kept = span if draw(st.booleans()) else None
-    return PredictedEntity(TEXTS[span], draw(st.sampled_from(LABELS)), kept, groundable, found)
+    label, fine = draw(st.sampled_from(LABELS)), draw(st.sampled_from(FINE_LABELS))
+    return PredictedEntity(TEXTS[span], label, kept, groundable, found, fine_label=fine)
 
 
 @st.composite
@@ -37,7 +39,8 @@ def annotated(draw: st.DrawFn) -> AnnotatedEntity:
     span = draw(st.sampled_from(SPANS))
     boxes = tuple(draw(st.lists(st.sampled_from(BOXES), max_size=2)))
     kept = span if draw(st.booleans()) else None
-    return AnnotatedEntity(TEXTS[span], draw(st.sampled_from(LABELS)), kept, boxes=boxes)
+    label, fine = draw(st.sampled_from(LABELS)), draw(st.sampled_from(FINE_LABELS))
+    return AnnotatedEntity(TEXTS[span], label, kept, fine, boxes)
 
 
 cases = st.builds(

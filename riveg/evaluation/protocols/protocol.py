@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer, Detail
+from riveg.evaluation.canonical import FINE_OF
+from riveg.evaluation.cases import AnnotatedEntity, Case, CaseScorer, Detail, PredictedEntity
 from riveg.evaluation.counts import Count
 
 
@@ -47,18 +48,30 @@ class Protocol:
         """The scorer.
 
         Args:
-            fine: Whether predicted labels are compared with the gold's fine labels. Each of the
-                released programs compares the one label that its files hold.
+            fine: Whether fine labels are compared too, which adds ``fmner`` and ``fmnerg``. Each of
+                the released programs compares the one label that its files hold, so that it counts
+                twice: once with the coarse labels, once with the fine ones.
         """
-        return _on_fine_labels(self.build()) if fine else self.build()
+        return _on_both_levels(self.build()) if fine else self.build()
 
 
-def _on_fine_labels(score: CaseScorer) -> CaseScorer:
+def _on_both_levels(score: CaseScorer) -> CaseScorer:
     def scored(case: Case) -> Mapping[str, Count]:
-        return score(replace(case, gold=tuple(map(_with_fine_label, case.gold))))
+        coarse, fine = score(case), score(_on_fine_labels(case))
+        typed = {name: coarse[name] for name in FINE_OF if name in coarse}
+        # What is left has no type in it, but TIGER merges by type: its files hold the fine one.
+        return {**fine, **typed, **{FINE_OF[name]: fine[name] for name in typed}}
 
     return scored
 
 
-def _with_fine_label(annotated: AnnotatedEntity) -> AnnotatedEntity:
-    return replace(annotated, label=annotated.fine_label or annotated.label)
+def _on_fine_labels(case: Case) -> Case:
+    return replace(
+        case,
+        predicted=tuple(replace(one, label=_finest(one)) for one in case.predicted),
+        gold=tuple(replace(one, label=_finest(one)) for one in case.gold),
+    )
+
+
+def _finest(entity: PredictedEntity | AnnotatedEntity) -> str:
+    return entity.fine_label or entity.label

@@ -14,14 +14,15 @@ function cardView(row, item) {
 }
 
 function cardHead(item) {
-  const head = make("header", {}, typeBadge(item.label), make("h3", {}, item.text));
+  const head = make("header", {}, typeBadge(item.label, item.fine), make("h3", {}, item.text));
   if (item.outcome) head.append(badge(item.outcome));
   else if (item.sides[0] && item.sides[0].verdict) head.append(verdictView(item.sides[0]));
   return head;
 }
 
-const typeBadge = (label) =>
-  make("span", { class: "type", hue: colourOf(label), ink: inkOf(label) }, label);
+/** The type, and the fine one where there is one. */
+const typeBadge = (label, fine = null) =>
+  make("span", { class: "type", hue: colourOf(label), ink: inkOf(label) }, fine === null ? label : `${label}/${fine}`);
 
 const badge = (kind) =>
   make("span", { class: "verdict", title: MEANINGS[kind] }, make("i", { class: `mark ${kind}` }), worded(kind));
@@ -36,7 +37,7 @@ function sideView(row, item, side, number) {
   const holder = make("div", { class: "side-view" });
   if (isComparison) {
     holder.append(make("div", { class: "side-line" }, make("b", { class: "side" }, SIDES[number]),
-      side && side.entity ? typeBadge(side.entity.label) : null,
+      side && side.entity ? typeBadge(side.entity.label, side.entity.fine) : null,
       side && side.verdict ? verdictView(side) : null));
   }
   if (!side || !side.entity) {
@@ -55,6 +56,7 @@ function facts(entity, side, number) {
     if (content.some(Boolean)) terms.append(make("dt", {}, term), make("dd", {}, ...content));
   };
   add("type", distribution(entity));
+  add("fine type", barsOf(entity.fineScores, entity.label));
   add("expression", entity.expression && make("span", { class: "said" }, entity.expression),
     entity.description && make("span", { class: "described" }, entity.description),
     entity.expressionSource && make("span", { class: "source" }, entity.expressionSource));
@@ -63,18 +65,25 @@ function facts(entity, side, number) {
   return terms;
 }
 
-/** The score, and the likeliest types: the first always, four more where they are not nearly 0. */
+/** The score, and the likeliest types. */
 function distribution(entity) {
-  const scores = Object.entries(entity.labelScores || {}).sort((one, other) => other[1] - one[1]);
-  const holder = make("div", { class: "bars" });
-  if (entity.score !== null) holder.append(make("span", { class: "sure", title: "how sure the tagger is of the words and the type" }, `tag score ${decimal(entity.score)}`));
-  const seen = scores.filter(([, score], rank) => rank === 0 || (score >= 0.005 && rank < 5));
-  for (const [label, score] of seen) holder.append(bar(label, score));
-  return holder.children.length ? holder : null;
+  const bars = barsOf(entity.labelScores);
+  if (entity.score === null) return bars;
+  const holder = bars || make("div", { class: "bars" });
+  holder.prepend(make("span", { class: "sure", title: "how sure the tagger is of the words and the type" }, `tag score ${decimal(entity.score)}`));
+  return holder;
 }
 
-function bar(label, score) {
-  const fill = make("i", { hue: colourOf(label) });
+/** The likeliest labels: the first always, four more where they are not nearly 0; null for none. */
+function barsOf(labelScores, coloured = null) {
+  const scores = Object.entries(labelScores || {}).sort((one, other) => other[1] - one[1]);
+  const seen = scores.filter(([, score], rank) => rank === 0 || (score >= 0.005 && rank < 5));
+  if (!seen.length) return null;
+  return make("div", { class: "bars" }, ...seen.map(([label, score]) => bar(label, score, coloured || label)));
+}
+
+function bar(label, score, coloured) {
+  const fill = make("i", { hue: colourOf(coloured) });
   fill.style.width = `${100 * Math.min(1, Math.max(0, score))}%`;
   return make("span", { class: "bar" }, make("span", { class: "bar-name" }, label),
     make("span", { class: "track" }, fill), make("span", { class: "number" }, decimal(score)));
@@ -129,9 +138,9 @@ function goldLine(gold) {
   const boxes = gold.boxes;
   const where = boxes === null ? "no boxes in this gold"
     : boxes.length ? counted(boxes.length, "box", "boxes") : "not in the picture";
-  return make("p", { class: "gold-line" }, make("span", { class: "gold-name" }, "gold"), typeBadge(gold.label),
+  return make("p", { class: "gold-line" }, make("span", { class: "gold-name" }, "gold"), typeBadge(gold.label, gold.fine),
     make("span", { class: "gold-words", hue: colourOf(gold.label) }, gold.text),
-    make("span", { class: "source" }, [gold.fine, where].filter(Boolean).join(" · ")));
+    make("span", { class: "source" }, where));
 }
 
 function issuesOf(answer, entity) {

@@ -12,7 +12,7 @@ const hasGold = summary.gold !== null;
 const SIDES = ["A", "B"];
 
 const WORDS = {
-  "right": "right", "wrong-type": "wrong type", "wrongly-grounded": "wrongly grounded",
+  "right": "right", "wrong-type": "wrong type", "wrong-fine-type": "wrong fine type", "wrongly-grounded": "wrongly grounded",
   "wrongly-ungrounded": "wrongly ungrounded", "box-off": "box off", "wrong-span": "wrong span",
   "spurious": "spurious", "missed": "missed", "unanswered": "unanswered",
   "fixed": "fixed", "broken": "broken", "still-wrong": "still wrong", "both-right": "both right",
@@ -22,6 +22,7 @@ const WORDS = {
 const MEANINGS = {
   "right": "words, type and place are right",
   "wrong-type": "the words are right, the type is not",
+  "wrong-fine-type": "words, type and place are right, the fine type is not",
   "wrongly-grounded": "a box was given, and the picture does not show it",
   "wrongly-ungrounded": "no box was given, and the picture shows it",
   "box-off": "words and type are right, the box is elsewhere",
@@ -90,7 +91,9 @@ rows.forEach((row, order) => {
     const entities = sides.map((side) => side.entity).filter(Boolean);
     item.label = (entities[0] || item.goldEntity || { label: "?" }).label;
     item.text = (entities[0] || item.goldEntity || { text: "" }).text;
+    item.fine = entities.length ? entities[0].fine : null;
     item.facets = {
+      fine: distinct([...entities.map((entity) => entity.fine), item.goldEntity && item.goldEntity.fine]),
       type: distinct([...entities.map((entity) => entity.label), item.goldEntity && item.goldEntity.label]),
       verdict: distinct(sides.map((side) => side.verdict)),
       stage: distinct(sides.map((side) => side.stage)),
@@ -116,7 +119,7 @@ const marginsOf = (item) => entitiesOf(item).map((entity, side) => {
 });
 
 function haystack(row, entities) {
-  const said = entities.flatMap((entity) => [entity.text, entity.label, entity.expression, entity.description]);
+  const said = entities.flatMap((entity) => [entity.text, entity.label, entity.fine, entity.expression, entity.description]);
   const gold = (row.gold || []).flatMap((entity) => [entity.text, entity.label, entity.fine]);
   const captions = row.answers.filter(Boolean).map((answer) => answer.caption);
   return [row.id, row.text, row.path, ...said, ...gold, ...captions].filter(Boolean).join("\n");

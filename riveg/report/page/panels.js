@@ -4,7 +4,7 @@ const METRICS = {
   gmner: "GMNER", eeg: "EEG", mner: "MNER", smner: "SMNER", fmnerg: "FMNERG", fmner: "FMNER",
   span: "span only", grounded: "grounded only", never_ground: "never grounding", perfect_boxes: "perfect boxes",
 };
-const MAIN = ["gmner", "eeg", "mner", "smner", "fmnerg"];
+const MAIN = ["gmner", "eeg", "mner", "smner", "fmnerg", "fmner"];
 const named = (metric) => METRICS[metric] || metric;
 
 function showHeader() {

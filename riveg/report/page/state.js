@@ -4,6 +4,7 @@ const FACETS = [
   { name: "outcome", title: "A to B", of: "item" },
   { name: "verdict", title: "Verdict", of: "item" },
   { name: "type", title: "Type", of: "item" },
+  { name: "fine", title: "Fine type", of: "item" },
   { name: "stage", title: "At fault", of: "item" },
   { name: "issue", title: "Issue", of: "row" },
 ];

@@ -18,10 +18,10 @@ function wordMarks(row) {
   const marks = [];
   for (const item of row.items) {
     item.sides.forEach((side, number) => {
-      if (side && side.entity && side.entity.place) marks.push({ item, place: side.entity.place, label: side.entity.label, side: number });
+      if (side && side.entity && side.entity.place) marks.push({ item, place: side.entity.place, label: side.entity.label, fine: side.entity.fine, side: number });
     });
     const gold = item.goldEntity;
-    if (gold && gold.place && state.layers.gold) marks.push({ item, place: gold.place, label: gold.label, isGold: true });
+    if (gold && gold.place && state.layers.gold) marks.push({ item, place: gold.place, label: gold.label, fine: gold.fine, isGold: true });
   }
   return marks;
 }
@@ -46,5 +46,5 @@ function wordPiece(text, over, end) {
 
 function wordTitle(mark) {
   const whose = mark.isGold ? "gold" : isComparison ? summary.runs[mark.side].name : "predicted";
-  return `${mark.label} (${whose})`;
+  return `${mark.label}${mark.fine === null ? "" : `/${mark.fine}`} (${whose})`;
 }

@@ -4,9 +4,12 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from helpers.evaluation_strategies import cases
 from helpers.worked_cases import WorkedCase, worked_cases
+from hypothesis import given
 
 from riveg.errors import UserError
+from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.protocols import PROTOCOLS
 
 CASES = worked_cases()
@@ -70,12 +73,36 @@ def test_what_is_left_out_counts_nowhere(worked: WorkedCase) -> None:
             assert {*protocol.scorer()(worked.case).values()} == {next(iter(expected.values()))}
 
 
-def test_fine_labels_are_compared_on_request() -> None:
+def test_fine_labels_are_counted_beside_coarse_ones() -> None:
     case = CASES[0].case
     gold = tuple(replace(entity, fine_label="park") for entity in case.gold)
-    predicted = tuple(replace(entity, label="park") for entity in case.predicted)
+    predicted = tuple(replace(entity, fine_label="park") for entity in case.predicted)
     fine = replace(case, gold=gold, predicted=predicted)
     for name in {*PROTOCOLS} - {"canonical"}:
         protocol = PROTOCOLS[name]
-        assert protocol.scorer(fine=True)(fine) == protocol.scorer()(case)
-        assert protocol.scorer()(fine)["gmner"].hits == 0
+        coarse = protocol.scorer()(case)
+        counts = protocol.scorer(fine=True)(fine)
+        assert {key: counts[key] for key in coarse} == coarse
+        assert counts["fmnerg"] == coarse["gmner"]
+        assert ("fmner" in counts) == ("mner" in coarse)
+
+
+@given(cases)
+def test_fine_labels_are_counted_as_the_program_counts_a_file_of_them(case: Case) -> None:
+    def on_fine(entity: PredictedEntity | AnnotatedEntity) -> str:
+        return entity.fine_label or entity.label
+
+    held = Case(
+        "s",
+        tuple(replace(entity, label=on_fine(entity)) for entity in case.predicted),
+        tuple(replace(entity, label=on_fine(entity)) for entity in case.gold),
+    )
+    for name in ("riveg", "tiger", "tiger-inloop", "e2e"):
+        protocol = PROTOCOLS[name]
+        coarse, fine = protocol.scorer()(case), protocol.scorer()(held)
+        counts = protocol.scorer(fine=True)(case)
+        assert counts["gmner"] == coarse["gmner"]
+        assert counts["fmnerg"] == fine["gmner"]
+        assert counts.get("mner") == coarse.get("mner")
+        assert counts.get("fmner") == fine.get("mner")
+        assert counts.get("eeg") == fine.get("eeg")
