@@ -18,6 +18,7 @@ from typing import IO
 from riveg.errors import UserError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 _AS_THE_USER_SAYS = 0o666
 """Mode of a new file before the umask is taken off."""
@@ -150,19 +151,59 @@ def write_atomically(
         is_private: Whether nobody else may read the file, because it might hold secrets.
 
     Raises:
-        UserError: If the disk is full, or a quota or file-size limit is met, or no file is named.
+        UserError: If it cannot be written, the disk being full for one, or no file is named.
     """
     if not path.name:
         raise UserError(f"{path}: expected the name of a file to write")
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: cannot be written, it is there and is no file")
+    with (
+        writing(path, goes_on=goes_on),
+        replacing(path, is_private=is_private) as temporary,
+        temporary.open("wb") as handle,
+    ):
+        handle.writelines(chunks)
+
+
+@contextmanager
+def writing(path: Path, *, goes_on: bool = False) -> Iterator[None]:
+    """Errors of the disk in the block become one line that names the file and says what to do.
+
+    Args:
+        path: The file or folder that is written, whatever temporary file the error is of.
+        goes_on: As for :func:`write_atomically`.
+
+    Raises:
+        UserError: If the block raises an ``OSError``.
+    """
     try:
-        with replacing(path, is_private=is_private) as temporary, temporary.open("wb") as handle:
-            handle.writelines(chunks)
+        yield
     except OSError as error:
-        advice = "; make room, then give the same command again" if error.errno in _NO_SPACE else ""
-        advice += ": it goes on where it stopped" if advice and goes_on else ""
-        raise UserError(f"{path}: cannot be written ({error.strerror}){advice}") from error
+        advice = what_to_do(error, goes_on=goes_on)
+        what = error.strerror or str(error)
+        raise UserError(f"{path}: cannot be written ({what}); {advice}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those that it lies in, unless it is there.
+
+    Raises:
+        UserError: If it cannot be made; names it and says what to do.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def what_to_do(error: OSError, *, goes_on: bool = False) -> str:
+    """What mends an error of a disk, for the end of a message."""
+    if error.errno in _NO_SPACE:
+        end = ": it goes on where it stopped" if goes_on else ""
+        return f"make room, then give the same command again{end}"
+    if error.errno in _NO_RIGHT:
+        return "name another place, or make this one writable"
+    if error.errno == errno.EIO:
+        return "the disk fails or has gone away: look after it, or name another place"
+    return "mend that, then give the same command again"
 
 
 def _sync(path: Path) -> None:

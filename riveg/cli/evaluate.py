@@ -102,11 +102,11 @@ def _write_json(evaluation: Evaluation, target: str) -> None:
 def _write_markdown(evaluation: Evaluation, target: Path) -> None:
     from riveg.cli.evaluation_sheets import head_lines, sheets
     from riveg.cli.visible import visible
-    from riveg.files import write_atomically
+    from riveg.files import make_folder, write_atomically
 
     head = "".join(f"    {visible(line)}\n" for line in head_lines(evaluation))
     tables = "\n".join(sheet.markdown() for sheet in sheets(evaluation))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     write_atomically(target, [f"{head}\n{tables}".encode()])
 
 

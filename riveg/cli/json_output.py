@@ -17,8 +17,8 @@ def write_json(document: object, target: str) -> None:
     if target == "-":
         typer.echo(text)
         return
-    from riveg.files import write_atomically
+    from riveg.files import make_folder, write_atomically
 
     path = Path(target)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, [text, b"\n"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,15 +49,18 @@ def predict(
 
 
 def _write(sample: Prediction, out: Path, fonts: Fonts, *, quiet: bool) -> None:
-    from riveg.files import write_atomically
+    from riveg.files import make_folder, write_atomically, writing
     from riveg.formats.records import encode
 
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "overlay.png").unlink(missing_ok=True)  # that of a former sample
+    make_folder(out)
+    with writing(out / "overlay.png"):
+        (out / "overlay.png").unlink(missing_ok=True)  # that of a former sample
     write_atomically(out / "record.json", [encode(sample), b"\n"])
     written = [out / "record.json"]
     if sample.image is not None:
-        sample.draw(fonts).save(out / "overlay.png")
+        content = BytesIO()
+        sample.draw(fonts).save(content, "PNG")
+        write_atomically(out / "overlay.png", [content.getvalue()])
         print_font_note(fonts)
         written.append(out / "overlay.png")
     if not quiet:

@@ -127,13 +127,14 @@ def _of_run(
 def _debugger(
     config: SystemConfig, chosen: ChosenSamples, answers: Path, stage: str, *, asks: bool
 ) -> Iterator[PromptDebugger]:
+    from riveg.files import make_folder
     from riveg.images.loader import ImageLoader
     from riveg.llm.pool import Models
     from riveg.llm.response_cache import ResponseCache
     from riveg.prompt_debug.debugger import PromptDebugger
 
     if asks:
-        answers.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(answers.parent)
     images = ImageLoader(chosen.image_roots)
     with (
         ResponseCache(answers) as cache,

@@ -14,7 +14,7 @@ from riveg.datasets.dataset import Dataset, Row, usable_gold
 from riveg.datasets.entities_column import encode_entities
 from riveg.datasets.unread_gold import UnreadGold
 from riveg.errors import MissingExtra, UserError, suggest
-from riveg.files import replacing
+from riveg.files import make_folder, replacing, writing
 from riveg.types import Issue
 
 Kind = Literal["jsonl", "parquet"]
@@ -53,15 +53,12 @@ def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
     left_out: list[Issue] = []
     unread = UnreadGold()
     columns = _written_rows(dataset, left_out, unread)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as temporary:
-            if kind == "jsonl":
-                rows = _write_jsonl(columns, temporary)
-            else:
-                rows = _write_parquet(columns, temporary, has_gold=dataset.has_gold)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
+    make_folder(target.parent)
+    with writing(target), replacing(target) as temporary:
+        if kind == "jsonl":
+            rows = _write_jsonl(columns, temporary)
+        else:
+            rows = _write_parquet(columns, temporary, has_gold=dataset.has_gold)
     return Conversion(rows, tuple(left_out), tuple(unread.notes()))
 
 

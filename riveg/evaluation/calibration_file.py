@@ -14,7 +14,7 @@ from riveg.errors import UserError
 from riveg.evaluation.calibration import Calibration, Estimate
 from riveg.evaluation.calibration_run import recheck_matcher
 from riveg.evaluation.gold import GoldSet
-from riveg.files import write_atomically
+from riveg.files import make_folder, write_atomically
 from riveg.formats.json_files import read_json
 from riveg.formats.run_records import finished_manifest
 
@@ -80,10 +80,7 @@ def write_artifact(path: Path, content: Mapping[str, Any]) -> None:
     """
     if path.is_file() and not _is_calibration(path):
         raise UserError(f"{path}: is there and no calibration; choose another --out")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path.parent}: cannot be made ({error.strerror})") from error
+    make_folder(path.parent)
     write_atomically(path, [json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"])
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from riveg.errors import ImageFault
 from riveg.exports.guesses import must_leave_out
 from riveg.exports.source import ExportSource
+from riveg.files import make_folder, writing
 from riveg.geometry.boxes import clip_box
 from riveg.geometry.masks import mask_area
 from riveg.images.loader import ImageLoader
@@ -232,13 +233,14 @@ def _alike(stem: str) -> str:
 
 def place_image(original: Path, target: Path, *, copy: bool) -> None:
     """Links or copies an image; one that is there already stays."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     if target.exists():
         return
-    if copy:
-        shutil.copyfile(original, target)
-    else:
-        target.symlink_to(original)
+    with writing(target):
+        if copy:
+            shutil.copyfile(original, target)
+        else:
+            target.symlink_to(original)
 
 
 def find_image(path: str, roots: tuple[Path, ...]) -> Path | None:

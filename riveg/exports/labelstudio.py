@@ -17,7 +17,7 @@ from riveg.exports.guesses import NOTE, must_mark
 from riveg.exports.images import confined_box, in_order, measured_size
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.files import write_atomically
+from riveg.files import make_folder, write_atomically
 from riveg.formats.brush import mask_to_brush
 from riveg.images.loader import ImageLoader
 from riveg.images.palette import type_colours
@@ -40,7 +40,7 @@ def export_labelstudio(source: ExportSource, out: Path) -> ExportReport:
     Returns:
         Numbers of tasks, spans, boxes, masks and relations, and of what the format cannot hold.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     writer = _TaskWriter(source)
     tasks, config, readme = out / "tasks.json", out / "config.xml", out / "README.txt"
     write_atomically(tasks, _json_list(map(writer.task, source.records())))

@@ -10,7 +10,7 @@ from typing import Any
 from riveg.errors import ImageFault, MissingExtra, UserError
 from riveg.exports.guesses import must_mark
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.files import replacing
+from riveg.files import make_folder, replacing, writing
 from riveg.images.loader import ImageLoader
 from riveg.text.spans import character_range
 from riveg.types import Entity, ImageRef, Region, Sample
@@ -33,7 +33,7 @@ def export_parquet(source: ExportSource, out: Path, *, embed: bool = True) -> Ex
         UserError: If the file cannot be written.
     """
     features = _features()
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     path = out / "records.parquet"
     rows = _RowMaker(source, embed=embed)
     _write(path, features, rows)
@@ -180,10 +180,11 @@ def _write(path: Path, features: Any, rows: _RowMaker) -> None:
     schema = features.arrow_schema
     try:
         with (
+            writing(path),
             replacing(path) as temporary,
             parquet.ParquetWriter(temporary, schema, compression="zstd") as writer,
         ):
             for group in rows.groups():
                 writer.write_table(pa.Table.from_pylist(group, schema=schema))
-    except (OSError, pa.ArrowException) as error:
+    except pa.ArrowException as error:
         raise UserError(f"{path}: cannot be written ({error})") from error

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from riveg.exports.images import ImageWithEntities, LeftOut, masked_regions, samples_with_images
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.files import numbered_name, write_atomically
+from riveg.files import make_folder, numbered_name, write_atomically, writing
 from riveg.geometry.arrays import Bitmap
 from riveg.images.palette import PALETTE
 from riveg.types import Entity
@@ -36,7 +37,7 @@ def export_png(source: ExportSource, out: Path, /, *, per_entity: bool = False) 
     """
     writer = _Writer(source, out, per_entity)
     for folder in writer.folders:
-        folder.mkdir()
+        make_folder(folder)
     write_atomically(out / LEGEND, writer.pieces())
     files = (out / LEGEND, *writer.folders)
     return ExportReport(files, dict(writer.counts), dict(writer.left_out))
@@ -80,7 +81,7 @@ class _Writer:
         name = numbered_name(image.position, image.sample.id, ".png")
         drawn = Image.fromarray(indices)
         drawn.putpalette(_palette())
-        drawn.save(self.out / MASKS / name)
+        _save(drawn, self.out / MASKS / name)
         self.counts["images"] += 1
         self.counts["entities"] += len(layers)
         return {
@@ -124,9 +125,16 @@ class _Writer:
         }
         if self.per_entity:
             file = f"{ENTITIES}/{name.removesuffix('.png')}-{index:03d}.png"
-            Image.fromarray(layer.pixels).save(self.out / file)
+            _save(Image.fromarray(layer.pixels), self.out / file)
             entry["file"] = file
         return entry
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    content = BytesIO()
+    image.save(content, "PNG")
+    with writing(path):
+        path.write_bytes(content.getvalue())
 
 
 def _colour(index: int) -> tuple[int, int, int]:

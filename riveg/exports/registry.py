@@ -11,7 +11,7 @@ from typing import cast
 
 from riveg.errors import UserError, suggest
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.files import write_atomically
+from riveg.files import make_folder, write_atomically, writing
 from riveg.formats.run_records import UNFINISHED
 
 FORMATS: Mapping[str, str] = {
@@ -79,10 +79,11 @@ def export_run(
     is_new = not out.exists()
     _require_empty(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_atomically(out / UNFINISHED, [_UNFINISHED.encode()])
         report = write(source, out, **options)
-        (out / UNFINISHED).unlink()
+        with writing(out / UNFINISHED):
+            (out / UNFINISHED).unlink()
         return report
     except BaseException:
         _clear(out, remove=is_new)

@@ -13,7 +13,7 @@ from riveg.exports.guesses import must_mark
 from riveg.exports.images import LeftOut
 from riveg.exports.jsonl import box_edges
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.files import write_atomically
+from riveg.files import make_folder, write_atomically, writing
 from riveg.formats.conll import HEADER
 from riveg.formats.records import encode
 from riveg.formats.smner import INDEX, SAMPLES, SCHEMA, VERSION, sample_file
@@ -41,7 +41,7 @@ def export_smner(source: ExportSource, out: Path, /) -> ExportReport:
     """
     counts = Counter({"posts": 0, "entities": 0, "regions": 0, "masks": 0})
     left_out = LeftOut()
-    (out / SAMPLES).mkdir()
+    make_folder(out / SAMPLES)
     write_atomically(out / CONLL, _sentences(source, out / SAMPLES, counts, left_out))
     write_atomically(out / INDEX, _index(source, counts, left_out))
     files = tuple(out / name for name in (INDEX, SAMPLES, CONLL))
@@ -55,7 +55,9 @@ def _sentences(
     for number, sample in enumerate(source.records()):
         document = _document(sample, counts, left_out)
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        (folder / sample_file(number, sample.id)).write_bytes(text.encode() + b"\n")
+        path = folder / sample_file(number, sample.id)
+        with writing(path):
+            path.write_bytes(text.encode() + b"\n")
         counts["posts"] += 1
         yield _sentence(sample, left_out).encode()
 

@@ -22,7 +22,7 @@ from riveg.exports.guesses import must_mark
 from riveg.exports.json_pieces import compact_json, separated
 from riveg.exports.mask_faults import mask_fault
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.files import write_atomically
+from riveg.files import make_folder, write_atomically
 from riveg.geometry.boxes import touched_edges
 from riveg.geometry.polygons import Ring, mask_to_polygons
 from riveg.text.spans import character_range
@@ -93,7 +93,7 @@ def export_triples(source: ExportSource, out: Path) -> ExportReport:
     Returns:
         Numbers of posts, entities and regions, and of what the format cannot hold.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     path = out / "graph.jsonld"
     writer = _NodeWriter(source.manifest)
     nodes = (node for sample in source.records() for node in writer.post(sample))

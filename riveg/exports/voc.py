@@ -20,6 +20,7 @@ from riveg.exports.images import (
     samples_with_images,
 )
 from riveg.exports.source import ExportReport, ExportSource
+from riveg.files import make_folder, writing
 from riveg.types import Box
 
 _END = "</annotation>\n"
@@ -39,8 +40,8 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
     counts, left_out = Counter({"images": 0, "boxes": 0}), LeftOut()
     split = _split_file(out, source.manifest.get("split"))
     for folder in (out / "Annotations", images.folder, split.parent):
-        folder.mkdir(parents=True)
-    with split.open("w", encoding="utf-8") as names:
+        make_folder(folder)
+    with writing(split), split.open("w", encoding="utf-8") as names:
         for image in samples_with_images(source, left_out):
             name = images.name(image.path)
             path = out / "Annotations" / f"{Path(name).stem}.xml"
@@ -52,7 +53,7 @@ def export_voc(source: ExportSource, out: Path, /, *, copy_images: bool = False)
             if not path.exists():
                 counts["images"] += 1
                 names.write(f"{path.stem}\n")
-                path.write_text(_head(name, image) + _END, encoding="utf-8", newline="\n")
+                _write(path, _head(name, image) + _END)
             _append(path, objects)
             if not images.place(image.path):
                 left_out["picture that is not there any more"] += 1
@@ -84,7 +85,12 @@ def _append(path: Path, objects: list[str]) -> None:
     # Another sample may have the same image: its objects go into the same file.
     if objects:
         text = path.read_text(encoding="utf-8").removesuffix(_END)
-        path.write_text("".join([text, *objects, _END]), encoding="utf-8", newline="\n")
+        _write(path, "".join([text, *objects, _END]))
+
+
+def _write(path: Path, text: str) -> None:
+    with writing(path):
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _head(name: str, image: ImageWithEntities) -> str:

@@ -18,7 +18,7 @@ from riveg.exports.images import (
     samples_with_images,
 )
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.files import write_atomically
+from riveg.files import make_folder, write_atomically, writing
 from riveg.geometry.polygons import joined_ring, mask_to_polygons
 
 _NO_NEGATIVE = "picture with places of which none could be written (no file: it is no negative)"
@@ -45,7 +45,7 @@ def export_yolo_seg(
     images = ImageFolder(out / "images", source.image_roots, copy_images)
     counts, left_out = Counter({"images": 0, "outlines": 0, "classes": len(labels)}), LeftOut()
     for folder in ("images", "labels"):
-        (out / folder).mkdir()
+        make_folder(out / folder)
     no_negatives: dict[Path, Path] = {}
     for image in samples_with_images(source, left_out):
         name = images.name(image.path)
@@ -58,8 +58,8 @@ def export_yolo_seg(
             for masked in masked_regions(image, left_out)
         ]
         counts["outlines"] += len(lines)
-        with path.open("a", encoding="ascii") as handle:  # another sample may have the same image
-            handle.writelines(lines)
+        with writing(path), path.open("a", encoding="ascii") as handle:
+            handle.writelines(lines)  # another sample may have the same image
         if not images.place(image.path):
             left_out["picture that is not there any more"] += 1
     removed = _remove_empty(no_negatives)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from riveg.errors import UserError
+from riveg.files import write_atomically
 from riveg.formats.json_files import checked, read_json
 from riveg.nn.entailment_features import LABELS, NameCounts, known_label, mention_features
 from riveg.nn.image_evidence import (
@@ -122,7 +123,7 @@ class EntailmentClassifier:
             "weights": self.weights,
         }
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        path.write_text(text + "\n", encoding="utf-8")
+        write_atomically(path, [text.encode() + b"\n"])
 
 
 class _Checked(BaseModel):

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from riveg.files import write_atomically
+from riveg.files import make_folder, write_atomically
 from riveg.images.palette import ink_on, type_colours
 from riveg.prompt_debug.counts import (
     change_line,
@@ -40,7 +40,7 @@ def write_page(found: PromptDebug, out: Path, image_roots: Sequence[Path]) -> No
     Raises:
         UserError: If the page cannot be written.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     # A sample may hold half a surrogate pair, which UTF-8 cannot encode.
     write_atomically(out, [page_of(found, image_roots).encode("utf-8", "replace")])
 

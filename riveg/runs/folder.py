@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
-from riveg.files import PARTIAL, read_regular, write_atomically
+from riveg.files import PARTIAL, make_folder, read_regular, write_atomically, writing
 from riveg.formats.manifest import require_schema
 from riveg.formats.records import decode
 from riveg.formats.run_records import MANIFEST, RECORDS, read_manifest
@@ -107,7 +107,7 @@ class StageFolder:
 
     def write(self, index: int, part: Part) -> None:
         """Writes a part atomically."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         header = json.dumps(asdict(part.header), separators=(",", ":")).encode()
         lines = (line + b"\n" for line in (header, *part.lines))
         write_atomically(self.part_path(index), lines, goes_on=True)
@@ -217,9 +217,10 @@ class RunFolder:
                     f"{self.path}: another run (process {handle.read().strip() or '?'}) is at "
                     "work on this folder; wait for it or choose another --out"
                 ) from error
-            handle.truncate(0)
-            handle.write(str(os.getpid()))
-            handle.flush()
+            with writing(self.path / _LOCK, goes_on=True):
+                handle.truncate(0)
+                handle.write(str(os.getpid()))
+                handle.flush()
             self._remove_partial()
             yield
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from PIL.Image import Image
 
 from riveg.errors import ImageFault, UserError
-from riveg.files import numbered_name, open_regular, write_atomically
+from riveg.files import (
+    make_folder,
+    numbered_name,
+    open_regular,
+    write_atomically,
+    writing,
+)
 from riveg.formats.run_records import finished_manifest
 from riveg.images.fonts import Fonts
 from riveg.images.overlay import draw_overlay
@@ -30,9 +36,10 @@ def write_overlays(folder: Path, most: int, fonts: Fonts | None = None) -> int:
     images = images_of(finished_manifest(folder))
     RunFolder(folder).refuse_links()
     target = folder / OVERLAYS
-    target.mkdir(exist_ok=True)
+    make_folder(target)
     for old in target.glob("[0-9][0-9][0-9][0-9][0-9]-*.png"):
-        old.unlink()
+        with writing(old):
+            old.unlink()
     colours: dict[str, str] | None = None
     drawn = 0
     for number, sample in enumerate(read_records(folder)):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from riveg.errors import UserError
+from riveg.files import writing
 from riveg.text.tokenise import tokenise
 from riveg.types import Gold, ImageRef, Issue, Sample
 
@@ -165,9 +166,12 @@ def image_on_disk(image: GivenImage) -> Iterator[Path | None]:
             path = Path(folder) / "picture.png"
             if isinstance(image, bytes | bytearray | memoryview):
                 path = path.with_suffix("")  # of a format that the loader finds out
-                path.write_bytes(image)
+                with writing(path):
+                    path.write_bytes(image)
             else:
-                _decoded(image).convert("RGB").save(path)
+                decoded = _decoded(image).convert("RGB")
+                with writing(path):
+                    decoded.save(path)
             yield path
 
 

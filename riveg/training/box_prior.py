@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from riveg.datasets.dataset import Row, usable_gold
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.files import write_atomically
 from riveg.geometry.boxes import Boxes, pairwise_iou
 from riveg.nn.box_prior import BoxPriors, PriorBox
+from riveg.training.config import Course, TrainingConfig
 from riveg.types import Box, ImageSize
 
 _HIT = 0.5
@@ -24,22 +26,42 @@ _MISJUDGED = (0.7, 0.85, 1.0, 1.2, 1.4)
 _REACHES = tuple(step / 10 for step in range(10, 41))
 
 
-class BoxPriorTrainingConfig(BaseModel):
+class BoxPriorTrainingConfig(TrainingConfig):
     """What to learn from, and how finely.
 
-    ``data``: a dataset's name or YAML, with boxes, declared image sizes, and the splits train
-    and dev. ``out``: the folder for ``prior.json`` and ``CARD.md``. ``boxes``: how many a type.
+    ``data``: with boxes and declared image sizes. ``boxes``: how many a type.
     ``grid``: candidate boxes have their edges on multiples of 1 / grid. ``person_label``: the type
     whose boxes are bodies.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: ClassVar[str] = "box-prior"
+    summary: ClassVar[str] = "where entities of each type lie (`ground: evidence`)"
+    packages: ClassVar[tuple[str, ...]] = ()
 
-    data: str
-    out: Path
     boxes: int = Field(default=5, ge=1)
     grid: int = Field(default=40, ge=4)
     person_label: str = "PER"
+
+    def train(self, course: Course) -> str:
+        """Fits the priors on train and measures them on dev: ``prior.json``.
+
+        Returns:
+            The text of their card.
+
+        Raises:
+            UserError: If the data has no boxes or declares no image sizes.
+        """
+        train, dev = (
+            read_boxed_entities(self.data, self.train_split),
+            read_boxed_entities(self.data, self.dev_split),
+        )
+        priors = BoxPriors(
+            boxes=fit_box_priors(train, self.boxes, grid=self.grid),
+            reaches=fit_body_reaches(train, self.person_label),
+        )
+        text = priors.model_dump_json(indent=1) + "\n"
+        write_atomically(course.out / "prior.json", [text.encode()])
+        return _card(self, priors, train, dev)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +85,6 @@ class BoxedEntity:
 
 BoxedImages = Sequence[Sequence[BoxedEntity]]
 """The groundable entities of each image."""
-
-
-def train_box_prior(config: BoxPriorTrainingConfig) -> Path:
-    """Fits the priors on train, measures them on dev, writes both.
-
-    Returns:
-        The folder with ``prior.json`` and ``CARD.md``.
-
-    Raises:
-        UserError: If the data cannot be read or has no boxes.
-    """
-    train = read_boxed_entities(config.data, "train")
-    dev = read_boxed_entities(config.data, "dev")
-    priors = BoxPriors(
-        boxes=fit_box_priors(train, config.boxes, grid=config.grid),
-        reaches=fit_body_reaches(train, config.person_label),
-    )
-    config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "prior.json").write_text(priors.model_dump_json(indent=1) + "\n", "utf-8")
-    (config.out / "CARD.md").write_text(_card(config, priors, train, dev), "utf-8")
-    return config.out
 
 
 def read_boxed_entities(data: str, split: str) -> tuple[tuple[BoxedEntity, ...], ...]:
@@ -283,7 +284,6 @@ def _introduction(config: BoxPriorTrainingConfig) -> tuple[str, ...]:
         f"- Method: greedy maximum coverage, {config.boxes} boxes a type, edges on a grid of "
         f"1/{config.grid}.",
         "- Metric: share of groundable entities with IoU >= 0.5 to one of their boxes.",
-        "- Command: `riveg train box-prior configs/train/box-prior.yaml`; nothing is random.",
         "",
     )
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from riveg.datasets.opening import open_dataset
-from riveg.errors import MissingExtra, UserError
+from riveg.errors import UserError
 from riveg.geometry.arrays import Floats
 from riveg.nn.calibration import PlattCurve
 from riveg.nn.entailment_classifier import EntailmentClassifier
 from riveg.nn.entailment_features import known_label
+from riveg.runs.progress import Progress
 from riveg.stages.entailers.mini import CAPTIONED, CAPTIONLESS
-from riveg.training.entailer_card import ModelFigures, write_card
+from riveg.training.config import Course, TrainingConfig
+from riveg.training.data import AnnotatedSplit
+from riveg.training.entailer_card import ModelFigures, card_of
 from riveg.training.entailer_data import (
     JudgedSample,
     NameCounter,
     Row,
-    read_judged,
+    judged_samples,
     training_rows,
 )
 from riveg.training.entailer_evidence import EvidenceConfig
@@ -44,20 +45,19 @@ _WORD_GROUPS = frozenset(
 """Groups of words: many features that are each rare, and therefore have the larger penalty."""
 
 
-class EntailerTrainingConfig(BaseModel):
+class EntailerTrainingConfig(TrainingConfig):
     """What to train on and how.
 
-    ``data``: a dataset's name or YAML, with boxes and captions and the splits train and dev.
-    ``out``: the folder for the models and the card. ``evidence``: what findings in the image weigh.
+    ``data``: with boxes and captions. ``evidence``: what findings in the image weigh.
     ``penalty``, ``word_penalty``: L2 of the weights of groups and of single words. ``least_uses``:
     features and names that occur less often in train are dropped; ``most_features``: how many
     features are kept, by weight times square root of uses.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: ClassVar[str] = "entailer"
+    summary: ClassVar[str] = "the embedded entailment classifiers (`entail: mini`)"
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
 
-    data: str
-    out: Path
     evidence: EvidenceConfig
     penalty: float = Field(default=12.0, gt=0)
     word_penalty: float = Field(default=48.0, gt=0)
@@ -67,58 +67,59 @@ class EntailerTrainingConfig(BaseModel):
     folds: int = Field(default=5, ge=2)
     seed: int = 0
 
+    def train(self, course: Course) -> str:
+        """Both models, ``caption.json`` and ``captionless.json``, calibrated on dev.
 
-def train_entailer(config: EntailerTrainingConfig) -> Path:
-    """Trains both models on train, calibrates them on dev, and writes them with their card.
+        Returns:
+            The text of their card.
 
-    Returns:
-        The folder with ``caption.json``, ``captionless.json`` and ``CARD.md``.
-
-    Raises:
-        UserError: If the extra ``train`` or a file is missing, or a split lacks captions or one of
-            the two answers.
-    """
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtra("riveg train entailer", "torch", "train")
-    train, dev = _read(config.data, "train"), _read(config.data, "dev")
-    config.out.mkdir(parents=True, exist_ok=True)
-    figures = []
-    for name, captioned in ((CAPTIONED, True), (CAPTIONLESS, False)):
-        model = _fit(config, train, captioned=captioned)
-        model, found = _calibrate(config, model, dev)
-        model.write(config.out / name)
-        figures.append(replace(found, name=name, size_kb=(config.out / name).stat().st_size / 1e3))
-    _describe(config, figures, train, dev)
-    return config.out
+        Raises:
+            UserError: If a split lacks captions or one of the two answers.
+        """
+        train, dev = _read(course.train), _read(course.dev)
+        figures = []
+        for name, captioned in ((CAPTIONED, True), (CAPTIONLESS, False)):
+            model = _fit(self, train, course.progress, captioned=captioned)
+            model, found = _calibrate(self, model, dev)
+            model.write(course.out / name)
+            size_kb = (course.out / name).stat().st_size / 1e3
+            figures.append(replace(found, name=name, size_kb=size_kb))
+        settings = self.model_dump(mode="json", exclude={*TrainingConfig.model_fields, "evidence"})
+        return card_of(settings=settings, figures=figures, train=train, dev=dev)
 
 
-def _read(data: str, split: str) -> tuple[JudgedSample, ...]:
-    judged = read_judged(data, split)
-    if {shown for one in judged for shown in one.shown} != {True, False}:
+def _read(split: AnnotatedSplit) -> tuple[JudgedSample, ...]:
+    samples = judged_samples(split)
+    if {shown for one in samples for shown in one.shown} != {True, False}:
         raise UserError(
-            f"{data} {split}: training needs entities with boxes and entities without; "
+            f"{split.name}: training needs entities with boxes and entities without; "
             "`riveg data check` tells what is there"
         )
-    if not any(one.sample.caption and one.shown for one in judged):
+    if not any(one.sample.caption and one.shown for one in samples):
         raise UserError(
-            f"{data} {split}: no post with entities has a caption; are the files under `captions` "
+            f"{split.name}: no post with entities has a caption; are the files under `captions` "
             "of the dataset's YAML there?"
         )
-    return judged
+    return samples
 
 
 def _fit(
-    config: EntailerTrainingConfig, train: Sequence[JudgedSample], *, captioned: bool
+    config: EntailerTrainingConfig,
+    train: Sequence[JudgedSample],
+    progress: Progress,
+    *,
+    captioned: bool,
 ) -> EntailmentClassifier:
+    title = "caption" if captioned else "no caption"
     counter = NameCounter(train, least_uses=config.least_uses)
     rows = tuple(training_rows(train, counter, captioned=captioned))
     uses = Counter(name for row in rows for name in row.features)
     names = sorted(name for name, number in uses.items() if number >= config.least_uses)
-    weights = _weights(config, rows, names)
+    weights = _weights(config, rows, names, progress, f"{title}, all features")
     if len(names) > config.most_features:
         worth = {name: abs(weights[name]) * uses[name] ** 0.5 for name in names}
         names = sorted(sorted(names, key=lambda name: (-worth[name], name))[: config.most_features])
-        weights = _weights(config, rows, names)
+        weights = _weights(config, rows, names, progress, f"{title}, pruned")
     return EntailmentClassifier(
         captioned=captioned,
         weights=_grouped(weights),
@@ -131,13 +132,24 @@ def _fit(
 
 
 def _weights(
-    config: EntailerTrainingConfig, rows: Sequence[Row], names: Sequence[str]
+    config: EntailerTrainingConfig,
+    rows: Sequence[Row],
+    names: Sequence[str],
+    progress: Progress,
+    title: str,
 ) -> dict[str, float]:
     targets = np.array([row.shown for row in rows], dtype=np.float64)
     penalties = np.array(
         [config.word_penalty if _is_of_words(n) else config.penalty for n in names]
     )
-    fitted = fit_logistic(_sparse(rows, names), targets, penalties, iterations=config.iterations)
+    fitted = fit_logistic(
+        _sparse(rows, names),
+        targets,
+        penalties,
+        iterations=config.iterations,
+        progress=progress,
+        title=title,
+    )
     return {name: round(float(weight), 3) for name, weight in zip(names, fitted, strict=True)}
 
 
@@ -203,23 +215,6 @@ def _calibrate(
         intercept=round(calibration.intercept, 4),
     )
     return rounded, figures
-
-
-def _describe(
-    config: EntailerTrainingConfig,
-    figures: Sequence[ModelFigures],
-    train: Sequence[JudgedSample],
-    dev: Sequence[JudgedSample],
-) -> None:
-    dataset = open_dataset(config.data)
-    write_card(
-        config.out / "CARD.md",
-        data=f"{dataset.name} {dataset.version or ''}".strip(),
-        settings=config.model_dump(mode="json", exclude={"data", "out", "evidence"}),
-        figures=figures,
-        train=train,
-        dev=dev,
-    )
 
 
 def _score(model: EntailmentClassifier, judged: Sequence[JudgedSample]) -> _Scores:

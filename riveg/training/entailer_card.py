@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from riveg.nn.entailment_classifier import Limit, Shift
@@ -40,32 +39,26 @@ class ModelFigures:
     limits: Mapping[str, Limit]
 
 
-def write_card(
-    path: Path,
+def card_of(
     *,
-    data: str,
     settings: Mapping[str, Any],
     figures: Sequence[ModelFigures],
     train: Sequence[JudgedSample],
     dev: Sequence[JudgedSample],
-) -> None:
-    """Writes the card as Markdown."""
-    lines = [*_opening(data, train, dev), *_table(figures, _accuracy_by_type(train, dev))]
+) -> str:
+    """The text of the card, Markdown."""
+    lines = [*_opening(train, dev), *_table(figures, _accuracy_by_type(train, dev))]
     for one in figures:
         lines += _bins(one)
     lines += [*_evidence(figures), *_limits(settings)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
-def _opening(
-    data: str, train: Sequence[JudgedSample], dev: Sequence[JudgedSample]
-) -> Iterator[str]:
+def _opening(train: Sequence[JudgedSample], dev: Sequence[JudgedSample]) -> Iterator[str]:
     yield "# Entailer: does the picture show the entity?"
     yield ""
     yield "Two logistic regressions over named features of a mention: type, words, company, place,"
-    yield "fame; `caption.json` reads a caption too. Made by `riveg train entailer`."
-    yield ""
-    yield f"Data: {data}."
+    yield "fame; `caption.json` reads a caption too."
     yield ""
     yield "| split | posts | with a caption | entities | with a box |"
     yield "|---|---|---|---|---|"
