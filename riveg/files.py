@@ -194,9 +194,14 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def is_lack_of_room(error: OSError) -> bool:
+    """Whether a disk is full, or a quota or a limit on a file's size is met."""
+    return error.errno in _NO_SPACE
+
+
 def what_to_do(error: OSError, *, goes_on: bool = False) -> str:
     """What mends an error of a disk, for the end of a message."""
-    if error.errno in _NO_SPACE:
+    if is_lack_of_room(error):
         end = ": it goes on where it stopped" if goes_on else ""
         return f"make room, then give the same command again{end}"
     if error.errno in _NO_RIGHT:

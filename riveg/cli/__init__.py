@@ -131,20 +131,12 @@ def _escape_what_cannot_be_shown() -> None:
 
 
 def _reason_of(error: OSError) -> str:
-    from riveg.files import what_to_do
+    from riveg.files import is_lack_of_room, what_to_do
 
-    place = error.filename or ("standard output" if _is_stdout_closed() else None)
+    # Whatever writes a file names it; what is printed has no name.
+    place = error.filename or ("output" if is_lack_of_room(error) else None)
     what = f"{place}: " if place else ""
     return f"{what}{error.strerror or error}; {what_to_do(error)}"
-
-
-def _is_stdout_closed() -> bool:
-    """Whether what was printed cannot be written."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return True
-    return False
 
 
 def _close_stdout() -> None:

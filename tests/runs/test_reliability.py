@@ -323,7 +323,7 @@ def test_output_that_cannot_be_written_is_one_line(work: Work) -> None:
         )
     assert done.returncode == 2
     (line,) = own_lines(done.stderr)
-    assert "standard output: No space left on device; make room, then" in line
+    assert "output: No space left on device; make room, then" in line
 
 
 @pytest.mark.slow
