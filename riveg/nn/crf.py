@@ -106,7 +106,7 @@ class LinearChainCrf(nn.Module):
             # Single numbers are read from here on, which a GPU would make wait for each.
             messages = _Messages(*(part.cpu() for part in messages))
             emissions = emissions.float().cpu()
-            follows = self._potential("follows").cpu()
+            follows = self._potential("follows", emissions)
             return [
                 [
                     self._span_probability(
@@ -117,13 +117,16 @@ class LinearChainCrf(nn.Module):
                 for row, found in enumerate(spans)
             ]
 
-    def _potential(self, name: str) -> Tensor:
+    def _potential(self, name: str, beside: Tensor) -> Tensor:
         illegal: Tensor = getattr(self, f"_illegal_{name}")
         learned: Tensor | None = getattr(self, name)
-        return illegal if learned is None else learned.float() + illegal
+        # Decoding looks at single numbers, and does so on the CPU wherever the network is.
+        return (illegal if learned is None else learned.float() + illegal).to(beside.device)
 
     def _score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        starts, follows, ends = map(self._potential, ("starts", "follows", "ends"))
+        starts, follows, ends = (
+            self._potential(name, emissions) for name in ("starts", "follows", "ends")
+        )
         own = emissions.gather(2, tags[:, :, None]).squeeze(2)
         steps = follows[tags[:, :-1], tags[:, 1:]]
         inner = (own * mask).sum(dim=1) + (steps * mask[:, 1:]).sum(dim=1)
@@ -132,18 +135,18 @@ class LinearChainCrf(nn.Module):
         return torch.where(mask.any(dim=1), inner + edges, torch.zeros_like(inner))
 
     def _log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        follows = self._potential("follows")
-        state = self._potential("starts") + emissions[:, 0]
+        follows = self._potential("follows", emissions)
+        state = self._potential("starts", emissions) + emissions[:, 0]
         for position in range(1, emissions.shape[1]):
             reached = torch.logsumexp(state[:, :, None] + follows, dim=1) + emissions[:, position]
             state = torch.where(mask[:, position, None], reached, state)
-        total = torch.logsumexp(state + self._potential("ends"), dim=1)
+        total = torch.logsumexp(state + self._potential("ends", emissions), dim=1)
         return torch.where(mask.any(dim=1), total, torch.zeros_like(total))
 
     def _messages(self, emissions: Tensor, mask: Tensor) -> _Messages:
-        follows, ends = self._potential("follows"), self._potential("ends")
+        follows, ends = self._potential("follows", emissions), self._potential("ends", emissions)
         words = emissions.shape[1]
-        forward = [self._potential("starts") + emissions[:, 0]]
+        forward = [self._potential("starts", emissions) + emissions[:, 0]]
         for position in range(1, words):
             reached = torch.logsumexp(forward[-1][:, :, None] + follows, dim=1)
             forward.append(reached + emissions[:, position])
@@ -176,8 +179,8 @@ class LinearChainCrf(nn.Module):
         return min(1.0, float((log_sum + behind - messages.log_partition).exp()))
 
     def _viterbi(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
-        follows = self._potential("follows")
-        state = self._potential("starts") + emissions[:, 0]
+        follows = self._potential("follows", emissions)
+        state = self._potential("starts", emissions) + emissions[:, 0]
         back: list[Tensor] = []
         for position in range(1, emissions.shape[1]):
             best, pointers = (state[:, :, None] + follows).max(dim=1)
@@ -185,7 +188,7 @@ class LinearChainCrf(nn.Module):
             state = torch.where(inside, best + emissions[:, position], state)
             stay = torch.arange(len(self.tags), device=state.device).expand_as(pointers)
             back.append(torch.where(inside, pointers, stay))
-        last = (state + self._potential("ends")).argmax(dim=1)
+        last = (state + self._potential("ends", emissions)).argmax(dim=1)
         path = [last]
         for pointers in reversed(back):
             path.append(pointers.gather(1, path[-1][:, None]).squeeze(1))

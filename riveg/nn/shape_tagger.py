@@ -1,56 +1,58 @@
-"""A BERT encoder that also reads each word's case shape, with a linear BIO head."""
+"""A BERT encoder that also reads each word's case shape, with linear heads on its words."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 from transformers import BertModel
 
-from riveg.nn.shape_embedding import ShapeEmbedding
+from riveg.nn.word_shapes import SHAPES
 
 
 class ShapeTagger(nn.Module):
-    """BIO logits for every word piece, and logits of the fine types as a side task.
+    """BIO logits for every word piece, and logits of side tasks, which only training looks at.
+
+    The shape embedding is added to the word embedding and starts at zero. So training starts from
+    exactly the pretrained encoder, and runs of several seeds can be averaged weight by weight.
 
     Args:
         encoder: The pretrained encoder.
         tags: Number of BIO tags.
-        fine_types: Number of fine types of the side task, "no entity" among them; 0 for none.
+        side_tasks: Number of classes of every side task, by name.
         dropout: Probability, on the last hidden state, in [0, 1).
     """
 
-    def __init__(self, encoder: BertModel, tags: int, fine_types: int, dropout: float) -> None:
+    def __init__(
+        self, encoder: BertModel, tags: int, side_tasks: Mapping[str, int], dropout: float
+    ) -> None:
         super().__init__()
         hidden = encoder.config.hidden_size
         self.encoder = encoder
-        self.shapes = ShapeEmbedding(encoder)
+        self.shapes = nn.Embedding(len(SHAPES), hidden)
         self.dropout = nn.Dropout(dropout)
         self.tag_head = nn.Linear(hidden, tags)
-        self.fine_head = nn.Linear(hidden, fine_types) if fine_types else None
+        self.side_heads = nn.ModuleDict(
+            {name: nn.Linear(hidden, classes) for name, classes in side_tasks.items()}
+        )
+        nn.init.zeros_(self.shapes.weight)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, shape_ids: Tensor) -> Tensor:
-        """The last hidden state.
+        """The last hidden state, with dropout in training.
 
         *Shape:* all arguments ``(batch, pieces)``, result ``(batch, pieces, hidden)``.
         """
-        return self.shapes.read(self.encoder, input_ids, attention_mask, shape_ids)
+        words = self.encoder.embeddings.word_embeddings(input_ids)
+        output = self.encoder(
+            inputs_embeds=words + self.shapes(shape_ids), attention_mask=attention_mask
+        )
+        hidden: Tensor = self.dropout(output.last_hidden_state)
+        return hidden
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, shape_ids: Tensor) -> Tensor:
         """BIO logits.
 
         *Shape:* all arguments ``(batch, pieces)``, result ``(batch, pieces, tags)``.
         """
-        hidden = self.dropout(self.encode(input_ids, attention_mask, shape_ids))
-        logits: Tensor = self.tag_head(hidden)
+        logits: Tensor = self.tag_head(self.encode(input_ids, attention_mask, shape_ids))
         return logits
-
-    def training_logits(
-        self, input_ids: Tensor, attention_mask: Tensor, shape_ids: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """BIO logits and, where there is a side task, the fine types' logits, of one pass.
-
-        *Shape:* all arguments ``(batch, pieces)``, results ``(batch, pieces, tags)`` and ``(batch,
-        pieces, fine types)``.
-        """
-        hidden = self.dropout(self.encode(input_ids, attention_mask, shape_ids))
-        fine = None if self.fine_head is None else self.fine_head(hidden)
-        return self.tag_head(hidden), fine

@@ -1,0 +1,136 @@
+"""Text encoders of transformers, and their fast tokenizers, from a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from riveg.checkpoints.folders import require_own_files
+from riveg.checkpoints.tokenizer_files import (
+    read_tokenizer,
+    require_bounded_files,
+    require_bounded_tokenizer,
+)
+from riveg.errors import UserError, reason
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_UNUSED = ("pooler.",)
+"""Weights that no tagger looks at, and that checkpoints of language models lack."""
+
+
+_COUNT_FROM_PADDING = frozenset(
+    {
+        *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod"),
+        *("mpnet", "longformer", "data2vec-text", "ibert"),
+    }
+)
+"""Kinds whose positions begin behind the number of the padding piece."""
+
+
+def load_encoder(folder: Path) -> Any:
+    """A pretrained encoder in float32 on the CPU, without a pooler.
+
+    Raises:
+        UserError: If the folder holds no such model, lacks weights, or has no safetensors.
+    """
+    import transformers
+
+    require_own_files(folder)
+    _quiet()
+    try:
+        encoder, loaded = transformers.AutoModel.from_pretrained(
+            folder,
+            dtype="float32",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:  # safetensors and whatever odd numbers cause
+        raise UserError(f"{folder}: is no encoder that can be loaded ({reason(error)})") from error
+    missing = sorted(name for name in loaded["missing_keys"] if not name.startswith(_UNUSED))
+    if missing:
+        raise UserError(f"{folder}: lacks {len(missing)} weights, for example {missing[0]}")
+    return _without_pooler(encoder)
+
+
+def empty_encoder(folder: Path) -> Any:
+    """An encoder by its ``config.json`` alone, for weights that are loaded later.
+
+    Raises:
+        UserError: If the file says no encoder.
+    """
+    import transformers
+
+    require_own_files(folder)
+    _quiet()
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        encoder = transformers.AutoModel.from_config(config, trust_remote_code=False)
+    except Exception as error:  # whatever odd numbers cause
+        raise UserError(f"{folder}: says no encoder ({reason(error)})") from error
+    return _without_pooler(encoder)
+
+
+def most_pieces(encoder: Any) -> int:
+    """How many pieces an encoder has positions for."""
+    config = encoder.config
+    most: int = getattr(config, "max_position_embeddings", 512)
+    return most - padding_id(encoder) - 1 if config.model_type in _COUNT_FROM_PADDING else most
+
+
+def padding_id(encoder: Any) -> int:
+    """The piece that fills rows of a batch."""
+    found: int | None = encoder.config.pad_token_id
+    return found or 0
+
+
+def load_fast_tokenizer(folder: Path) -> Tokenizer:
+    """A tokenizer that cuts nothing and pads nothing, whatever its files say.
+
+    Raises:
+        UserError: If the folder holds no fast tokenizer, and none can be made of its files.
+    """
+    if (folder / "tokenizer.json").is_file():
+        tokenizer = read_tokenizer(folder / "tokenizer.json")
+    else:
+        tokenizer = _converted(folder)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _converted(folder: Path) -> Tokenizer:
+    import transformers
+
+    require_bounded_files(folder)
+    _quiet()
+    message = f"{folder}: has no fast tokenizer (no tokenizer.json)"
+    try:
+        loaded = transformers.AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # tokenizers raises no narrower class
+        raise UserError(f"{message}, and none can be made of its files") from error
+    if not loaded.is_fast:
+        raise UserError(f"{message}; choose an encoder that has one")
+    require_bounded_tokenizer(loaded, folder)
+    tokenizer: Tokenizer = loaded.backend_tokenizer
+    return tokenizer
+
+
+def _without_pooler(encoder: Any) -> Any:
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
+    return encoder
+
+
+def _quiet() -> None:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,93 @@
+"""How ``riveg train crf-tagger`` trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from riveg.training.loop_settings import LoopSettings
+
+
+class CrfTaggerConfig(BaseModel):
+    """What to train on, from which encoder, how.
+
+    ``data``: a dataset; ``train`` and ``dev`` name its splits to learn from and to choose by.
+    ``model``: an encoder's folder,
+    ``package:NAME`` for a Python package with a function ``get_model_path``, or a fetched id of the
+    hub; ``revision`` pins its commit. ``out``: the folder for the tagger; ``work``: the folder for
+    checkpoints, by default beside it.
+
+    ``level``: which labels are learnt: ``coarse``, ``fine`` ones alone, or ``both`` with a head
+    each (GEM). ``scheme``: ``bio`` or ``bioes``. ``head``: ``crf`` or ``linear``.
+
+    ``knowledge``: ``appended`` puts a language model's knowledge behind the text; it comes from the
+    dataset's ``knowledge:`` files, or from ``knowledge_files`` by split. Several pieces of
+    knowledge about a post of train make several rows; of dev, the first is taken.
+    ``knowledge_is_scored``: words of knowledge are tagged, too, and take part in the loss, as in
+    RiVEG's released code. ``shapes``: an uncased encoder is told the case of words.
+
+    ``alpha``, ``beta``: of ``level: both``, the weight of the coarse loss and the share of coarse
+    logits in the fine ones. ``preset``: which of ``presets``, blocks of other values of these
+    fields by name, is laid over the rest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str = Field(min_length=1)
+    train: str = "train"
+    dev: str = "dev"
+    model: str = Field(min_length=1)
+    revision: str | None = None
+    out: Path
+    work: Path | None = None
+    level: Literal["coarse", "fine", "both"] = "coarse"
+    scheme: Literal["bio", "bioes"] = "bio"
+    head: Literal["linear", "crf"] = "crf"
+    knowledge: Literal["none", "appended"] = "none"
+    knowledge_files: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
+    knowledge_is_scored: bool = False
+    shapes: bool = False
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    max_pieces: int = Field(default=128, ge=16)
+    alpha: float = Field(default=0.1, ge=0, le=1)
+    beta: float = Field(default=0.1, ge=0, le=1)
+    preset: str | None = None
+    presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    loop: LoopSettings = LoopSettings()
+
+    @property
+    def work_folder(self) -> Path:
+        """Where checkpoints go."""
+        return self.work or self.out.with_name(f"{self.out.name}-work")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lay_preset_over(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not values.get("preset"):
+            return values
+        presets = values.get("presets")
+        name = values["preset"]
+        if not isinstance(presets, Mapping) or not isinstance(presets.get(name), Mapping):
+            known = ", ".join(presets) if isinstance(presets, Mapping) and presets else "none"
+            raise ValueError(f"preset {name!r}: there is no such block; presets are: {known}")
+        return _merged(values, presets[name])
+
+    @model_validator(mode="after")
+    def _check_knowledge(self) -> Self:
+        if self.knowledge == "none" and (self.knowledge_files or self.knowledge_is_scored):
+            raise ValueError(
+                "knowledge_files and knowledge_is_scored have no effect with `knowledge: none`"
+            )
+        return self
+
+
+def _merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(below, value) if both else value
+    return merged
