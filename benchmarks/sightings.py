@@ -27,7 +27,8 @@ from riveg.nn.image_evidence import LONG_LINE
 from riveg.nn.named_things import CLASSES
 from riveg.stages.observers.evidence import EvidenceObserver
 from riveg.training.box_prior import read_boxed_entities
-from riveg.training.entailer_data import JudgedSample, read_judged
+from riveg.training.data import read_annotated
+from riveg.training.entailer_data import JudgedSample, judged_samples
 from riveg.training.entailer_sightings import Found, Sightings, SizeBand, derive_log_odds
 from riveg.types import Box, ImageRef, ImageSize, Issue, Observation, Sample
 from riveg.vision.plain.names_in_ocr import find_spellings
@@ -117,8 +118,8 @@ def count(images: Sequence[Photograph], data: str, quoting: str) -> Sightings:
         for low, high in pairwise(_BOUNDS)
     )
     peopled = [one for one in images if one.largest > 0]
-    judged = read_judged(data, "train")
-    quotes = list(_quotes(read_judged(quoting, "train")))
+    judged = judged_samples(read_annotated(data, "train"))
+    quotes = list(_quotes(judged_samples(read_annotated(quoting, "train"))))
     return Sightings(
         small=small,
         middle=middle,
@@ -158,7 +159,7 @@ def chance(images: Sequence[Photograph], data: str) -> Found:
     """Names of dev, of at least four letters, that stand in OCR text of other pictures."""
     names = {
         entity.text
-        for one in read_judged(data, "dev")
+        for one in judged_samples(read_annotated(data, "dev"))
         for entity in one.sample.entities or ()
         if len("".join(_words(entity.text))) >= _LEAST_LETTERS
     }

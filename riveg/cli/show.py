@@ -73,6 +73,18 @@ def backends() -> None:
 
 
 @app.command()
+def trainees() -> None:
+    """What `riveg train` makes."""
+    from riveg.cli.tables import Rows
+    from riveg.training.trainees import TRAINEES, trainee_config
+
+    table = Rows("trainee", "what it makes")
+    for name in sorted(TRAINEES):
+        table.add(name, trainee_config(name).summary)
+    table.print()
+
+
+@app.command()
 def prompts(
     name: str | None = typer.Argument(
         None, help="A prompt, or a .jinja file: shows its variables and its text."

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from riveg.datasets.opening import open_dataset
 from riveg.nn.entailment_features import (
     LABELS,
     NameCounts,
@@ -14,6 +13,7 @@ from riveg.nn.entailment_features import (
     mention_features,
     mention_words,
 )
+from riveg.training.data import AnnotatedSplit
 from riveg.types import Entity, Gold, Sample
 
 
@@ -34,18 +34,9 @@ class Row:
     sample: int
 
 
-def read_judged(data: str, split: str) -> tuple[JudgedSample, ...]:
-    """Annotated samples of a dataset's split with the groundability of their entities.
-
-    Args:
-        data: A dataset's name or YAML.
-        split: One of its splits.
-
-    Raises:
-        UserError: If there is no such split, or its annotation cannot be used.
-    """
-    pairs = open_dataset(data, split=split).annotated_samples()
-    return tuple(_judged(sample, gold) for sample, gold in pairs)
+def judged_samples(split: AnnotatedSplit) -> tuple[JudgedSample, ...]:
+    """The samples of a split with the groundability of their entities."""
+    return tuple(_judged(sample, gold) for sample, gold in split.pairs)
 
 
 def _judged(sample: Sample, gold: Gold) -> JudgedSample:

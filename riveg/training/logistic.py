@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from riveg.geometry.arrays import Floats
 from riveg.nn.calibration import PlattCurve, sigmoid
+from riveg.runs.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +55,13 @@ class SparseRows:
 
 
 def fit_logistic(
-    rows: SparseRows, targets: Floats, penalties: Floats, *, iterations: int
+    rows: SparseRows,
+    targets: Floats,
+    penalties: Floats,
+    *,
+    iterations: int,
+    progress: Progress,
+    title: str,
 ) -> Floats:
     """Weights of least log-loss with an L2 penalty for each column, by L-BFGS from zero.
 
@@ -64,9 +72,13 @@ def fit_logistic(
         targets: 0 or 1, *shape* ``(rows,)``.
         penalties: *Shape* ``(columns,)``, non-negative.
         iterations: At most that many steps.
+        progress: Hears of every look at all rows.
+        title: What is fitted, for the progress.
     """
     import torch
 
+    started = time.monotonic()
+    progress.begin(title, None)
     weights = torch.zeros(rows.shape[1], dtype=torch.float64, requires_grad=True)
     search = torch.optim.LBFGS(
         [weights],
@@ -77,6 +89,7 @@ def fit_logistic(
     )
 
     def loss_and_gradient() -> torch.Tensor:
+        progress.advance(1, 0)
         current = weights.detach().numpy()
         scores = rows.dot(current)
         loss = _loss(scores, targets) + 0.5 * np.sum(penalties * current**2)
@@ -85,6 +98,7 @@ def fit_logistic(
         return torch.tensor(loss, dtype=torch.float64)
 
     search.step(loss_and_gradient)
+    progress.end(time.monotonic() - started)
     fitted: Floats = weights.detach().numpy().copy()
     return fitted
 

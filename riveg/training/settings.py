@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,7 +19,7 @@ def read_settings(path: Path, kind: type[Settings], overrides: Sequence[str] = (
     Args:
         path: The YAML file.
         kind: The model of the configuration.
-        overrides: ``key=value`` items that replace the file's.
+        overrides: ``key=value`` items that replace the file's; ``a.b=value`` a key below ``a``.
 
     Raises:
         InvalidConfig: With every problem.
@@ -27,7 +27,10 @@ def read_settings(path: Path, kind: type[Settings], overrides: Sequence[str] = (
     """
     document = Document.read(path)
     replaced = dict(parse_override(item, "KEY=VALUE") for item in overrides)
-    document = document.override({**document.values, **replaced}, replaced)
+    values = dict(document.values)
+    for key, value in replaced.items():
+        values = _with(values, key.split("."), value)
+    document = document.override(values, replaced)
     try:
         settings = kind(**document.values)
     except ValidationError as error:
@@ -36,3 +39,12 @@ def read_settings(path: Path, kind: type[Settings], overrides: Sequence[str] = (
     if document.problems:
         raise InvalidConfig(document.problems)
     return settings
+
+
+def _with(values: Mapping[str, Any], keys: Sequence[str], value: object) -> dict[str, Any]:
+    """The values with the one below ``keys`` replaced; what is no mapping on the way gives way."""
+    first, *rest = keys
+    if not rest:
+        return {**values, first: value}
+    below = values.get(first)
+    return {**values, first: _with(below if isinstance(below, Mapping) else {}, rest, value)}

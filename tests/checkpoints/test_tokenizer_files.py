@@ -272,13 +272,14 @@ def load_engine(folder: Path) -> None:
 
 
 def train_tagger(folder: Path) -> None:
-    from riveg.training.tagger import train_tagger as train
+    from helpers.training import trained
+
     from riveg.training.tagger_settings import TaggerTrainingConfig
 
     write(folder / "tokenizer.json")
     base = str(with_bomb(folder))
     config = TaggerTrainingConfig(data="none", base=base, out=folder / "out", work=folder / "work")
-    train(config, report=lambda _: None)
+    trained(config)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.training import trained
 
 from riveg.errors import UserError
 from riveg.files import asset, shipped
@@ -16,7 +17,6 @@ from riveg.training.box_prior import (
     fit_box_priors,
     hit_rates,
     read_boxed_entities,
-    train_box_prior,
 )
 from riveg.training.settings import read_settings
 from riveg.types import Box, ImageSize
@@ -97,13 +97,13 @@ def write(folder: Path, size: str = "<size><width>200</width><height>100</height
 
 
 def test_trains_from_files_to_files(tmp_path: Path) -> None:
-    out = train_box_prior(BoxPriorTrainingConfig(data=write(tmp_path), out=tmp_path / "out"))
+    out = trained(BoxPriorTrainingConfig(data=write(tmp_path), out=tmp_path / "out"))
     priors = read_box_priors(out / "prior.json")
     assert priors.for_label("PER")[0].edges == (0.1, 0.1, 0.6, 1.0)
     assert priors.for_label("unheard-of") == priors.boxes["*"]
     assert priors.reach(1) == priors.reach(9) == priors.reaches[0]
     card = (out / "CARD.md").read_text()
-    assert "- Data: small, boxes of train; measured on dev." in card
+    assert "- Learnt from small, train: " in card
     assert "| PER | 1 | 100.0% | 100.0% | 1 | 100.0% | 100.0% |" in card
 
 
@@ -145,9 +145,11 @@ def test_the_shipped_prior_is_what_the_command_makes(tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(dataset))
     source = str(tmp_path / "dataset.yaml")
     config = read_settings(CONFIG, BoxPriorTrainingConfig)
-    train_box_prior(config.model_copy(update={"data": source, "out": tmp_path}))
-    for name in ("prior.json", "CARD.md"):
-        assert (tmp_path / name).read_text() == asset("box-prior", name).read_text()
+    trained(config.model_copy(update={"data": source, "out": tmp_path}))
+    assert (tmp_path / "prior.json").read_text() == asset("box-prior", "prior.json").read_text()
+    cards = [(folder / "CARD.md").read_text() for folder in (tmp_path, asset("box-prior"))]
+    made, shipped_one = (card.partition("## How it was made")[0] for card in cards)
+    assert made == shipped_one
     priors = read_box_priors(tmp_path / "prior.json")
     dev = read_boxed_entities(source, "dev")
     count, first, several = hit_rates(priors.boxes, dev)["PER"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from riveg.nn.calibration import PlattCurve
+from riveg.runs.progress import Silence
 from riveg.training.logistic import (
     SparseRows,
     cross_fitted,
@@ -33,7 +34,9 @@ def test_products_are_those_of_the_dense_matrix() -> None:
 @pytest.mark.parametrize("penalty", [0.1, 1.0, 10.0])
 def test_the_gradient_vanishes_at_the_fit(penalty: float) -> None:
     sparse, dense, targets = random_rows(2)
-    weights = fit_logistic(sparse, targets, np.full(5, penalty), iterations=200)
+    weights = fit_logistic(
+        sparse, targets, np.full(5, penalty), iterations=200, progress=Silence(), title="fit"
+    )
     residuals = 1 / (1 + np.exp(-dense @ weights)) - targets
     assert np.allclose(dense.T @ residuals + penalty * weights, 0, atol=1e-3)
 

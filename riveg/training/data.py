@@ -1,0 +1,80 @@
+"""What is learnt from: annotated samples of one split, and what the card says of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from riveg.datasets.dataset import Dataset
+from riveg.datasets.opening import open_dataset
+from riveg.errors import UserError
+from riveg.formats.records import encode
+from riveg.images.loader import ImageLoader
+from riveg.types import Gold, Sample
+
+
+@dataclass(frozen=True)
+class AnnotatedSplit:
+    """The annotated samples of a split, in file order.
+
+    Args:
+        dataset: Where they come from.
+        pairs: Each sample with its gold.
+    """
+
+    dataset: Dataset
+    pairs: tuple[tuple[Sample, Gold], ...]
+
+    @property
+    def is_test(self) -> bool:
+        """Whether this is a split that models are compared on."""
+        return (self.dataset.split or "").startswith("test")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the samples and their gold, as riveg reads them."""
+        found = hashlib.sha256()
+        for sample, gold in self.pairs:
+            found.update(encode(sample))
+            found.update(encode(gold))
+        return found.hexdigest()
+
+    @property
+    def images(self) -> ImageLoader:
+        """Opens the samples' images upright; boxes of gold are in pixels of what it returns."""
+        return ImageLoader(self.dataset.image_roots)
+
+    @property
+    def name(self) -> str:
+        """Of the dataset and of the split."""
+        return f"{self.dataset.name} {self.dataset.split}"
+
+    def described(self) -> str:
+        """Name, version, split, size and digest, in one line."""
+        version = f" {self.dataset.version}" if self.dataset.version else ""
+        return (
+            f"{self.dataset.name}{version}, {self.dataset.split}: {len(self.pairs)} posts, "
+            f"sha256 {self.digest[:16]}"
+        )
+
+
+def read_annotated(data: str, split: str) -> AnnotatedSplit:
+    """Reads the annotated samples of a split.
+
+    A test split is read like any other, but only a configuration that names it comes here with it:
+    the splits are ``train`` and ``dev`` unless it says otherwise, and the card then tells.
+
+    Args:
+        data: A dataset's name, YAML file or annotated file.
+        split: One of its splits.
+
+    Raises:
+        UserError: If there is no such split, nothing in it is annotated, or an annotation cannot
+            be used.
+    """
+    dataset = open_dataset(data, split=split)
+    pairs = tuple(dataset.annotated_samples())
+    if not pairs:
+        raise UserError(f"{data} {split}: has no gold to train on; `riveg data check` tells more")
+    return AnnotatedSplit(dataset, pairs)

@@ -1,0 +1,180 @@
+"""``riveg train``: from a configuration to a folder with a model and its card."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import riveg
+from riveg.errors import MissingExtra, UserError
+from riveg.files import write_atomically
+from riveg.runs.progress import Progress
+from riveg.training.config import Course, TrainingConfig
+
+_SETTINGS = "settings.json"
+_DONE = "done"
+_PACKAGES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "numpy", "onnxruntime")
+
+
+def train_model(
+    config: TrainingConfig, *, progress: Progress, command: str, resume: bool = False
+) -> Path:
+    """Trains what the configuration says and writes the model's folder.
+
+    Args:
+        config: A trainee's configuration.
+        progress: What the user sees.
+        command: The command that does the same again, for the card.
+        resume: Whether to go on with what ``work`` holds.
+
+    Returns:
+        The folder with the model and its ``CARD.md``; its earlier files of the same names are
+        replaced when everything is there.
+
+    Raises:
+        UserError: If a package, the data or a base model is missing, or ``work`` holds another
+            training, or one that was interrupted and ``resume`` is not asked for.
+    """
+    _require_packages(config)
+    work = config.work or config.out.with_name(f"{config.out.name}.training")
+    rank = process_rank()
+    if rank:
+        # It only lends a hand in the loop; the first process writes.
+        config.train(Course(config, _empty(work / f"model-{rank}"), work, progress))
+        return config.out
+    started = time.monotonic()
+    with _opened(work, config, progress, resume=resume):
+        made = _empty(work / "model")
+        course = Course(config, made, work, progress)
+        card = config.train(course)
+        seconds = time.monotonic() - started
+        card = f"{card.rstrip()}\n\n{_provenance(course, command, seconds)}"
+        write_atomically(made / "CARD.md", [card.encode()])
+        _move(made, config.out)
+    return config.out
+
+
+def process_rank() -> int:
+    """The number of this process among those that train together; ``torchrun`` sets it."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _require_packages(config: TrainingConfig) -> None:
+    for package in config.packages:
+        if find_spec(package) is None:
+            raise MissingExtra(f"riveg train {config.name}", package, config.extra)
+
+
+@contextmanager
+def _opened(
+    work: Path, config: TrainingConfig, progress: Progress, *, resume: bool
+) -> Iterator[None]:
+    settings = json.loads(config.model_dump_json(exclude={"out", "work"}))
+    before = _settings_of(work)
+    is_done = (work / _DONE).exists()
+    if before is None and work.exists() and any(work.iterdir()):
+        raise UserError(f"work: {work} holds other things than a training; name another folder")
+    if resume and before is not None:
+        changed = sorted(
+            key for key in {*before, *settings} if before.get(key) != settings.get(key)
+        )
+        if changed:
+            raise UserError(
+                f"--resume: {work} was begun with another {', '.join(changed)}; give the same "
+                "settings, or begin anew without --resume in another `work`"
+            )
+    elif before is not None and not is_done and _has_checkpoint(work):
+        raise UserError(
+            f"{work} holds a training that was interrupted: --resume goes on with it; to begin "
+            "anew, remove that folder"
+        )
+    elif before is not None:
+        shutil.rmtree(work)
+    if resume and before is None:
+        progress.note(f"{work}: nothing to go on with yet, so it begins")
+    work.mkdir(parents=True, exist_ok=True)
+    write_atomically(work / _SETTINGS, [json.dumps(settings, indent=2).encode()])
+    try:
+        yield
+    except BaseException:
+        if not _has_checkpoint(work):
+            shutil.rmtree(work)
+        raise
+    write_atomically(work / _DONE, [b""])
+    for used in (*work.rglob("checkpoint-*"), *work.glob("model*")):
+        shutil.rmtree(used)
+
+
+def _settings_of(work: Path) -> dict[str, object] | None:
+    path = work / _SETTINGS
+    if not path.exists():
+        return None
+    try:
+        settings: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: is no JSON; remove {work} and begin anew") from error
+    return settings
+
+
+def _has_checkpoint(work: Path) -> bool:
+    return any(work.rglob("checkpoint-*"))
+
+
+def _move(made: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(made.rglob("*")):
+        target = out / path.relative_to(made)
+        if path.is_dir():
+            target.mkdir(exist_ok=True)
+        else:
+            shutil.move(path, target)
+
+
+def _provenance(course: Course, command: str, seconds: float) -> str:
+    splits = [course.train, course.dev]
+    tests = [split for split in splits if split.is_test]
+    lines = [
+        "## How it was made",
+        "",
+        f"- Command: `{command}`",
+        f"- Learnt from {course.train.described()}",
+        f"- Chosen on {course.dev.described()}",
+        *(
+            f"- **It has seen the test split of {split.dataset.name}**: figures on it say nothing."
+            for split in tests
+        ),
+        f"- Time: {timedelta(seconds=round(seconds))} on {platform.machine()}"
+        + (", the part after the last interruption" if _was_resumed(course) else ""),
+        f"- riveg {riveg.__version__}, Python {platform.python_version()}, "
+        + ", ".join(f"{name} {found}" for name, found in _versions()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _was_resumed(course: Course) -> bool:
+    return any(
+        "goes on after" in log.read_text("utf-8") for log in course.work.rglob("training.log")
+    )
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue
