@@ -1,6 +1,8 @@
 PYTHON ?= python3
+FUZZ_SEED ?= 0
+FUZZ_MINUTES ?= 10
 
-.PHONY: run test check llm-env original-packages
+.PHONY: run test check fuzz llm-env original-packages
 
 run: .venv/installed
 	.venv/bin/riveg run quickstart
@@ -13,6 +15,12 @@ check: .venv-test/installed
 	.venv-test/bin/ruff check .
 	.venv-test/bin/mypy
 	.venv-test/bin/python -m pytest -m "not slow" -q
+
+# Damaged files for every command; another FUZZ_SEED damages otherwise.
+fuzz: .venv-test/installed
+	@echo "FUZZ_SEED=$(FUZZ_SEED) FUZZ_MINUTES=$(FUZZ_MINUTES)"
+	FUZZ_SEED=$(FUZZ_SEED) FUZZ_MINUTES=$(FUZZ_MINUTES) \
+		.venv-test/bin/python -m pytest tests/fuzz -q --timeout=0 $(PYTEST_ARGS)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,159 @@
+"""Damaged files of every kind, given to the commands that read them.
+
+``make fuzz`` runs it for minutes; the tests as a whole run a handful of examples.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+from fuzz.child import Child, Outcome
+from fuzz.material import gold_of, make_material
+from fuzz.mutations import damage
+from fuzz.properties import require_orderly, require_score
+from fuzz.targets import TARGETS, Target
+from helpers.places import ROOT
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from riveg.types import Gold
+
+SEED = int(os.environ.get("FUZZ_SEED", "0"))
+MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
+
+_ROUND = settings(
+    max_examples=20 if MINUTES else 4,
+    deadline=None,
+    database=None,
+    suppress_health_check=[*HealthCheck],
+    phases=(Phase.generate, Phase.shrink),
+    report_multiple_bugs=False,
+)
+
+KEPT = ROOT / "out" / "fuzz"
+"""Where the least damage that fails is left, a folder a target."""
+
+_LARGE = 1 << 20
+"""Bytes of a file that examples share: no command writes to models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all examples share."""
+
+    material: Path
+    scratch: Path
+    child: Child
+    gold: Mapping[str, Gold]
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    material = make_material(tmp_path_factory.mktemp("material"))
+    scratch = tmp_path_factory.mktemp("scratch")
+    child = Child(tmp_path_factory.mktemp("worker"))
+    yield Bench(material, scratch, child, gold_of(material))
+    child.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+def test_damaged_files(name: str, bench: Bench) -> None:
+    target = TARGETS[name]
+    for command in target.commands:
+        folder = copied(bench, target, name)
+        whole = bench.child.do(folder, at(command, bench))
+        assert not whole.fault, (command, whole)
+        assert not whole.trace, (command, whole)
+        assert whole.code in {0, int(command[:2] == ("data", "check"))}, (command, whole)
+    rounds(name, lambda data: try_one(data, bench, name, target))
+
+
+def rounds(name: str, example: Callable[[st.DataObject], None]) -> None:
+    """Runs examples for the target's share of the minutes, or a few; each round has its seed."""
+    end = time.monotonic() + MINUTES * 60 / len(TARGETS)
+    for number in count():
+        drawn = seed(SEED * 1_000_003 + number)(_ROUND(given(st.data())(example)))
+        try:
+            drawn()
+        except AssertionError as error:
+            error.add_note(f"{name}: FUZZ_SEED={SEED}, round {number}; kept in {KEPT / name}")
+            raise
+        if time.monotonic() >= end:
+            return
+
+
+def try_one(data: st.DataObject, bench: Bench, name: str, target: Target) -> None:
+    folder = copied(bench, target, name)
+    command = data.draw(st.sampled_from(target.commands), label="command")
+    files = files_to_damage(folder, target, command)
+    for path in data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=2, unique=True)):
+        damage(data.draw, path)
+    shutil.rmtree(KEPT / name, ignore_errors=True)
+    shutil.copytree(folder, KEPT / name, copy_function=linked)
+    outcome = bench.child.do(folder, at(command, bench))
+    require_orderly(outcome, is_configuration=target.is_configuration)
+    require_right(outcome, folder, command, bench)
+    shutil.rmtree(KEPT / name)
+
+
+def files_to_damage(folder: Path, target: Target, command: tuple[str, ...]) -> list[Path]:
+    """The files, of those that the command reads where it names one or a folder of them."""
+    files = [path for one in target.damaged for path in sorted(folder.glob(one)) if path.is_file()]
+    named = [folder / word for word in command if (folder / word).exists()]
+    read = [path for path in files if any(path.is_relative_to(one) for one in named)]
+    return read or files
+
+
+def copied(bench: Bench, target: Target, name: str) -> Path:
+    folder = bench.scratch / name
+    shutil.rmtree(folder, ignore_errors=True)
+    for one in target.folders:
+        shutil.copytree(bench.material / one, folder / one, copy_function=linked)
+    return folder
+
+
+def linked(source: str, target: str) -> None:
+    """Copies a file; a large one is linked."""
+    if Path(source).stat().st_size > _LARGE:
+        Path(target).hardlink_to(source)
+    else:
+        shutil.copy(source, target)
+
+
+def at(command: tuple[str, ...], bench: Bench) -> list[str]:
+    return [str(bench.material / word[1:]) if word[0] == "@" else word for word in command]
+
+
+def require_right(outcome: Outcome, folder: Path, command: tuple[str, ...], bench: Bench) -> None:
+    """Asserts that no damage has changed a score or a record without a word."""
+    if outcome.code != 0:
+        return
+    if command[0] == "eval" and command[-1] == "-":
+        document = json.loads(outcome.stdout)
+        if document["format"] in {"run", "jsonl"}:
+            path = folder / command[1]
+            path = path / "records.jsonl" if path.is_dir() else path
+            require_score(document, path.read_bytes(), bench.gold)
+            require_bound(path)
+    if command[0] == "run" and command[-1] == "short-run":
+        made, whole = (one / "short-run" / "records.jsonl" for one in (folder, bench.material))
+        assert made.read_bytes() == whole.read_bytes()
+
+
+def require_bound(records: Path) -> None:
+    """Asserts that records of a run whose manifest knows their digest are those of the run."""
+    manifest = records.parent / "manifest.json"
+    told = json.loads(manifest.read_bytes()).get("records_digest") if manifest.is_file() else None
+    if told is not None:
+        from riveg.files import file_digest
+
+        assert file_digest(records) == told
