@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -15,15 +15,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from riveg.evaluation.calibration import Calibration, Estimate
+    from riveg.evaluation.gold import GoldSet
+    from riveg.evaluation.tag_calibration import TagCalibration
+
+    Found = Calibration | TagCalibration
 
 
 def calibrate(
     folder: Path = typer.Argument(metavar="RUN", help="A finished run over dev."),
     gold: str = typer.Option(metavar="DEV", help="The dataset that was run, with its gold."),
     split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
+    metric: Literal["gmner", "mner"] = typer.Option(
+        "gmner",
+        help="gmner: the thresholds of entail and ground; mner: tag.threshold.",
+    ),
     out: Path | None = typer.Option(None, help="The file (default: artifacts/NAME.json)."),
     name: str | None = typer.Option(
-        None, help="Name to load it by (default: SYSTEM-DATA-SPLIT, or that of --out)."
+        None, help="Name to load it by (default: SYSTEM-DATA-SPLIT[-mner], or that of --out)."
     ),
     plot: bool | None = typer.Option(
         None,
@@ -32,13 +40,11 @@ def calibrate(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print what the file holds."),
 ) -> None:
-    """Tune thresholds for GMNER F1 on dev. `--set entail.threshold=@NAME` loads them."""
+    """Tune thresholds for F1 on dev. `--set entail.threshold=@NAME` loads them."""
     import json
 
     from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
-    from riveg.evaluation.calibration import calibrate as calibrate_run
-    from riveg.evaluation.calibration import rerun_advice
     from riveg.evaluation.calibration_file import artifact_content, write_artifact
     from riveg.evaluation.calibration_plot import draw
     from riveg.evaluation.calibration_run import refuse_test
@@ -52,7 +58,8 @@ def calibrate(
         dataset = open_dataset(gold, split=manifest["split"])
     refuse_test(folder, dataset)
     if name is None:
-        words = dict.fromkeys((manifest["system"], dataset.name, dataset.split))
+        of_metric = None if metric == "gmner" else metric
+        words = dict.fromkeys((manifest["system"], dataset.name, dataset.split, of_metric))
         name = out.stem if out else "-".join(word for word in words if word)
     if Path(name).name != name or not name.isprintable():
         raise UserError(f"--name {name!r}: expected a name for a file, without a slash")
@@ -60,7 +67,7 @@ def calibrate(
         raise UserError(f"--out {out}: expected the name of a .json file")
     path = out or Path("artifacts") / f"{name}.json"
     annotation = read_gold(dataset)
-    found = calibrate_run(folder, annotation)
+    found, advice = _calibrated(folder, annotation, metric)
     content = artifact_content(folder, name, annotation, found)
     write_artifact(path, content)
     image = path.with_suffix(".png") if draws else None
@@ -70,8 +77,21 @@ def calibrate(
     if as_json:
         typer.echo(json.dumps(content, indent=1))
         return
-    _print_report(found, manifest.get("limit"), rerun_advice(folder, found))
+    _print_report(found, metric.upper(), manifest.get("limit"), advice)
     _print_files(found, path, image, name if path == Path("artifacts") / f"{name}.json" else None)
+
+
+def _calibrated(folder: Path, gold: GoldSet, metric: str) -> tuple[Found, str | None]:
+    """The calibration for a metric, and the run that would show the outcome of more thresholds."""
+    from riveg.evaluation.calibration import calibrate as calibrate_run
+    from riveg.evaluation.calibration import rerun_advice
+    from riveg.evaluation.tag_calibration import calibrate_tagger, tag_rerun_advice
+
+    if metric == "mner":
+        of_tags = calibrate_tagger(folder, gold)
+        return of_tags, tag_rerun_advice(folder, of_tags)
+    found = calibrate_run(folder, gold)
+    return found, rerun_advice(folder, found)
 
 
 def _can_draw(*, must: bool) -> bool:
@@ -89,15 +109,14 @@ def _can_draw(*, must: bool) -> bool:
     return True
 
 
-def _print_report(found: Calibration, limit: int | None, advice: str | None) -> None:
+def _print_report(found: Found, metric: str, limit: int | None, advice: str | None) -> None:
     from riveg.cli.tables import plain, stdout
 
     console = stdout()
     partial = f" (partial: --limit {limit})" if limit else ""
-    outcomes = found.outcomes
-    console.print(f"canonical GMNER over {counted(len(outcomes.samples), 'sample')}{partial}")
+    console.print(f"canonical {metric} over {counted(found.samples, 'sample')}{partial}")
     console.print(_threshold_table(found))
-    console.print(_score_table(found))
+    console.print(_score_table(found, metric))
     gain = found.after.count.f1 - found.before.count.f1
     ends = f"{found.gain.low:+.2f} to {found.gain.high:+.2f}"
     console.print(f"gain {gain:+.2f} on what it was tuned on ({ends})")
@@ -108,7 +127,7 @@ def _print_report(found: Calibration, limit: int | None, advice: str | None) -> 
         console.print(plain(f"  {advice}"), soft_wrap=True)
 
 
-def _threshold_table(found: Calibration) -> Table:
+def _threshold_table(found: Found) -> Table:
     from riveg.cli.tables import bare_table
 
     table = bare_table()
@@ -121,11 +140,11 @@ def _threshold_table(found: Calibration) -> Table:
     return table
 
 
-def _score_table(found: Calibration) -> Table:
+def _score_table(found: Found, metric: str) -> Table:
     from riveg.cli.tables import bare_table
 
     table = bare_table()
-    table.add_column("GMNER")
+    table.add_column(metric)
     for name in ("P", "R", "F1", "95 %", "hits"):
         table.add_column(name, justify="right")
     rows: list[tuple[str, Estimate | None]] = [
@@ -142,25 +161,28 @@ def _score_table(found: Calibration) -> Table:
     return table
 
 
-def _notes(found: Calibration) -> list[str]:
-    outcomes = found.outcomes
-    lines = [*outcomes.notes]
-    if found.rearranged:
-        lines.append(
-            f"in {counted(found.rearranged, 'post')} other entities pass the gate than in the run; "
-            "a grounder that shares regions out among them may place the rest elsewhere: run it"
-        )
-    for number, what in (
-        (outcomes.without_gold, "sample of the run without gold was left out"),
-        (outcomes.without_probability, "entity without a probability stays as it is"),
-        (outcomes.without_score, "region without a score is never dropped"),
-    ):
-        if number:
-            lines.append(f"{number} times: {what}")
-    return lines
+def _notes(found: Found) -> list[str]:
+    from riveg.evaluation.tag_calibration import TagCalibration
+
+    lines = [*found.outcomes.notes]
+    left_out = [(found.outcomes.without_gold, "sample of the run without gold was left out")]
+    if isinstance(found, TagCalibration):
+        left_out.append((found.outcomes.without_score, "entity without a score is never dropped"))
+    else:
+        if found.rearranged:
+            lines.append(
+                f"in {counted(found.rearranged, 'post')} other entities pass the gate than in the "
+                "run; a grounder that shares regions out among them may place the rest elsewhere: "
+                "run it"
+            )
+        left_out += [
+            (found.outcomes.without_probability, "entity without a probability stays as it is"),
+            (found.outcomes.without_score, "region without a score is never dropped"),
+        ]
+    return lines + [f"{number} times: {what}" for number, what in left_out if number]
 
 
-def _print_files(found: Calibration, path: Path, image: Path | None, name: str | None) -> None:
+def _print_files(found: Found, path: Path, image: Path | None, name: str | None) -> None:
     from riveg.cli.tables import plain, stdout
 
     console: Console = stdout()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from riveg.errors import UserError
 from riveg.evaluation.bootstrap import RESAMPLES, SEED, Interval, interval_of
@@ -74,6 +75,11 @@ class Calibration:
     rearranged: int
     outcomes: Outcomes
 
+    @property
+    def samples(self) -> int:
+        """How many annotated samples the run has."""
+        return len(self.outcomes.samples)
+
 
 def calibrate(
     folder: Path, gold: GoldSet, *, rules: Rules | None = None, resamples: int = RESAMPLES
@@ -124,11 +130,15 @@ def calibrate(
     )
 
 
+def folds_of(samples: int) -> NDArray[np.int64]:
+    """The fold of each sample, by chance. *Shape:* ``(samples,)``."""
+    return np.random.default_rng(SEED).permutation(samples) % min(FOLDS, samples)
+
+
 def _held_out_hits(outcomes: Outcomes) -> Hits:
     """Hits of each sample with thresholds chosen on the other folds."""
-    samples = len(outcomes.samples)
-    fold = np.random.default_rng(SEED).permutation(samples) % min(FOLDS, samples)
-    hits = np.zeros(samples, dtype=np.int64)
+    fold = folds_of(len(outcomes.samples))
+    hits = np.zeros(len(fold), dtype=np.int64)
     for held_out in range(int(fold.max()) + 1):
         best = outcomes.surface.only(fold != held_out).best()
         found = outcomes.hits(best.entail.value, best.ground.value)

@@ -14,13 +14,14 @@ from riveg.errors import UserError
 from riveg.evaluation.calibration import Calibration, Estimate
 from riveg.evaluation.calibration_run import recheck_matcher
 from riveg.evaluation.gold import GoldSet
+from riveg.evaluation.tag_calibration import TagCalibration
 from riveg.files import make_folder, write_atomically
 from riveg.formats.json_files import read_json
 from riveg.formats.run_records import finished_manifest
 
 
 def artifact_content(
-    folder: Path, name: str, gold: GoldSet, calibration: Calibration
+    folder: Path, name: str, gold: GoldSet, calibration: Calibration | TagCalibration
 ) -> dict[str, Any]:
     """What a calibration's file holds."""
     from riveg import __version__
@@ -43,12 +44,11 @@ def artifact_content(
     }
 
 
-def _summary(calibration: Calibration) -> dict[str, Any]:
+def _summary(calibration: Calibration | TagCalibration) -> dict[str, Any]:
     """Thresholds, scores and counts as plain data."""
-    outcomes = calibration.outcomes
     return {
-        "metric": "gmner",
-        "samples": len(outcomes.samples),
+        "metric": "mner" if isinstance(calibration, TagCalibration) else "gmner",
+        "samples": calibration.samples,
         "thresholds": {key: asdict(tuned) for key, tuned in calibration.thresholds.items()},
         "scores": {
             "before": _score(calibration.before),
@@ -57,11 +57,20 @@ def _summary(calibration: Calibration) -> dict[str, Any]:
         },
         "gain": asdict(calibration.gain),
         "folds": calibration.folds,
-        "samples_without_gold": outcomes.without_gold,
-        "notes": list(outcomes.notes),
-        "entities_shut_out": outcomes.shut_out,
-        "entities_without_probability": outcomes.without_probability,
-        "regions_without_score": outcomes.without_score,
+        "samples_without_gold": calibration.outcomes.without_gold,
+        "notes": list(calibration.outcomes.notes),
+        **_left_out(calibration),
+    }
+
+
+def _left_out(calibration: Calibration | TagCalibration) -> dict[str, int]:
+    """How many of what no threshold moves."""
+    if isinstance(calibration, TagCalibration):
+        return {"entities_without_score": calibration.outcomes.without_score}
+    return {
+        "entities_shut_out": calibration.outcomes.shut_out,
+        "entities_without_probability": calibration.outcomes.without_probability,
+        "regions_without_score": calibration.outcomes.without_score,
         "samples_rearranged": calibration.rearranged,
     }
 

@@ -15,6 +15,7 @@ from riveg.errors import MissingExtra
 from riveg.evaluation.bootstrap import ENDS
 from riveg.evaluation.calibration import Calibration
 from riveg.evaluation.calibration_run import ENTAIL, RECHECK
+from riveg.evaluation.tag_calibration import TagCalibration
 from riveg.evaluation.threshold_search import Axis
 from riveg.files import write_atomically
 from riveg.geometry.arrays import Floats
@@ -102,7 +103,7 @@ def _f1(calibration: Calibration, hits: NDArray[np.int64]) -> Floats:
     return 200.0 * hits / max(1, count.predicted + count.gold)
 
 
-def draw(path: Path, calibration: Calibration, title: str) -> None:
+def draw(path: Path, calibration: Calibration | TagCalibration, title: str) -> None:
     """Writes the curve as PNG; for two thresholds, also their plane.
 
     Raises:
@@ -115,9 +116,12 @@ def draw(path: Path, calibration: Calibration, title: str) -> None:
     figure: Figure = Figure(figsize=(6.4 * len(keys), 4.6), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(keys), squeeze=False)[0]
-    _draw_curve(panels[0], calibration, keys[0])
-    if len(keys) == 2:
-        _draw_plane(figure, panels[1], calibration)
+    if isinstance(calibration, TagCalibration):
+        _draw_tag_curve(panels[0], calibration)
+    else:
+        _draw_curve(panels[0], calibration, keys[0])
+        if len(keys) == 2:
+            _draw_plane(figure, panels[1], calibration)
     # A title is text, not a formula.
     figure.suptitle(title, fontsize=12, parse_math=False)
     content = BytesIO()
@@ -147,7 +151,27 @@ def _draw_curve(panel: Axes, calibration: Calibration, key: str) -> None:
     _mark(panel, tuned.own, before[axis.cell_of(tuned.own)], _OWN, "s", f"run's {tuned.own:.6g}")
     value = tuned.chosen.value
     _mark(panel, value, f1[axis.cell_of(value)], _CHOSEN, "o", f"chosen {value:.6g}")
-    panel.set(xlim=(0, 1), xlabel=_NAMES.get(key, _DETECTOR), ylabel="GMNER F1")
+    _finish_curve(panel, _NAMES.get(key, _DETECTOR), "GMNER F1")
+
+
+def _draw_tag_curve(panel: Axes, calibration: TagCalibration) -> None:
+    outcomes, tuned = calibration.outcomes, calibration.tuned
+    axis, f1 = outcomes.axis, outcomes.f1()
+    thresholds = np.linspace(axis.floor, 1.0, _POINTS + 1)
+    resampled = outcomes.resampled_f1([outcomes.at(one) for one in thresholds], _RESAMPLES)
+    low, high = np.quantile(resampled, ENDS, axis=0)
+    panel.fill_between(thresholds, low, high, color=_LINE, alpha=0.18, lw=0, label="95 %")
+    panel.stairs(f1, np.maximum(axis.edges, axis.floor), baseline=None, color=_LINE, lw=1.6)
+    if tuned.floor > 0:
+        _shade(panel, tuned.floor)
+    own, value = tuned.own, tuned.chosen.value
+    _mark(panel, own, f1[axis.cell_of(own)], _OWN, "s", f"run's {own:.6g}")
+    _mark(panel, value, f1[axis.cell_of(value)], _CHOSEN, "o", f"chosen {value:.6g}")
+    _finish_curve(panel, "threshold of the tagger", "MNER F1")
+
+
+def _finish_curve(panel: Axes, along: str, up: str) -> None:
+    panel.set(xlim=(0, 1), xlabel=along, ylabel=up)
     panel.grid(alpha=0.25)
     panel.legend(fontsize=8, frameon=True)
 

@@ -15,6 +15,7 @@ from riveg.formats.run_records import finished_manifest
 from riveg.registry import backend_config
 
 ENTAIL = "entail.threshold"
+TAG = "tag.threshold"
 RECHECK = "ground.recheck.threshold"
 """Where crops of a detector's regions are checked again, scores are those of the check."""
 _FIELDS = ("threshold", "box_threshold")
@@ -50,12 +51,29 @@ def read_thresholds(folder: Path) -> RunThresholds:
     )
     if found == RunThresholds(None, None):
         backends = ", ".join(f"{name}: {value['backend']}" for name, value in ran.items())
+        advice = "; --metric mner tunes its tagger's" if _threshold(settings, "tag") else ""
         raise UserError(
-            f"{folder}: no backend of entail and ground has a threshold ({backends or 'no stage'})"
+            f"{folder}: no backend of entail and ground has a threshold "
+            f"({backends or 'no stage'}){advice}"
         )
     if "ground" not in ran:
         raise UserError(f"{folder}: nothing was grounded, so nothing can be tuned for GMNER")
     return found
+
+
+def read_tag_threshold(folder: Path) -> float:
+    """The threshold of a run's tagger.
+
+    Raises:
+        UserError: If it has none.
+    """
+    settings = run_settings(folder)
+    found = _threshold(settings, "tag")
+    if found is None or found.key != TAG:
+        block = settings.get("tag")
+        named = block.get("backend") if isinstance(block, dict) else "none"
+        raise UserError(f"{folder}: its tagger has no threshold (tag: {named}); tag: gliner has")
+    return found.value
 
 
 def _threshold(settings: Mapping[str, Any], stage: str) -> RunThreshold | None:

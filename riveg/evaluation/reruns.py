@@ -55,19 +55,20 @@ class _Block(BaseModel):
     recheck: _Recheck | None = None
 
 
-def rerun_command(folder: Path, *overrides: str, suffix: str) -> str:
+def rerun_command(folder: Path, *overrides: str, suffix: str, until: str | None = None) -> str:
     """``riveg run`` with the run's own system and data, and with ``--set`` for each override.
 
     Args:
         folder: The run folder.
         overrides: ``stage.key=value`` items.
         suffix: Is appended to the name of the run folder.
+        until: The last stage; where the run itself stopped for ``None``.
     """
     manifest = finished_manifest(folder)
     words = ["riveg", "run", _system(folder), *_data_words(manifest)]
     if manifest.get("limit"):
         words += ["--limit", str(manifest["limit"])]
-    until = _last_stage(folder, manifest)
+    until = until or _last_stage(folder, manifest)
     if until is not None:
         words += ["--until", until]
     for override in overrides:

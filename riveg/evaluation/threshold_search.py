@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from riveg.geometry.arrays import Floats
+
 Curve = NDArray[np.int64]
 
 
@@ -163,7 +165,7 @@ class Surface:
         drops_nothing = columns[0] == most
         cells = range(1) if drops_nothing else _widest(self.ground, columns)
         column = 0 if drops_nothing else self.ground.cell_of(_plateau(self.ground, cells).value)
-        entail = _plateau(self.entail, _widest(self.entail, self.along_entail(column)))
+        entail = widest_plateau(self.entail, self.along_entail(column))
         if drops_nothing:
             low, high = self.ground.bounds(cells)
             return Best(most, entail, Plateau(low, low, high))
@@ -173,14 +175,24 @@ class Surface:
         return Best(most, entail, _plateau(self.ground, around))
 
 
+def widest_plateau(axis: Axis, curve: Curve | Floats) -> Plateau:
+    """A threshold from the middle of the widest run of neighbouring cells with the highest value.
+
+    Args:
+        axis: The thresholds.
+        curve: A value in every cell. *Shape:* ``(axis.cells,)``.
+    """
+    return _plateau(axis, _widest(axis, curve))
+
+
 def _runs(is_in: NDArray[np.bool_]) -> list[range]:
     padded = np.concatenate([[False], is_in, [False]]).astype(np.int8)
     turns = np.flatnonzero(np.diff(padded))
     return [range(int(a), int(b)) for a, b in zip(turns[::2], turns[1::2], strict=True)]
 
 
-def _widest(axis: Axis, curve: Curve) -> range:
-    """The widest run of neighbouring cells with the most hits; the lower one of two alike."""
+def _widest(axis: Axis, curve: Curve | Floats) -> range:
+    """The widest run of neighbouring cells with the highest value; the lower one of two alike."""
 
     def width(cells: range) -> float:
         low, high = axis.bounds(cells)

@@ -115,6 +115,36 @@ def test_the_report_the_file_and_the_curve(run_folder: Path) -> None:
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_threshold_of_a_tagger_is_tuned_for_mner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    write_gold(tmp_path / "dev.jsonl")
+    found = [
+        make_sample(
+            "a b",
+            id=f"s{number}",
+            entities=(
+                Entity("e0", "a", "PER", Span(0, 1), 0.9 - number / 100),
+                Entity("e1", "b", "LOC", Span(1, 2), 0.3 + number / 100),
+            ),
+        )
+        for number in range(20)
+    ]
+    make_run(tmp_path / "run", found, overrides=["tag=gliner", "tag.threshold=0.2"], data="dev")
+    printed = invoke("calibrate", "run", "--gold", "dev.jsonl", "--metric", "mner")
+    assert max(map(len, printed.splitlines()[:9])) <= 80
+    for word in ("canonical MNER over 20 samples", "tag.threshold", "searched from", "gain +"):
+        assert word in printed
+    assert "--until tag --set tag.threshold=0 --out run-open" in printed
+    assert "--set tag.threshold=@quickstart-dev-mner" in printed
+    path = tmp_path / "artifacts" / "quickstart-dev-mner.json"
+    assert json.loads(path.read_text())["values"] == {"tag.threshold": 0.6}
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_without_matplotlib_the_file_is_written_and_the_curve_is_missed(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,7 +108,7 @@ def test_a_description_is_read(models: Path) -> None:
 
 def test_a_planted_name_is_found_wherever_it_stands(models: Path) -> None:
     filling = ["the", "day", "was", "long"] * 100
-    offsets = range(0, 400, 13)
+    offsets = range(0, 400, 7)
     texts = [
         " ".join([*filling[:offset], "Zorblax zorblax", *filling[offset:]]) for offset in offsets
     ]
@@ -143,6 +143,18 @@ def test_a_threshold_leaves_out_what_scores_less(
     (above,) = tagged(build(models, model, threshold=threshold), text)
     expected = [entity for entity in everything if (entity.score or 0) >= threshold]
     assert [(one.span, one.label) for one in above] == [(one.span, one.label) for one in expected]
+
+
+@pytest.mark.parametrize("model", ["known", *ARCHITECTURES])
+def test_products_in_bfloat16_change_scores_a_little(models: Path, model: str) -> None:
+    text = "zorblax was the ship, quux the person (frobnitz)."
+    (exact,), (coarse,) = (
+        network(models, model, threshold=0.0, dtype=dtype).find([text])
+        for dtype in ("float32", "bfloat16")
+    )
+    scores = {(one.start, one.end, one.label): one.score for one in exact}
+    near = {(one.start, one.end, one.label): one.score for one in coarse}
+    assert near == pytest.approx(scores, abs=0.1)
 
 
 def test_of_entities_that_overlap_the_more_probable_one_is_left(models: Path) -> None:
