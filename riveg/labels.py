@@ -1,7 +1,8 @@
-"""The types of entities: what a system calls them, and the four that are usual."""
+"""The types of entities: what a system calls them, the four that are usual, and label sets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -48,3 +49,58 @@ USUAL_LABELS = (
     ),
 )
 """The four types of Twitter-GMNER, for systems that name none."""
+
+Levels = Mapping[str, tuple[str, ...]]
+"""A label set: each label with its fine labels, ``()`` where it has none."""
+
+
+def label_levels(value: object) -> dict[str, tuple[str, ...]]:
+    """The label set that a list of labels, or a mapping of labels to their fine ones, says.
+
+    >>> label_levels(["PER", "LOC"])
+    {'PER': (), 'LOC': ()}
+    >>> label_levels({"PER": ["actor", "athlete"], "LOC": None})
+    {'PER': ('actor', 'athlete'), 'LOC': ()}
+
+    Raises:
+        ValueError: If it is neither, a name is none, or a label is named twice: on one level, or as
+            a fine label below two labels or below another label of its name.
+    """
+    if isinstance(value, Mapping):
+        levels = {
+            _name(name): _names(below or (), f"below {name}") for name, below in value.items()
+        }
+    else:
+        levels = dict.fromkeys(_names(value, "here"), ())
+    label_of: dict[str, str] = {}
+    for label, below in levels.items():
+        for fine in below:
+            if fine in label_of:
+                raise ValueError(
+                    f"the fine type {fine!r} stands below {label_of[fine]} and below {label}; a "
+                    "fine type belongs to one type"
+                )
+            if fine in levels and fine != label:
+                raise ValueError(
+                    f"{fine!r} stands below {label} and is a type itself; give the fine type "
+                    "another name"
+                )
+            label_of[fine] = label
+    return levels
+
+
+def _names(value: object, place: str) -> tuple[str, ...]:
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        raise ValueError(f"expected a list of types {place}: [...], or types with their fine ones")
+    names = tuple(map(_name, value))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is named twice {place}")
+    return names
+
+
+def _name(value: object) -> str:
+    name = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not name.strip() or name != name.strip() or not name.isprintable():
+        raise ValueError(f"{value!r} is no name of a type: expected a text on one line")
+    return name

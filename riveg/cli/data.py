@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from riveg.datasets.check import Report
+    from riveg.datasets.check import Report, SplitCounts, TypeCounts
 
 app = typer.Typer(no_args_is_help=True, help="Check and convert datasets.")
 
@@ -99,6 +100,9 @@ def _print_report(console: Console, report: Report) -> None:
     if report.has_gold:
         console.print()
         console.print(_type_table(report))
+    if any(counts.by_fine_type for counts in report.splits.values()):
+        console.print()
+        console.print(_fine_type_table(report))
     for form, number in _forms(report).items():
         console.print(plain(f"{counted(number, 'mask')} as {form}"))
     for note in report.notes:
@@ -129,17 +133,41 @@ def _count_table(report: Report) -> Table:
 
 
 def _type_table(report: Report) -> Table:
-    labels = {label for counts in report.splits.values() for label in counts.by_type}
+    return _counted_table(report, "type", [counts.by_type for counts in report.splits.values()])
+
+
+def _fine_type_table(report: Report) -> Table:
+    """A row for each fine type; one for each type that has entities without a fine type."""
+    splits = [_by_both_types(counts) for counts in report.splits.values()]
+    return _counted_table(report, "fine type", splits)
+
+
+def _by_both_types(counts: SplitCounts) -> dict[str, TypeCounts]:
+    from riveg.datasets.check import TypeCounts
+    from riveg.text.label_text import label_text
+
+    found = {}
+    for label, total in counts.by_type.items():
+        below = counts.by_fine_type.get(label, {})
+        found |= {label_text(label, fine): number for fine, number in below.items()}
+        without = total.entities - sum(one.entities for one in below.values())
+        if without:
+            groundable = total.groundable - sum(one.groundable for one in below.values())
+            found[f"{label}, without"] = TypeCounts(without, groundable)
+    return found
+
+
+def _counted_table(report: Report, title: str, splits: Sequence[Mapping[str, TypeCounts]]) -> Table:
     rows = {}
-    for label in sorted(labels):
-        found = [counts.by_type.get(label) for counts in report.splits.values()]
-        rows[label] = [
+    for name in sorted({name for split in splits for name in split}):
+        rows[name] = [
             ("-" if item is None else f"{item.entities} ({item.groundable})")
             if report.has_boxes
             else str(item.entities if item else "-")
-            for item in found
+            for item in (split.get(name) for split in splits)
         ]
-    return _table("type (groundable)" if report.has_boxes else "type", list(report.splits), rows)
+    corner = f"{title} (groundable)" if report.has_boxes else title
+    return _table(corner, list(report.splits), rows)
 
 
 def _table(corner: str, columns: list[str], rows: dict[str, list[str]]) -> Table:

@@ -11,6 +11,7 @@ from pathlib import Path
 from riveg.datasets.conll import ConllReader
 from riveg.datasets.dataset import Dataset, Defect, Row, quoted
 from riveg.datasets.first_seen import FirstSeen
+from riveg.datasets.label_defects import LabelChecker
 from riveg.datasets.standard_input import shown
 from riveg.errors import ImageFault
 from riveg.files import file_digest
@@ -31,7 +32,8 @@ class SplitCounts:
     """What one split holds.
 
     ``boxes`` counts a box once for every mention that it belongs to, ``boxes_in_files`` once;
-    ``boxes_per_mention`` is number of boxes -> groundable mentions.
+    ``boxes_per_mention`` is number of boxes -> groundable mentions; ``by_fine_type`` is type ->
+    fine type -> counts, empty where no entity has a fine type.
     """
 
     samples: int
@@ -44,6 +46,7 @@ class SplitCounts:
     by_type: Mapping[str, TypeCounts]
     boxes_per_mention: Mapping[int, int]
     forms: Mapping[str, int]
+    by_fine_type: Mapping[str, Mapping[str, TypeCounts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def check(dataset: Dataset) -> Report:
     """Reads everything, decodes every image, compares all splits; nothing is changed."""
     splits: dict[str, SplitCounts] = {}
     defects: list[Defect] = []
+    labels = LabelChecker(dataset)
     with ExitStack() as stack:
         memory = _Memory(*(stack.enter_context(FirstSeen()) for _ in range(4)))
         images = _image_checker(dataset, memory)
@@ -75,7 +79,7 @@ def check(dataset: Dataset) -> Report:
             tally = _Tally()
             for row in part.rows():
                 tally.add(row)
-                defects += _row_defects(row, dataset.labels)
+                defects += _row_defects(row, labels)
                 defects += _repeated(row, split, memory)
                 if images is not None:
                     defects += images.defects(row, split)
@@ -140,6 +144,8 @@ class _Tally:
     groundable: Counter[str] = field(default_factory=Counter)
     boxes: Counter[int] = field(default_factory=Counter)
     forms: Counter[str] = field(default_factory=Counter)
+    fine: Counter[tuple[str, str]] = field(default_factory=Counter)
+    fine_groundable: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, row: Row) -> None:
         self.total["samples"] += 1
@@ -155,6 +161,10 @@ class _Tally:
             if entity.boxes:
                 self.groundable[entity.label] += 1
                 self.boxes[len(entity.boxes)] += 1
+            if entity.fine_label is not None:
+                key = entity.label, entity.fine_label
+                self.fine[key] += 1
+                self.fine_groundable[key] += bool(entity.boxes)
 
     def counts(self) -> SplitCounts:
         return SplitCounts(
@@ -171,10 +181,18 @@ class _Tally:
             },
             boxes_per_mention=dict(sorted(self.boxes.items())),
             forms=dict(self.forms),
+            by_fine_type=self._by_fine_type(),
         )
 
+    def _by_fine_type(self) -> dict[str, dict[str, TypeCounts]]:
+        found: dict[str, dict[str, TypeCounts]] = {}
+        for (label, fine), number in self.fine.most_common():
+            counts = TypeCounts(number, self.fine_groundable[label, fine])
+            found.setdefault(label, {})[fine] = counts
+        return found
 
-def _row_defects(row: Row, labels: tuple[str, ...]) -> Iterator[Defect]:
+
+def _row_defects(row: Row, labels: LabelChecker) -> Iterator[Defect]:
     for issue in row.sample.issues:
         yield Defect(issue.kind, row.place, issue.message.removeprefix(f"{row.place}: "))
     yield from row.defects
@@ -182,9 +200,7 @@ def _row_defects(row: Row, labels: tuple[str, ...]) -> Iterator[Defect]:
         return
     tokens, text, offsets = row.sample.tokens, row.sample.text, row.sample.offsets
     for entity in row.gold.entities:
-        if labels and entity.label not in labels:
-            message = f"{quoted(entity.text)} has the type {quoted(entity.label)}; declared are "
-            yield Defect("unknown-label", row.place, message + ", ".join(labels))
+        yield from labels.defects(entity, row.place)
         covered = {joined_tokens(tokens, entity.span), span_text(text, offsets, entity.span)}
         if entity.text not in covered:
             message = f"{quoted(entity.text)} is not what its tokens say: {quoted(min(covered))}"

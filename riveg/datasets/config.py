@@ -15,6 +15,7 @@ from riveg.datasets.column_names import require_choice
 from riveg.datasets.csv_dialect import DELIMITERS
 from riveg.errors import UserError
 from riveg.files import NAME_OF_FOLDERS, names_a_folder, shipped
+from riveg.labels import label_levels
 from riveg.text.tag_schemes import scheme_named
 
 Format = Literal[
@@ -59,7 +60,8 @@ class DatasetConfig(BaseModel):
         captions: Caption files.
         knowledge: Files with a language model's knowledge about the posts of each split: PGIM's,
             JSON lines, or a run's folder; several of a split give a post several.
-        labels: The types that may occur, as riveg names them.
+        labels: The types that may occur, as riveg names them: a list, or each type with the list of
+            its fine types.
         label_map: Type in the file -> type in riveg; others stay as they are.
         columns: Of files with columns, riveg's name -> the file's; ``null`` for one that is not to
             be read.
@@ -83,7 +85,7 @@ class DatasetConfig(BaseModel):
     suffixes: tuple[str, ...] = Field(default=(".jpg",), min_length=1)
     captions: tuple[str, ...] = ()
     knowledge: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    labels: tuple[str, ...] = ()
+    labels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     label_map: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, str | None] = Field(default_factory=dict)
     delimiter: str | None = None
@@ -103,6 +105,11 @@ class DatasetConfig(BaseModel):
             if not names_a_folder(split):
                 raise ValueError(f"split {split!r}: expected {NAME_OF_FOLDERS}")
         return text
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _have_one_level_or_two(cls, labels: Any) -> Any:
+        return label_levels(labels)
 
     @field_validator("columns")
     @classmethod

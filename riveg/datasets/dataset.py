@@ -11,6 +11,7 @@ from riveg.datasets.column_names import ColumnChoice
 from riveg.datasets.first_seen import FirstSeen
 from riveg.errors import UserError
 from riveg.images.paths import spelling_on_disk
+from riveg.labels import Levels
 from riveg.types import Gold, ImageSize, Sample
 
 
@@ -75,6 +76,8 @@ class Dataset:
         reader: What reads the files.
         columns: What the user said which column is which.
         knowledge: Files with a language model's knowledge about the posts of each split.
+        fine_labels: The fine types of each type, ``()`` of one that has none; empty where no fine
+            types are declared.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Dataset:
     reader: Reader
     columns: ColumnChoice = field(default_factory=dict)
     knowledge: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    fine_labels: Levels = field(default_factory=dict)
 
     @property
     def origin(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from riveg.datasets.dataset import Dataset, Row
 from riveg.errors import UserError
 from riveg.images.paths import leads_out, spelling_on_disk
+from riveg.labels import Levels
 
 _LONGEST_NAME = 60
 """Characters of a joined name."""
@@ -100,6 +101,7 @@ def join_datasets(datasets: Mapping[str, Dataset]) -> Dataset:
         splits=tuple(parts),
         image_roots=reader.image_roots,
         labels=tuple(labels) if all(dataset.labels for dataset in every) else (),
+        fine_labels=_joined_levels([dataset.fine_labels for dataset in every]),
         has_gold=any(dataset.has_gold for dataset in every),
         has_boxes=any(dataset.has_boxes for dataset in every),
         notes=tuple(note for dataset in every for note in dataset.notes),
@@ -108,6 +110,17 @@ def join_datasets(datasets: Mapping[str, Dataset]) -> Dataset:
             meant: own for dataset in reversed(every) for meant, own in dataset.columns.items()
         },
     )
+
+
+def _joined_levels(every: Sequence[Levels]) -> Levels:
+    """Every label with its fine ones of all; nothing where fine ones are not declared by all."""
+    if not all(every):
+        return {}
+    labels = dict.fromkeys(label for levels in every for label in levels)
+    return {
+        label: tuple(dict.fromkeys(fine for levels in every for fine in levels.get(label, ())))
+        for label in labels
+    }
 
 
 def names_apart(paths: Sequence[Path]) -> list[str]:

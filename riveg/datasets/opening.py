@@ -22,6 +22,7 @@ from riveg.datasets.standard_input import CALLED, STANDARD_INPUT, keep_standard_
 from riveg.datasets.tables import TABLE_FORMATS, open_table, with_table_images
 from riveg.errors import UserError, suggest
 from riveg.formats.run_records import require_whole_export
+from riveg.labels import Levels
 
 _SUFFIXES = {
     ".jsonl": "jsonl",
@@ -218,7 +219,8 @@ def _configured(path: Path, split: str | None, rules: ColumnRules) -> Dataset:
         return replace(
             dataset,
             version=config.version,
-            labels=config.labels,
+            labels=tuple(config.labels),
+            fine_labels=_fine_labels(config),
             notes=(*notes, *dataset.notes),
             knowledge=_knowledge(config, root),
         )
@@ -268,13 +270,19 @@ def _twitter(
         version=config.version,
         splits=tuple(texts),
         image_roots=image_roots,
-        labels=config.labels,
+        labels=tuple(config.labels),
+        fine_labels=_fine_labels(config),
         has_gold=True,
         has_boxes=annotations is not None,
         notes=tuple(notes),
         reader=reader,
         knowledge=_knowledge(config, root),
     )
+
+
+def _fine_labels(config: DatasetConfig) -> Levels:
+    """The fine labels of each label; nothing where the set has one level."""
+    return config.labels if any(config.labels.values()) else {}
 
 
 def _knowledge(config: DatasetConfig, root: Path) -> dict[str, tuple[Path, ...]]:
