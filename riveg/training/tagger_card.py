@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from riveg.stages.taggers.mini import MiniTagger
 from riveg.text.bio import bio_to_spans
 from riveg.text.tokenise import join_tokens
 from riveg.training.reliability import expected_calibration_error
-from riveg.training.tagger_data import TaggedSentence
+from riveg.training.tagger_data import TaggedCorpus, TaggedSentence
 from riveg.types import Sample
 
 if TYPE_CHECKING:
@@ -69,40 +70,41 @@ def _counts(keyed: Sequence[tuple[str, bool, bool]], labels: Sequence[str]) -> C
     return Count(hits, hits + sum(not is_gold for _, is_gold in rows), gold)
 
 
-def write_card(
-    path: Path,
+def card_of(
     *,
     config: TaggerTrainingConfig,
+    corpora: Sequence[TaggedCorpus],
     chosen: str,
     float_f1: float,
     figures: TaggerFigures,
-    train_sentences: int,
-    train_entities: Mapping[str, int],
-) -> None:
-    """Writes the model card."""
-    entities = ", ".join(f"{label} {count}" for label, count in sorted(train_entities.items()))
+    sentences: Sequence[TaggedSentence],
+) -> str:
+    """The text of the model card."""
+    counted = Counter(label for each in sentences for _, label in bio_to_spans(each.tags))
+    entities = ", ".join(f"{label} {count}" for label, count in sorted(counted.items()))
     rows = "\n".join(
         f"| {label} | {counts.gold} | {_percent(counts)} |"
         for label, counts in [*figures.by_label.items(), ("all", figures.counts)]
     )
+    sources = "".join(f"  - {source}\n" for corpus in corpora for source in corpus.sources)
+    before = f"- Pretrained on these as well, each with a head of its own not kept:\n{sources}"
     settings = "\n".join(
         f"- `{name}`: {value}"
         for name, value in config.model_dump(mode="json").items()
-        if name not in {"out", "work", "threads"}
+        if name not in {"out", "work"}
     )
-    path.write_text(
-        f"""# The embedded tagger (`tag: mini`)
+    return f"""# The embedded tagger (`tag: mini`)
 
 Finds names of people (PER), places (LOC), organisations (ORG) and other named things (OTHER) in
 English posts. A 6-layer BERT encoder that also sees each word's case shape, a linear BIO head,
 decoding that allows only legal tag sequences. int8 weights, run by onnxruntime without torch.
 
 - Base: all-MiniLM-L6-v2 (22 M parameters, Apache-2.0).
+{before if corpora else ""}\
 - Trained on Twitter-GMNER v2.0 train with Twitter-FMNERG's fine types as a side task:
-  {train_sentences} posts, entities {entities}. The posts themselves are not in here.
+  {len(sentences)} posts, entities {entities}. The posts themselves are not in here.
 - Chosen on dev: {chosen}. Every figure below is of dev, on which the epoch, the averaging and the
   calibration (two parameters) were chosen too.
-- Made by: `riveg train tagger configs/train/tagger-mini.yaml`
 
 Exact span and type, micro, over all {figures.counts.gold} dev entities:
 
@@ -120,9 +122,7 @@ posts of 2014 to 2017 and knows the names of that time best.
 Settings:
 
 {settings}
-""",
-        encoding="utf-8",
-    )
+"""
 
 
 def _percent(counts: Count) -> str:

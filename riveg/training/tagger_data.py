@@ -1,21 +1,21 @@
-"""Training data of the tagger: pieces, shapes, and indices of tags and fine labels."""
+"""What the tagger learns from: tagged sentences of the task and of other corpora."""
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from riveg.nn.word_pieces import WordPieceWindows
+from riveg.errors import UserError
 from riveg.text.bio import OUTSIDE, bio_to_spans, spans_to_bio
-from riveg.types import Span
+from riveg.text.tokenise import tokenise
+from riveg.training.data import AnnotatedSplit, read_annotated
+from riveg.training.tagger_settings import Corpus
+from riveg.types import Gold, Sample, Span
 
-IGNORED = -100
-"""Target of a position that the loss ignores (PyTorch's default)."""
+UNKNOWN = "?"
+"""The tag of a word that says nothing about its corpus's task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,7 @@ class TaggedSentence:
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
-    fine_types: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Tensors of *shape* ``(batch, pieces)``; only first pieces have targets."""
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    shape_ids: Tensor
-    tags: Tensor
-    fine_types: Tensor
+    fine_types: tuple[str, ...] = ()
 
 
 class MentionSwapper:
@@ -77,69 +66,96 @@ class MentionSwapper:
         return TaggedSentence(tuple(tokens), spans_to_bio(spans, len(tokens)), tuple(fine_types))
 
 
-class Batcher:
-    """Shuffled batches of sentences of similar length; the same seed gives the same batches."""
+def tagged_sentences(split: AnnotatedSplit, labels: Sequence[str]) -> list[TaggedSentence]:
+    """The sentences of the task.
 
-    def __init__(
-        self,
-        windows: WordPieceWindows,
-        tags: Sequence[str],
-        fine_types: Sequence[str],
-        *,
-        batch_size: int,
-        mask_rate: float,
-        mask_id: int,
-    ) -> None:
-        self._windows = windows
-        self._tags = {tag: index for index, tag in enumerate(tags)}
-        self._fine_types = {name: index for index, name in enumerate(fine_types)}
-        self._batch_size = batch_size
-        self._mask_rate = mask_rate
-        self._mask_id = mask_id
-
-    def __call__(
-        self, sentences: Sequence[TaggedSentence], chance: random.Random
-    ) -> Iterator[Batch]:
-        """One epoch; rows of similar length share a batch, batches come in random order."""
-        rows = [row for sentence in sentences for row in self._rows(sentence, chance)]
-        rows.sort(key=lambda row: len(row[0]) + chance.random() * 8)
-        chunks = [
-            rows[start : start + self._batch_size]
-            for start in range(0, len(rows), self._batch_size)
-        ]
-        chance.shuffle(chunks)
-        for chunk in chunks:
-            yield _collate(chunk)
-
-    def _rows(
-        self, sentence: TaggedSentence, chance: random.Random
-    ) -> Iterator[tuple[list[int], tuple[int, ...], list[int], list[int]]]:
-        for window in self._windows(sentence.tokens):
-            tags = [IGNORED] * len(window.input_ids)
-            fine_types = list(tags)
-            for word, position in zip(window.words, window.first_pieces, strict=True):
-                if word in window.owned:
-                    tags[position] = self._tags[sentence.tags[word]]
-                    fine_types[position] = self._fine_types.get(sentence.fine_types[word], IGNORED)
-            ids = [
-                self._mask_id if shape and chance.random() < self._mask_rate else piece
-                for piece, shape in zip(window.input_ids, window.shape_ids, strict=True)
-            ]
-            yield ids, window.shape_ids, tags, fine_types
+    Raises:
+        UserError: If a label is not among ``labels``.
+    """
+    return [_tagged(sample, gold, split, labels) for sample, gold in split.pairs]
 
 
-def _collate(
-    rows: Sequence[tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]],
-) -> Batch:
-    longest = max(len(ids) for ids, *_ in rows)
+def _tagged(
+    sample: Sample, gold: Gold, split: AnnotatedSplit, labels: Sequence[str]
+) -> TaggedSentence:
+    fine = [OUTSIDE] * len(sample.tokens)
+    for entity in gold.entities:
+        if entity.label not in labels:
+            name = f"{split.dataset.name} {split.dataset.split}"
+            raise UserError(f"{name}: label {entity.label!r} is not among `labels`")
+        span = entity.span
+        fine[span.start : span.end] = [entity.fine_label or entity.label] * (span.end - span.start)
+    spans = [(entity.span, entity.label) for entity in gold.entities]
+    return TaggedSentence(sample.tokens, spans_to_bio(spans, len(sample.tokens)), tuple(fine))
 
-    def padded(column: int, value: int) -> Tensor:
-        return torch.tensor(
-            [[*row[column], *[value] * (longest - len(row[column]))] for row in rows]
-        )
 
-    mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, *_ in rows])
-    return Batch(padded(0, 0), mask, padded(1, 0), padded(2, IGNORED), padded(3, IGNORED))
+@dataclass(frozen=True, slots=True)
+class TaggedCorpus:
+    """Sentences of another corpus, with its own labels; ``sources`` describe it, one a split."""
+
+    name: str
+    labels: tuple[str, ...]
+    sentences: tuple[TaggedSentence, ...]
+    sources: tuple[str, ...]
+
+
+def read_corpus(corpus: Corpus, chance: random.Random) -> TaggedCorpus:
+    """The sentences of another corpus, cut into words as posts are.
+
+    Args:
+        corpus: Where they lie.
+        chance: Chooses the sentences without an entity.
+
+    Raises:
+        UserError: If a split is not there or has no entity.
+    """
+    splits = [read_annotated(corpus.data, split) for split in corpus.splits]
+    pairs = [pair for split in splits for pair in split.pairs]
+    labels = sorted({entity.label for _, gold in pairs for entity in gold.entities})
+    if not labels:
+        raise UserError(f"corpora: {corpus.data} has no entity in {', '.join(corpus.splits)}")
+    return TaggedCorpus(
+        splits[0].dataset.name,
+        tuple(labels),
+        tuple(
+            recut(sample.tokens, [(entity.span, entity.label) for entity in gold.entities])
+            for sample, gold in pairs
+            if sample.tokens and (gold.entities or chance.random() < corpus.plain_share)
+        ),
+        tuple(split.described() for split in splits),
+    )
+
+
+def recut(tokens: Sequence[str], spans: Sequence[tuple[Span, str]]) -> TaggedSentence:
+    """A sentence cut as :func:`tokenise` does; the tags of names behind ``@`` are unknown.
+
+    (Corpora differ in whether such a name is an entity: some tag all of them, others none.)
+    Marks that were cut off an entity's first or last word, such as ``#``, are outside it.
+
+    >>> sentence = recut(["@ann_b", "in", "#Rome!"], [(Span(0, 1), "PER"), (Span(2, 3), "LOC")])
+    >>> " ".join(sentence.tokens)
+    '@ ann _ b in # Rome !'
+    >>> " ".join(sentence.tags)
+    '? ? ? ? O O B-LOC O'
+    """
+    parts = [tokenise(token)[0] for token in tokens]
+    words = tuple(word for part in parts for word in part)
+    starts = [0]
+    for part in parts:
+        starts.append(starts[-1] + len(part))
+    moved = (
+        (_trimmed(words, starts[span.start], starts[span.end]), label) for span, label in spans
+    )
+    tags = list(spans_to_bio([(span, label) for span, label in moved if span], len(words)))
+    for number, part in enumerate(parts):
+        if part[:1] == ("@",) or (number and parts[number - 1] == ("@",)):
+            tags[starts[number] : starts[number + 1]] = [UNKNOWN] * len(part)
+    return TaggedSentence(words, tuple(tags))
+
+
+def _trimmed(words: Sequence[str], start: int, end: int) -> Span | None:
+    lettered = [at for at in range(start, end) if any(map(str.isalnum, words[at]))]
+    return Span(lettered[0], lettered[-1] + 1) if lettered else None
 
 
 def fine_types_of(sentences: Sequence[TaggedSentence]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from riveg.geometry.arrays import Floats
 from riveg.nn.bio_decoding import decode
 from riveg.nn.calibration import log_odds
 from riveg.nn.shape_tagger import ShapeTagger
+from riveg.stages.taggers.mini import MiniTagger
 from riveg.text.bio import bio_to_spans
 from riveg.training.logistic import fit_unsmoothed_calibration
 from riveg.training.tagger_data import TaggedSentence
@@ -56,6 +57,12 @@ def export_int8(model: ShapeTagger, target: Path) -> None:
             quantize_dynamic(full, target, per_channel=True, weight_type=QuantType.QInt8)
         finally:
             logging.disable(logging.NOTSET)
+
+
+def int8_logits(folder: Path, sentences: Sequence[TaggedSentence]) -> list[Floats]:
+    """What the exported files say of sentences, *shape* ``(words, tags)`` for each."""
+    tagger = MiniTagger(folder)
+    return [tagger.word_logits(sentence.tokens) for sentence in sentences]
 
 
 def calibrate_tagger(

@@ -2,54 +2,67 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from riveg.text.bio import OUTSIDE
+from riveg.training.config import Course, TrainingConfig
+from riveg.training.loop_settings import LoopSettings
 
 
-class TaggerTrainingConfig(BaseModel):
-    """What to train on, from which encoder, how.
+class Corpus(BaseModel):
+    """Other annotated texts to learn from before the task's own.
 
-    ``data``: a dataset with the splits train and dev; if it has fine labels, they are a side task.
-    ``base``: a folder with a BERT encoder, or ``package:NAME`` for a Python package with a function
-    ``get_model_path``. ``out``: the folder for the model; ``work``: the folder for checkpoints.
-    ``swap_rates``: for each seed, the probability to replace a mention by another of its fine label
-    (different seeds average better); ``mask_rate``: the probability to mask a word piece.
-    ``consistency_weight``: R-Drop (Liang et al. 2021), 0 for none. ``average_decay``: decay of the
-    moving average of the weights, which is evaluated and kept.
+    ``data``: a dataset; its types may be any. ``splits``: those that are learnt from.
+    ``plain_share``: the share of its texts without an entity that is kept, in [0, 1].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: str
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1)
+    plain_share: float = Field(default=1.0, ge=0, le=1)
+
+
+class TaggerTrainingConfig(TrainingConfig):
+    """What to train on, from which encoder, how.
+
+    ``data``: a dataset; if it has fine labels, they are a side task. ``base``: a folder with a BERT
+    encoder, or ``package:NAME`` for a Python package with a function ``get_model_path``.
+
+    ``corpora``: other texts. The encoder first learns them and ``data`` together in ``pretraining``
+    (each corpus has a head of its own, so its types and habits need not be those of ``data``; names
+    behind ``@`` are learnt from ``data`` alone), then ``data`` alone in ``loop``, once a seed.
+
+    ``swap_rates``: for each seed, the probability to replace a mention by another of its fine label
+    (different seeds average better); ``mask_rate``: the probability to mask a word piece.
+    ``train_words``: whether the embeddings of pieces are trained as well; without, words that only
+    the base has seen stay in step with those of the data.
+    """
+
+    name: ClassVar[str] = "tagger"
+    summary: ClassVar[str] = "`tag: mini`: a small encoder with case shapes, int8 without torch"
+    packages: ClassVar[tuple[str, ...]] = (*TrainingConfig.packages, "onnx")
+
     base: str
-    out: Path
-    work: Path
     labels: tuple[str, ...] = ("PER", "LOC", "ORG", "OTHER")
-    seeds: tuple[int, ...] = (1, 2)
-    epochs: int = Field(default=8, ge=1)
-    batch_size: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
-    head_learning_rate: float = Field(default=5e-4, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup: float = Field(default=0.1, ge=0, le=1)
+    corpora: tuple[Corpus, ...] = ()
+    pretraining: LoopSettings = LoopSettings()
+    loop: LoopSettings = LoopSettings()
+    seeds: tuple[int, ...] = Field(default=(1, 2), min_length=1)
+    swap_rates: tuple[float, ...] = (0.0, 0.2)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     fine_weight: float = Field(default=0.5, ge=0)
-    consistency_weight: float = Field(default=0.0, ge=0)
-    swap_rates: tuple[float, ...] = (0.0, 0.2)
     mask_rate: float = Field(default=0.1, ge=0, lt=1)
-    average_decay: float = Field(default=0.998, ge=0, lt=1)
+    train_words: bool = True
     max_pieces: int = Field(default=128, ge=16, le=512)
-    threads: int | None = Field(default=None, ge=1)
 
     @property
     def tags(self) -> tuple[str, ...]:
         """``O``, then ``B-`` and ``I-`` of every label."""
-        return (OUTSIDE, *(f"{prefix}-{label}" for label in self.labels for prefix in "BI"))
+        return bio_tags(self.labels)
 
     @property
     def seed_plan(self) -> tuple[tuple[int, float], ...]:
@@ -63,3 +76,14 @@ class TaggerTrainingConfig(BaseModel):
         if not all(0 <= rate <= 1 for rate in self.swap_rates):
             raise ValueError("swap_rates must lie in [0, 1]")
         return self
+
+    def train(self, course: Course) -> str:
+        """See the base class; the files are ``model.onnx``, ``tokenizer.json``, ``tagger.json``."""
+        from riveg.training.tagger import TaggerTraining
+
+        return TaggerTraining(self, course).run()
+
+
+def bio_tags(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """``O``, then ``B-`` and ``I-`` of every label."""
+    return (OUTSIDE, *(f"{prefix}-{label}" for label in labels for prefix in "BI"))

