@@ -93,7 +93,7 @@ def test_names_and_scores_are_the_package_s_own(models: Path, model: str) -> Non
 
 
 def network(models: Path, model: str, **options: Any) -> GlinerNetwork:
-    return build(models, model, **options)._network  # type: ignore[attr-defined]
+    return build(models, model, **options)._network
 
 
 def test_a_description_is_read(models: Path) -> None:
