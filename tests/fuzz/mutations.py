@@ -268,7 +268,7 @@ def damage(draw: Draw, path: Path) -> None:
         return
     content = path.read_bytes()
     knowing = next((how for ending, how in _BY_NAME if path.name.endswith(ending)), None)
-    if knowing is not None and content and draw(st.integers(0, 2)):
-        path.write_bytes(knowing(draw, content))
-    else:
-        path.write_bytes(damaged_bytes(draw, content))
+    is_known = knowing is not None and content and draw(st.integers(0, 2))
+    damaged = knowing(draw, content) if knowing and is_known else damaged_bytes(draw, content)
+    path.unlink()  # it may be linked to the whole one
+    path.write_bytes(damaged)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,22 +64,111 @@ def is_control(character: str) -> bool:
     )
 
 
-def require_score(document: Mapping[str, Any], records: bytes, gold: Mapping[str, Gold]) -> None:
-    """Asserts that a score is that of the records, counted anew from their lines alone."""
-    expected = _counted(records, gold, partial=bool(document["partial"]))
+def require_score(document: Mapping[str, Any], path: Path, gold: Mapping[str, Gold]) -> None:
+    """Asserts that a score is that of the predictions, counted anew from their files alone."""
+    reader = _READERS.get(document["format"])
+    found = None if reader is None else reader(path)
+    if found is None:
+        return
+    expected = _counted(found, gold, partial=bool(document["partial"]))
     for metric, counts in expected.items():
         score = document["scores"]["canonical"].get(metric)
         if score is not None:
-            found = tuple(score[key] for key in ("hits", "predicted", "gold"))
-            assert found == counts, f"{metric}: {found}, by the records {counts}"
+            told = tuple(score[key] for key in ("hits", "predicted", "gold"))
+            assert told == counts, f"{metric}: {told}, by the predictions {counts}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A predicted entity; ``boxes``: ``None`` where nobody looked."""
+
+    start: int
+    end: int
+    label: str
+    boxes: tuple[tuple[float, ...], ...] | None = None
+
+
+_EDGES = ("x_min", "y_min", "x_max", "y_max")
+
+
+def _of_records(path: Path) -> Mapping[str, list[Found]]:
+    lines = path.read_bytes().splitlines()
+    return _of_documents(json.loads(line) for line in lines if line.strip())
+
+
+def _of_run(folder: Path) -> Mapping[str, list[Found]]:
+    return _of_records(folder / "records.jsonl")
+
+
+def _of_smner(folder: Path) -> Mapping[str, list[Found]]:
+    index = json.loads((folder / "index.json").read_bytes())
+    files = [*(folder / "samples").iterdir()]
+    named = {int(path.name[:5]): path for path in files}
+    return _of_documents(json.loads(named[at].read_bytes()) for at in range(len(index["files"])))
+
+
+def _of_documents(documents: Iterable[Mapping[str, Any]]) -> Mapping[str, list[Found]]:
+    return {one["id"]: [*map(_found, one.get("entities") or ())] for one in documents}
+
+
+def _found(entity: Mapping[str, Any]) -> Found:
+    span, regions = entity["span"], entity.get("regions")
+    start, end = span if isinstance(span, list) else (span["start"], span["end"])
+    boxes = None
+    if regions is not None:
+        corners = [one["box"] for one in regions]
+        boxes = tuple(
+            tuple(map(float, box if isinstance(box, list) else (box[key] for key in _EDGES)))
+            for box in corners
+        )
+    return Found(start, end, entity["label"], boxes)
+
+
+_TAG = re.compile(r"O|[BI]-\S+")
+_TOKEN = re.compile(r"(?!<EOS>|IMGID:|-DOC)[!-~]+")
+
+
+def _of_conll(path: Path) -> Mapping[str, list[Found]] | None:
+    """``None`` where a line is not plain: a token and its tag, each inside an entity of its own."""
+    found: dict[str, list[Found]] = {}
+    try:
+        text = path.read_bytes().decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    for block in re.split(r"\n\n+", text.strip("\n")):
+        first, *lines = block.split("\n")
+        rows = [line.split("\t") for line in lines]
+        tags = [row[-1] for row in rows]
+        is_plain = first.startswith("IMGID:") and all(
+            len(row) == 2 and _TOKEN.fullmatch(row[0]) and _TAG.fullmatch(row[1]) for row in rows
+        )
+        if not is_plain or any(
+            tag[0] == "I" and before[2:] != tag[2:] for before, tag in pairwise(["O", *tags])
+        ):
+            return None
+        starts = [place for place, tag in enumerate(tags) if tag[0] == "B"]
+        entities = []
+        for start in starts:
+            end = start + 1
+            while end < len(tags) and tags[end][0] == "I":
+                end += 1
+            entities.append(Found(start, end, tags[start][2:]))
+        found[first.removeprefix("IMGID:")] = entities
+    return found
+
+
+_READERS: Mapping[str, Callable[[Path], Mapping[str, list[Found]] | None]] = {
+    "run": _of_run,
+    "jsonl": _of_records,
+    "smner": _of_smner,
+    "conll": _of_conll,
+}
 
 
 def _counted(
-    records: bytes, gold: Mapping[str, Gold], *, partial: bool
+    found: Mapping[str, list[Found]], gold: Mapping[str, Gold], *, partial: bool
 ) -> Mapping[str, tuple[int, int, int]]:
     """Hits, predicted and gold entities of MNER and GMNER; gold spans of a post differ."""
-    lines = [json.loads(line) for line in records.splitlines() if line.strip()]
-    found = {one["id"]: one.get("entities") or [] for one in lines}
     scored = {key: one.entities for key, one in gold.items() if key in found or not partial}
     predicted = sum(len(found.get(key, ())) for key in scored)
     hits = {"mner": 0, "gmner": 0}
@@ -90,19 +181,17 @@ def _counted(
     return {metric: (number, predicted, wanted) for metric, number in hits.items()}
 
 
-def _is_tagged(found: Mapping[str, Any], gold: GoldEntity) -> bool:
-    span = (found["span"]["start"], found["span"]["end"])
-    return bool(span == (gold.span.start, gold.span.end) and found["label"] == gold.label)
+def _is_tagged(found: Found, gold: GoldEntity) -> bool:
+    span = (gold.span.start, gold.span.end)
+    return (found.start, found.end) == span and found.label == gold.label
 
 
-def _is_placed(found: Mapping[str, Any], gold: GoldEntity) -> bool:
-    regions = found.get("regions")
-    if not regions or not gold.boxes:
-        return regions is not None and not regions and not gold.boxes
-    box = regions[0]["box"]
-    edges = tuple(float(box[key]) for key in ("x_min", "y_min", "x_max", "y_max"))
+def _is_placed(found: Found, gold: GoldEntity) -> bool:
+    if not found.boxes or not gold.boxes:
+        return found.boxes is not None and not found.boxes and not gold.boxes
+    best = found.boxes[0]
     return any(
-        _iou(edges, (one.x_min, one.y_min, one.x_max, one.y_max)) >= 0.5 for one in gold.boxes
+        _iou(best, (one.x_min, one.y_min, one.x_max, one.y_max)) >= 0.5 for one in gold.boxes
     )
 
 
@@ -112,12 +201,3 @@ def _iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     shared = max(width, 0.0) * max(height, 0.0)
     areas = sum((edges[2] - edges[0]) * (edges[3] - edges[1]) for edges in (one, other))
     return shared / (areas - shared)
-
-
-def files_below(folder: Path) -> Mapping[str, bytes]:
-    """What the files below a folder hold, by their path in it."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }

@@ -120,6 +120,7 @@ TARGETS: Mapping[str, Target] = {
             ("eval", "@run", "--gold", DATA),
             ("eval", "@run", "--gold", "masked/masked.yaml"),
         ),
+        is_configuration=True,
     ),
     "pictures": Target(
         ("pictures",),
