@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
+from riveg.evaluation.candidates import Candidates
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.evaluation.counts import Count
 from riveg.evaluation.matching import maximum_matching
 from riveg.geometry.boxes import box_iou
 from riveg.geometry.masks import mask_iou, mask_union
-from riveg.text.folding import fold_blanks
-from riveg.types import Span
 
 
 class MasksDiffer(UserError):
@@ -68,31 +68,43 @@ class Relation:
 
 
 def related(case: Case, rules: Rules) -> Iterator[Relation]:
-    """Every pair with the same words: the same span where both have one, else the same text.
+    """Pairs with the same words: the same span where both have one, else the same text.
 
-    Texts are the same where only their blanks differ.
+    Texts are the same where only their blanks differ. Of entities that are alike in all that counts
+    no more are paired than can have partners, so that a system that says one entity a thousand
+    times costs little: whatever pairs are asked for, as many can be chosen as of all pairs.
     """
-    by_span: dict[Span | None, list[int]] = {}
-    by_text: dict[str, list[int]] = {}
-    for index, annotated in enumerate(case.gold):
-        by_span.setdefault(annotated.span, []).append(index)
-        by_text.setdefault(fold_blanks(annotated.text), []).append(index)
-    unplaced = by_span.get(None, ())
+    candidates = Candidates(case)
+    facts: dict[tuple[int, int], _Facts] = {}
+    seen: Counter[tuple[Hashable, int]] = Counter()
     for index, predicted in enumerate(case.predicted):
-        same_text = by_text.get(fold_blanks(predicted.text), ())
-        if predicted.span is None:
-            found: Sequence[int] = same_text
-        else:
-            found = by_span.get(predicted.span, ())
-            if unplaced:
-                found = [*found, *(gold for gold in same_text if gold in unplaced)]
+        group, found = candidates.of(predicted)
+        kind = candidates.predicted_kinds[index]
+        before = seen[group, kind]
+        seen[group, kind] += 1
+        if before >= len(found):  # those before, being alike, can have all of these
+            continue
+        if candidates.is_uniform(group):
+            found = found[before : before + 1]
         for gold in found:
-            yield _relation(index, predicted, gold, case.gold[gold], rules)
+            both = kind, candidates.gold_kinds[gold]
+            if both not in facts:
+                facts[both] = _facts(predicted, case.gold[gold], rules)
+            yield Relation(index, gold, *facts[both])
 
 
-def _relation(
-    index: int, predicted: PredictedEntity, number: int, gold: AnnotatedEntity, rules: Rules
-) -> Relation:
+class _Facts(NamedTuple):
+    """What a pair agrees in; as :class:`Relation`."""
+
+    label: bool
+    fine: bool
+    groundable: bool
+    region: bool
+    shown: bool
+    iou: float | None
+
+
+def _facts(predicted: PredictedEntity, gold: AnnotatedEntity, rules: Rules) -> _Facts:
     iou = region_iou(predicted, gold)
     if predicted.regions is None:
         region = False
@@ -100,9 +112,7 @@ def _relation(
         region = iou is not None and rules.box_enough(iou)
     else:
         region = not predicted.regions and not gold.boxes
-    return Relation(
-        index,
-        number,
+    return _Facts(
         label=predicted.label == gold.label,
         fine=predicted.fine_label is not None and predicted.fine_label == gold.fine_label,
         groundable=predicted.groundable is is_shown(gold),

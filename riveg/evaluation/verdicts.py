@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -127,16 +128,23 @@ def align(case: Case, pairs: Sequence[Relation]) -> list[int | None]:
 def _align_near(case: Case, partners: list[int | None]) -> None:
     taken = set(partners)
     free = [gold for gold in range(len(case.gold)) if gold not in taken]
-    if not free:
-        return
+    texts = Counter(case.gold[gold].text for gold in free)
+    spans = [span for gold in free if (span := case.gold[gold].span) is not None]
+    first = min((span.start for span in spans), default=0)
+    last = max((span.end for span in spans), default=0)
     for index, predicted in enumerate(case.predicted):
-        if partners[index] is not None:
+        if not free:
+            return
+        span = predicted.span
+        may_overlap = span is not None and span.start < last and first < span.end
+        if partners[index] is not None or not (may_overlap or texts[predicted.text]):
             continue
         near = [gold for gold in free if _is_near(predicted, case.gold[gold])]
         if near:
             best = max(near, key=lambda gold: _shared_tokens(predicted, case.gold[gold]))
             partners[index] = best
             free.remove(best)
+            texts[case.gold[best].text] -= 1
 
 
 def _is_near(predicted: PredictedEntity, gold: AnnotatedEntity) -> bool:
