@@ -15,6 +15,7 @@ from riveg.errors import UserError
 def test_every_shipped_dataset_is_valid() -> None:
     found = shipped_datasets()
     assert set(found) == {
+        "broad-twitter",
         "quickstart",
         "twitter-2015",
         "twitter-2017",
@@ -22,6 +23,7 @@ def test_every_shipped_dataset_is_valid() -> None:
         "twitter-gmner",
         "twitter-gmner-v1",
         "twitter-smner",
+        "wnut-17",
     }
     assert all(config.name == name and config.description for name, config in found.items())
     assert all(set(config.label_map.values()) <= {*config.labels} for config in found.values())
