@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from riveg.exports.fine_labels import fine_label_of
 from riveg.exports.images import (
     ImageWithEntities,
     LeftOut,
@@ -144,6 +145,7 @@ def _details(image: ImageWithEntities, masked: MaskedRegion) -> dict[str, object
         "sample_id": image.sample.id,
         "entity_id": entity.id,
         "entity": entity.text,
+        **fine_label_of(entity),
         "rank": masked.placed.rank,
     }
 

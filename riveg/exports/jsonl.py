@@ -31,6 +31,7 @@ def export_jsonl(source: ExportSource, out: Path, /) -> ExportReport:
 
 
 def _lines(source: ExportSource, counts: Counter[str], left_out: LeftOut) -> Iterator[bytes]:
+    fine = source.has_fine_labels()
     for sample in source.records():
         if sample.entities is None:
             left_out["post not answered"] += 1
@@ -39,10 +40,11 @@ def _lines(source: ExportSource, counts: Counter[str], left_out: LeftOut) -> Ite
         counts["posts"] += bool(sample.entities)
         for entity in sample.entities or ():
             counts["entities"] += 1
-            yield json.dumps(_row(sample, entity, counts), ensure_ascii=False).encode() + b"\n"
+            row = _row(sample, entity, counts, fine=fine)
+            yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
-def _row(sample: Sample, entity: Entity, counts: Counter[str]) -> dict[str, Any]:
+def _row(sample: Sample, entity: Entity, counts: Counter[str], *, fine: bool) -> dict[str, Any]:
     entailment, image = entity.entailment, sample.image
     first, *others = entity.regions or (None,)
     return {
@@ -51,6 +53,7 @@ def _row(sample: Sample, entity: Entity, counts: Counter[str]) -> dict[str, Any]
         "text": sample.text,
         "entity": entity.text,
         "label": entity.label,
+        **({"fine_label": entity.fine_label} if fine else {}),
         "score": entity.score,
         "span": [entity.span.start, entity.span.end],
         "characters": character_range(sample.offsets, entity.span),

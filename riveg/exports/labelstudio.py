@@ -44,27 +44,38 @@ def export_labelstudio(source: ExportSource, out: Path) -> ExportReport:
     writer = _TaskWriter(source)
     tasks, config, readme = out / "tasks.json", out / "config.xml", out / "README.txt"
     write_atomically(tasks, _json_list(map(writer.task, source.records())))
-    write_atomically(config, [labeling_config(in_order(writer.labels, source)).encode()])
+    write_atomically(config, [writer.config().encode()])
     write_atomically(readme, [_README.format(root=shlex.quote(str(writer.document_root))).encode()])
     return ExportReport((tasks, config, readme), dict(writer.counts), +writer.left_out)
 
 
-def labeling_config(labels: Iterable[str]) -> str:
-    """The labeling interface: a sample and its image, with the same labels for both."""
+def labeling_config(labels: Iterable[str], fine_labels: Iterable[str] = ()) -> str:
+    """The labeling interface: a sample and its image, with the same labels for both.
+
+    Where there are fine labels, one of them is chosen for each text span.
+    """
     names = [*dict.fromkeys(map(fit_for_xml, labels))]
     colours = type_colours(names)
     tags = "\n".join(
         f"    <Label value={quoteattr(name)} background={quoteattr(colours[name])}/>"
         for name in names
     )
-    return _CONFIG.format(labels=tags)
+    choices = "".join(
+        f"    <Choice value={quoteattr(name)}/>\n"
+        for name in dict.fromkeys(map(fit_for_xml, fine_labels))
+    )
+    return _CONFIG.format(labels=tags, fine=choices and _FINE_CONFIG.format(choices=choices))
 
+
+_FINE_CONFIG = """  <Choices name="fine" toName="text" perRegion="true" whenTagName="label">
+{choices}  </Choices>
+"""
 
 _CONFIG = """<View>
   <Labels name="label" toName="text">
 {labels}
   </Labels>
-  <Text name="text" value="$text"/>
+{fine}  <Text name="text" value="$text"/>
   <RectangleLabels name="box" toName="image">
 {labels}
   </RectangleLabels>
@@ -93,13 +104,19 @@ class _TaskWriter:
     """Makes tasks of samples, and counts what it makes and what it leaves out."""
 
     def __init__(self, source: ExportSource) -> None:
-        self.labels: set[str] = set()
+        self._labels: set[str] = set()
+        self._fine_labels: set[str] = set()
+        self._source = source
         self.counts = Counter({"tasks": 0, "spans": 0, "boxes": 0, "masks": 0, "relations": 0})
         self.left_out: Counter[str] = Counter()
         self.document_root = _document_root(source.image_roots)
         self._roots = source.image_roots
         self._images = ImageLoader(source.image_roots)
         self._version = f"riveg {source.manifest.get('system', '')}".strip()
+
+    def config(self) -> str:
+        """The labeling interface for the labels of the tasks so far."""
+        return labeling_config(in_order(self._labels, self._source), sorted(self._fine_labels))
 
     def task(self, sample: Sample) -> dict[str, Any]:
         self.counts["tasks"] += 1
@@ -124,13 +141,17 @@ class _TaskWriter:
     def _entity(self, sample: Sample, entity: Entity, name: str) -> Iterator[_Result]:
         place = character_range(sample.offsets, entity.span)
         label = fit_for_xml(entity.label)
-        self.labels.add(entity.label)
+        self._labels.add(entity.label)
         text_id = f"{name}:text"
         if place is None:
             self.left_out["span beyond the post's tokens"] += 1
         else:
             self.counts["spans"] += 1
-            yield _span(text_id, _without_nul(sample.text), place, label, entity)
+            span = _span(text_id, _without_nul(sample.text), place, label, entity)
+            yield span
+            if entity.fine_label is not None:
+                self._fine_labels.add(entity.fine_label)
+                yield _choice(span, entity.fine_label)
         for rank, region, size in self._placed(sample, entity):
             note = {"meta": {"text": [NOTE]}} if must_mark(region, self.counts) else {}
             for control, kind, value in self._shapes(region, size):
@@ -228,6 +249,18 @@ def _span(name: str, text: str, place: tuple[int, int], label: str, entity: Enti
     if entity.expression is not None:
         result["meta"] = {"text": [_without_nul(entity.expression)]}
     return result
+
+
+def _choice(span: _Result, fine_label: str) -> _Result:
+    """The fine label of a text span: a choice with the span's id and range."""
+    value = {name: span["value"][name] for name in ("start", "end", "text")}
+    return {
+        "id": span["id"],
+        "from_name": "fine",
+        "to_name": "text",
+        "type": "choices",
+        "value": {**value, "choices": [fit_for_xml(fine_label)]},
+    }
 
 
 def _relation(from_id: str, to_id: str) -> _Result:

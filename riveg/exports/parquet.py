@@ -32,10 +32,11 @@ def export_parquet(source: ExportSource, out: Path, *, embed: bool = True) -> Ex
         MissingExtra: If pyarrow or datasets is not installed.
         UserError: If the file cannot be written.
     """
-    features = _features()
+    fine = source.has_fine_labels()
+    features = _features(fine=fine)
     make_folder(out)
     path = out / "records.parquet"
-    rows = _RowMaker(source, embed=embed)
+    rows = _RowMaker(source, embed=embed, fine=fine)
     _write(path, features, rows)
     return ExportReport((path,), dict(rows.counts), dict(rows.left_out))
 
@@ -43,12 +44,13 @@ def export_parquet(source: ExportSource, out: Path, *, embed: bool = True) -> Ex
 class _RowMaker:
     """Makes rows of samples, and counts what it makes and what it leaves out."""
 
-    def __init__(self, source: ExportSource, *, embed: bool) -> None:
+    def __init__(self, source: ExportSource, *, embed: bool, fine: bool) -> None:
         self.counts = Counter({"rows": 0, "entities": 0, "regions": 0, "masks": 0, "pictures": 0})
         self.left_out: Counter[str] = Counter()
         self._source = source
         self._images = ImageLoader(source.image_roots)
         self._embed = embed
+        self._fine = fine
 
     def groups(self) -> Iterator[list[dict[str, Any]]]:
         """The rows, as many at a time as go into one row group."""
@@ -89,6 +91,7 @@ class _RowMaker:
             "id": entity.id,
             "text": entity.text,
             "label": entity.label,
+            **({"fine_label": entity.fine_label} if self._fine else {}),
             "start": entity.span.start,
             "end": entity.span.end,
             "char_start": place[0],
@@ -128,8 +131,12 @@ class _RowMaker:
         return {"bytes": None, "path": str(path.absolute())}
 
 
-def _features() -> Any:
-    """The columns' types, as ``datasets`` writes them into the file for itself."""
+def _features(*, fine: bool) -> Any:
+    """The columns' types, as ``datasets`` writes them into the file for itself.
+
+    Args:
+        fine: Whether entities have a column of fine labels.
+    """
     try:
         import pyarrow  # noqa: F401
         from datasets import Features, Image, Sequence, Value
@@ -148,6 +155,7 @@ def _features() -> Any:
         "id": text,
         "text": text,
         "label": text,
+        **({"fine_label": text} if fine else {}),
         "start": count,
         "end": count,
         "char_start": count,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from riveg.exports.fine_labels import fine_label_of
 from riveg.exports.images import ImageWithEntities, LeftOut, masked_regions, samples_with_images
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import make_folder, numbered_name, write_atomically, writing
@@ -117,6 +118,7 @@ class _Writer:
             "entity_id": entity.id,
             "entity": entity.text,
             "label": entity.label,
+            **fine_label_of(entity),
             "span": [entity.span.start, entity.span.end],
             "score": entity.score,
             "pixels": int(layer.pixels.sum()),

@@ -24,6 +24,7 @@ from riveg.text.spans import character_range
 from riveg.types import Entity, Mask, Sample
 
 CONLL = "predicted.conll"
+FINE_CONLL = "predicted-fine.conll"
 
 _BREAKS = re.compile(r"[\t\n\r]")
 
@@ -35,6 +36,8 @@ _MANIFEST_KEYS = (
 def export_smner(source: ExportSource, out: Path, /) -> ExportReport:
     """Writes ``samples/``, ``predicted.conll`` and, at the end, ``index.json``.
 
+    Where an entity has a fine label, ``predicted-fine.conll`` holds fine labels as tags.
+
     Args:
         source: The run.
         out: An empty folder.
@@ -43,8 +46,12 @@ def export_smner(source: ExportSource, out: Path, /) -> ExportReport:
     left_out = LeftOut()
     make_folder(out / SAMPLES)
     write_atomically(out / CONLL, _sentences(source, out / SAMPLES, counts, left_out))
-    write_atomically(out / INDEX, _index(source, counts, left_out))
-    files = tuple(out / name for name in (INDEX, SAMPLES, CONLL))
+    tags = {"conll": CONLL}
+    if source.has_fine_labels():
+        tags["conll_fine"] = FINE_CONLL
+        write_atomically(out / FINE_CONLL, _fine_sentences(source))
+    write_atomically(out / INDEX, _index(source, counts, left_out, tags))
+    files = tuple(out / name for name in (INDEX, SAMPLES, *tags.values()))
     return ExportReport(files, dict(counts), dict(left_out))
 
 
@@ -62,8 +69,17 @@ def _sentences(
         yield _sentence(sample, left_out).encode()
 
 
+def _fine_sentences(source: ExportSource) -> Iterator[bytes]:
+    """The same sentences with fine labels; what they leave out is counted already."""
+    for sample in source.records():
+        yield _sentence(sample, LeftOut(), fine=True).encode()
+
+
 def _index(
-    source: ExportSource, counts: Mapping[str, int], left_out: Mapping[str, int]
+    source: ExportSource,
+    counts: Mapping[str, int],
+    left_out: Mapping[str, int],
+    tags: Mapping[str, str],
 ) -> Iterator[bytes]:
     head = {
         "schema": SCHEMA,
@@ -75,7 +91,7 @@ def _index(
         },
         "counts": counts,
         "left_out": left_out,
-        "conll": CONLL,
+        **tags,
     }
     yield json.dumps(head, ensure_ascii=False, indent=1).encode()[:-2] + b',\n "files": ['
     for number, sample in enumerate(source.records()):
@@ -144,11 +160,15 @@ def _mask(mask: Mask, counts: Counter[str], left_out: LeftOut) -> dict[str, Any]
     return {**runs, "area": mask_area(mask), "polygons": rings}
 
 
-def _sentence(sample: Sample, left_out: LeftOut) -> str:
-    """A sentence with its image id and one BIO column."""
+def _sentence(sample: Sample, left_out: LeftOut, *, fine: bool = False) -> str:
+    """A sentence with its image id and one BIO column: of labels, or of fine labels."""
     if sample.entities is None:
         left_out["post not answered (CoNLL only: all of its tags are O)"] += 1
-    spans = [(entity.span, entity.label) for entity in _without_overlaps(sample, left_out)]
+    labels = (
+        (entity.span, entity.fine_label if fine else entity.label)
+        for entity in _without_overlaps(sample, left_out)
+    )
+    spans = [(span, label) for span, label in labels if label is not None]
     tags = spans_to_bio(spans, len(sample.tokens))
     rows = zip(sample.tokens, tags, strict=True)
     lines = [f"{_one_field(token, left_out)}\t{_one_field(tag, left_out)}" for token, tag in rows]

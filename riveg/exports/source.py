@@ -50,6 +50,15 @@ class ExportSource:
             if self.on_record is not None:
                 self.on_record()
 
+    def has_fine_labels(self) -> bool:
+        """Whether an entity has a fine label; records are read up to the first.
+
+        Raises:
+            UserError: If they are not what the run has written.
+        """
+        samples = read_records(self.folder, self.manifest)
+        return any(entity.fine_label for sample in samples for entity in sample.entities or ())
+
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:

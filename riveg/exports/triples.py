@@ -69,6 +69,9 @@ CONTEXT: Mapping[str, object] = {
 }
 """What the short words of the file mean; it is in the file, nothing is fetched."""
 
+FINE_CONTEXT: Mapping[str, object] = {"fineLabel": "urn:riveg:fine-label"}
+"""Words that stand in the file as well where an entity has a fine label."""
+
 _CLASSES = {
     "PER": "schema:Person",
     "PERSON": "schema:Person",
@@ -97,7 +100,8 @@ def export_triples(source: ExportSource, out: Path) -> ExportReport:
     path = out / "graph.jsonld"
     writer = _NodeWriter(source.manifest)
     nodes = (node for sample in source.records() for node in writer.post(sample))
-    write_atomically(path, _document(chain([writer.run_node()], nodes)))
+    context = {**CONTEXT, **FINE_CONTEXT} if source.has_fine_labels() else CONTEXT
+    write_atomically(path, _document(context, chain([writer.run_node()], nodes)))
     return ExportReport((path,), dict(writer.counts), +writer.left_out)
 
 
@@ -160,6 +164,8 @@ class _NodeWriter:
             "name": entity.text,
             "label": entity.label,
         }
+        if entity.fine_label is not None:
+            node["fineLabel"] = entity.fine_label
         if entity.expression is not None:
             node["expression"] = entity.expression
         # That the picture depicts the entity is a claim; of a guess nobody makes it.
@@ -290,8 +296,8 @@ def _mask_selector(mask: Mask) -> _Node:
     return {"type": "oa:SvgSelector", "value": svg_of_mask(mask)}
 
 
-def _document(nodes: Iterable[_Node]) -> Iterator[bytes]:
+def _document(context: Mapping[str, object], nodes: Iterable[_Node]) -> Iterator[bytes]:
     """A document of one node a line; the context comes first, for readers that stream."""
-    yield b'{"@context":' + compact_json(CONTEXT) + b',\n"@graph":['
+    yield b'{"@context":' + compact_json(context) + b',\n"@graph":['
     yield from separated(map(compact_json, nodes))
     yield b"\n]}\n"

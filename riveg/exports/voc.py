@@ -116,11 +116,14 @@ def _object(
             _NOT_IN_XML.findall(entity.text)
         )
     score = "" if region.score is None else f"    <score>{region.score}</score>\n"
+    fine_label = entity.fine_label
+    fine = "" if fine_label is None else f"    <fine_type>{_text(fine_label)}</fine_type>\n"
     guess = must_mark(region, counts)
     named_edges = zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True)
     return (
         f"  <object>\n    <name>{_text(entity.text)}</name>\n"
-        f"    <type>{_text(entity.label)}</type>\n    <entity>{_text(entity.id)}</entity>\n"
+        f"    <type>{_text(entity.label)}</type>\n{fine}"
+        f"    <entity>{_text(entity.id)}</entity>\n"
         f"{score}{_GUESS if guess else ''}    <pose>Unspecified</pose>\n"
         # Scorers pass over what is difficult, and trainers may.
         f"    <truncated>0</truncated>\n    <difficult>{guess:d}</difficult>\n    <bndbox>\n"

@@ -21,6 +21,7 @@ from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import make_folder, write_atomically, writing
 from riveg.geometry.polygons import joined_ring, mask_to_polygons
 
+_FINE = "fine type of a mask (classes are types)"
 _NO_NEGATIVE = "picture with places of which none could be written (no file: it is no negative)"
 
 
@@ -53,10 +54,12 @@ def export_yolo_seg(
         counts["images"] += not path.exists()
         if _may_show_something(image):
             no_negatives[path] = images.folder / name
-        lines = [
-            _line(indices[masked.placed.entity.label], masked, image, tolerance)
-            for masked in masked_regions(image, left_out)
-        ]
+        lines = []
+        for masked in masked_regions(image, left_out):
+            entity = masked.placed.entity
+            if entity.fine_label is not None:
+                left_out[_FINE] += 1
+            lines.append(_line(indices[entity.label], masked, image, tolerance))
         counts["outlines"] += len(lines)
         with writing(path), path.open("a", encoding="ascii") as handle:
             handle.writelines(lines)  # another sample may have the same image

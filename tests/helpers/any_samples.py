@@ -47,6 +47,7 @@ def entities(draw: st.DrawFn, number: int, tokens: tuple[str, ...]) -> Entity:
         span=Span(start, end),
         score=draw(probabilities()),
         label_scores=draw(st.none() | st.just({"PER": 0.75, "LOC": 0.25})),
+        fine_label=draw(st.sampled_from([None, "actor", "ship & <b>"])),
         expression=draw(st.none() | st.just("a person")),
         entailment=draw(st.none() | gate),
         regions=draw(st.none() | st.lists(regions(), max_size=2).map(tuple)),
