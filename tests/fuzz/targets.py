@@ -13,7 +13,7 @@ from riveg.exports.registry import FORMATS
 SHORT = "@systems/short.yaml"
 """A system without stages that look at pictures."""
 
-_GOLD = ("--gold", f"@{DATA}")
+_GOLD = ("--gold", f"@{DATA}", "--resamples", "10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ _READS_RUN = (
     ("eval", "run", *_GOLD, "--protocol", "all", "--budget", "--average-precision"),
     ("eval", "run", *_GOLD, "--why", SAMPLES[0]),
     ("compare", "run", "@run", *_GOLD),
-    ("report", "run", *_GOLD, "--out", "page.html"),
+    ("report", "run", "--gold", f"@{DATA}", "--out", "page.html"),
     ("show", "run", "run"),
     ("show", "run", "run", "--id", SAMPLES[0]),
     ("show", "run", "run", "--id", SAMPLES[0], "--image", "drawn.png"),
