@@ -94,7 +94,7 @@ def run(
     drawn = config.run.overlays if overlays is None else overlays
     located = {*stages_giving("regions")} & {stage.stage for stage in report.stages}
     _print_report(report, until, limit, overlays=drawn if located else 0, fonts=fonts)
-    for note in source.notes:
+    for note in (*source.notes, *report.notes):
         typer.echo(visible(f"note      {note}"))
     if report.error_rate > allowed:
         raise typer.Exit(1)

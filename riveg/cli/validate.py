@@ -23,6 +23,7 @@ def validate(
     """Check a configuration: keys, values, the files it names. No model is loaded."""
     from riveg.cli.tables import plain, stdout
     from riveg.config.extras import missing_client, missing_package
+    from riveg.config.own_labels import label_notes
     from riveg.config.reader import load_config
     from riveg.config.yaml_file import InvalidConfig
     from riveg.errors import MissingModel
@@ -37,6 +38,8 @@ def validate(
     console = stdout()
     stages = ", ".join(f"{step.stage.name}: {step.config.name}" for step in config.steps)
     console.print(plain(f"{config.file}: {config.name} is right ({stages})"))
+    for note in label_notes(config, config.steps):
+        console.print(plain(note), soft_wrap=True)
     for step in config.steps:
         endpoint = config.endpoint_of(step)
         lacks = missing_package(type(step.config)) or (endpoint and missing_client(endpoint))

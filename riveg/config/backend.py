@@ -78,6 +78,18 @@ class BackendConfig(BaseModel, Generic[Backend]):
         """
         return None
 
+    def own_labels(self, base: Path) -> tuple[str, ...] | None:  # noqa: ARG002
+        """The only types that it answers with; ``None`` where it is told them, or takes any.
+
+        Args:
+            base: Where relative paths of the configuration start.
+        """
+        return None
+
+    def scripts(self) -> frozenset[str]:
+        """Scripts that its model was trained on (:mod:`riveg.text.scripts`); empty: not known."""
+        return frozenset()
+
     def contents(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002
         """Digests of what shapes the answers and lies outside the configuration: prompts, weights.
 

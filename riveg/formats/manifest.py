@@ -52,6 +52,7 @@ class RunKeys(Checked):
     packages: dict[str, str | None] = {}
     seconds: dict[str, float] = {}
     out_of_memory: dict[str, list[dict[str, Any]]] = {}
+    notes: list[str] = []
     python: str | None = None
 
 

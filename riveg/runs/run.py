@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from riveg.config.own_labels import label_notes
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.errors import UserError
 from riveg.executors.executor import open_executor
@@ -21,6 +22,7 @@ from riveg.formats.records import decode, encode
 from riveg.llm.conversation import Chat
 from riveg.runs.checks import refuse_missing_images
 from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
+from riveg.runs.foreign_scripts import ForeignScripts
 from riveg.runs.progress import Progress
 from riveg.runs.sources import DataSource
 from riveg.runs.stage_job import StageJob, faults_of, issues_of
@@ -59,12 +61,21 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The result of a run; ``failed`` counts samples with at least one Issue."""
+    """The result of a run.
+
+    Args:
+        folder: Where it is.
+        samples: How many it has.
+        failed: Of them, those with at least one Issue.
+        stages: What each stage did.
+        notes: What a reader of the answers should know; one line each.
+    """
 
     folder: Path
     samples: int
     failed: int
     stages: tuple[StageReport, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def error_rate(self) -> float:
@@ -101,6 +112,7 @@ class Run:
         self._release = release
         self._looks_at_images = any(step.config.needs_image for step in steps)
         self._contents: dict[str, dict[str, str]] = {}
+        self._scripts = ForeignScripts(steps)
 
     def write_input(self, limit: int | None) -> tuple[int, int]:
         """Writes the samples in parts, and gives the numbers of samples and parts.
@@ -125,6 +137,8 @@ class Run:
             most=self._config.run.first_images if self._looks_at_images else 0,
         )
         for chunk in _chunks(samples, size):
+            for sample in chunk:
+                self._scripts.add(sample)
             part = _input_part(chunk)
             present = self._folder.input.read(parts)
             if present is not None and len(present.lines) > len(part.lines):
@@ -140,6 +154,10 @@ class Run:
             raise self._shrunk(before, f"{self._data.name} with {count}")
         self._progress.end(time.monotonic() - started)
         return count, parts
+
+    def notes(self) -> tuple[str, ...]:
+        """What its backends are not made for, once the input is written; one line each."""
+        return (*label_notes(self._config, self._steps), *self._scripts.notes())
 
     def _shrunk(self, before: int, now: str) -> UserError:
         held = f"a run over {before} samples" if before else "more samples"

@@ -186,6 +186,7 @@ class System:
     ) -> RunReport:
         started = time.time()
         samples, parts = run.write_input(limit)
+        notes = run.notes()
         manifest = self._manifest(run, source, steps, samples, limit)
         folder.write_manifest({**manifest, "started": started, "finished": None})
         settings = resolved_text(self.config).encode()
@@ -198,6 +199,7 @@ class System:
                 "started": started,
                 "finished": time.time(),
                 "failed": failed,
+                "notes": list(notes),
                 DIGEST: file_digest(folder.records_path),
                 "seconds": {report.stage: round(report.seconds, 3) for report in stages},
                 "out_of_memory": {
@@ -207,7 +209,7 @@ class System:
                 },
             }
         )
-        return RunReport(folder.path, samples, failed, stages)
+        return RunReport(folder.path, samples, failed, stages, notes)
 
     def _manifest(
         self,

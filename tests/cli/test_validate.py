@@ -73,3 +73,11 @@ def test_paths_start_at_the_file_or_the_working_folder(tmp_path: Path) -> None:
     assert validate(tmp_path, system, "--set", "rewrite.prompt=rg.jinja").returncode == 2
     assert validate(folder, system, "--set", "rewrite.prompt=rg.jinja").returncode == 0
     assert validate(tmp_path, system, "--set", "data=configs/posts.jsonl").returncode == 0
+
+
+def test_types_that_the_tagger_does_not_know_are_told(tmp_path: Path) -> None:
+    done = validate(tmp_path, "quickstart", "--set", "labels=[VESSEL, PER]")
+    assert done.returncode == 0
+    assert "tag: mini knows PER, LOC, ORG, OTHER only, not VESSEL of labels" in done.stdout
+    told = validate(tmp_path, "quickstart", "--set", "labels=[VESSEL, PER]", "--set", "tag=gliner")
+    assert "only, not" not in told.stdout

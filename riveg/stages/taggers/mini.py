@@ -50,6 +50,15 @@ class MiniTaggerConfig(BackendConfig[Tagger]):
         """
         return MiniTagger(_folder(self.model, context.base), threads=self.threads)
 
+    def own_labels(self, base: Path) -> tuple[str, ...]:
+        """The types of the model's tags."""
+        tags = _read_settings(_folder(self.model, base) / "tagger.json").tags
+        return tuple(dict.fromkeys(tag.partition("-")[2] for tag in tags if "-" in tag))
+
+    def scripts(self) -> frozenset[str]:
+        """Latin for the shipped model, which read English; others may have read anything."""
+        return frozenset({"Latin"}) if self.model is None else frozenset()
+
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""
         folder = _folder(self.model, base)
