@@ -91,7 +91,7 @@ def train(
     transformers.utils.logging.disable_progress_bar()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    arguments = _arguments(settings, folder)
+    arguments = _arguments(settings, folder, trainee.metric)
     transformers.set_seed(settings.seed)
     module = _LossOf(trainee, trainee.network())
     if not is_finished(folder):
@@ -119,7 +119,7 @@ def _result(trainee: Trainee[Any], folder: Path) -> Trained:
     return Trained(weights, figures, epoch, seconds_of(folder))
 
 
-def _arguments(settings: LoopSettings, folder: Path) -> transformers.TrainingArguments:
+def _arguments(settings: LoopSettings, folder: Path, metric: str) -> transformers.TrainingArguments:
     on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
     if on_cpu and settings.device == "cuda":
         raise UserError("loop.device: cuda: torch sees no GPU here; loop.device=cpu trains without")
@@ -151,7 +151,7 @@ def _arguments(settings: LoopSettings, folder: Path) -> transformers.TrainingArg
         logging_nan_inf_filter=False,
         report_to=list(settings.trackers) or "none",
         disable_tqdm=True,
-        metric_for_best_model="metric",
+        metric_for_best_model=metric,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         ddp_timeout=_SECONDS_TO_WAIT,
@@ -284,7 +284,7 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has 
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
-        return {**metrics, "eval_metric": figures[0][self._trainee.metric]}
+        return metrics
 
     def _measured(self) -> Mapping[str, float]:
         network = self._network if self._average is None else self._average.module

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from riveg.errors import UserError
-from riveg.files import replacing
+from riveg.files import write_atomically
 
 _FIGURES = "figures"
 
@@ -35,8 +35,7 @@ def save_weights(module: nn.Module, path: Path, figures: Mapping[str, float] | N
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in _learnt(module)}
     # In one value: the order of several is not always the same, and so the bytes would not be.
     metadata = {_FIGURES: json.dumps(dict(figures or {}))}
-    with replacing(path) as temporary:
-        save_file(weights, temporary, metadata)
+    write_atomically(path, [save(weights, metadata)])
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -1,0 +1,249 @@
+"""The training loop: it learns, goes on after a kill as if nothing had been, tells its faults."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from helpers.places import ROOT
+from helpers.training import Heard
+
+pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
+
+import torch
+from helpers.tiny_training import SETTINGS, Halves
+from torch import Tensor, nn
+
+from riveg.errors import UserError
+from riveg.training.batches import BatchesByLength
+from riveg.training.checkpoints import has_checkpoint
+from riveg.training.loop import train
+from riveg.training.loop_settings import LoopSettings
+from riveg.training.weights import load_weights, save_weights
+
+SCRIPT = ROOT / "tests" / "helpers" / "tiny_training.py"
+
+
+def test_it_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    heard = Heard()
+    found = train(Halves(), SETTINGS, tmp_path, progress=heard)
+    assert found.figures["accuracy"] > 0.9
+    network = Halves().network().eval()
+    found.load_into(network)
+    with torch.inference_mode():
+        assert Halves().evaluate(network) == found.figures
+    said = [line for line in heard.notes if line.endswith("(best so far)")]
+    assert f"epoch {found.epoch}/4" in said[-1]
+    assert "loss" in (tmp_path / "training.log").read_text()
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights_and_another_other_ones(tmp_path: Path) -> None:
+    other = SETTINGS.model_copy(update={"seed": 2})
+    weights = [
+        train(Halves(), settings, tmp_path / str(number), progress=Heard()).weights.read_bytes()
+        for number, settings in enumerate((SETTINGS, SETTINGS, other))
+    ]
+    assert weights[0] == weights[1] != weights[2]
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path) -> None:
+    """SIGKILL at random moments, again and again, until one comes to its end."""
+    whole = tmp_path / "whole"
+    _finish(whole)
+    chance = random.Random(0)
+    broken = tmp_path / "broken"
+    kills = 0
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, str(SCRIPT), str(broken)], env=_environment())
+        _wait_for_work(broken, process)
+        time.sleep(chance.random() * 0.5)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    _finish(broken)
+    assert kills
+    for name in ("best.safetensors", "checkpoint-40/model.safetensors"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def _finish(folder: Path) -> None:
+    subprocess.run([sys.executable, str(SCRIPT), str(folder)], env=_environment(), check=True)
+
+
+def _wait_for_work(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until a checkpoint is there that was not before."""
+    before = {path.name for path in folder.glob("checkpoint-*")}
+    while process.poll() is None:
+        if {path.name for path in folder.glob("checkpoint-*")} - before:
+            return
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    whole = train(Halves(), SETTINGS, tmp_path / "a", progress=Heard()).weights.read_bytes()
+    _stop_in_epoch(tmp_path / "b", 3)
+    assert has_checkpoint(tmp_path / "b")
+    cut = tmp_path / "b" / "checkpoint-1000"
+    cut.mkdir()
+    (cut / "model.safetensors").write_bytes(b"half of it")
+    heard = Heard()
+    again = train(Halves(), SETTINGS, tmp_path / "b", progress=heard)
+    assert again.weights.read_bytes() == whole
+    assert heard.notes[0].startswith("goes on after step ")
+    assert not cut.exists()
+
+
+class _Interrupted(Halves):
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._left = epoch
+
+    def evaluate(self, network: nn.Module, /) -> dict[str, float]:
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+        return super().evaluate(network)
+
+
+def _stop_in_epoch(folder: Path, epoch: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(_Interrupted(epoch), SETTINGS, folder, progress=Heard())
+
+
+@pytest.mark.slow
+def test_a_finished_training_only_gives_its_weights_again(tmp_path: Path) -> None:
+    first = train(Halves(), SETTINGS, tmp_path, progress=Heard())
+    heard = Heard()
+    assert train(Halves(), SETTINGS, tmp_path, progress=heard) == first
+    assert heard.notes == []
+
+
+@pytest.mark.slow
+def test_it_stops_when_nothing_becomes_better(tmp_path: Path) -> None:
+    class Same(Halves):
+        def evaluate(self, network: nn.Module, /) -> dict[str, float]:
+            return {"accuracy": 0.5}
+
+    heard = Heard()
+    settings = SETTINGS.model_copy(update={"epochs": 9, "patience": 2})
+    assert train(Same(), settings, tmp_path, progress=heard).epoch == 1
+    assert heard.notes[-1].startswith("epoch 3/9")
+
+
+def test_rates_go_by_the_longest_beginning_of_a_name(tmp_path: Path) -> None:
+    frozen = SETTINGS.model_copy(
+        update={"learning_rate": 1e-30, "learning_rates": {"3": 1e-30, "3.bias": 0.1}, "epochs": 1}
+    )
+    torch.manual_seed(SETTINGS.seed)
+    found = train(Halves(), frozen, tmp_path, progress=Heard())
+    after = Halves().network()
+    found.load_into(after)
+    torch.manual_seed(SETTINGS.seed)
+    before = dict(Halves().network().named_parameters())
+    moved = {
+        name
+        for name, parameter in after.named_parameters()
+        if not torch.allclose(parameter, before[name], atol=1e-4)
+    }
+    assert moved == {"3.bias"}
+
+
+def test_what_is_frozen_is_not_saved(tmp_path: Path) -> None:
+    network = Halves().network()
+    network[0].requires_grad_(False)  # type: ignore[index]
+    save_weights(network, tmp_path / "a.safetensors")
+    other = nn.Sequential(nn.Linear(9, 9), nn.Dropout(0.2), nn.ReLU(), nn.Linear(16, 2))
+    other[0].requires_grad_(False)
+    load_weights(other, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match="weights of another network"):
+        load_weights(nn.Linear(6, 16), tmp_path / "a.safetensors")
+
+
+class _Broken(Halves):
+    def loss(self, network: nn.Module, batch: Mapping[str, Tensor], /) -> Tensor:
+        return super().loss(network, batch) * float("nan")
+
+
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"step 10: the loss is not a finite number; a lower"):
+        train(_Broken(), SETTINGS, tmp_path, progress=Heard())
+
+
+def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
+    class Empty(Halves):
+        def rows(self) -> Sequence[int]:
+            return ()
+
+    with pytest.raises(UserError, match="nothing to train on"):
+        train(Empty(), SETTINGS, tmp_path, progress=Heard())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"device": "cuda"}, "torch sees no GPU here"),
+        ({"precision": "fp16"}, "fp16 needs a GPU"),
+        ({"trackers": ("wandb",)}, "wandb is not installed: pip install wandb"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    change: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match=message):
+        train(Halves(), SETTINGS.model_copy(update=change), tmp_path, progress=Heard())
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(ValueError, match="'tpu' is not auto, cpu or cuda"):
+        LoopSettings(device="tpu")
+
+
+@pytest.mark.slow
+def test_bf16_trains_on_the_cpu(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"precision": "bf16"})
+    assert train(Halves(), settings, tmp_path, progress=Heard()).figures["accuracy"] > 0.9
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    found = subprocess.run(
+        [*command, "--master-port", "29611", str(SCRIPT), str(tmp_path)],
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert (tmp_path / "checkpoint-20" / "rng_state_1.pth").exists()
+    assert len((tmp_path / "training.log").read_text().splitlines()) == SETTINGS.epochs
+
+
+def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:
+    lengths = [number % 50 for number in range(1003)]
+    batches = BatchesByLength(lengths, 16, seed=3)
+    first = [[pick.index for pick in batch] for batch in batches]
+    assert sorted(index for batch in first for index in batch) == list(range(1003))
+    assert len(first) == len(batches)
+    spread = [max(lengths[i] for i in batch) - min(lengths[i] for i in batch) for batch in first]
+    assert sum(spread) / len(spread) < 5
+    batches.epoch = 1
+    assert [[pick.index for pick in batch] for batch in batches] != first
