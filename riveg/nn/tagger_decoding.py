@@ -79,12 +79,12 @@ def found_entities(
     return list(_of_one_level(level, words, coarse_of))
 
 
-def fine_entities(
+def fine_spans(
     network: SequenceTagger, emissions: Emissions, words: Tensor
 ) -> list[list[tuple[Span, str]]]:
-    """What the fine head alone says: spans with fine labels of each text."""
+    """What the fine head of two says by itself: spans with fine labels; ``[]`` with one level."""
     if emissions.fine_tags is None or network.fine_crf is None:
-        return _Level.decoded(network.crf, emissions.tags, words).spans
+        return []
     return _Level.decoded(network.fine_crf, emissions.fine_tags, words).spans
 
 

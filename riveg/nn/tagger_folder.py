@@ -97,6 +97,7 @@ def write_network(folder: Path, network: SequenceTagger, tokenizer: Tokenizer) -
     }
     with replacing(folder / WEIGHTS) as temporary:
         save_file(weights, temporary, {"format": "pt"})
+        temporary.chmod(0o644)  # the library lets only the owner read
     with replacing(folder / "tokenizer.json") as temporary:
         tokenizer.save(str(temporary))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 import transformers
@@ -15,12 +14,12 @@ from riveg.checkpoints.encoder_folders import encoder_folder
 from riveg.evaluation.counts import Count
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer, padding_id
 from riveg.nn.sequence_tagger import FINE_TAGS, TAGS, SequenceTagger, TaggerDesign
-from riveg.nn.tagger_decoding import FoundEntity, fine_entities
+from riveg.nn.tagger_decoding import FoundEntity, fine_spans, found_entities
 from riveg.nn.tagger_folder import TaggerSettings, require_positions
 from riveg.nn.tagger_inputs import collate
 from riveg.nn.tagger_prediction import TaggerPrediction
 from riveg.nn.word_pieces import WordPieceWindows
-from riveg.runs.progress import Progress
+from riveg.training.config import Course
 from riveg.training.crf_tagger_data import (
     LabelSet,
     RowMaker,
@@ -31,7 +30,7 @@ from riveg.training.crf_tagger_data import (
     together,
 )
 from riveg.training.crf_tagger_export import export_tagger
-from riveg.training.crf_tagger_settings import CrfTaggerConfig
+from riveg.training.crf_tagger_settings import CrfTaggerTrainingConfig
 from riveg.training.loop import train as train_loop
 from riveg.types import Span
 from riveg.vision.runtime.loading import Placement, place
@@ -40,22 +39,19 @@ F1, FINE_F1, FINE_HEAD_F1 = "f1", "fine_f1", "fine_head_f1"
 """Figures on dev, in percent: spans with labels; with fine labels; of the fine head by itself."""
 
 
-def train_crf_tagger(config: CrfTaggerConfig, *, progress: Progress) -> Path:
-    """Trains a tagger and writes its folder; a second call goes on after the last checkpoint.
-
-    Returns:
-        The folder, which ``tag: crf`` loads.
+def train_crf_tagger(config: CrfTaggerTrainingConfig, course: Course) -> str:
+    """Trains a tagger and writes the folder that ``tag: crf`` loads; the card's text.
 
     Raises:
         UserError: If the data, their knowledge, the encoder or the device are not what they
             should be.
     """
     place(config.loop.device, "float32")
-    trainee = CrfTagger(config, progress)
-    trained = train_loop(trainee, config.loop, config.work_folder, progress=progress)
+    trainee = CrfTagger(config, course)
+    trained = train_loop(trainee, config.loop, course.work, progress=course.progress)
     network = trainee.network()
     trained.load_into(network)
-    return export_tagger(trainee, network.eval(), trained)
+    return export_tagger(trainee, network.eval(), trained, course.out)
 
 
 class CrfTagger:
@@ -63,15 +59,15 @@ class CrfTagger:
 
     Args:
         config: What to train.
-        progress: Hears what was read.
+        course: On what; hears what was read.
     """
 
-    def __init__(self, config: CrfTaggerConfig, progress: Progress) -> None:
+    def __init__(self, config: CrfTaggerTrainingConfig, course: Course) -> None:
         self.config = config
         self._folder = encoder_folder(config.model, config.revision)
         self.tokenizer = load_fast_tokenizer(self._folder)
-        self.train = read_posts(config, config.train)
-        self.dev = read_posts(config, config.dev)
+        self.train = read_posts(config, course.train)
+        self.dev = read_posts(config, course.dev)
         self.labels = label_set(config, self.train, self.dev)
         encoder = load_encoder(self._folder)
         require_positions(encoder, config.max_pieces)
@@ -86,7 +82,7 @@ class CrfTagger:
         self._dev_rows = list(maker.first_rows(self.dev.posts))
         self.design = _design(config, self.labels)
         for text in self.remarks():
-            progress.note(text)
+            course.progress.note(text)
 
     @property
     def metric(self) -> str:
@@ -152,28 +148,33 @@ class CrfTagger:
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """F1 on dev in percent: of labels, and of fine labels where these are learnt."""
-        tagger = _tagger(network)
-        found = self.dev_entities(tagger)
+        found, by_fine_head = self._found(_tagger(network))
         figures = {F1: self._f1([[(one.span, one.label) for one in post] for post in found])}
         if self.labels.coarse_of:
             fine = [[(one.span, str(one.fine_label)) for one in post] for post in found]
             figures[FINE_F1] = self._f1(fine, fine=True)
         if self.design.fine_tags:
-            figures[FINE_HEAD_F1] = self._f1(self._fine_head_spans(tagger), fine=True)
+            figures[FINE_HEAD_F1] = self._f1(by_fine_head, fine=True)
         return figures
 
     def dev_entities(self, network: SequenceTagger) -> list[tuple[FoundEntity, ...]]:
         """What the network finds in each post of dev, wherever it lies, in float32."""
-        return self._prediction(network).entities([row.windows for row in self._dev_rows])
+        return self._found(network)[0]
 
-    def _fine_head_spans(self, network: SequenceTagger) -> list[list[tuple[Span, str]]]:
-        found: list[list[tuple[Span, str]]] = [[] for _ in self._dev_rows]
+    def _found(
+        self, network: SequenceTagger
+    ) -> tuple[list[tuple[FoundEntity, ...]], list[list[tuple[Span, str]]]]:
+        """The tagger's answers, and what the fine head says by itself, of one pass over dev."""
+        found: list[tuple[FoundEntity, ...]] = [()] * len(self._dev_rows)
+        by_fine_head: list[list[tuple[Span, str]]] = [[] for _ in self._dev_rows]
         texts = [row.windows for row in self._dev_rows]
         for numbers, emissions, words in self._prediction(network).emissions(texts):
-            spans = fine_entities(network, emissions, words)
-            for number, one in zip(numbers, spans, strict=True):
-                found[number] = one
-        return found
+            entities = found_entities(network, emissions, words, self.labels.coarse_of)
+            spans = fine_spans(network, emissions, words)
+            for position, number in enumerate(numbers):
+                found[number] = entities[position]
+                by_fine_head[number] = spans[position] if spans else []
+        return found, by_fine_head
 
     def _prediction(self, network: SequenceTagger) -> TaggerPrediction:
         return TaggerPrediction(
@@ -204,7 +205,7 @@ def _tagger(network: nn.Module) -> SequenceTagger:
     return network
 
 
-def _design(config: CrfTaggerConfig, labels: LabelSet) -> TaggerDesign:
+def _design(config: CrfTaggerTrainingConfig, labels: LabelSet) -> TaggerDesign:
     return TaggerDesign(
         tags=labels.fine_tags if config.level == "fine" else labels.tags,
         fine_tags=labels.fine_tags if config.level == "both" else (),

@@ -16,8 +16,8 @@ from riveg.errors import UserError
 from riveg.nn.tag_transitions import span_tags
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.text.bio import OUTSIDE
-from riveg.training.crf_tagger_settings import CrfTaggerConfig
-from riveg.training.data import AnnotatedSplit, read_annotated
+from riveg.training.crf_tagger_settings import CrfTaggerTrainingConfig
+from riveg.training.data import AnnotatedSplit
 from riveg.types import Gold, GoldEntity, Sample, Span
 
 
@@ -93,13 +93,13 @@ class Posts:
         return f"{self.source.dataset.name} {self.source.dataset.split}"
 
 
-def read_posts(config: CrfTaggerConfig, split: str) -> Posts:
+def read_posts(config: CrfTaggerTrainingConfig, source: AnnotatedSplit) -> Posts:
     """The annotated posts of a split, with the knowledge about them where it is appended.
 
     Raises:
-        UserError: If there are none, or knowledge is not there or about other posts.
+        UserError: If knowledge is not there, or about other posts.
     """
-    source = read_annotated(config.data, split)
+    split = source.dataset.split or ""
     pairs = [pair for pair in source.pairs if pair[0].tokens]
     if config.knowledge == "none":
         return Posts(source, tuple(Post(*pair) for pair in pairs))
@@ -114,7 +114,7 @@ def read_posts(config: CrfTaggerConfig, split: str) -> Posts:
     return Posts(source, posts, tuple(files))
 
 
-def label_set(config: CrfTaggerConfig, train: Posts, dev: Posts) -> LabelSet:
+def label_set(config: CrfTaggerTrainingConfig, train: Posts, dev: Posts) -> LabelSet:
     """The labels of train.
 
     Raises:
@@ -142,7 +142,7 @@ def _entities(posts: Sequence[Post]) -> Iterator[tuple[Post, GoldEntity]]:
     return ((post, entity) for post in posts for entity in post.gold.entities)
 
 
-def _coarse_of(config: CrfTaggerConfig, train: Posts) -> dict[str, str]:
+def _coarse_of(config: CrfTaggerTrainingConfig, train: Posts) -> dict[str, str]:
     found: dict[str, str] = {}
     for post, entity in _entities(train.posts):
         if entity.fine_label is None:

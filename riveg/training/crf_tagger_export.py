@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
-from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from riveg.files import write_atomically
+from riveg.files import file_digest
 from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.sequence_tagger import SequenceTagger
 from riveg.nn.tagger_folder import write_network, write_settings
@@ -20,10 +17,7 @@ from riveg.training.temperature import fit_temperature
 
 if TYPE_CHECKING:
     from riveg.training.crf_tagger import CrfTagger
-    from riveg.training.crf_tagger_data import Posts
     from riveg.training.loop import Trained
-
-_PACKAGES = ("torch", "transformers", "tokenizers")
 
 _MEANING = {
     "f1": "spans with labels, exact positions",
@@ -32,19 +26,21 @@ _MEANING = {
 }
 
 
-def export_tagger(trainee: CrfTagger, network: SequenceTagger, trained: Trained) -> Path:
-    """Calibrates the tagger on dev and writes its folder.
+def export_tagger(trainee: CrfTagger, network: SequenceTagger, trained: Trained, out: Path) -> str:
+    """Calibrates the tagger on dev, writes its folder, and describes it.
 
     Args:
         trainee: What was trained.
         network: It, with the best weights.
         trained: How the training went.
+        out: The folder; it exists.
+
+    Returns:
+        The card's text.
 
     Raises:
         OSError: If the folder cannot be written.
     """
-    out = trainee.config.out
-    out.mkdir(parents=True, exist_ok=True)
     probabilities, right = _dev_answers(trainee, network)
     temperature = round(fit_temperature(probabilities, right), 4)
     settings = trainee.settings.model_copy(update={"temperature": temperature})
@@ -52,9 +48,7 @@ def export_tagger(trainee: CrfTagger, network: SequenceTagger, trained: Trained)
     write_settings(out, settings)
     scores = PlattCurve(1 / temperature, 0.0)(log_odds(np.array(probabilities)))
     error = measure_reliability(scores, right).calibration_error if probabilities else 0.0
-    text = "\n".join(_card(trainee, trained, temperature, error)) + "\n"
-    write_atomically(out / "CARD.md", [text.encode()])
-    return out
+    return "\n".join(_card(trainee, trained, temperature, error)) + "\n"
 
 
 def _dev_answers(trainee: CrfTagger, network: SequenceTagger) -> tuple[list[float], list[bool]]:
@@ -77,10 +71,11 @@ def _card(trainee: CrfTagger, trained: Trained, temperature: float, error: float
     yield ""
     yield f"- Encoder: {config.model}" + (f" at {config.revision}" if config.revision else "")
     for posts in (trainee.train, trainee.dev):
-        yield f"- {posts.source.described()}"
-        if posts.source.is_test:
-            yield "  **This is a test split: figures of this tagger on it mean nothing.**"
-        yield from _knowledge_files(posts)
+        yield from (
+            f"- Knowledge about {posts.name}: {path.name}, sha256 {file_digest(path)[:16]}"
+            for path in posts.knowledge_files
+            if path.is_file()
+        )
     yield from (f"- {remark}" for remark in trainee.remarks())
     if config.knowledge == "appended":
         yield (
@@ -101,22 +96,13 @@ def _card(trainee: CrfTagger, trained: Trained, temperature: float, error: float
     for name, value in trained.figures.items():
         yield f"| {name} | {value:.2f} | {_MEANING[name]} |"
     yield ""
-    yield f"Best epoch: {trained.epoch} of {config.loop.epochs}, by {trainee.metric}, one seed."
+    epochs, seed = config.loop.epochs, config.loop.seed
+    yield f"Best epoch: {trained.epoch} of {epochs}, by {trainee.metric}; one seed, {seed}."
     yield (
-        f"Scores are marginal probabilities of span and label, at the temperature {temperature:g} "
-        f"that fits dev; expected calibration error there: {error:.3f}."
-    )
-    yield ""
-    yield f"Trained in {timedelta(seconds=round(trained.seconds))}, seed {config.loop.seed}, with"
-    yield f"Python {platform.python_version()}, " + ", ".join(
-        f"{name} {version(name)}" for name in _PACKAGES
+        f"Scores are marginal probabilities of span and label, at the temperature {temperature:g}, "
+        f"which fits dev; expected calibration error there: {error:.3f}."
     )
     yield ""
     yield "```json"
     yield config.model_dump_json(indent=2, exclude={"presets"})
     yield "```"
-
-
-def _knowledge_files(posts: Posts) -> Iterator[str]:
-    for path in posts.knowledge_files:
-        yield f"  - knowledge: {path.name}"

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from riveg.training.config import Course, TrainingConfig
 from riveg.training.loop_settings import LoopSettings
 
 
-class CrfTaggerConfig(BaseModel):
-    """What to train on, from which encoder, how.
+class CrfTaggerTrainingConfig(TrainingConfig):
+    """From which encoder a sequence tagger is trained, and how.
 
-    ``data``: a dataset; ``train`` and ``dev`` name its splits to learn from and to choose by.
-    ``model``: an encoder's folder,
-    ``package:NAME`` for a Python package with a function ``get_model_path``, or a fetched id of the
-    hub; ``revision`` pins its commit. ``out``: the folder for the tagger; ``work``: the folder for
-    checkpoints, by default beside it.
+    ``model``: an encoder's folder, ``package:NAME`` for a Python package with a function
+    ``get_model_path``, or a fetched id of the hub; ``revision`` pins its commit.
 
     ``level``: which labels are learnt: ``coarse``, ``fine`` ones alone, or ``both`` with a head
     each (GEM). ``scheme``: ``bio`` or ``bioes``. ``head``: ``crf`` or ``linear``.
@@ -34,15 +32,11 @@ class CrfTaggerConfig(BaseModel):
     fields by name, is laid over the rest.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: ClassVar[str] = "crf-tagger"
+    summary: ClassVar[str] = "tagger on any encoder, with a CRF, knowledge, fine labels (tag: crf)"
 
-    data: str = Field(min_length=1)
-    train: str = "train"
-    dev: str = "dev"
     model: str = Field(min_length=1)
     revision: str | None = None
-    out: Path
-    work: Path | None = None
     level: Literal["coarse", "fine", "both"] = "coarse"
     scheme: Literal["bio", "bioes"] = "bio"
     head: Literal["linear", "crf"] = "crf"
@@ -58,10 +52,11 @@ class CrfTaggerConfig(BaseModel):
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     loop: LoopSettings = LoopSettings()
 
-    @property
-    def work_folder(self) -> Path:
-        """Where checkpoints go."""
-        return self.work or self.out.with_name(f"{self.out.name}-work")
+    def train(self, course: Course) -> str:
+        """Trains and calibrates; the card's text."""
+        from riveg.training.crf_tagger import train_crf_tagger
+
+        return train_crf_tagger(self, course)
 
     @model_validator(mode="before")
     @classmethod
