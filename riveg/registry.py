@@ -27,6 +27,7 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
     "tag": {
         "chat": "riveg.stages.taggers.chat:ChatTaggerConfig",
+        "crf": "riveg.stages.taggers.crf:CrfTaggerConfig",
         "gliner": "riveg.stages.taggers.gliner:GlinerTaggerConfig",
         "mini": "riveg.stages.taggers.mini:MiniTaggerConfig",
         "gold": "riveg.stages.taggers.gold:GoldTaggerConfig",

@@ -56,6 +56,7 @@ from riveg.stages.segmenters.sam2 import Sam2Config
 from riveg.stages.segmenters.sam3 import Sam3Config
 from riveg.stages.segmenters.segment_anything import SegmentAnythingConfig
 from riveg.stages.taggers.chat import ChatTaggerConfig
+from riveg.stages.taggers.crf import CrfTaggerConfig
 from riveg.stages.taggers.gliner import GlinerTaggerConfig
 from riveg.stages.taggers.gold import GoldTaggerConfig
 from riveg.stages.taggers.mini import MiniTaggerConfig
@@ -76,6 +77,7 @@ AUGMENT: Backends[Augmenter] = {
 }
 TAG: Backends[Tagger] = {
     "chat": ChatTaggerConfig,
+    "crf": CrfTaggerConfig,
     "gliner": GlinerTaggerConfig,
     "mini": MiniTaggerConfig,
     "gold": GoldTaggerConfig,
