@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 
 class Label(BaseModel):
-    """A type of entity: its name, one line on what it is, and a few examples."""
+    """A type of entity: its name, one line on what it is, a few examples, and its fine types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=60)
     description: str = Field(default="", max_length=300)
     examples: tuple[str, ...] = Field(default=(), max_length=10)
+    fine: tuple[str, ...] = ()
 
-    @field_validator("name", "description", "examples")
+    @model_serializer(mode="wrap")
+    def _without_fine_types(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Label sets of one level are written, and counted into fingerprints, as they always were.
+        values: dict[str, Any] = dump(self)
+        return values if self.fine else {key: values[key] for key in values if key != "fine"}
+
+    @field_validator("name", "description", "examples", "fine")
     @classmethod
     def _on_one_line(cls, value: Any) -> Any:
         texts = (value,) if isinstance(value, str) else value

@@ -55,10 +55,15 @@ AnswerOrIssue: TypeAlias = Answer_co | PartialAnswer[Answer_co] | Issue
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A reranker's answer: the label, and the label distribution (sums to 1) where there is one."""
+    """A reranker's answer: the label, and the label distribution (sums to 1) where there is one.
+
+    The same of fine labels, ``None`` where it decides none: an entity keeps its own with its label.
+    """
 
     label: str
     label_scores: Mapping[str, float] | None
+    fine_label: str | None = None
+    fine_label_scores: Mapping[str, float] | None = None
 
 
 class ImageSource(Protocol):

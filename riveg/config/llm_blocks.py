@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from riveg.config.yaml_file import Document, Problem
-from riveg.labels import USUAL_LABELS, Label
+from riveg.labels import USUAL_LABELS, Label, label_levels
 from riveg.llm.endpoint import Endpoint
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -79,6 +79,11 @@ def _labels(document: Document) -> tuple[tuple[Label, ...], list[Problem]]:
     names = [label.name for label in found]
     for twice in dict.fromkeys(name for name in names if names.count(name) > 1):
         problems.append(document.problem("labels", twice, "a type is named once"))
+    try:
+        label_levels({label.name: label.fine for label in found})
+    except ValueError as error:
+        fine = sorted({name for label in found for name in label.fine})
+        problems.append(document.problem("labels", ", ".join(fine), str(error)))
     return tuple(found), problems
 
 

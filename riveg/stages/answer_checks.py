@@ -68,8 +68,9 @@ def check_regions(
 
 
 def check_ranking(mention: Mention, answer: Ranking) -> AnswerOrIssue[Ranking]:
-    """A label distribution in [0, 1]."""
-    scores = (answer.label_scores or {}).values()
+    """Label distributions in [0, 1]."""
+    both = (answer.label_scores or {}, answer.fine_label_scores or {})
+    scores = (score for levels in both for score in levels.values())
     found = (_wrong_score("rerank", mention.entity.id, score) for score in scores)
     return next(filter(None, found), answer)
 

@@ -256,8 +256,9 @@ def source_of(answer: ChatAnswer) -> str:
 
 
 def label_constants(labels: Iterable[Label]) -> dict[str, PromptValue]:
-    """``labels``: the system's types, each with ``name``, ``description`` and ``examples``."""
-    return {"labels": PromptValue(tuple(label.model_dump() for label in labels), "labels")}
+    """``labels``: the system's types, each with its name, description, examples and fine types."""
+    values = tuple({**label.model_dump(), "fine": label.fine} for label in labels)
+    return {"labels": PromptValue(values, "labels")}
 
 
 def sample_values(sample: Sample) -> dict[str, PromptValue]:
@@ -277,10 +278,14 @@ def sample_lines(sample: Sample) -> dict[str, PromptValue]:
 
 
 def entity_value(entity: Entity) -> PromptValue:
-    """The entity: ``text``, ``label``, ``expression`` and ``description`` (empty for none)."""
+    """The entity: ``text`` and ``label``; what it may lack is empty then.
+
+    That is ``fine_label``, ``expression`` and ``description``.
+    """
     value: Mapping[str, str] = {
         "text": entity.text,
         "label": entity.label,
+        "fine_label": entity.fine_label or "",
         "expression": entity.expression or "",
         "description": entity.description or "",
     }

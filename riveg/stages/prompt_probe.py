@@ -15,20 +15,28 @@ _SHIP = {
     "id": "e1",
     "text": "Sea Cloud",
     "label": "VESSEL",
+    "fine_label": "sailing_ship",
     "expression": "a white ship with four masts",
     "description": "A sailing ship.",
 }
-_PERSON = {**_SHIP, "id": "e0", "text": "Ann Lee", "label": "PER", "expression": "a woman"}
+_PERSON = {
+    **_SHIP,
+    "id": "e0",
+    "text": "Ann Lee",
+    "label": "PER",
+    "fine_label": "",
+    "expression": "a woman",
+}
 _LABELS = (
     Label(name="PER", description="a person", examples=("Ada Lovelace",)),
-    Label(name="VESSEL"),
+    Label(name="VESSEL", fine=("sailing_ship", "ferry")),
 )
 
 _VALUES: Mapping[str, object] = {
     "text": _TEXT,
     "caption": _CAPTION,
     "knowledge": "Ann Lee is a singer.",
-    "labels": tuple(label.model_dump() for label in _LABELS),
+    "labels": tuple({**label.model_dump(), "fine": label.fine} for label in _LABELS),
     "entity": _SHIP,
     "marked_text": _TEXT.replace("Sea Cloud", "&&Sea &&Cloud"),
     "candidates": ("VESSEL", "PER"),
@@ -37,6 +45,7 @@ _VALUES: Mapping[str, object] = {
     "similar": ({"text": _TEXT, "caption": _CAPTION, "annotation": "Named entities: none"},),
     "mention": "Ann Lee",
     "label": "PER",
+    "fine_label": "singer",
     "caption_words": tuple(_CAPTION.split()),
 }
 _BATCHES: Mapping[str, Mapping[str, object]] = {

@@ -99,6 +99,21 @@ EXTRACT = Stage[Extractor, Sample, tuple[Entity, ...]](
     describe=words.describe_entities,
 )
 
+
+def _ranked(entity: Entity, ranking: Ranking) -> Entity:
+    """The entity with its new label; a fine label of another label does not stay."""
+    fine_label, fine_scores = ranking.fine_label, ranking.fine_label_scores
+    if fine_label is None and ranking.label == entity.label:
+        fine_label, fine_scores = entity.fine_label, entity.fine_label_scores
+    return replace(
+        entity,
+        label=ranking.label,
+        label_scores=ranking.label_scores,
+        fine_label=fine_label,
+        fine_label_scores=fine_scores,
+    )
+
+
 RERANK = Stage[Reranker, Mention, Ranking](
     name="rerank",
     folder="rerankers",
@@ -106,10 +121,7 @@ RERANK = Stage[Reranker, Mention, Ranking](
     gives=frozenset({"label"}),
     ask=lambda backend, mentions: backend.rerank(mentions),
     check=answer_checks.check_ranking,
-    join=lambda mention, ranking: _with_entity(
-        mention,
-        replace(mention.entity, label=ranking.label, label_scores=ranking.label_scores),
-    ),
+    join=lambda mention, ranking: _with_entity(mention, _ranked(mention.entity, ranking)),
     needs_image=False,
     tell=words.tell_label,
     describe=words.describe_label,

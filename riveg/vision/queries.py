@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator
 from riveg.errors import suggest
 from riveg.types import WARNING, Entity, Issue
 
-_FIELDS = ("mention", "label", "expression", "description")
+_FIELDS = ("mention", "label", "fine_label", "expression", "description")
 
 
 def _known_fields(template: str) -> str:
@@ -39,13 +39,14 @@ def _unquoted(value: Any) -> Any:
 
 
 QueryTemplate = Annotated[str, BeforeValidator(_unquoted), AfterValidator(_known_fields)]
-"""A text with ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``."""
+"""A text with ``{mention}``, ``{label}``, ``{fine_label}``, ``{expression}``, ``{description}``."""
 
 
 def query_text(template: str, entity: Entity) -> str:
     """A template filled for an entity, in single blanks.
 
-    A missing expression is replaced by the mention, a missing description by the expression.
+    A missing expression is replaced by the mention, a missing description by the expression, a
+    missing fine label by the label.
 
     >>> from riveg.types import Span
     >>> query_text("{expression} ({label})", Entity("e0", "Ada", "PER", Span(0, 1)))
@@ -55,6 +56,7 @@ def query_text(template: str, entity: Entity) -> str:
     filled = template.format(
         mention=entity.text,
         label=entity.label,
+        fine_label=entity.fine_label or entity.label,
         expression=expression,
         description=entity.description or expression,
     )

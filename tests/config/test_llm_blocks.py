@@ -75,6 +75,17 @@ def test_types_of_ones_own(tmp_path: Path) -> None:
     assert load_config(again).labels == config.labels
 
 
+def test_types_may_have_fine_types(tmp_path: Path) -> None:
+    text = "labels: [{name: PER, fine: [actor, athlete]}, LOC]\ntag: {backend: mini}\n"
+    config = load_config(system(tmp_path, text))
+    assert [label.fine for label in config.labels] == [("actor", "athlete"), ()]
+    first, second = config.resolved()["labels"]
+    assert first["fine"] == ["actor", "athlete"]
+    assert "fine" not in second
+    again = system(tmp_path, yaml.safe_dump(config.resolved()))
+    assert load_config(again).labels == config.labels
+
+
 def reached_at(url: str) -> str:
     return f"llm:\n  main: {{model: m, base_urls: ['{url}']}}\n{HEAD}"
 
@@ -103,6 +114,17 @@ PROBLEMS = [
     ("labels: [A, A]\ntag: {backend: mini}\n", "a type is named once", "twice"),
     ("labels: [{nme: A}]\ntag: {backend: mini}\n", "this key is required", "a typo"),
     ('labels: ["A\\nB"]\ntag: {backend: mini}\n', "text on one line", "a line end in a name"),
+    (
+        "labels: [{name: A, fine: [x]}, {name: B, fine: [x]}]\ntag: {backend: mini}\n",
+        "labels: found x; the fine type 'x' stands below A and below B; a fine type belongs to one",
+        "a fine type of two types",
+    ),
+    (
+        "labels: [{name: A, fine: [B]}, B]\ntag: {backend: mini}\n",
+        "'B' stands below A and is a type itself",
+        "a fine type with the name of a type",
+    ),
+    ("labels: [{name: A, fine: x}]\ntag: {backend: mini}\n", "expected a list", "a bare text"),
     ("labels: [[A]]\ntag: {backend: mini}\n", "expected a name", "a list in a list"),
 ]
 

@@ -22,6 +22,8 @@ REWRITTEN = replace(ENTITY, expression="the woman", description="a woman in a bl
         ("{description}", ENTITY, "Ada Lovelace"),
         ("{expression}", replace(ENTITY, expression=""), "Ada Lovelace"),
         ("{mention} is belong {label}", REWRITTEN, "Ada Lovelace is belong PER"),
+        ("{mention}, {fine_label}", replace(ENTITY, fine_label="author"), "Ada Lovelace, author"),
+        ("{mention}, {fine_label}", ENTITY, "Ada Lovelace, PER"),
         ("{mention}", replace(ENTITY, text="{label} {0}"), "{label} {0}"),
     ],
 )

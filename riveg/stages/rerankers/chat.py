@@ -2,7 +2,8 @@
 
 The tagger's label distribution p of a mention shows how certain the tagger was. Where the entropy
 ``-sum p ln p`` is above ``gamma``, the model is given the sample with the mention's words marked,
-the image, and the most probable labels, and names one of them.
+the image, and the most probable labels, and names one of them. Where the system's labels have fine
+ones, these are what is decided, and the label is the one that the fine label belongs to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.labels import Levels
 from riveg.llm.borders import MARK
 from riveg.llm.conversation import (
     ChatAnswer,
@@ -78,7 +80,7 @@ class ChatRerankerConfig(BackendConfig[Reranker]):
         """
         return ChatReranker(
             prompted_chat(self, context, _VARIABLES, label_constants(context.labels)),
-            labels=tuple(label.name for label in context.labels),
+            labels={label.name: label.fine for label in context.labels},
             gamma=self.gamma,
             candidates=self.candidates,
             max_tokens=self.max_tokens,
@@ -96,7 +98,7 @@ class ChatReranker:
 
     Args:
         chat: The model with its prompt.
-        labels: The system's labels.
+        labels: The system's labels with their fine ones.
         gamma: Entropy in nats above which a mention is asked about.
         candidates: Highest number of candidates, the most probable first.
         max_tokens: Of the answer.
@@ -106,13 +108,14 @@ class ChatReranker:
         self,
         chat: PromptedChat,
         *,
-        labels: Sequence[str],
+        labels: Levels,
         gamma: float = 0.2,
         candidates: int = 5,
         max_tokens: int = 64,
     ) -> None:
         self._chat = chat
         self._labels = labels
+        self._label_of = {fine: label for label, below in labels.items() for fine in below}
         self._gamma = gamma
         self._count = candidates
         self._max_tokens = max_tokens
@@ -126,25 +129,42 @@ class ChatReranker:
         return [self._prepared(mention) for mention in mentions if self._is_asked(mention.entity)]
 
     def rerank(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Ranking]]:
-        """The label of each mention; the tagger's label distribution is kept as it is."""
+        """The label of each mention; the tagger's label distributions are kept as they are."""
         asked = [mention for mention in mentions if self._is_asked(mention.entity)]
-        answers = iter(self._chat.answer(asked, self._prepared, _chosen_label, self._kept_label))
+        answers = iter(self._chat.answer(asked, self._prepared, self._chosen, self._kept_label))
         return [
             next(answers)
             if self._is_asked(mention.entity)
-            else Ranking(mention.entity.label, mention.entity.label_scores)
+            else self._ranking(mention.entity, self._said(mention.entity))
             for mention in mentions
         ]
+
+    def _scores(self, entity: Entity) -> Mapping[str, float] | None:
+        """The distribution of the level that is decided."""
+        return entity.fine_label_scores if self._label_of else entity.label_scores
+
+    def _said(self, entity: Entity) -> str | None:
+        """The label that the entity has on that level."""
+        return entity.fine_label if self._label_of else entity.label
+
+    def _ranking(self, entity: Entity, chosen: str | None) -> Ranking:
+        if not self._label_of:
+            return Ranking(chosen or entity.label, entity.label_scores)
+        label = self._label_of.get(chosen or "", entity.label)
+        return Ranking(label, entity.label_scores, chosen, entity.fine_label_scores)
 
     def _is_asked(self, entity: Entity) -> bool:
         if len(self._candidates(entity)) < 2:
             return False
-        return entity.label_scores is None or entropy(entity.label_scores) > self._gamma
+        scores = self._scores(entity)
+        return scores is None or entropy(scores) > self._gamma
 
     def _candidates(self, entity: Entity) -> tuple[str, ...]:
-        if entity.label_scores:
-            return _by_probability(entity.label_scores)[: self._count]
-        return tuple(dict.fromkeys((entity.label, *self._labels)))
+        scores, said = self._scores(entity), self._said(entity)
+        if scores:
+            return _by_probability(scores)[: self._count]
+        own = () if said is None else (said,)
+        return tuple(dict.fromkeys((*own, *(self._label_of or self._labels))))
 
     def _prepared(self, mention: Mention) -> PreparedRequest:
         sample, entity = mention.sample, mention.entity
@@ -153,7 +173,9 @@ class ChatReranker:
             **sample_values(sample),
             "marked_text": PromptValue(marked_text(sample, entity), "sample.tokens, entity.span"),
             "entity": entity_value(entity),
-            "candidates": PromptValue(candidates, "entity.label_scores"),
+            "candidates": PromptValue(
+                candidates, "entity.fine_label_scores" if self._label_of else "entity.label_scores"
+            ),
         }
         return self._chat.prepare(
             sample,
@@ -169,11 +191,14 @@ class ChatReranker:
         if answer.kind not in {Unparsable.kind, Refused.kind}:
             return self._chat.issue(mention, answer)
         # GEM does not say what happens then; here the tagger's most probable label stays.
-        scores = mention.entity.label_scores
-        label = _by_probability(scores)[0] if scores else mention.entity.label
+        scores = self._scores(mention.entity)
+        label = _by_probability(scores)[0] if scores else self._said(mention.entity)
         message = f"the answer names no candidate, the label stays {label}: {answer.message}"
         issue = Issue("rerank", mention.entity.id, UNMATCHED_LABEL, message)
-        return PartialAnswer(Ranking(label, scores), (issue,))
+        return PartialAnswer(self._ranking(mention.entity, label), (issue,))
+
+    def _chosen(self, mention: Mention, answer: ChatAnswer) -> Ranking:
+        return self._ranking(mention.entity, str(answer.value))
 
 
 def entropy(scores: Mapping[str, float]) -> float:
@@ -194,7 +219,3 @@ def marked_text(sample: Sample, entity: Entity) -> str:
 
 def _by_probability(scores: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(sorted(scores, key=lambda name: (-scores[name], name)))
-
-
-def _chosen_label(mention: Mention, answer: ChatAnswer) -> Ranking:
-    return Ranking(str(answer.value), mention.entity.label_scores)

@@ -330,4 +330,9 @@ def _values(sample: Sample, asked: Sequence[Entity]) -> dict[str, PromptValue]:
 
 
 def _entity_value(entity: Entity) -> dict[str, str]:
-    return {"id": entity.id, "text": one_line(entity.text), "label": entity.label}
+    return {
+        "id": entity.id,
+        "text": one_line(entity.text),
+        "label": entity.label,
+        "fine_label": entity.fine_label or "",
+    }

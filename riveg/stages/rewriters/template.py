@@ -16,7 +16,7 @@ from riveg.types import Expression, Issue
 SOURCE = "template"
 
 _BLOCK = "expression"
-_VALUES = ("mention", "label", "caption_words")
+_VALUES = ("mention", "label", "fine_label", "caption_words")
 _WORD = re.compile(r"\w+")
 
 
@@ -71,6 +71,7 @@ class TemplateRewriter:
                 _BLOCK,
                 mention=entity.text,
                 label=entity.label,
+                fine_label=entity.fine_label or "",
                 caption_words=tuple(_WORD.findall(caption.lower())),
             )
         except UserError as error:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
+from riveg.labels import Label
 from riveg.llm.conversation import AttachedImage, NoAnswer, Request, Response, Unparsable
 from riveg.protocols import AnswerOrIssue
 from riveg.stages.entailers.chat import (
@@ -201,6 +202,24 @@ def test_what_is_asked_and_where_it_came_from() -> None:
     entity_value = asked.values["entity"].value
     assert isinstance(entity_value, Mapping)
     assert entity_value["expression"] == "container ship"
+
+
+def test_a_prompt_may_use_fine_labels(tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text(
+        "{% block system %}{% for one in labels %}{{ one.name }}: {{ one.fine | join('/') }};"
+        "{% endfor %}{% endblock %}"
+        "{% block user %}{{ entity.text }} [{{ entity.fine_label or entity.label }}]{% endblock %}"
+    )
+    chat = ScriptedChat(lambda _: "no")
+    labels = (Label(name="VESSEL", fine=("ferry", "freighter")), Label(name="PER"))
+    context = make_context(tmp_path, chats={"main": chat}, labels=labels)
+    live = ChatEntailerConfig(prompt="mine.jinja").build(context)
+    sample = image_sample("Ever Given meets Rex", [(0, 2, "VESSEL"), (3, 4, "PER")], id="a")
+    ship, rex = sample.entities or ()
+    entities = (replace(ship, fine_label="freighter"), rex)
+    live.entail(mentions_of(replace(sample, entities=entities)))
+    assert [*map(asked_text, chat.asked)] == ["Ever Given [freighter]", "Rex [PER]"]
+    assert chat.asked[0].messages[0].text == "VESSEL: ferry/freighter;PER: ;"
 
 
 def test_a_prompt_that_does_not_fit_is_found_before_the_run(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
+from riveg.labels import Label
 from riveg.llm.conversation import AttachedImage, NoAnswer, Request, Response, Unparsable
 from riveg.protocols import PartialAnswer, Ranking
 from riveg.stages.rerankers.answers import read_label
@@ -117,6 +118,57 @@ def test_a_tagger_without_scores_leaves_nothing_to_be_sure_by() -> None:
     ]
     assert "Candidates: VESSEL, SPONSOR\n" in asked_text(chat.asked[0])
     assert "- SPONSOR: who pays for an event\n" in chat.asked[0].messages[0].text
+
+
+FINE_TYPES = (
+    Label(name="PER", fine=("actor", "musician")),
+    Label(name="ORG", fine=("band",)),
+    Label(name="LOC"),
+)
+BANDS = {"band": 0.5, "musician": 0.3, "actor": 0.2}
+
+
+def with_fine(label: str | None, scores: dict[str, float] | None) -> Sample:
+    entities = OTHER.entities or ()
+    fine = (replace(one, fine_label=label, fine_label_scores=scores) for one in entities)
+    return replace(OTHER, entities=tuple(fine))
+
+
+def decide(answer: str, *samples: Sample) -> tuple[ScriptedChat, list[Any]]:
+    chat = ScriptedChat(says(answer))
+    context = make_context(chats={"main": chat}, labels=FINE_TYPES)
+    live = ChatRerankerConfig(candidates=2).build(context)
+    return chat, [*live.rerank(mentions_of(*samples))]
+
+
+def test_fine_labels_are_decided_where_the_system_has_them_and_the_label_follows() -> None:
+    chat, answers = decide("band", with_fine("musician", BANDS))
+    assert answers == [Ranking("ORG", UNSURE, "band", BANDS)]
+    assert "Candidates: band, musician\n" in asked_text(chat.asked[0])
+    (mention,) = mentions_of(with_fine("musician", BANDS))
+    joined = RERANK.join(mention, answers[0]).entity
+    assert (joined.label, joined.fine_label, joined.fine_label_scores) == ("ORG", "band", BANDS)
+
+
+def test_a_sure_fine_label_stays_however_unsure_the_label_is() -> None:
+    sure = {"musician": 1.0, "band": 0.0}
+    chat, answers = decide("band", with_fine("musician", sure))
+    assert not chat.asked
+    assert answers == [Ranking("PER", UNSURE, "musician", sure)]
+
+
+def test_without_fine_scores_every_fine_label_is_a_candidate() -> None:
+    chat, answers = decide("actor", with_fine("musician", None))
+    assert answers == [Ranking("PER", UNSURE, "actor", None)]
+    assert "Candidates: musician, actor, band\n" in asked_text(chat.asked[0])
+
+
+def test_a_fine_label_goes_with_its_label() -> None:
+    (mention,) = mentions_of(with_fine("musician", BANDS))
+    kept = RERANK.join(mention, Ranking("PER", UNSURE)).entity
+    assert (kept.fine_label, kept.fine_label_scores) == ("musician", BANDS)
+    gone = RERANK.join(mention, Ranking("LOC", UNSURE)).entity
+    assert (gone.label, gone.fine_label, gone.fine_label_scores) == ("LOC", None, None)
 
 
 def test_an_answer_that_names_no_candidate_leaves_the_favourite_and_says_so() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,16 @@ def test_an_unfit_prompt_is_refused_before_the_run(
     (tmp_path / "mine.jinja").write_text(source)
     with pytest.raises(UserError, match=message):
         TemplateRewriter(load_prompt("mine.jinja", folder=tmp_path))
+
+
+def test_a_prompt_may_use_the_fine_label(tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text(
+        "{% block expression %}{{ mention }}, {{ fine_label or label }}{% endblock %}"
+    )
+    plain = mention("Ann", "PER")
+    singer = Mention(plain.sample, replace(plain.entity, fine_label="singer"))
+    written = build("mine.jinja", tmp_path).rewrite([plain, singer])
+    assert [getattr(one, "text", None) for one in written] == ["Ann, PER", "Ann, singer"]
 
 
 def test_a_prompt_that_renders_to_nothing_is_an_issue(tmp_path: Path) -> None:
