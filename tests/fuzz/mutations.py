@@ -128,7 +128,22 @@ _STEPS = (_flipped, _cut, _removed, _spliced, _put_in, _renumbered, _line_moved)
 def damaged_value(draw: Draw, value: Any) -> Any:
     """A document with one to three of its values changed."""
     for _ in range(draw(st.integers(1, 3))):
-        value = _changed(draw, value, draw(st.sampled_from(list(_places(value)))))
+        places = list(_places(value))
+        place = draw(st.sampled_from(places))
+        if draw(st.booleans()):
+            # Another value of its kind reads well, and says something else.
+            kind = type(_at(value, place))
+            alike = [one for each in places if type(one := _at(value, each)) is kind]
+            new = draw(st.sampled_from(alike))
+        else:
+            new = draw(st.sampled_from(_CHANGES))(draw, _at(value, place))
+        value = _put(value, place, new)
+    return value
+
+
+def _at(value: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        value = value[key]
     return value
 
 
@@ -144,11 +159,11 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from _places(inner, (*path, key))
 
 
-def _changed(draw: Draw, value: Any, path: tuple[Any, ...]) -> Any:
+def _put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     if not path:
-        return draw(st.sampled_from(_CHANGES))(draw, value)
+        return new
     copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = _changed(draw, value[path[0]], path[1:])
+    copy[path[0]] = _put(value[path[0]], path[1:], new)
     return copy
 
 

@@ -25,6 +25,8 @@ class Target:
         damaged: Patterns of the files that may be damaged.
         commands: What is run in the copy's folder; ``@`` begins a path in the whole material,
             ``module:name`` calls a function.
+        is_signed: Whether the manifest then has the digest of the damaged records, as if the run
+            had written them.
         is_configuration: Whether errors may be of several lines: all that is wrong with a system.
     """
 
@@ -32,6 +34,7 @@ class Target:
     damaged: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...]
     is_configuration: bool = False
+    is_signed: bool = False
 
 
 _RUN_FILES = ("run/*.json", "run/*.jsonl", "run/config.yaml")
@@ -74,7 +77,7 @@ _SHORT_PREDICT = ("predict", "--system", SHORT, "--out", "out", *_PREDICT[1:])
 
 TARGETS: Mapping[str, Target] = {
     "run": Target(("run",), (*_RUN_FILES, "run/*-*/part-*.jsonl"), _READS_RUN),
-    "records": Target(("run",), ("run/records.jsonl",), _READS_RUN),
+    "records": Target(("run",), ("run/records.jsonl",), _READS_RUN, is_signed=True),
     "resume": Target(
         ("short-run",),
         ("short-run/*.json", "short-run/*.jsonl", "short-run/*.yaml", "short-run/*-*/part-*.jsonl"),
