@@ -2,13 +2,20 @@ PYTHON ?= python3
 FUZZ_SEED ?= 0
 FUZZ_MINUTES ?= 10
 
-.PHONY: run test check fuzz llm-env original-packages
+.PHONY: run test test-lowest check fuzz llm-env original-packages
 
 run: .venv/installed
 	.venv/bin/riveg run quickstart
 
 test: .venv-test/installed
 	.venv-test/bin/python -m pytest $(PYTEST_ARGS)
+
+# The quick tests at the lowest versions that pyproject.toml allows. An old package warns that it uses
+# what a newer one will drop: there that is no fault of riveg, so such warnings are no errors.
+test-lowest: .venv-lowest/installed
+	RIVEG_LOWEST_EXTRAS=$(LOWEST_EXTRAS) .venv-lowest/bin/python -m pytest \
+		-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning \
+		-W ignore::FutureWarning $(or $(PYTEST_ARGS),-m "not slow and not gpu")
 
 check: .venv-test/installed
 	.venv-test/bin/ruff format --check .
@@ -33,6 +40,22 @@ fuzz: .venv-test/installed
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e ".[dev]"
 	# Its converter alone, which a test decodes masks with: the package as a whole pins another OpenCV.
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --no-deps label-studio-sdk==2.1.2
+	touch $@
+
+# All extras that can be together without torchvision or a GPU.
+LOWEST_EXTRAS = dev,laptop
+
+# torch is the one exception: its lowest version needs 5 GB of CUDA wherever no CPU build of it is at
+# hand. Where there is one, TORCH=2.10.0 takes it (PIP_EXTRA_INDEX_URL names the place).
+.venv-lowest/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+		$(if $(TORCH),torch==$(TORCH),--constraint constraints.txt torch) uv==0.13.9
+	.venv-lowest/bin/python -m pip freeze | grep "^torch==" >.venv-lowest/torch.txt
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct \
+		--constraint .venv-lowest/torch.txt -e ".[$(LOWEST_EXTRAS)]"
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		label-studio-sdk==2.1.2
 	touch $@
 
 # The authors' packages of GroundingDINO and Segment Anything, for the tests that run them. In a

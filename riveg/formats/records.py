@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticSerializationError
+from pydantic_core.core_schema import DataclassSchema
 
 from riveg import types
 from riveg.errors import UserError
@@ -46,7 +49,18 @@ def decode(kind: type[Record], line: bytes | str, *, where: str = "record") -> R
 
 def json_schema(kind: type[Any]) -> dict[str, Any]:
     """The JSON schema of a dataclass as it is written."""
-    return _adapter(kind).json_schema(mode="serialization")
+    return _adapter(kind).json_schema(mode="serialization", schema_generator=_DescribedSchema)
+
+
+class _DescribedSchema(GenerateJsonSchema):
+    """Dataclasses are described by their docstrings; pydantic does so from 2.13 on only."""
+
+    def dataclass_schema(self, schema: DataclassSchema) -> JsonSchemaValue:
+        made = super().dataclass_schema(schema)
+        text = inspect.getdoc(schema["cls"])
+        if text and "$ref" not in made:
+            made.setdefault("description", text)
+        return made
 
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
