@@ -1,0 +1,154 @@
+"""``riveg train``: work folders, going on, what the card tells, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from helpers.training import Heard, trained
+
+pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
+
+from helpers.tiny_training import SETTINGS, Halves
+from torch import nn
+from typer.testing import CliRunner
+
+from riveg.cli import app
+from riveg.errors import UserError
+from riveg.training.config import Course, TrainingConfig
+from riveg.training.loop import train
+from riveg.training.trainees import TRAINEES, trainee_config
+
+POSTS = "IMGID:1\nAnn\tB-PER\n\n"
+
+
+class Small(TrainingConfig):
+    """Trains the halves; ``epoch`` is the one in which it is interrupted, if any."""
+
+    name: ClassVar[str] = "halves"
+    summary: ClassVar[str] = "which half"
+    stops: ClassVar[int] = 0
+
+    seed: int = 1
+
+    def train(self, course: Course) -> str:
+        settings = SETTINGS.model_copy(update={"seed": self.seed})
+        found = train(
+            _Stopping(self.stops), settings, course.work / "loop", progress=course.progress
+        )
+        (course.out / "best.safetensors").write_bytes(found.weights.read_bytes())
+        return "# Halves\n"
+
+
+class _Stopping(Halves):
+    def __init__(self, stops: int) -> None:
+        super().__init__()
+        self._left = stops
+
+    def evaluate(self, network: nn.Module, /) -> dict[str, float]:
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+        return super().evaluate(network)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Small:
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"{split}.txt").write_text(POSTS)
+    (tmp_path / "set.yaml").write_text(
+        "name: posts\nversion: 3\nformat: twitter-mner\n"
+        "text: {train: train.txt, dev: dev.txt, test: test.txt}\n"
+    )
+    return Small(data=str(tmp_path / "set.yaml"), out=tmp_path / "out")
+
+
+def interrupt(config: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Small, "stops", 3)
+        with pytest.raises(KeyboardInterrupt):
+            trained(config)
+
+
+def test_the_card_tells_data_command_and_versions(config: Small, tmp_path: Path) -> None:
+    folder = trained(config)
+    card = (folder / "CARD.md").read_text()
+    assert card.startswith("# Halves\n\n## How it was made\n")
+    assert "- Command: `riveg train halves`" in card
+    assert "- Learnt from posts 3, train: 1 posts, sha256 " in card
+    assert "- Chosen on posts 3, dev: 1 posts, sha256 " in card
+    assert "test" not in card
+    assert "- riveg " in card
+    assert "torch 2" in card
+    assert sorted(path.name for path in folder.iterdir()) == ["CARD.md", "best.safetensors"]
+    work = tmp_path / "out.training"
+    assert not list(work.rglob("checkpoint-*")), "they are removed at the end"
+    assert (work / "loop" / "training.log").exists()
+
+
+@pytest.mark.slow
+def test_a_test_split_is_marked_in_the_card(config: Small) -> None:
+    folder = trained(config.model_copy(update={"dev_split": "test"}))
+    assert "**It has seen the test split of posts**" in (folder / "CARD.md").read_text()
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_only_when_asked_to(
+    config: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(config.model_copy(update={"out": tmp_path / "whole"}))
+    interrupt(config, monkeypatch)
+    assert not config.out.exists(), "nothing of an unfinished model"
+    with pytest.raises(UserError, match=r"was interrupted: --resume goes on with it"):
+        trained(config)
+    with pytest.raises(UserError, match=r"was begun with another seed; give the same settings"):
+        trained(config.model_copy(update={"seed": 2}), resume=True)
+    heard = Heard()
+    again = trained(config, heard, resume=True)
+    assert heard.notes[0].startswith("goes on after step ")
+    assert (again / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
+    assert "the part after the last interruption" in (again / "CARD.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_finished_training_is_begun_anew(config: Small) -> None:
+    trained(config)
+    heard = Heard()
+    trained(config, heard)
+    assert heard.notes[0].startswith("epoch 1/4")
+
+
+def test_a_folder_of_other_things_is_left_alone(config: Small, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds other things than a training"):
+        trained(config.model_copy(update={"work": tmp_path / "notes"}))
+    assert (tmp_path / "notes" / "a.txt").read_text() == "mine"
+
+
+def test_a_training_that_failed_at_once_leaves_nothing(config: Small, tmp_path: Path) -> None:
+    broken = config.model_copy(update={"out": tmp_path / "new", "data": "none"})
+
+    class Reading(Small):
+        def train(self, course: Course) -> str:
+            return course.train.name
+
+    with pytest.raises(UserError, match="none"):
+        trained(Reading(**broken.model_dump()))
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new.training").exists()
+
+
+@pytest.mark.parametrize("name", TRAINEES)
+def test_every_trainee_says_what_it_is(name: str) -> None:
+    config = trainee_config(name)
+    assert config.name == name
+    assert config.summary
+
+
+def test_the_command_names_what_there_is(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["show", "trainees"])
+    assert set(TRAINEES) <= set(shown.stdout.split())
+    with pytest.raises(UserError, match="nothing to train is called 'taggre'; did you mean tagger"):
+        trainee_config("taggre")
