@@ -7,6 +7,7 @@ with positions finds room and none reads more than it was trained on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
@@ -90,6 +91,8 @@ def load_gliner(folder: Path, options: TorchOptions, words: WordSplitter) -> Any
 def _load(folder: Path, options: TorchOptions, placement: Placement, words: WordSplitter) -> Any:
     from gliner2 import AutoExtractor, ExtractorConfig
 
+    # It warns of each word that its tokenizer makes nothing of, in the midst of riveg's progress.
+    logging.getLogger("gliner2").setLevel(logging.CRITICAL)
     config = ExtractorConfig.from_pretrained(folder)
     if options.attention != "auto":
         config.attn_implementation = options.attention

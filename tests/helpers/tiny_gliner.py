@@ -12,6 +12,8 @@ from typing import Any, Literal
 import pytest
 
 Architecture = Literal["span", "boundary"]
+Encoder = Literal["bert", "deberta-v2"]
+"""With positions, and with relative ones, as the published checkpoints have."""
 POSITIONS = 64
 """Of the encoder."""
 NAMES = {"zorblax": 0.99, "quux": 0.8, "frobnitz": 0.6}
@@ -29,28 +31,27 @@ def require_gliner() -> None:
         pytest.importorskip(package, reason="the extra gliner is not installed")
 
 
-def save_gliner(folder: Path, architecture: Architecture = "span", *, known: bool = False) -> Path:
-    """Saves a model; ``known`` names are those of the span architecture only."""
+def save_gliner(
+    folder: Path,
+    architecture: Architecture = "span",
+    *,
+    known: bool = False,
+    encoder: Encoder = "bert",
+) -> Path:
+    """Saves a model; ``known`` names are those of the span architecture on BERT only."""
     import torch
     from gliner2 import AutoExtractor, ExtractorConfig
-    from transformers import BertConfig
     from transformers.utils import logging
 
     tokenizer = _tokenizer()
-    encoder = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=_WIDTH,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=POSITIONS,
-    )
     small = {"boundary_dim": 16, "pair_dim": 16, "record_dim": 16}
     head = {"boundary_head": small} if architecture == "boundary" else {}
     config = ExtractorConfig(model_name="tiny", architecture=architecture, **head)
     torch.manual_seed(0)
     logging.set_verbosity_error()  # of new words, whose vectors are random like all others
-    model = AutoExtractor.from_config(config, encoder_config=encoder, tokenizer=tokenizer).eval()
+    model = AutoExtractor.from_config(
+        config, encoder_config=_encoder(encoder, len(tokenizer)), tokenizer=tokenizer
+    ).eval()
     with torch.no_grad():
         if known:
             _know_names(model, tokenizer)
@@ -62,6 +63,31 @@ def save_gliner(folder: Path, architecture: Architecture = "span", *, known: boo
             _count_three(model)
     model.save_pretrained(folder)
     return folder
+
+
+def _encoder(kind: Encoder, words: int) -> Any:
+    from transformers import BertConfig, DebertaV2Config
+
+    sizes: dict[str, Any] = {
+        "vocab_size": words,
+        "hidden_size": _WIDTH,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": POSITIONS,
+    }
+    if kind == "bert":
+        return BertConfig(**sizes)
+    return DebertaV2Config(
+        **sizes,
+        relative_attention=True,
+        position_buckets=16,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        share_att_key=True,
+        norm_rel_ebd="layer_norm",
+        type_vocab_size=0,
+    )
 
 
 def _tokenizer() -> Any:

@@ -40,6 +40,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for architecture in ARCHITECTURES:
         save_gliner(folder / architecture, architecture)
+    save_gliner(folder / "deberta", encoder="deberta-v2")
     save_gliner(folder / "known", known=True)
     return folder
 
@@ -54,7 +55,7 @@ def tagged(tagger: GlinerTagger, *texts: str) -> list[tuple[Entity, ...]]:
     return list(tagger.tag([make_sample(text, id=str(at)) for at, text in enumerate(texts)]))
 
 
-@pytest.mark.parametrize("model", ["known", *ARCHITECTURES])
+@pytest.mark.parametrize("model", ["known", "deberta", *ARCHITECTURES])
 def test_it_keeps_the_contract(models: Path, model: str) -> None:
     samples = [make_sample(text, id=str(number)) for number, text in enumerate(TEXTS)]
     answers = check_backend(TAG, build(models, model, threshold=0.2), samples)
@@ -66,11 +67,17 @@ def test_it_keeps_the_contract(models: Path, model: str) -> None:
         assert all(end <= start for end, start in zip(ends, starts, strict=False))
 
 
-@pytest.mark.parametrize("model", ARCHITECTURES)
-def test_names_and_scores_are_the_package_s_own(models: Path, model: str) -> None:
+SHORT = "zorblax was the ship, quux the person (frobnitz)."
+LONG = "the day was long, zorblax the ship. " * 24 + "quux."
+"""More pieces than the encoder would have positions for, and fewer than a window."""
+
+
+@pytest.mark.parametrize(
+    ("model", "text"), [("span", SHORT), ("boundary", SHORT), ("deberta", SHORT), ("deberta", LONG)]
+)
+def test_names_and_scores_are_the_package_s_own(models: Path, model: str, text: str) -> None:
     from gliner2 import AutoExtractor
 
-    text = "zorblax was the ship, quux the person (frobnitz)."
     package = AutoExtractor.from_pretrained(str(models / model)).eval()
     found = package.extract_entities(
         text,
@@ -138,18 +145,16 @@ def test_a_threshold_leaves_out_what_scores_less(
     models: Path, model: str, threshold: float
 ) -> None:
     """So what another threshold would have answered can be read from a run's records."""
-    text = "zorblax was the ship, quux the person (frobnitz)."
-    (everything,) = tagged(build(models, model, threshold=0.0), text)
-    (above,) = tagged(build(models, model, threshold=threshold), text)
+    (everything,) = tagged(build(models, model, threshold=0.0), SHORT)
+    (above,) = tagged(build(models, model, threshold=threshold), SHORT)
     expected = [entity for entity in everything if (entity.score or 0) >= threshold]
     assert [(one.span, one.label) for one in above] == [(one.span, one.label) for one in expected]
 
 
 @pytest.mark.parametrize("model", ["known", *ARCHITECTURES])
 def test_products_in_bfloat16_change_scores_a_little(models: Path, model: str) -> None:
-    text = "zorblax was the ship, quux the person (frobnitz)."
     (exact,), (coarse,) = (
-        network(models, model, threshold=0.0, dtype=dtype).find([text])
+        network(models, model, threshold=0.0, dtype=dtype).find([SHORT])
         for dtype in ("float32", "bfloat16")
     )
     scores = {(one.start, one.end, one.label): one.score for one in exact}
