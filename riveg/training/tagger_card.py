@@ -86,12 +86,11 @@ def card_of(
         f"| {label} | {counts.gold} | {_percent(counts)} |"
         for label, counts in [*figures.by_label.items(), ("all", figures.counts)]
     )
-    sources = "".join(f"  - {source}\n" for corpus in corpora for source in corpus.sources)
-    before = f"- Pretrained on these as well, each with a head of its own not kept:\n{sources}"
+    learnt = "".join(map(_pretrained_on, corpora))
     settings = "\n".join(
         f"- `{name}`: {value}"
         for name, value in config.model_dump(mode="json").items()
-        if name not in {"out", "work"}
+        if name not in {"out", "work", "corpora"}
     )
     return f"""# The embedded tagger (`tag: mini`)
 
@@ -100,7 +99,7 @@ English posts. A 6-layer BERT encoder that also sees each word's case shape, a l
 decoding that allows only legal tag sequences. int8 weights, run by onnxruntime without torch.
 
 - Base: all-MiniLM-L6-v2 (22 M parameters, Apache-2.0).
-{before if corpora else ""}\
+{learnt}\
 - Trained on Twitter-GMNER v2.0 train with Twitter-FMNERG's fine types as a side task:
   {len(sentences)} posts, entities {entities}. The posts themselves are not in here.
 - Chosen on dev: {chosen}. Every figure below is of dev, on which the epoch, the averaging and the
@@ -123,6 +122,13 @@ Settings:
 
 {settings}
 """
+
+
+def _pretrained_on(corpus: TaggedCorpus) -> str:
+    count = f"{len(corpus.sentences)} texts learnt before, with a head of its own that is not kept"
+    credit = f" {corpus.credit}" if corpus.credit else ""
+    splits = "".join(f"  - {source}\n" for source in corpus.sources)
+    return f"- {corpus.name}: {count}.{credit}\n{splits}"
 
 
 def _percent(counts: Count) -> str:

@@ -91,12 +91,21 @@ def _tagged(
 
 @dataclass(frozen=True, slots=True)
 class TaggedCorpus:
-    """Sentences of another corpus, with its own labels; ``sources`` describe it, one a split."""
+    """Sentences of another corpus, with its own labels.
+
+    Args:
+        name: The dataset's.
+        labels: Its labels.
+        sentences: Those to learn from.
+        sources: What a card says of its splits.
+        credit: What a card says of its makers and its licence.
+    """
 
     name: str
     labels: tuple[str, ...]
     sentences: tuple[TaggedSentence, ...]
     sources: tuple[str, ...]
+    credit: str
 
 
 def read_corpus(corpus: Corpus, chance: random.Random) -> TaggedCorpus:
@@ -123,6 +132,7 @@ def read_corpus(corpus: Corpus, chance: random.Random) -> TaggedCorpus:
             if sample.tokens and (gold.entities or chance.random() < corpus.plain_share)
         ),
         tuple(split.described() for split in splits),
+        corpus.credit,
     )
 
 

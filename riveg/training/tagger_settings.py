@@ -15,7 +15,8 @@ class Corpus(BaseModel):
     """Other annotated texts to learn from before the task's own.
 
     ``data``: a dataset; its types may be any. ``splits``: those that are learnt from.
-    ``plain_share``: the share of its texts without an entity that is kept, in [0, 1].
+    ``plain_share``: the share of its texts without an entity that is kept, in [0, 1]. ``credit``:
+    who made it, where it is and under which licence, for the card.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,6 +24,7 @@ class Corpus(BaseModel):
     data: str
     splits: tuple[str, ...] = Field(default=("train",), min_length=1)
     plain_share: float = Field(default=1.0, ge=0, le=1)
+    credit: str = ""
 
 
 class TaggerTrainingConfig(TrainingConfig):

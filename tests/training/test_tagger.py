@@ -95,7 +95,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
         "name: other\nformat: twitter-mner\ntext: {train: train.conll}\nlabels: [name, place]\n",
         encoding="utf-8",
     )
-    return Corpus(data=str(path))
+    return Corpus(data=str(path), credit="By nobody, CC0.")
 
 
 def settings(encoder: Path, data: Path, out: Path, **changes: object) -> TaggerTrainingConfig:
@@ -132,7 +132,7 @@ def test_it_learns_exports_and_describes(encoder: Path, data: Path, tmp_path: Pa
     assert found(folder, "cleo met in oslo") == [("cleo", "PER"), ("oslo", "LOC")]
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert "over all 40 dev entities" in card
-    assert "Pretrained" not in card
+    assert "learnt before" not in card
     assert any(line.startswith("average of seed") for line in heard.notes)
     assert json.loads((folder / "tagger.json").read_text())["max_pieces"] == 16
 
@@ -148,7 +148,10 @@ def test_it_learns_other_corpora_before(
     folder = trained(config, heard)
     assert found(folder, "cleo met in oslo") == [("cleo", "PER"), ("oslo", "LOC")]
     assert any(line.startswith("pretraining epoch 1/1") for line in heard.notes)
-    assert "  - other, train: 24 posts, sha256 " in (folder / "CARD.md").read_text()
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    assert "- other: 24 texts learnt before" in card
+    assert "By nobody, CC0." in card
+    assert "  - other, train: 24 posts, sha256 " in card
 
 
 def found(folder: Path, text: str) -> list[tuple[str, str]]:
