@@ -43,6 +43,16 @@ _BYTES: tuple[bytes, ...] = (
     *(b"[" * 3000, b"{" * 3000, b'{"a":' * 3000, b'"', b",", b"<", b"&", b"9" * 400, b"-"),
     *(b"\xed\xa0\x80", b"\xe2\x80\xa8", b"nan", b"inf", b"1e999", b"\x7f\xff\xff\xff"),
     *(b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"\t", b" ", b"\n\n", b"\x1a"),
+    # YAML
+    *(b"&a [*a]", b"*a", b"&a", b"!!python/object/apply:os.system [w]", b"!!binary x", b"!!set"),
+    *(b"2001-01-01", b"0x1F", b"1_000", b"yes", b"~", b": ", b"- ", b"{", b"}", b"<<: "),
+    *(b"&a [x,x,x,x,x,x,x,x,x], b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a], c: &c [*b,*b,*b,*b,*b,*b]",),
+    # Jinja
+    *(b"{{ 'a' * 10 ** 10 }}", b"{% for i in range(10 ** 9) %}x{% endfor %}", b"{{ self.user() }}"),
+    *(b"{{ ''.__class__.__mro__ }}", b"{% include 'plain.jinja' %}", b"{% extends 'mine.jinja' %}"),
+    *(b"{% block user %}", b"{% endblock %}", b"{{ lipsum() }}", b"{{ nothing.at.all }}", b"{{"),
+    *(b"{% set text = text ~ text %}", b"{{ text | replace('', text) | upper }}", b"{#", b"%}"),
+    *(b"{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}", b"{{ text.format(text) }}"),
 )
 """Pieces to put in."""
 
