@@ -12,6 +12,7 @@ import transformers
 
 from riveg.checkpoints.encoder_folders import encoder_folder
 from riveg.checkpoints.tokenizer_files import read_tokenizer
+from riveg.errors import UserError
 from riveg.evaluation.counts import Count
 from riveg.nn.piece_layout import special_id
 from riveg.nn.shape_tagger import ShapeTagger
@@ -21,6 +22,7 @@ from riveg.training.loop_settings import LoopSettings
 from riveg.training.tagger_card import card_of, measure
 from riveg.training.tagger_data import (
     MentionSwapper,
+    TaggedCorpus,
     fine_types_of,
     read_corpus,
     tagged_sentences,
@@ -74,6 +76,7 @@ class TaggerTraining:
         self._train = tagged_sentences(course.train, config.labels)
         self._dev = tagged_sentences(course.dev, config.labels)
         self._corpora = [read_corpus(corpus, random.Random(0)) for corpus in config.corpora]
+        _require_different(self._corpora)
         course.progress.note(
             f"{len(self._train)} sentences to train on, {len(self._dev)} to choose by"
         )
@@ -114,12 +117,12 @@ class TaggerTraining:
         return {
             TAGS: self._config.tags,
             **({FINE_TYPES: fine_types} if fine_types else {}),
-            **{corpus.name: bio_tags(corpus.labels) for corpus in self._corpora},
+            **{_task(corpus): bio_tags(corpus.labels) for corpus in self._corpora},
         }
 
     def _pretrained(self) -> Callable[[], ShapeTagger]:
         rows = [
-            TaskSentence(corpus.name, sentence)
+            TaskSentence(_task(corpus), sentence)
             for corpus in self._corpora
             for sentence in corpus.sentences
         ]
@@ -197,3 +200,15 @@ class TaggerTraining:
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
         calibration = calibrate_tagger(self._dev, int8_logits(out, self._dev), tags)
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
+
+
+def _task(corpus: TaggedCorpus) -> str:
+    """Names a head: torch allows no dot in it."""
+    return corpus.name.replace(".", "-")
+
+
+def _require_different(corpora: Sequence[TaggedCorpus]) -> None:
+    names = [TAGS, FINE_TYPES, *map(_task, corpora)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"corpora: {', '.join(twice)} names two things to learn; rename one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -27,6 +27,9 @@ FINE_TYPES = "fine_types"
 
 _IGNORED = -100
 """Target of a position that the loss ignores (PyTorch's default)."""
+
+_TOGETHER = 32
+"""Windows that are measured at the same time."""
 
 _INPUTS = ("input_ids", "attention_mask", "shape_ids")
 
@@ -85,7 +88,7 @@ class TaggerTrainee:
 
         Only first pieces of words have targets; tasks that no row is of are left out.
         """
-        inputs: list[tuple[Window, list[int]]] = []
+        inputs: list[Window] = []
         targets: dict[str, dict[int, list[int]]] = {}
         for row in rows:
             sentence = row.sentence
@@ -94,17 +97,12 @@ class TaggerTrainee:
             for window in self.windows(sentence.tokens):
                 for task, numbers in self._targets(row.task, sentence, window):
                     targets.setdefault(task, {})[len(inputs)] = numbers
-                inputs.append((window, self._masked(window, chance)))
-        lengths = [len(ids) for _, ids in inputs]
+                inputs.append(self._masked(window, chance))
+        unknown = [[_IGNORED] * len(window.input_ids) for window in inputs]
         return {
-            "input_ids": _padded([ids for _, ids in inputs], 0),
-            "attention_mask": _padded([[1] * length for length in lengths], 0),
-            "shape_ids": _padded([window.shape_ids for window, _ in inputs], 0),
+            **_input_tensors(inputs),
             **{
-                task: _padded(
-                    [own.get(at, [_IGNORED] * length) for at, length in enumerate(lengths)],
-                    _IGNORED,
-                )
+                task: _padded([own.get(at, none) for at, none in enumerate(unknown)], _IGNORED)
                 for task, own in targets.items()
             },
         }
@@ -123,11 +121,12 @@ class TaggerTrainee:
             numbers[position] = known.get(names[word], _IGNORED)
         return numbers
 
-    def _masked(self, window: Window, chance: random.Random) -> list[int]:
-        return [
+    def _masked(self, window: Window, chance: random.Random) -> Window:
+        ids = tuple(
             self.mask_id if shape and chance.random() < self.mask_rate else piece
             for piece, shape in zip(window.input_ids, window.shape_ids, strict=True)
-        ]
+        )
+        return replace(window, input_ids=ids)
 
     def loss(self, network: nn.Module, batch: Mapping[str, Tensor], /) -> Tensor:
         """Cross-entropy of all tasks, each weighted by its share of the batch's words."""
@@ -147,7 +146,7 @@ class TaggerTrainee:
             * (self.fine_weight if task == FINE_TYPES else 1.0)
             for task, own in targets.items()
         ]
-        return torch.stack(losses).sum() / words
+        return torch.stack(losses).sum() / words.clamp(min=1)
 
     def evaluate(self, network: nn.Module, /) -> Mapping[str, float]:
         """F1 of exact spans and types, micro, in [0, 100]."""
@@ -171,17 +170,26 @@ def word_logits(
 
     *Shape:* ``(words, tags)`` for each sentence.
     """
+    inputs = [(at, window) for at, each in enumerate(sentences) for window in windows(each.tokens)]
+    found = [np.zeros((len(each.tokens), tagger.tag_head.out_features)) for each in sentences]
+    inputs.sort(key=lambda pair: len(pair[1].input_ids))
     device = tagger.tag_head.weight.device
-    found: list[Floats] = []
-    for sentence in sentences:
-        parts = [np.zeros((0, tagger.tag_head.out_features))]
-        for window in windows(sentence.tokens):
-            ids = torch.tensor([window.input_ids], device=device)
-            shapes = torch.tensor([window.shape_ids], device=device)
-            logits = tagger(ids, torch.ones_like(ids), shapes)[0, list(window.owned_pieces)]
-            parts.append(logits.double().cpu().numpy())
-        found.append(np.concatenate(parts))
+    for start in range(0, len(inputs), _TOGETHER):
+        some = inputs[start : start + _TOGETHER]
+        tensors = _input_tensors([window for _, window in some])
+        logits = tagger(*(tensors[name].to(device) for name in _INPUTS)).double().cpu().numpy()
+        for (at, window), rows in zip(some, logits, strict=True):
+            found[at][window.owned.start : window.owned.stop] = rows[list(window.owned_pieces)]
     return found
+
+
+def _input_tensors(windows: Sequence[Window]) -> dict[str, Tensor]:
+    lengths = [len(window.input_ids) for window in windows]
+    return {
+        "input_ids": _padded([window.input_ids for window in windows], 0),
+        "attention_mask": _padded([[1] * length for length in lengths], 0),
+        "shape_ids": _padded([window.shape_ids for window in windows], 0),
+    }
 
 
 def count_spans(
