@@ -83,8 +83,11 @@ class TaggerTraining:
 
     def run(self) -> str:
         """Trains and exports; the text of the card."""
-        start = self._pretrained() if self._corpora else self._network
-        candidates = [
+        start, candidates = self._network, []
+        if self._corpora:
+            start = self._pretrained()
+            candidates.append(self._candidate("pretraining", start().state_dict()))
+        candidates += [
             self._candidate(f"seed {seed}", self._trained(start, seed, swap_rate))
             for seed, swap_rate in self._config.seed_plan
         ]
