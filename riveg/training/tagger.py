@@ -83,7 +83,8 @@ class TaggerTraining:
 
     def run(self) -> str:
         """Trains and exports; the text of the card."""
-        start, candidates = self._network, []
+        start = self._network
+        candidates: list[_Candidate] = []
         if self._corpora:
             start = self._pretrained()
             candidates.append(self._candidate("pretraining", start().state_dict()))
