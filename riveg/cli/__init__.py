@@ -93,25 +93,34 @@ def main() -> None:
         if end.code == _INTERRUPTED:  # typer has turned the KeyboardInterrupt into it
             _say("interrupted" + (_GOES_ON if goes_on(sys.argv[1:]) else ""))
         raise
-    except RivegError as error:
-        if debug:
+    except BaseException as error:
+        line = _line_of(error)
+        if debug or line is None:
             raise
-        _say(str(error))
+        _say(line)
+        if isinstance(error, OSError):
+            _close_stdout()
         sys.exit(2)
-    except MemoryError:
-        if debug:
-            raise
-        _say(
+
+
+def _line_of(error: BaseException) -> str | None:
+    """What a user is told of an error; ``None`` for one that is riveg's own mistake."""
+    if isinstance(error, RivegError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return (
             "out of memory; end other programs or do less at once (batch_size), then give the "
             "same command again"
         )
-        sys.exit(2)
-    except OSError as error:
-        if debug:
-            raise
-        _say(_reason_of(error))
-        _close_stdout()
-        sys.exit(2)
+    if isinstance(error, OSError):
+        return _reason_of(error)
+    # Libraries in Rust panic with an error that is no Exception, tokenizers for one.
+    if type(error).__name__ == "PanicException":
+        return (
+            f"a library gave up ({' '.join(str(error).split())[:300]}); if it names a regular "
+            "expression, that of a model's tokenizer.json takes too long: do not use the model"
+        )
+    return None
 
 
 _INTERRUPTED = 130

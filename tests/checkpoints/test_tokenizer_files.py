@@ -63,11 +63,20 @@ def padding(**values: Any) -> Json:
 def write(path: Path, **parts: Any) -> Path:
     model = {"type": "WordLevel", "vocab": {"?": 0, "[CLS]": 1}, "unk_token": "?"}
     empty = dict.fromkeys(("truncation", "padding", "normalizer", "pre_tokenizer"))
-    whole = {"version": "1.0", "added_tokens": [], **empty, "post_processor": None, "decoder": None}
+    whole: Json = {
+        "version": "1.0",
+        "added_tokens": [],
+        **empty,
+        "post_processor": None,
+        "decoder": None,
+    }
     model |= parts.pop("model", {})
     path.write_text(json.dumps({**whole, "model": model, **parts}))
     return path
 
+
+SPLIT: Json = {"type": "Split", "pattern": {"String": ""}, "behavior": "Isolated"}
+METASPACE: Json = {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always"}
 
 BOMBS: dict[str, Json] = {
     "replace": {"normalizer": steps("normalizers", *[DOUBLING] * 40)},
@@ -101,20 +110,13 @@ BOMBS: dict[str, Json] = {
         )
     },
     "blanks": {
-        "pre_tokenizer": steps(
-            "pretokenizers",
-            *[
-                {"type": "Split", "pattern": {"String": ""}, "behavior": "Isolated"},
-                {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always"},
-            ]
-            * 30,
-        )
+        "pre_tokenizer": steps("pretokenizers", *[SPLIT, METASPACE] * 30),
     },
     "half and half": {
         "normalizer": steps("normalizers", *[DOUBLING] * 5),
         "pre_tokenizer": steps(
             "pretokenizers",
-            *[{"type": "Metaspace", "replacement": "_", "prepend_scheme": "always"}] * 5,
+            *[METASPACE] * 5,
         ),
     },
     "decoder": {"decoder": steps("decoders", *[DOUBLING] * 40)},
@@ -227,7 +229,7 @@ def test_one_that_a_library_has_put_together_is_looked_at(tmp_path: Path) -> Non
     made.normalizer = normalizers.Lowercase()
     loaded = PreTrainedTokenizerFast(tokenizer_object=made)
     require_bounded_tokenizer(loaded, tmp_path)
-    made.normalizer = normalizers.Sequence([normalizers.Replace("a", "aa")] * 40)  # type: ignore[list-item]
+    made.normalizer = normalizers.Sequence([normalizers.Replace("a", "aa")] * 40)
     loaded = PreTrainedTokenizerFast(tokenizer_object=made)
     with pytest.raises(UserError, match="steps may make more than 10\\^9 characters of one"):
         require_bounded_tokenizer(loaded, tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from helpers.places import ROOT
 from riveg import __version__
 from riveg.cli import goes_on
 from riveg.cli.visible import counted
+from riveg.files import asset
 
 pytestmark = pytest.mark.slow  # every test starts processes
 
@@ -126,3 +128,18 @@ def test_an_image_of_a_former_sample_does_not_stay(tmp_path: Path) -> None:
 )
 def test_numbers_and_their_words_agree(number: int, expected: str) -> None:
     assert counted(number, "sample") == expected
+
+
+def test_a_regular_expression_without_end_is_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "tagger"
+    shutil.copytree(asset("tagger"), folder)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    endless = {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "b"}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer | {"normalizer": endless}))
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text(json.dumps({"id": "1", "text": "a" * 60 + "0"}) + "\n")
+    run = ("run", "quickstart", "--data", posts, "--out", tmp_path / "run")
+    done = riveg(*run, "--set", f"tag.model={folder}", "--until", "tag", RUST_BACKTRACE="0")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("riveg: a library gave up (Onig: Regex search")

@@ -1,6 +1,6 @@
 """Samples with thousands of entities: no more pairs than can matter, and the same scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from helpers.evaluation_strategies import cases
@@ -23,7 +23,10 @@ def meant(box: Box = HERE, span: Span | None = None, label: str = "PER") -> Anno
     return AnnotatedEntity("J K", label, span, boxes=(box,))
 
 
-SAMPLES = {
+SAMPLES: dict[
+    str,
+    tuple[Callable[[int], list[PredictedEntity]], Callable[[int], list[AnnotatedEntity]]],
+] = {
     "one entity again and again": (lambda n: [said()] * n, lambda n: [meant()] * n),
     "of one span": (
         lambda n: [said(span=Span(0, 2))] * n,

@@ -12,10 +12,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from riveg.datasets.convert import convert
+from riveg.datasets.convert import Kind, convert
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.exports.registry import FORMATS, export_run
@@ -37,19 +38,15 @@ def writers(run: Path, disk: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     }
     for name in FORMATS:
         given = options.get(name, {})
-        yield (
-            name,
-            lambda name=name, given=given: export_run(
-                ExportSource.of_run(run), name, disk / "out", given
-            ),
-        )
+        source = ExportSource.of_run(run)
+        yield name, partial(export_run, source, name, disk / "out", given)
     yield "report", lambda: write_page(run, disk / "out.html")
     yield "overlay", lambda: write_overlay(run, _SAMPLE, disk / "out.png", Fonts())
     rows = run.parent / "rows.jsonl"
-    for kind in ("jsonl", "parquet"):
+    for kind in get_args(Kind):
         yield (
             f"convert {kind}",
-            lambda kind=kind: convert(open_dataset(str(rows)), disk / "out", kind),
+            partial(convert, open_dataset(str(rows)), disk / "out", kind),
         )
 
 
