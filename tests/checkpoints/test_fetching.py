@@ -36,6 +36,7 @@ FILES = {
     "pytorch_model.bin": b"a pickle",
     "onnx/model.safetensors": b"weights of another library",
     "weights/net.pth": b"a checkpoint",
+    "encoder_config/config.json": b'{"model_type": "deberta-v2"}',
     "run.py": b"code",
 }
 
@@ -268,6 +269,18 @@ def test_of_a_checkpoint_the_files_that_are_named_are_fetched(folder: Path, hub:
     assert riveg(folder, "fetch", "points.yaml", HF_ENDPOINT=hub).returncode == 0
     listed = riveg(folder, "fetch", "points.yaml", "--list", HF_HUB_OFFLINE="1")
     assert [line.split()[-2] for line in listed.stdout.splitlines()[1:]] == ["12", "2", "12"]
+
+
+@pytest.mark.slow
+def test_the_settings_of_an_encoder_in_a_folder_are_fetched(folder: Path, hub: str) -> None:
+    system = ("quickstart", "--set", "tag=gliner", "--set", "tag.model=tiny/writer")
+    done = riveg(folder, "fetch", *system, HF_ENDPOINT=hub)
+    assert done.returncode == 0, done.stderr
+    snapshot = Path(done.stdout.strip().rpartition(", in ")[2])
+    files = {str(path.relative_to(snapshot)) for path in snapshot.rglob("*") if path.is_file()}
+    assert files == {"config.json", "model.safetensors", "encoder_config/config.json"}
+    listed = riveg(folder, "fetch", *system, "--list", HF_HUB_OFFLINE="1")
+    assert listed.stdout.splitlines()[1].endswith(f"{sum(len(FILES[name]) for name in files)} B")
 
 
 @pytest.mark.slow
