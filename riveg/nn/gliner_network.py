@@ -119,7 +119,10 @@ def _require_checkpoint(folder: Path) -> None:
         require_own_files(place_of_files)
         for path in place_of_files.glob("*config.json"):
             # The package lets its encoder run code that a checkpoint brings.
-            if "auto_map" in read_json(path):
+            values = read_json(path)
+            if not isinstance(values, dict):
+                raise UserError(f"{path}: holds no settings")
+            if "auto_map" in values:
                 raise UserError(f"{path}: names code of its own (auto_map), which is never run")
     require_bounded_files(folder)
 

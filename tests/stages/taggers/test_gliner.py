@@ -239,6 +239,10 @@ def with_code(folder: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "auto_map": {"AutoModel": "a.B"}}))
 
 
+def without_settings(folder: Path) -> None:
+    (folder / "config.json").write_text("5")
+
+
 def as_pickle(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
@@ -265,6 +269,7 @@ def without_encoder(folder: Path) -> None:
     ("spoil", "message"),
     [
         (with_code, r"encoder_config/config\.json: names code of its own"),
+        (without_settings, r"config\.json: holds no settings"),
         (as_pickle, r"expected a file model\.safetensors in it \(model\)"),
         (cut, "cannot be loaded as GLiNER2"),
         (of_other_width, "cannot be loaded as GLiNER2"),
