@@ -115,9 +115,13 @@ def _converted(folder: Path) -> Tokenizer:
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # tokenizers raises no narrower class
-        raise UserError(f"{message}, and none can be made of its files") from error
-    if not loaded.is_fast:
-        raise UserError(f"{message}; choose an encoder that has one")
+        raise UserError(
+            f"{message}, and none can be made of its files; choose another encoder"
+        ) from error
+    # The library makes a tokenizer without words where the folder has no vocabulary at all.
+    has_words = any((folder / name).is_file() for name in loaded.vocab_files_names.values())
+    if not loaded.is_fast or not has_words:
+        raise UserError(f"{message}, and none can be made of its files; choose another encoder")
     require_bounded_tokenizer(loaded, folder)
     tokenizer: Tokenizer = loaded.backend_tokenizer
     return tokenizer

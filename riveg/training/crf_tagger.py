@@ -2,220 +2,35 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-import transformers
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+from riveg.training.crf_tagger_settings import CrfTaggerSettings
 
-from riveg.checkpoints.encoder_folders import encoder_folder
-from riveg.evaluation.counts import Count
-from riveg.nn.encoders import load_encoder, load_fast_tokenizer, padding_id
-from riveg.nn.sequence_tagger import FINE_TAGS, TAGS, SequenceTagger, TaggerDesign
-from riveg.nn.tagger_decoding import FoundEntity, fine_spans, found_entities
-from riveg.nn.tagger_folder import TaggerSettings, require_positions
-from riveg.nn.tagger_inputs import collate
-from riveg.nn.tagger_prediction import TaggerPrediction
-from riveg.nn.word_pieces import WordPieceWindows
-from riveg.training.config import Course
-from riveg.training.crf_tagger_data import (
-    LabelSet,
-    RowMaker,
-    TaggerRow,
-    label_set,
-    read_posts,
-    rows_with_knowledge,
-    together,
-)
-from riveg.training.crf_tagger_export import export_tagger
-from riveg.training.crf_tagger_settings import CrfTaggerTrainingConfig
-from riveg.training.loop import train as train_loop
-from riveg.types import Span
-from riveg.vision.runtime.loading import Placement, place
-
-F1, FINE_F1, FINE_HEAD_F1 = "f1", "fine_f1", "fine_head_f1"
-"""Figures on dev, in percent: spans with labels; with fine labels; of the fine head by itself."""
+if TYPE_CHECKING:
+    from riveg.training.config import Course
 
 
-def train_crf_tagger(config: CrfTaggerTrainingConfig, course: Course) -> str:
-    """Trains a tagger and writes the folder that ``tag: crf`` loads; the card's text.
+class CrfTaggerTrainingConfig(CrfTaggerSettings):
+    """A sequence tagger: its settings, and its training."""
 
-    Raises:
-        UserError: If the data, their knowledge, the encoder or the device are not what they
-            should be.
-    """
-    place(config.loop.device, "float32")
-    trainee = CrfTagger(config, course)
-    trained = train_loop(trainee, config.loop, course.work, progress=course.progress)
-    network = trainee.network()
-    trained.load_into(network)
-    return export_tagger(trainee, network.eval(), trained, course.out)
+    def train(self, course: Course) -> str:
+        """Trains, calibrates on dev, and writes the folder that ``tag: crf`` loads.
 
+        Returns:
+            The text of its card.
 
-class CrfTagger:
-    """What the training loop asks of the tagger.
+        Raises:
+            UserError: If the data, their knowledge, the encoder or the device are not what they
+                should be.
+        """
+        from riveg.training.crf_tagger_export import export_tagger
+        from riveg.training.crf_tagger_trainee import CrfTagger
+        from riveg.training.loop import train
+        from riveg.vision.runtime.loading import place
 
-    Args:
-        config: What to train.
-        course: On what; hears what was read.
-    """
-
-    def __init__(self, config: CrfTaggerTrainingConfig, course: Course) -> None:
-        self.config = config
-        self._folder = encoder_folder(config.model, config.revision)
-        self.tokenizer = load_fast_tokenizer(self._folder)
-        self.train = read_posts(config, course.train)
-        self.dev = read_posts(config, course.dev)
-        self.labels = label_set(config, self.train, self.dev)
-        encoder = load_encoder(self._folder)
-        require_positions(encoder, config.max_pieces)
-        self.padding_id = padding_id(encoder)
-        maker = RowMaker(
-            WordPieceWindows(self.tokenizer, max_pieces=config.max_pieces),
-            self.labels,
-            level=config.level,
-            knowledge_is_scored=config.knowledge_is_scored,
-        )
-        self._rows = list(maker.rows(self.train.posts))
-        self._dev_rows = list(maker.first_rows(self.dev.posts))
-        self.design = _design(config, self.labels)
-        for text in self.remarks():
-            course.progress.note(text)
-
-    @property
-    def metric(self) -> str:
-        """F1 of spans with labels, the fine ones where these are learnt."""
-        return F1 if self.config.level == "coarse" else FINE_F1
-
-    @property
-    def settings(self) -> TaggerSettings:
-        """What the trained folder says of itself, before it is calibrated."""
-        return TaggerSettings(
-            design=self.design,
-            coarse_of=self.labels.coarse_of,
-            max_pieces=self.config.max_pieces,
-            knowledge=self.config.knowledge,
-            knowledge_is_scored=self.config.knowledge_is_scored,
-        )
-
-    def remarks(self) -> list[str]:
-        """What a user should know of the data: how many rows, and what of the knowledge is cut."""
-        rows, dev = len(self._rows), len(self._dev_rows)
-        texts = [f"{rows} rows to learn from, {dev} posts to choose by"]
-        if self.config.knowledge != "none":
-            for posts, found in ((self.train, self._rows), (self.dev, self._dev_rows)):
-                having, cut = rows_with_knowledge(found)
-                without = sum(1 for post in posts.posts if not post.knowledge)
-                texts.append(
-                    f"{posts.name}: {having} rows have knowledge, the end of {cut} is cut off "
-                    f"(max_pieces {self.config.max_pieces}); {without} posts have none"
-                )
-        return texts
-
-    def rows(self) -> Sequence[TaggerRow]:
-        """The rows of train."""
-        return self._rows
-
-    def length(self, row: TaggerRow) -> int:
-        """Its pieces."""
-        return row.pieces
-
-    def network(self) -> SequenceTagger:
-        """The pretrained encoder with heads of random weights, the same for the same seed."""
-        transformers.set_seed(self.config.loop.seed)
-        start = None
-        if self.design.fine_tags:
-            start = together(self._rows, len(self.design.tags), len(self.design.fine_tags))
-        return SequenceTagger(load_encoder(self._folder), self.design, start)
-
-    def batch(self, rows: Sequence[TaggerRow], chance: random.Random) -> dict[str, Tensor]:  # noqa: ARG002
-        """Pieces and gold tags of rows."""
-        batch = collate(
-            [row.windows for row in rows],
-            padding_id=self.padding_id,
-            with_knowledge=self.config.knowledge_is_scored,
-        )
-        batch[TAGS] = _padded([row.tags for row in rows])
-        if self.design.fine_tags:
-            batch[FINE_TAGS] = _padded([row.fine_tags for row in rows])
-        return batch
-
-    def loss(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-        """The mean negative log-likelihood of the gold tags."""
-        return _tagger(network).loss(batch)
-
-    def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """F1 on dev in percent: of labels, and of fine labels where these are learnt."""
-        found, by_fine_head = self._found(_tagger(network))
-        figures = {F1: self._f1([[(one.span, one.label) for one in post] for post in found])}
-        if self.labels.coarse_of:
-            fine = [[(one.span, str(one.fine_label)) for one in post] for post in found]
-            figures[FINE_F1] = self._f1(fine, fine=True)
-        if self.design.fine_tags:
-            figures[FINE_HEAD_F1] = self._f1(by_fine_head, fine=True)
-        return figures
-
-    def dev_entities(self, network: SequenceTagger) -> list[tuple[FoundEntity, ...]]:
-        """What the network finds in each post of dev, wherever it lies, in float32."""
-        return self._found(network)[0]
-
-    def _found(
-        self, network: SequenceTagger
-    ) -> tuple[list[tuple[FoundEntity, ...]], list[list[tuple[Span, str]]]]:
-        """The tagger's answers, and what the fine head says by itself, of one pass over dev."""
-        found: list[tuple[FoundEntity, ...]] = [()] * len(self._dev_rows)
-        by_fine_head: list[list[tuple[Span, str]]] = [[] for _ in self._dev_rows]
-        texts = [row.windows for row in self._dev_rows]
-        for numbers, emissions, words in self._prediction(network).emissions(texts):
-            entities = found_entities(network, emissions, words, self.labels.coarse_of)
-            spans = fine_spans(network, emissions, words)
-            for position, number in enumerate(numbers):
-                found[number] = entities[position]
-                by_fine_head[number] = spans[position] if spans else []
-        return found, by_fine_head
-
-    def _prediction(self, network: SequenceTagger) -> TaggerPrediction:
-        return TaggerPrediction(
-            network,
-            Placement(next(network.parameters()).device, torch.float32),
-            padding_id=self.padding_id,
-            batch_size=4 * self.config.loop.batch_size,
-            coarse_of=self.labels.coarse_of,
-            with_knowledge=self.config.knowledge_is_scored,
-        )
-
-    def _f1(self, found: Sequence[Sequence[tuple[Span, str]]], *, fine: bool = False) -> float:
-        hits = predicted = gold = 0
-        for post, spans in zip(self.dev.posts, found, strict=True):
-            truth = {
-                (entity.span, entity.fine_label if fine else entity.label)
-                for entity in post.gold.entities
-            }
-            hits += len(truth & {*spans})
-            predicted += len(spans)
-            gold += len(truth)
-        return Count(hits, predicted, gold).f1
-
-
-def _tagger(network: nn.Module) -> SequenceTagger:
-    if not isinstance(network, SequenceTagger):
-        raise TypeError(f"expected a SequenceTagger, got {type(network).__name__}")
-    return network
-
-
-def _design(config: CrfTaggerTrainingConfig, labels: LabelSet) -> TaggerDesign:
-    return TaggerDesign(
-        tags=labels.fine_tags if config.level == "fine" else labels.tags,
-        fine_tags=labels.fine_tags if config.level == "both" else (),
-        crf=config.head == "crf",
-        shapes=config.shapes,
-        dropout=config.dropout,
-        alpha=config.alpha,
-        beta=config.beta,
-    )
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    return pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], batch_first=True)
+        place(self.loop.device, "float32")
+        trainee = CrfTagger(self, course)
+        trained = train(trainee, self.loop, course.work, progress=course.progress)
+        network = trainee.network()
+        trained.load_into(network)
+        return export_tagger(trainee, network.eval(), trained, course.out)

@@ -16,7 +16,7 @@ from riveg.errors import UserError
 from riveg.nn.tag_transitions import span_tags
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.text.bio import OUTSIDE
-from riveg.training.crf_tagger_settings import CrfTaggerTrainingConfig
+from riveg.training.crf_tagger_settings import CrfTaggerSettings
 from riveg.training.data import AnnotatedSplit
 from riveg.types import Gold, GoldEntity, Sample, Span
 
@@ -93,7 +93,7 @@ class Posts:
         return f"{self.source.dataset.name} {self.source.dataset.split}"
 
 
-def read_posts(config: CrfTaggerTrainingConfig, source: AnnotatedSplit) -> Posts:
+def read_posts(config: CrfTaggerSettings, source: AnnotatedSplit) -> Posts:
     """The annotated posts of a split, with the knowledge about them where it is appended.
 
     Raises:
@@ -114,7 +114,7 @@ def read_posts(config: CrfTaggerTrainingConfig, source: AnnotatedSplit) -> Posts
     return Posts(source, posts, tuple(files))
 
 
-def label_set(config: CrfTaggerTrainingConfig, train: Posts, dev: Posts) -> LabelSet:
+def label_set(config: CrfTaggerSettings, train: Posts, dev: Posts) -> LabelSet:
     """The labels of train.
 
     Raises:
@@ -142,7 +142,7 @@ def _entities(posts: Sequence[Post]) -> Iterator[tuple[Post, GoldEntity]]:
     return ((post, entity) for post in posts for entity in post.gold.entities)
 
 
-def _coarse_of(config: CrfTaggerTrainingConfig, train: Posts) -> dict[str, str]:
+def _coarse_of(config: CrfTaggerSettings, train: Posts) -> dict[str, str]:
     found: dict[str, str] = {}
     for post, entity in _entities(train.posts):
         if entity.fine_label is None:

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from riveg.training.config import Course, TrainingConfig
+from riveg.training.config import TrainingConfig
 from riveg.training.loop_settings import LoopSettings
 
 
-class CrfTaggerTrainingConfig(TrainingConfig):
+class CrfTaggerSettings(TrainingConfig):
     """From which encoder a sequence tagger is trained, and how.
 
     ``model``: an encoder's folder, ``package:NAME`` for a Python package with a function
@@ -51,12 +51,6 @@ class CrfTaggerTrainingConfig(TrainingConfig):
     preset: str | None = None
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     loop: LoopSettings = LoopSettings()
-
-    def train(self, course: Course) -> str:
-        """Trains and calibrates; the card's text."""
-        from riveg.training.crf_tagger import train_crf_tagger
-
-        return train_crf_tagger(self, course)
 
     @model_validator(mode="before")
     @classmethod

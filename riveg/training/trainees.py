@@ -9,7 +9,7 @@ from riveg.training.config import TrainingConfig
 
 TRAINEES: dict[str, str] = {
     "box-prior": "riveg.training.box_prior:BoxPriorTrainingConfig",
-    "crf-tagger": "riveg.training.crf_tagger_settings:CrfTaggerTrainingConfig",
+    "crf-tagger": "riveg.training.crf_tagger:CrfTaggerTrainingConfig",
     "entailer": "riveg.training.entailer:EntailerTrainingConfig",
     "tagger": "riveg.training.tagger_settings:TaggerTrainingConfig",
 }

@@ -1,0 +1,210 @@
+"""``riveg train crf-tagger`` on tiny encoders: it learns by heart, and its folder answers alike."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
+
+from helpers.tiny_taggers import FINE, KINDS, POSTS, save_encoder, write_dataset
+from helpers.training import Heard, trained
+
+from riveg.datasets.knowledge import knowledge_of
+from riveg.datasets.opening import open_dataset
+from riveg.errors import UserError
+from riveg.stages.taggers.crf import CrfTagger
+from riveg.text.bio import bio_to_spans
+from riveg.training.config import Course
+from riveg.training.crf_tagger import CrfTaggerTrainingConfig
+from riveg.training.crf_tagger_trainee import CrfTagger as Trainee
+from riveg.types import Sample
+
+LOOP = {"epochs": 10, "batch_size": 4, "learning_rate": 0.02, "device": "cpu", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {kind: save_encoder(tmp_path_factory.mktemp(kind), kind) for kind in KINDS}
+
+
+def settings(data: Path, encoder: Path, out: Path, **more: Any) -> CrfTaggerTrainingConfig:
+    values = {
+        **{"data": str(data), "model": str(encoder), "out": out, "loop": LOOP},
+        **{"dropout": 0.0, "max_pieces": 60, "shapes": True},
+        **more,
+    }
+    return CrfTaggerTrainingConfig.model_validate(values)
+
+
+CASES = [
+    ("bert", {"head": "linear"}),
+    ("bert", {"level": "both", "knowledge": "appended", "scheme": "bioes"}),
+    ("roberta", {"scheme": "bioes"}),
+    ("roberta", {"level": "fine", "knowledge": "appended", "shapes": False}),
+    ("xlm-roberta", {"head": "linear", "level": "both"}),
+    ("xlm-roberta", {"knowledge": "appended", "knowledge_is_scored": True}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "more"), CASES, ids=str)
+def test_eight_posts_are_learnt_by_heart_and_the_folder_answers_alike(
+    kind: str, more: dict[str, Any], data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    config = settings(data, encoders[kind], tmp_path / "out", **more)
+    heard = Heard()
+    folder = trained(config, heard)
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    assert "| f1 | 100.00 |" in card
+    knowledge = "appended" if config.knowledge == "appended" else "none"
+    tagger = CrfTagger(folder, knowledge=knowledge, device="cpu")
+    answers = tagger.tag(_samples(data, config))
+    for (_, tags, _), answer in zip(POSTS, answers, strict=True):
+        assert isinstance(answer, tuple)
+        found = [(one.span, one.label) for one in answer]
+        assert found == list(bio_to_spans(tags.split()))
+        if config.level != "coarse":
+            assert [one.fine_label for one in answer] == [FINE[one.label] for one in answer]
+        else:
+            assert {one.fine_label for one in answer} <= {None}
+
+
+def _samples(data: Path, config: CrfTaggerTrainingConfig) -> list[Sample]:
+    dataset = open_dataset(str(data), split="dev")
+    samples = list(dataset.samples())
+    if config.knowledge == "none":
+        return samples
+    known = knowledge_of(samples, dataset.knowledge["dev"], "tiny dev")
+    return [replace(sample, knowledge=known[sample.id][0]) for sample in samples]
+
+
+def trainee(config: CrfTaggerTrainingConfig, tmp_path: Path) -> Trainee:
+    return Trainee(config, Course(config, tmp_path / "model", tmp_path / "work", Heard()))
+
+
+def test_several_pieces_of_knowledge_make_several_rows(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    more = tmp_path / "more.jsonl"
+    lines = [{"id": str(number), "knowledge": f"other {number}"} for number in range(3)]
+    more.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    files = {"train": [str(data.parent / "train-knowledge.txt"), str(more)]}
+    config = settings(data, encoders["bert"], tmp_path, knowledge="appended", knowledge_files=files)
+    found = trainee(config, tmp_path)
+    assert len(found.rows()) == len(POSTS) + 3
+    assert "11 rows have knowledge" in " ".join(found.remarks())
+
+
+def test_knowledge_that_does_not_fit_is_counted_and_the_text_is_whole(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    config = settings(data, encoders["bert"], tmp_path, knowledge="appended", max_pieces=16)
+    found = trainee(config, tmp_path)
+    assert any("the end of 8 is cut off" in remark for remark in found.remarks())
+    for row in found.rows():
+        owned = [word for window in row.windows for word in window.owned]
+        assert owned == list(range(len(row.tags)))
+
+
+def _with(data: Path, tmp_path: Path, file: str, text: str) -> Path:
+    folder = tmp_path / "data"
+    shutil.copytree(data.parent, folder)
+    (folder / file).write_text(text, encoding="utf-8")
+    return folder / data.name
+
+
+def test_knowledge_about_other_posts_is_refused(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    text = "Ann\tO\n<EOS>\tX\nactor\tX\n"
+    changed = _with(data, tmp_path, "train-knowledge.txt", text)
+    config = settings(changed, encoders["bert"], tmp_path, knowledge="appended")
+    with pytest.raises(UserError, match=r"train-knowledge\.txt:1: 'Ann' is no post of .* train"):
+        trainee(config, tmp_path)
+
+
+def test_a_label_of_dev_that_train_lacks_is_refused(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    text = "IMGID:9\nMars\tB-PLANET\tB-planet\n"
+    changed = _with(data, tmp_path, "dev.txt", text)
+    config = settings(changed, encoders["bert"], tmp_path)
+    with pytest.raises(UserError, match="dev: the label 'PLANET' of '9' is on no entity of"):
+        trainee(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"max_pieces": 67}, "max_pieces: 67: this encoder reads 66 at most"),
+        ({"model": "package:not_here_at_all"}, "the Python package not_here_at_all is not here"),
+        ({"model": "nobody/nothing"}, "neither a folder nor in the cache of the hub"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    more: dict[str, Any],
+    message: str,
+    data: Path,
+    encoders: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    config = settings(data, encoders["bert"], tmp_path / "out", **more)
+    with pytest.raises(UserError, match=message) as raised:
+        trainee(config, tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_encoder_without_a_fast_tokenizer_is_refused_and_nothing_is_written(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "slow"
+    shutil.copytree(encoders["bert"], folder)
+    (folder / "tokenizer.json").unlink()
+    config = settings(data, folder, tmp_path / "out")
+    with pytest.raises(UserError, match=r"has no fast tokenizer \(no tokenizer.json\)"):
+        trained(config, Heard())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["slow"]
+
+
+def test_a_gpu_that_is_not_there_is_told(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    loop = {**LOOP, "device": "cuda"}
+    config = settings(data, encoders["bert"], tmp_path / "out", loop=loop)
+    with pytest.raises(UserError, match="device: cuda: torch sees no CUDA device"):
+        trained(config, Heard())
+
+
+def test_a_preset_is_laid_over_the_rest(data: Path, tmp_path: Path) -> None:
+    presets = {"paper": {"scheme": "bioes", "loop": {"epochs": 25}}}
+    config = settings(data, Path("x"), tmp_path, preset="paper", presets=presets)
+    assert (config.scheme, config.loop.epochs, config.loop.batch_size) == ("bioes", 25, 4)
+    with pytest.raises(ValueError, match="preset 'released': there is no such block"):
+        settings(data, Path("x"), tmp_path, preset="released", presets=presets)
+
+
+def test_the_matrix_between_the_levels_starts_from_what_goes_together(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    config = settings(data, encoders["bert"], tmp_path, level="both")
+    found = trainee(config, tmp_path)
+    matrix = found.network().coarse_to_fine.detach()
+    tags, fine_tags = found.design.tags, found.design.fine_tags
+    assert matrix[tags.index("B-PER"), fine_tags.index(f"B-{FINE['PER']}")] == 1
+    assert matrix[tags.index("B-PER"), fine_tags.index(f"I-{FINE['PER']}")] == 0
+    assert float(matrix.sum()) == len({tag for _, row, _ in POSTS for tag in row.split()})
