@@ -78,6 +78,24 @@ def require_score(document: Mapping[str, Any], path: Path, gold: Mapping[str, Go
             assert told == counts, f"{metric}: {told}, by the predictions {counts}"
 
 
+def require_gold(document: Mapping[str, Any], records: Path, tags: Path) -> None:
+    """Asserts that MNER is that of a run's records and of gold tags, both counted anew."""
+    gold, found = _of_conll(tags), _of_records(records)
+    score = document["scores"]["canonical"]["mner"]
+    if gold is None or score is None:
+        return
+    hits = sum(
+        any((one.start, one.end, one.label) == (own.start, own.end, own.label) for one in said)
+        for key, entities in gold.items()
+        for own in entities
+        if (said := found.get(key, []))
+    )
+    predicted = sum(len(found.get(key, ())) for key in gold)
+    counts = (hits, predicted, sum(map(len, gold.values())))
+    told = tuple(score[key] for key in ("hits", "predicted", "gold"))
+    assert told == counts, f"{told}, by the tags {counts}"
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A predicted entity; ``boxes``: ``None`` where nobody looked."""
@@ -154,7 +172,7 @@ def _of_conll(path: Path) -> Mapping[str, list[Found]] | None:
                 end += 1
             entities.append(Found(start, end, tags[start][2:]))
         found[first.removeprefix("IMGID:")] = entities
-    return found
+    return found if len(found) == text.count("IMGID:") else None
 
 
 _READERS: Mapping[str, Callable[[Path], Mapping[str, list[Found]] | None]] = {

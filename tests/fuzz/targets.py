@@ -97,6 +97,11 @@ TARGETS: Mapping[str, Target] = {
         ("predictions/records.jsonl",),
         (_scored("records.jsonl"),),
     ),
+    "gold": Target(
+        ("data",),
+        ("data/txt/*",),
+        (("eval", "@run", "--gold", DATA, "--resamples", "10", "--json", "-"),),
+    ),
     "proposals": Target(
         ("proposals",),
         ("proposals/*",),
@@ -120,7 +125,7 @@ TARGETS: Mapping[str, Target] = {
             ("data", "check", "masked/masked.yaml"),
             ("data", "convert", DATA, "--out", "new.jsonl"),
             ("data", "convert", "masked/masked.yaml", "--out", "new.parquet"),
-            ("eval", "@run", "--gold", DATA),
+            ("eval", "@run", "--gold", DATA, "--json", "-"),
             ("eval", "@run", "--gold", "masked/masked.yaml"),
         ),
         is_configuration=True,

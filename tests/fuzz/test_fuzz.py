@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 from fuzz.child import Child, Outcome
-from fuzz.material import gold_of, make_material
+from fuzz.material import DATA, gold_of, make_material
 from fuzz.mutations import damage
-from fuzz.properties import require_orderly, require_score
+from fuzz.properties import require_gold, require_orderly, require_score
 from fuzz.targets import TARGETS, Target
 from helpers.places import ROOT
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -161,7 +161,12 @@ def require_right(outcome: Outcome, folder: Path, command: tuple[str, ...], benc
     """Asserts that no damage has changed a score or a record without a word."""
     if outcome.code != 0:
         return
-    if command[0] == "eval" and command[-1] == "-":
+    if command[0] == "eval" and command[-1] == "-" and command[1] == "@run":
+        same = [(one / DATA).read_bytes() for one in (folder, bench.material)]
+        if same[0] == same[1]:
+            records, tags = bench.material / "run" / RECORDS, folder / "data" / "txt" / "test.txt"
+            require_gold(json.loads(outcome.stdout), records, tags)
+    elif command[0] == "eval" and command[-1] == "-":
         path = folder / command[1]
         require_score(json.loads(outcome.stdout), path, bench.gold)
         require_bound(path)
