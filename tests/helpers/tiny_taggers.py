@@ -26,12 +26,12 @@ POSTS = (
 FINE = {"PER": "person_actor", "LOC": "city", "ORG": "company"}
 
 
-def write_dataset(folder: Path, *, with_test: bool = False) -> Path:
+def write_dataset(folder: Path) -> Path:
     """The posts as train and dev of a dataset with fine labels and PGIM's knowledge; its YAML."""
     folder.mkdir(parents=True, exist_ok=True)
-    splits = ["train", "dev", *(["test"] if with_test else [])]
+    splits = ("train", "dev")
     for split in splits:
-        (folder / f"{split}.txt").write_text(_conll(fine=True), encoding="utf-8")
+        (folder / f"{split}.txt").write_text(_conll(), encoding="utf-8")
         (folder / f"{split}-knowledge.txt").write_text(_pgim(), encoding="utf-8")
     (folder / "xml").mkdir(exist_ok=True)
     values = {
@@ -46,13 +46,13 @@ def write_dataset(folder: Path, *, with_test: bool = False) -> Path:
     return path
 
 
-def _conll(*, fine: bool) -> str:
+def _conll() -> str:
     blocks = []
     for number, (text, tags, _) in enumerate(POSTS):
         rows = [f"IMGID:{number}"]
         for token, tag in zip(text.split(), tags.split(), strict=True):
             below = tag if tag == "O" else f"{tag[:2]}{FINE[tag[2:]]}"
-            rows.append(f"{token}\t{tag}\t{below}" if fine else f"{token}\t{tag}")
+            rows.append(f"{token}\t{tag}\t{below}")
         blocks.append("\n".join(rows) + "\n")
     return "\n".join(blocks)
 
@@ -72,7 +72,7 @@ def save_encoder(folder: Path, kind: str) -> Path:
     import transformers
 
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = {"bert": _wordpiece, "roberta": _byte_level, "xlm-roberta": _unigram}[kind]()
+    tokenizer = tiny_tokenizer(kind)
     tokenizer.save(str(folder / "tokenizer.json"))
     padding = tokenizer.token_to_id("[PAD]" if kind == "bert" else "<pad>")
     sizes: dict[str, Any] = {
@@ -92,6 +92,11 @@ def save_encoder(folder: Path, kind: str) -> Path:
     }[kind](**sizes)
     transformers.AutoModel.from_config(config).save_pretrained(folder)
     return folder
+
+
+def tiny_tokenizer(kind: str) -> Tokenizer:
+    """A tokenizer whose words are those of the posts."""
+    return {"bert": _wordpiece, "roberta": _byte_level, "xlm-roberta": _unigram}[kind]()
 
 
 def _texts() -> list[str]:
