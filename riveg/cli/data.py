@@ -146,7 +146,7 @@ def _by_both_types(counts: SplitCounts) -> dict[str, TypeCounts]:
     from riveg.datasets.check import TypeCounts
     from riveg.text.label_text import label_text
 
-    found = {}
+    found: dict[str, TypeCounts] = {}
     for label, total in counts.by_type.items():
         below = counts.by_fine_type.get(label, {})
         found |= {label_text(label, fine): number for fine, number in below.items()}

@@ -74,7 +74,7 @@ def coarse(found: Sequence[PredictedEntity] = SAID) -> list[PredictedEntity]:
 
 def hits(evaluation: Evaluation, protocol: str = "canonical") -> dict[str, int | None]:
     scores = evaluation.scores[protocol]
-    return {name: score and score.hits for name, score in scores.items()}
+    return {name: None if score is None else score.hits for name, score in scores.items()}
 
 
 def test_the_counts_by_hand() -> None:

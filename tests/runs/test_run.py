@@ -1,6 +1,7 @@
 """Runs on a folder: what is made, kept, made anew, refused."""
 
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from riveg.errors import UserError
 from riveg.files import write_atomically
 from riveg.formats.records import encode
 from riveg.runs.folder import RunFolder
+from riveg.runs.reading import read_records
 from riveg.runs.run import RunReport
 from riveg.runs.sources import Samples, make_sample
 from riveg.runs.stage_job import faults_of, issues_of
@@ -405,6 +407,22 @@ def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"schema":2', b'"schema":99'))
     with pytest.raises(UserError, match="is of schema 99, this riveg reads 1 to 2"):
         system().run(samples(2), out=tmp_path)
+
+
+def test_a_run_of_schema_1_is_gone_on_with(tmp_path: Path) -> None:
+    system().run(samples(2), out=tmp_path)
+    records = (tmp_path / "records.jsonl").read_bytes()
+    for path in (*tmp_path.glob("*/part-*.jsonl"), tmp_path / "manifest.json"):
+        content = path.read_bytes()
+        older = re.sub(rb'"schema":( ?)2', rb'"schema":\g<1>1', content, count=1)
+        assert older != content
+        path.write_bytes(older)
+    assert [sample.id for sample in read_records(tmp_path)] == ["0", "1"]
+    asked.clear()
+    system().run(samples(2), out=tmp_path)
+    assert not asked
+    assert RunFolder(tmp_path).read_manifest()["schema"] == 2
+    assert (tmp_path / "records.jsonl").read_bytes() == records
 
 
 def test_oracles_need_gold_and_are_marked(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from helpers.factories import make_context, make_sample, mentions_of
 from riveg.pipeline import AnyStage
 from riveg.registry import backend_config
 from riveg.stages.table import ENTAIL, GROUND
-from riveg.types import Box, Entailment, Gold, GoldEntity, Issue, Region, Span
+from riveg.stages.taggers.gold import GoldTagger
+from riveg.types import Box, Entailment, Entity, Gold, GoldEntity, Issue, Region, Span
 
 BOXES = (Box(1, 2, 3, 4), Box(0, 0, 9, 9))
 TEXT = "NASA has Eileen Collins"
@@ -48,6 +49,14 @@ def test_contract_and_join_by_span(stage: AnyStage, with_boxes: object, without:
     assert "says nothing of boxes" in no_boxes.message
     assert isinstance(no_gold, Issue)
     assert no_gold.kind == no_boxes.kind == "no-gold"
+
+
+def test_both_labels_of_an_annotation_are_handed_on() -> None:
+    gold = {"1": Gold("1", (GoldEntity("NASA", "ORG", Span(0, 1), "government_agency"),))}
+    tagger = backend_config("tag", "gold")().build(make_context(gold=gold))
+    assert isinstance(tagger, GoldTagger)
+    (tagged,) = tagger.tag([make_sample(TEXT, [], id="1")])
+    assert tagged == (Entity("e0", "NASA", "ORG", Span(0, 1), fine_label="government_agency"),)
 
 
 @pytest.mark.parametrize("stage", ["tag", "entail", "ground"])
