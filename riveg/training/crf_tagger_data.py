@@ -12,6 +12,7 @@ from torch import Tensor
 
 from riveg.datasets.dataset import quoted
 from riveg.datasets.knowledge import knowledge_of
+from riveg.datasets.knowledge_runs import knowledge_run
 from riveg.errors import UserError
 from riveg.nn.tag_transitions import span_tags
 from riveg.nn.word_pieces import Window, WordPieceWindows
@@ -81,11 +82,19 @@ class LabelSet:
 
 @dataclass(frozen=True, slots=True)
 class Posts:
-    """The posts of a split that have words, in file order, and where they come from."""
+    """The posts of a split that have words, in file order, and where they come from.
+
+    Args:
+        source: The split.
+        posts: Its posts.
+        knowledge_files: What their knowledge is from.
+        remarks: Of each of these files, what it holds and who has made it.
+    """
 
     source: AnnotatedSplit
     posts: tuple[Post, ...]
     knowledge_files: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -109,9 +118,31 @@ def read_posts(config: CrfTaggerSettings, source: AnnotatedSplit) -> Posts:
             f"knowledge: {config.data} names no knowledge files for {split}; add `knowledge:` to "
             "its YAML file, or set knowledge_files"
         )
-    found = knowledge_of([sample for sample, _ in pairs], files, f"{config.data} {split}")
+    remarks: list[str] = []
+    # A run has knowledge about posts without words or gold, too.
+    samples = source.dataset.samples()
+    found = knowledge_of(samples, files, f"{config.data} {split}", remarks.append)
     posts = tuple(Post(sample, gold, found.get(sample.id, ())) for sample, gold in pairs)
-    return Posts(source, posts, tuple(files))
+    return Posts(source, posts, tuple(files), tuple(remarks))
+
+
+def knowledge_differs(train: Posts, dev: Posts) -> str | None:
+    """Told where the knowledge that dev is read with was made otherwise than all that of train.
+
+    Only runs say how they were made: where another file is among them, nobody knows.
+
+    Raises:
+        UserError: If a run has not come to its end.
+    """
+    of_train = [knowledge_run(path) for path in train.knowledge_files]
+    first = knowledge_run(dev.knowledge_files[0])
+    made = {run.fingerprint for run in of_train if run}
+    if first is None or None in of_train or first.fingerprint in made:
+        return None
+    return (
+        f"the knowledge of {dev.name} was made by another model, prompt or examples than that of "
+        f"{train.name}; figures on dev are then those of other knowledge than was learnt"
+    )
 
 
 def label_set(config: CrfTaggerSettings, train: Posts, dev: Posts) -> LabelSet:

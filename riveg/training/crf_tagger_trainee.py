@@ -24,6 +24,7 @@ from riveg.training.crf_tagger_data import (
     LabelSet,
     RowMaker,
     TaggerRow,
+    knowledge_differs,
     label_set,
     read_posts,
     rows_with_knowledge,
@@ -89,12 +90,15 @@ class CrfTagger:
         texts = [f"{rows} rows to learn from, {dev} posts to choose by"]
         if self.config.knowledge != "none":
             for posts, found in ((self.train, self._rows), (self.dev, self._dev_rows)):
+                texts += posts.remarks
                 having, cut = rows_with_knowledge(found)
                 without = sum(1 for post in posts.posts if not post.knowledge)
                 texts.append(
                     f"{posts.name}: {having} rows have knowledge, the end of {cut} is cut off "
                     f"(max_pieces {self.config.max_pieces}); {without} posts have none"
                 )
+            if (differs := knowledge_differs(self.train, self.dev)) is not None:
+                texts.append(differs)
         return texts
 
     def rows(self) -> Sequence[TaggerRow]:
