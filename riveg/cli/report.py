@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 _MOST = 2000
 """Samples on a page, if nobody says otherwise: some 60 MB, which a browser opens at once."""
 
-NAMES = {"gmner": "GMNER", "eeg": "EEG", "mner": "MNER", "smner": "SMNER", "fmnerg": "FMNERG"}
+NAMES = {
+    "gmner": "GMNER",
+    "eeg": "EEG",
+    "mner": "MNER",
+    "smner": "SMNER",
+    "fmnerg": "FMNERG",
+    "fmner": "FMNER",
+}
 
 
 def report(

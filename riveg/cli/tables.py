@@ -54,7 +54,7 @@ def print_hanging(console: Console, line: str, indent: int) -> None:
 _WIDTHS = {"entity": 19, "type": 7, "tag": 5, "shown": 8, "box": 19, "found by": 14}
 """Widths of an answer's columns: 80 in all, with an indent of two and one between columns."""
 
-_FINE_WIDTHS = {**_WIDTHS, "entity": 15, "type": 18, "found by": 7}
+_FINE_WIDTHS = {**_WIDTHS, "entity": 15, "type": 17, "found by": 8}
 """The same where an entity has a fine type."""
 
 
