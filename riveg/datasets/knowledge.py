@@ -88,10 +88,11 @@ def knowledge_of(
         UserError: If a file holds knowledge about a post that is none of these, says another text
             of a post than it has, or holds no knowledge at all.
     """
-    by_id = {sample.id: sample for sample in samples}
+    by_id: dict[str, Sample] = {}
     by_tokens: dict[tuple[str, ...], list[Sample]] = {}
     by_text: dict[str, list[Sample]] = {}
     for sample in samples:
+        by_id[sample.id] = sample
         by_tokens.setdefault(sample.tokens, []).append(sample)
         by_text.setdefault(sample.text, []).append(sample)
     found: dict[str, dict[str, None]] = {}

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from riveg.datasets.knowledge import knowledge_of
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.formats.records import encode
 from riveg.runs.sources import make_sample
 from riveg.text.tokenise import join_tokens
 from riveg.types import Sample
@@ -41,7 +43,7 @@ def jsonl(path: Path, *rows: dict[str, object]) -> Path:
 def test_the_order_of_a_file_means_nothing(seed: int, tmp_path: Path) -> None:
     blocks = [("Ann met Bob", "two people"), ("Rome is far", "a city"), ("Rome is far", "a song")]
     random.Random(seed).shuffle(blocks)
-    found = knowledge_of(POSTS, [pgim(tmp_path / "k.txt", *blocks)], "tiny")
+    found = knowledge_of(iter(POSTS), [pgim(tmp_path / "k.txt", *blocks)], "tiny")
     assert found["1"] == ("two people",)
     # Nobody can tell posts of one text apart, so each has what is known about the text.
     assert {*found["2"]} == {*found["3"]} == {"a city", "a song"}
@@ -63,17 +65,10 @@ def test_several_files_give_several_pieces_and_what_is_said_twice_counts_once(
 
 
 def test_records_of_a_run_are_read(tmp_path: Path) -> None:
-    from riveg.formats.records import encode
-
     sample = make_sample("Ann met Bob", id="1")
-    record = encode(Sample(**{**_fields(sample), "knowledge": "two people"}))
+    record = encode(replace(sample, knowledge="two people"))
     (tmp_path / "records.jsonl").write_bytes(record + b"\n")
     assert knowledge_of([sample], [tmp_path], "tiny") == {"1": ("two people",)}
-
-
-def _fields(sample: Sample) -> dict[str, object]:
-    names = ("id", "text", "tokens", "offsets")
-    return {name: getattr(sample, name) for name in names}
 
 
 @pytest.mark.parametrize(
