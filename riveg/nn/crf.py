@@ -46,6 +46,10 @@ class LinearChainCrf(nn.Module):
             illegal: the decoder of a softmax over tags.
     """
 
+    starts: nn.Parameter | None
+    follows: nn.Parameter | None
+    ends: nn.Parameter | None
+
     def __init__(self, tags: Sequence[str], *, learned: bool = True) -> None:
         super().__init__()
         self.tags = tuple(tags)

@@ -71,7 +71,9 @@ class TaggerPrediction:
                 emissions = self._network(
                     to_device(batch, self._placement.device), windows_at_once=self._batch_size
                 )
-            yield numbers, Emissions(*map(_on_cpu, emissions)), batch["words"]
+            tags, fine_tags = emissions
+            fine_tags = None if fine_tags is None else _on_cpu(fine_tags)
+            yield numbers, Emissions(_on_cpu(tags), fine_tags), batch["words"]
 
     def _batches(self, texts: Sequence[Text]) -> Iterator[list[int]]:
         lengths = [sum(len(window.input_ids) for window in text) for text in texts]
@@ -89,5 +91,5 @@ class TaggerPrediction:
             yield numbers
 
 
-def _on_cpu(logits: torch.Tensor | None) -> torch.Tensor | None:
-    return None if logits is None else logits.detach().float().cpu()
+def _on_cpu(logits: torch.Tensor) -> torch.Tensor:
+    return logits.detach().float().cpu()

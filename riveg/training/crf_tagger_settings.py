@@ -57,12 +57,13 @@ class CrfTaggerSettings(TrainingConfig):
     def _lay_preset_over(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or not values.get("preset"):
             return values
-        presets = values.get("presets")
-        name = values["preset"]
-        if not isinstance(presets, Mapping) or not isinstance(presets.get(name), Mapping):
-            known = ", ".join(presets) if isinstance(presets, Mapping) and presets else "none"
+        name, presets = values["preset"], values.get("presets")
+        blocks = presets if isinstance(presets, Mapping) else {}
+        block: object = blocks.get(name)
+        if not isinstance(block, Mapping):
+            known = ", ".join(map(str, blocks)) or "none"
             raise ValueError(f"preset {name!r}: there is no such block; presets are: {known}")
-        return _merged(values, presets[name])
+        return _merged(values, block)
 
     @model_validator(mode="after")
     def _check_knowledge(self) -> Self:

@@ -40,7 +40,7 @@ def all_paths(
         if not is_legal([crf.tags[one] for one in path], name):
             continue
         score = sum(float(emissions[word, tag]) for word, tag in enumerate(path))
-        if crf.starts is not None:
+        if crf.starts is not None and crf.follows is not None and crf.ends is not None:
             score += float((crf.starts[path[0]] + crf.ends[path[-1]]).detach())
             score += sum(float(crf.follows[a, b].detach()) for a, b in pairwise(path))
         found.append((path, score))
@@ -126,9 +126,10 @@ def test_it_agrees_with_pytorch_crf(seed: int) -> None:
     crf = layer(BIO, seed)
     other = CRF(len(BIO), batch_first=True)
     with torch.no_grad():
-        other.start_transitions.copy_(crf.starts + crf._illegal_starts)
-        other.transitions.copy_(crf.follows + crf._illegal_follows)
-        other.end_transitions.copy_(crf.ends)
+        emissions = torch.zeros(1)
+        other.start_transitions.copy_(crf._potential("starts", emissions))
+        other.transitions.copy_(crf._potential("follows", emissions))
+        other.end_transitions.copy_(crf._potential("ends", emissions))
     emissions = torch.randn(3, 6, len(BIO), requires_grad=True)
     mask = torch.arange(6) < torch.tensor([[6], [4], [1]])
     tags = torch.tensor([[0, 1, 2, 0, 3, 4], [1, 2, 2, 0, 0, 0], [3, 0, 0, 0, 0, 0]])

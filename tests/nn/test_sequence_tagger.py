@@ -48,13 +48,13 @@ def test_fine_logits_hear_the_coarse_ones_through_the_matrix(folder: Path) -> No
         beta: network(folder, counts, beta=beta)(inputs).fine_tags for beta in (0.0, 0.1, 1.0)
     }
     assert all(one is not None for one in emissions.values())
-    mixed = 0.1 * emissions[1.0] + 0.9 * emissions[0.0]  # type: ignore[operator]
-    assert torch.allclose(mixed, emissions[0.1], atol=1e-5)  # type: ignore[arg-type]
+    mixed = 0.1 * emissions[1.0] + 0.9 * emissions[0.0]
+    assert torch.allclose(mixed, emissions[0.1], atol=1e-5)
     tagger = network(folder, counts, beta=1.0)
     matrix = by_row(counts * tagger._same_place)
     assert torch.equal(tagger.coarse_to_fine, matrix)
     expected = tagger(inputs).tags @ matrix
-    assert torch.allclose(expected, emissions[1.0], atol=1e-5)  # type: ignore[arg-type]
+    assert torch.allclose(expected, emissions[1.0], atol=1e-5)
 
 
 @pytest.mark.parametrize("crf", [True, False])

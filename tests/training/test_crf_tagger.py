@@ -67,8 +67,7 @@ def test_eight_posts_are_learnt_by_heart_and_the_folder_answers_alike(
     folder = trained(config, heard)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert "| f1 | 100.00 |" in card
-    knowledge = "appended" if config.knowledge == "appended" else "none"
-    tagger = CrfTagger(folder, knowledge=knowledge, device="cpu")
+    tagger = CrfTagger(folder, knowledge=config.knowledge, device="cpu")
     answers = tagger.tag(_samples(data, config))
     for (_, tags, _), answer in zip(POSTS, answers, strict=True):
         assert isinstance(answer, tuple)
