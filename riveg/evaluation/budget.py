@@ -25,6 +25,7 @@ from riveg.evaluation.reruns import rerun_command
 from riveg.formats.run_records import finished_manifest
 
 MNER, GMNER, SMNER = "mner", "gmner", "smner"
+FMNER, FMNERG = "fmner", "fmnerg"
 
 _Steps = tuple[tuple[str, tuple[str, ...]], ...]
 """For each kind of mistake, the agreements of which one suffices for a hit before it is mended."""
@@ -46,6 +47,18 @@ _MASKS_ALONE: _Steps = (
     ("groundability", ("smner", "perfect_boxes")),
     *_WORDS,
 )
+_FINE_WORDS: _Steps = (
+    ("fine type", ("fmner",)),
+    ("type", ("fmner", "mner")),
+    ("span", ("span",)),
+)
+_FINE_BOXES: _Steps = (
+    ("fine type", ("fmnerg",)),
+    ("box", ("fmnerg", "gmner")),
+    ("groundability", ("fmnerg", "gmner", "perfect_boxes")),
+    ("type", ("fmner", "mner")),
+    ("span", ("span",)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +66,9 @@ class BudgetLine:
     """What one kind of mistake costs.
 
     Args:
-        metric: The score that is broken up: ``gmner`` or ``smner``, else ``mner``.
-        mistake: ``mask``, ``box``, ``groundability``, ``type`` or ``span``.
+        metric: The score that is broken up: ``gmner`` or ``smner``, else ``mner``; also ``fmnerg``,
+            else ``fmner``, where fine labels are compared.
+        mistake: ``fine type``, ``mask``, ``box``, ``groundability``, ``type`` or ``span``.
         entities: Hits that there would be more without such mistakes; for ``span``, gold entities
             that no prediction has the words of.
         spurious: For ``span``, predicted entities whose words are no gold entity's; otherwise 0.
@@ -77,21 +91,23 @@ def error_budget(
 
     The steps start at ``gmner`` and make right: boxes, where the system rightly says that there is
     one; then groundability (the score is ``mner`` now); then types (``span``); then spans (100).
-    With masks, the same steps start at ``smner``, with masks first. An entity without a decision on
+    With masks, the same steps start at ``smner``, with masks first; with fine labels they start at
+    ``fmnerg``, with fine types first. An entity without a decision on
     groundability is a mistake of groundability.
 
     Args:
         cases: The samples.
-        rules: What counts as the right place.
+        rules: What counts as the right place, and whether fine labels are compared.
         boxes: Whether predictions and gold have boxes; without boxes and masks the budget is of
             ``mner``.
         masks: Whether predictions and gold have masks.
 
     Returns:
-        The lines of ``gmner``, then of ``smner``; no line where there is no entity at all.
+        The lines of ``gmner``, then of ``smner``, then of ``fmnerg``; no line where there is no
+        entity at all.
     """
     rules = rules or Rules()
-    budgets = _budgets(boxes=boxes, masks=masks)
+    budgets = _budgets(boxes=boxes, masks=masks, fine=bool(rules.coarse_of))
     counts = {
         metric: dict.fromkeys((mistake for mistake, _ in steps), NOTHING)
         for metric, steps in budgets.items()
@@ -110,12 +126,15 @@ def error_budget(
     return tuple(line for metric in budgets for line in _lines(metric, counts[metric]))
 
 
-def _budgets(*, boxes: bool, masks: bool) -> Mapping[str, _Steps]:
+def _budgets(*, boxes: bool, masks: bool, fine: bool) -> Mapping[str, _Steps]:
     """The scores, each with its kinds of mistake, from the last stage to the first."""
     budgets = {GMNER: _BOXES} if boxes else {}
     if masks:
         budgets[SMNER] = _MASKS if boxes else _MASKS_ALONE
-    return budgets or {MNER: _WORDS}
+    budgets = budgets or {MNER: _WORDS}
+    if fine:
+        budgets |= {FMNERG: _FINE_BOXES} if boxes else {FMNER: _FINE_WORDS}
+    return budgets
 
 
 def _agrees(case: Case, pair: Relation, enough: Sequence[str], rules: Rules) -> bool:

@@ -21,7 +21,7 @@ from riveg.evaluation.predictions import predictions_of_run
 from riveg.protocols import Mention
 from riveg.report.builder import write_page
 from riveg.stages.words import describe_entities, tell_entities, tell_label
-from riveg.types import Region, Sample, Span
+from riveg.types import Sample, Span
 
 PLAIN = make_sample("Mulan comes", [(0, 1, "OTHER")], id="1")
 NAME = "film_and_television_works"
@@ -32,9 +32,8 @@ GOLD = gold_set(
 
 def fine(sample: Sample, **scores: float) -> Sample:
     (entity,) = sample.entities or ()
-    regions: tuple[Region, ...] = ()
-    fields = {"fine_label": NAME, "fine_label_scores": scores or None, "regions": regions}
-    return replace(sample, entities=(replace(entity, **fields),))
+    found = replace(entity, fine_label=NAME, fine_label_scores=scores or None, regions=())
+    return replace(sample, entities=(found,))
 
 
 def printed(*samples: Sample) -> list[str]:

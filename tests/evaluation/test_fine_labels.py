@@ -10,6 +10,7 @@ from helpers.scores import difference_of, score_of
 from hypothesis import given
 
 from riveg.errors import UserError
+from riveg.evaluation.budget import error_budget
 from riveg.evaluation.canonical import Rules, canonical
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity, predicted_of
 from riveg.evaluation.comparison import compare
@@ -154,6 +155,37 @@ def test_protocols_count_both_levels() -> None:
     assert hits(found, "riveg") == {"eeg": 4, "gmner": 3, "fmnerg": 2}
     assert hits(found, "e2e") == {"mner": 4, "eeg": 4, "gmner": 3, "fmner": 3, "fmnerg": 2}
     assert hits(found, "tiger") == {"mner": 4, "eeg": 4, "gmner": 3, "fmner": 3, "fmnerg": 2}
+
+
+def test_where_the_points_go() -> None:
+    found = evaluate(system(), data(), EvaluationOptions(budget=True)).budget or ()
+    lines = {(one.metric, one.mistake): (one.entities, one.spurious) for one in found}
+    assert {key: lines[key] for key in lines if key[0] == "fmnerg"} == {
+        ("fmnerg", "fine type"): (2, 0),  # 1, 4
+        ("fmnerg", "box"): (0, 0),
+        ("fmnerg", "groundability"): (1, 0),  # 2
+        ("fmnerg", "type"): (0, 0),  # of 3, whose type is wrong, the fine one is right
+        ("fmnerg", "span"): (0, 1),
+    }
+    assert {metric for metric, _ in lines} == {"gmner", "fmnerg"}
+    points = sum(one.points for one in found if one.metric == "fmnerg")
+    assert points == pytest.approx(100 - 100 * 2 * 2 / 11)
+    tags = evaluate(system(detail="tags"), data(), EvaluationOptions(budget=True)).budget or ()
+    assert [(one.metric, one.mistake, one.entities) for one in tags][2:] == [
+        ("fmner", "fine type", 2),
+        ("fmner", "type", 0),
+        ("fmner", "span", 0),
+    ]
+
+
+@given(cases)
+def test_no_step_of_the_budget_costs_hits(case: Case) -> None:
+    for boxes in (True, False):
+        lines = error_budget([case], RULES, boxes=boxes)
+        assert all(line.entities >= 0 for line in lines)
+        for metric in {line.metric for line in lines}:
+            points = sum(line.points for line in lines if line.metric == metric)
+            assert points == pytest.approx(100 - canonical(RULES)(case)[metric].f1)
 
 
 def test_what_became_of_each_entity() -> None:
