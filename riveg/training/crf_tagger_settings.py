@@ -59,7 +59,7 @@ class CrfTaggerSettings(TrainingConfig):
             return values
         name, presets = values["preset"], values.get("presets")
         blocks = presets if isinstance(presets, Mapping) else {}
-        block: object = blocks.get(name)
+        block = blocks.get(name)
         if not isinstance(block, Mapping):
             known = ", ".join(map(str, blocks)) or "none"
             raise ValueError(f"preset {name!r}: there is no such block; presets are: {known}")
@@ -76,8 +76,9 @@ class CrfTaggerSettings(TrainingConfig):
 
 def _merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(values)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(below, value) if both else value
+    for key, laid in over.items():
+        below, value = merged.get(key), laid
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = _merged(below, value)
+        merged[key] = value
     return merged
