@@ -21,8 +21,10 @@ from helpers.report_runs import (
 )
 from helpers.scores import score_of
 
+from riveg.evaluation.cases import AnnotatedEntity
+from riveg.evaluation.gold import GoldSample, gold_set
 from riveg.report.builder import write_page
-from riveg.types import Box, Region
+from riveg.types import Box, Region, Span
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -213,6 +215,28 @@ def test_a_guess_is_dashed_and_named(tmp_path: Path, open_page: Open) -> None:
     assert box.evaluate("element => getComputedStyle(element).strokeDasharray") != "none"
     assert page.locator(".shape-label").inner_text() == "Ada Lovelace guess"
     assert "a guess · evidence:prior · box score 0.30" in page.locator(".card").inner_text()
+
+
+def test_fine_types_are_shown_and_filtered(tmp_path: Path, open_page: Open) -> None:
+    fine = {"fine_label": "actor", "fine_label_scores": {"actor": 0.75, "singer": 0.25}}
+    (one, other) = (make_sample("Ann sings", [(0, 1, "PER")], id=name) for name in ("a", "b"))
+    samples = [with_entities(one, {**fine, "regions": ()}), with_entities(other, {"regions": ()})]
+    entity = AnnotatedEntity("Ann", "PER", Span(0, 1), "singer", ())
+    gold = gold_set("posts", {name: GoldSample((entity,)) for name in ("a", "b")})
+    run = make_run(tmp_path / "run", samples, images=tmp_path)
+    write_page(run, tmp_path / "page.html", gold=gold)
+    opened = open_page(tmp_path / "page.html")
+    page = opened.page
+    chip(page, "fine", "actor").click()
+    assert opened.ids() == ["a"]
+    chip(page, "fine", "actor").click()
+    chip(page, "verdict", "wrong-fine-type").click()
+    assert opened.ids() == ["a", "b"]
+    card = page.locator(".card").first
+    assert card.locator("header .type").inner_text() == "PER/actor"
+    assert card.locator(".bar-name").all_inner_texts() == ["actor", "singer"]
+    assert card.locator(".gold-line .type").inner_text() == "PER/singer"
+    opened.check()
 
 
 def test_a_card_shows_the_answer_of_every_stage(desk: Opened) -> None:
