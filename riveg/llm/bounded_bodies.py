@@ -47,11 +47,13 @@ class _Bounded:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         expand = _Expansion(self._encoding)
-        left = MOST_BYTES
+        # What comes counts as well: much of it may expand to nothing, or follow the end.
+        left = left_to_come = MOST_BYTES
         async for chunk in self._stream:
+            left_to_come -= len(chunk)
             expanded = expand(chunk, left)
             left -= len(expanded)
-            if left < 0:
+            if left < 0 or left_to_come < 0:
                 raise UnreadableBody(f"a body of more than {MOST_BYTES >> 20} MiB")
             yield expanded
 

@@ -26,7 +26,7 @@ import urllib.request
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,6 +100,12 @@ def bomb(status: int) -> Sent:
     return compressed(b'{"choices": [], "more": "' + b"0" * 300_000_000 + b'"}', status=status)
 
 
+def trailing(content: bytes) -> Sent:
+    """A compressed body with much behind its end."""
+    sent = compressed(content)
+    return replace(sent, body=sent.body + bytes(9_000_000))
+
+
 def with_numbers(answer: str) -> bytes:
     """A completion whose numbers no 64 bits can hold."""
     logprobs = '{"content": [{"token": "{", "logprob": %s, "top_logprobs": []}]}' % ("9" * 5_000)
@@ -153,6 +159,7 @@ FAULTS: dict[str, Callable[[str], Sent]] = {
     "no-gzip": lambda answer: Sent(completion(answer), headers=(("Content-Encoding", "gzip"),)),
     "bomb": lambda answer: bomb(200),
     "bomb-503": lambda answer: bomb(503),
+    "trailing": lambda answer: trailing(completion(answer)),
     "large": lambda answer: Sent(completion(answer + " " * 9_000_000)),
     "large-503": lambda answer: Sent(b"x" * 9_000_000, 503),
     "numbers": lambda answer: Sent(with_numbers(answer)),

@@ -143,6 +143,7 @@ MENDED = {
     "no-gzip": (2, "schema"),
     "large": (2, "schema"),
     "large-503": (2, "schema"),
+    "trailing": (2, "schema"),
     "bomb": (2, "schema"),
     "bomb-503": (2, "schema"),
 }
