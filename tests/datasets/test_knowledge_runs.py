@@ -1,8 +1,10 @@
 """A run's folder is named as knowledge as it is; one that has not come to its end is refused."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.factories import make_sample
@@ -23,9 +25,9 @@ POSTS = [
 ]
 
 
-def run_of(folder: Path, **manifest: object) -> Path:
+def run_of(folder: Path, **manifest: Any) -> Path:
     failed = replace(POSTS[1], issues=(Issue("augment", None, "no-answer", "nothing came"),))
-    values = {"stages": AUGMENTED, "models": MODELS, **manifest}
+    values: dict[str, Any] = {"stages": AUGMENTED, "models": MODELS, **manifest}
     return make_run(folder / "made", [POSTS[0], failed, POSTS[2]], **values)
 
 
@@ -83,14 +85,13 @@ def untouched(run: Path) -> None:
     ],
 )
 def test_a_run_that_cannot_be_relied_on_is_refused(
-    manifest: dict[str, object],
-    damage: object,
+    manifest: dict[str, Any],
+    damage: Callable[[Path], None],
     message: str,
     name: str,
     tmp_path: Path,
 ) -> None:
     run = run_of(tmp_path, **manifest)
-    assert callable(damage)
     damage(run)
     with pytest.raises(UserError, match=message) as raised:
         knowledge_of(POSTS, [run / name], "tiny")
