@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 KINDS = ("bert", "roberta", "xlm-roberta")
+"""Those that differ in their tokenizers; ``deberta-v2`` can be saved, too."""
+
+_WITH_WORDPIECES = ("bert", "deberta-v2")
 
 POSTS = (
     ("Ann Lee met Bob in Rome", "B-PER I-PER O B-PER O B-LOC", "actor"),
@@ -74,7 +78,7 @@ def save_encoder(folder: Path, kind: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny_tokenizer(kind)
     tokenizer.save(str(folder / "tokenizer.json"))
-    padding = tokenizer.token_to_id("[PAD]" if kind == "bert" else "<pad>")
+    padding = tokenizer.token_to_id("[PAD]" if kind in _WITH_WORDPIECES else "<pad>")
     sizes: dict[str, Any] = {
         "vocab_size": tokenizer.get_vocab_size(),
         "hidden_size": 32,
@@ -87,6 +91,9 @@ def save_encoder(folder: Path, kind: str) -> Path:
     torch.manual_seed(0)
     config = {
         "bert": transformers.BertConfig,
+        "deberta-v2": partial(
+            transformers.DebertaV2Config, relative_attention=True, pos_att_type=["p2c", "c2p"]
+        ),
         "roberta": transformers.RobertaConfig,
         "xlm-roberta": transformers.XLMRobertaConfig,
     }[kind](**sizes)
@@ -96,7 +103,8 @@ def save_encoder(folder: Path, kind: str) -> Path:
 
 def tiny_tokenizer(kind: str) -> Tokenizer:
     """A tokenizer whose words are those of the posts."""
-    return {"bert": _wordpiece, "roberta": _byte_level, "xlm-roberta": _unigram}[kind]()
+    made = {"roberta": _byte_level, "xlm-roberta": _unigram}
+    return _wordpiece() if kind in _WITH_WORDPIECES else made[kind]()
 
 
 def _texts() -> list[str]:

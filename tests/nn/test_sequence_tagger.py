@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason='needs the extra: pip install "riveg[models]"')
 
 import torch
-from helpers.tiny_taggers import POSTS, save_encoder
+from helpers.tiny_taggers import KINDS, POSTS, save_encoder
 from torch import Tensor
 
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer, padding_id
@@ -75,6 +75,22 @@ def test_padding_and_windows_at_once_change_nothing(folder: Path) -> None:
         whole = tagger(inputs).tags
         parts = tagger(inputs, windows_at_once=1).tags
     assert torch.allclose(whole[inputs["words"]], parts[inputs["words"]], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shapes", [True, False])
+@pytest.mark.parametrize("kind", [*KINDS, "deberta-v2"])
+def test_a_batch_gives_what_each_text_gives(kind: str, shapes: bool, tmp_path: Path) -> None:
+    encoder = save_encoder(tmp_path, kind)
+    tagger = network(encoder, shapes=shapes)
+    windows = WordPieceWindows(load_fast_tokenizer(encoder), max_pieces=60)
+    padding = padding_id(tagger.encoder)
+    texts = [windows(text.split()) for text, _, _ in POSTS]
+    with torch.no_grad():
+        together = tagger(collate(texts, padding_id=padding)).tags
+        for number, text in enumerate(texts):
+            alone = tagger(collate([text], padding_id=padding)).tags[0]
+            assert torch.allclose(together[number, : len(alone)], alone, atol=1e-5)
 
 
 def test_an_answer_has_a_fine_label_below_its_label(folder: Path) -> None:

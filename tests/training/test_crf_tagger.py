@@ -18,6 +18,11 @@ from helpers.training import Heard, trained
 from riveg.datasets.knowledge import knowledge_of
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.evaluation.evaluate import evaluate
+from riveg.evaluation.gold import read_gold
+from riveg.evaluation.predictions import predictions_of_run
+from riveg.formats.records import encode
+from riveg.runs.system import load_system
 from riveg.stages.taggers.crf import CrfTagger
 from riveg.text.bio import bio_to_spans
 from riveg.training.config import Course
@@ -86,6 +91,37 @@ def _samples(data: Path, config: CrfTaggerTrainingConfig) -> list[Sample]:
         return samples
     known = knowledge_of(samples, dataset.knowledge["dev"], "tiny dev")
     return [replace(sample, knowledge=known[sample.id][0]) for sample in samples]
+
+
+@pytest.mark.slow
+def test_knowledge_of_runs_trains_a_tagger_that_runs_with_it(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    """The whole way: knowledge by runs, a tagger by training, entities by a run, their F1."""
+    dataset = open_dataset(str(data), split="dev")
+    samples = list(dataset.samples())
+    known = knowledge_of(samples, dataset.knowledge["dev"], "tiny dev")
+    records = [encode(replace(one, knowledge=known[one.id][0])) for one in samples]
+    (tmp_path / "known.jsonl").write_bytes(b"\n".join(records) + b"\n")
+    system = tmp_path / "system.yaml"
+    augment = "augment: {backend: recorded, file: known.jsonl}"
+    system.write_text(f"name: tiny-pgim\n{augment}\n", encoding="utf-8")
+    files = {}
+    for split in ("train", "dev"):
+        files[split] = [tmp_path / f"know-{split}"]
+        posts = open_dataset(str(data), split=split)
+        load_system(system).run(posts, out=files[split][0], until="augment")
+    config = settings(
+        data, encoders["bert"], tmp_path / "out", knowledge="appended", knowledge_files=files
+    )
+    folder = trained(config, Heard())
+    tag = f"tag: {{backend: crf, model: {folder}, knowledge: appended, device: cpu}}"
+    system.write_text(f"name: tiny-pgim\n{augment}\n{tag}\n", encoding="utf-8")
+    load_system(system).run(dataset, out=tmp_path / "run")
+    found = evaluate(predictions_of_run(tmp_path / "run"), read_gold(dataset))
+    mner = found.scores["canonical"]["mner"]
+    assert mner is not None
+    assert mner.f1 == 100
 
 
 def trainee(config: CrfTaggerTrainingConfig, tmp_path: Path) -> Trainee:
