@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.checkpoints.tokenizer_files import read_tokenizer
 from riveg.errors import UserError, reason
-from riveg.files import replacing, write_atomically
+from riveg.files import write_atomically
 from riveg.formats.json_files import checked, read_json
 from riveg.nn.encoders import empty_encoder, most_pieces
 from riveg.nn.sequence_tagger import SequenceTagger, TaggerDesign
@@ -77,7 +77,7 @@ def write_settings(folder: Path, settings: TaggerSettings) -> None:
     """Writes ``tagger.json``.
 
     Raises:
-        OSError: If the file cannot be written.
+        UserError: If the file cannot be written.
     """
     text = settings.model_dump_json(indent=2) + "\n"
     write_atomically(folder / SETTINGS, [text.encode()])
@@ -87,19 +87,18 @@ def write_network(folder: Path, network: SequenceTagger, tokenizer: Tokenizer) -
     """Writes weights, ``config.json`` and ``tokenizer.json``.
 
     Raises:
-        OSError: If a file cannot be written.
+        UserError: If a file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    network.encoder.config.to_json_file(folder / "config.json")
     weights = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary, {"format": "pt"})
-        temporary.chmod(0o644)  # the library lets only the owner read
-    with replacing(folder / "tokenizer.json") as temporary:
-        tokenizer.save(str(temporary))
+    # Libraries that write files themselves tell of a full disk in errors of their own.
+    config = network.encoder.config.to_json_string()
+    write_atomically(folder / "config.json", [config.encode()])
+    write_atomically(folder / WEIGHTS, [save(weights, {"format": "pt"})])
+    write_atomically(folder / "tokenizer.json", [tokenizer.to_str(pretty=True).encode()])
 
 
 def read_network(folder: Path, settings: TaggerSettings) -> SequenceTagger:

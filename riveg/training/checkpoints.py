@@ -3,13 +3,47 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from riveg.files import write_atomically
+from riveg.errors import UserError
+from riveg.files import make_folder, write_atomically, writing
 
 _FINISHED = "finished"
 _WHOLE = "whole"
 """Holds the seconds of training; a checkpoint without it was not written to its end."""
+
+
+@contextmanager
+def writing_checkpoint(checkpoint: Path) -> Iterator[None]:
+    """Errors of the disk in the block become one line that names the checkpoint.
+
+    Args:
+        checkpoint: The folder that is written; made if it is not there.
+
+    Raises:
+        UserError: If it cannot be written, whichever library says so and how.
+    """
+    goes_on = has_checkpoint(checkpoint.parent)
+    make_folder(checkpoint)
+    with writing(checkpoint, goes_on=goes_on):
+        try:
+            yield
+        except RuntimeError as error:
+            _raise_if_a_file_is_the_cause(checkpoint, error, goes_on=goes_on)
+            raise
+
+
+def _raise_if_a_file_is_the_cause(checkpoint: Path, error: RuntimeError, *, goes_on: bool) -> None:
+    # torch tells of a full disk by the line of its own code that noticed, and by no OSError.
+    words = f"{error} {error.__context__}"
+    if "inline_container" in words or "iostream error" in words:
+        end = ": it goes on where it stopped" if goes_on else ""
+        raise UserError(
+            f"{checkpoint}: a file in it cannot be written to its end; make room, then give the "
+            f"same command again{end}"
+        ) from error
 
 
 def mark_whole(checkpoint: Path, seconds: float) -> None:

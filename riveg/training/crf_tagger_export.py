@@ -39,7 +39,7 @@ def export_tagger(trainee: CrfTagger, network: SequenceTagger, trained: Trained,
         The card's text.
 
     Raises:
-        OSError: If the folder cannot be written.
+        UserError: If the folder cannot be written.
     """
     probabilities, right = _dev_answers(trainee, network)
     temperature = round(fit_temperature(probabilities, right), 4)

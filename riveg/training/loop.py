@@ -30,6 +30,7 @@ from riveg.training.checkpoints import (
     mark_finished,
     seconds_of,
     step_of,
+    writing_checkpoint,
 )
 from riveg.training.loop_callbacks import Averaging, Course
 from riveg.training.loop_progress import LoopProgress
@@ -301,6 +302,11 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has 
     def _network(self) -> nn.Module:
         network: nn.Module = self.model.network
         return network
+
+    def _save_checkpoint(self, *arguments: Any) -> None:
+        checkpoint = self._folder / f"checkpoint-{self.state.global_step}"
+        with writing_checkpoint(checkpoint):
+            super()._save_checkpoint(*arguments)
 
     def _save(self, output_dir: str | None = None, *_: object, **__: object) -> None:
         folder = Path(output_dir or self._folder)

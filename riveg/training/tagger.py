@@ -14,6 +14,7 @@ from riveg.checkpoints.encoder_folders import encoder_folder
 from riveg.checkpoints.tokenizer_files import read_tokenizer
 from riveg.errors import UserError
 from riveg.evaluation.counts import Count
+from riveg.files import write_atomically
 from riveg.nn.piece_layout import special_id
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import WordPieceWindows
@@ -198,7 +199,7 @@ class TaggerTraining:
         network = self._network()
         network.load_state_dict(best.weights)
         export_int8(network, out / "model.onnx")
-        self._tokenizer.save(str(out / "tokenizer.json"))
+        write_atomically(out / "tokenizer.json", [self._tokenizer.to_str(pretty=True).encode()])
         calibration = {"slope": 1.0, "intercept": 0.0}
         tags, max_pieces = self._config.tags, self._config.max_pieces
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from riveg.checkpoints.onnx_session import silence_telemetry
+from riveg.files import write_atomically, writing
 from riveg.geometry.arrays import Floats
 from riveg.nn.bio_decoding import decode
 from riveg.nn.calibration import log_odds
@@ -30,6 +31,7 @@ def export_int8(model: ShapeTagger, target: Path) -> None:
 
     Raises:
         ImportError: If the extra ``train`` is not there.
+        UserError: If it cannot be written.
     """
     silence_telemetry()
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -37,7 +39,11 @@ def export_int8(model: ShapeTagger, target: Path) -> None:
     model.eval()
     ids = torch.ones((1, 8), dtype=torch.int64)
     axes = {name: {0: "batch", 1: "pieces"} for name in (*INPUTS, "logits")}
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with (
+        writing(target),
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(),
+    ):
         # It warns about its successor, which needs one more package to write the same file.
         warnings.simplefilter("ignore")
         full = Path(folder) / "full.onnx"
@@ -95,9 +101,13 @@ def calibrate_tagger(
 def write_settings(
     folder: Path, *, tags: Sequence[str], max_pieces: int, calibration: Mapping[str, float]
 ) -> None:
-    """Writes ``tagger.json``."""
+    """Writes ``tagger.json``.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
     values = {"tags": list(tags), "max_pieces": max_pieces, "calibration": dict(calibration)}
-    (folder / "tagger.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_atomically(folder / "tagger.json", [json.dumps(values, indent=2).encode(), b"\n"])
 
 
 def average_weights(

@@ -30,7 +30,7 @@ def save_weights(module: nn.Module, path: Path, figures: Mapping[str, float] | N
     """Writes what a module learnt, whole or not at all, with figures beside it.
 
     Raises:
-        OSError: If the file cannot be written.
+        UserError: If the file cannot be written.
     """
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in _learnt(module)}
     # In one value: the order of several is not always the same, and so the bytes would not be.

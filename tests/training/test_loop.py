@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -123,6 +124,24 @@ class _Interrupted(Halves):
 def _stop_in_epoch(folder: Path, epoch: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(_Interrupted(epoch), SETTINGS, folder, progress=Heard())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [300, 3000])
+def test_a_full_disk_is_one_line_whichever_library_notices_it(tmp_path: Path, size: int) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with pytest.raises(
+            UserError, match=r"make room, then give the same command again$"
+        ) as told:
+            train(Halves(), SETTINGS, tmp_path / "a", progress=Heard())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(told.value).startswith(f"{tmp_path / 'a'}/")
+    again = train(Halves(), SETTINGS, tmp_path / "a", progress=Heard()).weights
+    whole = train(Halves(), SETTINGS, tmp_path / "b", progress=Heard()).weights
+    assert again.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.slow

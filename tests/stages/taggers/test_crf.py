@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,3 +158,18 @@ def test_a_gpu_finds_what_the_cpu_finds(with_knowledge: Path) -> None:
         for device in ("cpu", "cuda")
     ]
     assert spans[0] == spans[1]
+
+
+@pytest.mark.parametrize(("size", "name"), [(10, "config.json"), (20_000, "model.safetensors")])
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path, size: int, name: str) -> None:
+    save_encoder(tmp_path, "bert")
+    network = SequenceTagger(load_encoder(tmp_path), TaggerDesign(tags=TAGS))
+    tokenizer = load_fast_tokenizer(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with pytest.raises(UserError, match=rf"/{name}: cannot be written .*; make room"):
+            write_network(tmp_path, network, tokenizer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not [*tmp_path.glob("*.partial")]
