@@ -33,8 +33,8 @@ WARNING = "warning"
 _MOST_SIDE = 1_000_000
 """Of an image or a mask, in pixels: more than any image that riveg opens."""
 
-_MOST_MASKED = 1_000_000_000
-"""Pixels of a mask: each takes a byte when it is drawn."""
+_MOST_MASKED = 100_000_000
+"""Pixels of a mask: more than any image that riveg opens. Some ten bytes each trace its outline."""
 
 _MOST_TOKENS = 2**53
 
@@ -97,7 +97,7 @@ class Box:
 class Mask:
     """Pixels of the upright image as compressed COCO run lengths (column-major).
 
-    Sides are 1 to 1 000 000 pixels, and a mask has 1 000 000 000 at most.
+    Sides are 1 to 1 000 000 pixels, and a mask has 100 000 000 at most.
 
     ``source`` names what made it, for example ``grabcut`` or ``ellipse`` where that fell back.
     """

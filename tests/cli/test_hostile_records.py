@@ -97,6 +97,7 @@ LARGE = "1" + "0" * 400
         ENTITY % (1, BOX % ("1e300", "1e300")),
         ENTITY % (1, MASK % json.dumps({"height": -1, "width": 4, "counts": "0"})),
         ENTITY % (1, MASK % json.dumps({"height": 10**6, "width": 10**6, "counts": "0"})),
+        ENTITY % (1, MASK % json.dumps({"height": 10**6, "width": 101, "counts": "0"})),
     ],
 )
 def test_numbers_of_records_are_bounded(fields: str) -> None:
