@@ -37,8 +37,9 @@ class _Messages(NamedTuple):
 class LinearChainCrf(nn.Module):
     """Scores tag sequences; sequences that BIO or BIOES forbids are impossible.
 
-    Everything is computed in float32, whatever autocast says. A sentence's numbers do not depend
-    on the others of its batch: padding stands behind its words and is never looked at.
+    Everything is computed in float32, whatever autocast says, and probabilities of spans in
+    float64. A sentence's numbers do not depend on the others of its batch: padding stands behind
+    its words and is never looked at.
 
     Args:
         tags: The tags, in the order of the emissions' last axis.
@@ -104,12 +105,12 @@ class LinearChainCrf(nn.Module):
 
         *Shape:* ``emissions (B, N, T)``, ``mask (B, N)``, ``spans`` B lists.
         """
-        with torch.no_grad(), _float32(emissions):
-            messages = self._messages(emissions.float(), mask)
+        with torch.no_grad():
+            # In float64, as a probability near 1 is worth only its distance from 1; and on the CPU,
+            # as single numbers are read, which a GPU would make wait for each.
+            emissions, mask = emissions.cpu().double(), mask.cpu()
+            messages = self._messages(emissions, mask)
             lengths = mask.sum(dim=1).tolist()
-            # Single numbers are read from here on, which a GPU would make wait for each.
-            messages = _Messages(*(part.cpu() for part in messages))
-            emissions = emissions.float().cpu()
             follows = self._potential("follows", emissions)
             return [
                 [
@@ -125,7 +126,7 @@ class LinearChainCrf(nn.Module):
         illegal: Tensor = getattr(self, f"_illegal_{name}")
         learned: Tensor | None = getattr(self, name)
         # Decoding looks at single numbers, and does so on the CPU wherever the network is.
-        return (illegal if learned is None else learned.float() + illegal).to(beside.device)
+        return (illegal if learned is None else learned.float() + illegal).to(beside)
 
     def _score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         starts, follows, ends = (
