@@ -189,10 +189,14 @@ def test_corpora_are_cut_as_posts_are(
     assert " ".join(sentence.tags) == tags
 
 
-def test_the_shipped_configuration_is_right(tmp_path: Path) -> None:
-    config = read_settings(ROOT / "configs" / "train" / "tagger-mini.yaml", TaggerTrainingConfig)
+@pytest.mark.parametrize(("name", "corpora"), [("tagger-mini", 0), ("tagger-corpora", 2)])
+def test_the_shipped_configurations_are_right(name: str, corpora: int) -> None:
+    path = ROOT / "configs" / "train" / f"{name}.yaml"
+    config = read_settings(path, TaggerTrainingConfig)
     assert config.tags[0] == "O"
     assert len(config.tags) == 9
+    assert len(config.corpora) == corpora
+    assert all("CC-BY 4.0" in corpus.credit for corpus in config.corpora)
 
 
 @pytest.mark.parametrize(
