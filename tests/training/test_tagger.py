@@ -116,7 +116,7 @@ def settings(encoder: Path, data: Path, out: Path, **changes: object) -> TaggerT
         "mask_rate": 0.0,
         "max_pieces": 16,
     }
-    return TaggerTrainingConfig(**{**values, **changes})  # type: ignore[arg-type]
+    return TaggerTrainingConfig(**{**values, **changes})
 
 
 @pytest.mark.slow
