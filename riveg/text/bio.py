@@ -9,6 +9,11 @@ from riveg.types import Span
 OUTSIDE = "O"
 
 
+def bio_tags(labels: Sequence[str]) -> tuple[str, ...]:
+    """``O``, then ``B-`` and ``I-`` of every label."""
+    return (OUTSIDE, *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
+
+
 def bio_to_spans(tags: Sequence[str]) -> tuple[tuple[Span, str], ...]:
     """Spans with their labels, in order.
 

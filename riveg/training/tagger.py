@@ -18,6 +18,7 @@ from riveg.files import write_atomically
 from riveg.nn.piece_layout import special_id
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import WordPieceWindows
+from riveg.text.bio import bio_tags
 from riveg.training.loop import Trained, train
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.tagger_card import card_of, measure
@@ -35,7 +36,6 @@ from riveg.training.tagger_export import (
     int8_logits,
     write_settings,
 )
-from riveg.training.tagger_settings import bio_tags
 from riveg.training.tagger_trainee import (
     FINE_TYPES,
     TAGS,

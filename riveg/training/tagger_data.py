@@ -6,13 +6,16 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from riveg.errors import UserError
 from riveg.text.bio import OUTSIDE, bio_to_spans, spans_to_bio
 from riveg.text.tokenise import tokenise
 from riveg.training.data import AnnotatedSplit, read_annotated
-from riveg.training.tagger_settings import Corpus
 from riveg.types import Gold, Sample, Span
+
+if TYPE_CHECKING:
+    from riveg.training.tagger_settings import Corpus
 
 UNKNOWN = "?"
 """The tag of a word that says nothing about its corpus's task."""

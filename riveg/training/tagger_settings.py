@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from riveg.text.bio import OUTSIDE
+from riveg.text.bio import bio_tags
 from riveg.training.config import Course, TrainingConfig
 from riveg.training.loop_settings import LoopSettings
 
@@ -84,8 +84,3 @@ class TaggerTrainingConfig(TrainingConfig):
         from riveg.training.tagger import TaggerTraining
 
         return TaggerTraining(self, course).run()
-
-
-def bio_tags(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """``O``, then ``B-`` and ``I-`` of every label."""
-    return (OUTSIDE, *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
