@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from riveg.training.config import Course
-    from riveg.training.tagger_settings import TaggerTrainingConfig
+    from riveg.training.tagger_settings import TaggerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class TaggerTraining:
         UserError: If the data, a corpus or the base model cannot be used.
     """
 
-    def __init__(self, config: TaggerTrainingConfig, course: Course) -> None:
+    def __init__(self, config: TaggerSettings, course: Course) -> None:
         self._config = config
         self._course = course
         self._base = encoder_folder(config.base)

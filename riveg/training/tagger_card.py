@@ -17,7 +17,7 @@ from riveg.training.tagger_data import TaggedCorpus, TaggedSentence
 from riveg.types import Sample
 
 if TYPE_CHECKING:
-    from riveg.training.tagger_settings import TaggerTrainingConfig
+    from riveg.training.tagger_settings import TaggerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _counts(keyed: Sequence[tuple[str, bool, bool]], labels: Sequence[str]) -> C
 
 def card_of(
     *,
-    config: TaggerTrainingConfig,
+    config: TaggerSettings,
     corpora: Sequence[TaggedCorpus],
     chosen: str,
     float_f1: float,

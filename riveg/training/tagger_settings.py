@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from riveg.text.bio import bio_tags
-from riveg.training.config import Course, TrainingConfig
+from riveg.training.config import TrainingConfig
 from riveg.training.loop_settings import LoopSettings
 
 
@@ -27,7 +27,7 @@ class Corpus(BaseModel):
     credit: str = ""
 
 
-class TaggerTrainingConfig(TrainingConfig):
+class TaggerSettings(TrainingConfig):
     """What to train on, from which encoder, how.
 
     ``data``: a dataset; if it has fine labels, they are a side task. ``base``: a folder with a BERT
@@ -78,9 +78,3 @@ class TaggerTrainingConfig(TrainingConfig):
         if not all(0 <= rate <= 1 for rate in self.swap_rates):
             raise ValueError("swap_rates must lie in [0, 1]")
         return self
-
-    def train(self, course: Course) -> str:
-        """See the base class; the files are ``model.onnx``, ``tokenizer.json``, ``tagger.json``."""
-        from riveg.training.tagger import TaggerTraining
-
-        return TaggerTraining(self, course).run()

@@ -11,7 +11,7 @@ TRAINEES: dict[str, str] = {
     "box-prior": "riveg.training.box_prior:BoxPriorTrainingConfig",
     "crf-tagger": "riveg.training.crf_tagger:CrfTaggerTrainingConfig",
     "entailer": "riveg.training.entailer:EntailerTrainingConfig",
-    "tagger": "riveg.training.tagger_settings:TaggerTrainingConfig",
+    "tagger": "riveg.training.tagger_config:TaggerTrainingConfig",
 }
 """``name -> "module:Configuration"``."""
 
