@@ -279,6 +279,7 @@ def train_tagger(folder: Path) -> None:
     from riveg.training.tagger_config import TaggerTrainingConfig
 
     write(folder / "tokenizer.json")
+    (folder / "config.json").write_text("{}")
     base = str(with_bomb(folder))
     config = TaggerTrainingConfig(data="none", base=base, out=folder / "out", work=folder / "work")
     trained(config)
