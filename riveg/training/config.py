@@ -54,7 +54,8 @@ class TrainingConfig(BaseModel, ABC):
 
     ``data``: a dataset's name or YAML file. ``out``: the folder for the model. ``work``: the folder
     for checkpoints, ``OUT.training`` by default. ``train_split``, ``dev_split``: what is learnt
-    from and chosen by; ``test`` only where it is named here.
+    from and chosen by; ``test`` only where it is named here. ``preset``: which block of the file's
+    ``presets`` is laid over the rest of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +70,7 @@ class TrainingConfig(BaseModel, ABC):
     work: Path | None = None
     train_split: str = "train"
     dev_split: str = "dev"
+    preset: str | None = None
 
     @abstractmethod
     def train(self, course: Course) -> str:

@@ -104,5 +104,5 @@ def _card(trainee: CrfTagger, trained: Trained, temperature: float, error: float
     )
     yield ""
     yield "```json"
-    yield config.model_dump_json(indent=2, exclude={"presets"})
+    yield config.model_dump_json(indent=2, exclude={"out", "work"})
     yield "```"

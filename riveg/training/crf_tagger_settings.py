@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -28,8 +27,7 @@ class CrfTaggerSettings(TrainingConfig):
     RiVEG's released code. ``shapes``: an uncased encoder is told the case of words.
 
     ``alpha``, ``beta``: of ``level: both``, the weight of the coarse loss and the share of coarse
-    logits in the fine ones. ``preset``: which of ``presets``, blocks of other values of these
-    fields by name, is laid over the rest.
+    logits in the fine ones.
     """
 
     name: ClassVar[str] = "crf-tagger"
@@ -48,22 +46,7 @@ class CrfTaggerSettings(TrainingConfig):
     max_pieces: int = Field(default=128, ge=16)
     alpha: float = Field(default=0.1, ge=0, le=1)
     beta: float = Field(default=0.1, ge=0, le=1)
-    preset: str | None = None
-    presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     loop: LoopSettings = LoopSettings()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lay_preset_over(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping) or not values.get("preset"):
-            return values
-        name, presets = values["preset"], values.get("presets")
-        blocks = presets if isinstance(presets, Mapping) else {}
-        block = blocks.get(name)
-        if not isinstance(block, Mapping):
-            known = ", ".join(map(str, blocks)) or "none"
-            raise ValueError(f"preset {name!r}: there is no such block; presets are: {known}")
-        return _merged(values, block)
 
     @model_validator(mode="after")
     def _check_knowledge(self) -> Self:
@@ -72,13 +55,3 @@ class CrfTaggerSettings(TrainingConfig):
                 "knowledge_files and knowledge_is_scored have no effect with `knowledge: none`"
             )
         return self
-
-
-def _merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(values)
-    for key, laid in over.items():
-        below, value = merged.get(key), laid
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            value = _merged(below, value)
-        merged[key] = value
-    return merged

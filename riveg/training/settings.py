@@ -1,4 +1,8 @@
-"""Training configurations: YAML to a frozen model, with every problem in one error."""
+"""Training configurations: YAML to a frozen model, with every problem in one error.
+
+A file may hold ``presets``: blocks of other values by name. ``preset: NAME`` lays one over the
+rest of the file; what ``--set`` gives lies over both.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,8 @@ def read_settings(path: Path, kind: type[Settings], overrides: Sequence[str] = (
     """
     document = Document.read(path)
     replaced = dict(parse_override(item, "KEY=VALUE") for item in overrides)
-    values = dict(document.values)
+    document = document.override(document.values, replaced)
+    values = _with_preset(document, replaced.get("preset", document.values.get("preset")))
     for key, value in replaced.items():
         values = _with(values, key.split("."), value)
     document = document.override(values, replaced)
@@ -39,6 +44,30 @@ def read_settings(path: Path, kind: type[Settings], overrides: Sequence[str] = (
     if document.problems:
         raise InvalidConfig(document.problems)
     return settings
+
+
+def _with_preset(document: Document, name: object) -> dict[str, Any]:
+    """The file's values without ``presets``, the named one laid over them."""
+    values = dict(document.values)
+    blocks = values.pop("presets", None) or {}
+    if name is None:
+        return values
+    block = blocks.get(name) if isinstance(blocks, Mapping) and isinstance(name, str) else None
+    if not isinstance(block, Mapping):
+        known = ", ".join(map(str, blocks)) or "there is none"
+        raise InvalidConfig([document.problem("preset", name, f"a block of `presets`: {known}")])
+    return _laid_over(values, block)
+
+
+def _laid_over(values: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, value in block.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _laid_over(below, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _with(values: Mapping[str, Any], keys: Sequence[str], value: object) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from rich.console import Console
 from riveg.cli.progress import RichProgress, StageProgress
 
 
-def stage(**fields: int) -> StageProgress:
-    return StageProgress("observe", 40, started=100.0, **fields)
+def stage(made: int = 0, kept: int = 0) -> StageProgress:
+    return StageProgress("observe", 40, started=100.0, made=made, kept=kept)
 
 
 def test_rate_counts_from_the_start_of_the_stage() -> None:

@@ -23,6 +23,7 @@ from riveg.errors import UserError
 from riveg.formats.records import decode
 from riveg.protocols import finishing
 from riveg.runs.folder import RunFolder
+from riveg.runs.progress import Silence
 from riveg.runs.run import RunReport
 from riveg.runs.sources import Samples, make_sample
 from riveg.runs.system import System
@@ -194,7 +195,7 @@ def test_several_files_are_one_run(tmp_path: Path) -> None:
 # --- progress -----------------------------------------------------------------------
 
 
-class Heard:
+class Heard(Silence):
     """What a run says of its progress."""
 
     def __init__(self) -> None:
@@ -211,12 +212,6 @@ class Heard:
         self.issues += issues
         if samples:
             self.events.append(("advance", samples))
-
-    def end(self, _seconds: float, /) -> None:
-        return None
-
-    def note(self, _text: str, /) -> None:
-        return None
 
     def counted(self, kind: str) -> list[int]:
         start = self.events.index(("caption", 0))

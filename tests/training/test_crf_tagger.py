@@ -225,14 +225,6 @@ def test_a_gpu_that_is_not_there_is_told(
         trained(config, Heard())
 
 
-def test_a_preset_is_laid_over_the_rest(data: Path, tmp_path: Path) -> None:
-    presets = {"paper": {"scheme": "bioes", "loop": {"epochs": 25}}}
-    config = settings(data, Path("x"), tmp_path, preset="paper", presets=presets)
-    assert (config.scheme, config.loop.epochs, config.loop.batch_size) == ("bioes", 25, 4)
-    with pytest.raises(ValueError, match="preset 'released': there is no such block"):
-        settings(data, Path("x"), tmp_path, preset="released", presets=presets)
-
-
 def test_the_matrix_between_the_levels_starts_from_what_goes_together(
     data: Path, encoders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -45,3 +45,32 @@ def test_what_is_no_yaml_is_refused(file: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(UserError, match="not YAML"):
         read_settings(file, Small)
+
+
+PRESETS = """
+data: quickstart
+loop: {epochs: 2, seed: 5}
+presets:
+  paper: {data: gmner, loop: {epochs: 25}}
+"""
+
+
+class Nested(BaseModel):
+    data: str
+    loop: dict[str, int]
+    preset: str | None = None
+
+
+def test_a_preset_lies_over_the_file_and_below_what_is_set(file: Path) -> None:
+    file.write_text(PRESETS)
+    assert read_settings(file, Nested).loop == {"epochs": 2, "seed": 5}
+    settings = read_settings(file, Nested, ["loop.epochs=3", "preset=paper"])
+    assert settings == Nested(data="gmner", loop={"epochs": 3, "seed": 5}, preset="paper")
+
+
+def test_a_preset_that_is_not_there_is_told(file: Path) -> None:
+    file.write_text(PRESETS)
+    with pytest.raises(InvalidConfig) as caught:
+        read_settings(file, Nested, ["preset=released"])
+    message = "--set preset: preset: found 'released'; a block of `presets`: paper"
+    assert str(caught.value) == message

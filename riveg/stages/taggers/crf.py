@@ -1,4 +1,4 @@
-"""Taggers that ``riveg train crf-tagger`` makes: any encoder, with a CRF, knowledge, fine labels."""
+"""Taggers of ``riveg train crf-tagger``: any encoder, with a CRF, knowledge, fine labels."""
 
 from __future__ import annotations
 
@@ -174,9 +174,7 @@ def _require_same_knowledge(folder: Path, trained: str, used: str) -> None:
             f"tag.knowledge: {folder} was trained with knowledge behind the text: say "
             "`knowledge: appended`, with a stage augment"
         )
-    raise UserError(
-        f"tag.knowledge: {folder} was trained without knowledge: leave `knowledge` out"
-    )
+    raise UserError(f"tag.knowledge: {folder} was trained without knowledge: leave `knowledge` out")
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
