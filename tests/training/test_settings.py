@@ -72,5 +72,5 @@ def test_a_preset_that_is_not_there_is_told(file: Path) -> None:
     file.write_text(PRESETS)
     with pytest.raises(InvalidConfig) as caught:
         read_settings(file, Nested, ["preset=released"])
-    message = "--set preset: preset: found 'released'; a block of `presets`: paper"
+    message = "--set preset: preset: found released; a block of `presets`: paper"
     assert str(caught.value) == message
