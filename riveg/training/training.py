@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,11 +160,24 @@ def _provenance(course: Course, command: str, seconds: float) -> str:
             for split in tests
         ),
         f"- Time: {timedelta(seconds=round(seconds))} on {platform.machine()}"
-        + (", the part after the last interruption" if _was_resumed(course) else ""),
+        + (", the part after the last interruption" if _was_resumed(course) else "")
+        + _peak_memory(),
         f"- riveg {riveg.__version__}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {found}" for name, found in _versions()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _peak_memory() -> str:
+    """What this process held at most; Windows does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return ""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Bytes on macOS, KiB elsewhere.
+    gibibytes = most / 2 ** (30 if sys.platform == "darwin" else 20)
+    return f"; {gibibytes:.1f} GiB of memory at most"
 
 
 def _was_resumed(course: Course) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -79,6 +80,9 @@ def test_the_card_tells_data_command_and_versions(config: Small, tmp_path: Path)
     assert "- Learnt from posts 3, train: 1 posts, sha256 " in card
     assert "- Chosen on posts 3, dev: 1 posts, sha256 " in card
     assert "test" not in card
+    assert re.search(
+        r"^- Time: 0:00:\d\d on .*; \d+\.\d GiB of memory at most$", card, re.MULTILINE
+    )
     assert "- riveg " in card
     assert "torch 2" in card
     assert sorted(path.name for path in folder.iterdir()) == ["CARD.md", "best.safetensors"]
