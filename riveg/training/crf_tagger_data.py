@@ -12,8 +12,8 @@ from torch import Tensor
 
 from riveg.datasets.dataset import quoted
 from riveg.datasets.knowledge import knowledge_of
-from riveg.datasets.knowledge_runs import knowledge_run
 from riveg.errors import UserError
+from riveg.formats.knowledge_runs import knowledge_run
 from riveg.nn.tag_transitions import span_tags
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.text.bio import OUTSIDE

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from riveg.datasets.dataset import quoted
-from riveg.datasets.knowledge import KNOWLEDGE_MARK
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.lines import counted
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.formats.conll import ConllSentence, column_schemes
+from riveg.formats.knowledge import KNOWLEDGE_MARK
 from riveg.formats.predicted_tags import read_predicted_tags
 from riveg.text.spans import joined_tokens
 from riveg.text.tag_schemes import TagScheme, scheme_named

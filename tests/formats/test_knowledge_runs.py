@@ -11,8 +11,8 @@ from helpers.factories import make_sample
 from helpers.run_folders import make_run
 
 from riveg.datasets.knowledge import knowledge_of
-from riveg.datasets.knowledge_runs import knowledge_run
 from riveg.errors import UserError
+from riveg.formats.knowledge_runs import knowledge_run
 from riveg.types import Issue
 
 AUGMENTED = {"augment": {"backend": "chat", "fingerprint": "0123456789abcdef99", "contents": {}}}
