@@ -32,7 +32,7 @@ from riveg.training.checkpoints import (
     step_of,
     writing_checkpoint,
 )
-from riveg.training.loop_callbacks import Averaging, Course
+from riveg.training.loop_callbacks import Averaging, EpochsAndCheckpoints
 from riveg.training.loop_progress import LoopProgress
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.trainee import Row, Trainee
@@ -220,7 +220,7 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has 
             train_dataset=_Picked(self._rows),
             eval_dataset=_Picked(self._rows[:1]),  # Trainer wants one; `evaluate` never reads it
             data_collator=self._collate,
-            callbacks=[Course(self._batches, settings, watcher), watcher],
+            callbacks=[EpochsAndCheckpoints(self._batches, settings, watcher), watcher],
         )
         self.remove_callback(transformers.PrinterCallback)
         if settings.patience is not None:

@@ -18,7 +18,7 @@ from riveg.training.loop_progress import LoopProgress
 from riveg.training.loop_settings import LoopSettings
 
 
-class Course(transformers.TrainerCallback):  # type: ignore[misc]
+class EpochsAndCheckpoints(transformers.TrainerCallback):  # type: ignore[misc]
     """Tells the sampler its epoch, asks for checkpoints, and marks them when they are whole."""
 
     def __init__(
