@@ -282,7 +282,7 @@ def _introduction(config: BoxPriorTrainingConfig) -> tuple[str, ...]:
         f"- Data: {dataset.name} {dataset.version or ''}".rstrip()
         + ", boxes of train; measured on dev.",
         f"- Method: greedy maximum coverage, {config.boxes} boxes a type, edges on a grid of "
-        f"1/{config.grid}.",
+        f"1/{config.grid}; nothing is random.",
         "- Metric: share of groundable entities with IoU >= 0.5 to one of their boxes.",
         "",
     )

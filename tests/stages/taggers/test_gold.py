@@ -26,7 +26,7 @@ def test_contract() -> None:
     found, nothing, absent = check_backend(TAG, backend, samples)
     assert found == (
         Entity("e0", "NASA", "ORG", Span(0, 1)),
-        Entity("e1", "Eileen Collins", "PER", Span(2, 4)),
+        Entity("e1", "Eileen Collins", "PER", Span(2, 4), fine_label="politician"),
     )
     assert nothing == ()
     assert isinstance(absent, Issue)
