@@ -134,8 +134,9 @@ def save_tagger(folder: Path, size: str, *, with_knowledge: bool) -> Path:
     import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    from riveg.nn.sequence_tagger import SequenceTagger, TaggerDesign
-    from riveg.nn.tagger_folder import TaggerSettings, write_network, write_settings
+    from riveg.nn.sequence_tagger import SequenceTagger
+    from riveg.nn.tagger_design import TaggerDesign, TaggerSettings, write_settings
+    from riveg.nn.tagger_folder import write_network
 
     pairs = [first + second for first in _LETTERS for second in _LETTERS]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_LETTERS, *pairs]

@@ -86,6 +86,25 @@ class BackendConfig(BaseModel, Generic[Backend]):
         """
         return None
 
+    def trained_with(self, base: Path) -> Mapping[str, tuple[str, ...]]:  # noqa: ARG002
+        """Stages whose answers its model was trained on, each with the fingerprints that they had.
+
+        No fingerprint of a stage, or one that no stage has: nobody knows how they were made.
+
+        Args:
+            base: Where relative paths of the configuration start.
+        """
+        return {}
+
+    def origin(self, base: Path, fingerprint: str) -> str:  # noqa: ARG002
+        """The fingerprint of the stage that made its answers.
+
+        Args:
+            base: Where relative paths of the configuration start.
+            fingerprint: Its own in this run; the answer, unless it repeats those of another run.
+        """
+        return fingerprint
+
     def scripts(self) -> frozenset[str]:
         """Scripts that its model was trained on (:mod:`riveg.text.scripts`); empty: not known."""
         return frozenset()

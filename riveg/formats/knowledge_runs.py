@@ -11,6 +11,9 @@ from riveg.formats.run_records import MANIFEST, RECORDS, finished_manifest
 AUGMENT = "augment"
 """The stage that gives knowledge."""
 
+UNKNOWN = "unknown"
+"""In the place of a fingerprint, where nobody knows how knowledge was made."""
+
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeRun:
@@ -64,6 +67,6 @@ def knowledge_run(path: Path) -> KnowledgeRun | None:
     return KnowledgeRun(
         folder=folder,
         models=models if stage["backend"] == "chat" else (),
-        fingerprint=stage.get("fingerprint") or "unknown",
+        fingerprint=stage.get("fingerprint") or UNKNOWN,
         limit=manifest.get("limit"),
     )

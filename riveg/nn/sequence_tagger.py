@@ -10,40 +10,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from riveg.nn.crf import LinearChainCrf
 from riveg.nn.shape_embedding import ShapeEmbedding
+from riveg.nn.tagger_design import TaggerDesign
 
 TAGS = "tags"
 FINE_TAGS = "fine_tags"
 """Names of a batch's gold tags, *shape* ``(texts, words)``."""
-
-
-class TaggerDesign(BaseModel):
-    """What a tagger's network consists of.
-
-    Args:
-        tags: Of the only level, or of the coarse one.
-        fine_tags: Of the fine level; ``()`` where there is one level.
-        crf: Whether transitions have scores; without, each word is classified by itself, and
-            decoding only keeps to the scheme.
-        shapes: Whether the encoder is told the case shape of each word.
-        dropout: Probability, on the words' vectors.
-        alpha: Weight of the coarse loss; the fine one has the rest.
-        beta: Share of the coarse logits in the fine ones.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tags: tuple[str, ...] = Field(min_length=1)
-    fine_tags: tuple[str, ...] = ()
-    crf: bool = True
-    shapes: bool = False
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    alpha: float = Field(default=0.1, ge=0, le=1)
-    beta: float = Field(default=0.1, ge=0, le=1)
 
 
 class Emissions(NamedTuple):

@@ -26,6 +26,7 @@ from riveg.runs.foreign_scripts import ForeignScripts
 from riveg.runs.progress import Progress
 from riveg.runs.sources import DataSource
 from riveg.runs.stage_job import StageJob, faults_of, issues_of
+from riveg.runs.trained_with import training_notes
 from riveg.types import Gold, Sample
 from riveg.vision.runtime.batches import Shortage
 
@@ -157,7 +158,11 @@ class Run:
 
     def notes(self) -> tuple[str, ...]:
         """What its backends are not made for, once the input is written; one line each."""
-        return (*label_notes(self._config, self._steps), *self._scripts.notes())
+        return (
+            *label_notes(self._config, self._steps),
+            *training_notes(self._steps, self._config.base, self.fingerprint),
+            *self._scripts.notes(),
+        )
 
     def _shrunk(self, before: int, now: str) -> UserError:
         held = f"a run over {before} samples" if before else "more samples"

@@ -13,7 +13,7 @@ from torch import Tensor
 from riveg.datasets.dataset import quoted
 from riveg.datasets.knowledge import knowledge_of
 from riveg.errors import UserError
-from riveg.formats.knowledge_runs import knowledge_run
+from riveg.formats.knowledge_runs import UNKNOWN, knowledge_run
 from riveg.nn.tag_transitions import span_tags
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.text.bio import OUTSIDE
@@ -101,6 +101,16 @@ class Posts:
         """For messages."""
         return f"{self.source.dataset.name} {self.source.dataset.split}"
 
+    @property
+    def knowledge_made_by(self) -> tuple[str, ...]:
+        """Fingerprints of the stages that made the knowledge; ``unknown`` of other files.
+
+        Raises:
+            UserError: If a run has not come to its end.
+        """
+        runs = map(knowledge_run, self.knowledge_files)
+        return tuple(sorted({run.fingerprint if run else UNKNOWN for run in runs}))
+
 
 def read_posts(config: CrfTaggerSettings, source: AnnotatedSplit) -> Posts:
     """The annotated posts of a split, with the knowledge about them where it is appended.
@@ -134,10 +144,9 @@ def knowledge_differs(train: Posts, dev: Posts) -> str | None:
     Raises:
         UserError: If a run has not come to its end.
     """
-    of_train = [knowledge_run(path) for path in train.knowledge_files]
+    made = train.knowledge_made_by
     first = knowledge_run(dev.knowledge_files[0])
-    made = {run.fingerprint for run in of_train if run}
-    if first is None or None in of_train or first.fingerprint in made:
+    if first is None or UNKNOWN in made or first.fingerprint in made:
         return None
     return (
         f"the knowledge of {dev.name} was made by another model, prompt or examples than that of "

@@ -11,7 +11,8 @@ import numpy as np
 from riveg.files import file_digest
 from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.sequence_tagger import SequenceTagger
-from riveg.nn.tagger_folder import write_network, write_settings
+from riveg.nn.tagger_design import write_settings
+from riveg.nn.tagger_folder import write_network
 from riveg.training.reliability import measure_reliability
 from riveg.training.temperature import fit_temperature
 

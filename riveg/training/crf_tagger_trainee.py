@@ -13,9 +13,10 @@ from torch.nn.utils.rnn import pad_sequence
 from riveg.checkpoints.encoder_folders import encoder_folder
 from riveg.evaluation.counts import Count
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer, padding_id
-from riveg.nn.sequence_tagger import FINE_TAGS, TAGS, SequenceTagger, TaggerDesign
+from riveg.nn.sequence_tagger import FINE_TAGS, TAGS, SequenceTagger
 from riveg.nn.tagger_decoding import FoundEntity, fine_spans, found_entities
-from riveg.nn.tagger_folder import TaggerSettings, require_positions
+from riveg.nn.tagger_design import TaggerDesign, TaggerSettings
+from riveg.nn.tagger_folder import require_positions
 from riveg.nn.tagger_inputs import collate
 from riveg.nn.tagger_prediction import TaggerPrediction
 from riveg.nn.word_pieces import WordPieceWindows
@@ -82,6 +83,7 @@ class CrfTagger:
             max_pieces=self.config.max_pieces,
             knowledge=self.config.knowledge,
             knowledge_is_scored=self.config.knowledge_is_scored,
+            knowledge_made_by=self.train.knowledge_made_by,
         )
 
     def remarks(self) -> list[str]:

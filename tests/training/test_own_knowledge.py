@@ -129,14 +129,19 @@ def test_the_commands_of_the_page_end_in_a_tagger_with_knowledge_of_its_own(plac
         assert sample.knowledge == "a red coat"
         assert sample.entities is not None
         assert not sample.issues
-    in_use = read_manifest(place.folder / "runs/pgim-test")["stages"]["augment"]["fingerprint"]
-    assert in_use == made
+    manifest = read_manifest(place.folder / "runs/pgim-test")
+    assert manifest["stages"]["augment"]["fingerprint"] == made
+    assert manifest["notes"] == []
 
     by_other = "knowledge_files.train=[runs/other-train]"
     again = ("--set", "out=out/other", "--set", by_other)
     assert "by another model, prompt or examples" in place.riveg(
         TRAIN, *again, *place.encoder, *TINY
     )
+    with_other = ("--set", "tag.model=out/other", "--set", "tag.device=cpu")
+    place.riveg([*TEST[:-1], "runs/falsely-trusted"], *place.server, *with_other)
+    (note,) = read_manifest(place.folder / "runs/falsely-trusted")["notes"]
+    assert f"and here it is {made[:16]}: another model, prompt, pool or setting" in note
 
 
 def test_the_pool_of_the_page_is_one_line_of_json() -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.formats.knowledge import KnowledgeText, read_knowledge
+from riveg.formats.knowledge_runs import knowledge_run
 from riveg.protocols import AnswerOrIssue, Augmenter
 from riveg.stages.recordings import add_once, not_recorded, recorded_digest, recorded_file
 from riveg.types import Sample
@@ -36,6 +37,11 @@ class RecordedAugmenterConfig(BackendConfig[Augmenter]):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         return recorded_digest(self.file, base)
+
+    def origin(self, base: Path, fingerprint: str) -> str:
+        """That of the run whose knowledge it is, where the file is of one."""
+        run = knowledge_run(base / self.file)
+        return fingerprint if run is None else run.fingerprint
 
 
 class RecordedAugmenter:

@@ -13,7 +13,9 @@ from riveg.checkpoints.folders import EXTRA
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.files import file_digest
+from riveg.formats.knowledge_runs import AUGMENT
 from riveg.nn.calibration import PlattCurve, log_odds
+from riveg.nn.tagger_design import read_settings
 from riveg.protocols import AnswerOrIssue, PartialAnswer, Tagger
 from riveg.text.spans import span_text
 from riveg.types import WARNING, Entity, Issue, Sample
@@ -61,13 +63,28 @@ class CrfTaggerConfig(BackendConfig[Tagger]):
 
     def clash(self, others: Mapping[str, BackendConfig[object]]) -> tuple[str, str] | None:
         """Knowledge comes from the stage ``augment``, which has to be there."""
-        if self.knowledge == "appended" and "augment" not in others:
+        if self.knowledge == "appended" and AUGMENT not in others:
             return "knowledge", "add the stage augment, which gives the knowledge"
         return None
 
+    def own_labels(self, base: Path) -> tuple[str, ...]:
+        """The labels that it was trained with."""
+        return read_settings(self._folder(base)).labels
+
+    def trained_with(self, base: Path) -> Mapping[str, tuple[str, ...]]:
+        """Where it was trained with knowledge: who had made that."""
+        if self.knowledge == "none":
+            return {}
+        return {AUGMENT: read_settings(self._folder(base)).knowledge_made_by}
+
     def contents(self, base: Path) -> Mapping[str, str]:
-        """Digests of the model's files."""
+        """Digests of the model's files.
+
+        Raises:
+            UserError: If it is used otherwise than it was trained: found before the run.
+        """
         folder = self._folder(base)
+        _require_same_knowledge(folder, read_settings(folder).knowledge, self.knowledge)
         return {name: file_digest(folder / name) for name in _FILES}
 
     def _folder(self, base: Path) -> Path:
@@ -106,7 +123,7 @@ class CrfTagger:
         batch_size: int = 32,
     ) -> None:
         from riveg.nn.encoders import padding_id
-        from riveg.nn.tagger_folder import read_network, read_settings, read_windows
+        from riveg.nn.tagger_folder import read_network, read_windows
         from riveg.nn.tagger_prediction import TaggerPrediction
 
         settings = read_settings(folder)

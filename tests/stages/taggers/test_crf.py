@@ -19,8 +19,9 @@ from riveg.config.reader import load_config
 from riveg.errors import UserError
 from riveg.images.loader import ImageLoader
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer
-from riveg.nn.sequence_tagger import SequenceTagger, TaggerDesign
-from riveg.nn.tagger_folder import TaggerSettings, write_network, write_settings
+from riveg.nn.sequence_tagger import SequenceTagger
+from riveg.nn.tagger_design import TaggerDesign, TaggerSettings, write_settings
+from riveg.nn.tagger_folder import write_network
 from riveg.protocols import PartialAnswer
 from riveg.runs.sources import make_sample
 from riveg.stages.table import TAG
@@ -113,6 +114,8 @@ def test_a_tagger_is_used_as_it_was_trained(
     config = CrfTaggerConfig.model_validate(
         {"model": save_tagger(tmp_path, knowledge=knowledge), "knowledge": used}
     )
+    with pytest.raises(UserError, match=message):
+        config.contents(Path())  # before a language model is asked for knowledge
     with pytest.raises(UserError, match=message):
         config.build(BuildContext(images=ImageLoader(())))
 
