@@ -15,8 +15,9 @@ from riveg.config.yaml_file import Document
 from riveg.datasets.joined import joined_name
 from riveg.datasets.opening import table_name
 from riveg.errors import UserError
+from riveg.files import file_digest
 from riveg.formats.json_files import checked
-from riveg.formats.run_records import finished_manifest
+from riveg.formats.run_records import CONFIG, CONFIG_DIGEST, finished_manifest, read_manifest
 from riveg.stages.table import STAGES
 
 
@@ -24,13 +25,16 @@ def run_settings(folder: Path) -> Mapping[str, Any]:
     """The resolved system of a run: its ``config.yaml``.
 
     Raises:
-        UserError: If there is none, or it is no system.
+        UserError: If there is none, it is no system, or not the one that the run had.
     """
-    path = folder / "config.yaml"
+    path = folder / CONFIG
     try:
         values = Document.read(path).values
     except UserError as error:
         raise UserError(f"{error}; is {folder} a run folder?") from error
+    own = read_manifest(folder).get(CONFIG_DIGEST)
+    if own is not None and file_digest(path) != own:
+        raise UserError(f"{path}: is not what the run had; give the run again")
     blocks = {stage.name: values[stage.name] for stage in STAGES if stage.name in values}
     for name, block in blocks.items():
         checked(_Block, block, f"{path}: is no system; give the run again: {name}")
@@ -90,7 +94,7 @@ def _system(folder: Path) -> str:
     name = settings.get("name")
     if name in shipped_systems() and load_config(str(name)).resolved() == settings:
         return str(name)
-    return str(folder / "config.yaml")
+    return str(folder / CONFIG)
 
 
 def _data_words(manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -45,6 +45,7 @@ class RunKeys(Checked):
     started: float | None = None
     finished: float | None = None
     records_digest: str | None = None
+    config_digest: str | None = None
     artifacts: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
     oracle_stages: list[str] = []
@@ -63,7 +64,7 @@ def checked_manifest(values: object, where: str) -> dict[str, Any]:
         UserError: If it is none, or of another schema version; one line that begins with ``where``.
     """
     if isinstance(values, dict):
-        require_schema(values.get("schema", SCHEMA_VERSION), where)
+        require_schema(values.get("schema"), where)
     advice = f"{where}: is no manifest of a run; remove it, the run makes it anew"
     manifest = checked(RunKeys, values, advice)
     bad = next((name for name in manifest.stages if not name.replace("_", "").isalnum()), None)

@@ -18,8 +18,16 @@ RECORDS = "records.jsonl"
 UNFINISHED = "UNFINISHED.txt"
 """File that an export holds until it is whole."""
 
+CONFIG = "config.yaml"
+
 DIGEST = "records_digest"
 """Key of the manifest: the digest of the bytes of the records."""
+
+CONFIG_DIGEST = "config_digest"
+"""Key of the manifest: the digest of the bytes of the settings."""
+
+_FIRST_WITH_DIGEST = 2
+"""The schema from which on every run that has come to its end has a digest of its records."""
 
 
 def require_whole_export(path: Path) -> None:
@@ -74,7 +82,9 @@ def finished_manifest(folder: Path) -> dict[str, Any]:
 
 
 def is_finished(manifest: Mapping[str, Any]) -> bool:
-    """Whether a run has come to its end; one that has only begun says ``null``."""
+    """Whether a run has come to its end; one that has only begun says ``null``, and no digest."""
+    if manifest["schema"] >= _FIRST_WITH_DIGEST and manifest.get(DIGEST) is None:
+        return False
     return manifest.get("finished", True) is not None
 
 
@@ -97,7 +107,7 @@ def open_records(folder: Path, manifest: Mapping[str, Any] | None = None) -> Ite
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     with handle:
-        # A run of an earlier version has no digest: its end is all that is known.
+        # A run of schema 1 may have no digest: its end is all that is known.
         wanted = manifest.get(DIGEST)
         if wanted is not None and digest_of(handle) != wanted:
             raise UserError(

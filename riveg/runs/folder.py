@@ -239,7 +239,8 @@ class RunFolder:
         """
         home = self.path.resolve()
         for pattern in _WRITTEN:
-            for path in self.path.glob(pattern):
+            # glob() passes a link over that leads nowhere yet, where a pattern is a whole name.
+            for path in (self.path / pattern, *self.path.glob(pattern)):
                 if path.is_symlink() and not path.resolve().is_relative_to(home):
                     raise UserError(
                         f"{path}: is a link that leads out of the run folder; remove it, or choose "

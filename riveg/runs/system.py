@@ -19,8 +19,8 @@ import yaml
 from riveg.config.reader import load_config
 from riveg.config.system import Step, SystemConfig
 from riveg.errors import UserError
-from riveg.files import file_digest, write_atomically
-from riveg.formats.run_records import DIGEST
+from riveg.files import file_digest, text_digest, write_atomically
+from riveg.formats.run_records import CONFIG, CONFIG_DIGEST, DIGEST
 from riveg.images.loader import ImageLoader
 from riveg.pipeline import AnyStageRunner
 from riveg.protocols import ImageSource
@@ -187,10 +187,13 @@ class System:
         started = time.time()
         samples, parts = run.write_input(limit)
         notes = run.notes()
-        manifest = self._manifest(run, source, steps, samples, limit)
+        settings = resolved_text(self.config)
+        manifest = {
+            **self._manifest(run, source, steps, samples, limit),
+            CONFIG_DIGEST: text_digest(settings),
+        }
         folder.write_manifest({**manifest, "started": started, "finished": None})
-        settings = resolved_text(self.config).encode()
-        write_atomically(folder.path / "config.yaml", [settings], goes_on=True, is_private=True)
+        write_atomically(folder.path / CONFIG, [settings.encode()], goes_on=True, is_private=True)
         stages = tuple(run.run_stages(samples, parts))
         failed = run.write_records(parts)
         folder.write_manifest(

@@ -176,7 +176,9 @@ def hits(samples: list[Sample], gold: GoldSet) -> int:
     return total.hits
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(runs(), st.sampled_from([0.0, 0.3]), st.sampled_from([0.0, 0.2]))
 def test_every_outcome_is_what_the_run_would_have_scored(
     tmp_path: Path, run: tuple[list[Sample], GoldSet], own: float, own_ground: float

@@ -41,6 +41,11 @@ def test_a_manifest_stays_as_it_stands_in_its_file() -> None:
     assert checked_manifest(WHOLE, "m") == WHOLE
 
 
+def test_a_schema_is_told() -> None:
+    with pytest.raises(UserError, match=r"^m: is of schema None, this riveg reads 1 to 2"):
+        checked_manifest({key: one for key, one in WHOLE.items() if key != "schema"}, "m")
+
+
 @pytest.mark.parametrize("schema", [99, "1", None, True, 1.0])
 def test_another_schema_is_refused(schema: object) -> None:
     with pytest.raises(UserError, match=r"^m: is of schema .*, this riveg reads 1 to 2"):
@@ -70,11 +75,11 @@ def test_a_stage_is_no_path(name: str) -> None:
         ("[" * 100_000, "nested too deeply"),
         ('{"samples":' * (MOST_NESTED + 1) + "1" + "}" * (MOST_NESTED + 1), "nested more than"),
         ('{"samples": 1' + "0" * 400 + "}", "more than 308 digits"),
-        ('{"samples": 1e400}', "samples"),
-        ('{"samples": 1, "finished": Infinity}', "finished"),
-        ('{"samples": -1}', "samples"),
+        ('{"schema": 1, "samples": 1e400}', "samples"),
+        ('{"schema": 1, "samples": 1, "finished": Infinity}', "finished"),
+        ('{"schema": 1, "samples": -1}', "samples"),
         ("[1]", "is no manifest"),
-        ('{"samples": "\\ud800"}', "samples"),
+        ('{"schema": 1, "samples": "\\ud800"}', "samples"),
     ],
 )
 def test_a_hostile_manifest_is_one_line(tmp_path: Path, text: str, reason: str) -> None:

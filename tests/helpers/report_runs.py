@@ -13,6 +13,8 @@ from PIL import Image
 from helpers.factories import make_sample, write_records
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
+from riveg.files import file_digest
+from riveg.formats.run_records import DIGEST
 from riveg.geometry.masks import mask_from_array
 from riveg.runs.folder import RunFolder
 from riveg.types import (
@@ -62,6 +64,8 @@ def make_run(
         "limit": None,
         "oracle_stages": [],
         "stages": {name: {"backend": "mini"} for name in stages},
+        "finished": 1.0,
+        DIGEST: file_digest(folder / "records.jsonl"),
         **manifest,
     }
     run.write_manifest(values)

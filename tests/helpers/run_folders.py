@@ -7,6 +7,8 @@ from typing import Any
 
 from helpers.factories import write_records
 from riveg.config.reader import load_config
+from riveg.files import file_digest
+from riveg.formats.run_records import DIGEST
 from riveg.runs.system import resolved_text
 from riveg.types import SCHEMA_VERSION, Sample
 
@@ -23,6 +25,7 @@ def make_run(
     folder.mkdir(parents=True, exist_ok=True)
     config = load_config(system, overrides)
     records = list(samples)
+    write_records(folder / "records.jsonl", records)
     stages = {
         step.stage.name: {"backend": step.config.name, "fingerprint": "f", "contents": {}}
         for step in config.steps
@@ -37,9 +40,10 @@ def make_run(
         "limit": None,
         "oracle_stages": [],
         "stages": stages,
+        "finished": 1.0,
+        DIGEST: file_digest(folder / "records.jsonl"),
         **manifest,
     }
     (folder / "manifest.json").write_text(json.dumps(values))
     (folder / "config.yaml").write_text(resolved_text(config))
-    write_records(folder / "records.jsonl", records)
     return folder

@@ -11,10 +11,23 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from riveg.exports.source import ExportSource
+from riveg.files import file_digest
 from riveg.formats.records import encode
+from riveg.formats.run_records import DIGEST
 from riveg.geometry.masks import mask_from_array
 from riveg.text.tokenise import join_tokens
-from riveg.types import Box, Entailment, Entity, ImageRef, ImageSize, Mask, Region, Sample, Span
+from riveg.types import (
+    SCHEMA_VERSION,
+    Box,
+    Entailment,
+    Entity,
+    ImageRef,
+    ImageSize,
+    Mask,
+    Region,
+    Sample,
+    Span,
+)
 
 SIDES = ImageSize(64, 48)
 """Width and height of every image here."""
@@ -39,6 +52,9 @@ def write_run(folder: Path, samples: Iterable[Sample]) -> ExportSource:
     run.mkdir()
     (run / "records.jsonl").write_bytes(b"".join(encode(each) + b"\n" for each in samples))
     manifest = {
+        "schema": SCHEMA_VERSION,
+        "finished": 1.0,
+        DIGEST: file_digest(run / "records.jsonl"),
         "samples": 1,
         "system": "quick",
         "data": "posts",

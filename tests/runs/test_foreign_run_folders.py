@@ -59,6 +59,17 @@ def test_a_link_out_of_a_run_folder_is_not_followed(run: Path, tmp_path: Path, n
     assert [path.read_text() for path in outside.iterdir()] == ["mine"] * (target != outside)
 
 
+@pytest.mark.parametrize("name", [".lock", "overlays", "logs", "answers.sqlite", "2-rewrite"])
+def test_a_link_to_where_nothing_lies_yet_is_not_followed(
+    run: Path, tmp_path: Path, name: str
+) -> None:
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(tmp_path / "not-yet")
+    with pytest.raises(UserError, match="is a link that leads out of the run folder"):
+        load_system("quickstart").run(some(), out=run)
+    assert not (tmp_path / "not-yet").exists()
+
+
 def test_files_that_are_replaced_are_replaced_links_and_all(run: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("mine")

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from riveg.cli import app
 from riveg.errors import UserError
 from riveg.evaluation.reading import open_predictions
+from riveg.evaluation.reruns import run_settings
 from riveg.exports.source import ExportSource
 from riveg.formats.run_records import DIGEST
 from riveg.runs.reading import read_records, stage_answers
@@ -134,12 +135,33 @@ def test_records_of_another_run_are_refused(
     assert [*tmp_path.iterdir()] == [run]
 
 
-def test_a_run_of_an_earlier_version_has_no_digest_and_is_read(good: Path, tmp_path: Path) -> None:
-    run = copy_of(good, tmp_path / "run")
-    manifest = json.loads((run / "manifest.json").read_text())
-    del manifest[DIGEST]
-    (run / "manifest.json").write_text(json.dumps(manifest))
+def with_manifest(run: Path, **values: object) -> Path:
+    """The run with other values in its manifest; ``None`` takes a key away."""
+    path = run / "manifest.json"
+    manifest = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({key: one for key, one in manifest.items() if one is not None}))
+    return run
+
+
+def test_a_run_of_schema_1_has_no_digest_and_is_read(good: Path, tmp_path: Path) -> None:
+    run = with_manifest(copy_of(good, tmp_path / "run"), **{DIGEST: None, "schema": 1})
     assert [*read_records(run)] == [*read_records(good)]
+
+
+def test_an_end_that_was_written_into_a_manifest_is_none(failed: Path, tmp_path: Path) -> None:
+    run = with_manifest(copy_of(failed, tmp_path / "run"), finished=1.0)
+    with pytest.raises(UserError, match="has not come to its end"):
+        open_predictions(run)
+
+
+def test_settings_of_another_run_are_refused(good: Path, tmp_path: Path) -> None:
+    run = copy_of(good, tmp_path / "run")
+    assert run_settings(run)["ground"] == {"backend": "gold"}
+    path = run / "config.yaml"
+    path.write_text(path.read_text().replace("name: changing", "name: another"))
+    with pytest.raises(UserError) as error:
+        run_settings(run)
+    assert str(error.value) == f"{path}: is not what the run had; give the run again"
 
 
 def test_a_run_given_again_while_its_records_are_read_changes_nothing(
