@@ -33,7 +33,7 @@ WARNING = "warning"
 _MOST_SIDE = 1_000_000
 """Of an image or a mask, in pixels: more than any image that riveg opens."""
 
-_MOST_MASKED = 100_000_000
+MOST_MASKED = 100_000_000
 """Pixels of a mask: more than any image that riveg opens. Some ten bytes each trace its outline."""
 
 _MOST_TOKENS = 2**53
@@ -109,8 +109,8 @@ class Mask:
 
     def __post_init__(self) -> None:
         _require_sides(self.width, self.height)
-        if self.width * self.height > _MOST_MASKED:
-            raise ValueError(f"a mask has {_MOST_MASKED} pixels at most")
+        if self.width * self.height > MOST_MASKED:
+            raise ValueError(f"a mask has {MOST_MASKED} pixels at most")
 
     def to_numpy(self) -> Bitmap:
         """True where a pixel belongs to the mask. *Shape:* ``(height, width)``, bool.

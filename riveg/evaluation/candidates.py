@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 
+from riveg.datasets.dataset import quoted
+from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.text.folding import fold_blanks
 from riveg.types import Span
+
+_MOST_PAIRS = 1_000
+"""Of predicted with annotated entities of a sample, for each of its entities."""
+
+_MOST_PAIRS_OF_WORDS = 100
+"""Of these, pairs of the same words that differ in type or place: each costs an IoU."""
+
+
+def require_comparable(case: Case) -> None:
+    """Checks that the entities of a sample can be compared in bounded time.
+
+    Where all differ, the most hits of a sample depend on each pair of them, so that time grows with
+    the square of what is both predicted and annotated. Samples of posts are far below the bounds:
+    they need more than 1000 entities on both sides, or more than 100 of the same words.
+
+    Raises:
+        UserError: If they are too many.
+    """
+    predicted, gold = len(case.predicted), len(case.gold)
+    if predicted * gold > _MOST_PAIRS * (predicted + gold):
+        raise UserError(
+            f"{quoted(case.id)}: {predicted} predicted with {gold} annotated entities are too many "
+            "to compare in one post; cut its text into several"
+        )
+    if predicted * gold <= _MOST_PAIRS_OF_WORDS * (predicted + gold):
+        return
+    kinds: dict[str, tuple[set[Hashable], set[Hashable]]] = defaultdict(lambda: (set(), set()))
+    for said in case.predicted:
+        kinds[fold_blanks(said.text)][0].add(_what_counts_of_predicted(said))
+    for annotated in case.gold:
+        kinds[fold_blanks(annotated.text)][1].add(_what_counts_of_gold(annotated))
+    text, (left, right) = max(kinds.items(), key=lambda one: len(one[1][0]) * len(one[1][1]))
+    if len(left) * len(right) > _MOST_PAIRS_OF_WORDS * (len(left) + len(right)):
+        raise UserError(
+            f"{quoted(case.id)}: {quoted(text)} is predicted in {len(left)} ways and annotated in "
+            f"{len(right)}, too many to compare in one post; cut its text into several"
+        )
 
 
 class Candidates:

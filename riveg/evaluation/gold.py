@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from riveg.datasets.dataset import Dataset, Row, usable_gold
 from riveg.datasets.unread_gold import UnreadGold
 from riveg.errors import UserError
+from riveg.evaluation.candidates import require_comparable
 from riveg.evaluation.cases import (
     AnnotatedEntity,
     Case,
@@ -91,10 +92,16 @@ class GoldSet:
         answered: bool = True,
         size: ImageSize | None = None,
     ) -> Case:
-        """Predictions beside the gold of their sample."""
+        """Predictions beside the gold of their sample.
+
+        Raises:
+            UserError: If they are too many to be compared.
+        """
         gold = self.samples[sample_id]
         found = tuple(placed(self.with_both_labels(one), gold.proposals) for one in predicted)
-        return Case(sample_id, found, gold.entities, answered, size or gold.size, gold.proposals)
+        case = Case(sample_id, found, gold.entities, answered, size or gold.size, gold.proposals)
+        require_comparable(case)
+        return case
 
     def with_both_labels(self, predicted: PredictedEntity) -> PredictedEntity:
         """The entity with its fine label beside the coarse one, where its only label is a fine one.

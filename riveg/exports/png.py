@@ -19,7 +19,7 @@ from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import make_folder, numbered_name, write_atomically, writing
 from riveg.geometry.arrays import Bitmap
 from riveg.images.palette import PALETTE
-from riveg.types import Entity
+from riveg.types import MOST_MASKED, Entity, Mask
 
 LEGEND = "legend.json"
 MASKS = "masks"
@@ -44,12 +44,22 @@ def export_png(source: ExportSource, out: Path, /, *, per_entity: bool = False) 
     return ExportReport(files, dict(writer.counts), dict(writer.left_out))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Layer:
-    """The pixels of all regions of an entity."""
+    """The masks of an entity's regions; an image may have 255, so no bitmap is kept."""
 
     entity: Entity
-    pixels: Bitmap
+    masks: list[Mask]
+    area: int = 0
+    """Pixels of all masks together."""
+
+    def pixels(self) -> Bitmap:
+        """What the masks cover. *Shape:* ``(height, width)``."""
+        first, *others = self.masks
+        pixels = first.to_numpy()
+        for mask in others:
+            pixels |= mask.to_numpy()
+        return pixels
 
 
 @dataclass(slots=True)
@@ -68,19 +78,28 @@ class _Writer:
     def pieces(self) -> Iterator[bytes]:
         """The legend; each image is written before its part of the legend."""
         yield b'{"background":0,"pictures":['
-        for number, image in enumerate(samples_with_images(self.source, self.left_out)):
+        for number, image in enumerate(self._images()):
             line = json.dumps(self._image(image), ensure_ascii=False, separators=(",", ":"))
             yield (b",\n" if number else b"\n") + line.encode()
         yield b"]}\n"
 
+    def _images(self) -> Iterator[ImageWithEntities]:
+        """Those that can be drawn: a record may claim sides that fit no memory."""
+        for image in samples_with_images(self.source, self.left_out):
+            if image.size.width * image.size.height > MOST_MASKED:
+                self.left_out[f"post whose picture has more than {MOST_MASKED} pixels"] += 1
+            else:
+                yield image
+
     def _image(self, image: ImageWithEntities) -> dict[str, Any]:
         layers = self._layers(image)
         indices = np.zeros((image.size.height, image.size.width), dtype=np.uint8)
-        order = sorted(range(len(layers)), key=lambda index: -int(layers[index].pixels.sum()))
+        order = sorted(range(len(layers)), key=lambda index: -layers[index].area)
         for index in order:  # the smaller ones on top
-            indices[layers[index].pixels] = index + 1
+            indices[layers[index].pixels()] = index + 1
         name = numbered_name(image.position, image.sample.id, ".png")
         drawn = Image.fromarray(indices)
+        visible = drawn.histogram()
         drawn.putpalette(_palette())
         _save(drawn, self.out / MASKS / name)
         self.counts["images"] += 1
@@ -92,7 +111,7 @@ class _Writer:
             "width": image.size.width,
             "height": image.size.height,
             "entities": [
-                self._entry(name, index, layer, int((indices == index).sum()))
+                self._entry(name, index, layer, visible[index])
                 for index, layer in enumerate(layers, start=1)
             ],
         }
@@ -102,13 +121,15 @@ class _Writer:
         found: dict[int, _Layer] = {}
         for masked in masked_regions(image, self.left_out):
             number = masked.placed.number
-            pixels = masked.mask.to_numpy()
-            if number in found:
-                found[number].pixels[pixels] = True
-            elif len(found) == _MOST:
+            if number not in found and len(found) == _MOST:
                 self.left_out[f"region of an entity after the {_MOST}th of its picture"] += 1
-            else:
-                found[number] = _Layer(masked.placed.entity, pixels)
+                continue
+            layer = found.setdefault(number, _Layer(masked.placed.entity, []))
+            layer.masks.append(masked.mask)
+            layer.area = masked.area
+        for layer in found.values():
+            if len(layer.masks) > 1:
+                layer.area = int(np.count_nonzero(layer.pixels()))
         return [*found.values()]
 
     def _entry(self, name: str, index: int, layer: _Layer, visible: int) -> dict[str, Any]:
@@ -121,13 +142,13 @@ class _Writer:
             **fine_label_of(entity),
             "span": [entity.span.start, entity.span.end],
             "score": entity.score,
-            "pixels": int(layer.pixels.sum()),
+            "pixels": layer.area,
             "visible_pixels": visible,
             "colour": "#{:02x}{:02x}{:02x}".format(*_colour(index)),
         }
         if self.per_entity:
             file = f"{ENTITIES}/{name.removesuffix('.png')}-{index:03d}.png"
-            _save(Image.fromarray(layer.pixels), self.out / file)
+            _save(Image.fromarray(layer.pixels()), self.out / file)
             entry["file"] = file
         return entry
 

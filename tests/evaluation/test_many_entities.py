@@ -7,8 +7,11 @@ from helpers.evaluation_strategies import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riveg.errors import UserError
+from riveg.evaluation.candidates import require_comparable
 from riveg.evaluation.canonical import AGREEMENTS, Rules, canonical, matched, related
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
+from riveg.evaluation.gold import GoldSample, GoldSet
 from riveg.evaluation.verdicts import verdicts
 from riveg.types import Box, Region, Span
 
@@ -62,6 +65,51 @@ def test_thousands_of_one_entity_are_judged() -> None:
     kinds = [verdict.kind for verdict in verdicts(case)]
     assert kinds == ["right"] * 4000 + ["spurious"] * 1000
     assert canonical()(case)["gmner"].hits == 4000
+
+
+def boxes(number: int) -> list[Box]:
+    return [Box(0, 0, 10 + at, 10) for at in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "gold"),
+    [
+        ([said()] * 9000, [meant()] * 20),
+        ([said()] * 1500, [meant()] * 1500),
+        ([said(box) for box in boxes(9000)], [meant(box) for box in boxes(99)]),
+        ([said(box) for box in boxes(200)], [meant(box) for box in boxes(200)]),
+        (
+            [PredictedEntity(f"n{at}", "PER", Span(at, at + 1)) for at in range(900)],
+            [AnnotatedEntity(f"n{at}", "PER", Span(at, at + 1)) for at in range(900)],
+        ),
+    ],
+    ids=["few are annotated", "all alike", "differ, few are annotated", "differ", "other words"],
+)
+def test_many_entities_can_be_compared(
+    predicted: list[PredictedEntity], gold: list[AnnotatedEntity]
+) -> None:
+    require_comparable(Case("1", tuple(predicted), tuple(gold)))
+
+
+@pytest.mark.parametrize(
+    ("predicted", "gold", "message"),
+    [
+        (
+            [said(box) for box in boxes(201)],
+            [meant(box) for box in boxes(201)],
+            "'1': 'J K' is predicted in 201 ways and annotated in 201, too many",
+        ),
+        ([said()] * 2001, [meant()] * 2001, "'1': 2001 predicted with 2001 annotated entities"),
+    ],
+    ids=["of the same words", "in all"],
+)
+def test_too_many_to_compare_are_refused(
+    predicted: list[PredictedEntity], gold: list[AnnotatedEntity], message: str
+) -> None:
+    annotated = {"1": GoldSample(tuple(gold))}
+    known = GoldSet("g", None, "test", annotated, has_boxes=True, has_masks=False, coarse_of={})
+    with pytest.raises(UserError, match=message):
+        known.case("1", tuple(predicted))
 
 
 def all_hits(case: Case, rules: Rules) -> dict[str, int]:

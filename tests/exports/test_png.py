@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +19,7 @@ from PIL import Image
 from riveg.exports.png import export_png
 from riveg.exports.source import ExportReport
 from riveg.geometry.masks import mask_from_array
-from riveg.types import Mask, Sample
+from riveg.types import MOST_MASKED, ImageRef, Mask, Sample
 
 
 def exported(
@@ -100,3 +102,29 @@ def test_entities_beyond_the_palette_are_counted(tmp_path: Path) -> None:
 def test_an_answered_image_without_masks_is_all_background(tmp_path: Path) -> None:
     (image,), _ = exported(tmp_path, [answered("nothing")])
     assert not np.asarray(Image.open(tmp_path / "out" / image["file"])).any()
+
+
+def test_an_image_that_claims_to_be_too_large_is_left_out(tmp_path: Path) -> None:
+    samples = [answered("Ann", named("Ann", 0, region(mask=ring()))), answered("nothing", id="2")]
+    claimed = ImageRef("a.jpg", MOST_MASKED // 1_000, 1_001)
+    images, report = exported(tmp_path, [*samples, replace(samples[1], id="3", image=claimed)])
+    assert [each["sample_id"] for each in images] == ["1", "2"]
+    assert report.left_out == {f"post whose picture has more than {MOST_MASKED} pixels": 1}
+
+
+def test_memory_does_not_grow_with_the_entities(tmp_path: Path) -> None:
+    side = 1_000
+    array = np.ones((side, side), dtype=bool)
+    entities = [
+        named("x", 0, region(mask=mask_from_array(array)), id=f"e{number}") for number in range(99)
+    ]
+    sample = replace(answered("x", *entities), image=ImageRef("a.jpg", side, side))
+    source = write_run(tmp_path, [sample])
+    (tmp_path / "out").mkdir()
+    tracemalloc.start()
+    try:
+        export_png(source, tmp_path / "out")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 20 * side**2

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.training.entailer_sightings import (
@@ -72,6 +72,7 @@ def test_no_rate_is_certain(hits: int, rate: float) -> None:
 
 
 @pytest.mark.slow
+@settings(deadline=None)
 @given(st.floats(0.5, 0.98), st.floats(0.005, 0.015))
 def test_the_better_the_detector_the_more_an_empty_image_says(recall: float, more: float) -> None:
     def nobody(rate: float) -> float:
@@ -82,6 +83,7 @@ def test_the_better_the_detector_the_more_an_empty_image_says(recall: float, mor
 
 
 @pytest.mark.slow
+@settings(deadline=None)
 @given(st.floats(0.0, 0.4), st.floats(0.05, 0.3))
 def test_the_more_others_there_are_the_less_somebody_says(share: float, more: float) -> None:
     def face(rate: float) -> float:
