@@ -24,6 +24,9 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"[{self.low:.1f}, {self.high:.1f}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

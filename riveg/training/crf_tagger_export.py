@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from riveg.evaluation.bootstrap import RESAMPLES, Score
 from riveg.files import file_digest
 from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.sequence_tagger import SequenceTagger
@@ -17,7 +18,7 @@ from riveg.training.reliability import measure_reliability
 from riveg.training.temperature import fit_temperature
 
 if TYPE_CHECKING:
-    from riveg.training.crf_tagger_trainee import CrfTagger
+    from riveg.training.crf_tagger_trainee import CrfTagger, DevAnswers
     from riveg.training.loop import Trained
 
 _MEANING = {
@@ -42,28 +43,36 @@ def export_tagger(trainee: CrfTagger, network: SequenceTagger, trained: Trained,
     Raises:
         UserError: If the folder cannot be written.
     """
-    probabilities, right = _dev_answers(trainee, network)
+    answers = trainee.answers_on_dev(network)
+    probabilities, right = _judged(trainee, answers)
     temperature = round(fit_temperature(probabilities, right), 4)
     settings = trainee.settings.model_copy(update={"temperature": temperature})
     write_network(out, network, trainee.tokenizer)
     write_settings(out, settings)
     scores = PlattCurve(1 / temperature, 0.0)(log_odds(np.array(probabilities)))
     error = measure_reliability(scores, right).calibration_error if probabilities else 0.0
-    return "\n".join(_card(trainee, trained, temperature, error)) + "\n"
+    scores_on_dev = trainee.tally(answers).scores()
+    return "\n".join(_card(trainee, trained, scores_on_dev, temperature, error)) + "\n"
 
 
-def _dev_answers(trainee: CrfTagger, network: SequenceTagger) -> tuple[list[float], list[bool]]:
+def _judged(trainee: CrfTagger, answers: DevAnswers) -> tuple[list[float], list[bool]]:
     """The raw probability of every entity found in dev, and whether it is one."""
     probabilities: list[float] = []
     right: list[bool] = []
-    for post, found in zip(trainee.dev.posts, trainee.dev_entities(network), strict=True):
+    for post, found in zip(trainee.dev.posts, answers.entities, strict=True):
         truth = {(entity.span, entity.label) for entity in post.gold.entities}
         probabilities += [entity.probability for entity in found]
         right += [(entity.span, entity.label) in truth for entity in found]
     return probabilities, right
 
 
-def _card(trainee: CrfTagger, trained: Trained, temperature: float, error: float) -> Iterator[str]:
+def _card(
+    trainee: CrfTagger,
+    trained: Trained,
+    scores: Mapping[str, Score],
+    temperature: float,
+    error: float,
+) -> Iterator[str]:
     config = trainee.config
     levels = {"coarse": "labels", "fine": "fine labels", "both": "labels and fine labels"}
     yield f"# Sequence tagger: {levels[config.level]}, {config.head} head, {config.scheme.upper()}"
@@ -92,11 +101,19 @@ def _card(trainee: CrfTagger, trained: Trained, temperature: float, error: float
     if trainee.labels.coarse_of:
         yield f"- {len(trainee.labels.coarse_of)} fine labels below them"
     yield ""
-    yield "| figure on dev | percent | what it counts |"
-    yield "|---|---|---|"
-    for name, value in trained.figures.items():
-        yield f"| {name} | {value:.2f} | {_MEANING[name]} |"
+    yield "| figure on dev | percent | 95 % | precision | recall | what it counts |"
+    yield "|---|---|---|---|---|---|"
+    for name, score in scores.items():
+        count = score.count
+        yield (
+            f"| {name} | {count.f1:.2f} | {score.f1} | {count.precision:.2f} | {count.recall:.2f} "
+            f"| {_MEANING[name]} |"
+        )
     yield ""
+    yield (
+        "Micro F1 over all entities of dev, as `riveg eval` counts MNER; intervals by bootstrap "
+        f"over posts, {RESAMPLES} resamples, of this one training."
+    )
     epochs, seed = config.loop.epochs, config.loop.seed
     yield f"Best epoch: {trained.epoch} of {epochs}, by {trainee.metric}; one seed, {seed}."
     yield (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
 import torch
 import transformers
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from riveg.checkpoints.encoder_folders import encoder_folder
+from riveg.evaluation.bootstrap import Tally
 from riveg.evaluation.counts import Count
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer, padding_id
 from riveg.nn.sequence_tagger import FINE_TAGS, TAGS, SequenceTagger
@@ -37,6 +39,19 @@ from riveg.vision.runtime.loading import Placement
 
 F1, FINE_F1, FINE_HEAD_F1 = "f1", "fine_f1", "fine_head_f1"
 """Figures on dev, in percent: spans with labels; with fine labels; of the fine head by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevAnswers:
+    """What a network finds in the posts of dev.
+
+    Args:
+        entities: The tagger's answers, by post.
+        by_fine_head: What the fine head says by itself, by post; empty where there is one level.
+    """
+
+    entities: Sequence[tuple[FoundEntity, ...]]
+    by_fine_head: Sequence[Sequence[tuple[Span, str]]]
 
 
 class CrfTagger:
@@ -137,23 +152,26 @@ class CrfTagger:
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """F1 on dev in percent: of labels, and of fine labels where these are learnt."""
-        found, by_fine_head = self._found(_tagger(network))
-        figures = {F1: self._f1([[(one.span, one.label) for one in post] for post in found])}
-        if self.labels.coarse_of:
-            fine = [[(one.span, str(one.fine_label)) for one in post] for post in found]
-            figures[FINE_F1] = self._f1(fine, fine=True)
-        if self.design.fine_tags:
-            figures[FINE_HEAD_F1] = self._f1(by_fine_head, fine=True)
-        return figures
+        totals = self.tally(self.answers_on_dev(_tagger(network))).totals()
+        return {name: count.f1 for name, count in totals.items()}
 
-    def dev_entities(self, network: SequenceTagger) -> list[tuple[FoundEntity, ...]]:
+    def tally(self, answers: DevAnswers) -> Tally:
+        """Hits, predicted and gold entities of each post of dev, by figure."""
+        tally = Tally()
+        posts = zip(self.dev.posts, answers.entities, answers.by_fine_head, strict=True)
+        for post, found, by_fine_head in posts:
+            gold = {(entity.span, entity.label) for entity in post.gold.entities}
+            fine = {(entity.span, str(entity.fine_label)) for entity in post.gold.entities}
+            counts = {F1: _count([(one.span, one.label) for one in found], gold)}
+            if self.labels.coarse_of:
+                counts[FINE_F1] = _count([(one.span, str(one.fine_label)) for one in found], fine)
+            if self.design.fine_tags:
+                counts[FINE_HEAD_F1] = _count(by_fine_head, fine)
+            tally.add(counts)
+        return tally
+
+    def answers_on_dev(self, network: SequenceTagger) -> DevAnswers:
         """What the network finds in each post of dev, wherever it lies, in float32."""
-        return self._found(network)[0]
-
-    def _found(
-        self, network: SequenceTagger
-    ) -> tuple[list[tuple[FoundEntity, ...]], list[list[tuple[Span, str]]]]:
-        """The tagger's answers, and what the fine head says by itself, of one pass over dev."""
         found: list[tuple[FoundEntity, ...]] = [()] * len(self._dev_rows)
         by_fine_head: list[list[tuple[Span, str]]] = [[] for _ in self._dev_rows]
         texts = [row.windows for row in self._dev_rows]
@@ -163,7 +181,7 @@ class CrfTagger:
             for position, number in enumerate(numbers):
                 found[number] = entities[position]
                 by_fine_head[number] = spans[position] if spans else []
-        return found, by_fine_head
+        return DevAnswers(found, by_fine_head)
 
     def _prediction(self, network: SequenceTagger) -> TaggerPrediction:
         return TaggerPrediction(
@@ -175,17 +193,9 @@ class CrfTagger:
             with_knowledge=self.config.knowledge_is_scored,
         )
 
-    def _f1(self, found: Sequence[Sequence[tuple[Span, str]]], *, fine: bool = False) -> float:
-        hits = predicted = gold = 0
-        for post, spans in zip(self.dev.posts, found, strict=True):
-            truth = {
-                (entity.span, entity.fine_label if fine else entity.label)
-                for entity in post.gold.entities
-            }
-            hits += len(truth & {*spans})
-            predicted += len(spans)
-            gold += len(truth)
-        return Count(hits, predicted, gold).f1
+
+def _count(found: Sequence[tuple[Span, str]], gold: Set[tuple[Span, str]]) -> Count:
+    return Count(len(gold & {*found}), len(found), len(gold))
 
 
 def _tagger(network: nn.Module) -> SequenceTagger:

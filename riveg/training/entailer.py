@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +36,7 @@ from riveg.training.logistic import (
     fit_calibration,
     fit_logistic,
 )
-from riveg.training.reliability import measure_reliability
+from riveg.training.reliability import accuracy_interval, measure_reliability
 
 _WORD_GROUPS = frozenset(
     {
@@ -112,7 +114,7 @@ def _fit(
 ) -> EntailmentClassifier:
     title = "caption" if captioned else "no caption"
     counter = NameCounter(train, least_uses=config.least_uses)
-    rows = tuple(training_rows(train, counter, captioned=captioned))
+    rows = _rows(train, counter, progress, f"{title}, features", captioned=captioned)
     uses = Counter(name for row in rows for name in row.features)
     names = sorted(name for name, number in uses.items() if number >= config.least_uses)
     weights = _weights(config, rows, names, progress, f"{title}, all features")
@@ -129,6 +131,24 @@ def _fit(
         shifts=config.evidence.shifts(captioned=captioned),
         limits=config.evidence.limits(),
     )
+
+
+def _rows(
+    train: Sequence[JudgedSample],
+    counter: NameCounter,
+    progress: Progress,
+    title: str,
+    *,
+    captioned: bool,
+) -> tuple[Row, ...]:
+    started = time.monotonic()
+    progress.begin(title, len(train))
+    rows: list[Row] = []
+    for number, one in enumerate(train):
+        rows += training_rows(number, one, counter, captioned=captioned)
+        progress.advance(1, 0)
+    progress.end(time.monotonic() - started)
+    return tuple(rows)
 
 
 def _weights(
@@ -159,15 +179,15 @@ def _is_of_words(name: str) -> bool:
 
 def _sparse(rows: Sequence[Row], names: Sequence[str]) -> SparseRows:
     columns = {name: number for number, name in enumerate(names)}
-    cells = [
-        (number, columns[name], value)
-        for number, row in enumerate(rows)
-        for name, value in row.features.items()
-        if name in columns
-    ]
-    numbers, places, values = zip(*cells, strict=True)
+    # Arrays that grow: a tuple a cell would take most of the training's time and memory.
+    counts, places, values = array("q"), array("q"), array("d")
+    for row in rows:
+        kept = [name for name in row.features if name in columns]
+        counts.append(len(kept))
+        places.extend(map(columns.__getitem__, kept))
+        values.extend(map(row.features.__getitem__, kept))
     return SparseRows(
-        np.array(numbers, dtype=np.int64),
+        np.repeat(np.arange(len(rows)), np.frombuffer(counts, dtype=np.int64)),
         np.array(places, dtype=np.int64),
         np.array(values, dtype=np.float64),
         (len(rows), len(names)),
@@ -200,12 +220,16 @@ def _calibrate(
         found.scores, found.shown, found.samples, folds=config.folds, seed=config.seed
     )
     calibration = fit_calibration(found.scores, found.shown)
+    said = (held_out, calibration(found.scores), PlattCurve(1.0, 0.0)(found.scores))
+    measured = [measure_reliability(one, found.shown) for one in said]
+    first, second, third = (accuracy_interval(one, found.shown, found.samples) for one in said)
     figures = ModelFigures(
         name="",
         size_kb=0.0,
-        held_out=measure_reliability(held_out, found.shown),
-        shipped=measure_reliability(calibration(found.scores), found.shown),
-        uncalibrated=measure_reliability(PlattCurve(1.0, 0.0)(found.scores), found.shown),
+        held_out=measured[0],
+        shipped=measured[1],
+        uncalibrated=measured[2],
+        intervals=(first, second, third),
         shifts=model.shifts,
         limits=model.limits,
     )

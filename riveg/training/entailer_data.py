@@ -118,15 +118,21 @@ def _names(judged: JudgedSample) -> tuple[list[tuple[str, bool]], list[tuple[str
 
 
 def training_rows(
-    judged: Sequence[JudgedSample], counter: NameCounter, *, captioned: bool
+    number: int, judged: JudgedSample, counter: NameCounter, *, captioned: bool
 ) -> Iterator[Row]:
-    """Rows of train, each with the counts of its name in the other samples."""
-    for number, one in enumerate(judged):
-        if captioned and not one.sample.caption:
-            continue
-        name_counts = counter.counts_without(one)
-        for entity, shown in zip(one.sample.entities or (), one.shown, strict=True):
-            features = mention_features(
-                one.sample, entity, known_label(entity.label), name_counts, captioned=captioned
-            )
-            yield Row(features, shown, number)
+    """Rows of one sample of train, with the counts of its names in the other samples.
+
+    Args:
+        number: Of the sample.
+        judged: The sample.
+        counter: Counts the names of all samples.
+        captioned: Whether captions are read; a sample without one has then no rows.
+    """
+    if captioned and not judged.sample.caption:
+        return
+    name_counts = counter.counts_without(judged)
+    for entity, shown in zip(judged.sample.entities or (), judged.shown, strict=True):
+        features = mention_features(
+            judged.sample, entity, known_label(entity.label), name_counts, captioned=captioned
+        )
+        yield Row(features, shown, number)

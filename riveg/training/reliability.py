@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from riveg.evaluation.bootstrap import Interval, Tally
+from riveg.evaluation.counts import Count
 from riveg.geometry.arrays import Floats
 
 
@@ -57,6 +60,25 @@ def measure_reliability(
         calibration_error=_weighted_gap(filled),
         bins=filled,
     )
+
+
+def accuracy_interval(
+    probabilities: Floats, shown: Floats, posts: Sequence[int], *, threshold: float = 0.5
+) -> Interval:
+    """The range of the accuracy, in percent, in 95 % of bootstrap resamples of posts.
+
+    Args:
+        probabilities: In [0, 1], *shape* ``(n,)``.
+        shown: 0 or 1, *shape* ``(n,)``.
+        posts: The number of each mention's post.
+        threshold: The least probability that counts as shown.
+    """
+    right = (probabilities >= threshold) == (shown > 0.5)
+    mentions, hits = Counter(posts), Counter(np.asarray(posts)[right].tolist())
+    tally = Tally()
+    for post, count in mentions.items():
+        tally.add({"accuracy": Count(hits[post], count, count)})
+    return tally.scores()["accuracy"].precision
 
 
 def expected_calibration_error(

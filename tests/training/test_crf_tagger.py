@@ -71,7 +71,7 @@ def test_eight_posts_are_learnt_by_heart_and_the_folder_answers_alike(
     heard = Heard()
     folder = trained(config, heard)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
-    assert "| f1 | 100.00 |" in card
+    assert "| f1 | 100.00 | [100.0, 100.0] | 100.00 | 100.00 |" in card
     tagger = CrfTagger(folder, knowledge=config.knowledge, device="cpu")
     answers = tagger.tag(_samples(data, config))
     for (_, tags, _), answer in zip(POSTS, answers, strict=True):

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from riveg.training.reliability import expected_calibration_error, measure_reliability
+from riveg.evaluation.bootstrap import Interval
+from riveg.training.reliability import (
+    accuracy_interval,
+    expected_calibration_error,
+    measure_reliability,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +45,11 @@ def test_figures_by_hand(
 )
 def test_calibration_error(scores: list[float], right: list[bool], error: float) -> None:
     assert expected_calibration_error(scores, right) == pytest.approx(error)
+
+
+def test_accuracy_is_resampled_by_posts_not_by_mentions() -> None:
+    said, shown = np.tile([0.9, 0.2], 30), np.tile([1.0, 1.0], 30)
+    assert accuracy_interval(said, shown, [number // 2 for number in range(60)]) == Interval(50, 50)
+    apart = accuracy_interval(said, shown, range(60))
+    assert 25 < apart.low < 50 < apart.high < 75
+    assert accuracy_interval(shown, shown, range(60)) == Interval(100, 100)
