@@ -149,6 +149,7 @@ def _parquet(path: Path) -> Iterator[Any]:
     with _opened(path) as handle:
         with _one_line_errors(path, "cannot be read as Parquet"):
             file = parquet.ParquetFile(handle, page_checksum_verification=True)
+            _require_readable(file.schema_arrow)
         with file:
             yield file
 
@@ -162,8 +163,14 @@ def _stream(path: Path, columns: Sequence[int] | None = None) -> Iterator[Any]:
     with _opened(path) as handle:
         with _one_line_errors(path, "cannot be read as a saved dataset"):
             stream = ipc.open_stream(handle, options=options)
+            _require_readable(stream.schema)
         with stream:
             yield stream
+
+
+def _require_readable(schema: Any) -> None:
+    """Reads the names of the columns: whether they are UTF-8, pyarrow finds out only then."""
+    _ = schema.names
 
 
 @contextmanager

@@ -31,7 +31,8 @@ from riveg.llm.prompt_bounds import (
     spend,
 )
 
-_CHARGED, _KEPT, _JOINED = "riveg: charged", "riveg: kept", "riveg: joined"
+_CHARGED, _KEPT = "riveg: charged", "riveg: kept"
+_JOINED, _STEPPED = "riveg: joined", "riveg: stepped"
 """Names of riveg's own filters; a prompt cannot write them."""
 
 _GONE = ("batch", "center", "format", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
@@ -84,6 +85,7 @@ def bounded_environment(
         environment.filters[name] = _bounded_filter(known, FIRST_VALUES.get(name), name)
     environment.filters |= {name: _bounded_filter(new) for name, new in filters.items()}
     environment.filters |= {_CHARGED: _charged, _KEPT: _kept, _JOINED: _joined}
+    environment.filters[_STEPPED] = _stepped
     return environment
 
 
@@ -175,7 +177,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 class _Bounding(NodeTransformer):
-    """Puts riveg's own filters around what loops, and around what makes values."""
+    """Puts riveg's own filters around what loops, what makes values and what looks through them."""
 
     def visit(self, node: nodes.Node, *_args: Any, **_kwargs: Any) -> nodes.Node:
         """The node, or riveg's filter with the node in it."""
@@ -187,6 +189,12 @@ class _Bounding(NodeTransformer):
         is_target = isinstance(node, nodes.Tuple) and node.ctx != "load"
         if isinstance(node, nodes.List | nodes.Dict | nodes.Tuple) and not is_target:
             return _filtered(node, _KEPT, node)
+        if isinstance(node, nodes.Getitem) and node.ctx == "load":
+            # A slice is a new value; any other key may be a large one that is hashed.
+            is_slice = isinstance(node.arg, nodes.Slice)
+            return _filtered(node, _KEPT if is_slice else _STEPPED, node)
+        if isinstance(node, nodes.Compare | nodes.Test):
+            return _filtered(node, _STEPPED, node)
         return node
 
 
@@ -219,6 +227,12 @@ def _charged(_context: Context, written: int) -> bool:
 @pass_context
 def _kept(_context: Context, value: Any) -> Any:
     return bounded(value)
+
+
+@pass_context
+def _stepped(_context: Context, value: Any) -> Any:
+    spend(steps=1)
+    return value
 
 
 @pass_context

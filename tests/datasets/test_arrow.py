@@ -214,6 +214,16 @@ def test_damaged_bytes_are_one_line_and_no_crash(tmp_path: Path, save: Any) -> N
     assert done.returncode == 0, done.stderr[-600:]
 
 
+def test_names_of_columns_that_are_no_text_are_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    datasets.Dataset.from_list([{"text": "Rain", "caption": "a street"}]).save_to_disk(folder)
+    (path,) = folder.glob("*.arrow")
+    path.write_bytes(path.read_bytes().replace(b"caption", b"\xffaption"))
+    with pytest.raises(UserError, match="cannot be read as a saved dataset") as error:
+        list(open_dataset(folder).samples())
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "state",
     ['{"_data_files": [{"filename": "../other.arrow"}]}', '{"_data_files": []}', "[" * 9000],

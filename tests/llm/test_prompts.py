@@ -330,6 +330,21 @@ def test_what_would_take_for_ever_is_refused(tmp_path: Path, body: str) -> None:
     assert time.thread_time() - began < 10
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "question", ["y == z", "y < z", "-1 in y", "-1 is in y", "{}[w] is defined", "(x * 99)[::-1]"]
+)
+def test_what_looks_through_a_large_value_counts(tmp_path: Path, question: str) -> None:
+    asked = f"{{% if {question} %}}{{% endif %}}" * 400
+    path = write(
+        tmp_path,
+        f"{{% block a %}}{{% for i in y %}}{asked}{{% endfor %}}{{{{ w }}}}{{% endblock %}}",
+    )
+    values = {"x": "text", "y": list(range(300)), "z": list(range(300)), "w": tuple(range(300))}
+    with pytest.raises(UserError, match=r"more than 100000 loop steps|more than 10000000 char"):
+        load_prompt(str(path)).render("a", **values)
+
+
 def test_a_rendering_has_a_time_of_its_own() -> None:
     with pytest.raises(SecurityError, match="longer than 5 seconds"):
         Allowance(ends=time.thread_time()).spend()
