@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ _READ = 20_000
 
 _SHORTEST_KEY = 8
 """Of a key that answers are searched for: shorter ones, such as ``none``, are usual words."""
+
+_LOGGERS = ("httpcore", "httpcore2", "httpx", "httpx2", "openai")
+"""They log requests with what a server says in its status line, which may be the key."""
 
 
 class ServerFault(Exception):
@@ -252,6 +256,8 @@ def _advice(status: int, model: str) -> str:
 def _client(url: str, api_key: str | None, timeout_s: float) -> AsyncOpenAI:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Omit
 
+    for logger in _LOGGERS:
+        logging.getLogger(logger).setLevel(logging.WARNING)
     # A redirect could carry samples and images elsewhere; a loopback address needs no proxy.
     http_client = DefaultAsyncHttpxClient(
         follow_redirects=False,

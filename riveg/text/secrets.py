@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
+import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from urllib.parse import unquote, urlsplit
@@ -34,6 +37,15 @@ _SHORTEST_OF_VARIABLES = 6
 
 _SHORTEST_ENCODED = 6
 """A shorter secret is too little to be found within base64."""
+
+_SHORTEST_BARE = 12
+"""Letters and digits of a secret that is told by these alone: fewer may be words of a text."""
+
+_ESCAPE = re.compile(
+    r"\\{1,8}(?:u(?i:([0-9a-f]{4}))|U(?i:([0-9a-f]{8}))|[uU]\{(?i:([0-9a-f]{1,8}))\}"
+    r"|x(?i:([0-9a-f]{2}))|([0-3][0-7]{2})|[0fnrtv])"
+)
+"""A letter by its number, as in Python, JSON and JavaScript; a blank by its name."""
 
 
 def holds_secret(text: str) -> bool:
@@ -111,7 +123,9 @@ class Redaction:
     """Takes secrets out of texts, in whatever form they are written there.
 
     Found are the secret itself, its letters escaped as in Python, JSON, URLs and HTML, and its
-    base64 and hexadecimal forms, also as a part of more.
+    base64 and hexadecimal forms, also as a part of more. A text is hidden as a whole if it spells
+    the secret in another way: with blanks, signs or what is not seen between its letters, which
+    a reader drops later, with wide letters, in another case. A line of a log stays a line.
 
     Args:
         secrets: What must not be shown.
@@ -123,10 +137,46 @@ class Redaction:
         longest_first = sorted(known, key=lambda one: (-len(one), one))
         forms = [*map(_escaped, longest_first), *chain.from_iterable(map(_encoded, longest_first))]
         self._forms = re.compile("|".join(forms)) if forms else None
+        self._bare = {
+            bare
+            for one in chain.from_iterable(map(_spellings, known))
+            if len(bare := _bare(one)) >= _SHORTEST_BARE
+        }
 
     def __call__(self, text: str) -> str:
         """The text without the secrets."""
-        return text if self._forms is None else self._forms.sub(HIDDEN, text)
+        if self._forms is None:
+            return text
+        shown = self._forms.sub(HIDDEN, text)
+        if self._bare and len(shown) >= _SHORTEST_BARE:
+            bare = _bare(shown)
+            if any(one in bare for one in self._bare):
+                return f"{HIDDEN}\n" if text.endswith("\n") else HIDDEN
+        return shown
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """The secret, in hexadecimal digits, and what base64 makes of it wherever it begins."""
+    content = secret.encode(errors="replace")
+    yield secret
+    yield content.hex()
+    yield from (_base64_within(content, before) for before in range(3))
+
+
+def _bare(text: str) -> str:
+    """The letters and digits of a text, escapes undone, without case and width."""
+    for _ in range(3):
+        plain = html.unescape(unquote(_ESCAPE.sub(_unescaped, text)))
+        if plain == text:
+            break
+        text = plain
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    *codes, octal = escape.groups()
+    number = int(octal, 8) if octal else int(next(filter(None, codes), "0"), 16)
+    return chr(number) if number <= sys.maxunicode else ""
 
 
 def _escaped(secret: str) -> str:
@@ -153,10 +203,15 @@ def _encoded(secret: str) -> Iterator[str]:
     content = secret.encode(errors="replace")
     yield f"(?i:{content.hex()})"
     for before in range(3):
-        # Four letters are three bytes: those that hold other bytes too may differ.
-        text = base64.b64encode(bytes(before) + content).decode().rstrip("=")
-        inner = text[-(-before * 8 // 6) : (before + len(content)) * 8 // 6]
+        inner = _base64_within(content, before)
         yield "".join({"+": "[+-]", "/": "[/_]"}.get(one, one) for one in inner)
+
+
+def _base64_within(content: bytes, before: int) -> str:
+    """Base64 of bytes that follow so many others, without the letters that hold others too."""
+    # Four letters are three bytes.
+    text = base64.b64encode(bytes(before) + content).decode().rstrip("=")
+    return text[-(-before * 8 // 6) : (before + len(content)) * 8 // 6]
 
 
 def _unquoted(text: str) -> str:

@@ -83,6 +83,7 @@ class Sent:
     cut: int | None = None
     after_s: float = 0.0
     charset: str = "utf-8"
+    reason: str = "Status"
 
 
 def error(status: int, message: str, *headers: tuple[str, str]) -> Sent:
@@ -245,12 +246,15 @@ class Handler(BaseHTTPRequestHandler):
         key = authorization.partition(" ")[2]
         user = base64.b64encode(f"me:{key}".encode()).decode()
         said = f"{authorization} {authorization.encode()!r} {user} {urllib.parse.quote(key)}"
-        return error(400, said) if total % 2 else Sent(completion(said))
+        spelt = "\u200b".join(key)
+        if total % 2:
+            return replace(error(400, f"{said} {spelt}"), reason=authorization)
+        return Sent(completion(said if total % 4 else spelt))
 
     def _send(self, sent: Sent) -> None:
         time.sleep(sent.after_s)
         head = [
-            f"HTTP/1.1 {sent.status} Status",
+            f"HTTP/1.1 {sent.status} {sent.reason}",
             f"Content-Type: application/json; charset={sent.charset}",
         ]
         head += [f"{name}: {value}" for name, value in sent.headers]

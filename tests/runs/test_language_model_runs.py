@@ -94,12 +94,13 @@ def test_riveg_runs_against_a_server_and_asks_nothing_twice(tmp_path: Path) -> N
 
 
 def test_a_key_is_in_no_file_and_not_on_the_terminal(tmp_path: Path) -> None:
-    """The server quotes it in its answers and in its errors, and it was mounted with a line end."""
+    """The server quotes it in answers, errors and status lines; it was mounted with a line end."""
     key = "hush/hush+93711=hush"
     with fault_server(tmp_path / "counts", "--key", key, "--leaks") as server:
         folder = tmp_path / "run"
         words = command("riveg", folder, server, "--limit", "4")
         words += ["--set", "llm.main.api_key_variable=A_KEY"]
+        words.insert(words.index("run"), "--debug")
         done = run_words(words, timeout_s=300, A_KEY=f"{key}\n")
     assert done.returncode in {0, 1}, done.stderr
     seen = {"terminal": done.stdout + done.stderr}

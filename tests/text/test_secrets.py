@@ -1,6 +1,7 @@
 import base64
 import html
 import json
+import re
 import string
 import time
 import urllib.parse
@@ -44,6 +45,35 @@ def test_no_form_of_a_secret_stays(form: str, key: str, before: str, after: str)
     shown = Redaction([key])(f"{before} {written} {after}")
     assert written not in shown
     assert "[key]" in shown
+
+
+LONG_KEY = 'zQ9-x7&Tm"p4<Lw/2=Kv+8'
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "what is not seen between": "\u200b".join,
+    "what is not seen, escaped": "\\u200b".join,
+    "unassigned between": "\u0378".join,
+    "blanks between": " ".join,
+    "on two lines": lambda key: f"{key[:9]}\n{key[9:]}",
+    "wide": lambda key: "".join(chr(ord(letter) + 0xFEE0) for letter in key),
+    "octal": lambda key: "".join(f"\\{ord(letter):03o}" for letter in key),
+    "long escapes": lambda key: "".join(f"\\U{ord(letter):08x}" for letter in key),
+    "escapes in braces": lambda key: "".join(f"\\u{{{ord(letter):x}}}" for letter in key),
+    "another case": str.swapcase,
+    "hexadecimal with colons": lambda key: key.encode().hex(":"),
+    "base64 on lines": lambda key: "\n".join(re.findall(".{1,10}", base64_of(f"me:{key}"))),
+}
+
+
+def base64_of(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_text_that_spells_a_secret_otherwise_is_hidden(spelling: str) -> None:
+    written = SPELLINGS[spelling](LONG_KEY)
+    assert Redaction([LONG_KEY])(f"so: {written} it is") == "[key]"
+    assert Redaction([LONG_KEY])(f"{written}\n") == "[key]\n"
+    assert Redaction(["sk-93711-the-key"])(f"so: {written} it is") == f"so: {written} it is"
 
 
 @given(KEYS, st.text(string.ascii_letters, max_size=9), st.text(string.ascii_letters, max_size=9))
