@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
@@ -58,31 +59,28 @@ def test_the_same_seed_gives_the_same_weights_and_another_other_ones(tmp_path: P
 @pytest.mark.slow
 def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path) -> None:
     """SIGKILL at random moments, again and again, until one comes to its end."""
-    whole = tmp_path / "whole"
-    _finish(whole)
+    whole = train(Halves(), SETTINGS, tmp_path / "whole", progress=Heard()).weights
     chance = random.Random(0)
     broken = tmp_path / "broken"
     kills = 0
-    for _ in range(3):
-        process = subprocess.Popen([sys.executable, str(SCRIPT), str(broken)], env=_environment())
-        _wait_for_work(broken, process)
-        time.sleep(chance.random() * 0.5)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-    _finish(broken)
+    command = [sys.executable, str(SCRIPT), str(broken), "--in-children"]
+    with subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for number, line in enumerate(process.stdout):
+            if number < 3:
+                _wait_for_work(broken, process)
+                time.sleep(chance.random() * 0.5)
+                with contextlib.suppress(ProcessLookupError):  # it has come to its end
+                    os.kill(int(line), signal.SIGKILL)
+                    kills += 1
+    assert process.returncode == 0
     assert kills
     for name in ("best.safetensors", "checkpoint-40/model.safetensors"):
-        assert (whole / name).read_bytes() == (broken / name).read_bytes()
+        assert (whole.parent / name).read_bytes() == (broken / name).read_bytes()
 
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def _finish(folder: Path) -> None:
-    subprocess.run([sys.executable, str(SCRIPT), str(folder)], env=_environment(), check=True)
 
 
 def _wait_for_work(folder: Path, process: subprocess.Popen[bytes]) -> None:
