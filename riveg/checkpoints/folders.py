@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,31 @@ def model_contents(folder: Path) -> Mapping[str, str]:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
+_MOST_PARTS = 1000
+"""Layers and the like of a network; a library makes each, whether there are weights or not."""
+
+_LARGEST = 1 << 24
+"""Of the numbers in a ``config.json``: words, positions, sides."""
+
+_COUNTS_PARTS = re.compile(r"layers?$|depths?$|blocks$|stages$|experts$")
+
+
+def _require_bounded_sizes(values: object, path: Path, key: str = "") -> None:
+    """Refuses settings of a network that no machine could make.
+
+    Raises:
+        UserError: If one of them is too large; names it.
+    """
+    inner = values.items() if isinstance(values, dict) else ()
+    for name, value in inner:
+        _require_bounded_sizes(value, path, str(name))
+    for value in values if isinstance(values, list) else ():
+        _require_bounded_sizes(value, path, key)
+    most = _MOST_PARTS if _COUNTS_PARTS.search(key) else _LARGEST
+    if isinstance(values, int) and values > most:
+        raise UserError(f"{path}: {key!r:.80}: expected at most {most}, found {values!r:.40}")
+
+
 class _Shards(BaseModel):
     """An index of weights that lie in several files, each beside the index."""
 
@@ -145,7 +171,8 @@ def require_own_files(folder: Path) -> None:
     """Makes sure that a model's settings can be read, and name no weights of another folder.
 
     Raises:
-        UserError: If they do, or one of them is no regular file, nested too deeply, or not JSON.
+        UserError: If they do, or one of them is no regular file, nested too deeply, or not JSON,
+            or the network would be larger than any.
     """
     for path in sorted(folder.glob("*.json")):
         if path.name == "tokenizer.json":  # tens of megabytes; its own reader bounds the nesting
@@ -154,5 +181,7 @@ def require_own_files(folder: Path) -> None:
             values = read_json(path)
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read as JSON ({reason(error)})") from error
+        if path.name == "config.json":
+            _require_bounded_sizes(values, path)
         if path.name.endswith(".index.json"):
             checked(_Shards, values, f"{path}: is no index of weights")

@@ -21,7 +21,13 @@ from riveg.formats.json_files import read_json
 from riveg.labels import Label
 from riveg.nn.windows import word_windows
 from riveg.vision.runtime.batches import in_batches
-from riveg.vision.runtime.loading import Placement, autocast, place, silent_transformers
+from riveg.vision.runtime.loading import (
+    Placement,
+    autocast,
+    place,
+    require_numbers,
+    silent_transformers,
+)
 from riveg.vision.runtime.options import TorchOptions
 
 EXTRA = "gliner"
@@ -72,7 +78,7 @@ def load_gliner(folder: Path, options: TorchOptions, words: WordSplitter) -> Any
 
     Raises:
         MissingExtra: If the package is not installed.
-        UserError: If the folder holds no such checkpoint, or code.
+        UserError: If the folder holds no such checkpoint, weights that are no numbers, or code.
     """
     for package in ("gliner2", "peft"):
         if find_spec(package) is None:
@@ -85,6 +91,7 @@ def load_gliner(folder: Path, options: TorchOptions, words: WordSplitter) -> Any
     except Exception as error:  # of safetensors, tokenizers and whatever odd numbers cause
         raise UserError(f"{folder}: cannot be loaded as GLiNER2: {reason(error)}") from error
     require_bounded_tokenizer(model.processor.tokenizer, folder)
+    require_numbers(model, folder)
     return model
 
 

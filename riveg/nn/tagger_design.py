@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from riveg.errors import UserError, reason
 from riveg.files import write_atomically
 from riveg.formats.json_files import checked, read_json
 from riveg.text.bio import OUTSIDE
+from riveg.text.tag_schemes import is_tag
 
 SETTINGS = "tagger.json"
+
+
+_MOST_TAGS = 2000
+
+
+def _checked_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if tags and (OUTSIDE not in tags or len({*tags}) < len(tags) or not all(map(is_tag, tags))):
+        raise ValueError("expected O and tags such as B-PER and I-PER, each once")
+    return tags
+
+
+Tags = Annotated[tuple[str, ...], Field(max_length=_MOST_TAGS), AfterValidator(_checked_tags)]
+"""The tags of a level; ``()`` where there is none."""
 
 
 class TaggerDesign(BaseModel):
@@ -31,8 +45,8 @@ class TaggerDesign(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tags: tuple[str, ...] = Field(min_length=1)
-    fine_tags: tuple[str, ...] = ()
+    tags: Tags = Field(min_length=1)
+    fine_tags: Tags = ()
     crf: bool = True
     shapes: bool = False
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -64,6 +78,16 @@ class TaggerSettings(BaseModel):
     knowledge_made_by: tuple[str, ...] = ()
     temperature: float = Field(default=1.0, gt=0)
 
+    @model_validator(mode="after")
+    def _of_one_set(self) -> TaggerSettings:
+        """Each fine label has its coarse one; of two levels, that is a label of the other."""
+        levels = [_names(tags) for tags in (self.design.tags, self.design.fine_tags) if tags]
+        if len(levels) == 2 or self.coarse_of:
+            has_coarse = len(levels) < 2 or {*self.coarse_of.values()} <= levels[0]
+            if {*self.coarse_of} != levels[-1] or not has_coarse:
+                raise ValueError("coarse_of: expected the coarse label of each fine one")
+        return self
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that the tagger answers with, in the order of its tags.
@@ -77,6 +101,10 @@ class TaggerSettings(BaseModel):
         if not self.design.fine_tags:  # the only level, which may be the fine one
             names = [self.coarse_of.get(name, name) for name in names]
         return tuple(dict.fromkeys(names))
+
+
+def _names(tags: tuple[str, ...]) -> set[str]:
+    return {tag[2:] for tag in tags if tag != OUTSIDE}
 
 
 def read_settings(folder: Path) -> TaggerSettings:

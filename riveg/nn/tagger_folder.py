@@ -16,6 +16,7 @@ from riveg.nn.encoders import empty_encoder, most_pieces
 from riveg.nn.sequence_tagger import SequenceTagger
 from riveg.nn.tagger_design import SETTINGS, TaggerSettings
 from riveg.nn.word_pieces import WordPieceWindows
+from riveg.vision.runtime.loading import require_numbers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -45,20 +46,32 @@ def read_network(folder: Path, settings: TaggerSettings) -> SequenceTagger:
     """The network on the CPU in float32, in evaluation mode.
 
     Raises:
-        UserError: If the weights are not those of the settings, or ``max_pieces`` is more than
-            the encoder has positions for.
+        UserError: If the weights are not those of the settings or no numbers, or ``max_pieces`` is
+            more than the encoder has positions for.
     """
+    import torch
     from safetensors.torch import load_file
 
+    path = folder / WEIGHTS
+    others = f"{path}: holds not the weights that {SETTINGS} and config.json describe"
+    try:
+        weights = load_file(path)
+    except Exception as error:  # safetensors raises classes of its own
+        raise UserError(others) from error
+    # On no device at first: what config.json says may need any memory.
+    with torch.device("meta"):
+        for name, value in empty_encoder(folder).state_dict().items():
+            own = weights.get(f"encoder.{name}")
+            if own is None or own.shape != value.shape:
+                raise UserError(others)
     encoder = empty_encoder(folder)
     require_positions(encoder, settings.max_pieces)
     network = SequenceTagger(encoder, settings.design)
     try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except Exception as error:  # safetensors raises classes of its own
-        raise UserError(
-            f"{folder / WEIGHTS}: holds not the weights that {SETTINGS} and config.json describe"
-        ) from error
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(others) from error
+    require_numbers(network, path)
     return network.eval()
 
 
@@ -73,11 +86,16 @@ def require_positions(encoder: Any, max_pieces: int) -> None:
         raise UserError(f"max_pieces: {max_pieces}: this encoder reads {most} at most")
 
 
-def read_windows(folder: Path, settings: TaggerSettings) -> WordPieceWindows:
+def read_windows(folder: Path, settings: TaggerSettings, encoder: Any) -> WordPieceWindows:
     """What cuts texts for the network of the same folder.
 
     Raises:
-        UserError: If there is no usable tokenizer.
+        UserError: If there is no usable tokenizer, or it has pieces that the encoder does not know.
     """
-    tokenizer = read_tokenizer(folder / "tokenizer.json")
+    path = folder / "tokenizer.json"
+    tokenizer = read_tokenizer(path)
+    pieces = {*tokenizer.get_vocab().values(), *tokenizer.encode("").ids}
+    known = encoder.get_input_embeddings().num_embeddings
+    if pieces and max(pieces) >= known:
+        raise UserError(f"{path}: has the piece {max(pieces)}, the encoder knows {known}")
     return WordPieceWindows(tokenizer, max_pieces=settings.max_pieces)

@@ -129,6 +129,40 @@ def test_a_pipe_in_a_model_folder(tmp_path: Path) -> None:
         model_contents(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"vision_config": {"num_hidden_layers": 10**9}}, "num_hidden_layers"),
+        ({"depths": [2, 2, 10**6]}, "depths"),
+        ({"text_config": {"vocab_size": 2**31}}, "vocab_size"),
+        ({"image_size": [224, 10**9]}, "image_size"),
+    ],
+)
+def test_a_network_that_no_machine_could_make(
+    tmp_path: Path, values: dict[str, Any], named: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=rf"config\.json: '{named}': expected at most"):
+        require_own_files(tmp_path)
+
+
+@pytest.mark.slow
+def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from riveg.vision.matchers.siglip import load_siglip_matcher
+    from riveg.vision.runtime.options import TorchOptions
+
+    path = save_siglip(tmp_path) / "model.safetensors"
+    weights = load_file(path)
+    next(iter(weights.values())).view(-1)[0] = torch.nan
+    save_file(weights, path, {"format": "pt"})
+    options = TorchOptions(model=str(tmp_path), device="cpu")
+    with pytest.raises(UserError, match=r": holds weights that are no numbers, in \w"):
+        load_siglip_matcher(tmp_path, options)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "tokenizer.json"])
 def test_odd_values_in_a_model_of_transformers(tmp_path: Path, name: str) -> None:

@@ -131,7 +131,7 @@ class CrfTagger:
         placement = place(device, dtype)
         network = read_network(folder, settings).to(placement.device)
         self._with_knowledge = settings.knowledge == "appended"
-        self._windows = read_windows(folder, settings)
+        self._windows = read_windows(folder, settings, network.encoder)
         self._calibration = PlattCurve(1 / settings.temperature, 0.0)
         self._prediction = TaggerPrediction(
             network,

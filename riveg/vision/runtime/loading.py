@@ -107,7 +107,8 @@ def load_model(
             whole network is not.
 
     Raises:
-        UserError: If the files are no such model, lack some of its weights, or hold no safetensors.
+        UserError: If the files are no such model, lack some of its weights or hold what is no
+            number, or hold no safetensors.
     """
     placement = place(options.device, options.dtype)
     require_own_files(folder)
@@ -131,10 +132,22 @@ def load_model(
         raise UserError(
             f"{folder}: lacks {len(missing)} weights of a {kind.__name__}, for example {missing[0]}"
         )
+    require_numbers(network, folder)
     network = network.to(placement.device).eval()
     for part in compiled if options.compile else ():
         network.get_submodule(part).compile()
     return network
+
+
+def require_numbers(network: Any, place: Path) -> None:
+    """Makes sure that no weight is infinite or NaN: there would be answers, or none, of nothing.
+
+    Raises:
+        UserError: If one is; begins with ``place``.
+    """
+    for name, weights in network.named_parameters():
+        if not weights.isfinite().all():
+            raise UserError(f"{place}: holds weights that are no numbers, in {name:.200}")
 
 
 @contextmanager
