@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from riveg.checkpoints.folders import ModelFiles, model_folder
-from riveg.errors import UserError, pip_install
+from riveg.errors import MissingModel, UserError, pip_install
 
 _PACKAGE = "package:"
 
@@ -26,7 +26,14 @@ def encoder_folder(model: str, revision: str | None = None, base: Path = Path())
     if model.startswith(_PACKAGE):
         folder = _of_package(model.removeprefix(_PACKAGE))
     else:
-        folder = model_folder(ModelFiles(model, revision), base)
+        try:
+            folder = model_folder(ModelFiles(model, revision), base)
+        except MissingModel as error:
+            pinned = f" --revision {revision}" if revision else ""
+            raise UserError(
+                f"model: {model} is neither a folder nor in the cache of the hub; "
+                f"`hf download {model}{pinned}` gets it"
+            ) from error
     if not (folder / "config.json").is_file():
         raise UserError(f"model: {folder} holds no encoder (no config.json)")
     return folder
@@ -38,3 +45,7 @@ def _of_package(name: str) -> Path:
     except ImportError as error:
         command = pip_install(f"--no-deps {name.replace('_', '-')}")
         raise UserError(f"model: the Python package {name} is not here: {command}") from error
+    except AttributeError as error:
+        raise UserError(
+            f"model: the Python package {name} carries no encoder (it has no get_model_path)"
+        ) from error

@@ -86,6 +86,21 @@ def require_positions(encoder: Any, max_pieces: int) -> None:
         raise UserError(f"max_pieces: {max_pieces}: this encoder reads {most} at most")
 
 
+def require_pieces(encoder: Any, tokenizer: Tokenizer, path: Path) -> None:
+    """Makes sure that an encoder has a vector for each piece of a tokenizer.
+
+    Raises:
+        UserError: If it has not; begins with ``path``.
+    """
+    pieces = {*tokenizer.get_vocab().values(), *tokenizer.encode("").ids}
+    known = encoder.get_input_embeddings().num_embeddings
+    if pieces and max(pieces) >= known:
+        raise UserError(
+            f"{path}: has the piece {max(pieces)}, the encoder knows {known}: they are of two "
+            "models"
+        )
+
+
 def read_windows(folder: Path, settings: TaggerSettings, encoder: Any) -> WordPieceWindows:
     """What cuts texts for the network of the same folder.
 
@@ -94,8 +109,5 @@ def read_windows(folder: Path, settings: TaggerSettings, encoder: Any) -> WordPi
     """
     path = folder / "tokenizer.json"
     tokenizer = read_tokenizer(path)
-    pieces = {*tokenizer.get_vocab().values(), *tokenizer.encode("").ids}
-    known = encoder.get_input_embeddings().num_embeddings
-    if pieces and max(pieces) >= known:
-        raise UserError(f"{path}: has the piece {max(pieces)}, the encoder knows {known}")
+    require_pieces(encoder, tokenizer, path)
     return WordPieceWindows(tokenizer, max_pieces=settings.max_pieces)

@@ -58,7 +58,7 @@ class TrainingConfig(BaseModel, ABC):
     ``presets`` is laid over the rest of it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
     summary: ClassVar[str]

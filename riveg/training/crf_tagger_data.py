@@ -166,6 +166,8 @@ def label_set(config: CrfTaggerSettings, train: Posts, dev: Posts) -> LabelSet:
     labels += sorted(set(counts) - set(labels))
     if not labels:
         raise UserError(f"{train.name}: has no entity to learn from")
+    if not any(_entities(dev.posts)):
+        raise UserError(f"{dev.name}: has no entity by which the best epoch could be chosen")
     coarse_of = {} if config.level == "coarse" else _coarse_of(config, train)
     for post, entity in _entities(dev.posts):
         asked = [(entity.label, labels), *([(entity.fine_label, coarse_of)] if coarse_of else [])]
@@ -196,6 +198,16 @@ def _coarse_of(config: CrfTaggerSettings, train: Posts) -> dict[str, str]:
                 f"{found[entity.fine_label]} and {entity.label}; it needs one coarse label"
             )
     return dict(sorted(found.items(), key=lambda pair: (pair[1], pair[0])))
+
+
+def apart(entities: Sequence[GoldEntity]) -> tuple[GoldEntity, ...]:
+    """Those that share no word: of entities that overlap the longest, of equal ones the first."""
+    kept: list[GoldEntity] = []
+    for entity in sorted(entities, key=lambda one: one.span.start - one.span.end):
+        start, end = entity.span.start, entity.span.end
+        if all(end <= other.span.start or other.span.end <= start for other in kept):
+            kept.append(entity)
+    return tuple(kept)
 
 
 class RowMaker:
@@ -231,8 +243,9 @@ class RowMaker:
     def _row(self, post: Post, knowledge: str) -> TaggerRow:
         windows = self._windows(post.sample.tokens, knowledge.split())
         more = len(windows[-1].knowledge_first_pieces) if self._knowledge_is_scored else 0
-        coarse = [(entity.span, entity.label) for entity in post.gold.entities]
-        fine = [(entity.span, entity.fine_label or "") for entity in post.gold.entities]
+        entities = apart(post.gold.entities)
+        coarse = [(entity.span, entity.label) for entity in entities]
+        fine = [(entity.span, entity.fine_label or "") for entity in entities]
         length = len(post.sample.tokens)
         coarse_tags = self._tags(coarse, length, more, self._numbers)
         if self._level == "coarse":

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from riveg.training.config import TrainingConfig
 from riveg.training.loop_settings import LoopSettings
+
+_PARTS = ("encoder", "shapes", "head", "crf", "fine_head", "fine_crf", "coarse_to_fine")
+"""What the names of a sequence tagger's parameters begin with; not each tagger has all."""
 
 
 class CrfTaggerSettings(TrainingConfig):
@@ -54,4 +57,21 @@ class CrfTaggerSettings(TrainingConfig):
             raise ValueError(
                 "knowledge_files and knowledge_is_scored have no effect with `knowledge: none`"
             )
+        splits = (self.train_split, self.dev_split)
+        if unknown := [split for split in self.knowledge_files if split not in splits]:
+            raise ValueError(
+                f"knowledge_files: {unknown[0]!r} is no split of this training, which reads "
+                f"{' and '.join(splits)}"
+            )
         return self
+
+    @field_validator("loop")
+    @classmethod
+    def _check_names_of_rates(cls, loop: LoopSettings) -> LoopSettings:
+        for name in loop.learning_rates:
+            if name.partition(".")[0] not in _PARTS:
+                raise ValueError(
+                    f"learning_rates: no parameter's name begins with {name!r}; they begin with "
+                    f"{', '.join(_PARTS)}"
+                )
+        return loop

@@ -18,7 +18,7 @@ from riveg.nn.encoders import load_encoder, load_fast_tokenizer, padding_id
 from riveg.nn.sequence_tagger import FINE_TAGS, TAGS, SequenceTagger
 from riveg.nn.tagger_decoding import FoundEntity, fine_spans, found_entities
 from riveg.nn.tagger_design import TaggerDesign, TaggerSettings
-from riveg.nn.tagger_folder import require_positions
+from riveg.nn.tagger_folder import require_pieces, require_positions
 from riveg.nn.tagger_inputs import collate
 from riveg.nn.tagger_prediction import TaggerPrediction
 from riveg.nn.word_pieces import WordPieceWindows
@@ -27,6 +27,7 @@ from riveg.training.crf_tagger_data import (
     LabelSet,
     RowMaker,
     TaggerRow,
+    apart,
     knowledge_differs,
     label_set,
     read_posts,
@@ -71,6 +72,7 @@ class CrfTagger:
         self.labels = label_set(config, self.train, self.dev)
         encoder = load_encoder(self._folder)
         require_positions(encoder, config.max_pieces)
+        require_pieces(encoder, self.tokenizer, self._folder)
         self.padding_id = padding_id(encoder)
         maker = RowMaker(
             WordPieceWindows(self.tokenizer, max_pieces=config.max_pieces),
@@ -105,6 +107,13 @@ class CrfTagger:
         """What a user should know of the data: how many rows, and what of the knowledge is cut."""
         rows, dev = len(self._rows), len(self._dev_rows)
         texts = [f"{rows} rows to learn from, {dev} posts to choose by"]
+        for posts in (self.train, self.dev):
+            golds = [post.gold.entities for post in posts.posts]
+            if hidden := sum(len(gold) - len(apart(gold)) for gold in golds):
+                texts.append(
+                    f"{posts.name}: {hidden} entities overlap longer ones and have no tags of "
+                    "their own; they are not learnt, and on dev they count as missed"
+                )
         if self.config.knowledge != "none":
             for posts, found in ((self.train, self._rows), (self.dev, self._dev_rows)):
                 texts += posts.remarks

@@ -32,7 +32,7 @@ from riveg.training.checkpoints import (
     step_of,
     writing_checkpoint,
 )
-from riveg.training.loop_callbacks import Averaging, EpochsAndCheckpoints
+from riveg.training.loop_callbacks import Averaging, EpochsAndCheckpoints, not_finite
 from riveg.training.loop_progress import LoopProgress
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.trainee import Row, Trainee
@@ -100,10 +100,20 @@ def train(
             start = last_whole(folder)
         before = 0.0 if start is None else seconds_of(start)
         log = folder / "training.log"
-        watcher = LoopProgress(progress, log, name=name, metric=trainee.metric, before=before)
+        watcher = LoopProgress(
+            progress,
+            log,
+            name=name,
+            metric=trainee.metric,
+            rows=len(trainee.rows()),
+            before=before,
+        )
         trainer = _Trainer(module, arguments, trainee, settings, folder, watcher)
-        if start is not None and trainer.is_world_process_zero():
-            watcher.note(f"goes on after step {step_of(start)}")
+        if trainer.is_world_process_zero():
+            if start is not None:
+                watcher.note(f"goes on after step {step_of(start)}")
+            if told := settings.slow_average(len(trainee.rows()), arguments.world_size):
+                watcher.note(told)
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
         if trainer.is_world_process_zero():
             mark_finished(folder, watcher.seconds)
@@ -290,11 +300,13 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has 
     def _measured(self) -> Mapping[str, float]:
         network = self._network if self._average is None else self._average.module
         network.eval()
+        epoch = round(self.state.epoch or 0)
+        if not all(bool(torch.isfinite(one).all()) for one in network.parameters()):
+            raise not_finite(f"epoch {epoch}: a weight is")
         with torch.inference_mode():
             figures = self._trainee.evaluate(network)
         value, best = figures[self._trainee.metric], self.state.best_metric
         if value > (-math.inf if best is None else best):
-            epoch = round(self.state.epoch or 0)
             save_weights(network, self._folder / _BEST, {**figures, "epoch": epoch})
         return figures
 

@@ -18,6 +18,13 @@ from riveg.training.loop_progress import LoopProgress
 from riveg.training.loop_settings import LoopSettings
 
 
+def not_finite(what: str) -> UserError:
+    """The error where numbers of a training are none any more; ``what``: which, and "is"."""
+    return UserError(
+        f"{what} not a finite number; a lower loop.learning_rate or loop.precision=fp32 may help"
+    )
+
+
 class EpochsAndCheckpoints(transformers.TrainerCallback):  # type: ignore[misc]
     """Tells the sampler its epoch, asks for checkpoints, and marks them when they are whole."""
 
@@ -39,10 +46,7 @@ class EpochsAndCheckpoints(transformers.TrainerCallback):  # type: ignore[misc]
         self, _: object, state: Any, __: object, logs: Mapping[str, float], **___: object
     ) -> None:
         if not math.isfinite(logs.get("loss", 0.0)):
-            raise UserError(
-                f"step {state.global_step}: the loss is not a finite number; a lower "
-                "loop.learning_rate or loop.precision=fp32 may help"
-            )
+            raise not_finite(f"step {state.global_step}: the loss is")
 
     def on_save(self, arguments: Any, state: Any, _: object, **__: object) -> None:
         if state.is_world_process_zero:

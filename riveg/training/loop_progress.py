@@ -23,11 +23,12 @@ class LoopProgress(transformers.TrainerCallback):  # type: ignore[misc]  # trans
         log: A text file, which is written on.
         name: Said before each epoch.
         metric: The figure that chooses the epoch.
+        rows: Of an epoch.
         before: Seconds that it trained before an interruption.
     """
 
     def __init__(
-        self, progress: Progress, log: Path, *, name: str, metric: str, before: float
+        self, progress: Progress, log: Path, *, name: str, metric: str, rows: int, before: float
     ) -> None:
         self._progress = progress
         self._log = log
@@ -36,7 +37,8 @@ class LoopProgress(transformers.TrainerCallback):  # type: ignore[misc]  # trans
         self._before = before
         self._started = self._line_at = self._epoch_started = time.monotonic()
         self._loss: float | None = None
-        self._rows = 0
+        self._rows = rows
+        self._rows_a_step = 0
 
     @property
     def seconds(self) -> float:
@@ -48,10 +50,10 @@ class LoopProgress(transformers.TrainerCallback):  # type: ignore[misc]  # trans
         steps = state.max_steps // round(state.num_train_epochs)
         self._epoch_started = time.monotonic()
         rows = arguments.train_batch_size * arguments.gradient_accumulation_steps
-        self._rows = rows * arguments.world_size
+        self._rows_a_step = rows * arguments.world_size
         if state.is_world_process_zero:
-            self._progress.begin(self._title(epoch + 1, state), steps * self._rows)
-            self._progress.keep((state.global_step - epoch * steps) * self._rows)
+            self._progress.begin(self._title(epoch + 1, state), self._rows)
+            self._progress.keep(self._rows_by(state.global_step - epoch * steps))
 
     def on_log(
         self, _: object, __: object, ___: object, logs: Mapping[str, float], **____: object
@@ -61,7 +63,9 @@ class LoopProgress(transformers.TrainerCallback):  # type: ignore[misc]  # trans
     def on_step_end(self, _: object, state: Any, __: object, **___: object) -> None:
         if not state.is_world_process_zero:
             return
-        self._progress.advance(self._rows, 0)
+        steps = state.max_steps // round(state.num_train_epochs)
+        done = (state.global_step - 1) % steps
+        self._progress.advance(self._rows_by(done + 1) - self._rows_by(done), 0)
         if self._loss is not None:
             self._progress.remark(f"loss {self._loss:.4f}")
         now = time.monotonic()
@@ -69,10 +73,11 @@ class LoopProgress(transformers.TrainerCallback):  # type: ignore[misc]  # trans
             self._line_at = now
             rate = state.global_step / max(self.seconds, 1e-9)
             left = timedelta(seconds=round((state.max_steps - state.global_step) / rate))
+            rows = rate * self._rows / steps
             loss = "" if self._loss is None else f", loss {self._loss:.4f}"
             self._write(
                 f"{self._title(int(state.epoch or 0) + 1, state)}: step {state.global_step} of "
-                f"{state.max_steps}{loss}, {rate * self._rows:.1f} rows/s, {left} left"
+                f"{state.max_steps}{loss}, {rows:.1f} rows/s, {left} left"
             )
 
     def on_evaluate(
@@ -95,6 +100,10 @@ class LoopProgress(transformers.TrainerCallback):  # type: ignore[misc]  # trans
         """Says something on the terminal and in the log."""
         self._progress.note(text)
         self._write(text)
+
+    def _rows_by(self, steps: int) -> int:
+        """Rows of an epoch's first steps; the last step has what is left."""
+        return min(steps * self._rows_a_step, self._rows)
 
     def _title(self, epoch: int, state: Any) -> str:
         return f"{self._name}epoch {epoch}/{round(state.num_train_epochs)}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Rate = Annotated[float, Field(gt=0)]
+_MOST_UNTRAINED = 0.05
+"""Share of averaged weights that may come from before the first step."""
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class LoopSettings(BaseModel):
@@ -22,7 +26,7 @@ class LoopSettings(BaseModel):
     ``trackers``: where the curves go, beside ``training.log``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=8, ge=1)
     batch_size: int = Field(default=16, ge=1)
@@ -35,7 +39,7 @@ class LoopSettings(BaseModel):
     clip: float = Field(default=1.0, ge=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
     seed: int = Field(default=1, ge=0, lt=2**32)
     average_decay: float = Field(default=0.0, ge=0, lt=1)
     patience: int | None = Field(default=None, ge=1)
@@ -51,3 +55,25 @@ class LoopSettings(BaseModel):
                 f"{device!r} is not auto, cpu or cuda (CUDA_VISIBLE_DEVICES chooses among GPUs)"
             )
         return device
+
+    def steps(self, rows: int, processes: int = 1) -> int:
+        """All steps of a training on so many rows.
+
+        >>> LoopSettings(epochs=2, batch_size=8, accumulate=2).steps(rows=20)
+        4
+        """
+        batches = math.ceil(rows / self.batch_size / processes)
+        return math.ceil(batches / self.accumulate) * self.epochs
+
+    def slow_average(self, rows: int, processes: int = 1) -> str | None:
+        """Told where the averaged weights cannot get away from the untrained ones."""
+        steps = self.steps(rows, processes)
+        untrained = self.average_decay**steps
+        if not steps or untrained < _MOST_UNTRAINED:
+            return None
+        fitting = math.floor(1000 * _MOST_UNTRAINED ** (1 / steps)) / 1000
+        return (
+            f"loop.average_decay {self.average_decay:g} is slow for {steps} steps: the averaged "
+            f"weights, which are kept, are still {untrained:.0%} those of the untrained network; "
+            f"{fitting:g} or 0 fits"
+        )

@@ -42,10 +42,12 @@ def train_model(
         replaced when everything is there.
 
     Raises:
-        UserError: If a package, the data or a base model is missing, or ``work`` holds another
-            training, or one that was interrupted and ``resume`` is not asked for.
+        UserError: If a package, the data or a base model is missing, ``out`` is a file, or ``work``
+            holds another training, or one that was interrupted and ``resume`` is not asked for.
     """
     _require_packages(config)
+    if config.out.exists() and not config.out.is_dir():
+        raise UserError(f"out: {config.out} is a file; name a folder")
     work = config.work or config.out.with_name(f"{config.out.name}.training")
     rank = process_rank()
     if rank:

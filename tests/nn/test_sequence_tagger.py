@@ -13,8 +13,8 @@ from torch import Tensor
 
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer, padding_id
 from riveg.nn.sequence_tagger import FINE_TAGS, TAGS, SequenceTagger, by_row
-from riveg.nn.tagger_design import TaggerDesign
 from riveg.nn.tagger_decoding import found_entities, label_distribution
+from riveg.nn.tagger_design import TaggerDesign
 from riveg.nn.tagger_inputs import collate
 from riveg.nn.word_pieces import WordPieceWindows
 

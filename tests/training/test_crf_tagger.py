@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
 
@@ -184,7 +185,8 @@ def test_a_label_of_dev_that_train_lacks_is_refused(
     [
         ({"max_pieces": 67}, "max_pieces: 67: this encoder reads 66 at most"),
         ({"model": "package:not_here_at_all"}, "the Python package not_here_at_all is not here"),
-        ({"model": "nobody/nothing"}, "neither a folder nor in the cache of the hub"),
+        ({"model": "package:json"}, "json carries no encoder"),
+        ({"model": "nobody/nothing"}, "in the cache of the hub; `hf download nobody/nothing` gets"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
@@ -223,6 +225,57 @@ def test_a_gpu_that_is_not_there_is_told(
     config = settings(data, encoders["bert"], tmp_path / "out", loop=loop)
     with pytest.raises(UserError, match="device: cuda: torch sees no CUDA device"):
         trained(config, Heard())
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"knowledge_files": {"tarin": ["a.txt"]}}, "'tarin' is no split of this training, which"),
+        ({"loop": {"learning_rates": {"hed": 0.1}}}, "no parameter's name begins with 'hed'; they"),
+        ({"loop": {"learning_rate": float("inf")}}, "finite"),
+        ({"loop": {"threads": 10**8}}, "less than or equal to 1024"),
+        ({"beta": float("nan")}, "finite"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(
+    more: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        settings(tmp_path, tmp_path, tmp_path, knowledge="appended", **more)
+
+
+def test_the_tokenizer_of_another_encoder_is_refused(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    mixed = shutil.copytree(encoders["bert"], tmp_path / "mixed")
+    shutil.copy(encoders["roberta"] / "tokenizer.json", mixed)
+    with pytest.raises(UserError, match=r"mixed: has the piece \d+, the encoder knows \d+: they"):
+        trainee(settings(data, mixed, tmp_path), tmp_path)
+
+
+def test_a_dev_without_entities_is_refused(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    changed = _with(data, tmp_path, "dev.txt", "IMGID:9\nnothing\tO\tO\n")
+    config = settings(changed, encoders["bert"], tmp_path)
+    with pytest.raises(UserError, match="dev: has no entity by which the best epoch could be"):
+        trainee(config, tmp_path)
+
+
+def test_of_entities_that_overlap_the_longest_is_learnt_and_the_others_are_told(
+    encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    spans = [("ORG", 2, 3), ("PER", 0, 2), ("LOC", 1, 2), ("ORG", 0, 2)]
+    entities = [{"label": label, "start": start, "end": end} for label, start, end in spans]
+    post = {"id": "1", "tokens": ["Ann", "Lee", "Acme"], "entities": entities}
+    (tmp_path / "posts.jsonl").write_text(json.dumps(post), encoding="utf-8")
+    values = {"name": "nested", "format": "jsonl"}
+    text = {"train": "posts.jsonl", "dev": "posts.jsonl"}
+    (tmp_path / "data.yaml").write_text(json.dumps({**values, "text": text}), encoding="utf-8")
+    found = trainee(settings(tmp_path / "data.yaml", encoders["bert"], tmp_path), tmp_path)
+    (row,) = found.rows()
+    assert [found.design.tags[tag] for tag in row.tags] == ["B-PER", "I-PER", "B-ORG"]
+    assert "nested train: 2 entities overlap longer ones" in " ".join(found.remarks())
 
 
 def test_the_matrix_between_the_levels_starts_from_what_goes_together(

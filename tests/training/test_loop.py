@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,59 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
         train(_Broken(), SETTINGS, tmp_path, progress=Heard())
 
 
+class _SoonBroken(_Broken):
+    def rows(self) -> Sequence[int]:
+        return range(16)
+
+
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
+    """The loss is looked at every ten steps, and a short training has fewer."""
+    with pytest.raises(UserError, match=r"epoch 1: a weight is not a finite number; a lower"):
+        train(_SoonBroken(), SETTINGS, tmp_path, progress=Heard())
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+class _Counted(Heard):
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs: list[tuple[int | None, int]] = []
+
+    def begin(self, _: str, total: int | None, /) -> None:
+        self.epochs.append((total, 0))
+
+    def advance(self, samples: int, _: int, /) -> None:
+        total, made = self.epochs.pop()
+        self.epochs.append((total, made + samples))
+
+
+def test_progress_counts_the_rows_that_there_are(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 2, "batch_size": 7})
+    counted = _Counted()
+    train(Halves(), settings, tmp_path, progress=counted)
+    assert counted.epochs == [(160, 160), (160, 160)]
+
+
+def test_an_average_that_never_leaves_its_start_is_told(tmp_path: Path) -> None:
+    heard = Heard()
+    train(Halves(), SETTINGS.model_copy(update={"average_decay": 0.998}), tmp_path, progress=heard)
+    (note,) = [line for line in heard.notes if "average_decay" in line]
+    assert "0.998 is slow for 40 steps" in note
+    assert "still 92% those of the untrained network; 0.927 or 0 fits" in note
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    find_spec("tensorboardX") is None and find_spec("tensorboard") is None,
+    reason="needs tensorboardX or tensorboard, which no extra of riveg's users brings",
+)
+def test_curves_go_to_tensorboard(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"trackers": ("tensorboard",)})
+    train(Halves(), settings, tmp_path, progress=Heard())
+    (events,) = tmp_path.rglob("events.out.tfevents*")
+    for curve in (b"train/loss", b"train/learning_rate", b"eval/accuracy"):
+        assert curve in events.read_bytes()
+
+
 def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
     class Empty(Halves):
         def rows(self) -> Sequence[int]:
@@ -251,7 +305,8 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
     )
     assert found.returncode == 0, found.stderr[-3000:]
     assert (tmp_path / "checkpoint-20" / "rng_state_1.pth").exists()
-    assert len((tmp_path / "training.log").read_text().splitlines()) == SETTINGS.epochs
+    log = (tmp_path / "training.log").read_text()
+    assert log.count(" dev accuracy ") == SETTINGS.epochs, "only one process writes"
 
 
 def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:

@@ -131,6 +131,16 @@ def test_a_folder_of_other_things_is_left_alone(config: Small, tmp_path: Path) -
     assert (tmp_path / "notes" / "a.txt").read_text() == "mine"
 
 
+def test_a_file_in_the_place_of_the_model_is_told_before_the_training(
+    config: Small, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UserError, match=r"out: .*out is a file; name a folder"):
+        trained(config)
+    assert (tmp_path / "out").read_text() == "mine"
+    assert not (tmp_path / "out.training").exists()
+
+
 def test_a_training_that_failed_at_once_leaves_nothing(config: Small, tmp_path: Path) -> None:
     broken = config.model_copy(update={"out": tmp_path / "new", "data": "none"})
 
