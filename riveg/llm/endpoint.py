@@ -123,9 +123,9 @@ class Endpoint(BaseModel):
             _check_url(url)
         return value
 
-    @field_validator("options")
+    @field_validator("model", "revision", "licence", "options")
     @classmethod
-    def _without_secrets(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _without_secrets(cls, value: Any) -> Any:
         _refuse_secrets(value)
         return value
 

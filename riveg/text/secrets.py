@@ -25,9 +25,16 @@ _BARE_KEY = re.compile(rf"(?:{_WITH_A_PREFIX})[A-Za-z0-9_-]{{6,}}")
 _RUN = re.compile(r"(?=[A-Za-z]{0,200}\d)[A-Za-z0-9]{16,}|[A-Za-z]{32,}")
 _BEARER = re.compile(r"(?<=\bBearer )[^\s'\",;]{6,}", re.IGNORECASE)
 _USER = re.compile(r"(?<=//)[^\s/'\"@]{0,200}@|[^\s/'\"@:]{1,200}:[^\s/'\"@]{1,200}@")
-_LAST_WORD = r"(?:^|[_-])(?:api_?key|key|token|secret|pass(?:word|wd|phrase)?|pwd|credentials?|pat)"
-_SECRET_NAME = re.compile(rf"{_LAST_WORD}$", re.IGNORECASE)
-_SET = re.compile(rf"({_LAST_WORD}['\"]?\s?[=:]\s?['\"]?)[^\s,;'\"}}]{{3,}}", re.IGNORECASE)
+_LAST_WORD = (
+    r"(?:(?:^|[_-]|(?<=[a-z])(?=[A-Z]))(?i:(?:api|auth|access|secret|private)?_?key|pass(?:phrase)?|pwd?"
+    r"|credentials?|pat|authorization|cookie|bearer)"
+    r"|(?i:password|passwd|token|secret|(?:api|auth|access|ai|hf)key|sshpass))"
+    r"(?i:[_-]?(?:\d{1,3}|b64|base64|json|value))?"
+)
+"""Of the names of secrets; long words may be written onto others: ``PGPASSWORD``."""
+
+_SECRET_NAME = re.compile(rf"{_LAST_WORD}$")
+_SET = re.compile(rf"({_LAST_WORD}['\"]?\s?[=:]\s?['\"]?)[^\s,;'\"}}]{{3,}}")
 _SECRET_WORD = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _HARMLESS = re.compile(r"\d{0,5}|true|false|yes|no|on|off|none|auto|[~.]?/.*", re.IGNORECASE)
 """Numbers, switches and paths: values that are no secrets whatever their names."""

@@ -172,6 +172,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, advice: str, why: str)
             for serve in (
                 f"environment: {{HF_TOKEN: {HUSH}}}",
                 f"environment: {{A: sk-{HUSH}{HUSH}}}",
+                f"environment: {{PGPASSWORD: {HUSH}}}",
+                f"environment: {{HF_TOKEN_2: {HUSH}}}",
                 f"environment: {{HTTPS_PROXY: 'http://me:{HUSH}@proxy'}}",
                 f"arguments: [--hf-token, {HUSH}]",
                 f"arguments: [--hf-token={HUSH}]",
@@ -180,6 +182,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, advice: str, why: str)
             )
         ),
         pytest.param(f"engine: vllm-offline, options: {{hf_token: {HUSH}}}", id="in options"),
+        pytest.param(f"base_urls: ['{URL}'], revision: hf_{HUSH}{HUSH}", id="as a revision"),
     ],
 )
 def test_a_key_does_not_belong_in_a_system_file(tmp_path: Path, model: str) -> None:

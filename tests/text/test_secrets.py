@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.text.secrets import (
@@ -39,6 +39,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(deadline=None)
 @given(key=KEYS, before=WORDS, after=WORDS)
 def test_no_form_of_a_secret_stays(form: str, key: str, before: str, after: str) -> None:
     written = FORMS[form](key)
@@ -76,6 +77,7 @@ def test_a_text_that_spells_a_secret_otherwise_is_hidden(spelling: str) -> None:
     assert Redaction(["sk-93711-the-key"])(f"so: {written} it is") == f"so: {written} it is"
 
 
+@settings(deadline=None)
 @given(KEYS, st.text(string.ascii_letters, max_size=9), st.text(string.ascii_letters, max_size=9))
 def test_base64_of_user_and_password_tells_nothing_of_the_password(
     key: str, user: str, more: str
@@ -95,10 +97,10 @@ def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["\\\\" * 200_000, "s" * 400_000, "&#00" * 99_000, "%25" * 99_000])
 def test_a_long_text_takes_no_longer_than_it_is_long(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     Redaction(["sk-93711-the-key"])(text)
     without_key_forms(text[:20_000])
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_secrets_of_an_environment() -> None:
@@ -130,6 +132,16 @@ def test_secrets_of_an_environment() -> None:
         ("HF_TOKEN", "1", False),
         ("MAX_TOKENS", "hush", False),
         ("ANYTHING", "ghp_0123456789abcdefghij", True),
+        ("PGPASSWORD", "hush", True),
+        ("AUTHTOKEN", "hush", True),
+        ("HF_TOKEN_2", "hush", True),
+        ("accessToken", "hush", True),
+        ("apiKey", "hush", True),
+        ("SSH_PRIVATE_KEY_B64", "hush", True),
+        ("COOKIE", "hush", True),
+        ("monkey", "hush", False),
+        ("COMPASS", "hush", False),
+        ("tokenizer", "hush", False),
         ("--revision", "0123456789abcdef0123456789abcdef01234567", False),
         ("--hf_overrides", "{}", False),
     ],
