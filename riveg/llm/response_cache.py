@@ -199,9 +199,11 @@ class ResponseCache:
             if self._connection is None:
                 self._connection = _open(self._path)
             return self._connection.execute(statement, values).fetchone()
-        except sqlite3.Error as error:
+        # A damaged schema may stand in SQLite's message as it is, in bytes that are no UTF-8.
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            what = "damaged" if isinstance(error, UnicodeDecodeError) else error
             raise UserError(
-                f"{self._path}: answers cannot be kept there ({error}); "
+                f"{self._path}: answers cannot be kept there ({what}); "
                 "move the file away, or make room and see who else holds it"
             ) from error
 

@@ -129,6 +129,19 @@ def test_flipped_bytes_of_a_file_never_give_another_answer(data: st.DataObject) 
                     assert cache.get(f"k{number}") == ANSWER
 
 
+@pytest.mark.parametrize("word", [b"CREATE TABLE", b"PRIMARY KEY", b"answers"])
+def test_a_schema_that_is_no_text_is_one_line(word: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    with ResponseCache(path) as cache:
+        cache.put("k", ANSWER)
+    whole = path.read_bytes()
+    assert word in whole
+    path.write_bytes(whole.replace(word, b"\xba" + word[1:]))
+    with ResponseCache(path) as cache, pytest.raises(UserError, match="cannot be kept there") as e:
+        cache.get("k")
+    assert "\n" not in str(e.value)
+
+
 @pytest.mark.parametrize("has_digest", [True, False])
 def test_a_text_that_is_no_utf_8_is_asked_again(has_digest: bool, tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"

@@ -16,6 +16,7 @@ from riveg.checkpoints.tokenizer_files import require_bounded_files, require_bou
 from riveg.config.extras import missing_of_extra
 from riveg.errors import MissingExtra, UserError, reason
 from riveg.files import file_digest, text_digest
+from riveg.vision.runtime.loading import require_numbers
 
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Pixels
@@ -87,7 +88,7 @@ class TransformerTexts:
 
         self.digest = model_digest(folder)
         self._tokenizer = _loaded(transformers.AutoTokenizer, folder)
-        self._model = _loaded(transformers.AutoModel, folder, use_safetensors=True).eval()
+        self._model = _network(folder)
 
     def embed_text(self, text: str) -> Vector:
         """The vector of as much of the text as the encoder reads."""
@@ -117,7 +118,7 @@ class ClipImages:
 
         self.digest = model_digest(folder)
         self._processor = _loaded(transformers.AutoImageProcessor, folder)
-        self._model = _loaded(transformers.AutoModel, folder, use_safetensors=True).eval()
+        self._model = _network(folder)
         if not hasattr(self._model, "get_image_features"):
             raise UserError(f"{folder}: a {type(self._model).__name__} makes no picture vectors")
 
@@ -161,6 +162,14 @@ def require_models_extra(what: str) -> None:
     missing = missing_of_extra("models")
     if missing:
         raise MissingExtra(what, missing[0], "models")
+
+
+def _network(folder: Path) -> Any:
+    import transformers
+
+    network = _loaded(transformers.AutoModel, folder, use_safetensors=True)
+    require_numbers(network, folder)
+    return network.eval()
 
 
 def _loaded(kind: Any, folder: Path, **options: Any) -> Any:
