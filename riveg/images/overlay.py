@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from riveg.geometry.arrays import Pixels
+from riveg.errors import UserError
+from riveg.geometry.arrays import Bitmap, Pixels
 from riveg.images.chips import Rectangle, area, chip_place
 from riveg.images.fonts import PAPER, Fonts, Sizes
 from riveg.images.lettering import Lettering
 from riveg.images.palette import INK, ink_on, type_colours
 from riveg.images.text_strip import draw_strip, entity_note
-from riveg.types import Entity, ImageSize, Mask, Region, Sample
+from riveg.types import Entity, ImageSize, Region, Sample
 
 _SIDES = (640, 1600)
 """The overlay's longer side lies between these, so that labels are legible."""
@@ -67,6 +68,9 @@ def draw_overlay(
 
     Returns:
         An RGB image; small images are enlarged and large ones reduced, so that labels are legible.
+
+    Raises:
+        UserError: If the run lengths of a mask are damaged.
     """
     canvas, scale = _canvas(pixels)
     sizes = Sizes.of_image(max(canvas.size))
@@ -79,7 +83,14 @@ def draw_overlay(
     marked.sort(key=lambda mark: -area(mark.frame))
     for mark in marked:
         if mark.region.mask is not None:
-            _paint_mask(canvas, mark.region.mask, mark.colour, sizes)
+            try:
+                inside = mark.region.mask.to_numpy()
+            except ValueError as error:
+                raise UserError(
+                    f"sample {sample.id!r:.80}: the mask of {mark.entity.text!r:.80} is damaged: "
+                    f"{error}"
+                ) from error
+            _paint_mask(canvas, inside, mark.colour, sizes)
     pen = ImageDraw.Draw(canvas)
     for mark in marked:
         _paint_box(pen, mark, sizes)
@@ -128,8 +139,8 @@ def _frame(region: Region, scale: float, canvas: ImageSize) -> Rectangle:
     return left, top, right, bottom
 
 
-def _paint_mask(canvas: Image.Image, mask: Mask, colour: str, sizes: Sizes) -> None:
-    inside = Image.fromarray(mask.to_numpy().astype(np.uint8) * 255)
+def _paint_mask(canvas: Image.Image, mask: Bitmap, colour: str, sizes: Sizes) -> None:
+    inside = Image.fromarray(mask.astype(np.uint8) * 255)
     inside = inside.resize(canvas.size, Image.Resampling.BILINEAR)
     inside = inside.point([255 * (level > 127) for level in range(256)])
     rim = ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(sizes.line // 2 * 2 + 1)))

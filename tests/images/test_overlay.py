@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from riveg.errors import UserError
 from riveg.geometry.masks import mask_from_array
 from riveg.images.fonts import PAPER, Fonts, Sizes, font
 from riveg.images.overlay import draw_overlay
 from riveg.images.palette import PALETTE, type_colours
 from riveg.images.text_strip import entity_note
 from riveg.text.tokenise import tokenise
-from riveg.types import Box, Entailment, Entity, ImageRef, Region, Sample, Span
+from riveg.types import Box, Entailment, Entity, ImageRef, Mask, Region, Sample, Span
 
 GREY = (128, 128, 128)
 
@@ -173,6 +174,14 @@ def test_mask_is_translucent_and_stays_within_its_pixels() -> None:
     assert not np.array_equal(drawn[250, 250], GREY)
     assert not pixels(Image.fromarray(drawn), PALETTE[0])[250, 250]
     assert np.array_equal(drawn[250, 320], GREY)
+
+
+def test_a_damaged_mask_is_one_line() -> None:
+    region = Region(Box(200, 200, 300, 300), 0.8, Mask(480, 640, "l0"))
+    person = Entity("e", "Ann\n\x1b", "PER", Span(0, 1), regions=(region,))
+    with pytest.raises(UserError, match=r"^sample 's': the mask of 'Ann\\n.*' is damaged") as error:
+        draw_overlay(blank(), sample("Ann", person))
+    assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize("count", [2, 4, 7])
