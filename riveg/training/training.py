@@ -22,6 +22,7 @@ from riveg.runs.progress import Progress
 from riveg.training.config import Course, TrainingConfig
 
 _SETTINGS = "settings.json"
+_DATA = "data.json"
 _DONE = "done"
 _PACKAGES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "numpy", "onnxruntime")
 
@@ -43,7 +44,8 @@ def train_model(
 
     Raises:
         UserError: If a package, the data or a base model is missing, ``out`` is a file, or ``work``
-            holds another training, or one that was interrupted and ``resume`` is not asked for.
+            holds another training, one of other data, or one that was interrupted and ``resume`` is
+            not asked for.
     """
     _require_packages(config)
     if config.out.exists() and not config.out.is_dir():
@@ -58,6 +60,7 @@ def train_model(
     with _opened(work, config, progress, resume=resume):
         made = _empty(work / "model")
         course = Course(config, made, work, progress)
+        _require_same_data(course)
         card = config.train(course)
         seconds = time.monotonic() - started
         card = f"{card.rstrip()}\n\n{_provenance(course, command, seconds)}"
@@ -88,7 +91,7 @@ def _opened(
     work: Path, config: TrainingConfig, progress: Progress, *, resume: bool
 ) -> Iterator[None]:
     settings = json.loads(config.model_dump_json(exclude={"out", "work"}))
-    before = _settings_of(work)
+    before = _kept(work, _SETTINGS)
     is_done = (work / _DONE).exists()
     if before is None and work.exists() and any(work.iterdir()):
         raise UserError(f"work: {work} holds other things than a training; name another folder")
@@ -123,15 +126,26 @@ def _opened(
         shutil.rmtree(used)
 
 
-def _settings_of(work: Path) -> dict[str, object] | None:
-    path = work / _SETTINGS
+def _kept(work: Path, name: str) -> dict[str, object] | None:
+    path = work / name
     if not path.exists():
         return None
     try:
-        settings: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+        kept: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: is no JSON; remove {work} and begin anew") from error
-    return settings
+    return kept
+
+
+def _require_same_data(course: Course) -> None:
+    """Keeps the digests of the data; what has learnt from others is not gone on with."""
+    found = {split.name: split.digest for split in (course.train, course.dev)}
+    if _kept(course.work, _DATA) not in (None, found):
+        raise UserError(
+            f"--resume: {' or '.join(found)} has changed since {course.work} was begun; begin anew "
+            "without --resume in another `work`"
+        )
+    write_atomically(course.work / _DATA, [json.dumps(found, indent=2).encode()])
 
 
 def _has_checkpoint(work: Path) -> bool:

@@ -108,6 +108,11 @@ def test_an_interrupted_training_goes_on_only_when_asked_to(
         trained(config)
     with pytest.raises(UserError, match=r"was begun with another seed; give the same settings"):
         trained(config.model_copy(update={"seed": 2}), resume=True)
+    posts = tmp_path / "train.txt"
+    posts.write_text(POSTS.replace("Ann", "Bob"))
+    with pytest.raises(UserError, match=r"posts train or posts dev has changed since .* was begun"):
+        trained(config, resume=True)
+    posts.write_text(POSTS)
     heard = Heard()
     again = trained(config, heard, resume=True)
     assert heard.notes[0].startswith("goes on after step ")
