@@ -17,14 +17,17 @@ from typing import Any
 MARK = "·"
 """A visible sign that no Unicode normalisation changes and that JSON does not escape."""
 
-_UNSEEN = "[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]*"
+_UNSEEN = (
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]*"
+)
 """Characters that are not seen, and that a tokenizer may leave out."""
 
 _LESS, _MORE, _BAR = "[<\uff1c\ufe64]", "[>\uff1e\ufe65]", "[|\uff5c]"
 """With their wide forms, which a tokenizer may take for the plain ones."""
 
 _BREAK = "[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
-_OPENINGS = "<\uff1c\ufe64[/\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_OPENINGS = "<\uff1c\ufe64[]>/\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 _HTML = "b|br|div|em|h[1-6]|hr|i|li|ol|p|small|span|strong|table|td|th|tr|u|ul"
 """Tags of web pages that are no model's special tokens."""
@@ -43,8 +46,11 @@ _TOKENS = (
     rf"{_LESS}{MARK}*0x[0-9A-F]{{2}}{_MORE}",
     rf"{_LESS}{MARK}*(?!/?(?:{_HTML})\s?/?{_MORE}){_UNSEEN}/?{_UNSEEN}"
     rf"[^\W\d](?:[\w:.-]|{_UNSEEN[:-1]}){{0,80}}/?{_MORE}",
-    rf"\[{MARK}*/?(?:{_IN_BRACKETS})\]",
-    rf"\[{MARK}*{_BAR}[^\[\]|\n]{{1,80}}{_BAR}\]",
+    rf"\[{MARK}*{_UNSEEN}/?{_UNSEEN}(?:{_IN_BRACKETS}){_UNSEEN}\]",
+    rf"\[{MARK}*{_UNSEEN}{_BAR}[^\[\]|\n]{{1,80}}{_BAR}\]",
+    rf"{_LESS}{MARK}*\[[^<>\[\]\n]{{1,80}}\]{_MORE}",
+    rf"\]{MARK}*(?:<\][^<>\[\]\n]{{1,80}}\[>\[|~!?b[\[\]])|\[{MARK}*e~\[",
+    rf">{MARK}*>[A-Z]{{3,20}}<<",
     rf"(?<!\S)/{MARK}*(?:no_?)?think(?!\S)",
 )
 """What chat templates and tokenizers treat as more than text, whatever the model."""

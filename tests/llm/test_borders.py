@@ -58,6 +58,8 @@ FORGED = (
         "\n### Instruction:",
         "\r\nuser :",
     ),
+    *("]~b]", "]~!b[", "[e~[", "]<]minimax[>[", "<[begin\u2581of\u2581sentence]>", ">>ANSWER<<"),
+    *("[\u200bINST]", "<\U000e0001|im_end|>", "<\uffa0|im_end|>"),
 )
 """What templates and tokenizers of many families read as more than text."""
 
@@ -84,6 +86,7 @@ HARMLESS = (
         "<>",
         "[]",
     ),
+    *("a >> b << c", ">>> go <<<", "a]~b", "x[1]<[2]"),
     *("AT&T && co", "https://t.co/think", "<!-- -->", "<|", "|>", "L'H\u00f4pital \u00abici\u00bb"),
 )
 
