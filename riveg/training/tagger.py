@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,9 +36,12 @@ from riveg.training.tagger_export import (
     int8_logits,
     write_settings,
 )
+from riveg.training.tagger_teacher import Teacher
 from riveg.training.tagger_trainee import (
+    ANSWERS,
     FINE_TYPES,
     TAGS,
+    TRUST,
     TaggerTrainee,
     TaskSentence,
     count_spans,
@@ -86,11 +89,12 @@ class TaggerTraining:
         """Trains and exports; the text of the card."""
         start = self._network
         candidates: list[_Candidate] = []
+        taught = self._taught_rows()
         if self._corpora:
             start = self._pretrained()
             candidates.append(self._candidate("pretraining", start().state_dict()))
         candidates += [
-            self._candidate(f"seed {seed}", self._trained(start, seed, swap_rate))
+            self._candidate(f"seed {seed}", self._trained(start, taught, seed, swap_rate))
             for seed, swap_rate in self._config.seed_plan
         ]
         best = max(self._averages(candidates), key=lambda candidate: candidate.dev.f1)
@@ -142,9 +146,13 @@ class TaggerTraining:
         return start
 
     def _trained(
-        self, start: Callable[[], ShapeTagger], seed: int, swap_rate: float
+        self,
+        start: Callable[[], ShapeTagger],
+        rows: Sequence[TaskSentence],
+        seed: int,
+        swap_rate: float,
     ) -> Mapping[str, Tensor]:
-        trainee = self._trainee(start, list(self._own_rows()), swap_rate)
+        trainee = self._trainee(start, rows, swap_rate)
         settings = self._config.loop.model_copy(update={"seed": seed})
         trained = self._loop(trainee, settings, f"seed {seed}")
         network = start()
@@ -153,6 +161,24 @@ class TaggerTraining:
 
     def _own_rows(self) -> Iterator[TaskSentence]:
         return (TaskSentence(TAGS, sentence) for sentence in self._train)
+
+    def _taught_rows(self) -> list[TaskSentence]:
+        """The rows of the task's own training, with a teacher's answers if there is one."""
+        own = list(self._own_rows())
+        settings = self._config.teacher
+        if settings is None:
+            return own
+        teacher = Teacher(settings.model, self._config.tags, settings.dtype)
+        chance = random.Random(0)
+        others = [
+            TaskSentence(None, sentence)
+            for corpus in self._corpora
+            for sentence in corpus.sentences
+            if chance.random() < settings.corpora_share
+        ]
+        rows = [*own, *others]
+        answers = teacher([row.sentence.tokens for row in rows], self._course.progress)
+        return [replace(row, answers=each) for row, each in zip(rows, answers, strict=True)]
 
     def _trainee(
         self, start: Callable[[], ShapeTagger], rows: Sequence[TaskSentence], swap_rate: float
@@ -169,6 +195,7 @@ class TaggerTraining:
             mask_id=special_id(self._tokenizer, "[MASK]"),
             label_smoothing=config.label_smoothing,
             fine_weight=config.fine_weight,
+            trust=config.teacher.trust if config.teacher else 0.0,
         )
 
     def _loop(self, trainee: TaggerTrainee, settings: LoopSettings, name: str) -> Trained:
@@ -213,7 +240,7 @@ def _task(corpus: TaggedCorpus) -> str:
 
 
 def _require_different(corpora: Sequence[TaggedCorpus]) -> None:
-    names = [TAGS, FINE_TYPES, *map(_task, corpora)]
+    names = [TAGS, FINE_TYPES, ANSWERS, TRUST, *map(_task, corpora)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"corpora: {', '.join(twice)} names two things to learn; rename one")

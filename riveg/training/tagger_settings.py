@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +28,24 @@ class Corpus(BaseModel):
     credit: str = ""
 
 
+class TeacherSettings(BaseModel):
+    """A larger tagger to learn from.
+
+    ``model``: a folder that ``riveg train crf-tagger`` made of the same labels, in BIO, without
+    knowledge; ``dtype``: its number type (``auto``: bfloat16 on a GPU, else float32). ``trust``:
+    its share of the loss of ``data``, in [0, 1]. ``corpora_share``: the share of the corpora's
+    sentences that it tags, which are then learnt by its tags; their own tags only serve
+    ``pretraining``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Path
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    trust: float = Field(default=0.7, ge=0, le=1)
+    corpora_share: float = Field(default=1.0, ge=0, le=1)
+
+
 class TaggerSettings(TrainingConfig):
     """What to train on, from which encoder, how.
 
@@ -36,6 +55,9 @@ class TaggerSettings(TrainingConfig):
     ``corpora``: other texts. The encoder first learns them and ``data`` together in ``pretraining``
     (each corpus has a head of its own, so its types and habits need not be those of ``data``; names
     behind ``@`` are learnt from ``data`` alone), then ``data`` alone in ``loop``, once a seed.
+
+    ``teacher``: a larger tagger, from which ``loop`` learns as well: how likely each tag is, on the
+    sentences of ``data`` and on those of ``corpora``.
 
     ``swap_rates``: for each seed, the probability to replace a mention by another of its fine label
     (different seeds average better); ``mask_rate``: the probability to mask a word piece.
@@ -50,6 +72,7 @@ class TaggerSettings(TrainingConfig):
     base: str
     labels: tuple[str, ...] = ("PER", "LOC", "ORG", "OTHER")
     corpora: tuple[Corpus, ...] = ()
+    teacher: TeacherSettings | None = None
     pretraining: LoopSettings = LoopSettings()
     loop: LoopSettings = LoopSettings()
     seeds: tuple[int, ...] = Field(default=(1, 2), min_length=1)

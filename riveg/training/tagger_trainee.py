@@ -33,13 +33,24 @@ _TOGETHER = 32
 
 _INPUTS = ("input_ids", "attention_mask", "shape_ids")
 
+ANSWERS = "answers"
+TRUST = "trust"
+"""In a batch: a teacher's probabilities; its share of each word's loss, 0 where it is silent."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskSentence:
-    """A sentence, and the task that its tags are of."""
+    """A sentence, and the task that its tags are of.
 
-    task: str
+    Args:
+        task: ``None`` where only the teacher's answers are learnt.
+        sentence: Words and tags.
+        answers: A teacher's probabilities of the task's own tags, *shape* ``(words, tags)``.
+    """
+
+    task: str | None
     sentence: TaggedSentence
+    answers: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class TaggerTrainee:
         mask_id: The piece that masks.
         label_smoothing: In [0, 1).
         fine_weight: Of the fine types' loss; every other task weighs 1.
+        trust: The teacher's share of the loss of words that have tags of the task, too.
     """
 
     start: Callable[[], ShapeTagger]
@@ -69,6 +81,7 @@ class TaggerTrainee:
     mask_id: int
     label_smoothing: float
     fine_weight: float
+    trust: float = 0.0
     metric: str = field(default="F1", init=False)
 
     def rows(self) -> Sequence[TaskSentence]:
@@ -86,15 +99,22 @@ class TaggerTrainee:
     def batch(self, rows: Sequence[TaskSentence], chance: random.Random, /) -> Mapping[str, Tensor]:
         """Tensors of *shape* ``(windows, pieces)``: inputs, and targets by task.
 
-        Only first pieces of words have targets; tasks that no row is of are left out.
+        Only first pieces of words have targets; tasks that no row is of are left out. A teacher's
+        answers add ``answers (windows, pieces, tags)`` and ``trust (windows, pieces)``.
         """
         inputs: list[Window] = []
         targets: dict[str, dict[int, list[int]]] = {}
+        heard: dict[int, tuple[Window, Floats, float]] = {}
         for row in rows:
             sentence = row.sentence
             if row.task == TAGS:
                 sentence = self.swapper(sentence, chance)
+            # Of other words than those that the teacher read, its answers say nothing.
+            answers = row.answers if sentence == row.sentence else None
             for window in self.windows(sentence.tokens):
+                if answers is not None:
+                    trust = 1.0 if row.task is None else self.trust
+                    heard[len(inputs)] = (window, answers, trust)
                 for task, numbers in self._targets(row.task, sentence, window):
                     targets.setdefault(task, {})[len(inputs)] = numbers
                 inputs.append(self._masked(window, chance))
@@ -105,11 +125,26 @@ class TaggerTrainee:
                 task: _padded([own.get(at, none) for at, none in enumerate(unknown)], _IGNORED)
                 for task, own in targets.items()
             },
+            **(self._heard(heard, len(inputs), max(map(len, unknown))) if heard else {}),
         }
 
+    def _heard(
+        self, heard: Mapping[int, tuple[Window, Floats, float]], windows: int, pieces: int
+    ) -> dict[str, Tensor]:
+        answers = torch.zeros(windows, pieces, len(self.classes[TAGS]))
+        trust = torch.zeros(windows, pieces)
+        for at, (window, known, share) in heard.items():
+            places = list(window.owned_pieces)
+            rows = known[window.owned.start : window.owned.stop]
+            answers[at, places] = torch.from_numpy(rows).float()
+            trust[at, places] = share
+        return {ANSWERS: answers, TRUST: trust}
+
     def _targets(
-        self, task: str, sentence: TaggedSentence, window: Window
+        self, task: str | None, sentence: TaggedSentence, window: Window
     ) -> Iterator[tuple[str, list[int]]]:
+        if task is None:
+            return
         yield task, self._numbers(task, sentence.tags, window)
         if task == TAGS and FINE_TYPES in self.classes:
             yield FINE_TYPES, self._numbers(FINE_TYPES, sentence.fine_types, window)
@@ -129,24 +164,38 @@ class TaggerTrainee:
         return replace(window, input_ids=ids)
 
     def loss(self, network: nn.Module, batch: Mapping[str, Tensor], /) -> Tensor:
-        """Cross-entropy of all tasks, each weighted by its share of the batch's words."""
+        """Cross-entropy of all tasks, each weighted by its share of the batch's words.
+
+        Where a teacher answered, its part is the cross-entropy with its probabilities (Hinton et
+        al. 2015).
+        """
         tagger = cast("ShapeTagger", network)
         hidden = tagger.encode(*(batch[name] for name in _INPUTS))
-        targets = {task: batch[task].flatten() for task in batch if task not in _INPUTS}
-        words = torch.stack(
-            [(own != _IGNORED).sum() for task, own in targets.items() if task != FINE_TYPES]
-        ).sum()
-        losses = [
-            nn.functional.cross_entropy(
-                _head(tagger, task)(hidden).float().flatten(0, 1),
-                own,
-                label_smoothing=self.label_smoothing,
-                reduction="sum",
-            )
-            * (self.fine_weight if task == FINE_TYPES else 1.0)
-            for task, own in targets.items()
-        ]
-        return torch.stack(losses).sum() / words.clamp(min=1)
+        trust = batch.get(TRUST, torch.zeros_like(hidden[..., 0], dtype=torch.float32))
+        learnt = trust > 0
+        losses: list[Tensor] = []
+        for task, targets in batch.items():
+            if task in (*_INPUTS, ANSWERS, TRUST):
+                continue
+            each = self._cross_entropy(_head(tagger, task)(hidden), targets)
+            if task == FINE_TYPES:
+                losses.append(each.sum() * self.fine_weight)
+                continue
+            losses.append((each * (1 - trust) if task == TAGS else each).sum())
+            learnt = learnt | (targets != _IGNORED)
+        if ANSWERS in batch:
+            guesses = tagger.tag_head(hidden).float().log_softmax(-1)
+            losses.append(-((batch[ANSWERS] * guesses).sum(-1) * trust).sum())
+        return torch.stack(losses).sum() / learnt.sum().clamp(min=1)
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Of each piece, *shape* ``(windows, pieces)``; 0 where there is no target."""
+        return nn.functional.cross_entropy(
+            logits.float().flatten(0, 1),
+            targets.flatten(),
+            label_smoothing=self.label_smoothing,
+            reduction="none",
+        ).view_as(targets)
 
     def evaluate(self, network: nn.Module, /) -> Mapping[str, float]:
         """F1 of exact spans and types, micro, in [0, 100]."""
