@@ -53,25 +53,39 @@ def average_precision(cases: Iterable[Case]) -> dict[str, AveragePrecision | Non
         cases: The samples.
 
     Returns:
-        ``box`` and ``mask``; ``None`` where the gold has none, or masks of a sample differ in size.
+        ``box`` and ``mask``; ``None`` where the gold has none, or masks cannot be compared
+        (:func:`with_odd_masks`).
     """
     kept = list(cases)
-    comparable = with_masks_of_sizes(kept) is None
+    comparable = with_odd_masks(kept) is None
     return {
         "box": _figures(kept, "bbox", _gold_boxes, _box_of),
         "mask": _figures(kept, "segm", _gold_masks, _mask_of) if comparable else None,
     }
 
 
-def with_masks_of_sizes(cases: Iterable[Case]) -> str | None:
-    """The id of the first sample whose masks differ in size, gold and predicted; or ``None``."""
-    return next((case.id for case in cases if len(_mask_sizes(case)) > 1), None)
+def with_odd_masks(cases: Iterable[Case]) -> str | None:
+    """The id of the first sample whose masks, gold and predicted, cannot be compared; or ``None``.
+
+    They differ in size, or the run lengths of one are damaged.
+    """
+    return next((case.id for case in cases if not _are_comparable(list(_masks(case)))), None)
 
 
-def _mask_sizes(case: Case) -> set[tuple[int, int]]:
-    annotated = (mask for entity in case.gold for mask in entity.masks or ())
-    found = (region.mask for entity in case.predicted for region in entity.regions or ())
-    return {(mask.height, mask.width) for mask in (*annotated, *found) if mask is not None}
+def _masks(case: Case) -> Iterator[Mask]:
+    for annotated in case.gold:
+        yield from annotated.masks or ()
+    for predicted in case.predicted:
+        yield from (one.mask for one in predicted.regions or () if one.mask is not None)
+
+
+def _are_comparable(masks: Sequence[Mask]) -> bool:
+    try:
+        for mask in masks:
+            mask_area(mask)
+    except ValueError:
+        return False
+    return len({(mask.height, mask.width) for mask in masks}) < 2
 
 
 _Object = dict[str, Any]

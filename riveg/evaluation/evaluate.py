@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from riveg.errors import UserError
-from riveg.evaluation.average_precision import average_precision, with_masks_of_sizes
+from riveg.evaluation.average_precision import average_precision, with_odd_masks
 from riveg.evaluation.bootstrap import RESAMPLES, Tally
 from riveg.evaluation.breakdown import NUMBERS, SIZES, Breakdown
 from riveg.evaluation.budget import error_budget
@@ -257,7 +257,7 @@ class _Scoring:
         )
         yield from mask_note(self._gold)
         if self._options.average_precision and self._gold.has_masks:
-            yield from mask_precision_note(with_masks_of_sizes(self._kept))
+            yield from mask_precision_note(with_odd_masks(self._kept))
         yield from join_notes(joined)
         yield from reworded_note(self._reworded)
         yield from unplaced_note(self._predictions, self._unplaced, self._predicted)

@@ -35,11 +35,11 @@ def mask_note(gold: GoldSet) -> Iterator[str]:
 
 
 def mask_precision_note(sample_id: str | None) -> Iterator[str]:
-    """Why masks have no average precision, where a sample has masks of different sizes."""
+    """Why masks have no average precision, where those of a sample cannot be compared."""
     if sample_id is not None:
         yield (
-            "average precision of masks is not scored: masks of different sizes in "
-            f"{quoted(sample_id)}"
+            "average precision of masks is not scored: masks of different sizes, or a damaged "
+            f"one, in {quoted(sample_id)}"
         )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from riveg.evaluation.average_precision import average_precision, region_score
+from riveg.evaluation.average_precision import average_precision, region_score, with_odd_masks
 from riveg.evaluation.cases import AnnotatedEntity, Case, PredictedEntity
 from riveg.geometry.masks import mask_from_array
 from riveg.types import Box, Mask, Region
@@ -82,6 +82,20 @@ def test_masks_are_compared_by_pixel(side: int, expected: tuple[float, ...], rea
     found = average_precision([Case("1", (predicted(region),), (wanted,))])["mask"]
     assert found is not None
     assert (found.ap, found.ap50, found.ap75, found.ar) == pytest.approx(expected), reason
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [Mask(40, 40, "l0"), Mask(40, 40, ""), mask_from_array(np.ones((30, 30), dtype=bool))],
+    ids=["too long", "empty", "of another size"],
+)
+def test_masks_that_cannot_be_compared_have_no_figures(odd: Mask) -> None:
+    wanted = AnnotatedEntity("Ada", "PER", boxes=(SQUARE,), masks=(square_mask(20),))
+    case = Case("1", (predicted(Region(SQUARE, 0.5, odd)),), (wanted,))
+    assert with_odd_masks([case]) == "1"
+    found = average_precision([case])
+    assert found["mask"] is None
+    assert found["box"] is not None
 
 
 def test_a_region_without_a_mask_is_not_compared_by_mask() -> None:
