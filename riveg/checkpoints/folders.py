@@ -142,11 +142,15 @@ _MOST_PARTS = 1000
 _LARGEST = 1 << 24
 """Of the numbers in a ``config.json``: words, positions, sides."""
 
+_LONGEST_SIDE = 4096
+"""Pixels of a picture as a network sees it; usual are 224 to 1333."""
+
+_IS_SIDE = re.compile(r"^(?:height|width|(?:shortest|longest)_edge)$")
 _COUNTS_PARTS = re.compile(r"layers?$|depths?$|blocks$|stages$|experts$")
 
 
 def _require_bounded_sizes(values: object, path: Path, key: str = "") -> None:
-    """Refuses settings of a network that no machine could make.
+    """Refuses settings of a network, or of its pictures, that no machine could make.
 
     Raises:
         UserError: If one of them is too large; names it.
@@ -157,8 +161,12 @@ def _require_bounded_sizes(values: object, path: Path, key: str = "") -> None:
     for value in values if isinstance(values, list) else ():
         _require_bounded_sizes(value, path, key)
     most = _MOST_PARTS if _COUNTS_PARTS.search(key) else _LARGEST
+    most = _LONGEST_SIDE if _IS_SIDE.search(key) else most
     if isinstance(values, int) and values > most:
         raise UserError(f"{path}: {key!r:.80}: expected at most {most}, found {values!r:.40}")
+
+
+_SIZED = ("config.json", "preprocessor_config.json", "processor_config.json")
 
 
 class _Shards(BaseModel):
@@ -181,7 +189,7 @@ def require_own_files(folder: Path) -> None:
             values = read_json(path)
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read as JSON ({reason(error)})") from error
-        if path.name == "config.json":
+        if path.name in _SIZED:
             _require_bounded_sizes(values, path)
         if path.name.endswith(".index.json"):
             checked(_Shards, values, f"{path}: is no index of weights")

@@ -45,6 +45,9 @@ _CONSUMES = re.compile(
 )
 """Patterns that match one character at least; others may match none, everywhere."""
 
+_UNKNOWN = "\ua66e"
+"""A rare letter: for it, the piece that stands for unknown ones is looked up."""
+
 _Name = Annotated[str, Field(max_length=1000)]
 _Affix = Annotated[str, Field(max_length=100)]
 
@@ -83,13 +86,15 @@ def read_tokenizer(path: Path) -> Tokenizer:
     """A tokenizer of the ``tokenizers`` package from its ``tokenizer.json``.
 
     Raises:
-        UserError: If the file is none, or makes too much of a text.
+        UserError: If the file is none, makes too much of a text, or nothing of an unknown word.
     """
     from tokenizers import Tokenizer
 
     require_bounded_file(path)
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.encode(_UNKNOWN)
+        return tokenizer
     except Exception as error:  # the package raises no narrower class
         raise UserError(f"{path}: is no tokenizer ({reason(error)})") from error
 

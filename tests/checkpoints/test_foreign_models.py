@@ -146,6 +146,25 @@ def test_a_network_that_no_machine_could_make(
         require_own_files(tmp_path)
 
 
+@pytest.mark.parametrize("side", ["height", "shortest_edge", "longest_edge"])
+def test_pictures_that_no_machine_could_make(tmp_path: Path, side: str) -> None:
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({"size": {side: 4096}}))
+    require_own_files(tmp_path)
+    path.write_text(json.dumps({"size": {side: 10_000}}))
+    with pytest.raises(UserError, match=rf"'{side}': expected at most 4096, found 10000"):
+        require_own_files(tmp_path)
+
+
+def test_a_tokenizer_without_words(tmp_path: Path) -> None:
+    path = tagger(tmp_path) / "tokenizer.json"
+    values = json.loads(path.read_text())
+    values["model"]["vocab"] = {}
+    path.write_text(json.dumps(values))
+    (line,) = lines_of(lambda: MiniTagger(tmp_path))
+    assert "tokenizer.json: is no tokenizer" in line
+
+
 @pytest.mark.slow
 def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
     import torch
