@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from riveg.cli.numbers import finite
+from riveg.cli.numbers import MOST_COUNTED, MOST_RESAMPLES, finite
 from riveg.cli.visible import counted
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ def compare(
         0.5, min=0.0, max=1.0, callback=finite, help="Least overlap of boxes."
     ),
     strict: bool = typer.Option(False, help="Overlap must exceed the bound, not only reach it."),
-    show: int = typer.Option(10, min=0, help="List at most so many entities of a kind."),
-    resamples: int = typer.Option(1000, min=10, help="Bootstrap resamples."),
+    show: int = typer.Option(
+        10, min=0, max=MOST_COUNTED, help="List at most so many entities of a kind."
+    ),
+    resamples: int = typer.Option(1000, min=10, max=MOST_RESAMPLES, help="Bootstrap resamples."),
     json_file: str | None = typer.Option(
         None, "--json", metavar="FILE", help="Write everything as JSON; - prints it instead."
     ),

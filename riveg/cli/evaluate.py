@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from riveg.cli.numbers import finite
+from riveg.cli.numbers import MOST_RESAMPLES, finite
 
 if TYPE_CHECKING:
     from riveg.evaluation.canonical import Rules
@@ -52,7 +52,7 @@ def evaluate(
         False, "--average-precision", help="Add COCO's AP and AR of boxes and masks."
     ),
     why: str | None = typer.Option(None, metavar="ID", help="Explain this sample's verdicts."),
-    resamples: int = typer.Option(1000, min=10, help="Bootstrap resamples."),
+    resamples: int = typer.Option(1000, min=10, max=MOST_RESAMPLES, help="Bootstrap resamples."),
     json_file: str | None = typer.Option(
         None, "--json", metavar="FILE", help="Write everything as JSON; - prints it instead."
     ),

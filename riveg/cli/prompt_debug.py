@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from riveg.cli.data_options import COLUMN
+from riveg.cli.numbers import MOST_COUNTED
 
 if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
@@ -30,7 +31,11 @@ def prompt_debug(
     column: list[str] = COLUMN,
     ids: str | None = typer.Option(None, metavar="A,B", help="The posts with these ids."),
     sample: int | None = typer.Option(
-        None, min=1, metavar="N", help="N posts drawn at random, the same each time."
+        None,
+        min=1,
+        max=MOST_COUNTED,
+        metavar="N",
+        help="N posts drawn at random, the same each time.",
     ),
     run: Path | None = typer.Option(
         None, help="A run folder: its records before the stage, and its answers."

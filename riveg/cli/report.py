@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.numbers import MOST_COUNTED
+
 if TYPE_CHECKING:
     from riveg.report.builder import WrittenPage
 
@@ -32,7 +34,7 @@ def report(
     ),
     out: Path | None = typer.Option(None, help="The page (default: RUN/report.html)."),
     max_samples: int = typer.Option(
-        _MOST, min=1, help="Show the first N samples; totals are of all."
+        _MOST, min=1, max=MOST_COUNTED, help="Show the first N samples; totals are of all."
     ),
 ) -> None:
     """Write one HTML page of a run. Pictures, boxes, masks, and what became of each entity."""

@@ -9,7 +9,7 @@ import typer
 
 from riveg.cli.data_options import COLUMN, KINDS
 from riveg.cli.font_option import FONT, open_fonts, print_font_note
-from riveg.cli.numbers import finite
+from riveg.cli.numbers import MOST_COUNTED, finite
 from riveg.cli.visible import visible
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def run(
     split: str | None = typer.Option(None, help="Split of the dataset."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
     column: list[str] = COLUMN,
-    limit: int | None = typer.Option(None, min=1, help="Only the first N samples."),
+    limit: int | None = typer.Option(
+        None, min=1, max=MOST_COUNTED, help="Only the first N samples."
+    ),
     until: str | None = typer.Option(None, help="Stop after this stage."),
     overrides: list[str] = typer.Option(
         [], "--set", metavar="STAGE.KEY=VALUE", help="Change the system; may be repeated."
@@ -50,7 +52,7 @@ def run(
         help="Exit with 1 above this share of samples with an Issue.",
     ),
     overlays: int | None = typer.Option(
-        None, min=0, help="Draw the answers over the first N pictures."
+        None, min=0, max=MOST_COUNTED, help="Draw the answers over the first N pictures."
     ),
     font: Path | None = FONT,
     dry: bool = typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from riveg.cli.font_option import FONT, open_fonts, print_font_note
+from riveg.cli.numbers import MOST_COUNTED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -220,7 +221,7 @@ def show_run(
         None, "--image", help="With --id: draws the answer over the picture, into this PNG file."
     ),
     font: Path | None = FONT,
-    limit: int = typer.Option(40, min=1, help="At most so many samples."),
+    limit: int = typer.Option(40, min=1, max=MOST_COUNTED, help="At most so many samples."),
 ) -> None:
     """A run's answers; with --id, what every stage said of one sample."""
     from itertools import islice

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from helpers.command_line import riveg
 from helpers.run_folders import make_run
 from rich.console import Console
 
+from riveg.cli import app
 from riveg.cli.tables import entity_table
 from riveg.errors import UserError
 from riveg.formats.records import decode
@@ -75,6 +79,23 @@ def test_bounds_that_are_no_numbers_are_refused(words: list[str]) -> None:
     done = riveg(*words)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def options(commands: typer.Typer) -> Iterator[inspect.Parameter]:
+    """Of all commands, those of groups too."""
+    for command in commands.registered_commands:
+        assert command.callback
+        yield from inspect.signature(command.callback).parameters.values()
+    for group in commands.registered_groups:
+        assert group.typer_instance
+        yield from options(group.typer_instance)
+
+
+def test_every_count_has_a_largest_number() -> None:
+    """Else it fills the memory, or is beyond what Python counts with."""
+    counts = [one for one in options(app) if one.annotation in {"int", "int | None"}]
+    assert len(counts) > 5
+    assert [one.name for one in counts if one.default.max is None] == []
 
 
 LINE = '{"id":"a","text":"Ann","tokens":["Ann"],"offsets":[[0,3]],%s}'
