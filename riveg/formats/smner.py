@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from riveg.errors import UserError
+from riveg.errors import UserError, reason
 from riveg.files import numbered_name
 from riveg.formats.json_files import checked, read_json
 from riveg.formats.manifest import Checked, RunKeys
@@ -73,7 +73,7 @@ def read_smner(folder: Path) -> Iterator[Sample]:
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{path}: is no sample of an SMNER batch ({error!r})") from error
+            raise UserError(f"{path}: is no sample of an SMNER batch ({reason(error)})") from error
         yield decode(Sample, line, where=str(path))
 
 

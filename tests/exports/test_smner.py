@@ -152,6 +152,10 @@ def test_a_batch_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         path.write_text(damage)
         with pytest.raises(UserError, match=message):
             next(read_smner(out))
+    path.write_bytes(b"\xfb" * 5000)
+    with pytest.raises(UserError, match="is no sample of an SMNER batch") as error:
+        next(read_smner(out))
+    assert len(str(error.value)) < 1000
     path.unlink()
     with pytest.raises(UserError, match="No such file"):
         next(read_smner(out))

@@ -194,8 +194,9 @@ class ChatGrounder:
         if isinstance(found, Issue):
             return found
         kept = found if isinstance(found, PartialAnswer) else PartialAnswer(found, ())
-        issues = (Issue("ground", issue.entity_id, BAD_BOX, fault) for fault in reading.faults)
-        return PartialAnswer(kept.answer, (*kept.issues, *issues))
+        faults = (Issue("ground", issue.entity_id, BAD_BOX, fault) for fault in reading.faults)
+        # Where all of its boxes are right, what is wrong is the text around them.
+        return PartialAnswer(kept.answer, (*kept.issues, *faults) or (issue,))
 
     def _regions(
         self, mention: Mention, written: WrittenBoxes, source: str

@@ -194,6 +194,13 @@ def test_a_good_box_stays_beside_one_that_is_none(bad: str) -> None:
     assert [issue.kind for issue in answer.issues] == ["bad-box"]
 
 
+def test_good_boxes_beside_broken_text_have_an_issue() -> None:
+    answer = ground('{"boxes": [{"bbox_2d": [9, 20, 300, 400]}]}"boxes": [{"bbox_2d')
+    assert isinstance(answer, PartialAnswer)
+    assert len(answer.answer) == 1
+    assert [issue.kind for issue in answer.issues] == ["unparsable-answer"]
+
+
 def test_a_box_inside_out_is_asked_for_again() -> None:
     def better_later(request: Request) -> str:
         return boxes((1, 1, 9, 9)) if len(request.messages) > 2 else boxes((9, 9, 1, 1))
