@@ -106,6 +106,7 @@ class TaggerTraining:
             float_f1=best.dev.f1,
             figures=measure(self._course.out, self._dev),
             sentences=self._train,
+            taught=len(taught) if self._config.teacher else 0,
         )
 
     def _network(self) -> ShapeTagger:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riveg.evaluation.counts import Count
+from riveg.files import file_digest
+from riveg.nn.tagger_folder import WEIGHTS
 from riveg.stages.taggers.mini import MiniTagger
 from riveg.text.bio import bio_to_spans
 from riveg.text.tokenise import join_tokens
@@ -78,15 +80,26 @@ def card_of(
     float_f1: float,
     figures: TaggerFigures,
     sentences: Sequence[TaggedSentence],
+    taught: int,
 ) -> str:
-    """The text of the model card."""
+    """The text of the model card.
+
+    Args:
+        config: What was asked for.
+        corpora: What was learnt before.
+        chosen: Which weights were kept.
+        float_f1: Their F1 on dev before int8.
+        figures: Those of the files.
+        sentences: The task's own.
+        taught: How many sentences a teacher tagged.
+    """
     counted = Counter(label for each in sentences for _, label in bio_to_spans(each.tags))
     entities = ", ".join(f"{label} {count}" for label, count in sorted(counted.items()))
     rows = "\n".join(
         f"| {label} | {counts.gold} | {_percent(counts)} |"
         for label, counts in [*figures.by_label.items(), ("all", figures.counts)]
     )
-    learnt = "".join(map(_pretrained_on, corpora))
+    learnt = "".join(map(_pretrained_on, corpora)) + _taught_by(config, taught)
     settings = "\n".join(
         f"- `{name}`: {value}"
         for name, value in config.model_dump(mode="json").items()
@@ -129,6 +142,17 @@ def _pretrained_on(corpus: TaggedCorpus) -> str:
     credit = f" {corpus.credit}" if corpus.credit else ""
     splits = "".join(f"  - {source}\n" for source in corpus.sources)
     return f"- {corpus.name}: {count}.{credit}\n{splits}"
+
+
+def _taught_by(config: TaggerSettings, taught: int) -> str:
+    teacher = config.teacher
+    if teacher is None:
+        return ""
+    digest = file_digest(teacher.model / WEIGHTS)[:16]
+    return (
+        f"- Taught by {teacher.model}, trusted by {teacher.trust}: {taught} texts\n"
+        f"  ({WEIGHTS}: sha256 {digest}). Its own card says what it learnt from.\n"
+    )
 
 
 def _percent(counts: Count) -> str:

@@ -17,7 +17,7 @@ from riveg.nn.bio_decoding import decode
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.text.bio import bio_to_spans
-from riveg.training.tagger_data import MentionSwapper, TaggedSentence
+from riveg.training.tagger_data import TaggedSentence
 
 TAGS = "tags"
 """The task of the head that is kept."""
@@ -76,7 +76,7 @@ class TaggerTrainee:
     dev: Sequence[TaggedSentence]
     classes: Mapping[str, Sequence[str]]
     windows: WordPieceWindows
-    swapper: MentionSwapper
+    swapper: Callable[[TaggedSentence, random.Random], TaggedSentence]
     mask_rate: float
     mask_id: int
     label_smoothing: float

@@ -15,10 +15,15 @@ from tokenizers import Tokenizer  # noqa: E402
 from tokenizers.models import WordPiece  # noqa: E402
 from tokenizers.pre_tokenizers import BertPreTokenizer  # noqa: E402
 
+from riveg.checkpoints.tokenizer_files import read_tokenizer  # noqa: E402
 from riveg.errors import UserError  # noqa: E402
+from riveg.nn.encoders import load_encoder  # noqa: E402
+from riveg.nn.sequence_tagger import SequenceTagger  # noqa: E402
+from riveg.nn.tagger_design import TaggerDesign, TaggerSettings, write_settings  # noqa: E402
+from riveg.nn.tagger_folder import write_network  # noqa: E402
 from riveg.runs.sources import make_sample  # noqa: E402
 from riveg.stages.taggers.mini import MiniTagger  # noqa: E402
-from riveg.text.bio import bio_to_spans  # noqa: E402
+from riveg.text.bio import bio_tags, bio_to_spans  # noqa: E402
 from riveg.training.data import read_annotated  # noqa: E402
 from riveg.training.settings import read_settings  # noqa: E402
 from riveg.training.tagger_config import TaggerTrainingConfig  # noqa: E402
@@ -153,6 +158,39 @@ def test_it_learns_other_corpora_before(
     assert "- other: 24 texts learnt before" in card
     assert "By nobody, CC0." in card
     assert "  - other, train: 24 posts, sha256 " in card
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("share", "texts"), [(1.0, 84), (0.0, 60)])
+def test_it_learns_what_a_larger_tagger_says(
+    share: float, texts: int, encoder: Path, data: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    """The teacher takes every word for a place, and is trusted in that."""
+    design = TaggerDesign(tags=bio_tags(("PER", "LOC", "ORG", "OTHER")), crf=False)
+    network = SequenceTagger(load_encoder(encoder), design)
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.copy_(torch.tensor([10.0 * (tag == "B-LOC") for tag in design.tags]))
+    teacher = tmp_path / "teacher"
+    teacher.mkdir()
+    write_network(teacher, network, read_tokenizer(encoder / "tokenizer.json"))
+    write_settings(teacher, TaggerSettings(design=design, max_pieces=16))
+    heard = Heard()
+    config = settings(
+        encoder,
+        data,
+        tmp_path,
+        corpora=(corpus,),
+        pretraining={"epochs": 1, "learning_rate": 1e-9, "threads": 1},
+        teacher={"model": teacher, "trust": 1.0, "corpora_share": share},
+        seeds=(1,),
+        swap_rates=(0.0,),
+    )
+    folder = trained(config, heard)
+    assert f"teacher: {texts} of {texts} sentences" in heard.notes
+    assert found(folder, "cleo met") == [("cleo", "LOC"), ("met", "LOC")]
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    assert f"Taught by {teacher}, trusted by 1.0: {texts} texts" in card.replace("\n  ", " ")
 
 
 def found(folder: Path, text: str) -> list[tuple[str, str]]:
