@@ -122,10 +122,18 @@ class Tagger(Protocol):
         """The entities of each text, by position; ids are unique within a sample."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The entities of one sample with their regions; ``reasoning``: what was thought before."""
+
+    entities: tuple[Entity, ...]
+    reasoning: str | None = None
+
+
 class Extractor(Protocol):
     """Finds and grounds entities at once."""
 
-    def extract(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
+    def extract(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[Extraction]]:
         """The entities of each sample with their regions."""
 
 

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 2
 """Version of the records on disk; raised whenever a field is added or changes its meaning."""
 
 OLDEST_SCHEMA = 1
-"""The oldest version whose records are still read: they lack fine labels and nothing else."""
+"""The oldest version whose records are still read: they lack fine labels and reasoning."""
 
 UNSEEN = ":unseen"
 """End of the source of an entailment that was decided by :attr:`Entailment.is_unseen`."""
@@ -256,7 +256,8 @@ class Issue:
 class Sample:
     """The text and image of a post, and everything that the stages have answered about it so far.
 
-    ``offsets`` are the tokens' half-open character ranges in ``text``. Gold is never in here.
+    ``offsets`` are the tokens' half-open character ranges in ``text``. ``reasoning`` is what an
+    extractor wrote before its answer. Gold is never in here.
     """
 
     id: str
@@ -267,6 +268,7 @@ class Sample:
     caption: str | None = None
     knowledge: str | None = None
     observations: tuple[Observation, ...] | None = None
+    reasoning: str | None = None
     entities: tuple[Entity, ...] | None = None
     issues: tuple[Issue, ...] = ()
 

@@ -11,7 +11,7 @@ from riveg.config.system import Step
 from riveg.errors import NO_IMAGE, ImageFault, RivegError, UserError
 from riveg.geometry.arrays import Pixels
 from riveg.pipeline import AnyStage, StageRunner
-from riveg.protocols import Mention, PartialAnswer, Ranking
+from riveg.protocols import Extraction, Mention, PartialAnswer, Ranking
 from riveg.runs.building import require_packages
 from riveg.stages.table import STAGES, TAG
 from riveg.text.tokenise import join_tokens
@@ -319,7 +319,9 @@ def test_an_observation_is_data() -> None:
 
 def extracted(region: Region, **fields: Any) -> Sample:
     entity = make_entity(regions=(region,))
-    (answered,), _ = run("extract", (entity,), [make_sample()], config=ImageConfig(), **fields)
+    (answered,), _ = run(
+        "extract", Extraction((entity,)), [make_sample()], config=ImageConfig(), **fields
+    )
     return answered
 
 
@@ -350,18 +352,18 @@ def test_an_extracted_region_that_is_wrong_is_an_issue_of_its_entity(
 
 def test_an_extracted_span_outside_the_text_is_an_issue() -> None:
     far = Entity("e0", "x", "PER", Span(2, 9))
-    (answered,), _ = run("extract", (far,), [make_sample()])
+    (answered,), _ = run("extract", Extraction((far,)), [make_sample()])
     assert answered.entities is None
     assert [issue.kind for issue in answered.issues] == ["span-outside-text"]
 
 
 def test_an_extractor_that_needs_an_image_says_where_there_is_none() -> None:
     without = make_sample(image=None)
-    (answered,), backend = run("extract", (), [without], config=ImageConfig())
+    (answered,), backend = run("extract", Extraction(()), [without], config=ImageConfig())
     assert not backend.batches
     assert answered.entities is None
     assert [(issue.stage, issue.kind) for issue in answered.issues] == [("extract", NO_IMAGE)]
-    (answered,), _ = run("extract", (), [without])
+    (answered,), _ = run("extract", Extraction(()), [without])
     assert (answered.entities, answered.issues) == ((), ())
 
 

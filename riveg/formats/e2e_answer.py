@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Corners = tuple[float, float, float, float]
 """x_min, y_min, x_max, y_max, perhaps without an area."""
@@ -23,11 +23,15 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Triple:
-    """An entity of an answer; ``boxes`` is ``()`` for nowhere and ``None`` where unreadable."""
+    """An entity of an answer; ``boxes`` is ``()`` for nowhere and ``None`` where unreadable.
+
+    ``piece`` is what it was read from.
+    """
 
     mention: str
     label: str
     boxes: tuple[Corners, ...] | None
+    piece: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ def parse_answer(text: str) -> ParsedAnswer:
     for piece in _SEGMENT_ENDS.split(text):
         parts = [part.strip() for part in piece.translate(_BARS).split("|") if part.strip()]
         if len(parts) >= 3:
-            triples.append(Triple("|".join(parts[:-2]), parts[-2], _parse_boxes(parts[-1])))
+            mention, boxes = "|".join(parts[:-2]), _parse_boxes(parts[-1])
+            triples.append(Triple(mention, parts[-2], boxes, piece.strip()))
         elif piece.strip():
             dropped += 1
     if text.strip().casefold() in _NOWHERE:

@@ -44,12 +44,17 @@ class Response:
         first_token: The likeliest first tokens with their natural log-probabilities, if the
             request wants them.
         is_refusal: Whether the server says that the model refuses, in a field of its own.
+        thoughts: Its words before the answer, if the request wants them.
+        tokens: All its tokens with their natural log-probabilities, thoughts among them, if the
+            request wants them and the server gives them.
     """
 
     text: str
     finish_reason: str
     first_token: tuple[tuple[str, float], ...] = ()
     is_refusal: bool = False
+    thoughts: str = ""
+    tokens: tuple[tuple[str, float], ...] = ()
 
 
 class Unparsable(ValueError):
@@ -83,6 +88,7 @@ class Request:
         max_tokens: Most tokens of the response.
         first_tokens: How many of the likeliest first tokens are wanted, 0 to 20.
         stop: Texts that end the response; they are no part of it.
+        in_full: Whether thoughts and the log-probabilities of all tokens are wanted.
     """
 
     messages: tuple[Message, ...]
@@ -91,6 +97,7 @@ class Request:
     max_tokens: int = 256
     first_tokens: int = 0
     stop: tuple[str, ...] = ()
+    in_full: bool = False
 
     @property
     def completes(self) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from riveg.errors import ImageFault
+from riveg.llm.cached_response import CachedResponse
 from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.event_loop import BackgroundLoop
@@ -18,7 +19,7 @@ from riveg.llm.local_server import Say
 from riveg.llm.reasking import Dialogue
 from riveg.llm.request import request_body, request_key
 from riveg.llm.response import within
-from riveg.llm.response_cache import CachedResponse, ResponseCache
+from riveg.llm.response_cache import ResponseCache
 from riveg.llm.retries import Effort, Sender
 from riveg.llm.servers import Addresses, require_client
 from riveg.llm.token_counts import TokenCounter

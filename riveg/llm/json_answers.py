@@ -16,7 +16,7 @@ from riveg.llm.json_schema import fault_in
 from riveg.llm.json_values import FoundValue, items_by_line, load_strictly, values_in
 from riveg.llm.refusals import refuses
 
-_TAGS = "think|thinking|thought|reasoning"
+_TAGS = "think|thinking|thought|reasoning|reason"
 _THOUGHTS_BEGIN = re.compile(
     rf"\s*(?:<(?:seed:)?(?:{_TAGS})>|\[THINK\]|\u25c1think\u25b7)", re.IGNORECASE
 )
@@ -193,6 +193,16 @@ def without_thoughts(text: str) -> str:
     ends = [found.end() for found in _THOUGHTS_END.finditer(text)]
     rest = text[ends[-1] :] if ends else text
     return "" if _THOUGHTS_BEGIN.match(rest) else rest.strip()
+
+
+def thoughts_in(text: str) -> str:
+    """The thoughts before a response, without the tags around them; empty if there are none."""
+    if is_json(text):
+        return ""
+    ends = [found.end() for found in _THOUGHTS_END.finditer(text)]
+    begins = _THOUGHTS_BEGIN.match(text) is not None
+    thoughts = text[: ends[-1]] if ends else text if begins else ""
+    return _THOUGHTS_END.sub("", _THOUGHTS_BEGIN.sub("", thoughts, count=1)).strip()
 
 
 def whole_characters(text: str) -> str:

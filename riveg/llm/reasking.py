@@ -70,6 +70,8 @@ class Dialogue:
         """What a response comes to; ``None``: send the new ``messages``."""
         self._responses += 1
         response = _stopped(response, self._request.stop)
+        if not self._request.in_full:
+            response = replace(response, thoughts="", tokens=())
         if response.finish_reason == "content_filter":
             message = "the server's content filter withheld the answer"
             return NoAnswer("no-answer", message, response)

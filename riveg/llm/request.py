@@ -56,6 +56,8 @@ def request_body(
         }
     if request.first_tokens:
         body |= {"logprobs": True, "top_logprobs": request.first_tokens}
+    elif request.in_full:
+        body["logprobs"] = True
     if request.stop:
         body["stop"] = list(request.stop)
     if not endpoint.thinking and "messages" in body:
@@ -119,6 +121,7 @@ def request_key(endpoint: Endpoint, request: Request, images: SentImages) -> str
                 "max_tokens": request.max_tokens,
                 "first_tokens": request.first_tokens,
                 **({"stop": request.stop} if request.stop else {}),
+                **({"in_full": True} if request.in_full else {}),
             }
         )
     )

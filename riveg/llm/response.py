@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import getincrementaldecoder
 from dataclasses import dataclass, replace
 from typing import Any
 
 from riveg.llm.conversation import Response
-from riveg.llm.json_answers import first_spoken_token, whole_characters, without_thoughts
+from riveg.llm.json_answers import (
+    first_spoken_token,
+    thoughts_in,
+    whole_characters,
+    without_thoughts,
+)
 
 _GAVE_UP = frozenset({"abort", "error"})
 """Finish reasons that tell of a failure of the server, not of the model."""
@@ -18,6 +24,8 @@ _MOST_TOKENS = 2**40
 
 _LONGEST_NUMBER = 300
 """Digits of a number; longer ones are without end as a float."""
+
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning")
 
 _MOST_OPTIONS = 100
 """For one token; servers give 20 at most."""
@@ -59,10 +67,16 @@ def read_completion(content: str | bytes) -> Completion:
     if finish_reason in _GAVE_UP:
         raise NotACompletion(f"the server gave up ({finish_reason})")
     refusal = _refusal(message)
-    text = without_thoughts(whole_characters(_words(message) or refusal))
-    first_token = _first_token(_get(choice, "logprobs"))
-    refuses = bool(refusal.strip()) or finish_reason == "refusal"
-    response = Response(text, finish_reason, first_token, refuses)
+    words = whole_characters(_words(message) or refusal)
+    logprobs = _get(choice, "logprobs")
+    response = Response(
+        without_thoughts(words),
+        finish_reason,
+        _first_token(logprobs),
+        is_refusal=bool(refusal.strip()) or finish_reason == "refusal",
+        thoughts=_thoughts(message, words),
+        tokens=_tokens(logprobs),
+    )
     usage = _get(body, "usage")
     return Completion(
         response, _whole_number(usage, "prompt_tokens"), _whole_number(usage, "completion_tokens")
@@ -78,9 +92,14 @@ def within(completion: Completion, most_tokens: int) -> Completion:
     """
     response = completion.response
     most = most_tokens * _CHARACTERS_A_TOKEN
-    if len(response.text) <= most:
+    if max(len(response.text), len(response.thoughts)) <= most:
         return completion
-    cut = replace(response, text=response.text[:most], finish_reason="length")
+    cut = replace(
+        response,
+        text=response.text[:most],
+        thoughts=response.thoughts[:most],
+        finish_reason="length",
+    )
     return replace(completion, response=cut)
 
 
@@ -95,7 +114,7 @@ def _number(digits: str) -> float:
 
 
 def _words(message: dict[str, Any]) -> str:
-    """The content, as text or as parts; a field of its own for reasoning is ignored."""
+    """The content, as text or as parts."""
     content = message.get("content")
     if isinstance(content, list):
         parts = (part.get("text") for part in content if isinstance(part, dict))
@@ -106,11 +125,37 @@ def _words(message: dict[str, Any]) -> str:
     return words
 
 
+def _thoughts(message: dict[str, Any], words: str) -> str:
+    """From a field of their own, as servers with a parser of thoughts give them, or the words."""
+    found = (message.get(field) for field in _THOUGHT_FIELDS)
+    own = next((text for text in found if isinstance(text, str) and text.strip()), None)
+    return thoughts_in(words) if own is None else whole_characters(own).strip()
+
+
 def _refusal(message: dict[str, Any]) -> str:
     """The words of a refusal, from its field or a part of the content; empty: there is none."""
     parts = [message, *_list(message.get("content"))]
     found = (_get(part, "refusal") for part in parts)
     return next((words for words in found if isinstance(words, str) and words.strip()), "")
+
+
+def _tokens(logprobs: Any) -> tuple[tuple[str, float], ...]:
+    """All tokens with their log-probabilities; their texts, joined, are the whole response.
+
+    A character may be made of several tokens: it belongs to the last of them.
+    """
+    places = _list(_get(logprobs, "content"))
+    if not places or not all(map(_is_option, places)):
+        return ()
+    decoder = getincrementaldecoder("utf-8")("replace")
+    return tuple((decoder.decode(_bytes(place)), float(place["logprob"])) for place in places)
+
+
+def _bytes(place: dict[str, Any]) -> bytes:
+    numbers = _list(place.get("bytes"))
+    if numbers and all(isinstance(one, int) and 0 <= one < 256 for one in numbers):
+        return bytes(numbers)
+    return whole_characters(place["token"]).encode()
 
 
 def _first_token(logprobs: Any) -> tuple[tuple[str, float], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import sqlite3
@@ -11,20 +10,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any
 
 from riveg.errors import UserError
 from riveg.files import text_digest
+from riveg.llm.cached_response import CachedResponse, decoded, encoded
 from riveg.llm.conversation import (
-    AnswerPath,
     ChatAnswer,
-    Parser,
     Request,
-    Response,
     Unparsable,
 )
 
@@ -49,59 +45,6 @@ CREATE TABLE IF NOT EXISTS answers (
 """
 
 _COLUMNS = "raw, path, model, prompt_tokens, answer_tokens, latency_s, asked"
-
-
-@dataclass(frozen=True, slots=True)
-class CachedResponse:
-    """A response that could be read, and how.
-
-    Args:
-        response: The response.
-        path: How it was read.
-        model: The id of the model that wrote it.
-        prompt_tokens: Tokens of the requests, as the server counted them.
-        answer_tokens: Tokens of the responses, as the server counted them.
-        latency_s: Seconds until the answer was there.
-        requests: Requests that were sent, re-asks among them.
-    """
-
-    response: Response
-    path: AnswerPath
-    model: str
-    prompt_tokens: int | None = None
-    answer_tokens: int | None = None
-    latency_s: float | None = None
-    requests: int = 1
-
-    @classmethod
-    def of(cls, answer: ChatAnswer, model: str) -> CachedResponse:
-        """The response of an answer, without what the parser made of it."""
-        return cls(
-            answer.response,
-            answer.path,
-            model,
-            answer.prompt_tokens,
-            answer.answer_tokens,
-            answer.latency_s,
-            answer.requests,
-        )
-
-    def answer(self, parse: Parser) -> ChatAnswer:
-        """What a parser makes of the response now.
-
-        Raises:
-            Unparsable: If the parser refuses the response; it may have changed since.
-        """
-        return ChatAnswer(
-            parse(self.response),
-            self.response,
-            self.path,
-            cached=True,
-            requests=0,
-            prompt_tokens=self.prompt_tokens,
-            answer_tokens=self.answer_tokens,
-            latency_s=self.latency_s,
-        )
 
 
 class ResponseCache:
@@ -147,7 +90,7 @@ class ResponseCache:
         if digest is not None and digest != _digest(key, values):
             return None
         try:
-            return _decoded(values)
+            return decoded(values)
         except (ValueError, TypeError, RecursionError):
             return None
 
@@ -157,17 +100,7 @@ class ResponseCache:
         Raises:
             UserError: If the file cannot be written.
         """
-        response = cached.response
-        values = (
-            # ASCII only: UTF-8 cannot hold every text of a model.
-            json.dumps([response.text, response.finish_reason, response.first_token]),
-            cached.path,
-            cached.model,
-            cached.prompt_tokens,
-            cached.answer_tokens,
-            None if cached.latency_s is None else float(cached.latency_s),
-            cached.requests,
-        )
+        values = encoded(cached)
         row = (key, *values, _digest(key, values))
         with self._lock:
             self._run(
@@ -321,29 +254,3 @@ def _digest(key: str, values: Sequence[Any]) -> str | None:
         return text_digest(json.dumps([key, *values]))
     except TypeError:  # bytes
         return None
-
-
-def _decoded(values: Sequence[Any]) -> CachedResponse:
-    """A response as it was kept.
-
-    Raises:
-        ValueError: If the row is damaged.
-        TypeError: If it holds something else.
-        RecursionError: If it has too many brackets.
-    """
-    raw, path, model, prompt_tokens, answer_tokens, latency_s, requests = values
-    words, finish_reason, first_token = json.loads(raw)
-    options = tuple((token, value) for token, value in first_token)
-    is_whole = (
-        raw.isascii()
-        and all(isinstance(one, str) for one in (words, finish_reason, model))
-        and all(isinstance(token, str) and not math.isnan(value) for token, value in options)
-        and path in get_args(AnswerPath)
-        and all(isinstance(one, int | None) for one in (prompt_tokens, answer_tokens))
-        and isinstance(latency_s, float | None)
-        and isinstance(requests, int)
-    )
-    if not is_whole:
-        raise ValueError("a damaged row")
-    response = Response(words, finish_reason, options)
-    return CachedResponse(response, path, model, prompt_tokens, answer_tokens, latency_s, requests)

@@ -182,11 +182,15 @@ class Addresses:
         """A model may repeat what a server shows it, and servers log and quote headers."""
         response = completion.response
         hidden = self._of_responses
+        written = "".join(token for token, _ in response.tokens)
         shown = replace(
             response,
             text=hidden(response.text),
             finish_reason=hidden(response.finish_reason)[:_SHOWN],
             first_token=tuple((hidden(token)[:_SHOWN], one) for token, one in response.first_token),
+            thoughts=hidden(response.thoughts),
+            # A key may be cut anywhere between tokens: where there is one, no token is kept.
+            tokens=response.tokens if hidden(written) == written else (),
         )
         return replace(completion, response=shown)
 

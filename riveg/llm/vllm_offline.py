@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from riveg.errors import ImageFault, RivegError
+from riveg.llm.cached_response import CachedResponse
 from riveg.llm.conversation import (
     ChatAnswer,
     NoAnswer,
@@ -24,11 +25,16 @@ from riveg.llm.conversation import (
 )
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.images import ImageEncoder, SentImages, image_failure
-from riveg.llm.json_answers import first_spoken_token, whole_characters, without_thoughts
+from riveg.llm.json_answers import (
+    first_spoken_token,
+    thoughts_in,
+    whole_characters,
+    without_thoughts,
+)
 from riveg.llm.reasking import Dialogue
 from riveg.llm.request import chat_messages, request_key
 from riveg.llm.response import Completion
-from riveg.llm.response_cache import CachedResponse, ResponseCache
+from riveg.llm.response_cache import ResponseCache
 from riveg.llm.token_counts import TokenCounter
 from riveg.llm.vllm_engine import EngineWatch, first_line, load_engine
 from riveg.protocols import ImageSource
@@ -225,7 +231,7 @@ class OfflineChat:
         }
         if request.schema is not None and self._endpoint.structured:
             settings["structured_outputs"] = StructuredOutputsParams(json=dict(request.schema))
-        if request.first_tokens:
+        if request.first_tokens or request.in_full:
             settings["logprobs"] = request.first_tokens
         if request.stop:
             settings["stop"] = list(request.stop)
@@ -245,10 +251,16 @@ class _Pending:
 def _completion(output: Any, first_tokens: int) -> Completion:
     """The first sequence of a ``vllm.RequestOutput``."""
     sequence = output.outputs[0]
+    words, places = whole_characters(sequence.text), sequence.logprobs or ()
     response = Response(
-        without_thoughts(whole_characters(sequence.text)),
+        without_thoughts(words),
         str(sequence.finish_reason),
-        _first_token(sequence.token_ids, sequence.logprobs or (), first_tokens),
+        _first_token(sequence.token_ids, places, first_tokens),
+        thoughts=thoughts_in(words),
+        tokens=tuple(
+            (str(place[token].decoded_token), float(place[token].logprob))
+            for token, place in zip(sequence.token_ids, places, strict=False)
+        ),
     )
     return Completion(response, len(output.prompt_token_ids or ()), len(sequence.token_ids))
 

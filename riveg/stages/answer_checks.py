@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from riveg.errors import RivegError
-from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer, Ranking
+from riveg.protocols import AnswerOrIssue, Extraction, Mention, PartialAnswer, Ranking
 from riveg.types import (
     WARNING,
     Box,
@@ -34,14 +34,12 @@ def check_tagged(sample: Sample, entities: tuple[Entity, ...]) -> AnswerOrIssue[
     return PartialAnswer(tuple(kept), tuple(issues)) if issues else found
 
 
-def check_extracted(
-    sample: Sample, entities: tuple[Entity, ...]
-) -> AnswerOrIssue[tuple[Entity, ...]]:
+def check_extracted(sample: Sample, answer: Extraction) -> AnswerOrIssue[Extraction]:
     """Entities of an extractor: as a tagger's, and their regions as a grounder's.
 
     An entity whose regions are wrong stays, without them and with an Issue.
     """
-    found = _check_entities("extract", sample, entities)
+    found = _check_entities("extract", sample, answer.entities)
     if isinstance(found, Issue):
         return found
     kept: list[Entity] = []
@@ -50,7 +48,8 @@ def check_extracted(
         issue = _wrong_place("extract", sample.image, entity.id, entity.regions or ())
         kept.append(entity if issue is None else replace(entity, regions=None))
         issues += [] if issue is None else [issue]
-    return PartialAnswer(tuple(kept), tuple(issues)) if issues else tuple(kept)
+    checked = replace(answer, entities=tuple(kept))
+    return PartialAnswer(checked, tuple(issues)) if issues else checked
 
 
 def check_entailment(mention: Mention, answer: Entailment) -> AnswerOrIssue[Entailment]:

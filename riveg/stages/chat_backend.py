@@ -134,6 +134,7 @@ class PromptedChat:
         schema: Mapping[str, Any] | None = None,
         max_tokens: int,
         first_tokens: int = 0,
+        in_full: bool = False,
     ) -> PreparedRequest:
         """One request.
 
@@ -146,6 +147,7 @@ class PromptedChat:
             schema: JSON schema of the response; ``None``: free text.
             max_tokens: Most tokens of the response.
             first_tokens: How many of the likeliest first tokens are wanted.
+            in_full: Whether thoughts and the log-probabilities of all tokens are wanted.
 
         Raises:
             UserError: If the prompt fails on the values.
@@ -155,7 +157,7 @@ class PromptedChat:
         subject = (sample.id, tuple(entity.id for entity in entities))
         # Beyond the line's end a completed text would go on with more questions.
         stop = ("\n",) if self.form == "completion" else ()
-        request = Request(messages, parse, schema, max_tokens, first_tokens, stop)
+        request = Request(messages, parse, schema, max_tokens, first_tokens, stop, in_full)
         return PreparedRequest(subject, request, self.prompt.name, {**self.constants, **values})
 
     def ask(

@@ -16,6 +16,7 @@ from riveg.protocols import (
     Augmenter,
     Captioner,
     Entailer,
+    Extraction,
     Extractor,
     Grounder,
     Mention,
@@ -86,17 +87,17 @@ def _without_image(sample: Sample) -> Issue | None:
     return Issue("extract", None, NO_IMAGE, "the post has no picture, which the extractor needs")
 
 
-EXTRACT = Stage[Extractor, Sample, tuple[Entity, ...]](
+EXTRACT = Stage[Extractor, Sample, Extraction](
     name="extract",
     folder="extractors",
     per=PER_SAMPLE,
     gives=frozenset({"entities", "regions"}),
     ask=lambda backend, samples: backend.extract(samples),
     check=answer_checks.check_extracted,
-    join=lambda sample, entities: replace(sample, entities=entities),
+    join=lambda sample, found: replace(sample, entities=found.entities, reasoning=found.reasoning),
     unasked=_without_image,
-    tell=words.tell_entities,
-    describe=words.describe_entities,
+    tell=words.tell_extraction,
+    describe=words.describe_extraction,
 )
 
 

@@ -33,6 +33,21 @@ def describe_entities(sample: Sample) -> Iterator[str]:
         yield f"{entity.id} {entity.text}: {_label(entity)}{score} ({told})"
 
 
+def tell_extraction(sample: Sample) -> str | None:
+    """The reasoning, and below it a line an entity."""
+    entities = tell_entities(sample)
+    return None if entities is None else "\n".join(filter(None, (sample.reasoning, entities)))
+
+
+def describe_extraction(sample: Sample) -> Iterator[str]:
+    """The reasoning on one line, and every entity with its regions."""
+    if sample.reasoning is not None:
+        yield f"reasoning: {' '.join(sample.reasoning.split())}"
+    yield from describe_entities(sample)
+    for entity in sample.entities or ():
+        yield from describe_regions(Mention(sample, entity))
+
+
 def describe_observations(sample: Sample) -> Iterator[str]:
     """A line an observation: kind, class of an object, score, box and OCR text."""
     if sample.observations == ():

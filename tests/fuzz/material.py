@@ -22,8 +22,9 @@ from riveg.exports.source import ExportSource
 from riveg.files import asset
 from riveg.formats.e2e_answer import Triple, format_answer
 from riveg.geometry.masks import mask_from_array
+from riveg.llm.cached_response import CachedResponse
 from riveg.llm.conversation import Response
-from riveg.llm.response_cache import CachedResponse, ResponseCache
+from riveg.llm.response_cache import ResponseCache
 from riveg.runs.reading import read_records
 from riveg.types import Gold, Sample
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar, get_args, get_origin
 
 from riveg.pipeline import PER_ENTITY, Stage
-from riveg.protocols import AnswerOrIssue, Mention, PartialAnswer, Ranking
+from riveg.protocols import AnswerOrIssue, Extraction, Mention, PartialAnswer, Ranking
 from riveg.stages.table import (
     AUGMENT,
     CAPTION,
@@ -40,7 +40,7 @@ ANSWER_TYPES = {
     CAPTION.name: str,
     AUGMENT.name: str,
     TAG.name: tuple[Entity, ...],
-    EXTRACT.name: tuple[Entity, ...],
+    EXTRACT.name: Extraction,
     RERANK.name: Ranking,
     REWRITE.name: Expression,
     OBSERVE.name: tuple[Observation, ...],
@@ -107,6 +107,9 @@ def _check_type(answer: object, expected: type) -> None:
 
 def _check_values(sample: Sample, answer: object) -> None:
     values = answer if isinstance(answer, tuple) else (answer,)
+    if isinstance(answer, Extraction):
+        regions = [region for entity in answer.entities for region in entity.regions or ()]
+        values = (*answer.entities, *regions)
     for value in values:
         match value:
             case Entailment():

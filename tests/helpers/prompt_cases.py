@@ -42,6 +42,20 @@ VALUES: dict[str, dict[str, object]] = {
     },
     "caption/short.v1": {},
     "entail/yes_no.v1": {"labels": LABELS, "text": TEXT, "caption": CAPTION, "entity": SEEN},
+    "extract/e2e-gmner.v1": {
+        "order": "x1, y1, x2, y2",
+        "labels": LABELS,
+        "text": TEXT,
+        "coordinates": "0 at the left and top edge, 1000 at the right and bottom edge",
+    },
+    "extract/json.v1": {
+        "order": "x1, y1, x2, y2",
+        "labels": LABELS,
+        "text": TEXT,
+        "caption": CAPTION,
+        "knowledge": "She flew the shuttle.",
+        "coordinates": "0 at the left and top edge, 1000 at the right and bottom edge",
+    },
     "ground/boxes.v1": {
         "order": "x1, y1, x2, y2",
         "labels": LABELS,

@@ -18,6 +18,8 @@ FINGERPRINTS = {
     "augment/pgim.v1": "0b80446bd7b5c43995f5132f22fcdd6b",
     "caption/short.v1": "68b5045180d807a96130610fb5f606d3",
     "entail/yes_no.v1": "10ed04e70d8273898dc7832b46f7c3a4",
+    "extract/e2e-gmner.v1": "a0bd95421df8b3c8121533164d3170a6",
+    "extract/json.v1": "eec2a2b4f7c9723a785d7abcb95afaa2",
     "ground/boxes.v1": "b0737f8ea69c86adffbb0d2edb09858d",
     "rerank/gem.v1": "ba24a834c45e6c471e0ec78fbb0aa880",
     "rewrite/appearance.v1": "05438bd15454d0a3105911ea65a4b7ad",

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.errors import UserError
+from riveg.llm.cached_response import CachedResponse
 from riveg.llm.conversation import Message, Request, Response
-from riveg.llm.response_cache import CachedResponse, ResponseCache
+from riveg.llm.response_cache import ResponseCache
 
 ANSWER = CachedResponse(
     Response("a \U0001f600\n\0", "stop", (("Yes", -0.1), ("No", -2.5))),

@@ -16,8 +16,9 @@ from helpers.privileges import WITHOUT_PRIVILEGES, needs_setpriv
 
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.llm.cached_response import CachedResponse
 from riveg.llm.conversation import Response
-from riveg.llm.response_cache import CachedResponse, ResponseCache
+from riveg.llm.response_cache import ResponseCache
 from riveg.runs.overlays import write_overlays
 from riveg.runs.reading import read_records
 from riveg.runs.sources import Samples, make_sample

@@ -18,6 +18,7 @@ from riveg.protocols import Ranking
 from riveg.stages.augmenters.chat import ChatAugmenterConfig
 from riveg.stages.captioners.chat import ChatCaptionerConfig
 from riveg.stages.entailers.chat import ChatEntailerConfig
+from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.rerankers.chat import ChatRerankerConfig
 from riveg.stages.rewriters.chat import ChatRewriterConfig
@@ -35,9 +36,9 @@ def asked(config: Any, chat: ScriptedChat) -> Sequence[Any]:
     endpoint = Endpoint(model="any", base_urls=("http://127.0.0.1:9/v1",))
     context = make_context(chats={"main": chat}, endpoints={"main": endpoint})
     backend = config.build(context)
-    method = {"ground": "ground", "extract": "extract"}.get(config.stage, config.stage)
-    about = [POST] if config.stage in {"tag", "caption", "augment"} else mentions_of(POST)
-    answers: Sequence[Any] = getattr(backend, method)(about)
+    per_sample = {"tag", "caption", "augment", "extract"}
+    about = [POST] if config.stage in per_sample else mentions_of(POST)
+    answers: Sequence[Any] = getattr(backend, config.stage)(about)
     return answers
 
 
@@ -50,6 +51,8 @@ CONFIGS = [
     ChatRewriterConfig(**BARE),
     ChatEntailerConfig(),
     ChatGrounderConfig(frame="norm1000"),
+    ChatExtractorConfig(frame="norm1000"),
+    ChatExtractorConfig(frame="norm1000", prompt="extract/e2e-gmner.v1"),
 ]
 
 

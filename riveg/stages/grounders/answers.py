@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from riveg.geometry.frames import Frame, InsideOut, OutsideFrame
+from riveg.geometry.frames import Frame, InsideOut
 from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import parse_json
 from riveg.llm.json_forms import as_asked
 from riveg.llm.json_schema import fault_in
-
-WrittenBoxes = tuple[tuple[float, ...], ...]
-"""Four numbers a box, in the model's own frame and order."""
+from riveg.stages.stated_boxes import WrittenBoxes
 
 
 def _object_of(**properties: Any) -> dict[str, Any]:
@@ -92,15 +90,3 @@ def _reading(items: Sequence[Any], frame: Frame) -> BoxReading:
         except InsideOut as error:
             faults.append(str(error))
     return BoxReading(tuple(boxes), tuple(faults))
-
-
-def require_no_shares(numbers: Sequence[float], frame: Frame) -> None:
-    """Checks that a box of a frame of whole numbers is not stated in shares of the sides.
-
-    Raises:
-        OutsideFrame: If it is: in the frame it would be smaller than a pixel.
-    """
-    has_point = any(isinstance(number, float) for number in numbers)
-    if frame.is_whole and has_point and all(0 <= number <= 1 for number in numbers):
-        shown = ", ".join(f"{number:g}" for number in numbers)
-        raise OutsideFrame(f"[{shown}] are shares of the sides, not whole numbers")

@@ -10,8 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.errors import UserError
-from riveg.geometry.frames import FRAMES, Frame, FrameName, OutsideFrame, Resize
+from riveg.geometry.frames import FrameName, Resize
 from riveg.llm.conversation import (
     ChatAnswer,
     NoAnswer,
@@ -19,7 +18,6 @@ from riveg.llm.conversation import (
     PromptValue,
     Unparsable,
 )
-from riveg.llm.images import sent_size
 from riveg.protocols import AnswerOrIssue, Grounder, Mention, PartialAnswer
 from riveg.stages.chat_backend import (
     PromptedChat,
@@ -32,19 +30,19 @@ from riveg.stages.chat_backend import (
     whole_response,
 )
 from riveg.stages.grounders.answers import (
-    WrittenBoxes,
     answer_schema,
     read_boxes,
     read_faultless_boxes,
-    require_no_shares,
 )
-from riveg.types import Box, ImageSize, Issue, Region, Sample
-
-OUTSIDE_FRAME = "box-outside-frame"
-"""Kind of the Issue for a box that reaches beyond the declared frame."""
-
-BAD_BOX = "bad-box"
-"""Kind of the Issue, beside good boxes, for one that is none or has no area."""
+from riveg.stages.stated_boxes import (
+    BAD_BOX,
+    OUTSIDE_FRAME,
+    StatedBoxes,
+    WrittenBoxes,
+    image_size,
+    stated_boxes,
+)
+from riveg.types import Issue, Region
 
 PARTIAL = "chat:partial"
 """``source`` of a region from a response that was refused because of other boxes."""
@@ -83,16 +81,14 @@ class ChatGrounderConfig(BackendConfig[Grounder]):
             UserError: If there is no such model or prompt, the prompt fits no mention, or the frame
                 depends on how the model is reached and that is not known.
         """
-        frame = FRAMES[self.frame]
+        boxes = stated_boxes(self.frame, self.resize, llm=self.llm, stage="ground", context=context)
         constants = {
-            "order": PromptValue(frame.order, "ground.frame"),
+            "order": PromptValue(boxes.frame.order, "ground.frame"),
             **label_constants(context.labels),
         }
         return ChatGrounder(
             prompted_chat(self, context, _VARIABLES, constants),
-            frame=frame,
-            resize=self.resize,
-            picture_side=self._picture_side(context),
+            boxes,
             most_regions=self.most_regions,
             max_tokens=self.max_tokens,
         )
@@ -100,24 +96,13 @@ class ChatGrounderConfig(BackendConfig[Grounder]):
     def contents(self, base: Path) -> Mapping[str, str]:
         return _VARIABLES.contents(self.prompt, base)
 
-    def _picture_side(self, context: BuildContext) -> int | None:
-        endpoint = context.endpoints.get(self.llm)
-        if endpoint is None and FRAMES[self.frame].is_sized:
-            raise UserError(
-                f"ground.frame: {self.frame} depends on picture_side of llm {self.llm!r}, which "
-                "is not known; use norm1000, if the model knows it"
-            )
-        return None if endpoint is None else endpoint.picture_side
-
 
 class ChatGrounder:
     """Asks one question about each mention.
 
     Args:
         chat: The model with its prompt.
-        frame: What the model's numbers mean.
-        resize: How its processor resizes images.
-        picture_side: The longer side of images as sent, in pixels; ``None``: as they are.
+        boxes: How its numbers are read.
         most_regions: Of one mention.
         max_tokens: Of the answer.
     """
@@ -125,18 +110,14 @@ class ChatGrounder:
     def __init__(
         self,
         chat: PromptedChat,
+        boxes: StatedBoxes,
         *,
-        frame: Frame,
-        resize: Resize,
-        picture_side: int | None = None,
         most_regions: int = 8,
         max_tokens: int = 384,
     ) -> None:
         self._chat = chat
-        self._frame = frame
-        self._resize = resize
-        self._picture_side = picture_side
-        self._schema = answer_schema(frame, most_regions)
+        self._boxes = boxes
+        self._schema = answer_schema(boxes.frame, most_regions)
         self._most_regions = most_regions
         self._max_tokens = max_tokens
 
@@ -154,7 +135,7 @@ class ChatGrounder:
 
     def _prepared(self, mention: Mention) -> PreparedRequest:
         sample, entity = mention.sample, mention.entity
-        coordinates = _coordinates(self._extent(_image_size(sample)), self._frame)
+        coordinates = self._boxes.coordinates(image_size(sample))
         values = {
             **sample_values(sample),
             "entity": entity_value(entity),
@@ -164,16 +145,11 @@ class ChatGrounder:
             sample,
             (entity,),
             values,
-            partial(read_faultless_boxes, frame=self._frame),
+            partial(read_faultless_boxes, frame=self._boxes.frame),
             shows_image=True,
             schema=self._schema,
             max_tokens=self._max_tokens,
         )
-
-    def _extent(self, image: ImageSize) -> ImageSize:
-        """The numbers at the right and the lower edge of the image as it is sent."""
-        sent = sent_size(image, self._picture_side or max(image))
-        return self._frame.extent(sent, self._resize)
 
     def _read(self, mention: Mention, answer: ChatAnswer) -> AnswerOrIssue[tuple[Region, ...]]:
         return self._regions(mention, answer.value, source_of(answer))
@@ -185,7 +161,7 @@ class ChatGrounder:
         issue = self._chat.issue(mention, answer)
         response = whole_response(answer)
         try:
-            reading = None if response is None else read_boxes(response, frame=self._frame)
+            reading = None if response is None else read_boxes(response, frame=self._boxes.frame)
         except Unparsable:
             return issue
         if reading is None or not reading.boxes:
@@ -202,33 +178,10 @@ class ChatGrounder:
         self, mention: Mention, written: WrittenBoxes, source: str
     ) -> AnswerOrIssue[tuple[Region, ...]]:
         """The boxes within the frame; each of the others is an Issue."""
-        image = _image_size(mention.sample)
-        extent = self._extent(image)
-        boxes: list[Box] = []
-        issues: list[Issue] = []
-        for numbers in written[: self._most_regions]:
-            try:
-                require_no_shares(numbers, self._frame)
-                boxes.append(self._frame.box(numbers, extent, image))
-            except OutsideFrame as error:
-                message = f"{error}; does ground.frame fit the model?"
-                issues.append(Issue("ground", mention.entity.id, OUTSIDE_FRAME, message))
-        if issues and not boxes:
+        regions, faults = self._boxes.regions(
+            written[: self._most_regions], image_size(mention.sample), source
+        )
+        issues = tuple(Issue("ground", mention.entity.id, OUTSIDE_FRAME, fault) for fault in faults)
+        if issues and not regions:
             return issues[0]
-        regions = tuple(Region(box, source=source) for box in dict.fromkeys(boxes))
-        return PartialAnswer(regions, tuple(issues)) if issues else regions
-
-
-def _image_size(sample: Sample) -> ImageSize:
-    size = None if sample.image is None else sample.image.size
-    if size is None:
-        raise UserError(f"sample {sample.id}: nobody has opened its picture")
-    return size
-
-
-def _coordinates(extent: ImageSize, frame: Frame) -> str:
-    kind = "whole numbers" if frame.is_whole else "decimal numbers"
-    return (
-        f"{kind}, x from 0 at the left edge of the picture to {extent.width:g} at the right edge, "
-        f"y from 0 at the upper edge to {extent.height:g} at the lower edge"
-    )
+        return PartialAnswer(regions, issues) if issues else regions

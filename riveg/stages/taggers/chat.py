@@ -26,7 +26,8 @@ from riveg.stages.chat_backend import (
     sample_values,
     whole_response,
 )
-from riveg.stages.taggers.answers import BAD_ENTITY, EntityReader, LabelledSpan, Reading
+from riveg.stages.named_spans import BAD_ENTITY, LabelledSpan
+from riveg.stages.taggers.answers import EntityReader, Reading
 from riveg.text.spans import span_text
 from riveg.types import Entity, Issue, Sample
 

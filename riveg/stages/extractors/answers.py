@@ -1,0 +1,230 @@
+"""The forms in which a model states entities with their boxes, each with how it is read."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from riveg.formats.e2e_answer import answer_text, parse_answer
+from riveg.geometry.frames import Frame, InsideOut
+from riveg.llm.conversation import Refused, Response, Unparsable
+from riveg.llm.json_answers import parse_json
+from riveg.llm.json_forms import as_asked
+from riveg.llm.json_schema import fault_in
+from riveg.llm.refusals import refuses
+from riveg.stages.named_spans import BAD_ENTITY, Fault
+from riveg.stages.stated_boxes import BAD_BOX, WrittenBoxes
+
+_LONGEST = 200
+"""Characters of an entity's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedEntity:
+    """An entity as a model states it.
+
+    Args:
+        words: Its words, copied from the post.
+        label: Its label, in the model's spelling.
+        occurrence: Which of the places with these words is meant, from 1.
+        boxes: In the model's frame; ``()``: the image does not show it; ``None``: unreadable.
+        part: Where it is stated in the text of the response, from where to where.
+        faults: What is wrong with boxes of its that are left out.
+    """
+
+    words: str
+    label: str
+    occurrence: int
+    boxes: WrittenBoxes | None
+    part: tuple[int, int]
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a response says: its entities, and what is wrong with the pieces that are none."""
+
+    entities: tuple[StatedEntity, ...]
+    faults: tuple[Fault, ...] = ()
+
+
+class AnswerForm(Protocol):
+    """A form of answer. Its readers are pure; both raise :class:`Unparsable`."""
+
+    def schema(
+        self, labels: Sequence[str], frame: Frame, *, entities: int, regions: int
+    ) -> dict[str, Any] | None:
+        """JSON schema that the server is given; ``None``: free text."""
+
+    def read(self, response: Response, frame: Frame) -> Statement:
+        """What a response says, entity by entity."""
+
+
+class Triples:
+    """E2E-GMNER's: ``mention|type|[x1,y1,x2,y2]`` or ``None``, with semicolons between."""
+
+    def schema(self, *_: object, **__: object) -> None:
+        """Free text."""
+        return
+
+    def read(self, response: Response, frame: Frame) -> Statement:
+        """What a response says.
+
+        Raises:
+            Unparsable: If nothing in it is an entity, and it does not say that there is none.
+        """
+        text = answer_text(response.text)
+        parsed = parse_answer(text)
+        if parsed.dropped and not parsed.triples:
+            if refuses(text):
+                raise Refused("The answer is a refusal. Give the entities, or None.")
+            raise Unparsable(
+                "The answer names no entity. Give mention|type|[x1,y1,x2,y2] or mention|type|None "
+                "for each, with ; between them, or None if there is no entity."
+            )
+        seen: Counter[str] = Counter()
+        entities = []
+        begin = max(response.text.rfind(text), 0)
+        for one in parsed.triples:
+            seen[one.mention] += 1
+            boxes, faults = _ordered(one.boxes or (), frame)
+            if one.boxes is None:
+                wrong = f"the region of {one.mention!r} is neither boxes nor None"
+                boxes, faults = None, (Fault(BAD_BOX, wrong),)
+            at = response.text.find(one.piece, begin)
+            begin = max(at, begin)
+            part = (at, at + len(one.piece)) if at >= 0 else (0, 0)
+            entities.append(
+                StatedEntity(one.mention, one.label, seen[one.mention], boxes, part, faults)
+            )
+        dropped = f"{parsed.dropped} pieces of the answer are not mention|type|region"
+        return Statement(tuple(entities), (Fault(BAD_ENTITY, dropped),) if parsed.dropped else ())
+
+
+def _object_of(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _numbers(kind: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": kind}, "minItems": 4, "maxItems": 4}
+
+
+_BOX = _object_of(bbox_2d=_numbers("number"))
+_ITEM = _object_of(text={"type": "string"}, label={"type": "string"}, boxes={"type": "array"}) | {
+    "required": ["text", "label", "boxes"]
+}
+_ANY_LIST = _object_of(entities={"type": "array", "items": {}})
+"""What is read of any response; the server is given a narrower schema."""
+
+
+class JsonEntities:
+    """``{"entities": [{"text", "label", "occurrence", "boxes": [{"bbox_2d"}]}]}``."""
+
+    def schema(
+        self, labels: Sequence[str], frame: Frame, *, entities: int, regions: int
+    ) -> dict[str, Any]:
+        """Lists and words have a highest length, numbers have no bounds.
+
+        A server that kept to bounds would move a box into the frame, and nobody would notice that
+        the frame is wrong.
+        """
+        box = _object_of(bbox_2d=_numbers("integer" if frame.is_whole else "number"))
+        item = _object_of(
+            text={"type": "string", "minLength": 1, "maxLength": _LONGEST},
+            label={"type": "string", "enum": list(labels)},
+            occurrence={"type": "integer", "minimum": 1, "maximum": 99},
+            boxes={
+                "type": "array",
+                "items": box | {"additionalProperties": False},
+                "maxItems": regions,
+            },
+        )
+        listed = {
+            "type": "array",
+            "items": item | {"additionalProperties": False},
+            "maxItems": entities,
+        }
+        return _object_of(entities=listed) | {"additionalProperties": False}
+
+    def read(self, response: Response, frame: Frame) -> Statement:
+        """What a response says.
+
+        Raises:
+            Unparsable: If it is no list of entities.
+        """
+        items = parse_json(response, _ANY_LIST)["entities"]
+        read = [as_asked(item, _ITEM) for item in items]
+        parts = _parts(response.text, read)
+        entities: list[StatedEntity] = []
+        faults: list[Fault] = []
+        for number, (item, part) in enumerate(zip(read, parts, strict=True), start=1):
+            wrong = fault_in(item, _ITEM, f"item {number} of 'entities'")
+            if wrong is not None:
+                faults.append(Fault(BAD_ENTITY, wrong))
+                continue
+            boxes, wrong_boxes = _read_boxes(item["boxes"], frame)
+            occurrence = item.get("occurrence", 1)
+            entities.append(
+                StatedEntity(
+                    item["text"],
+                    item["label"],
+                    occurrence if isinstance(occurrence, int) else 1,
+                    boxes if boxes or not wrong_boxes else None,
+                    part,
+                    wrong_boxes,
+                )
+            )
+        return Statement(tuple(entities), tuple(faults))
+
+
+def _read_boxes(items: Sequence[Any], frame: Frame) -> tuple[WrittenBoxes, tuple[Fault, ...]]:
+    good: list[tuple[float, ...]] = []
+    faults: list[Fault] = []
+    for number, item in enumerate((as_asked(item, _BOX) for item in items), start=1):
+        wrong = fault_in(item, _BOX, f"item {number} of 'boxes'")
+        if wrong is None:
+            good.append(tuple(item["bbox_2d"]))
+        else:
+            faults.append(Fault(BAD_BOX, wrong))
+    boxes, inside_out = _ordered(good, frame)
+    return boxes or (), (*faults, *inside_out)
+
+
+def _ordered(
+    boxes: Sequence[Sequence[float]], frame: Frame
+) -> tuple[WrittenBoxes | None, tuple[Fault, ...]]:
+    """The boxes that have an area; ``None`` where none of several has one."""
+    kept: list[tuple[float, ...]] = []
+    faults: list[Fault] = []
+    for numbers in boxes:
+        try:
+            frame.check_order(numbers)
+            kept.append(tuple(numbers))
+        except InsideOut as error:
+            faults.append(Fault(BAD_BOX, str(error)))
+    return (tuple(kept) if kept or not faults else None), tuple(faults)
+
+
+def _parts(text: str, items: Sequence[Any]) -> list[tuple[int, int]]:
+    """Where each item stands: from its words to those of the next; ``(0, 0)``: nobody knows."""
+    starts: list[int] = []
+    position = 0
+    for item in items:
+        words = item.get("text") if isinstance(item, dict) else None
+        written = {json.dumps(words, ensure_ascii=False), json.dumps(words)}
+        places = [at for at in (text.find(one, position) for one in written) if at >= 0]
+        starts.append(min(places, default=-1))
+        position = starts[-1] + 1 if places else position
+    ends = [*starts[1:], len(text)][: len(starts)]
+    return [
+        (start, end) if 0 <= start < end else (0, 0)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+FORMS: Mapping[str, AnswerForm] = MappingProxyType({"triples": Triples(), "json": JsonEntities()})
+"""By the word in the block ``answer`` of a prompt."""

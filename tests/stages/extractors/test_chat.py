@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from helpers.answers import issue_of, partial, whole
+from helpers.chat_cases import HOSTILE, asked_text, hostile_sample, image_sample
+from helpers.contracts import check_answer, check_backend
+from helpers.factories import make_context
+from helpers.scripted_chat import ScriptedChat
+
+from riveg.labels import Label
+from riveg.llm.conversation import NoAnswer, Request, Response
+from riveg.llm.endpoint import Endpoint
+from riveg.protocols import AnswerOrIssue, Extraction
+from riveg.stages.extractors.chat import ChatExtractor, ChatExtractorConfig
+from riveg.stages.table import EXTRACT
+from riveg.types import Box, ImageRef, Sample, Span
+
+POST = image_sample("Ann met Rex and Ann", id="a", entities=None)
+OTHER = image_sample("Bob met nobody", id="b", entities=None)
+ENDPOINT = Endpoint(model="any", base_urls=("http://127.0.0.1:9/v1",), picture_side=1024)
+LABELS = (Label(name="PER", description="a person"), Label(name="OTHER"))
+E2E = "extract/e2e-gmner.v1"
+
+
+def stated(*items: tuple[Any, ...]) -> str:
+    entities = [
+        {
+            "text": text,
+            "label": label,
+            "occurrence": occurrence,
+            "boxes": [{"bbox_2d": box} for box in boxes],
+        }
+        for text, label, occurrence, boxes in items
+    ]
+    return json.dumps({"entities": entities})
+
+
+GOOD = stated(("Ann", "PER", 2, [[0, 0, 500, 500]]), ("Rex", "OTHER", 1, []))
+
+
+def extractor(chat: ScriptedChat, prompt: str = "extract/json.v1", **fields: Any) -> ChatExtractor:
+    context = make_context(chats={"main": chat}, endpoints={"main": ENDPOINT}, labels=LABELS)
+    return ChatExtractorConfig(**{"frame": "norm1000", "prompt": prompt, **fields}).build(context)
+
+
+def extract(
+    answer: str | Response, prompt: str = "extract/json.v1", sample: Sample = POST, **fields: Any
+) -> AnswerOrIssue[Extraction]:
+    return extractor(ScriptedChat(lambda _: answer), prompt, **fields).extract([sample])[0]
+
+
+def scripted(request: Request) -> str:
+    return GOOD if "Ann" in asked_text(request) else stated()
+
+
+@pytest.mark.parametrize(
+    ("answer", "requests"),
+    [
+        (scripted, 2),
+        (lambda _: stated(("Bob", "PER", 1, [[9, 9, 5, 5]]), ("Zoe", "PER", 1, [])), 6),
+        (lambda _: NoAnswer("no-answer", "busy"), 2),
+    ],
+)
+def test_contract(answer: Callable[[Request], str], requests: int) -> None:
+    chat = ScriptedChat(answer)
+    check_backend(EXTRACT, extractor(chat), [POST, OTHER])
+    assert len(chat.asked) == requests
+
+
+def test_entities_come_by_position_with_regions_in_pixels() -> None:
+    rex, ann = whole(extract(GOOD)).entities
+    assert (rex.text, rex.label, rex.regions) == ("Rex", "OTHER", ())
+    assert (ann.span, ann.label) == (Span(4, 5), "PER")
+    assert [region.box for region in ann.regions or ()] == [Box(0, 0, 600, 400)]
+    assert [region.source for region in ann.regions or ()] == ["chat:schema"]
+    assert ann.score is None, "the server gave no tokens"
+
+
+def test_the_released_form_is_read_and_its_thought_is_kept() -> None:
+    items = (
+        "Ann|PER|[0,0,518,336]",
+        "Ann|PER|[[518,336,1036,672],[0,0,28,28]]",
+        "Rex|other|None",
+    )
+    text = f"<answer>{'; '.join(items)}</answer>"
+    response = Response(text, "stop", thoughts="Ann is a singer.")
+    found = whole(extract(response, E2E, frame="pixels-sent"))
+    assert found.reasoning == "Ann is a singer."
+    assert [(one.span.start, one.label) for one in found.entities] == [
+        (0, "PER"),
+        (2, "OTHER"),
+        (4, "PER"),
+    ]
+    boxes = [[region.box for region in one.regions or ()] for one in found.entities]
+    assert boxes[0] == [Box(0, 0, 600, 400)]
+    assert boxes[1] == []
+    assert boxes[2][0] == Box(600, 400, 1200, 800)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [(E2E, "None"), (E2E, "<answer>None</answer>"), ("extract/json.v1", stated())],
+)
+def test_an_answer_may_say_that_there_is_nothing(prompt: str, text: str) -> None:
+    assert whole(extract(text, prompt)) == Extraction(())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "kinds"),
+    [
+        (E2E, "Ann|PER|somewhere; Rex|OTHER|None", ["bad-box"]),
+        (E2E, "Ann|PER|[0,0,9,9]; Rex is here", ["bad-entity"]),
+        (E2E, "Ann|VESSEL|None; Rex|OTHER|None", ["unknown-label"]),
+        (E2E, "Ann|PER|[0,0,2000,9]", ["box-outside-frame"]),
+        (E2E, "Zoe|PER|None; Ann|PER|None", ["unaligned-entity"]),
+        ("extract/json.v1", stated(("Ann", "PER", 1, [[9, 9, 1, 1]])), ["bad-box"]),
+        ("extract/json.v1", stated(("Ann", "PER", 1, [[1, 1, 9]])), ["bad-box"]),
+        ("extract/json.v1", GOOD.replace("[{", '[{"text": "Rex"}, {', 1), ["bad-entity"]),
+    ],
+)
+def test_what_is_wrong_is_told_beside_what_is_right(
+    prompt: str, text: str, kinds: list[str]
+) -> None:
+    chat = ScriptedChat(lambda _: text)
+    (answer,) = extractor(chat, prompt).extract([POST])
+    assert len(chat.asked) == 3
+    assert "Not every entity is right" in chat.asked[1].messages[-1].text
+    kept = partial(answer)
+    assert [issue.kind for issue in kept.issues] == kinds
+    assert kept.answer.entities
+    check_answer(EXTRACT, POST, answer)
+    if "box" in kinds[0]:
+        assert kept.answer.entities[0].regions is None, "not read is not the same as not shown"
+
+
+def test_an_answer_that_is_cut_off_is_no_half_a_list() -> None:
+    cut = Response("<think>x</think><answer>Ann|PER|[0,0,9,9]; Re", "length")
+    assert issue_of(extract(cut, E2E)).kind == "truncated-answer"
+
+
+def test_a_score_is_the_mean_probability_of_the_tokens_of_an_entity() -> None:
+    pieces = ["Ann|PER", "|None", "; ", "Rex|OTHER", "|None"]
+    sure = [0.9, 0.4, 0.01, 0.8, 0.8]
+    text = "".join(pieces)
+    thought = "<think>Ann|PER|None</think>"
+    tokens = tuple(zip([thought, *pieces], map(math.log, [0.5, *sure]), strict=True))
+    ann, rex = whole(extract(Response(text, "stop", tokens=tokens), E2E)).entities
+    assert ann.score == pytest.approx(0.6)
+    assert rex.score == pytest.approx(0.8)
+    others = Response(text, "stop", tokens=(("?", -1.0),))
+    assert [one.score for one in whole(extract(others, E2E)).entities] == [None, None]
+
+
+def test_a_score_of_json_is_of_the_entity_alone() -> None:
+    text = stated(("Ann", "PER", 1, []), ("Ann", "PER", 2, []))
+    second = text.rindex('"Ann"')
+    tokens = ((text[:second], math.log(0.25)), (text[second:], math.log(0.75)))
+    one, two = whole(extract(Response(text, "stop", tokens=tokens))).entities
+    assert one.score == pytest.approx(0.25)
+    assert two.score == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("width", "height"), [(27, 500), (6000, 29)])
+def test_an_image_that_no_model_takes_is_told_and_not_sent(width: int, height: int) -> None:
+    chat = ScriptedChat(scripted)
+    odd = replace(POST, image=ImageRef("odd.jpg", width, height))
+    no, yes = extractor(chat).extract([odd, OTHER])
+    assert issue_of(no).kind == "image-shape"
+    assert whole(yes).entities == ()
+    assert len(chat.asked) == 1
+
+
+@pytest.mark.parametrize("prompt", ["extract/json.v1", E2E])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_samples_are_data(name: str, prompt: str) -> None:
+    sample = replace(hostile_sample(HOSTILE[name]), entities=None)
+    chat = ScriptedChat(lambda _: GOOD)
+    live = extractor(chat, prompt)
+    answers = live.extract([sample])
+    check_answer(EXTRACT, sample, answers[0])
+    (request, plain) = live.prepare([sample, POST])
+    assert request.request.messages[0] == plain.request.messages[0], "the system turn is constant"
+    assert asked_text(request.request).count("</post>") == 1
+
+
+def test_the_types_are_told_in_both_prompts_and_the_frame_too() -> None:
+    for prompt in ("extract/json.v1", E2E):
+        chat = ScriptedChat(lambda _: "None")
+        (prepared,) = extractor(chat, prompt).prepare([POST])
+        assert "PER" in prepared.request.messages[0].text
+        assert "a person" in prepared.request.messages[0].text
+        assert "to 1000 at the right edge" in asked_text(prepared.request)
+        assert prepared.request.in_full
+        assert len(prepared.request.images) == 1
