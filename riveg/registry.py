@@ -34,6 +34,9 @@ BACKENDS: dict[str, dict[str, str]] = {
         "phrases": "riveg.stages.taggers.phrases:PhraseTaggerConfig",
         "recorded": "riveg.stages.taggers.recorded:RecordedTaggerConfig",
     },
+    "extract": {
+        "chat": "riveg.stages.extractors.chat:ChatExtractorConfig",
+    },
     "rerank": {
         "chat": "riveg.stages.rerankers.chat:ChatRerankerConfig",
     },

@@ -70,6 +70,7 @@ def _answer(sample: Sample, places: _Places) -> Values:
     return {
         "caption": sample.caption,
         "knowledge": sample.knowledge,
+        "reasoning": sample.reasoning,
         "observations": [_observation_values(one) for one in sample.observations or ()],
         "issues": [_issue_values(one) for one in sample.issues],
         "entities": None if entities is None else [_entity_values(e, places) for e in entities],

@@ -55,6 +55,36 @@ def test_words_of_a_completed_text() -> None:
     assert found.prompt_tokens == 7
 
 
+@pytest.mark.parametrize(
+    ("message", "thoughts"),
+    [
+        ({"content": "<think>a dog\nruns</think> red"}, "a dog\nruns"),
+        ({"content": "a dog</think>red"}, "a dog"),
+        ({"content": "<reason>a dog</reason><answer>None</answer>"}, "a dog"),
+        ({"content": "red", "reasoning_content": " a dog "}, "a dog"),
+        ({"content": "red", "reasoning": "a dog"}, "a dog"),
+        ({"content": "red", "reasoning": 7}, ""),
+        ({"content": '{"a": "<think>b</think>"}'}, ""),
+    ],
+)
+def test_thoughts_are_kept_without_their_tags(message: Any, thoughts: str) -> None:
+    assert read_completion(body(message)).response.thoughts == thoughts
+
+
+def test_a_character_of_several_tokens_is_whole() -> None:
+    first, second = "é".encode()[:1], "é".encode()[1:]
+    places = [
+        {"token": "caf", "logprob": -0.1},
+        {"token": "\ufffd", "logprob": -0.2, "bytes": list(first)},
+        {"token": "\ufffd", "logprob": -0.3, "bytes": list(second)},
+    ]
+    found = read_completion(body({"content": "café"}, logprobs={"content": places})).response
+    assert found.tokens == (("caf", -0.1), ("", -0.2), ("é", -0.3))
+    places[0]["logprob"] = None
+    found = read_completion(body({"content": "café"}, logprobs={"content": places})).response
+    assert found.tokens == ()
+
+
 def test_the_first_token_is_that_of_the_answer() -> None:
     def place(token: str, *options: tuple[Any, Any]) -> dict[str, Any]:
         listed = [{"token": one, "logprob": number} for one, number in options]

@@ -39,6 +39,10 @@ def test_an_answer_comes_back_as_it_was(in_memory: bool, tmp_path: Path) -> None
         other = CachedResponse(Response("half \ud83d", "stop"), "plain", "m")
         cache.put("k", other)
         assert cache.get("k") == other
+        written = Response("b", "stop", thoughts="a", tokens=(("a", -0.5), ("b", -1.0)))
+        full = CachedResponse(written, "plain", "m")
+        cache.put("k", full)
+        assert cache.get("k") == full
 
 
 def test_the_file_is_made_by_the_first_answer_and_outlives_the_store(tmp_path: Path) -> None:

@@ -195,6 +195,39 @@ def test_one_model_serves_every_stage(tmp_path: Path) -> None:
     assert asked.total() >= 24  # a caption and tags for each of the twelve samples
 
 
+def test_one_answer_holds_entities_and_boxes_and_the_thought_before_them(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with fault_server(tmp_path / "counts", "--delay-s", "0.2") as server:
+        words = command("e2e-gmner", folder, server, "--set", "llm.main.concurrency=2")
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        killed = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        store = folder / "answers.sqlite"
+        while answers_in(store) < 4 and killed.poll() is None:
+            time.sleep(0.05)
+        killed.kill()
+        killed.wait()
+        assert killed.returncode == -signal.SIGKILL
+        done = run("e2e-gmner", folder, server)
+        assert done.returncode == 0, done.stderr
+        asked = server.counts()
+    entities = entities_of(folder)
+    assert asked.total() <= len(asked) + 2, "only what was in flight is asked twice"
+    assert len(entities) >= 10
+    assert all(len(entity["regions"]) == 1 for entity in entities)
+    more = [sys.executable, "-m", "riveg"]
+    sample = json.loads((folder / "records.jsonl").read_text().splitlines()[0])["id"]
+    shown = run_words([*more, "show", "run", str(folder), "--id", sample], timeout_s=100)
+    assert "reasoning: I see" in shown.stdout
+    for rest in (
+        ["eval", str(folder)],
+        ["eval", str(folder), "--protocol", "e2e"],
+        ["report", str(folder), "--out", str(tmp_path / "report.html")],
+    ):
+        told = run_words([*more, *rest], timeout_s=200)
+        assert told.returncode == 0, told.stderr
+    assert "I see" in (tmp_path / "report.html").read_text()
+
+
 def test_a_dry_run_asks_nobody(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with fault_server(tmp_path / "counts") as server:

@@ -80,9 +80,11 @@ function layerButtons(row) {
 function sampleNotes(row) {
   const notes = row.answers.map((answer) => answer && issuesOf(answer, null)).filter(Boolean);
   row.answers.forEach((answer, side) => {
-    if (answer && answer.knowledge) {
-      notes.push(make("details", { class: "knowledge" },
-        make("summary", {}, isComparison ? `Knowledge ${SIDES[side]}` : "Knowledge"), make("p", {}, answer.knowledge)));
+    for (const [name, text] of [["Knowledge", answer?.knowledge], ["Reasoning", answer?.reasoning]]) {
+      if (text) {
+        notes.push(make("details", { class: "knowledge" },
+          make("summary", {}, isComparison ? `${name} ${SIDES[side]}` : name), make("p", {}, text)));
+      }
     }
   });
   return notes;
