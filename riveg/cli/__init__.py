@@ -91,7 +91,7 @@ def main() -> None:
         app()
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # typer has turned the KeyboardInterrupt into it
-            _say("interrupted" + (_GOES_ON if goes_on(sys.argv[1:]) else ""))
+            _say("interrupted" + how_to_go_on(sys.argv[1:]))
         raise
     except BaseException as error:
         line = _line_of(error)
@@ -124,13 +124,16 @@ def _line_of(error: BaseException) -> str | None:
 
 
 _INTERRUPTED = 130
-_GOES_ON = "; give the same command again and it goes on where it stopped"
+_GOES_ON = {
+    "run": "; give the same command again and it goes on where it stopped",
+    "train": "; with --resume it goes on after its last checkpoint, if it has written one",
+}
 
 
-def goes_on(arguments: Sequence[str]) -> bool:
-    """Whether an interrupted command of these arguments keeps what it has done."""
+def how_to_go_on(arguments: Sequence[str]) -> str:
+    """What is said of an interrupted command that keeps what it has done; of others nothing."""
     words = [word for word in arguments if not word.startswith("-")]
-    return words[:1] == ["run"]
+    return _GOES_ON.get(words[0], "") if words else ""
 
 
 def _escape_what_cannot_be_shown() -> None:

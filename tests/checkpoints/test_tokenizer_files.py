@@ -281,7 +281,9 @@ def train_tagger(folder: Path) -> None:
     write(folder / "tokenizer.json")
     (folder / "config.json").write_text("{}")
     base = str(with_bomb(folder))
-    config = TaggerTrainingConfig(data="none", base=base, out=folder / "out", work=folder / "work")
+    config = TaggerTrainingConfig(
+        data="quickstart", base=base, out=folder / "out", work=folder / "work"
+    )
     trained(config)
 
 

@@ -167,7 +167,13 @@ def require_models_extra(what: str) -> None:
 def _network(folder: Path) -> Any:
     import transformers
 
-    network = _loaded(transformers.AutoModel, folder, use_safetensors=True)
+    network, loaded = _loaded(
+        transformers.AutoModel, folder, use_safetensors=True, output_loading_info=True
+    )
+    # The library would fill them with random numbers. A text's vector needs no pooler.
+    missing = sorted(name for name in loaded["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise UserError(f"{folder}: lacks {len(missing)} weights, for example {missing[0]}")
     require_numbers(network, folder)
     return network.eval()
 

@@ -197,3 +197,16 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
         TransformerTexts(folder)
     with pytest.raises(UserError, match="give a local folder"):
         TransformerTexts(tmp_path / "absent")
+
+
+@pytest.mark.slow
+def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    path = save_text_encoder(tmp_path / "text") / "model.safetensors"
+    weights = load_file(path)
+    save_file({name: one for name, one in weights.items() if "pooler" not in name}, path)
+    assert TransformerTexts(path.parent).embed_text("rex").shape == (16,)
+    save_file({name: one for name, one in weights.items() if "query" not in name}, path)
+    with pytest.raises(UserError, match="lacks 2 weights, for example encoder"):
+        TransformerTexts(path.parent)
