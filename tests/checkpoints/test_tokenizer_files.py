@@ -282,7 +282,12 @@ def train_tagger(folder: Path) -> None:
     (folder / "config.json").write_text("{}")
     base = str(with_bomb(folder))
     config = TaggerTrainingConfig(
-        data="quickstart", base=base, out=folder / "out", work=folder / "work"
+        data="quickstart",
+        train_split="test",
+        dev_split="test",
+        base=base,
+        out=folder / "out",
+        work=folder / "work",
     )
     trained(config)
 
