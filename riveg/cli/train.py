@@ -18,8 +18,9 @@ def train(
         False, "--resume", help="Go on with a training that was interrupted."
     ),
 ) -> None:
-    """Train a stage's model from annotated posts; the model's card says what came of it.
+    """Train a model from annotated posts.
 
+    Its card says what came of it, and how it was made.
     Several GPUs: torchrun --nproc-per-node 4 -m riveg train NAME CONFIG.
     """
     from riveg.cli.progress import RichProgress

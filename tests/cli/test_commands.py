@@ -175,7 +175,7 @@ def test_debug_shows_the_traceback() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", [(), ("show",), ("data",), ("train",)])
+@pytest.mark.parametrize("group", [(), ("show",), ("data",)])
 def test_lists_of_commands_are_whole_sentences(group: tuple[str, ...]) -> None:
     done = riveg(*group, "-h")
     assert done.returncode == 0
