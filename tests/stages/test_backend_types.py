@@ -16,6 +16,7 @@ from riveg.protocols import (
     Augmenter,
     Captioner,
     Entailer,
+    Extractor,
     Grounder,
     Observer,
     Reranker,
@@ -36,6 +37,7 @@ from riveg.stages.entailers.itm import ItmEntailerConfig
 from riveg.stages.entailers.mini import MiniEntailerConfig
 from riveg.stages.entailers.recorded import RecordedEntailerConfig
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
+from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.grounders.evidence import EvidenceGrounderConfig
 from riveg.stages.grounders.florence2 import Florence2Config
@@ -84,6 +86,9 @@ TAG: Backends[Tagger] = {
     "phrases": PhraseTaggerConfig,
     "recorded": RecordedTaggerConfig,
 }
+EXTRACT: Backends[Extractor] = {
+    "chat": ChatExtractorConfig,
+}
 RERANK: Backends[Reranker] = {
     "chat": ChatRerankerConfig,
 }
@@ -127,6 +132,7 @@ TABLES: Mapping[str, Mapping[str, type[BackendConfig[object]]]] = {
     "caption": CAPTION,
     "augment": AUGMENT,
     "tag": TAG,
+    "extract": EXTRACT,
     "rerank": RERANK,
     "rewrite": REWRITE,
     "observe": OBSERVE,
