@@ -70,7 +70,7 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path) ->
         for number, line in enumerate(process.stdout):
             if number < 3:
                 _wait_for_work(broken, process)
-                time.sleep(chance.random() * 0.5)
+                time.sleep(chance.random() * 0.05)
                 with contextlib.suppress(ProcessLookupError):  # it has come to its end
                     os.kill(int(line), signal.SIGKILL)
                     kills += 1
