@@ -12,6 +12,7 @@ from riveg.checkpoints.tokenizer_files import (
     require_bounded_tokenizer,
 )
 from riveg.errors import UserError, reason
+from riveg.vision.runtime.loading import require_weights
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -50,9 +51,7 @@ def load_encoder(folder: Path) -> Any:
         )
     except Exception as error:  # safetensors and whatever odd numbers cause
         raise UserError(f"{folder}: is no encoder that can be loaded ({reason(error)})") from error
-    missing = sorted(name for name in loaded["missing_keys"] if not name.startswith(_UNUSED))
-    if missing:
-        raise UserError(f"{folder}: lacks {len(missing)} weights, for example {missing[0]}")
+    require_weights(loaded["missing_keys"], folder, unused=_UNUSED)
     return _without_pooler(encoder)
 
 

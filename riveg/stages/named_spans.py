@@ -7,9 +7,11 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from riveg.llm.answer_marks import with_single_escapes, without_markup
 from riveg.llm.borders import without_marks
+from riveg.pipeline import Answer
+from riveg.protocols import AnswerOrIssue, PartialAnswer
 from riveg.text.alignment import TokenAligner, Unaligned, without_overlaps
 from riveg.text.spans import span_text
-from riveg.types import Sample, Span
+from riveg.types import Issue, Sample, Span
 
 UNALIGNED = "unaligned-entity"
 """Kind of the Issue for words that are no tokens of the sample."""
@@ -107,6 +109,30 @@ def full(count: int, most: int, key: str) -> list[Fault]:
     if count < most:
         return []
     return [Fault(FULL, f"{count} entities, there may be more; raise {key}")]
+
+
+def with_faults(
+    stage: str,
+    answer: Answer,
+    faults: Sequence[Fault],
+    losses: Sequence[Fault] = (),
+    *,
+    is_empty: bool,
+) -> AnswerOrIssue[Answer]:
+    """A stage's answer about a sample, with an Issue for each fault and each loss.
+
+    Args:
+        stage: The stage's name.
+        answer: What is right in the model's answer.
+        faults: What is wrong in it.
+        losses: What would be missing from another answer as well.
+        is_empty: Whether nothing is right: beside faults, that is no answer but one Issue.
+    """
+    issues = tuple(Issue(stage, None, kind, message) for kind, message in (*faults, *losses))
+    if faults and is_empty:
+        messages = "; ".join(issue.message for issue in issues)
+        return Issue(stage, None, faults[0].kind, messages)
+    return PartialAnswer(answer, issues) if issues else answer
 
 
 def _spellings(text: str) -> dict[str, None]:

@@ -17,6 +17,9 @@ OUTSIDE_FRAME = "box-outside-frame"
 BAD_BOX = "bad-box"
 """Kind of the Issue, beside good boxes, for one that is none or has no area."""
 
+PARTIAL = "chat:partial"
+"""``source`` of a region from a response that was refused because of other parts of it."""
+
 WrittenBoxes = tuple[tuple[float, ...], ...]
 """Four numbers a box, in the model's own frame and order."""
 

@@ -16,6 +16,7 @@ from riveg.errors import UserError
 from riveg.formats.knowledge_runs import UNKNOWN, knowledge_run
 from riveg.nn.tag_transitions import span_tags
 from riveg.nn.word_pieces import Window, WordPieceWindows
+from riveg.text.alignment import without_overlaps
 from riveg.text.bio import OUTSIDE
 from riveg.training.crf_tagger_settings import CrfTaggerSettings
 from riveg.training.data import AnnotatedSplit
@@ -202,12 +203,7 @@ def _coarse_of(config: CrfTaggerSettings, train: Posts) -> dict[str, str]:
 
 def apart(entities: Sequence[GoldEntity]) -> tuple[GoldEntity, ...]:
     """Those that share no word: of entities that overlap the longest, of equal ones the first."""
-    kept: list[GoldEntity] = []
-    for entity in sorted(entities, key=lambda one: one.span.start - one.span.end):
-        start, end = entity.span.start, entity.span.end
-        if all(end <= other.span.start or other.span.end <= start for other in kept):
-            kept.append(entity)
-    return tuple(kept)
+    return without_overlaps(entities, lambda one: (one.span.start - one.span.end,))[0]
 
 
 class RowMaker:

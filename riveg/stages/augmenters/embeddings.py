@@ -16,7 +16,7 @@ from riveg.checkpoints.tokenizer_files import require_bounded_files, require_bou
 from riveg.config.extras import missing_of_extra
 from riveg.errors import MissingExtra, UserError, reason
 from riveg.files import file_digest, text_digest
-from riveg.vision.runtime.loading import require_numbers
+from riveg.vision.runtime.loading import require_numbers, require_weights
 
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Pixels
@@ -170,10 +170,8 @@ def _network(folder: Path) -> Any:
     network, loaded = _loaded(
         transformers.AutoModel, folder, use_safetensors=True, output_loading_info=True
     )
-    # The library would fill them with random numbers. A text's vector needs no pooler.
-    missing = sorted(name for name in loaded["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise UserError(f"{folder}: lacks {len(missing)} weights, for example {missing[0]}")
+    # A text's vector needs no pooler.
+    require_weights(loaded["missing_keys"], folder, unused=("pooler.",))
     require_numbers(network, folder)
     return network.eval()
 

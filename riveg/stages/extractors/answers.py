@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from riveg.formats.e2e_answer import answer_text, parse_answer
-from riveg.geometry.frames import Frame, InsideOut
+from riveg.geometry.frames import Frame
 from riveg.llm.conversation import Refused, Response, Unparsable
 from riveg.llm.json_answers import parse_json
 from riveg.llm.json_forms import as_asked
 from riveg.llm.json_schema import fault_in
 from riveg.llm.refusals import refuses
+from riveg.stages.box_lists import boxes_schema, object_of, only, read_box_list
 from riveg.stages.named_spans import BAD_ENTITY, Fault
 from riveg.stages.stated_boxes import BAD_BOX, WrittenBoxes
 
@@ -91,7 +92,7 @@ class Triples:
         begin = max(response.text.rfind(text), 0)
         for one in parsed.triples:
             seen[one.mention] += 1
-            boxes, faults = _ordered(one.boxes or (), frame)
+            boxes, faults = _read_boxes([[*box] for box in one.boxes or ()], frame)
             if one.boxes is None:
                 wrong = f"the region of {one.mention!r} is neither boxes nor None"
                 boxes, faults = None, (Fault(BAD_BOX, wrong),)
@@ -105,19 +106,8 @@ class Triples:
         return Statement(tuple(entities), (Fault(BAD_ENTITY, dropped),) if parsed.dropped else ())
 
 
-def _object_of(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _numbers(kind: str) -> dict[str, Any]:
-    return {"type": "array", "items": {"type": kind}, "minItems": 4, "maxItems": 4}
-
-
-_BOX = _object_of(bbox_2d=_numbers("number"))
-_ITEM = _object_of(text={"type": "string"}, label={"type": "string"}, boxes={"type": "array"}) | {
-    "required": ["text", "label", "boxes"]
-}
-_ANY_LIST = _object_of(entities={"type": "array", "items": {}})
+_ITEM = object_of(text={"type": "string"}, label={"type": "string"}, boxes={"type": "array"})
+_ANY_LIST = object_of(entities={"type": "array", "items": {}})
 """What is read of any response; the server is given a narrower schema."""
 
 
@@ -127,28 +117,15 @@ class JsonEntities:
     def schema(
         self, labels: Sequence[str], frame: Frame, *, entities: int, regions: int
     ) -> dict[str, Any]:
-        """Lists and words have a highest length, numbers have no bounds.
-
-        A server that kept to bounds would move a box into the frame, and nobody would notice that
-        the frame is wrong.
-        """
-        box = _object_of(bbox_2d=_numbers("integer" if frame.is_whole else "number"))
-        item = _object_of(
+        """Lists and words have a highest length."""
+        item = object_of(
             text={"type": "string", "minLength": 1, "maxLength": _LONGEST},
             label={"type": "string", "enum": list(labels)},
             occurrence={"type": "integer", "minimum": 1, "maximum": 99},
-            boxes={
-                "type": "array",
-                "items": box | {"additionalProperties": False},
-                "maxItems": regions,
-            },
+            boxes=boxes_schema(frame, regions),
         )
-        listed = {
-            "type": "array",
-            "items": item | {"additionalProperties": False},
-            "maxItems": entities,
-        }
-        return _object_of(entities=listed) | {"additionalProperties": False}
+        listed = {"type": "array", "items": only(item), "maxItems": entities}
+        return only(object_of(entities=listed))
 
     def read(self, response: Response, frame: Frame) -> Statement:
         """What a response says.
@@ -173,7 +150,7 @@ class JsonEntities:
                     item["text"],
                     item["label"],
                     occurrence if isinstance(occurrence, int) else 1,
-                    boxes if boxes or not wrong_boxes else None,
+                    boxes,
                     part,
                     wrong_boxes,
                 )
@@ -181,32 +158,13 @@ class JsonEntities:
         return Statement(tuple(entities), tuple(faults))
 
 
-def _read_boxes(items: Sequence[Any], frame: Frame) -> tuple[WrittenBoxes, tuple[Fault, ...]]:
-    good: list[tuple[float, ...]] = []
-    faults: list[Fault] = []
-    for number, item in enumerate((as_asked(item, _BOX) for item in items), start=1):
-        wrong = fault_in(item, _BOX, f"item {number} of 'boxes'")
-        if wrong is None:
-            good.append(tuple(item["bbox_2d"]))
-        else:
-            faults.append(Fault(BAD_BOX, wrong))
-    boxes, inside_out = _ordered(good, frame)
-    return boxes or (), (*faults, *inside_out)
-
-
-def _ordered(
-    boxes: Sequence[Sequence[float]], frame: Frame
+def _read_boxes(
+    items: Sequence[Any], frame: Frame
 ) -> tuple[WrittenBoxes | None, tuple[Fault, ...]]:
-    """The boxes that have an area; ``None`` where none of several has one."""
-    kept: list[tuple[float, ...]] = []
-    faults: list[Fault] = []
-    for numbers in boxes:
-        try:
-            frame.check_order(numbers)
-            kept.append(tuple(numbers))
-        except InsideOut as error:
-            faults.append(Fault(BAD_BOX, str(error)))
-    return (tuple(kept) if kept or not faults else None), tuple(faults)
+    """The good boxes of a list; ``None`` where there are boxes and none of them is good."""
+    reading = read_box_list(items, frame)
+    faults = tuple(Fault(BAD_BOX, fault) for fault in reading.faults)
+    return (reading.boxes if reading.boxes or not faults else None), faults
 
 
 def _parts(text: str, items: Sequence[Any]) -> list[tuple[int, int]]:

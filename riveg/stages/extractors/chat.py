@@ -21,7 +21,7 @@ from riveg.llm.conversation import (
     Unparsable,
 )
 from riveg.llm.token_scores import part_score
-from riveg.protocols import AnswerOrIssue, Extraction, Extractor, PartialAnswer
+from riveg.protocols import AnswerOrIssue, Extraction, Extractor
 from riveg.stages.chat_backend import (
     PromptedChat,
     PromptVariables,
@@ -38,17 +38,15 @@ from riveg.stages.named_spans import (
     LabelledSpan,
     SpanFinder,
     full,
+    with_faults,
     without_overlapping,
 )
-from riveg.stages.stated_boxes import OUTSIDE_FRAME, StatedBoxes, image_size, stated_boxes
+from riveg.stages.stated_boxes import OUTSIDE_FRAME, PARTIAL, StatedBoxes, image_size, stated_boxes
 from riveg.text.spans import span_text
 from riveg.types import Entity, ImageSize, Issue, Region, Sample, Span
 
 IMAGE_SHAPE = "image-shape"
 """Kind of the Issue for an image that the processors of vision-language models refuse."""
-
-PARTIAL = "chat:partial"
-"""``source`` of a region from a response that was refused because of other entities."""
 
 _SMALLEST_SIDE = 28
 _LARGEST_ASPECT = 200
@@ -270,11 +268,7 @@ class ChatExtractor:
 def _answer(
     extraction: Extraction, faults: Sequence[Fault], losses: Sequence[Fault]
 ) -> AnswerOrIssue[Extraction]:
-    issues = tuple(Issue("extract", None, kind, message) for kind, message in (*faults, *losses))
-    if faults and not extraction.entities:
-        messages = "; ".join(issue.message for issue in issues)
-        return Issue("extract", None, faults[0].kind, messages)
-    return PartialAnswer(extraction, issues) if issues else extraction
+    return with_faults("extract", extraction, faults, losses, is_empty=not extraction.entities)
 
 
 def _shape_issue(size: ImageSize) -> Issue | None:

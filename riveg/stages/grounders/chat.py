@@ -37,15 +37,13 @@ from riveg.stages.grounders.answers import (
 from riveg.stages.stated_boxes import (
     BAD_BOX,
     OUTSIDE_FRAME,
+    PARTIAL,
     StatedBoxes,
     WrittenBoxes,
     image_size,
     stated_boxes,
 )
 from riveg.types import Issue, Region
-
-PARTIAL = "chat:partial"
-"""``source`` of a region from a response that was refused because of other boxes."""
 
 _VARIABLES = PromptVariables(("order", "labels"), ("text", "caption", "entity", "coordinates"))
 

@@ -17,7 +17,7 @@ from riveg.llm.conversation import (
     PromptValue,
     Unparsable,
 )
-from riveg.protocols import AnswerOrIssue, PartialAnswer, Tagger
+from riveg.protocols import AnswerOrIssue, Tagger
 from riveg.stages.chat_backend import (
     PromptedChat,
     PromptVariables,
@@ -26,10 +26,10 @@ from riveg.stages.chat_backend import (
     sample_values,
     whole_response,
 )
-from riveg.stages.named_spans import BAD_ENTITY, LabelledSpan
+from riveg.stages.named_spans import BAD_ENTITY, LabelledSpan, with_faults
 from riveg.stages.taggers.answers import EntityReader, Reading
 from riveg.text.spans import span_text
-from riveg.types import Entity, Issue, Sample
+from riveg.types import Entity, Sample
 
 _VARIABLES = PromptVariables(("labels",), ("text", "caption", "knowledge"))
 
@@ -130,14 +130,8 @@ class ChatTagger:
 
 
 def _entities(sample: Sample, reading: Reading) -> AnswerOrIssue[tuple[Entity, ...]]:
-    issues = tuple(
-        Issue("tag", None, kind, message) for kind, message in (*reading.faults, *reading.losses)
-    )
-    if reading.faults and not reading.entities:
-        messages = "; ".join(issue.message for issue in issues)
-        return Issue("tag", None, reading.faults[0].kind, messages)
     entities = tuple(_entity(sample, one, number) for number, one in enumerate(reading.entities))
-    return PartialAnswer(entities, issues) if issues else entities
+    return with_faults("tag", entities, reading.faults, reading.losses, is_empty=not entities)
 
 
 def _entity(sample: Sample, one: LabelledSpan, number: int) -> Entity:

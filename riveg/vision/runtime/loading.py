@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,17 +126,33 @@ def load_model(
             )
     except Exception as error:  # safetensors, tokenizers and whatever odd numbers cause
         raise _not_loaded(folder, kind, error) from error
-    missing = sorted(loaded["missing_keys"])
-    if missing:
-        # The library would fill them with random numbers and only log that.
-        raise UserError(
-            f"{folder}: lacks {len(missing)} weights of a {kind.__name__}, for example {missing[0]}"
-        )
+    require_weights(loaded["missing_keys"], folder, f" of a {kind.__name__}")
     require_numbers(network, folder)
     network = network.to(placement.device).eval()
     for part in compiled if options.compile else ():
         network.get_submodule(part).compile()
     return network
+
+
+def require_weights(
+    missing: Iterable[str], place: Path, whose: str = "", *, unused: tuple[str, ...] = ()
+) -> None:
+    """Makes sure that a network has all its weights.
+
+    The library would fill the others with random numbers and only log that.
+
+    Args:
+        missing: Names of the weights that the library did not find.
+        place: Where it looked.
+        whose: The weights' network, for the message.
+        unused: What names of weights begin with that nobody looks at.
+
+    Raises:
+        UserError: If there is any; begins with ``place``.
+    """
+    lacking = sorted(name for name in missing if not name.startswith(unused))
+    if lacking:
+        raise UserError(f"{place}: lacks {len(lacking)} weights{whose}, for example {lacking[0]}")
 
 
 def require_numbers(network: Any, place: Path) -> None:
