@@ -63,13 +63,15 @@ def checked_manifest(values: object, where: str) -> dict[str, Any]:
     Raises:
         UserError: If it is none, or of another schema version; one line that begins with ``where``.
     """
-    if isinstance(values, dict):
-        require_schema(values.get("schema"), where)
+    if isinstance(values, dict) and "schema" in values:
+        # At first: of another schema, the other keys may mean something else.
+        require_schema(values["schema"], where)
     advice = f"{where}: is no manifest of a run; remove it, the run makes it anew"
     manifest = checked(RunKeys, values, advice)
     bad = next((name for name in manifest.stages if not name.replace("_", "").isalnum()), None)
     if bad is not None or not isinstance(values, dict):
         raise UserError(f"{advice}: stages: {bad!r:.80} is no name of a stage")
+    require_schema(values.get("schema"), where)
     return values
 
 

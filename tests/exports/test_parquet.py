@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.small_runs import IMAGES, SIDES, answered, named, region, ring, trap_samples, write_run
+from helpers.small_runs import (
+    IMAGES,
+    SIDES,
+    answered,
+    named,
+    region,
+    ring,
+    trap_samples,
+    write_run,
+)
 from PIL import Image
 
 from riveg.errors import UserError
@@ -117,9 +126,7 @@ def test_no_rows(tmp_path: Path) -> None:
 
 
 def test_nothing_half_written_stays(tmp_path: Path) -> None:
-    source = write_run(tmp_path, trap_samples())
-    records = source.folder / "records.jsonl"
-    records.write_bytes(records.read_bytes() + b"{torn")
+    source = write_run(tmp_path, trap_samples(), b"{torn")
     with pytest.raises(UserError, match=r"records.jsonl:7: not a Sample"):
         export_parquet(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()

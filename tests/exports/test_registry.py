@@ -81,9 +81,7 @@ def test_a_folder_with_files_stays_unchanged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OWN)
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_failed_export_leaves_nothing(name: str, is_there: bool, tmp_path: Path) -> None:
-    source = write_run(tmp_path, trap_samples())
-    records = source.folder / "records.jsonl"
-    records.write_bytes(records.read_bytes() + b'{"id":1}\n')
+    source = write_run(tmp_path, trap_samples(), b'{"id":1}\n')
     out = tmp_path / "out"
     if is_there:
         out.mkdir()

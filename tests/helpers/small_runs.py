@@ -35,8 +35,8 @@ SIDES = ImageSize(64, 48)
 IMAGES = ("a.jpg", "sub/b ü&?.png", "turned.jpg")
 
 
-def write_run(folder: Path, samples: Iterable[Sample]) -> ExportSource:
-    """A run folder with these records, and images below ``folder/pictures``."""
+def write_run(folder: Path, samples: Iterable[Sample], last: bytes = b"") -> ExportSource:
+    """A run folder with these records and a last line, and images below ``folder/pictures``."""
     images = folder / "pictures"
     for name in IMAGES:
         path = images / name
@@ -50,7 +50,8 @@ def write_run(folder: Path, samples: Iterable[Sample]) -> ExportSource:
             image.save(path)
     run = folder / "run"
     run.mkdir()
-    (run / "records.jsonl").write_bytes(b"".join(encode(each) + b"\n" for each in samples))
+    lines = (encode(each) + b"\n" for each in samples)
+    (run / "records.jsonl").write_bytes(b"".join((*lines, last)))
     manifest = {
         "schema": SCHEMA_VERSION,
         "finished": 1.0,
