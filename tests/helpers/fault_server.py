@@ -17,6 +17,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -98,7 +99,19 @@ def compressed(body: bytes, encoding: str = "gzip", status: int = 200) -> Sent:
 @cache
 def bomb(status: int) -> Sent:
     """300 MB that are 300 KB until they are expanded."""
-    return compressed(b'{"choices": [], "more": "' + b"0" * 300_000_000 + b'"}', status=status)
+    start, block, end, times = b'{"choices": [], "more": "', b"0" * 1_000_000, b'"}', 300
+    checksum = zlib.crc32(start)
+    for _ in range(times):
+        checksum = zlib.crc32(block, checksum)
+    checksum = zlib.crc32(end, checksum)
+    size = len(start) + times * len(block) + len(end)
+    # What follows a full flush looks back at nothing: packed once, a block can stand many times.
+    opening = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    middle, ending = (zlib.compressobj(wbits=-zlib.MAX_WBITS) for _ in range(2))
+    packed = middle.compress(block) + middle.flush(zlib.Z_FULL_FLUSH)
+    body = [opening.compress(start), opening.flush(zlib.Z_FULL_FLUSH), packed * times]
+    body += [ending.compress(end), ending.flush(), struct.pack("<II", checksum, size)]
+    return Sent(b"".join(body), status, (("Content-Encoding", "gzip"),))
 
 
 def trailing(content: bytes) -> Sent:
