@@ -95,6 +95,8 @@ class Child:
                     "TMPDIR": scratch,
                     "XDG_CACHE_HOME": scratch,
                     "HF_HOME": scratch,
+                    # torch sets it in the process of the tests, for all that these start.
+                    "TORCHINDUCTOR_CACHE_DIR": scratch,
                 },
             )
         return self._process
