@@ -1,4 +1,4 @@
-"""Counts what `riveg/training/entailer_sightings.py` derives the entailer's image evidence from.
+"""Counts what `riveg/training/entailer/sightings.py` derives the entailer's image evidence from.
 
     python benchmarks/sightings.py COCO --data twitter-gmner --quoting QUOTING
 
@@ -28,8 +28,8 @@ from riveg.nn.named_things import CLASSES
 from riveg.stages.observers.evidence import EvidenceObserver
 from riveg.training.box_prior import read_boxed_entities
 from riveg.training.data import read_annotated
-from riveg.training.entailer_data import JudgedSample, judged_samples
-from riveg.training.entailer_sightings import Found, Sightings, SizeBand, derive_log_odds
+from riveg.training.entailer.data import JudgedSample, judged_samples
+from riveg.training.entailer.sightings import Found, Sightings, SizeBand, derive_log_odds
 from riveg.types import Box, ImageRef, ImageSize, Issue, Observation, Sample
 from riveg.vision.plain.names_in_ocr import find_spellings
 from riveg.vision.plain.people import LEAST_SHARE, SeenPerson, find_people

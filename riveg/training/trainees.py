@@ -9,9 +9,9 @@ from riveg.training.config import TrainingConfig
 
 TRAINEES: dict[str, str] = {
     "box-prior": "riveg.training.box_prior:BoxPriorTrainingConfig",
-    "crf-tagger": "riveg.training.crf_tagger:CrfTaggerTrainingConfig",
-    "entailer": "riveg.training.entailer:EntailerTrainingConfig",
-    "tagger": "riveg.training.tagger_config:TaggerTrainingConfig",
+    "crf-tagger": "riveg.training.crf_tagger.config:CrfTaggerTrainingConfig",
+    "entailer": "riveg.training.entailer.config:EntailerTrainingConfig",
+    "tagger": "riveg.training.tagger.config:TaggerTrainingConfig",
 }
 """``name -> "module:Configuration"``."""
 

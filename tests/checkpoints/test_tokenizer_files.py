@@ -276,7 +276,7 @@ def load_engine(folder: Path) -> None:
 def train_tagger(folder: Path) -> None:
     from helpers.training import trained
 
-    from riveg.training.tagger_config import TaggerTrainingConfig
+    from riveg.training.tagger.config import TaggerTrainingConfig
 
     write(folder / "tokenizer.json")
     (folder / "config.json").write_text("{}")

@@ -27,8 +27,8 @@ from riveg.runs.system import load_system
 from riveg.stages.taggers.crf import CrfTagger
 from riveg.text.bio import bio_to_spans
 from riveg.training.config import Course
-from riveg.training.crf_tagger import CrfTaggerTrainingConfig
-from riveg.training.crf_tagger_trainee import CrfTagger as Trainee
+from riveg.training.crf_tagger.config import CrfTaggerTrainingConfig
+from riveg.training.crf_tagger.trainee import CrfTagger as Trainee
 from riveg.types import Sample
 
 LOOP = {"epochs": 10, "batch_size": 4, "learning_rate": 0.02, "device": "cpu", "threads": 1}

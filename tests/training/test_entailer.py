@@ -19,10 +19,10 @@ from riveg.nn.named_things import find_things
 from riveg.protocols import Mention
 from riveg.stages.entailers.mini import MiniEntailer, MiniEntailerConfig
 from riveg.training.data import read_annotated
-from riveg.training.entailer import EntailerTrainingConfig
-from riveg.training.entailer_data import JudgedSample, NameCounter, judged_samples
-from riveg.training.entailer_evidence import EvidenceConfig
-from riveg.training.entailer_sightings import MEASURED, derive_log_odds
+from riveg.training.entailer.config import EntailerTrainingConfig
+from riveg.training.entailer.data import JudgedSample, NameCounter, judged_samples
+from riveg.training.entailer.evidence import EvidenceConfig
+from riveg.training.entailer.sightings import MEASURED, derive_log_odds
 from riveg.training.reliability import measure_reliability
 from riveg.training.settings import read_settings
 from riveg.types import Entailment

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riveg.training.entailer_sightings import (
+from riveg.training.entailer.sightings import (
     MEASURED,
     DerivedLogOdds,
     Found,

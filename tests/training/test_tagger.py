@@ -26,18 +26,18 @@ from riveg.stages.taggers.mini import MiniTagger  # noqa: E402
 from riveg.text.bio import bio_tags, bio_to_spans  # noqa: E402
 from riveg.training.data import read_annotated  # noqa: E402
 from riveg.training.settings import read_settings  # noqa: E402
-from riveg.training.tagger_config import TaggerTrainingConfig  # noqa: E402
-from riveg.training.tagger_data import (  # noqa: E402
+from riveg.training.tagger.config import TaggerTrainingConfig  # noqa: E402
+from riveg.training.tagger.data import (  # noqa: E402
     MentionSwapper,
     TaggedSentence,
     read_corpus,
     recut,
     tagged_sentences,
 )
-from riveg.training.tagger_export import (  # noqa: E402
+from riveg.training.tagger.export import (  # noqa: E402
     average_weights,
 )
-from riveg.training.tagger_settings import Corpus  # noqa: E402
+from riveg.training.tagger.settings import Corpus  # noqa: E402
 from riveg.types import Span  # noqa: E402
 
 PEOPLE = ("ada", "bob", "cleo", "dan")

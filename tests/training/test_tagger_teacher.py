@@ -25,9 +25,9 @@ from riveg.nn.tagger_design import TaggerDesign, TaggerSettings, write_settings 
 from riveg.nn.tagger_folder import write_network  # noqa: E402
 from riveg.nn.word_pieces import WordPieceWindows  # noqa: E402
 from riveg.text.bio import bio_tags  # noqa: E402
-from riveg.training.tagger_data import MentionSwapper, TaggedSentence  # noqa: E402
-from riveg.training.tagger_teacher import Teacher  # noqa: E402
-from riveg.training.tagger_trainee import TAGS, TaggerTrainee, TaskSentence  # noqa: E402
+from riveg.training.tagger.data import MentionSwapper, TaggedSentence  # noqa: E402
+from riveg.training.tagger.teacher import Teacher  # noqa: E402
+from riveg.training.tagger.trainee import TAGS, TaggerTrainee, TaskSentence  # noqa: E402
 
 LABELS = ("PER", "LOC", "ORG")
 NAMES = bio_tags(LABELS)

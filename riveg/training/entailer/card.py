@@ -10,8 +10,8 @@ from typing import Any
 
 from riveg.evaluation.bootstrap import RESAMPLES, Interval
 from riveg.nn.entailment_classifier import Limit, Shift
-from riveg.training.entailer_data import JudgedSample
-from riveg.training.entailer_sightings import (
+from riveg.training.entailer.data import JudgedSample
+from riveg.training.entailer.sightings import (
     MEASURED,
     Found,
     SizeBand,
@@ -152,7 +152,7 @@ _DERIVATION = """### Where the shipped numbers are from
 `python benchmarks/sightings.py COCO --quoting QUOTING` counts with the shipped observer on 64
 photographs of COCO val2017 and on the train split of Twitter-GMNER v2.0; QUOTING is the same set
 with RiVEG's mPLUG-Owl captions, that quote what is written in a picture. `derive_log_odds` in
-`riveg/training/entailer_sightings.py` is the arithmetic. Rates are (hits + 1) / (cases + 2).
+`riveg/training/entailer/sightings.py` is the arithmetic. Rates are (hits + 1) / (cases + 2).
 A finding weighs log(its rate where the named person is shown / its rate where not). Captions take
 their share off: 1 - spread of captions / spread of detectors.
 

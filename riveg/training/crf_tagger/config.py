@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from riveg.training.crf_tagger_settings import CrfTaggerSettings
+from riveg.training.crf_tagger.settings import CrfTaggerSettings
 
 if TYPE_CHECKING:
     from riveg.training.config import Course
@@ -23,8 +23,8 @@ class CrfTaggerTrainingConfig(CrfTaggerSettings):
             UserError: If the data, their knowledge, the encoder or the device are not what they
                 should be.
         """
-        from riveg.training.crf_tagger_export import export_tagger
-        from riveg.training.crf_tagger_trainee import CrfTagger
+        from riveg.training.crf_tagger.export import export_tagger
+        from riveg.training.crf_tagger.trainee import CrfTagger
         from riveg.training.loop import train
         from riveg.vision.runtime.loading import place
 

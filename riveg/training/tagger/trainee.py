@@ -17,7 +17,7 @@ from riveg.nn.bio_decoding import decode
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.text.bio import bio_to_spans
-from riveg.training.tagger_data import TaggedSentence
+from riveg.training.tagger.data import TaggedSentence
 
 TAGS = "tags"
 """The task of the head that is kept."""

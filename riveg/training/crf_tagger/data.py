@@ -18,7 +18,7 @@ from riveg.nn.tag_transitions import span_tags
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.text.alignment import without_overlaps
 from riveg.text.bio import OUTSIDE
-from riveg.training.crf_tagger_settings import CrfTaggerSettings
+from riveg.training.crf_tagger.settings import CrfTaggerSettings
 from riveg.training.data import AnnotatedSplit
 from riveg.types import Gold, GoldEntity, Sample, Span
 

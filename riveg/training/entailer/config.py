@@ -21,15 +21,15 @@ from riveg.runs.progress import Progress
 from riveg.stages.entailers.mini import CAPTIONED, CAPTIONLESS
 from riveg.training.config import Course, TrainingConfig
 from riveg.training.data import AnnotatedSplit
-from riveg.training.entailer_card import ModelFigures, card_of
-from riveg.training.entailer_data import (
+from riveg.training.entailer.card import ModelFigures, card_of
+from riveg.training.entailer.data import (
     JudgedSample,
     NameCounter,
     Row,
     judged_samples,
     training_rows,
 )
-from riveg.training.entailer_evidence import EvidenceConfig
+from riveg.training.entailer.evidence import EvidenceConfig
 from riveg.training.logistic import (
     SparseRows,
     cross_fitted,

@@ -21,23 +21,23 @@ from riveg.nn.word_pieces import WordPieceWindows
 from riveg.text.bio import bio_tags
 from riveg.training.loop import Trained, train
 from riveg.training.loop_settings import LoopSettings
-from riveg.training.tagger_card import card_of, measure
-from riveg.training.tagger_data import (
+from riveg.training.tagger.card import card_of, measure
+from riveg.training.tagger.data import (
     MentionSwapper,
     TaggedCorpus,
     fine_types_of,
     read_corpus,
     tagged_sentences,
 )
-from riveg.training.tagger_export import (
+from riveg.training.tagger.export import (
     average_weights,
     calibrate_tagger,
     export_int8,
     int8_logits,
     write_settings,
 )
-from riveg.training.tagger_teacher import Teacher
-from riveg.training.tagger_trainee import (
+from riveg.training.tagger.teacher import Teacher
+from riveg.training.tagger.trainee import (
     ANSWERS,
     FINE_TYPES,
     TAGS,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from riveg.training.config import Course
-    from riveg.training.tagger_settings import TaggerSettings
+    from riveg.training.tagger.settings import TaggerSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from riveg.nn.shape_tagger import ShapeTagger
 from riveg.stages.taggers.mini import MiniTagger
 from riveg.text.bio import bio_to_spans
 from riveg.training.logistic import fit_unsmoothed_calibration
-from riveg.training.tagger_data import TaggedSentence
+from riveg.training.tagger.data import TaggedSentence
 
 INPUTS = ("input_ids", "attention_mask", "shape_ids")
 

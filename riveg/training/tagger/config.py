@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from riveg.training.config import Course
-from riveg.training.tagger_settings import TaggerSettings
+from riveg.training.tagger.settings import TaggerSettings
 
 
 class TaggerTrainingConfig(TaggerSettings):
@@ -11,6 +11,6 @@ class TaggerTrainingConfig(TaggerSettings):
 
     def train(self, course: Course) -> str:
         """See the base class; the files are ``model.onnx``, ``tokenizer.json``, ``tagger.json``."""
-        from riveg.training.tagger import TaggerTraining
+        from riveg.training.tagger.training import TaggerTraining
 
         return TaggerTraining(self, course).run()

@@ -15,7 +15,7 @@ from riveg.training.data import AnnotatedSplit, read_annotated
 from riveg.types import Gold, Sample, Span
 
 if TYPE_CHECKING:
-    from riveg.training.tagger_settings import Corpus
+    from riveg.training.tagger.settings import Corpus
 
 UNKNOWN = "?"
 """The tag of a word that says nothing about its corpus's task."""

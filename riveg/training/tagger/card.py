@@ -15,11 +15,11 @@ from riveg.stages.taggers.mini import MiniTagger
 from riveg.text.bio import bio_to_spans
 from riveg.text.tokenise import join_tokens
 from riveg.training.reliability import expected_calibration_error
-from riveg.training.tagger_data import TaggedCorpus, TaggedSentence
+from riveg.training.tagger.data import TaggedCorpus, TaggedSentence
 from riveg.types import Sample
 
 if TYPE_CHECKING:
-    from riveg.training.tagger_settings import TaggerSettings
+    from riveg.training.tagger.settings import TaggerSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from riveg.nn.tagger_inputs import collate
 from riveg.nn.tagger_prediction import TaggerPrediction
 from riveg.nn.word_pieces import WordPieceWindows
 from riveg.training.config import Course
-from riveg.training.crf_tagger_data import (
+from riveg.training.crf_tagger.data import (
     LabelSet,
     RowMaker,
     TaggerRow,
@@ -34,7 +34,7 @@ from riveg.training.crf_tagger_data import (
     rows_with_knowledge,
     together,
 )
-from riveg.training.crf_tagger_settings import CrfTaggerSettings
+from riveg.training.crf_tagger.settings import CrfTaggerSettings
 from riveg.types import Span
 from riveg.vision.runtime.loading import Placement
 

@@ -18,7 +18,7 @@ from riveg.training.reliability import measure_reliability
 from riveg.training.temperature import fit_temperature
 
 if TYPE_CHECKING:
-    from riveg.training.crf_tagger_trainee import CrfTagger, DevAnswers
+    from riveg.training.crf_tagger.trainee import CrfTagger, DevAnswers
     from riveg.training.loop import Trained
 
 _MEANING = {

@@ -1,0 +1,1 @@
+"""``riveg train crf-tagger``: any encoder with a linear head or a CRF, ``tag: crf``."""

@@ -1,0 +1,1 @@
+"""``riveg train entailer``: the embedded entailer, ``entail: mini``."""

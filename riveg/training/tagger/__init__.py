@@ -1,0 +1,1 @@
+"""``riveg train tagger``: the embedded tagger, ``tag: mini``."""
