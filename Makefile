@@ -7,8 +7,11 @@ FUZZ_MINUTES ?= 10
 run: .venv/installed
 	.venv/bin/riveg run quickstart
 
+# A worker a core; the tests of a file stay together, since they share what is dear to make.
+PARALLEL ?= -n auto --dist loadfile
+
 test: .venv-test/installed
-	.venv-test/bin/python -m pytest $(PYTEST_ARGS)
+	.venv-test/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # The quick tests at the lowest versions that pyproject.toml allows. An old package warns that it uses
 # what a newer one will drop: there that is no fault of riveg, so such warnings are no errors.
@@ -21,7 +24,7 @@ check: .venv-test/installed
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/ruff check .
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest -m "not slow" -q
+	.venv-test/bin/python -m pytest $(PARALLEL) -m "not slow" -q
 
 # Damaged files for every command; another FUZZ_SEED damages otherwise.
 fuzz: .venv-test/installed

@@ -165,16 +165,9 @@ def test_it_learns_other_corpora_before(
 def test_it_learns_what_a_larger_tagger_says(
     share: float, texts: int, encoder: Path, data: Path, corpus: Corpus, tmp_path: Path
 ) -> None:
-    """The teacher takes every word for a place, and is trusted in that."""
-    design = TaggerDesign(tags=bio_tags(("PER", "LOC", "ORG", "OTHER")), crf=False)
-    network = SequenceTagger(load_encoder(encoder), design)
-    with torch.no_grad():
-        network.head.weight.zero_()
-        network.head.bias.copy_(torch.tensor([10.0 * (tag == "B-LOC") for tag in design.tags]))
-    teacher = tmp_path / "teacher"
-    teacher.mkdir()
-    write_network(teacher, network, read_tokenizer(encoder / "tokenizer.json"))
-    write_settings(teacher, TaggerSettings(design=design, max_pieces=16))
+    """Two of three teachers take every word for a place, and all are trusted."""
+    sure = save_teacher_of(tmp_path / "sure", encoder, "B-LOC")
+    other = save_teacher_of(tmp_path / "other", encoder, "B-ORG")
     heard = Heard()
     config = settings(
         encoder,
@@ -182,7 +175,7 @@ def test_it_learns_what_a_larger_tagger_says(
         tmp_path,
         corpora=(corpus,),
         pretraining={"epochs": 1, "learning_rate": 1e-9, "threads": 1},
-        teacher={"model": teacher, "trust": 1.0, "corpora_share": share},
+        teacher={"models": [sure, other, sure], "trust": 1.0, "corpora_share": share},
         seeds=(1,),
         swap_rates=(0.0,),
     )
@@ -190,7 +183,21 @@ def test_it_learns_what_a_larger_tagger_says(
     assert f"teacher: {texts} of {texts} sentences" in heard.notes
     assert found(folder, "cleo met") == [("cleo", "LOC"), ("met", "LOC")]
     card = (folder / "CARD.md").read_text(encoding="utf-8")
-    assert f"Taught by {teacher}, trusted by 1.0: {texts} texts" in card.replace("\n  ", " ")
+    assert f"Taught by {sure} (model.safetensors: sha256 " in card
+    assert f"), trusted by 1.0: {texts} texts" in card
+
+
+def save_teacher_of(folder: Path, encoder: Path, tag: str) -> Path:
+    """A teacher that finds one tag likely, whatever the word."""
+    design = TaggerDesign(tags=bio_tags(("PER", "LOC", "ORG", "OTHER")), crf=False)
+    network = SequenceTagger(load_encoder(encoder), design)
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.copy_(torch.tensor([10.0 * (name == tag) for name in design.tags]))
+    folder.mkdir()
+    write_network(folder, network, read_tokenizer(encoder / "tokenizer.json"))
+    write_settings(folder, TaggerSettings(design=design, max_pieces=16))
+    return folder
 
 
 def found(folder: Path, text: str) -> list[tuple[str, str]]:

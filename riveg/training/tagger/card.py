@@ -148,10 +148,13 @@ def _taught_by(config: TaggerSettings, taught: int) -> str:
     teacher = config.teacher
     if teacher is None:
         return ""
-    digest = file_digest(teacher.model / WEIGHTS)[:16]
+    models = ", ".join(
+        f"{model} ({WEIGHTS}: sha256 {file_digest(model / WEIGHTS)[:16]})"
+        for model in teacher.models
+    )
     return (
-        f"- Taught by {teacher.model}, trusted by {teacher.trust}: {taught} texts\n"
-        f"  ({WEIGHTS}: sha256 {digest}). Its own card says what it learnt from.\n"
+        f"- Taught by {models}, trusted by {teacher.trust}: {taught} texts.\n"
+        "  The card there says what was learnt from.\n"
     )
 
 

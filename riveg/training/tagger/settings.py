@@ -29,18 +29,18 @@ class Corpus(BaseModel):
 
 
 class TeacherSettings(BaseModel):
-    """A larger tagger to learn from.
+    """Larger taggers to learn from: the mean of what they find likely.
 
-    ``model``: a folder that ``riveg train crf-tagger`` made of the same labels, in BIO, without
-    knowledge; ``dtype``: its number type (``auto``: bfloat16 on a GPU, else float32). ``trust``:
-    its share of the loss of ``data``, in [0, 1]. ``corpora_share``: the share of the corpora's
-    sentences that it tags, which are then learnt by its tags; their own tags only serve
+    ``models``: folders that ``riveg train crf-tagger`` made of the same labels, in BIO, without
+    knowledge; ``dtype``: their number type (``auto``: bfloat16 on a GPU, else float32). ``trust``:
+    their share of the loss of ``data``, in [0, 1]. ``corpora_share``: the share of the corpora's
+    sentences that they tag, which are then learnt by those tags; their own tags only serve
     ``pretraining``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Path
+    models: tuple[Path, ...] = Field(min_length=1)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     trust: float = Field(default=0.7, ge=0, le=1)
     corpora_share: float = Field(default=1.0, ge=0, le=1)
@@ -56,7 +56,7 @@ class TaggerSettings(TrainingConfig):
     (each corpus has a head of its own, so its types and habits need not be those of ``data``; names
     behind ``@`` are learnt from ``data`` alone), then ``data`` alone in ``loop``, once a seed.
 
-    ``teacher``: a larger tagger, from which ``loop`` learns as well: how likely each tag is, on the
+    ``teacher``: larger taggers, from which ``loop`` learns as well: how likely each tag is, on the
     sentences of ``data`` and on those of ``corpora``.
 
     ``swap_rates``: for each seed, the probability to replace a mention by another of its fine label

@@ -35,11 +35,13 @@ class Teacher:
     def __init__(self, folder: Path, tags: Sequence[str], dtype: str = "auto") -> None:
         settings = read_settings(folder)
         if settings.knowledge != "none":
-            raise UserError(f"teacher.model: {folder} was trained with knowledge, which texts lack")
+            raise UserError(
+                f"teacher.models: {folder} was trained with knowledge, which texts lack"
+            )
         own = settings.design.tags
         if set(own) != set(tags):
             raise UserError(
-                f"teacher.model: {folder} tags {', '.join(sorted(own))}, but `labels` makes "
+                f"teacher.models: {folder} tags {', '.join(sorted(own))}, but `labels` makes "
                 f"{', '.join(sorted(tags))}"
             )
         placement = place("auto", dtype)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import transformers
 
@@ -164,12 +165,11 @@ class TaggerTraining:
         return (TaskSentence(TAGS, sentence) for sentence in self._train)
 
     def _taught_rows(self) -> list[TaskSentence]:
-        """The rows of the task's own training, with a teacher's answers if there is one."""
+        """The rows of the task's own training, with the teachers' answers if there are any."""
         own = list(self._own_rows())
         settings = self._config.teacher
         if settings is None:
             return own
-        teacher = Teacher(settings.model, self._config.tags, settings.dtype)
         chance = random.Random(0)
         others = [
             TaskSentence(None, sentence)
@@ -178,8 +178,15 @@ class TaggerTraining:
             if chance.random() < settings.corpora_share
         ]
         rows = [*own, *others]
-        answers = teacher([row.sentence.tokens for row in rows], self._course.progress)
-        return [replace(row, answers=each) for row, each in zip(rows, answers, strict=True)]
+        texts = [row.sentence.tokens for row in rows]
+        answers = [
+            Teacher(model, self._config.tags, settings.dtype)(texts, self._course.progress)
+            for model in settings.models
+        ]
+        return [
+            replace(row, answers=np.mean(each, axis=0))
+            for row, each in zip(rows, zip(*answers, strict=True), strict=True)
+        ]
 
     def _trainee(
         self, start: Callable[[], ShapeTagger], rows: Sequence[TaskSentence], swap_rate: float
