@@ -20,6 +20,7 @@ from riveg.cli import (
     evaluate,
     export,
     fetch,
+    merge,
     predict,
     prompt_debug,
     report,
@@ -40,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("merge")(merge.merge)
 app.command("predict")(predict.predict)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)

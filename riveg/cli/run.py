@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
     from riveg.datasets.dataset import Dataset
     from riveg.images.fonts import Fonts
+    from riveg.runs.portion import Portion
     from riveg.runs.run import RunReport
     from riveg.types import Sample
 
@@ -36,6 +37,9 @@ def run(
     column: list[str] = COLUMN,
     limit: int | None = typer.Option(
         None, min=1, max=MOST_COUNTED, help="Only the first N samples."
+    ),
+    shard: str | None = typer.Option(
+        None, metavar="K/N", help="Only every N-th part, for N machines; then `riveg merge`."
     ),
     until: str | None = typer.Option(None, help="Stop after this stage."),
     overrides: list[str] = typer.Option(
@@ -64,6 +68,7 @@ def run(
     from riveg.datasets.column_names import parse_choice
     from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
+    from riveg.runs.portion import Portion, Shard
     from riveg.runs.system import load_system
     from riveg.stages.table import stages_giving
 
@@ -76,18 +81,24 @@ def run(
     source = open_dataset(named, split=split, images=images, columns=parse_choice(column))
     for note in source.notes:
         typer.echo(visible(f"riveg: {source.name}: {note}"), err=True)
+    share = None if shard is None else Shard.parse(shard)
     name = f"{config.name}-{source.name}" + (f"-{split}" if split else "")
+    if share is not None:
+        name += f"-{share.number}-of-{share.of}"
     if out is None and not {"/", "\\"}.isdisjoint(name):
         raise UserError(f"{name!r}: is no name for a run folder; say where it goes with --out")
     folder = out or Path("runs") / name
     if dry:
-        _count_requests(config, source, folder, limit, until, retry_failed=retry_failed)
+        _count_requests(
+            config, source, folder, Portion(limit, share), until, retry_failed=retry_failed
+        )
         return
     with RichProgress() as progress:
         report = loaded.run(
             source,
             out=folder,
             limit=limit,
+            shard=share,
             until=until,
             retry_failed=retry_failed,
             progress=progress,
@@ -95,7 +106,9 @@ def run(
     allowed = config.run.max_error_rate if max_error_rate is None else max_error_rate
     drawn = config.run.overlays if overlays is None else overlays
     located = {*stages_giving("regions")} & {stage.stage for stage in report.stages}
-    _print_report(report, until, limit, overlays=drawn if located else 0, fonts=fonts)
+    _print_report(
+        report, until, Portion(limit, share), overlays=drawn if located else 0, fonts=fonts
+    )
     for note in (*source.notes, *report.notes):
         typer.echo(visible(f"note      {note}"))
     if report.error_rate > allowed:
@@ -106,7 +119,7 @@ def _count_requests(
     config: SystemConfig,
     source: Dataset,
     folder: Path,
-    limit: int | None,
+    portion: Portion,
     until: str | None,
     *,
     retry_failed: bool,
@@ -120,7 +133,8 @@ def _count_requests(
             config,
             source,
             folder,
-            limit=limit,
+            limit=portion.limit,
+            shard=portion.shard,
             until=until,
             retry_failed=retry_failed,
             progress=progress,
@@ -129,7 +143,7 @@ def _count_requests(
 
 
 def _print_report(
-    report: RunReport, until: str | None, limit: int | None, *, overlays: int, fonts: Fonts
+    report: RunReport, until: str | None, portion: Portion, *, overlays: int, fonts: Fonts
 ) -> None:
     from riveg.cli.tables import entity_table, plain, stage_table, stdout
     from riveg.cli.visible import counted
@@ -147,8 +161,10 @@ def _print_report(
         console.print(entity_table(samples))
     console.print(stage_table(report.stages))
     partial = []
-    if limit:
-        partial.append(f"partial: --limit {limit}")
+    if portion.limit:
+        partial.append(f"partial: --limit {portion.limit}")
+    if portion.shard:
+        partial.append(f"partial: --shard {portion.shard}")
     if until:
         partial.append(f"partial: --until {until}")
     note = f" ({'; '.join(partial)})" if partial else ""

@@ -41,6 +41,7 @@ class RunKeys(Checked):
     split: str | None = None
     image_roots: list[str] = []
     limit: int | None = Field(default=None, ge=0, le=_MOST)
+    shard: str = ""
     failed: int = Field(default=0, ge=0, le=_MOST)
     started: float | None = None
     finished: float | None = None

@@ -109,6 +109,20 @@ class ResponseCache:
                 row,
             )
 
+    def add_all(self, path: Path) -> None:
+        """Adds what another cache holds and this one does not.
+
+        Raises:
+            UserError: If one of the files is no cache or cannot be read, or this one written.
+        """
+        columns = f"key, {_COLUMNS}, digest"
+        marks = ",".join("?" * len(columns.split(",")))
+        with self._lock, closing(_open(path)) as other:
+            self._run("BEGIN IMMEDIATE", ())
+            for row in other.execute(f"SELECT {columns} FROM answers"):
+                self._run(f"INSERT OR IGNORE INTO answers ({columns}) VALUES ({marks})", row)
+            self._run("COMMIT", ())
+
     def close(self) -> None:
         """Closes the file. The cache can be used again; one in memory is then empty."""
         with self._lock:

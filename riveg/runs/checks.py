@@ -19,6 +19,7 @@ from riveg.datasets.dataset import quoted
 from riveg.errors import ImageFault, MissingExtra, MissingModel, UserError
 from riveg.images.loader import ImageLoader
 from riveg.runs.folder import RunFolder
+from riveg.runs.portion import Shard
 from riveg.runs.sources import DataSource
 from riveg.types import Gold, Sample
 
@@ -121,8 +122,10 @@ def _missing_images(missing: Sequence[str], source: DataSource, loader: ImageLoa
     )
 
 
-def require_same_origin(folder: RunFolder, config: SystemConfig, source: DataSource) -> None:
-    """Makes sure that a run folder is of this system and these data, if it is of any.
+def require_same_origin(
+    folder: RunFolder, config: SystemConfig, source: DataSource, shard: Shard | None
+) -> None:
+    """Makes sure that a run folder is of this system, these data and this share, if of any.
 
     Raises:
         UserError: If it is of others.
@@ -140,6 +143,16 @@ def require_same_origin(folder: RunFolder, config: SystemConfig, source: DataSou
                 f"{folder.path}: holds a run of {key} {_listed(before)}, this one is of "
                 f"{_listed(now)}; choose another --out"
             )
+    held, wanted = manifest.get("shard"), None if shard is None else str(shard)
+    if manifest and held != wanted:
+        raise UserError(
+            f"{folder.path}: holds a run of {_share(held)}, this one is of {_share(wanted)}; "
+            "choose another --out"
+        )
+
+
+def _share(shard: str | None) -> str:
+    return "all samples" if shard is None else f"shard {shard}"
 
 
 def _listed(value: object) -> str:

@@ -23,6 +23,7 @@ from riveg.llm.conversation import Chat
 from riveg.runs.checks import refuse_missing_images
 from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
 from riveg.runs.foreign_scripts import ForeignScripts
+from riveg.runs.portion import Portion, Shard
 from riveg.runs.progress import Progress
 from riveg.runs.sources import DataSource
 from riveg.runs.stage_job import StageJob, faults_of, issues_of
@@ -115,7 +116,7 @@ class Run:
         self._contents: dict[str, dict[str, str]] = {}
         self._scripts = ForeignScripts(steps)
 
-    def write_input(self, limit: int | None) -> tuple[int, int]:
+    def write_input(self, portion: Portion) -> tuple[int, int]:
         """Writes the samples in parts, and gives the numbers of samples and parts.
 
         A part that is there already and equal is not written. A run folder never shrinks: that
@@ -125,15 +126,16 @@ class Run:
             UserError: If there are no samples, or fewer than the folder holds, or stages need
                 images and the first of them are all missing.
         """
-        self._progress.begin("input", limit)
+        limit, shard = portion.limit, portion.shard
+        self._progress.begin("input", limit if shard is None else None)
         started = time.monotonic()
         before = self._folder.read_manifest().get("samples", 0)
-        if limit is not None and limit < before:
+        if limit is not None and limit < before and shard is None:
             raise self._shrunk(before, f"--limit {limit}")
         count = parts = 0
         size = self._config.run.part_size
         samples = refuse_missing_images(
-            islice(self._data.samples(), limit),
+            portion.of(self._data.samples(), size),
             self._data,
             most=self._config.run.first_images if self._looks_at_images else 0,
         )
@@ -150,7 +152,7 @@ class Run:
             parts += 1
             self._progress.advance(len(part.lines), sum(bool(issues_of(x)) for x in part.lines))
         if not count:
-            raise UserError(f"{self._data.name}: no samples in it")
+            raise UserError(f"{self._data.name}: {_nothing(shard, size)}")
         if count < before:
             raise self._shrunk(before, f"{self._data.name} with {count}")
         self._progress.end(time.monotonic() - started)
@@ -260,19 +262,28 @@ class Run:
         last = self._folder.input
         if self._steps:
             last = self._folder.stage(len(self._steps), self._steps[-1].stage.name)
-        lines = _lines_of(last, parts)
-        write_atomically(self._folder.records_path, (line + b"\n" for line in lines), goes_on=True)
-        failed = 0
+        return write_records(self._folder, last, parts)
 
-        def rows() -> Iterator[bytes]:
-            nonlocal failed
-            for line in _lines_of(last, parts):
-                if faults_of(line):
-                    failed += 1
-                    yield failed_row(decode(Sample, line))
 
-        write_atomically(self._folder.failed_path, rows(), goes_on=True)
-        return failed
+def write_records(folder: RunFolder, last: StageFolder, parts: int) -> int:
+    """Writes ``records.jsonl`` and ``failed.jsonl`` of a run from the parts of its last stage.
+
+    Returns:
+        The number of failed samples.
+    """
+    lines = _lines_of(last, parts)
+    write_atomically(folder.records_path, (line + b"\n" for line in lines), goes_on=True)
+    failed = 0
+
+    def rows() -> Iterator[bytes]:
+        nonlocal failed
+        for line in _lines_of(last, parts):
+            if faults_of(line):
+                failed += 1
+                yield failed_row(decode(Sample, line))
+
+    write_atomically(folder.failed_path, rows(), goes_on=True)
+    return failed
 
 
 def immaterial(config: BaseModel) -> dict[str, Any]:
@@ -300,6 +311,15 @@ def _lines_of(folder: StageFolder, parts: int) -> Iterator[bytes]:
     for index in range(parts):
         part = folder.read(index)
         yield from part.lines if part else ()
+
+
+def _nothing(shard: Shard | None, size: int) -> str:
+    if shard is None:
+        return "no samples in it"
+    return (
+        f"no samples for shard {shard}, as it has fewer than {shard.number} parts of {size}; "
+        "make fewer shards, or run.part_size smaller"
+    )
 
 
 def _chunks(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:

@@ -33,6 +33,7 @@ from riveg.runs.checks import (
     require_same_origin,
 )
 from riveg.runs.folder import RunFolder
+from riveg.runs.portion import Portion, Shard
 from riveg.runs.prediction import Prediction
 from riveg.runs.progress import Progress, Silence
 from riveg.runs.run import Run, RunReport
@@ -117,6 +118,7 @@ class System:
         out: str | Path,
         images: str | Path | None = None,
         limit: int | None = None,
+        shard: Shard | None = None,
         until: str | None = None,
         retry_failed: bool = False,
         progress: Progress | None = None,
@@ -130,6 +132,7 @@ class System:
             images: Where relative paths of images start; ``None``: where the dataset says, and for
                 samples the working folder.
             limit: Only the first so many samples.
+            shard: Of them only this share; :func:`riveg.runs.merging.merge_runs` joins the shares.
             until: The last stage to run.
             retry_failed: Ask again about records with an Issue.
             progress: Told how it gets on.
@@ -146,18 +149,19 @@ class System:
         require_models(self.config, steps)
         require_images(steps, source)
         with folder.lock():
-            return self._run_locked(source, folder, steps, limit, retry_failed, progress)
+            portion = Portion(limit, shard)
+            return self._run_locked(source, folder, steps, portion, retry_failed, progress)
 
     def _run_locked(
         self,
         source: DataSource,
         folder: RunFolder,
         steps: tuple[Step, ...],
-        limit: int | None,
+        portion: Portion,
         retry_failed: bool,
         progress: Progress | None,
     ) -> RunReport:
-        require_same_origin(folder, self.config, source)
+        require_same_origin(folder, self.config, source, portion.shard)
         progress = progress or Silence()
         images = ImageLoader(source.image_roots)
         gold = gold_of(source, steps)
@@ -174,7 +178,7 @@ class System:
                 chats=models,
                 release=release,
             )
-            return self._done(run, source, folder, steps, limit)
+            return self._done(run, source, folder, steps, portion)
 
     def _done(
         self,
@@ -182,14 +186,15 @@ class System:
         source: DataSource,
         folder: RunFolder,
         steps: tuple[Step, ...],
-        limit: int | None,
+        portion: Portion,
     ) -> RunReport:
         started = time.time()
-        samples, parts = run.write_input(limit)
+        samples, parts = run.write_input(portion)
         notes = run.notes()
         settings = resolved_text(self.config)
         manifest = {
-            **self._manifest(run, source, steps, samples, limit),
+            **self._manifest(run, source, steps, samples),
+            **portion.manifest(),
             CONFIG_DIGEST: text_digest(settings),
         }
         folder.write_manifest({**manifest, "started": started, "finished": None})
@@ -220,7 +225,6 @@ class System:
         source: DataSource,
         steps: tuple[Step, ...],
         samples: int,
-        limit: int | None,
     ) -> dict[str, Any]:
         return {
             "schema": SCHEMA_VERSION,
@@ -234,7 +238,6 @@ class System:
             "split": getattr(source, "split", None),
             "image_roots": [str(root.absolute()) for root in source.image_roots],
             "samples": samples,
-            "limit": limit,
             "artifacts": {item.key: asdict(item) for item in self.config.artifacts},
             "models": {
                 name: endpoint.model_dump(mode="json", include=set(_MODEL_FIELDS))

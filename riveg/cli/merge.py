@@ -1,0 +1,26 @@
+"""``riveg merge``: the runs of all shards, joined to one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from riveg.cli.visible import counted
+
+
+def merge(
+    runs: list[Path] = typer.Argument(
+        metavar="RUN...", help="The run folders of all shards, in any order."
+    ),
+    out: Path = typer.Option(help="The run folder to write."),
+) -> None:
+    """Join the runs of `riveg run --shard` to the one run over all samples."""
+    from riveg.cli.progress import RichProgress
+    from riveg.cli.tables import plain, stdout
+    from riveg.runs.merging import merge_runs
+
+    with RichProgress() as progress:
+        samples = merge_runs(runs, out, progress)
+    shards = counted(len(runs), "shard")
+    stdout().print(plain(f"{counted(samples, 'sample')} of {shards} in {out}"), soft_wrap=True)
