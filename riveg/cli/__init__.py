@@ -26,6 +26,7 @@ from riveg.cli import (
     report,
     run,
     show,
+    status,
     train,
     validate,
 )
@@ -51,6 +52,7 @@ app.command("report")(report.report)
 app.command("prompt-debug")(prompt_debug.prompt_debug)
 app.command("fetch")(fetch.fetch)
 app.command("train")(train.train)
+app.command("status")(status.status)
 app.command("validate")(validate.validate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(show.app, name="show")

@@ -12,9 +12,10 @@ DOCUMENTS = {
     "prompt-debug": "riveg.prompt_debug.document:PromptDebug",
     "export": "riveg.exports.document:ExportDocument",
     "data-check": "riveg.datasets.check:Report",
+    "status": "riveg.runs.status:RunStatus",
 }
 """Documents by name: ``predict --json``, ``eval``, ``compare``, ``prompt-debug``,
-``export``, ``data check``."""
+``export``, ``data check``, ``status``."""
 
 
 def schema_of(name: str) -> dict[str, Any]:

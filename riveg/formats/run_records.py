@@ -67,17 +67,17 @@ def finished_manifest(folder: Path) -> dict[str, Any]:
             those of a run before it), or the records are gone.
     """
     manifest, records = read_manifest(folder), folder / RECORDS
+    if manifest and not is_finished(manifest):
+        raise UserError(
+            f"{folder}: its run has not come to its end (`riveg status` says how far it is), and a "
+            f"{RECORDS} there may be of another run before it; give the run again"
+        )
     if not records.is_file():
         raise UserError(
             f"{records}: not there; is {folder} a run folder, and has the run come to its end?"
         )
     if not manifest:
         raise UserError(f"{folder}: holds no {MANIFEST}, which says what its records are of")
-    if not is_finished(manifest):
-        raise UserError(
-            f"{folder}: its run has not come to its end, and {RECORDS} may be of another run "
-            "before it; give the run again"
-        )
     return manifest
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -44,7 +45,31 @@ CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID
 """
 
+_ASKED = """
+SELECT model, COUNT(*), SUM(asked), SUM(prompt_tokens), SUM(answer_tokens)
+FROM answers GROUP BY model ORDER BY model
+"""
+
 _COLUMNS = "raw, path, model, prompt_tokens, answer_tokens, latency_s, asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one model was asked and said, re-asks among it.
+
+    Args:
+        model: Its id.
+        answers: Responses that are kept.
+        requests: Requests that were sent for them.
+        prompt_tokens: Of the requests, as the server counted them; ``None`` if it never did.
+        answer_tokens: Of the responses, likewise.
+    """
+
+    model: str
+    answers: int
+    requests: int
+    prompt_tokens: int | None
+    answer_tokens: int | None
 
 
 class ResponseCache:
@@ -122,6 +147,22 @@ class ResponseCache:
             for row in other.execute(f"SELECT {columns} FROM answers"):
                 self._run(f"INSERT OR IGNORE INTO answers ({columns}) VALUES ({marks})", row)
             self._run("COMMIT", ())
+
+    def asked(self) -> tuple[Asked, ...]:
+        """What the models were asked, by model.
+
+        Raises:
+            UserError: If the file is no cache or cannot be read.
+        """
+        if not (self._path and self._path.is_file()):
+            return ()
+        # Opened for reading alone: a run may be at work on the file.
+        address = f"{self._path.absolute().as_uri()}?mode=ro"
+        try:
+            with closing(sqlite3.connect(address, uri=True, timeout=_WAIT_S)) as connection:
+                return tuple(Asked(*row) for row in connection.execute(_ASKED))
+        except sqlite3.Error as error:
+            raise UserError(f"{self._path}: its answers cannot be counted ({error})") from error
 
     def close(self) -> None:
         """Closes the file. The cache can be used again; one in memory is then empty."""

@@ -6,15 +6,16 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from riveg.errors import UserError
-from riveg.files import PARTIAL, make_folder, read_regular, write_atomically, writing
+from riveg.files import PARTIAL, make_folder, open_regular, read_regular, write_atomically, writing
 from riveg.formats.manifest import require_schema
 from riveg.formats.records import decode
 from riveg.formats.run_records import MANIFEST, RECORDS, read_manifest
@@ -25,6 +26,8 @@ _LOCK = ".lock"
 _WRITTEN = (_LOCK, "overlays", "answers.sqlite*", "logs", "logs/*", "[0-9]*-*", "[0-9]*-*/part-*")
 """What a run opens or writes into by name; other files are replaced, links and all."""
 _MOST_PART_BYTES = 1 << 32
+_MOST_HEADER_BYTES = 1 << 26
+_TRIES_TO_LOCK = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,14 @@ class StageFolder:
                 "run folder"
             )
         return Part(header, tuple(rest.split(b"\n")[:-1]))
+
+    def header(self, index: int) -> PartHeader | None:
+        """The header of a part alone; ``None`` where there is no part or it is damaged."""
+        try:
+            with open_regular(self.part_path(index)) as handle:
+                return _header(handle.readline(_MOST_HEADER_BYTES))
+        except OSError:
+            return None
 
     def write(self, index: int, part: Part) -> None:
         """Writes a part atomically."""
@@ -210,7 +221,7 @@ class RunFolder:
             raise UserError(f"{self.path}: cannot be used as a run folder ({error})") from error
         with handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _take(handle)
             except OSError as error:
                 handle.seek(0)
                 raise UserError(
@@ -223,6 +234,26 @@ class RunFolder:
                 handle.flush()
             self._remove_partial()
             yield
+
+    def process(self) -> int | None:
+        """The process that is at work on the folder; ``None`` if there is none."""
+        try:
+            with open_regular(self.path / _LOCK) as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    number = handle.read(20).strip()
+                    return int(number) if number.isdigit() else 0
+        except OSError:
+            return None
+        return None
+
+    def began(self) -> float | None:
+        """When the last process began to work on the folder, in seconds since 1970."""
+        try:
+            return (self.path / _LOCK).stat().st_mtime
+        except OSError:
+            return None
 
     def _require_own(self) -> None:
         """Refuses a folder with files that no run has made: they might be overwritten."""
@@ -265,6 +296,18 @@ class RunFolder:
         """Replaces the manifest."""
         text = json.dumps(values, indent=2, ensure_ascii=False)
         write_atomically(self.path / MANIFEST, [text.encode() + b"\n"], goes_on=True)
+
+
+def _take(handle: IO[str]) -> None:
+    """Takes the lock; one who only looks whether it is taken holds it for a moment."""
+    for left in reversed(range(_TRIES_TO_LOCK)):
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if not left:
+                raise
+            time.sleep(0.05)
+    return None
 
 
 def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:

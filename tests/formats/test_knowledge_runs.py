@@ -79,7 +79,7 @@ def untouched(run: Path) -> None:
     ("manifest", "damage", "message"),
     [
         ({"finished": None}, untouched, "its run has not come to its end"),
-        ({"finished": None}, cut_off, "has the run come to its end"),
+        ({"finished": None}, cut_off, "its run has not come to its end"),
         ({"records_digest": "0" * 32}, changed, "is not what the run of manifest.json has written"),
         ({"stages": {}}, untouched, "its run has no stage augment, which gives knowledge"),
     ],

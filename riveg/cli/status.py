@@ -1,0 +1,102 @@
+"""``riveg status``: how far a run is."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from riveg.cli.visible import counted
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from riveg.runs.status import RunStatus, StageStatus
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def status(
+    folder: Path = typer.Argument(metavar="RUN", help="A run folder."),
+    watch: bool = typer.Option(False, "--watch", help="Look again until the run ends."),
+    json_file: str | None = typer.Option(
+        None, "--json", metavar="FILE", help="Write it as JSON; - prints it instead."
+    ),
+) -> None:
+    """How far a run is, from its folder alone: while it runs or after it was killed."""
+    from rich.live import Live
+
+    from riveg.cli.json_output import write_json
+    from riveg.cli.tables import stdout
+    from riveg.runs.status import run_status
+
+    found = run_status(folder)
+    console = stdout()
+    if json_file != "-":
+        if watch and console.is_terminal:
+            with Live(_page(found), console=console, auto_refresh=False) as live:
+                while found.state == "running":
+                    time.sleep(_SECONDS_BETWEEN_LOOKS)
+                    found = run_status(folder)
+                    live.update(_page(found), refresh=True)
+        else:
+            console.print(_page(found))
+            while watch and found.state == "running":
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                found = run_status(folder)
+                if found.state != "running":
+                    console.print(_page(found))
+    if json_file is not None:
+        write_json(found, json_file)
+
+
+def _page(found: RunStatus) -> RenderableType:
+    from rich.console import Group
+
+    from riveg.cli.tables import bare_table, plain
+
+    table = bare_table()
+    table.add_column("stage")
+    table.add_column("backend")
+    for name in ("parts", "samples", "samples/s", "left"):
+        table.add_column(name, justify="right")
+    for stage in found.stages:
+        table.add_row(*map(plain, _cells(stage, found)))
+    return Group(plain(_first_line(found)), table, *map(plain, _last_lines(found)))
+
+
+def _first_line(found: RunStatus) -> str:
+    where = f" (process {found.process})" if found.process else ""
+    what = f"{found.system} on {found.data}, {counted(found.samples, 'sample')}"
+    advice = "; give the same command again" if found.state == "stopped" else ""
+    return f"{found.state}{where}: {what}{advice}"
+
+
+def _cells(stage: StageStatus, found: RunStatus) -> tuple[str, ...]:
+    left = stage.seconds_left if found.state == "running" else None
+    return (
+        stage.stage,
+        stage.backend,
+        f"{stage.parts}/{found.parts}",
+        str(stage.samples),
+        "" if stage.rate is None else f"{stage.rate:.1f}",
+        "" if not left else str(timedelta(seconds=round(left))),
+    )
+
+
+def _last_lines(found: RunStatus) -> list[str]:
+    lines = [f"issues    {number} {kind}" for kind, number in found.issues.items()]
+    for asked in found.asked:
+        tokens = (
+            ""
+            if asked.prompt_tokens is None
+            else f", {asked.prompt_tokens} tokens sent, {asked.answer_tokens or 0} received"
+        )
+        answers = counted(asked.answers, "answer")
+        lines.append(
+            f"asked     {asked.model}: {counted(asked.requests, 'request')}, {answers}{tokens}"
+        )
+    return lines

@@ -1,0 +1,157 @@
+"""How far a run is, from its folder alone: while it runs, after a crash, from another machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from riveg.errors import UserError
+from riveg.formats.run_records import is_finished
+from riveg.llm.response_cache import Asked, ResponseCache
+from riveg.runs.building import ANSWERS
+from riveg.runs.folder import RunFolder, StageFolder
+from riveg.runs.stage_job import faults_of
+
+State = Literal["running", "stopped", "finished"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """How far one stage is.
+
+    Args:
+        stage: Its name.
+        backend: The name of its backend.
+        parts: Parts of this run's settings that are written.
+        samples: Records in them.
+        rate: Records a second of those that this process wrote; ``None`` before its first part.
+        seconds_left: Until the stage ends at that rate; ``None`` where that is not known, 0 where
+            it has ended.
+    """
+
+    stage: str
+    backend: str
+    parts: int
+    samples: int
+    rate: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """How far a run is.
+
+    Args:
+        schema: Version of this document.
+        folder: Where it is.
+        state: Whether a process is at work on it, on this machine or, where the file system has
+            locks for all, on another; ``stopped``: it was killed, or ended with an error.
+        process: The id of that process.
+        system: The name of its system.
+        data: The name of its data.
+        samples: How many it has.
+        parts: Of each stage.
+        stages: In their order.
+        issues: Missing answers by stage and kind, as ``ground: no-answer``, of every sample's
+            latest record.
+        asked: What its language models were asked.
+    """
+
+    schema: int
+    folder: Path
+    state: State
+    process: int | None
+    system: str
+    data: str
+    samples: int
+    parts: int
+    stages: tuple[StageStatus, ...]
+    issues: Mapping[str, int]
+    asked: tuple[Asked, ...]
+
+
+def run_status(path: Path) -> RunStatus:
+    """How far the run in a folder is; only read, so that it disturbs nobody.
+
+    Raises:
+        UserError: If the folder holds no run that has read its input.
+    """
+    run = RunFolder(path)
+    manifest = run.read_manifest()
+    if not manifest:
+        reading = run.input.count()
+        raise UserError(
+            f"{path}: its run is still reading the input, {reading} parts so far"
+            if reading
+            else f"{path}: holds no run"
+        )
+    process = run.process()
+    parts = -(-manifest["samples"] // manifest.get("part_size", 1))
+    stages = []
+    began = run.began() or 0.0
+    for stage, values in _stages(run, manifest):
+        status, began = _stage_status(stage, values, manifest["samples"], parts, began)
+        stages.append(status)
+    done = process is None and is_finished(manifest)
+    with ResponseCache(path / ANSWERS) as cache:
+        asked = cache.asked()
+    return RunStatus(
+        schema=1,
+        folder=path,
+        state="finished" if done else "stopped" if process is None else "running",
+        process=process,
+        system=manifest.get("system") or "",
+        data=manifest.get("data") or "",
+        samples=manifest["samples"],
+        parts=parts,
+        stages=tuple(stages),
+        issues=_issues(run, manifest, parts),
+        asked=asked,
+    )
+
+
+def _stages(
+    run: RunFolder, manifest: Mapping[str, Any]
+) -> list[tuple[StageFolder, Mapping[str, Any]]]:
+    named = enumerate(manifest.get("stages", {}).items(), start=1)
+    return [(run.stage(place, name), values) for place, (name, values) in named]
+
+
+def _stage_status(
+    stage: StageFolder, values: Mapping[str, Any], samples: int, parts: int, began: float
+) -> tuple[StageStatus, float]:
+    """A stage's status, and when this process wrote its last part (``began``: when it started)."""
+    written = count = made = 0
+    last = began
+    for index in range(parts):
+        header = stage.header(index)
+        if header is None or header.fingerprint != values.get("fingerprint"):
+            continue
+        written += 1
+        count += len(header.inputs)
+        at = stage.part_path(index).stat().st_mtime
+        if at >= began:
+            made += len(header.inputs)
+            last = max(last, at)
+    rate = made / (last - began) if made and last > began else None
+    left = 0.0 if written == parts else None if rate is None else (samples - count) / rate
+    status = StageStatus(stage.stage, values["backend"], written, count, rate, left)
+    return status, last
+
+
+def _issues(run: RunFolder, manifest: Mapping[str, Any], parts: int) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    stages = _stages(run, manifest)
+    for index in range(parts):
+        latest = run.input.read(index)
+        for stage, values in stages:
+            part = stage.read(index)
+            if part is None or part.header.fingerprint != values.get("fingerprint"):
+                break
+            latest = part
+        for line in latest.lines if latest else ():
+            found.update(f"{issue.stage}: {issue.kind}" for issue in faults_of(line))
+    return dict(found.most_common())
