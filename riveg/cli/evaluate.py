@@ -51,6 +51,12 @@ def evaluate(
     average_precision: bool = typer.Option(
         False, "--average-precision", help="Add COCO's AP and AR of boxes and masks."
     ),
+    slices: bool = typer.Option(
+        False, "--slices", help="Add scores by what is in the picture, seen mentions, crowding."
+    ),
+    seen_in: str | None = typer.Option(
+        None, help="With --slices: the split or data whose mentions are seen (default: train)."
+    ),
     why: str | None = typer.Option(None, metavar="ID", help="Explain this sample's verdicts."),
     resamples: int = typer.Option(1000, min=10, max=MOST_RESAMPLES, help="Bootstrap resamples."),
     json_file: str | None = typer.Option(
@@ -62,7 +68,12 @@ def evaluate(
     from riveg.evaluation.canonical import Rules
     from riveg.evaluation.evaluate import EvaluationOptions
     from riveg.evaluation.evaluate import evaluate as score
-    from riveg.evaluation.reading import open_gold, open_predictions, protocols_named
+    from riveg.evaluation.reading import (
+        open_gold,
+        open_predictions,
+        protocols_named,
+        seen_mentions,
+    )
 
     opened = open_predictions(predictions, format=format, boxes=boxes, scheme=scheme)
     annotation = open_gold(gold, opened, split=split, proposals=proposals)
@@ -71,7 +82,10 @@ def evaluate(
     if why is not None:
         _explain(opened, annotation, why, protocols, rules)
         return
-    options = EvaluationOptions(protocols, rules, budget, average_precision, resamples)
+    seen = seen_mentions(gold, opened, seen_in) if slices else None
+    options = EvaluationOptions(
+        protocols, rules, budget, average_precision, slices, seen, resamples
+    )
     evaluation = score(opened, annotation, options)
     if json_file is not None:
         _write_json(evaluation, json_file)

@@ -91,6 +91,8 @@ def _sheets(evaluation: Evaluation) -> Iterator[Sheet]:
             yield _protocol_sheet(name, scores)
     yield _type_sheet(evaluation)
     yield _fine_type_sheet(evaluation)
+    if evaluation.slices is not None:
+        yield _slice_sheet(evaluation.slices)
     if evaluation.confusion:
         yield _confusion_sheet(evaluation)
     if evaluation.boxes is not None and evaluation.boxes.gold:
@@ -153,39 +155,47 @@ def _protocol_cells(score: MetricScore | None) -> tuple[str, ...]:
 
 
 def _type_sheet(evaluation: Evaluation) -> Sheet:
-    types = {label: scores for label, scores in evaluation.by_type.items() if "mner" in scores}
-    rows = [
-        (
-            label,
-            str(scores["mner"].gold),
-            str(scores["mner"].predicted),
-            *_shares(scores, ("mner", "gmner")),
-        )
-        for label, scores in types.items()
-    ]
-    width = max(map(len, rows), default=3)
-    headings = ("MNER P", "R", "F1", "GMNER P", "R", "F1")[: width - 3]
-    return Sheet("by type", ("", "gold", "predicted", *headings), tuple(rows))
+    coarse = {name: scores for name, scores in evaluation.by_type.items() if "mner" in scores}
+    return _shares_sheet("by type", coarse)
+
+
+def _slice_sheet(slices: Mapping[str, Mapping[str, TypeScore]]) -> Sheet:
+    return _shares_sheet("by slice; posts by their entities in the gold", slices)
+
+
+def _shares_sheet(title: str, table: Mapping[str, Mapping[str, TypeScore]]) -> Sheet:
+    metrics = _metrics_in(table, ("mner", "gmner"))
+    rows = []
+    for name, scores in table.items():
+        counted = next(iter(scores.values()))
+        rows.append((name, str(counted.gold), str(counted.predicted), *_shares(scores, metrics)))
+    headings = [heading for name in metrics for heading in (f"{_NAMES[name]} P", "R", "F1")]
+    return Sheet(title, ("", "gold", "predicted", *headings), tuple(rows))
 
 
 def _fine_type_sheet(evaluation: Evaluation) -> Sheet:
     types = {label: scores for label, scores in evaluation.by_type.items() if "fmner" in scores}
+    metrics = _metrics_in(types, ("fmner", "fmnerg"))
     rows = [
-        (label, str(scores["fmner"].gold), *_shares(scores, ("fmner", "fmnerg")))
+        (label, str(scores["fmner"].gold), *_shares(scores, metrics))
         for label, scores in types.items()
     ]
-    is_placed = any("fmnerg" in scores for scores in types.values())
-    title = "by fine type: FMNER, then FMNERG" if is_placed else "by fine type: FMNER"
+    title = f"by fine type: {', then '.join(map(str.upper, metrics))}"
     # Fine types have long names: the headings are short so that they stay on one line.
-    return Sheet(title, ("", "gold", *("P", "R", "F1") * (1 + is_placed)), tuple(rows))
+    return Sheet(title, ("", "gold", *("P", "R", "F1") * len(metrics)), tuple(rows))
 
 
-def _shares(scores: Mapping[str, TypeScore], metrics: Sequence[str]) -> tuple[str, ...]:
-    return tuple(
-        number(share)
-        for score in (scores[metric] for metric in metrics if metric in scores)
-        for share in (score.precision, score.recall, score.f1)
-    )
+def _metrics_in(table: Mapping[str, Mapping[str, TypeScore]], metrics: Sequence[str]) -> list[str]:
+    return [name for name in metrics if any(name in scores for scores in table.values())]
+
+
+def _shares(scores: Mapping[str, TypeScore], metrics: Sequence[str]) -> Iterator[str]:
+    for metric in metrics:
+        if metric in scores:
+            score = scores[metric]
+            yield from map(number, (score.precision, score.recall, score.f1))
+        else:
+            yield from ("", "", "")
 
 
 def _confusion_sheet(evaluation: Evaluation) -> Sheet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from riveg.evaluation.notes import (
     join_notes,
     prediction_notes,
     reworded_note,
+    unseen_note,
 )
 from riveg.evaluation.predictions import Predictions
 from riveg.evaluation.protocol_notes import (
@@ -40,6 +41,7 @@ from riveg.evaluation.scores import (
     box_fits,
     confusion_table,
     metric_score,
+    slice_scores,
     type_scores,
 )
 from riveg.evaluation.scoring import (
@@ -54,6 +56,7 @@ from riveg.evaluation.scoring import (
     with_comparable_masks,
     with_places,
 )
+from riveg.evaluation.slices import Slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class EvaluationOptions:
         rules: The canonical protocol's rules.
         budget: Whether to say where the points were lost.
         average_precision: Whether to compute COCO's AP and AR.
+        slices: Whether to score slices of the data.
+        seen: Mentions of the data that was learnt from, folded; ``None``: not known.
         resamples: Bootstrap resamples.
     """
 
@@ -72,6 +77,8 @@ class EvaluationOptions:
     rules: Rules = field(default_factory=Rules)
     budget: bool = False
     average_precision: bool = False
+    slices: bool = False
+    seen: Set[str] | None = None
     resamples: int = RESAMPLES
 
 
@@ -164,6 +171,7 @@ class _Scoring:
         self._left_out = dict.fromkeys(self._others, 0)
         self._unscorable: dict[str, str] = {}
         self._breakdown = Breakdown(self._rules)
+        self._slices = Slices(options.seen)
         self._kept: list[Case] = []
         self._predicted = self._annotated = self._reworded = self._unplaced = 0
         self._said_fine = False
@@ -176,6 +184,8 @@ class _Scoring:
             if name not in self._unscorable:
                 self._count(name, case)
         self._breakdown.add(case, pairs)
+        if self._options.slices:
+            self._slices.add(case, pairs)
         self._predicted += len(case.predicted)
         self._unplaced += sum(entity.regions is None for entity in case.predicted)
         self._said_fine |= any(entity.fine_label for entity in case.predicted)
@@ -239,6 +249,7 @@ class _Scoring:
             average_precision=average_precision(self._kept)
             if self._options.average_precision
             else None,
+            slices=slice_scores(self._slices, left_out) if self._options.slices else None,
         )
 
     def _scores(self, name: str, tally: Tally) -> dict[str, MetricScore | None]:
@@ -259,6 +270,8 @@ class _Scoring:
         if self._options.average_precision and self._gold.has_masks:
             yield from mask_precision_note(with_odd_masks(self._kept))
         yield from join_notes(joined)
+        if self._options.slices:
+            yield from unseen_note(self._options.seen)
         yield from reworded_note(self._reworded)
         yield from unplaced_note(self._predictions, self._unplaced, self._predicted)
         yield from candidate_notes(self._predictions, self._gold, self._others)

@@ -43,6 +43,7 @@ class Evaluation:
         boxes_by_size: By the largest gold box: ``small`` is below 1/50 of the image.
         boxes_by_number: By how many gold boxes there are.
         budget: Where the points were lost, if asked for.
+        slices: By slice and metric, if asked for.
         average_precision: COCO's, by ``box`` and ``mask``, if asked for.
     """
 
@@ -71,3 +72,4 @@ class Evaluation:
     boxes_by_number: Mapping[str, BoxFit]
     budget: tuple[BudgetLine, ...] | None = None
     average_precision: Mapping[str, AveragePrecision | None] | None = None
+    slices: Mapping[str, Mapping[str, TypeScore]] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from riveg.datasets.dataset import quoted
 from riveg.evaluation.canonical import Relation
@@ -71,6 +71,12 @@ def _elsewhere_note(joined: JoinCounts) -> Iterator[str]:
     if joined.elsewhere > joined.in_other_case:
         told += "; is each prediction of its own sample?"
     yield f"predicted entities whose words do not stand in their sample's text: {told}"
+
+
+def unseen_note(seen: Set[str] | None) -> Iterator[str]:
+    """A line where slices are scored without those of mentions that were seen or not."""
+    if seen is None:
+        yield "which mentions were seen is not known: the gold has no split train; see --seen-in"
 
 
 def lacking_note(number: int) -> Iterator[str]:

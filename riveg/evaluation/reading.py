@@ -26,6 +26,7 @@ from riveg.evaluation.predictions import (
 )
 from riveg.evaluation.proposals import read_proposals
 from riveg.evaluation.protocols import PROTOCOLS
+from riveg.evaluation.slices import folded
 from riveg.formats.run_records import require_whole_export
 from riveg.formats.smner import read_index, read_smner
 
@@ -136,6 +137,34 @@ def _gold(source: str | None, predictions: Predictions, split: str | None) -> Go
     if split is not None or wanted in dataset.splits:
         dataset = open_dataset(named, split=str(wanted), columns=columns)
     return read_gold(dataset)
+
+
+def seen_mentions(
+    source: str | None, predictions: Predictions, named: str | None
+) -> frozenset[str] | None:
+    """The mentions, folded, of the data that a system has learnt from.
+
+    Args:
+        source: The gold, as for :func:`open_gold`.
+        predictions: What is scored.
+        named: A split of the gold's dataset, or other data; ``None``: its split ``train``.
+
+    Returns:
+        ``None`` where nothing is named and the gold has no split ``train`` with files.
+
+    Raises:
+        UserError: If what is named cannot be read, or has no annotation.
+    """
+    is_file = source is not None and (is_riveg_gold(Path(source)) or is_sysu_gold(Path(source)))
+    data = None if is_file else source or _own_data(predictions.manifest)
+    split = named or "train"
+    if data is not None and split in open_dataset(data).splits:
+        dataset = open_dataset(data, split=split)
+    elif named is not None:
+        dataset = open_dataset(named)
+    else:
+        return None
+    return frozenset(folded(entity.text) for entity in read_gold(dataset).entities())
 
 
 def _own_data(manifest: Mapping[str, Any]) -> str | list[str]:

@@ -9,6 +9,7 @@ from riveg.evaluation.bootstrap import Interval, Score
 from riveg.evaluation.breakdown import BoxAccuracy, Breakdown
 from riveg.evaluation.counts import Count
 from riveg.evaluation.protocols.protocol import Protocol
+from riveg.evaluation.slices import NAMES, Slices
 
 _DIGITS = 4
 
@@ -33,7 +34,7 @@ class MetricScore:
 
 @dataclass(frozen=True, slots=True)
 class TypeScore:
-    """One metric of one type."""
+    """One metric of one type, or of one slice of the data."""
 
     hits: int
     predicted: int
@@ -97,6 +98,19 @@ def type_scores(breakdown: Breakdown, left_out: set[str]) -> dict[str, dict[str,
         if label and any(score.gold or score.predicted for score in kept.values()):
             types[label] = kept
     return types
+
+
+def slice_scores(slices: Slices, left_out: set[str]) -> dict[str, dict[str, TypeScore]]:
+    """Scores by slice and metric, without some metrics."""
+    found = {
+        name: {
+            metric: _type_score(count)
+            for metric, count in slices.counts.get(name, {}).items()
+            if metric not in left_out
+        }
+        for name in NAMES
+    }
+    return {name: scores for name, scores in found.items() if scores}
 
 
 def _type_score(count: Count) -> TypeScore:
