@@ -84,7 +84,7 @@ def _tokens(report: ProbeReport) -> str:
     counted_scenes = [scene for scene in report.seen if scene.tokens is not None]
     counts = [scene.tokens or 0 for scene in counted_scenes]
     if not counts or (report.sees and max(counts) <= 0):
-        return "the server does not count them"
+        return "not counted by the server"
     if max(counts) <= 0:
         return "NONE: the server leaves the picture out"
     area = sum(scene.size.width * scene.size.height for scene in counted_scenes)

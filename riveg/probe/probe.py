@@ -158,7 +158,7 @@ def probe(
             grounder = config.build(build_context(surroundings, drawings, chats=models))
             told = _ask_told(grounder, drawings)
     every = [answers.wordless, *answers.colours, *answers.words, answers.schema, *answers.boxes]
-    given = [one.response for one in answers.colours if isinstance(one, ChatAnswer)]
+    given = [one.response for one in answers.colours if one.response is not None]
     return ProbeReport(
         colours=(_right(names_colour, answers.colours, drawings.squares), len(answers.colours)),
         first_tokens=any(len(response.first_token) > 1 for response in given),

@@ -74,8 +74,11 @@ def colour_request(square: Drawing) -> Request:
 
 
 def word_request(scene: Drawing | None) -> Request:
-    """Which word is printed; ``None``: the same words without an image."""
-    return Request(_asked(_WORD, scene), _whole, max_tokens=_MAX_TOKENS)
+    """Which word is printed; ``None``: the same words without an image.
+
+    With a first token, so that a long answer is taken as it is and its tokens are counted.
+    """
+    return Request(_asked(_WORD, scene), _whole, max_tokens=_MAX_TOKENS, first_tokens=1)
 
 
 def schema_request() -> Request:
