@@ -205,10 +205,12 @@ def _fits_own_ends(stated: Sequence[Stated], picture_side: int) -> bool:
     overlaps: list[float] = []
     for size in dict.fromkeys(one.image for one in stated):
         own = [one for one in stated if one.image == size]
-        ends = ends_of(own)
-        frame = Frame("", lambda _sent, _resize, ends=ends: ends)  # type: ignore[misc]
-        overlaps += _fit(own, Candidate(frame, Resize(), None), picture_side).overlaps
+        overlaps += _fit(own, _ending_at(ends_of(own)), picture_side).overlaps
     return fmean(overlaps) >= _FITS
+
+
+def _ending_at(ends: ImageSize) -> Candidate:
+    return Candidate(Frame("", lambda _sent, _resize: ends), Resize(), None)
 
 
 def ends_of(stated: Sequence[Stated], *, rows_first: bool = False) -> ImageSize:

@@ -155,6 +155,8 @@ def test_all_of_it_is_printed_in_80_columns(
         assert "lines to use" not in printed[model]
     swapped, blind, enlarged = printed.values()
     assert "pixels as sent, y first" in swapped
+    last = " ".join(swapped.splitlines()[-2].split())
+    assert last == "900 x 100 128 read 3 of 3 1.00 900 x 100"
     assert "no stage of riveg reads these" in " ".join(swapped.split())
     assert "sees pictures       NO: 1 of 8 colours named" in blind
     assert "NONE: the server leaves the picture out" in blind
