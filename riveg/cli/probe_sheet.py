@@ -46,10 +46,10 @@ def print_probe(probed: Probed, report: ProbeReport) -> None:
         heading = "lines to use" if number == 0 else f"or, if it is {candidate.name}"
         console.print()
         console.print(plain(heading), style="bold")
-        console.print(plain_lines(lines_to_use(probed, candidate)), soft_wrap=True)
+        console.print(_plain_lines(lines_to_use(probed, candidate)), soft_wrap=True)
 
 
-def plain_lines(text: str) -> Text:
+def _plain_lines(text: str) -> Text:
     """Lines of a file, each as :func:`riveg.cli.tables.plain`."""
     return Text("\n").join(map(plain, text.splitlines()))
 

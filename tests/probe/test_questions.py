@@ -1,4 +1,4 @@
-"""Questions are those of ``ground: chat``, without a frame; answers count only if they are clear."""
+"""Questions are those of ``ground: chat`` without a frame; only clear answers count."""
 
 import pytest
 from helpers.scripted_chat import ScriptedChat
