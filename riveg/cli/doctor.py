@@ -4,12 +4,93 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from riveg.config.extras import MissingPackage
+    from riveg.probe.settings import Probed
 
 
-def doctor() -> None:
-    """Say what is installed. Which backends therefore work, and how to get the rest."""
+def doctor(
+    probe: str | None = typer.Option(
+        None,
+        "--probe",
+        metavar="SYSTEM|URL",
+        help="Ask a vision-language model about drawings: does it see, and in which frame are its "
+        "boxes. Of a system, or of a server: http://127.0.0.1:8000/v1",
+    ),
+    llm: str | None = typer.Option(
+        None, metavar="NAME", help="With --probe SYSTEM: which of its models."
+    ),
+    overrides: list[str] = typer.Option(
+        [],
+        "--set",
+        metavar="STAGE.KEY=VALUE",
+        help="With --probe SYSTEM: change the system; may be repeated.",
+    ),
+    model: str | None = typer.Option(
+        None, metavar="NAME", help="With --probe URL: the name that the server knows it by."
+    ),
+    api_key_variable: str | None = typer.Option(
+        None, metavar="VARIABLE", help="With --probe URL: the environment variable with the key."
+    ),
+) -> None:
+    """Say what is installed, and how to get the rest. With --probe, what a model sees."""
+    of_system, of_server = (llm, *overrides), (model, api_key_variable)
+    if probe is not None and _is_url(probe):
+        _refuse("--llm and --set", of_system, "a system: with a URL say --model")
+        _print_probe_of_server(probe, model, api_key_variable)
+    elif probe is not None:
+        _refuse("--model and --api-key-variable", of_server, "a URL: a system says them itself")
+        _print_probe_of_system(probe, llm, overrides)
+    else:
+        given = (*of_system, *of_server)
+        _refuse("--llm, --set, --model and --api-key-variable", given, "--probe: say of what")
+        _print_installed()
+
+
+def _is_url(target: str) -> bool:
+    return target.startswith(("http://", "https://"))
+
+
+def _refuse(options: str, given: Sequence[str | None], belong_to: str) -> None:
+    from riveg.errors import UserError
+
+    if any(one is not None for one in given):
+        raise UserError(f"{options} belong to {belong_to}")
+
+
+def _print_probe_of_server(url: str, model: str | None, api_key_variable: str | None) -> None:
+    from riveg.errors import UserError
+    from riveg.probe.settings import model_at
+
+    if model is None:
+        raise UserError("--probe URL needs --model: the name that the server knows its model by")
+    _print_probe(model_at(url, model, api_key_variable))
+
+
+def _print_probe_of_system(system: str, llm: str | None, overrides: Sequence[str]) -> None:
+    from riveg.probe.settings import model_of_system
+
+    _print_probe(model_of_system(system, llm, overrides))
+
+
+def _print_probe(probed: Probed) -> None:
+    from riveg.cli.probe_sheet import print_probe
+    from riveg.probe.probe import probe
+
+    print_probe(probed, probe(probed.name, probed.endpoint, probed.candidates, _say))
+
+
+def _say(text: str) -> None:
+    from riveg.cli.visible import visible
+
+    typer.echo(visible(text), err=True)
+
+
+def _print_installed() -> None:
     import platform
 
     from riveg import __version__
