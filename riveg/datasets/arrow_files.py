@@ -7,7 +7,7 @@ than it says ends the process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,15 @@ def parquet_batches(path: Path, chosen: ColumnChoice) -> Iterator[list[dict[str,
         UserError: If it cannot be read as Parquet, or is damaged.
         MissingExtra: If pyarrow is not installed.
     """
+    return column_batches(path, lambda names: known_columns(names, chosen))
+
+
+def column_batches(
+    path: Path, choose: Callable[[Sequence[str]], Iterable[str]]
+) -> Iterator[list[dict[str, Any]]]:
+    """The same with the columns that ``choose`` takes of the names of all."""
     with _parquet(path) as file:
-        columns = [*known_columns(file.schema_arrow.names, chosen)]
+        columns = [*choose(file.schema_arrow.names)]
         with _one_line_errors(path, "damaged Parquet"):
             for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
                 yield _rows(batch)

@@ -23,6 +23,9 @@ _MOST_IMAGE_BYTES = ImageLimits().max_bytes
 
 _JSON_COLUMNS = ("tokens", "offsets", "entities")
 
+TEXT_BETWEEN = ("Text:", "")
+"""What a post stands between in a prompt, if nobody says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -53,6 +56,8 @@ class ColumnRules:
             are read as one.
         file_names: What the ids of rows of each file go on with, where these are several.
         wished: What the user said of several files: it counts where a file has that column.
+        text_between: What a post stands between in the prompts of SAKE's data; nothing behind it:
+            it goes on to the end.
     """
 
     label_map: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +68,7 @@ class ColumnRules:
     id_start: str = ""
     file_names: Mapping[Path, str] = field(default_factory=dict)
     wished: ColumnChoice = field(default_factory=dict)
+    text_between: tuple[str, str] = TEXT_BETWEEN
 
     def row(
         self,

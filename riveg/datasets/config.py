@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from riveg.config.yaml_file import Document, InvalidConfig, Problem
 from riveg.datasets.column_names import require_choice
+from riveg.datasets.columns import TEXT_BETWEEN
 from riveg.datasets.csv_dialect import DELIMITERS
 from riveg.errors import UserError
 from riveg.files import NAME_OF_FOLDERS, names_a_folder, shipped
@@ -29,6 +30,7 @@ Format = Literal[
     "tsv",
     "parquet",
     "hugging-face",
+    "sake",
 ]
 
 _FOLDERS: Mapping[str, str | None] = {
@@ -67,6 +69,8 @@ class DatasetConfig(BaseModel):
             be read.
         delimiter: What separates the columns of a CSV file: ``comma``, ``semicolon``, ``tab``,
             ``pipe`` or the sign itself; ``None``: it is recognised.
+        text_between: In the format ``sake``, what a post stands between in its prompt: the beginning
+            of a line, and what follows; nothing for the end of the prompt.
         scheme: The tag scheme of the Twitter sets' texts, such as ``bio``, ``iob1``, ``bioes`` or
             ``bilou``; ``None``: the one that all tags of a file have.
     """
@@ -89,6 +93,7 @@ class DatasetConfig(BaseModel):
     label_map: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, str | None] = Field(default_factory=dict)
     delimiter: str | None = None
+    text_between: tuple[str, str] = TEXT_BETWEEN
     scheme: str | None = None
 
     @field_validator("name")
@@ -225,6 +230,9 @@ def _mismatches(document: Document, config: DatasetConfig) -> Iterator[Problem]:
     elif config.scheme is not None:
         reason = f"the format {config.format} has no tags"
         yield document.problem("scheme", config.scheme, reason)
+    if config.format != "sake" and config.text_between != TEXT_BETWEEN:
+        reason = f"the format {config.format} has no prompts"
+        yield document.problem("text_between", list(config.text_between), reason)
     needed = _FOLDERS.get(config.format)
     for key, value in (("xml", config.xml), ("masks", config.masks)):
         if key == needed and value is None:

@@ -214,6 +214,7 @@ def _configured(path: Path, split: str | None, rules: ColumnRules) -> Dataset:
             label_map=config.label_map,
             columns={**config.columns, **rules.columns},
             delimiter=config.delimiter or ("\t" if config.format == "tsv" else None),
+            text_between=config.text_between,
         )
         dataset = open_table(config.name, config.format, there, image_roots or (root,), rules)
         return replace(

@@ -19,6 +19,7 @@ from riveg.datasets.dataset import Dataset
 from riveg.datasets.delimited import CsvReader, csv_reader
 from riveg.datasets.image_cache import ImageCache, cache_folder
 from riveg.datasets.jsonl import JsonlReader
+from riveg.datasets.sake import sake_reader
 from riveg.datasets.standard_input import shown
 from riveg.errors import UserError
 
@@ -31,6 +32,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Path], ColumnRules], _TabularReade
     "tsv": csv_reader,
     "parquet": parquet_reader,
     "hugging-face": saved_reader,
+    "sake": sake_reader,
 }
 
 TABLE_FORMATS = frozenset(_READERS)
