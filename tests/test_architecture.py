@@ -31,7 +31,7 @@ LAYERS = (
     ("executors",),
     ("runs",),
     ("evaluation",),
-    ("training", "report", "prompt_debug", "exports", "probe"),
+    ("training", "report", "prompt_debug", "exports", "probe", "rewards"),
     ("cli",),
 )
 """From the ground up: a module imports its own layer and those before it."""

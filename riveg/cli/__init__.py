@@ -24,6 +24,7 @@ from riveg.cli import (
     predict,
     prompt_debug,
     report,
+    rewards,
     run,
     show,
     status,
@@ -57,6 +58,7 @@ app.command("validate")(validate.validate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(show.app, name="show")
 app.add_typer(data.app, name="data")
+app.add_typer(rewards.app, name="rewards")
 
 
 def _print_version(asked: bool) -> None:

@@ -69,8 +69,8 @@ class DatasetConfig(BaseModel):
             be read.
         delimiter: What separates the columns of a CSV file: ``comma``, ``semicolon``, ``tab``,
             ``pipe`` or the sign itself; ``None``: it is recognised.
-        text_between: In the format ``sake``, what a post stands between in its prompt: the beginning
-            of a line, and what follows; nothing for the end of the prompt.
+        text_between: In the format ``sake``, what a post stands between in its prompt: the
+            beginning of a line, and what follows; nothing for the end of the prompt.
         scheme: The tag scheme of the Twitter sets' texts, such as ``bio``, ``iob1``, ``bioes`` or
             ``bilou``; ``None``: the one that all tags of a file have.
     """

@@ -154,7 +154,8 @@ def test_what_is_wrong_is_told(
     good = row([], prompt=QUESTION + POST)
     dataset = dataset_of(tmp_path, [good | changed, good])
     first, second = dataset.rows()
-    found = [(one.kind, one.message) for one in (*first.sample.issues, *first.defects)]
+    found = [(one.kind, one.message) for one in first.sample.issues]
+    found += [(one.kind, one.message) for one in first.defects]
     assert [one for one, _ in found] == [kind]
     assert message in found[0][1]
     assert (second.sample.issues, second.defects) == ((), ())
