@@ -71,8 +71,13 @@ def parse_answer(text: str) -> ParsedAnswer:
 
 
 def format_answer(triples: Iterable[Triple]) -> str:
-    """The text of an answer; words are written as they are, without any escaping."""
-    return "; ".join(f"{item.mention}|{item.label}|{_boxes_text(item.boxes)}" for item in triples)
+    """The text of an answer; words are written as they are, without any escaping.
+
+    >>> format_answer([Triple("Ann Lee", "PER", ((1, 2, 30, 40),)), Triple("Paris", "LOC", ())])
+    'Ann Lee|PER|[1,2,30,40]; Paris|LOC|None'
+    """
+    pieces = [f"{item.mention}|{item.label}|{_boxes_text(item.boxes)}" for item in triples]
+    return "; ".join(pieces) or "None"
 
 
 def _parse_boxes(text: str) -> tuple[Corners, ...] | None:

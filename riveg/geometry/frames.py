@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from riveg.geometry.boxes import whole_edges
 from riveg.types import Box, ImageSize
 
 FrameName = Literal["pixels-sent", "norm1000", "norm1000-yx", "norm999", "norm1"]
@@ -108,6 +109,26 @@ class Frame:
             x_max / extent.width * image.width,
             y_max / extent.height * image.height,
         )
+
+    def numbers(self, box: Box, extent: ImageSize, image: ImageSize) -> tuple[float, ...]:
+        """A box as a model states it: the way back from :meth:`box`.
+
+        Args:
+            box: In pixels of the upright image, within it.
+            extent: What :attr:`extent` gives for this image.
+            image: The size of the upright image.
+
+        Returns:
+            Four numbers in the frame's order. Whole ones are the nearest, and a side is one at
+            least; others have four decimals.
+        """
+        across, down = extent.width / image.width, extent.height / image.height
+        stated = Box(box.x_min * across, box.y_min * down, box.x_max * across, box.y_max * down)
+        edges: tuple[float, ...] = whole_edges(stated, extent)
+        if not self.is_whole:
+            edges = tuple(round(edge, 4) for edge in astuple(stated))
+        x_min, y_min, x_max, y_max = edges
+        return (y_min, x_min, y_max, x_max) if self.rows_first else edges
 
     @property
     def order(self) -> str:

@@ -61,6 +61,18 @@ def decode(handle: IO[bytes], shown: str, limits: ImageLimits) -> Pixels:
     return pixels
 
 
+def is_turned(data: bytes, shown: str) -> bool:
+    """Whether an image is upright only for programs that heed its EXIF.
+
+    Args:
+        data: The file's bytes, which :func:`decode` has decoded.
+        shown: The file's name for messages.
+    """
+    with image_plugin(data[:HEAD_BYTES], shown)(BytesIO(without_metadata(data))) as image:
+        image.load()  # as in decode
+        return _orientation(image) in _TURNS
+
+
 def _to_rgb(image: ImageFile, shown: str) -> Image.Image:
     """RGB of 8 bits; transparent pixels become white."""
     if image.mode.startswith("I;16"):

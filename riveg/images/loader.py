@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from riveg.errors import ImageFault
-from riveg.files import open_regular
+from riveg.files import open_regular, read_regular
 from riveg.geometry.arrays import Pixels
-from riveg.images.decoding import decode
+from riveg.images.decoding import decode, is_turned
 from riveg.images.headers import ImageLimits
 from riveg.images.paths import advice, spelling_on_disk
 from riveg.types import ImageRef
@@ -77,6 +77,14 @@ class ImageLoader:
         """
         height, width = self.load(image).shape[:2]
         return ImageRef(image.path, width=width, height=height)
+
+    def is_turned(self, image: ImageRef) -> bool:
+        """Whether the image, which was loaded, is upright only for programs that heed its EXIF.
+
+        Raises:
+            ImageFault: ``missing-image`` or ``outside-root``.
+        """
+        return is_turned(read_regular(self.locate(image.path)), _shown(image.path))
 
     def stamp(self, image: ImageRef) -> str:
         """Size and modification time of the file; empty where no file can be used."""

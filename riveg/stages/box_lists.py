@@ -44,6 +44,11 @@ def boxes_schema(frame: Frame, most: int) -> dict[str, Any]:
     return {"type": "array", "items": box, "maxItems": most}
 
 
+def box_list(boxes: WrittenBoxes) -> list[dict[str, Any]]:
+    """The list that says these boxes."""
+    return [{"bbox_2d": [*numbers]} for numbers in boxes]
+
+
 @dataclass(frozen=True, slots=True)
 class BoxReading:
     """What a list says.

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from riveg.formats.e2e_answer import answer_text, parse_answer
+from riveg.formats.e2e_answer import Corners, Triple, answer_text, format_answer, parse_answer
 from riveg.geometry.frames import Frame
 from riveg.llm.conversation import Refused, Response, Unparsable
 from riveg.llm.json_answers import parse_json
 from riveg.llm.json_forms import as_asked
 from riveg.llm.json_schema import fault_in
 from riveg.llm.refusals import refuses
-from riveg.stages.box_lists import boxes_schema, object_of, only, read_box_list
+from riveg.stages.box_lists import box_list, boxes_schema, object_of, only, read_box_list
 from riveg.stages.named_spans import BAD_ENTITY, Fault
 from riveg.stages.stated_boxes import BAD_BOX, WrittenBoxes
 
@@ -64,6 +64,9 @@ class AnswerForm(Protocol):
     def read(self, response: Response, frame: Frame) -> Statement:
         """What a response says, entity by entity."""
 
+    def write(self, entities: Sequence[StatedEntity]) -> str:
+        """The answer that says these entities, without a thought."""
+
 
 class Triples:
     """E2E-GMNER's: ``mention|type|[x1,y1,x2,y2]`` or ``None``, with semicolons between."""
@@ -104,6 +107,11 @@ class Triples:
             )
         dropped = f"{parsed.dropped} pieces of the answer are not mention|type|region"
         return Statement(tuple(entities), (Fault(BAD_ENTITY, dropped),) if parsed.dropped else ())
+
+    def write(self, entities: Sequence[StatedEntity]) -> str:
+        """The answer behind a thought that is empty, as the released program trains it."""
+        triples = (Triple(one.words, one.label, _corners(one.boxes)) for one in entities)
+        return f"<think></think><answer>{format_answer(triples)}</answer>"
 
 
 _ITEM = object_of(text={"type": "string"}, label={"type": "string"}, boxes={"type": "array"})
@@ -156,6 +164,23 @@ class JsonEntities:
                 )
             )
         return Statement(tuple(entities), tuple(faults))
+
+    def write(self, entities: Sequence[StatedEntity]) -> str:
+        """The answer's JSON on one line."""
+        items = [
+            {
+                "text": one.words,
+                "label": one.label,
+                "occurrence": one.occurrence,
+                "boxes": box_list(one.boxes or ()),
+            }
+            for one in entities
+        ]
+        return json.dumps({"entities": items}, ensure_ascii=False)
+
+
+def _corners(boxes: WrittenBoxes | None) -> tuple[Corners, ...]:
+    return tuple((first, second, third, fourth) for first, second, third, fourth in boxes or ())
 
 
 def _read_boxes(

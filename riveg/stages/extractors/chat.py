@@ -168,7 +168,7 @@ class ChatExtractor:
 
     def extract(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[Extraction]]:
         """The entities of each sample with their regions, scored where the server gives tokens."""
-        refused = [_shape_issue(image_size(sample)) for sample in samples]
+        refused = [shape_issue(image_size(sample)) for sample in samples]
         asked = [sample for sample, no in zip(samples, refused, strict=True) if no is None]
         answers = iter(self._chat.answer(asked, self._prepared, self._read, self._read_refused))
         return [next(answers) if no is None else no for no in refused]
@@ -271,7 +271,8 @@ def _answer(
     return with_faults("extract", extraction, faults, losses, is_empty=not extraction.entities)
 
 
-def _shape_issue(size: ImageSize) -> Issue | None:
+def shape_issue(size: ImageSize) -> Issue | None:
+    """Why the processors of vision-language models refuse an image of this size, if they do."""
     if min(size) >= _SMALLEST_SIDE and max(size) <= _LARGEST_ASPECT * min(size):
         return None
     return Issue(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from riveg.geometry.frames import Frame
@@ -10,6 +11,7 @@ from riveg.llm.json_answers import parse_json
 from riveg.stages.box_lists import (
     BOXES,
     BoxReading,
+    box_list,
     boxes_schema,
     object_of,
     only,
@@ -25,6 +27,11 @@ _ANY_LIST = object_of(boxes={"type": "array"})
 def answer_schema(frame: Frame, most_regions: int) -> dict[str, Any]:
     """JSON schema that the server is given."""
     return only(object_of(boxes=boxes_schema(frame, most_regions)))
+
+
+def write_boxes(boxes: WrittenBoxes) -> str:
+    """The answer that says these boxes."""
+    return json.dumps({"boxes": box_list(boxes)})
 
 
 def read_faultless_boxes(response: Response, *, frame: Frame) -> WrittenBoxes:
