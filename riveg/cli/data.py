@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from riveg.cli.data_options import COLUMN, KINDS
+from riveg.cli.training_data import TrainerOptions, print_training_data, write_for_trainer
 from riveg.cli.visible import counted
 
 if TYPE_CHECKING:
@@ -52,11 +53,29 @@ def check(
 @app.command()
 def convert(
     data: list[str] = _DATA,
-    out: Path = typer.Option(help="The file to write."),
-    to: str | None = typer.Option(None, help="jsonl or parquet (default: as --out ends)."),
+    out: Path = typer.Option(help="The file to write; for a trainer, a new or empty folder."),
+    to: str | None = typer.Option(
+        None,
+        help="jsonl or parquet (default: as --out ends); or rows for a trainer: ms-swift, "
+        "llama-factory, trl or verl.",
+    ),
     split: str | None = typer.Option(None, help="Only this split (default: all)."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
     column: list[str] = COLUMN,
+    task: str | None = typer.Option(
+        None, help="For a trainer: what a model is to learn, extract (default) or ground."
+    ),
+    system: str | None = typer.Option(
+        None,
+        help="For a trainer: the system whose prompt, frame and types are learnt "
+        "(default: e2e-gmner; one-vlm for ground).",
+    ),
+    overrides: list[str] = typer.Option(
+        [], "--set", metavar="STAGE.KEY=VALUE", help="Change that system; may be repeated."
+    ),
+    box_type: str | None = typer.Option(
+        None, help="ms-swift: boxes in pixels (real, the default) or shares of the sides (norm1)."
+    ),
 ) -> None:
     """Write a dataset, gold included, as one file. Exit code 1 if rows had to be left out."""
     from riveg.cli.tables import plain, stdout
@@ -64,8 +83,18 @@ def convert(
     from riveg.datasets.convert import convert as convert_dataset
     from riveg.datasets.convert import kind_of
     from riveg.datasets.opening import open_dataset
+    from riveg.errors import UserError
+    from riveg.exports.trainers.forms import TRAINERS
 
-    kind = kind_of(to or _ending(out))
+    if to is not None and to in TRAINERS:
+        options = TrainerOptions(to, task, system, overrides, box_type)
+        dataset = open_dataset(data, split=split, images=images, columns=parse_choice(column))
+        print_training_data(write_for_trainer(dataset, out, options))
+        return
+    given = {"--task": task, "--system": system, "--set": overrides, "--box-type": box_type}
+    for option in (option for option, value in given.items() if value):
+        raise UserError(f"{option}: only with --to {', '.join(TRAINERS)}")
+    kind = kind_of(to or _ending(out), TRAINERS)
     dataset = open_dataset(data, split=split, images=images, columns=parse_choice(column))
     done = convert_dataset(dataset, out, kind)
     console = stdout()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -62,8 +62,12 @@ def convert(dataset: Dataset, target: Path, kind: Kind) -> Conversion:
     return Conversion(rows, tuple(left_out), tuple(unread.notes()))
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str, others: Iterable[str] = ()) -> Kind:
     """The format of that name.
+
+    Args:
+        name: The name.
+        others: Further names that a user might have meant.
 
     Raises:
         UserError: If there is none.
@@ -71,7 +75,7 @@ def kind_of(name: str) -> Kind:
     for kind in get_args(Kind):
         if kind == name:
             return cast("Kind", kind)
-    raise UserError(f"--to {name}: no such format; {suggest(name, get_args(Kind))}")
+    raise UserError(f"--to {name}: no such format; {suggest(name, (*get_args(Kind), *others))}")
 
 
 def _written_rows(

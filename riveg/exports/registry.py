@@ -77,7 +77,7 @@ def export_run(
     for option in sorted(options.keys() - options_of(name)):
         raise UserError(f"format {name}: has no option --{option.replace('_', '-')}")
     is_new = not out.exists()
-    _require_empty(out)
+    require_empty(out)
     try:
         make_folder(out)
         write_atomically(out / UNFINISHED, [_UNFINISHED.encode()])
@@ -90,7 +90,12 @@ def export_run(
         raise
 
 
-def _require_empty(out: Path) -> None:
+def require_empty(out: Path) -> None:
+    """Makes sure that a folder can be written to.
+
+    Raises:
+        UserError: If it holds files, or is no folder.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "holds files" if out.is_dir() else "is no folder"
         if (out / UNFINISHED).is_file():

@@ -1,0 +1,175 @@
+"""An annotated dataset as a folder of training data: a file a split."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from riveg.config.system import SystemConfig
+from riveg.datasets.dataset import Dataset, usable_gold
+from riveg.datasets.unread_gold import UnreadGold
+from riveg.errors import UserError, suggest
+from riveg.exports.registry import require_empty
+from riveg.exports.trainers.forms import (
+    TRAINERS,
+    BoxType,
+    Setting,
+    TrainerForm,
+    dataset_info,
+    file_name,
+    own_placeholders,
+)
+from riveg.exports.trainers.rows import RowMaker, Task, TrainingRow, open_rows
+from riveg.files import make_folder, replacing, write_atomically, writing
+from riveg.llm.images import sent_size
+from riveg.types import ImageSize, Issue
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What was written.
+
+    Args:
+        rows: Rows of each file.
+        left_out: Why others are missing.
+        notes: What to know before training on it, one line each.
+    """
+
+    rows: Mapping[Path, int]
+    left_out: tuple[Issue, ...]
+    notes: tuple[str, ...]
+
+
+def write_training_data(
+    dataset: Dataset,
+    config: SystemConfig,
+    task: Task,
+    trainer: str,
+    out: Path,
+    box_type: BoxType = "real",
+) -> TrainingData:
+    """Writes ``SPLIT.jsonl`` for each split, each when it is whole.
+
+    Args:
+        dataset: Samples with gold.
+        config: The system whose stage is to be trained: its prompt, frame and types.
+        task: The stage.
+        trainer: One of :data:`~riveg.exports.trainers.forms.TRAINERS`.
+        out: A folder that is empty or not there.
+        box_type: How ms-swift is told boxes.
+
+    Raises:
+        UserError: If the folder holds files, the dataset has no gold or no boxes, the system has no
+            such stage or does not know a type, or no row could be made.
+    """
+    require_empty(out)
+    form = TRAINERS[trainer]
+    if not (dataset.has_gold and dataset.has_boxes):
+        lacks = "boxes" if dataset.has_gold else "gold"
+        raise UserError(f"{dataset.name}: has no {lacks}, which a model could learn from")
+    with open_rows(config, task, dataset.image_roots) as maker:
+        frame, resize = maker.config.frame, maker.config.resize
+        if form.frames is not None and frame not in form.frames:
+            raise UserError(
+                f"{task}.frame: {trainer} cannot write boxes in {frame}; "
+                f"{suggest(frame, form.frames)}"
+            )
+        make_folder(out)
+        settings = [
+            Setting(dataset.name, task, split, frame, resize, box_type) for split in dataset.splits
+        ]
+        work = _Writing(maker, form, config.llm[maker.config.llm].picture_side)
+        rows = {}
+        for part, setting in zip(dataset.by_split(), settings, strict=True):
+            target = out / file_name(setting.split)
+            rows[target] = work.write(part, setting, target)
+    if not any(rows.values()):
+        first = f"; the first reason: {work.left_out[0].message}" if work.left_out else ""
+        raise UserError(f"{dataset.name}: no row can be made of its samples{first}")
+    if trainer == "llama-factory":
+        text = json.dumps(dataset_info(settings), indent=2, ensure_ascii=False)
+        write_atomically(out / "dataset_info.json", [text.encode()])
+    advice = [f"{trainer}: {line}" for one in settings if (line := form.advice(one)) is not None]
+    notes = [*work.notes(f"llm.{maker.config.llm}"), *dict.fromkeys(advice)]
+    return TrainingData(rows, tuple(work.left_out), tuple(notes))
+
+
+@dataclass(slots=True)
+class _Writing:
+    """Writes files and counts what a user should know of them."""
+
+    maker: RowMaker
+    form: TrainerForm
+    picture_side: int
+    left_out: list[Issue] = field(default_factory=list)
+    _unread: UnreadGold = field(default_factory=UnreadGold)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _longest: int = 0
+
+    def write(self, part: Dataset, setting: Setting, target: Path) -> int:
+        """Writes the rows of one split; how many there are."""
+        number = 0
+        with (
+            writing(target),
+            replacing(target) as temporary,
+            temporary.open("w", encoding="utf-8", newline="\n") as handle,
+        ):
+            for number, row in enumerate(self._rows(part), start=1):
+                line = self.form.row(row, number - 1, setting)
+                handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return number
+
+    def _rows(self, part: Dataset) -> Iterator[TrainingRow]:
+        for row in part.unique_rows(annotated=True):
+            self._unread.add(row)
+            gold = usable_gold(row)
+            if row.sample.issues:
+                self.left_out += row.sample.issues
+            elif gold is None:
+                self._counts["unannotated"] += 1
+            else:
+                for made in self.maker.rows(row.sample, gold, row.place):
+                    if isinstance(made, Issue):
+                        self.left_out.append(made)
+                    elif (issue := self._unfit(made, row.place)) is not None:
+                        self.left_out.append(issue)
+                    else:
+                        self._look_at(made.size)
+                        yield made
+
+    def _unfit(self, row: TrainingRow, where: str) -> Issue | None:
+        """Why the trainer would misread a row, if it would."""
+        stage = self.maker.config.stage
+        words = [*own_placeholders(row)]
+        if words:
+            message = f"{where}: holds {words[0]}, which trainers replace"
+            return Issue(stage, None, "placeholder", message)
+        if row.is_turned and not self.form.heeds_exif:
+            message = (
+                f"{where}: {row.image.name} is stored turned and upright by its EXIF only, which "
+                "the trainer does not heed; store it upright"
+            )
+            return Issue(stage, None, "turned-image", message)
+        return None
+
+    def _look_at(self, size: ImageSize) -> None:
+        """Notes an image that a system sends smaller than the trainer sees it."""
+        sent = sent_size(size, self.picture_side)
+        if self.maker.boxes.extent(sent) != self.maker.boxes.extent(size):
+            self._counts["smaller"] += 1
+            self._longest = max(self._longest, *size)
+
+    def notes(self, llm: str) -> Iterator[str]:
+        """A line for each kind of thing that occurred."""
+        yield from self._unread.notes()
+        if self._counts["unannotated"]:
+            yield f"posts without annotation, so without a row: {self._counts['unannotated']}"
+        if self._counts["smaller"]:
+            yield (
+                f"{self._counts['smaller']} pictures have more than {llm}.picture_side: use the "
+                f"trained model with --set {llm}.picture_side={self._longest}, so that it sees "
+                "them as in training"
+            )
