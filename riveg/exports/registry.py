@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from inspect import Parameter, signature
@@ -10,9 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from riveg.errors import UserError, suggest
+from riveg.exports.folder import filling
 from riveg.exports.source import ExportReport, ExportSource
-from riveg.files import make_folder, write_atomically, writing
-from riveg.formats.run_records import UNFINISHED
 
 FORMATS: Mapping[str, str] = {
     "smner": "riveg.exports.smner:export_smner",
@@ -26,12 +24,6 @@ FORMATS: Mapping[str, str] = {
     "triples": "riveg.exports.triples:export_triples",
 }
 """``name -> "module:function"``; a format's options are its function's keyword arguments."""
-
-
-_UNFINISHED = """\
-This export is being written, or was cut off while it was. Where no riveg is at work on it, remove
-the folder and export the run again.
-"""
 
 
 def exporter(name: str) -> Callable[..., ExportReport]:
@@ -61,8 +53,6 @@ def export_run(
 ) -> ExportReport:
     """Writes a run in a format; what was written is removed again if that fails.
 
-    While it is written, a file in the folder says that it is unfinished (:data:`UNFINISHED`).
-
     Args:
         source: The run.
         name: The format.
@@ -76,39 +66,5 @@ def export_run(
     write = exporter(name)
     for option in sorted(options.keys() - options_of(name)):
         raise UserError(f"format {name}: has no option --{option.replace('_', '-')}")
-    is_new = not out.exists()
-    require_empty(out)
-    try:
-        make_folder(out)
-        write_atomically(out / UNFINISHED, [_UNFINISHED.encode()])
-        report = write(source, out, **options)
-        with writing(out / UNFINISHED):
-            (out / UNFINISHED).unlink()
-        return report
-    except BaseException:
-        _clear(out, remove=is_new)
-        raise
-
-
-def require_empty(out: Path) -> None:
-    """Makes sure that a folder can be written to.
-
-    Raises:
-        UserError: If it holds files, or is no folder.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "holds files" if out.is_dir() else "is no folder"
-        if (out / UNFINISHED).is_file():
-            what = "holds an export that did not come to its end, remove it"
-        raise UserError(f"{out}: {what}; give --out a new or an empty folder")
-
-
-def _clear(out: Path, *, remove: bool) -> None:
-    """Empties the folder, which held nothing before."""
-    for path in out.iterdir() if out.is_dir() else ():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    if remove and out.is_dir():
-        out.rmdir()
+    with filling(out):
+        return write(source, out, **options)

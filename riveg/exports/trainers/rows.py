@@ -169,14 +169,15 @@ class RowMaker:
         return image
 
     def _extracted(self, sample: Sample, *, form: AnswerForm, gold: Gold) -> TrainingRow:
-        """A sample with all its entities."""
+        """A sample with all its entities, in the order of the text."""
         aligner = TokenAligner(sample.text, sample.offsets)
-        objects = tuple(self._object(entity, image_size(sample)) for entity in gold.entities)
+        entities = sorted(gold.entities, key=lambda one: (one.span.start, one.span.end))
+        objects = tuple(self._object(entity, image_size(sample)) for entity in entities)
         stated = [
             StatedEntity(
                 entity.text, entity.label, _occurrence(aligner, entity), one.stated, (0, 0)
             )
-            for entity, one in zip(gold.entities, objects, strict=True)
+            for entity, one in zip(entities, objects, strict=True)
         ]
         answer = form.write(stated)
         try:

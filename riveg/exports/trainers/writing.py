@@ -12,7 +12,7 @@ from riveg.config.system import SystemConfig
 from riveg.datasets.dataset import Dataset, usable_gold
 from riveg.datasets.unread_gold import UnreadGold
 from riveg.errors import UserError, suggest
-from riveg.exports.registry import require_empty
+from riveg.exports.folder import filling
 from riveg.exports.trainers.forms import (
     TRAINERS,
     BoxType,
@@ -23,7 +23,7 @@ from riveg.exports.trainers.forms import (
     own_placeholders,
 )
 from riveg.exports.trainers.rows import RowMaker, Task, TrainingRow, open_rows
-from riveg.files import make_folder, replacing, write_atomically, writing
+from riveg.files import write_atomically, writing
 from riveg.llm.images import sent_size
 from riveg.types import ImageSize, Issue
 
@@ -51,7 +51,7 @@ def write_training_data(
     out: Path,
     box_type: BoxType = "real",
 ) -> TrainingData:
-    """Writes ``SPLIT.jsonl`` for each split, each when it is whole.
+    """Writes ``SPLIT.jsonl`` for each split; what was written is removed again if that fails.
 
     Args:
         dataset: Samples with gold.
@@ -65,7 +65,6 @@ def write_training_data(
         UserError: If the folder holds files, the dataset has no gold or no boxes, the system has no
             such stage or does not know a type, or no row could be made.
     """
-    require_empty(out)
     form = TRAINERS[trainer]
     if not (dataset.has_gold and dataset.has_boxes):
         lacks = "boxes" if dataset.has_gold else "gold"
@@ -77,24 +76,25 @@ def write_training_data(
                 f"{task}.frame: {trainer} cannot write boxes in {frame}; "
                 f"{suggest(frame, form.frames)}"
             )
-        make_folder(out)
+        llm = maker.config.llm
+        work = _Writing(maker, form, config.llm[llm].picture_side)
         settings = [
             Setting(dataset.name, task, split, frame, resize, box_type) for split in dataset.splits
         ]
-        work = _Writing(maker, form, config.llm[maker.config.llm].picture_side)
-        rows = {}
-        for part, setting in zip(dataset.by_split(), settings, strict=True):
-            target = out / file_name(setting.split)
-            rows[target] = work.write(part, setting, target)
-    if not any(rows.values()):
-        first = f"; the first reason: {work.left_out[0].message}" if work.left_out else ""
-        raise UserError(f"{dataset.name}: no row can be made of its samples{first}")
-    if trainer == "llama-factory":
-        text = json.dumps(dataset_info(settings), indent=2, ensure_ascii=False)
-        write_atomically(out / "dataset_info.json", [text.encode()])
+        with filling(out):
+            rows = {
+                out / file_name(setting.split): work.write(part, setting, out)
+                for part, setting in zip(dataset.by_split(), settings, strict=True)
+            }
+            if not any(rows.values()):
+                first = f": {work.left_out[0].message}" if work.left_out else ""
+                raise UserError(f"{dataset.name}: no row can be made of its samples{first}")
+            if trainer == "llama-factory":
+                text = json.dumps(dataset_info(settings), indent=2, ensure_ascii=False)
+                write_atomically(out / "dataset_info.json", [text.encode()])
     advice = [f"{trainer}: {line}" for one in settings if (line := form.advice(one)) is not None]
-    notes = [*work.notes(f"llm.{maker.config.llm}"), *dict.fromkeys(advice)]
-    return TrainingData(rows, tuple(work.left_out), tuple(notes))
+    notes = (*work.notes(f"llm.{llm}"), *dict.fromkeys(advice))
+    return TrainingData(rows, tuple(work.left_out), notes)
 
 
 @dataclass(slots=True)
@@ -109,17 +109,15 @@ class _Writing:
     _counts: Counter[str] = field(default_factory=Counter)
     _longest: int = 0
 
-    def write(self, part: Dataset, setting: Setting, target: Path) -> int:
-        """Writes the rows of one split; how many there are."""
+    def write(self, part: Dataset, setting: Setting, out: Path) -> int:
+        """Writes the file of one split; how many rows there are."""
         number = 0
-        with (
-            writing(target),
-            replacing(target) as temporary,
-            temporary.open("w", encoding="utf-8", newline="\n") as handle,
-        ):
-            for number, row in enumerate(self._rows(part), start=1):
-                line = self.form.row(row, number - 1, setting)
+        target = out / file_name(setting.split)
+        with writing(target), target.open("w", encoding="utf-8", newline="\n") as handle:
+            for row in self._rows(part):
+                line = self.form.row(row, number, setting)
                 handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+                number += 1
         return number
 
     def _rows(self, part: Dataset) -> Iterator[TrainingRow]:
@@ -169,7 +167,7 @@ class _Writing:
             yield f"posts without annotation, so without a row: {self._counts['unannotated']}"
         if self._counts["smaller"]:
             yield (
-                f"{self._counts['smaller']} pictures have more than {llm}.picture_side: use the "
+                f"pictures longer than {llm}.picture_side: {self._counts['smaller']}; run the "
                 f"trained model with --set {llm}.picture_side={self._longest}, so that it sees "
                 "them as in training"
             )
