@@ -104,6 +104,27 @@ def test_there_and_back(
     assert box.y_max == pytest.approx(lower * height)
 
 
+@given(NAMES, SIDES, SIDES, st.data())
+def test_a_box_in_pixels_is_stated_to_the_nearest_number(
+    name: FrameName, width: int, height: int, data: st.DataObject
+) -> None:
+    frame, image = FRAMES[name], ImageSize(width, height)
+    extent = frame.extent(image, Resize())
+    left, right = sorted(data.draw(TWO_SHARES))
+    upper, lower = sorted(data.draw(TWO_SHARES))
+    wanted = Box(left * width, upper * height, right * width, lower * height)
+    numbers = frame.numbers(wanted, extent, image)
+    box = frame.box(numbers, extent, image)  # it lies in the frame and has an area
+    assert all(isinstance(number, int) for number in numbers) == frame.is_whole
+    across = width / extent.width if frame.is_whole else width / 10_000
+    down = height / extent.height if frame.is_whole else height / 10_000
+    # Half a number at each edge, and one for a side that would be none.
+    assert abs(box.x_min - wanted.x_min) <= 1.01 * across
+    assert abs(box.x_max - wanted.x_max) <= 1.01 * across
+    assert abs(box.y_min - wanted.y_min) <= 1.01 * down
+    assert abs(box.y_max - wanted.y_max) <= 1.01 * down
+
+
 NUMBERS = st.integers() | st.floats(allow_nan=False) | st.floats(0, 1)
 
 

@@ -17,6 +17,7 @@ from riveg.config.system import SystemConfig
 from riveg.datasets.dataset import quoted
 from riveg.errors import ImageFault, RivegError, UserError, suggest
 from riveg.geometry.boxes import clip_box
+from riveg.geometry.frames import InsideOut
 from riveg.images.loader import ImageLoader
 from riveg.llm.conversation import PreparedRequest, Response, Unparsable
 from riveg.llm.prompts import load_prompt
@@ -207,6 +208,11 @@ class RowMaker:
             raise _Unusable("box-outside", f"a box of {quoted(entity.text)} is outside its picture")
         extent = self.boxes.extent(size)
         stated = tuple(self.boxes.frame.numbers(box, extent, size) for box in boxes)
+        try:
+            for numbers in stated:
+                self.boxes.frame.check_order(numbers)
+        except InsideOut as error:
+            raise _Unusable("bad-box", f"a box of {quoted(entity.text)}: {error}") from error
         return StatedObject(entity.text, boxes, stated)
 
     def _row(

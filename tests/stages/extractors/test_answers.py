@@ -1,0 +1,64 @@
+"""The forms of an answer: what is written is read again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riveg.geometry.frames import FRAMES
+from riveg.llm.conversation import Response
+from riveg.stages.extractors.answers import FORMS, StatedEntity
+from riveg.stages.grounders.answers import read_faultless_boxes, write_boxes
+
+SEPARATORS = "|;；｜│丨￨∣"
+WORDS = (
+    st.text(
+        st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zl", "Zp"]),
+        min_size=1,
+        max_size=20,
+    )
+    .map(str.strip)
+    .filter(bool)
+)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[int, int, int, int]:
+    left, upper = draw(st.integers(0, 1000)), draw(st.integers(0, 1000))
+    return left, upper, left + draw(st.integers(1, 999)), upper + draw(st.integers(1, 999))
+
+
+LISTS = st.lists(boxes(), max_size=3).map(tuple)
+
+
+@st.composite
+def entities(draw: st.DrawFn, words: st.SearchStrategy[str]) -> list[StatedEntity]:
+    return [
+        StatedEntity(draw(words), draw(st.sampled_from(["PER", "LOC"])), 1, draw(LISTS), (0, 0))
+        for _ in range(draw(st.integers(0, 4)))
+    ]
+
+
+PLAIN = WORDS.filter(lambda words: not {*SEPARATORS, "<"} & {*words})
+
+
+@pytest.mark.parametrize(("name", "words"), [("triples", PLAIN), ("json", WORDS)])
+@given(data=st.data())
+def test_what_is_written_is_read_again(
+    name: str, words: st.SearchStrategy[str], data: st.DataObject
+) -> None:
+    stated = data.draw(entities(words))
+    read = FORMS[name].read(Response(FORMS[name].write(stated), "stop"), FRAMES["norm1000"])
+    assert read.faults == ()
+    assert [(one.words, one.label, one.boxes) for one in read.entities] == [
+        (one.words, one.label, one.boxes) for one in stated
+    ]
+
+
+@given(LISTS)
+def test_boxes_that_are_written_are_read_again(
+    listed: tuple[tuple[int, int, int, int], ...],
+) -> None:
+    frame = FRAMES["norm1000"]
+    assert read_faultless_boxes(Response(write_boxes(listed), "stop"), frame=frame) == listed
