@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.places import ROOT
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -169,6 +171,17 @@ def test_data_check_counts_it(tmp_path: Path) -> None:
     dataset_of(tmp_path, [row([entry("Paris", "LOC", [1, 2, 3, 4])])])
     result = CliRunner().invoke(app, ["data", "check", str(tmp_path / "sake.yaml")])
     assert (result.exit_code, "no defects" in result.output) == (0, True), result.output
+
+
+def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (example,) = (
+        block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "sake" in block
+    )
+    dataset_of(tmp_path, [row([entry("NASA", "MISC", [1, 2, 3, 4])])])
+    (tmp_path / "sake.yaml").write_text(example)
+    dataset = open_dataset(tmp_path / "sake.yaml", split="train")
+    assert golds(dataset) == [[("NASA", "OTHER", 2, (Box(1, 2, 3, 4),))]]
 
 
 def test_files_and_settings_that_do_not_fit(tmp_path: Path) -> None:

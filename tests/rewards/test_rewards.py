@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict
 from typing import Any
 
 import pytest
+from helpers.places import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -227,6 +229,17 @@ def test_verl_calls_it_on_one_answer() -> None:
     assert (only["score"], only["gmner"]) == (0, 1)
     with pytest.raises(UserError, match="no part 'gmnr'"):
         rewards.compute_score("riveg", GOLD, GOLD, weights={"gmnr": 1.0})
+
+
+def test_the_examples_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "vision-language.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(first, {})
+    printed = capsys.readouterr().out
+    assert printed.startswith("0.5 Parts(format=1.0, count=1.0, span=1.0, type=1.0, location=0.4")
+    values: Any = {}
+    exec(second, values)
+    assert [reward.__name__ for reward in values["reward_funcs"]] == ["gmner", "format"]
 
 
 def test_they_need_no_torch() -> None:
