@@ -94,6 +94,14 @@ def _write_tables(folder: Path, dataset: Dataset) -> None:
     pictures = [(QUICKSTART_IMAGES / f"{name}.jpg").read_bytes()[:20_000] for name in SAMPLES]
     table = {"text": [row["text"] for row in rows], "image": [{"bytes": one} for one in pictures]}
     pa.parquet.write_table(pa.table(table), tables / "pictures.parquet")
+    prompts = [f"Find the names.\nText: {text}" for text in table["text"]]
+    gold = [
+        json.dumps([{"entity": text.split()[0], "type": "PER", "bbox": [1, 2, 30, 40]}])
+        for text in table["text"]
+    ]
+    sake = {"images": [[one] for one in table["image"]], "prompt": prompts, "ground_truth": gold}
+    pa.parquet.write_table(pa.table(sake), tables / "sake.parquet")
+    (tables / "sake.yaml").write_text("name: s\nformat: sake\ntext: {train: sake.parquet}\n")
     Saved.from_dict({"text": table["text"]}).save_to_disk(tables / "saved")
     _write_masks(folder / "masked", folder / "data", dataset)
 
@@ -129,6 +137,7 @@ def _write_predictions(folder: Path, samples: list[Sample], run: Path) -> None:
     export_run(ExportSource.of_run(run), "smner", folder / "smner")
     shutil.copy(folder / "smner" / "predicted.conll", folder / "tags.conll")
     answers, sentences, lines, boxes = [], [], [], []
+    rollouts = []
     for sample in samples:
         triples, told = [], []
         for number, entity in enumerate(sample.entities or ()):
@@ -145,8 +154,11 @@ def _write_predictions(folder: Path, samples: list[Sample], run: Path) -> None:
             boxes += [{"uniq_id": name, "box": [*corners[0]]}] if found else []
         answer = f"<answer>{format_answer(triples)}</answer>"
         answers.append(json.dumps({"image_path": f"{sample.id}.jpg", "answer": answer}))
+        said = f"<think>a</think>{answer}"
+        rollouts.append(json.dumps({"output": said, "ground_truth": format_answer(triples)}))
         sentences.append(" [SSEP] ".join(told))
     (folder / "e2e.jsonl").write_text("\n".join(answers) + "\n")
+    (folder / "rollouts.jsonl").write_text("\n".join(rollouts) + "\n")
     (folder / "tiger.txt").write_text("\n".join(sentences) + "\n")
     (folder / "riveg.txt").write_text("\n".join(lines) + "\n")
     (folder / "boxes.json").write_text(json.dumps(boxes))

@@ -55,7 +55,7 @@ _KEPT = ("--answers", "systems/answers.sqlite")
 
 _TABLES = ("posts.jsonl", "list.json", "posts.csv", "posts.tsv", "packed.csv.gz")
 
-_BINARY_TABLES = ("posts.parquet", "pictures.parquet", "saved")
+_BINARY_TABLES = ("posts.parquet", "pictures.parquet", "saved", "sake.yaml")
 
 
 def _of_table(name: str) -> tuple[tuple[str, ...], ...]:
@@ -97,6 +97,11 @@ TARGETS: Mapping[str, Target] = {
         ("predictions/records.jsonl",),
         (_scored("records.jsonl"),),
     ),
+    "rewards": Target(
+        ("predictions",),
+        ("predictions/rollouts.jsonl",),
+        (("rewards", "check", "predictions/rollouts.jsonl"),),
+    ),
     "gold": Target(
         ("data",),
         ("data/txt/*",),
@@ -124,6 +129,8 @@ TARGETS: Mapping[str, Target] = {
             ("data", "check", DATA),
             ("data", "check", "masked/masked.yaml"),
             ("data", "convert", DATA, "--out", "new.jsonl"),
+            ("data", "convert", DATA, "--to", "ms-swift", "--out", "rows"),
+            ("data", "convert", DATA, "--to", "trl", "--task", "ground", "--out", "grounded"),
             ("data", "convert", "masked/masked.yaml", "--out", "new.parquet"),
             ("eval", "@run", "--gold", DATA, "--json", "-"),
             ("eval", "@run", "--gold", "masked/masked.yaml"),
