@@ -77,7 +77,10 @@ def convert(
         None, help="ms-swift: boxes in pixels (real, the default) or shares of the sides (norm1)."
     ),
 ) -> None:
-    """Write a dataset, gold included, as one file. Exit code 1 if rows had to be left out."""
+    """Write a dataset, gold included, as one file, or as rows that a trainer reads.
+
+    Exit code 1 if rows had to be left out.
+    """
     from riveg.cli.tables import plain, stdout
     from riveg.datasets.column_names import parse_choice
     from riveg.datasets.convert import convert as convert_dataset

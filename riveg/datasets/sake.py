@@ -20,6 +20,7 @@ from riveg.formats.e2e_answer import Corners
 from riveg.formats.sake import SakeEntity, parse_entities
 from riveg.text.alignment import TokenAligner, Unaligned
 from riveg.text.tokenise import tokenise
+from riveg.types import Span
 
 IMAGES, PROMPT, GOLD = "images", "prompt", "ground_truth"
 _OWN: Mapping[str, str] = {"image": IMAGES, "text": PROMPT, "entities": GOLD}
@@ -36,15 +37,20 @@ def sake_reader(files: Mapping[str, Path], rules: ColumnRules) -> ArrowReader:
     ``ground_truth`` with the same words and type are one entity with several boxes, until a box
     comes again: that is the next mention of these words in the text.
     """
-    return ArrowReader(files, rules, _schema, partial(_batches, between=rules.text_between))
+    return ArrowReader(
+        files,
+        rules,
+        partial(_schema, chosen=rules.columns),
+        partial(_batches, between=rules.text_between),
+    )
 
 
-def _schema(path: Path) -> Any:
+def _schema(path: Path, *, chosen: ColumnChoice) -> Any:
     """The schema of the rows that are made; images are structs of bytes and path."""
     import pyarrow as pa
 
     raw = parquet_schema(path)
-    if PROMPT not in raw.names and "text" not in known_columns(raw.names).values():
+    if PROMPT not in raw.names and "text" not in known_columns(raw.names, chosen).values():
         raise UserError(
             f"{shown(path)}: has no column {PROMPT!r}; the format sake reads {IMAGES}, {PROMPT} "
             f"and {GOLD}, found {', '.join(map(repr, raw.names))}"
@@ -78,7 +84,7 @@ def _row(
     row = {own: raw[own] for own in kept}
     own_of = {meant: own for own, meant in kept.items()}
     if "text" not in own_of:
-        row["text"] = _post(raw[PROMPT], between)
+        row["text"] = _post(raw.get(PROMPT), between)
     if "image" not in own_of and IMAGES in raw:
         row["image"] = _image(raw[IMAGES])
     if GOLD in raw:
@@ -157,11 +163,13 @@ def _finder(text: str) -> Callable[[str], dict[str, int]]:
     """Finds the next place of words each time it is asked for them."""
     _, offsets = tokenise(text)
     aligner = TokenAligner(text, offsets)
-    seen: defaultdict[str, int] = defaultdict(int)
+    seen: defaultdict[str, set[Span]] = defaultdict(set)
 
     def find(words: str) -> dict[str, int]:
-        seen[words] += 1
-        span = aligner.find(words, seen[words])
+        span = aligner.find(words, len(seen[words]) + 1)
+        if span in seen[words]:  # where there is only one place, its number is not looked at
+            raise Unaligned(f"the text has {quoted(words)} less often than the list")
+        seen[words].add(span)
         return {"start": span.start, "end": span.end}
 
     return find

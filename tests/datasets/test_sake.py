@@ -53,7 +53,7 @@ def row(gold: list[dict[str, Any]] | str, **changed: Any) -> dict[str, Any]:
         "prompt": prompt,
         "ground_truth": gold if isinstance(gold, str) else json.dumps(gold),
     }
-    return {**made, **changed}
+    return {name: value for name, value in (made | changed).items() if value is not None}
 
 
 def dataset_of(folder: Path, rows: list[dict[str, Any]], more: str = "") -> Dataset:
@@ -116,6 +116,7 @@ def test_a_row_is_a_post_with_its_image_and_gold(tmp_path: Path) -> None:
             "a message in parts",
         ),
         ({"prompt": "nothing", "tweet": POST}, "columns: {text: tweet}\n", "a column of its own"),
+        ({"prompt": None, "tweet": POST}, "columns: {text: tweet}\n", "and no prompt"),
     ],
 )
 def test_where_the_post_stands(
@@ -141,6 +142,11 @@ def test_ids_and_lists_that_are_no_json(tmp_path: Path) -> None:
         ({"prompt": "Text: a\nText: b"}, "bad-text", "2 lines of the prompt"),
         ({"images": [{"bytes": b"a"}] * 2}, "bad-image", "is 2 pictures; a post has one"),
         ({"ground_truth": '[{"entity": "Rome", "type": "LOC"}]'}, "bad-entities", "Rome"),
+        (
+            {"ground_truth": json.dumps([{"entity": "NASA", "type": "ORG"}] * 2)},
+            "bad-entities",
+            "the text has 'NASA' less often than the list",
+        ),
         ({"ground_truth": '[{"entity": "NASA"}]'}, "bad-entities", "0.type: Field required"),
         ({"ground_truth": "None"}, "bad-entities", "cannot be read"),
         (
