@@ -19,7 +19,7 @@ from pydantic import (
 from riveg.formats.e2e_answer import Corners
 
 
-def _listed(value: object) -> object:
+def each_box(value: object) -> object:
     """One box as a list of boxes; nowhere (``null``, ``[]``, four zeros) as an empty one."""
     if value is None or value == [0, 0, 0, 0]:
         return []
@@ -28,7 +28,7 @@ def _listed(value: object) -> object:
 
 
 _Edge = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-_Boxes = Annotated[tuple[tuple[_Edge, _Edge, _Edge, _Edge], ...], BeforeValidator(_listed)]
+_Boxes = Annotated[tuple[tuple[_Edge, _Edge, _Edge, _Edge], ...], BeforeValidator(each_box)]
 
 
 class _Entry(BaseModel):

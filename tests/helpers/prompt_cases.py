@@ -56,6 +56,12 @@ VALUES: dict[str, dict[str, object]] = {
         "knowledge": "She flew the shuttle.",
         "coordinates": "0 at the left and top edge, 1000 at the right and bottom edge",
     },
+    "extract/sake.v1": {
+        "order": "x1, y1, x2, y2",
+        "labels": LABELS,
+        "text": TEXT,
+        "coordinates": "whole numbers, x from 0 to 812, y from 0 to 560",
+    },
     "ground/boxes.v1": {
         "order": "x1, y1, x2, y2",
         "labels": LABELS,

@@ -20,6 +20,7 @@ FINGERPRINTS = {
     "entail/yes_no.v1": "10ed04e70d8273898dc7832b46f7c3a4",
     "extract/e2e-gmner.v1": "a0bd95421df8b3c8121533164d3170a6",
     "extract/json.v1": "eec2a2b4f7c9723a785d7abcb95afaa2",
+    "extract/sake.v1": "5ac4ce65432552d947bf2dec57ca03fd",
     "ground/boxes.v1": "b0737f8ea69c86adffbb0d2edb09858d",
     "rerank/gem.v1": "ba24a834c45e6c471e0ec78fbb0aa880",
     "rewrite/appearance.v1": "05438bd15454d0a3105911ea65a4b7ad",

@@ -53,6 +53,7 @@ CONFIGS = [
     ChatGrounderConfig(frame="norm1000"),
     ChatExtractorConfig(frame="norm1000"),
     ChatExtractorConfig(frame="norm1000", prompt="extract/e2e-gmner.v1"),
+    ChatExtractorConfig(frame="norm1000", prompt="extract/sake.v1"),
 ]
 
 

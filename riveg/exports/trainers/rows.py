@@ -176,7 +176,11 @@ class RowMaker:
         objects = tuple(self._object(entity, image_size(sample)) for entity in entities)
         stated = [
             StatedEntity(
-                entity.text, entity.label, _occurrence(aligner, entity), one.stated, (0, 0)
+                entity.text,
+                self._asked_as(entity.label),
+                _occurrence(aligner, entity),
+                one.stated,
+                (0, 0),
             )
             for entity, one in zip(entities, objects, strict=True)
         ]
@@ -198,6 +202,11 @@ class RowMaker:
         asked = Entity(f"e{number}", entity.text, entity.label, entity.span)
         row_id = f"{sample.id}#{asked.id}"
         return self._row(sample, Mention(sample, asked), row_id, write_boxes(one.stated), (one,))
+
+    def _asked_as(self, label: str) -> str:
+        return (
+            self.config.asked_as(label) if isinstance(self.config, ChatExtractorConfig) else label
+        )
 
     def _object(self, entity: GoldEntity, size: ImageSize) -> StatedObject:
         if entity.boxes is None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from riveg.formats.e2e_answer import Corners, Triple, answer_text, format_answer, parse_answer
+from riveg.formats.sake import each_box
 from riveg.geometry.frames import Frame
 from riveg.llm.conversation import Refused, Response, Unparsable
 from riveg.llm.json_answers import parse_json
@@ -114,13 +116,30 @@ class Triples:
         return f"<think></think><answer>{format_answer(triples)}</answer>"
 
 
-_ITEM = object_of(text={"type": "string"}, label={"type": "string"}, boxes={"type": "array"})
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """How a JSON form calls the parts of an entity."""
+
+    words: str
+    label: str
+    boxes: str
+
+    @property
+    def item(self) -> dict[str, Any]:
+        """JSON schema of what is read of any response."""
+        text = {"type": "string"}
+        parts = {self.words: text, self.label: text, self.boxes: {"type": "array"}}
+        return object_of(**parts)
+
+
 _ANY_LIST = object_of(entities={"type": "array", "items": {}})
 """What is read of any response; the server is given a narrower schema."""
 
 
 class JsonEntities:
     """``{"entities": [{"text", "label", "occurrence", "boxes": [{"bbox_2d"}]}]}``."""
+
+    _KEYS = _Keys("text", "label", "boxes")
 
     def schema(
         self, labels: Sequence[str], frame: Frame, *, entities: int, regions: int
@@ -142,28 +161,7 @@ class JsonEntities:
             Unparsable: If it is no list of entities.
         """
         items = parse_json(response, _ANY_LIST)["entities"]
-        read = [as_asked(item, _ITEM) for item in items]
-        parts = _parts(response.text, read)
-        entities: list[StatedEntity] = []
-        faults: list[Fault] = []
-        for number, (item, part) in enumerate(zip(read, parts, strict=True), start=1):
-            wrong = fault_in(item, _ITEM, f"item {number} of 'entities'")
-            if wrong is not None:
-                faults.append(Fault(BAD_ENTITY, wrong))
-                continue
-            boxes, wrong_boxes = _read_boxes(item["boxes"], frame)
-            occurrence = item.get("occurrence", 1)
-            entities.append(
-                StatedEntity(
-                    item["text"],
-                    item["label"],
-                    occurrence if isinstance(occurrence, int) else 1,
-                    boxes,
-                    part,
-                    wrong_boxes,
-                )
-            )
-        return Statement(tuple(entities), tuple(faults))
+        return _listed_entities(response, items, self._KEYS, frame)
 
     def write(self, entities: Sequence[StatedEntity]) -> str:
         """The answer's JSON on one line."""
@@ -179,6 +177,99 @@ class JsonEntities:
         return json.dumps({"entities": items}, ensure_ascii=False)
 
 
+_SEARCHES = re.compile(r"<(?:text|image)_search>")
+
+
+class EntityLists:
+    """SAKE's: ``[{"entity", "type", "box2d": [x1, y1, x2, y2]}]``, ``[]`` for no box.
+
+    An entity with several boxes stands in the list once for each.
+    """
+
+    _KEYS = _Keys("entity", "type", "box2d")
+
+    def schema(self, *_: object, **__: object) -> None:
+        """Free text: a thought stands before the list."""
+        return
+
+    def read(self, response: Response, frame: Frame) -> Statement:
+        """What a response says.
+
+        Raises:
+            Unparsable: If it is no list of entities, or asks for a search.
+        """
+        if _SEARCHES.search(response.text) and "<answer>" not in response.text:
+            raise Unparsable(
+                "The answer asks for a search, and there is none. Give <answer>[...]</answer> "
+                "from what you know and see."
+            )
+        items = map(_with_boxes, parse_json(response, _ANY_LIST)["entities"])
+        statement = _listed_entities(response, [*items], self._KEYS, frame)
+        entities: list[StatedEntity] = []
+        for one in statement.entities:
+            _add(entities, one)
+        return replace(statement, entities=tuple(entities))
+
+    def write(self, entities: Sequence[StatedEntity]) -> str:
+        """The answer behind a thought that is empty."""
+        items = [
+            {"entity": one.words, "type": one.label, "box2d": [*box]}
+            for one in entities
+            for box in one.boxes or ((),)
+        ]
+        return f"<reason></reason><answer>{json.dumps(items, ensure_ascii=False)}</answer>"
+
+
+def _with_boxes(item: Any) -> Any:
+    """An item of SAKE's with a list of boxes instead of one, or of none."""
+    is_entry = isinstance(item, dict) and "box2d" in item
+    return {**item, "box2d": each_box(item["box2d"])} if is_entry else item
+
+
+def _add(entities: list[StatedEntity], new: StatedEntity) -> None:
+    """Adds an entity, or its box to the same entity before it; else it is the next mention."""
+    same = [
+        at for at, one in enumerate(entities) if (one.words, one.label) == (new.words, new.label)
+    ]
+    if not same:
+        entities.append(new)
+        return
+    last = entities[same[-1]]
+    if last.boxes and new.boxes and not {*new.boxes} <= {*last.boxes}:
+        boxes = (*last.boxes, *new.boxes)
+        entities[same[-1]] = replace(last, boxes=boxes, faults=(*last.faults, *new.faults))
+    else:
+        entities.append(replace(new, occurrence=last.occurrence + 1))
+
+
+def _listed_entities(
+    response: Response, items: Sequence[Any], keys: _Keys, frame: Frame
+) -> Statement:
+    """The entities of a response's list, and what is wrong with the items that are none."""
+    read = [as_asked(item, keys.item) for item in items]
+    parts = _parts(response.text, read, keys.words)
+    entities: list[StatedEntity] = []
+    faults: list[Fault] = []
+    for number, (item, part) in enumerate(zip(read, parts, strict=True), start=1):
+        wrong = fault_in(item, keys.item, f"item {number} of 'entities'")
+        if wrong is not None:
+            faults.append(Fault(BAD_ENTITY, wrong))
+            continue
+        boxes, wrong_boxes = _read_boxes(item[keys.boxes], frame)
+        occurrence = item.get("occurrence", 1)
+        entities.append(
+            StatedEntity(
+                item[keys.words],
+                item[keys.label],
+                occurrence if isinstance(occurrence, int) else 1,
+                boxes,
+                part,
+                wrong_boxes,
+            )
+        )
+    return Statement(tuple(entities), tuple(faults))
+
+
 def _corners(boxes: WrittenBoxes | None) -> tuple[Corners, ...]:
     return tuple((first, second, third, fourth) for first, second, third, fourth in boxes or ())
 
@@ -192,12 +283,12 @@ def _read_boxes(
     return (reading.boxes if reading.boxes or not faults else None), faults
 
 
-def _parts(text: str, items: Sequence[Any]) -> list[tuple[int, int]]:
+def _parts(text: str, items: Sequence[Any], key: str) -> list[tuple[int, int]]:
     """Where each item stands: from its words to those of the next; ``(0, 0)``: nobody knows."""
     starts: list[int] = []
     position = 0
     for item in items:
-        words = item.get("text") if isinstance(item, dict) else None
+        words = item.get(key) if isinstance(item, dict) else None
         written = {json.dumps(words, ensure_ascii=False), json.dumps(words)}
         places = [at for at in (text.find(one, position) for one in written) if at >= 0]
         starts.append(min(places, default=-1))
@@ -209,5 +300,7 @@ def _parts(text: str, items: Sequence[Any]) -> list[tuple[int, int]]:
     ]
 
 
-FORMS: Mapping[str, AnswerForm] = MappingProxyType({"triples": Triples(), "json": JsonEntities()})
+FORMS: Mapping[str, AnswerForm] = MappingProxyType(
+    {"triples": Triples(), "json": JsonEntities(), "entity-lists": EntityLists()}
+)
 """By the word in the block ``answer`` of a prompt."""

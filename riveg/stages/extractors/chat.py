@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.errors import UserError, suggest
 from riveg.geometry.frames import FrameName, Resize
 from riveg.llm.conversation import (
     ChatAnswer,
@@ -58,10 +60,12 @@ _VARIABLES = PromptVariables(("order", "labels"), ("text", "caption", "knowledge
 class ChatExtractorConfig(BackendConfig[Extractor]):
     """``llm``: the model's name; ``prompt``: a prompt's name or a ``.jinja`` file.
 
-    The prompt's block ``answer`` names the form of the answer: ``json``, for any model, or
-    ``triples``, E2E-GMNER's. ``frame`` and ``resize`` are those of ``ground: chat``.
-    ``most_entities``: of one sample; ``most_regions``: of one entity; ``max_tokens``: of the
-    answer with its reasoning; one that is cut off there is an Issue, never half a list.
+    The prompt's block ``answer`` names the form of the answer: ``json``, for any model,
+    ``triples``, E2E-GMNER's, or ``entity-lists``, SAKE's. ``frame`` and ``resize`` are those of
+    ``ground: chat``. ``most_entities``: of one sample; ``most_regions``: of one entity;
+    ``max_tokens``: of the answer with its reasoning; one that is cut off there is an Issue, never
+    half a list. ``label_map``: the model's names of types that the system calls otherwise, such as
+    ``{MISC: OTHER}``.
     """
 
     stage: ClassVar[str] = "extract"
@@ -76,6 +80,7 @@ class ChatExtractorConfig(BackendConfig[Extractor]):
     prompt: str = "extract/json.v1"
     frame: FrameName
     resize: Resize = Resize()
+    label_map: Mapping[str, str] = Field(default_factory=dict)
     most_entities: int = Field(default=40, ge=1)
     most_regions: int = Field(default=8, ge=1)
     max_tokens: int = Field(default=2048, ge=1)
@@ -93,16 +98,37 @@ class ChatExtractorConfig(BackendConfig[Extractor]):
         )
         constants = {
             "order": PromptValue(boxes.frame.order, "extract.frame"),
-            **label_constants(context.labels),
+            **label_constants(
+                label.model_copy(update={"name": self.asked_as(label.name)})
+                for label in context.labels
+            ),
         }
+        self._require_map([label.name for label in context.labels])
         chat = prompted_chat(self, context, _VARIABLES, constants)
         return ChatExtractor(
             chat,
             answer_form(chat.prompt, FORMS),
             boxes,
             Bounds(self.most_entities, self.most_regions, self.max_tokens),
-            labels=tuple(label.name for label in context.labels),
+            labels=tuple(self.asked_as(label.name) for label in context.labels),
+            label_map=self.label_map,
         )
+
+    def asked_as(self, label: str) -> str:
+        """What the model calls one of the system's types."""
+        return next((name for name, own in self.label_map.items() if own == label), label)
+
+    def _require_map(self, labels: Sequence[str]) -> None:
+        for name, own in self.label_map.items():
+            if own not in labels:
+                raise UserError(
+                    f"extract.label_map: {own} is no type of the system; {suggest(own, labels)}"
+                )
+            if name in labels or [*self.label_map.values()].count(own) > 1:
+                raise UserError(
+                    f"extract.label_map: {name}: {own}: each type has one name for the model, and "
+                    "no other type has it"
+                )
 
     def contents(self, base: Path) -> Mapping[str, str]:
         return _VARIABLES.contents(self.prompt, base)
@@ -137,7 +163,8 @@ class ChatExtractor:
         form: The form of its answer.
         boxes: How its numbers are read.
         bounds: How much of an answer is read.
-        labels: The system's labels.
+        labels: The system's labels, as the model calls them.
+        label_map: Those of them that the system calls otherwise, with its names.
     """
 
     def __init__(
@@ -148,12 +175,14 @@ class ChatExtractor:
         bounds: Bounds,
         *,
         labels: Sequence[str],
+        label_map: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._chat = chat
         self._form = form
         self._boxes = boxes
         self._bounds = bounds
         self._labels = tuple(labels)
+        self._label_map = label_map
         self._schema = form.schema(
             self._labels, boxes.frame, entities=bounds.entities, regions=bounds.regions
         )
@@ -230,7 +259,8 @@ class ChatExtractor:
         for stated in statement.entities[: self._bounds.entities]:
             found = finder.find(stated.words, stated.label, stated.occurrence)
             if isinstance(found, LabelledSpan):
-                located.append(_Located(found.span, found.label, stated))
+                label = self._label_map.get(found.label, found.label)
+                located.append(_Located(found.span, label, stated))
             else:
                 faults.append(found)
         kept, losses = without_overlapping(sample, located)

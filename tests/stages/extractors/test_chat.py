@@ -13,10 +13,13 @@ from helpers.contracts import check_answer, check_backend
 from helpers.factories import make_context
 from helpers.scripted_chat import ScriptedChat
 
+from riveg.errors import UserError
+from riveg.geometry.frames import FRAMES
 from riveg.labels import Label
 from riveg.llm.conversation import NoAnswer, Request, Response
 from riveg.llm.endpoint import Endpoint
 from riveg.protocols import AnswerOrIssue, Extraction
+from riveg.stages.extractors.answers import FORMS, StatedEntity
 from riveg.stages.extractors.chat import ChatExtractor, ChatExtractorConfig
 from riveg.stages.table import EXTRACT
 from riveg.types import Box, ImageRef, Sample, Span
@@ -26,6 +29,7 @@ OTHER = image_sample("Bob met nobody", id="b", entities=None)
 ENDPOINT = Endpoint(model="any", base_urls=("http://127.0.0.1:9/v1",), picture_side=1024)
 LABELS = (Label(name="PER", description="a person"), Label(name="OTHER"))
 E2E = "extract/e2e-gmner.v1"
+SAKE = "extract/sake.v1"
 
 
 def stated(*items: tuple[Any, ...]) -> str:
@@ -41,11 +45,22 @@ def stated(*items: tuple[Any, ...]) -> str:
     return json.dumps({"entities": entities})
 
 
+def listed(*items: tuple[str, str, list[Any]]) -> str:
+    entities = [{"entity": words, "type": kind, "box2d": box} for words, kind, box in items]
+    return f"<answer>{json.dumps(entities)}</answer>"
+
+
 GOOD = stated(("Ann", "PER", 2, [[0, 0, 500, 500]]), ("Rex", "OTHER", 1, []))
 
 
-def extractor(chat: ScriptedChat, prompt: str = "extract/json.v1", **fields: Any) -> ChatExtractor:
+def extractor(
+    chat: ScriptedChat,
+    prompt: str = "extract/json.v1",
+    **fields: Any,
+) -> ChatExtractor:
     context = make_context(chats={"main": chat}, endpoints={"main": ENDPOINT}, labels=LABELS)
+    if prompt == SAKE:
+        fields = {"label_map": {"MISC": "OTHER"}, **fields}
     return ChatExtractorConfig(**{"frame": "norm1000", "prompt": prompt, **fields}).build(context)
 
 
@@ -103,9 +118,99 @@ def test_the_released_form_is_read_and_its_thought_is_kept() -> None:
     assert boxes[2][0] == Box(600, 400, 1200, 800)
 
 
+@pytest.mark.parametrize("nowhere", ["[]", "null", "[0, 0, 0, 0]"])
+def test_sake_says_nowhere_in_several_ways(nowhere: str) -> None:
+    text = listed(("Rex", "MISC", [])).replace("[]", nowhere)
+    (rex,) = whole(extract(text, SAKE)).entities
+    assert rex.regions == ()
+
+
+def test_what_is_written_for_training_is_read_back() -> None:
+    boxes = ((1, 2, 30, 40), (5, 6, 70, 80))
+    entities = [
+        StatedEntity("Ann", "PER", 1, boxes, (0, 0)),
+        StatedEntity("Rex", "MISC", 1, (), (0, 0)),
+        StatedEntity("Ann", "PER", 2, boxes, (0, 0)),
+    ]
+    form = FORMS["entity-lists"]
+    text = form.write(entities)
+    assert text.startswith('<reason></reason><answer>[{"entity": "Ann", "type": "PER", "box2d": [1')
+    found = form.read(Response(text, "stop"), FRAMES["norm1000"]).entities
+    assert [replace(one, part=(0, 0)) for one in found] == entities
+
+
+def test_the_lists_of_sake_are_read_and_their_reason_is_kept() -> None:
+    text = listed(
+        ("Ann", "PER", [0, 0, 518, 336]),
+        ("Rex", "MISC", []),
+        ("Ann", "PER", [518, 336, 1036, 672]),
+        ("Ann", "PER", []),
+    )
+    response = Response(text, "stop", thoughts="Ann is a singer.")
+    found = whole(extract(response, SAKE, frame="pixels-sent"))
+    assert found.reasoning == "Ann is a singer."
+    first, rex, second = found.entities
+    assert [one.label for one in found.entities] == ["PER", "OTHER", "PER"]
+    assert [region.box for region in first.regions or ()] == [
+        Box(0, 0, 600, 400),
+        Box(600, 400, 1200, 800),
+    ]
+    assert (second.span, second.regions, rex.regions) == (Span(4, 5), (), ())
+
+
+def test_the_model_may_call_a_type_otherwise() -> None:
+    chat = ScriptedChat(lambda _: listed(("Rex", "misc", []), ("Ann", "PER", [])))
+    ann, rex = whole(extractor(chat, SAKE).extract([POST])[0]).entities
+    assert (ann.label, rex.label) == ("PER", "OTHER")
+    assert "Types: PER (a person), MISC." in chat.asked[0].messages[0].text
+    chat = ScriptedChat(lambda _: stated(("Rex", "MISC", 1, [])))
+    (rex,) = whole(extractor(chat, label_map={"MISC": "OTHER"}).extract([POST])[0]).entities
+    assert rex.label == "OTHER"
+    assert '"enum": ["PER", "MISC"]' in json.dumps(chat.asked[0].schema)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"MISC": "OTHR"}, "OTHR is no type of the system; did you mean 'OTHER'"),
+        ({"PER": "OTHER"}, "PER: OTHER: each type has one name for the model"),
+        ({"A": "OTHER", "B": "OTHER"}, "A: OTHER: each type has one name"),
+    ],
+)
+def test_a_map_of_types_that_would_confuse_them_is_refused(
+    names: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=rf"extract\.label_map: {message}"):
+        extractor(ScriptedChat(scripted), label_map=names)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('<text_search>[{"query": "Rex"}]</text_search>', "unparsable-answer"),
+        ('<answer>[{"entity": "Ann", "type": "PER", "box2d": [0, 0', "unparsable-answer"),
+        ("<answer>Ann is at the left.</answer>", "unparsable-answer"),
+        (Response('<answer>[{"entity": "Ann"', "length"), "truncated-answer"),
+    ],
+)
+def test_a_damaged_list_is_asked_again_and_then_told(text: str | Response, kind: str) -> None:
+    chat = ScriptedChat(lambda _: text)
+    (answer,) = extractor(chat, SAKE).extract([POST])
+    assert issue_of(answer).kind == kind
+    assert len(chat.asked) == (2 if kind == "truncated-answer" else 3)
+    if "search" in str(text):
+        assert "there is none" in chat.asked[1].messages[-1].text
+
+
 @pytest.mark.parametrize(
     ("prompt", "text"),
-    [(E2E, "None"), (E2E, "<answer>None</answer>"), ("extract/json.v1", stated())],
+    [
+        (E2E, "None"),
+        (E2E, "<answer>None</answer>"),
+        ("extract/json.v1", stated()),
+        (SAKE, listed()),
+        (SAKE, "[]"),
+    ],
 )
 def test_an_answer_may_say_that_there_is_nothing(prompt: str, text: str) -> None:
     assert whole(extract(text, prompt)) == Extraction(())
@@ -119,6 +224,17 @@ def test_an_answer_may_say_that_there_is_nothing(prompt: str, text: str) -> None
         (E2E, "Ann|VESSEL|None; Rex|OTHER|None", ["unknown-label"]),
         (E2E, "Ann|PER|[0,0,2000,9]", ["box-outside-frame"]),
         (E2E, "Zoe|PER|None; Ann|PER|None", ["unaligned-entity"]),
+        (SAKE, listed(("Ann", "PER", [9, 9, 1, 1])), ["bad-box"]),
+        (SAKE, listed(("Ann", "PER", ["left", 1, 2, 3])), ["bad-box"]),
+        (SAKE, listed(("Ann", "PER", [0, 0, 9, 2000])), ["box-outside-frame"]),
+        (SAKE, listed(("Ann", "VESSEL", []), ("Rex", "MISC", [])), ["unknown-label"]),
+        (SAKE, listed(("Rex", "MISC", []), ("Zoe", "PER", [])), ["unaligned-entity"]),
+        (SAKE, listed(("Rex", "MISC", [])).replace("[{", '[{"entity": "Ann"}, {'), ["bad-entity"]),
+        (
+            SAKE,
+            listed(("Rex", "MISC", [])).replace("[{", '[{"entity": "A", "type": "PER"}, {'),
+            ["bad-entity"],
+        ),
         ("extract/json.v1", stated(("Ann", "PER", 1, [[9, 9, 1, 1]])), ["bad-box"]),
         ("extract/json.v1", stated(("Ann", "PER", 1, [[1, 1, 9]])), ["bad-box"]),
         ("extract/json.v1", GOOD.replace("[{", '[{"text": "Rex"}, {', 1), ["bad-entity"]),
@@ -176,7 +292,7 @@ def test_an_image_that_no_model_takes_is_told_and_not_sent(width: int, height: i
     assert len(chat.asked) == 1
 
 
-@pytest.mark.parametrize("prompt", ["extract/json.v1", E2E])
+@pytest.mark.parametrize("prompt", ["extract/json.v1", E2E, SAKE])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_samples_are_data(name: str, prompt: str) -> None:
     sample = replace(hostile_sample(HOSTILE[name]), entities=None)
