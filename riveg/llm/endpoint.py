@@ -30,6 +30,9 @@ class Prices(BaseModel):
     currency: str = "USD"
 
 
+ADAPTER = "adapter"
+"""How a server that riveg starts, and an engine, call a model with its adapter."""
+
 ServeEngine = Literal["vllm", "transformers"]
 
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -76,20 +79,22 @@ class Endpoint(BaseModel):
     """A model and how it is reached: ``serve``, ``base_urls``, or ``engine: vllm-offline``.
 
     ``model``: hub id, local folder, or the name that the server knows it by; ``revision``: pinned
-    commit; ``licence``, ``gated``: shown by ``riveg show models``; ``base_urls``: OpenAI-compatible
-    roots such as ``http://127.0.0.1:8000/v1``, shared out by load; ``api_key_variable``: name of
-    the environment variable with the key; ``structured``: whether the server is asked to keep to
-    the JSON schema; ``thinking``: whether the model may think aloud before it answers;
-    ``concurrency``: requests in flight; ``requests_per_minute``, ``tokens_per_minute``: limits;
-    ``timeout_s``: seconds for one request; ``tries``: for faults of the server; ``re_asks``: for
-    answers that cannot be read; ``picture_side``: the longer side of images sent, in pixels;
-    ``prices``: for ``--dry-run``; ``options``: more arguments of ``vllm.LLM`` for ``vllm-offline``.
+    commit; ``adapter``: LoRA weights on the model, a folder or a hub id; ``licence``, ``gated``:
+    shown by ``riveg show models``; ``base_urls``: OpenAI-compatible roots such as
+    ``http://127.0.0.1:8000/v1``, shared out by load; ``api_key_variable``: name of the environment
+    variable with the key; ``structured``: whether the server is asked to keep to the JSON schema;
+    ``thinking``: whether the model may think aloud before it answers; ``concurrency``: requests in
+    flight; ``requests_per_minute``, ``tokens_per_minute``: limits; ``timeout_s``: seconds for one
+    request; ``tries``: for faults of the server; ``re_asks``: for answers that cannot be read;
+    ``picture_side``: the longer side of images sent, in pixels; ``prices``: for ``--dry-run``;
+    ``options``: more arguments of ``vllm.LLM`` for ``vllm-offline``.
     """
 
     model_config = _STRICT
 
     model: str = Field(min_length=1)
     revision: str | None = None
+    adapter: str | None = Field(default=None, min_length=1)
     licence: str | None = None
     gated: bool = False
     engine: Literal["http", "vllm-offline"] = "http"
@@ -123,7 +128,7 @@ class Endpoint(BaseModel):
             _check_url(url)
         return value
 
-    @field_validator("model", "revision", "licence", "options")
+    @field_validator("model", "revision", "adapter", "licence", "options")
     @classmethod
     def _without_secrets(cls, value: Any) -> Any:
         _refuse_secrets(value)
@@ -145,10 +150,33 @@ class Endpoint(BaseModel):
             raise ValueError("say one of base_urls, serve and engine: vllm-offline")
         if self.serve is not None and self.serve.engine == "transformers" and self.revision:
             raise ValueError("transformers serve takes no revision: name a folder as the model")
+        if self.adapter and self.base_urls:
+            raise ValueError(
+                "adapter is for vLLM that riveg starts: on a server of yours, give the name that "
+                "the server has for the adapter as the model"
+            )
+        if self.adapter and self.serve is not None and self.serve.engine == "transformers":
+            raise ValueError(
+                "transformers serve takes no adapter: say serve: vllm, or merge it into the model "
+                "(merge_and_unload of peft) and name the merged folder as the model"
+            )
         return self
 
+    @property
+    def shown(self) -> str:
+        """The model for people, with its adapter."""
+        return self.model if self.adapter is None else f"{self.model} with {self.adapter}"
+
+    @property
+    def asked_as(self) -> str:
+        """The model's name in a request."""
+        return self.model if self.adapter is None else ADAPTER
+
     def shaping(self) -> dict[str, Any]:
-        """What shapes the responses: not where the server is, nor how fast it is asked."""
+        """What shapes the responses: not where the server is, nor how fast it is asked.
+
+        An adapter's weights do, too; :func:`riveg.checkpoints.adapters.shaping` knows their digest.
+        """
         return {
             "model": self.model,
             "revision": self.revision,

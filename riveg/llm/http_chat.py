@@ -72,8 +72,8 @@ class HttpChat:
 
     @property
     def model(self) -> str:
-        """The model's id."""
-        return self._endpoint.model
+        """The model's id, with its adapter's."""
+        return self._endpoint.shown
 
     @property
     def left_out(self) -> frozenset[str]:

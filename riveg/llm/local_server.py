@@ -86,7 +86,7 @@ class Server:
 
         Raises:
             UserError: If the program of ``serve.command`` is not installed, or the model is one
-                that ``riveg fetch`` makes and has not made.
+                that ``riveg fetch`` makes and has not made, or its adapter does not fit.
             RivegError: If the server ends or is late; with its own last lines.
         """
         with self._lock:
@@ -129,7 +129,7 @@ class Server:
     @property
     def _name(self) -> str:
         program, *rest = self._serve.command
-        return " ".join([Path(program).name, *rest, self._endpoint.model])
+        return " ".join([Path(program).name, *rest, self._endpoint.shown])
 
     def _start_and_wait(self, command: tuple[str, ...]) -> None:
         for left in reversed(range(_PORTS_TRIED)):

@@ -224,4 +224,4 @@ _KEY = re.compile(r"[!-~]+")
 
 def _server_key(endpoint: Endpoint) -> str:
     """The same for endpoints that one server can serve."""
-    return endpoint.model_dump_json(include={"model", "revision", "serve"})
+    return endpoint.model_dump_json(include={"model", "revision", "adapter", "serve"})

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from riveg.checkpoints.adapters import shaping
 from riveg.files import text_digest
 from riveg.llm.conversation import Message, Request, text_to_complete
 from riveg.llm.endpoint import Endpoint
@@ -42,7 +43,7 @@ def request_body(
         images: Every image of the messages, encoded.
     """
     body: dict[str, Any] = {
-        "model": endpoint.model,
+        "model": endpoint.asked_as,
         **_asked(messages, images),
         "temperature": endpoint.temperature,
         "top_p": endpoint.top_p,
@@ -103,12 +104,16 @@ def without_fields(body: Mapping[str, Any], names: Collection[str]) -> dict[str,
 
 
 def request_key(endpoint: Endpoint, request: Request, images: SentImages) -> str:
-    """Digest of everything that shapes the response, the order of a schema's keys included."""
+    """Digest of everything that shapes the response, the order of a schema's keys included.
+
+    Raises:
+        UserError: If the endpoint's adapter is not here, or does not fit.
+    """
     return text_digest(
         json.dumps(
             {
                 "version": KEY_VERSION,
-                "endpoint": endpoint.shaping(),
+                "endpoint": shaping(endpoint),
                 "messages": [
                     [
                         message.role,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from riveg.checkpoints.adapters import adapter_of
 from riveg.errors import UserError, install_command
-from riveg.llm.endpoint import Endpoint, Serve
+from riveg.llm.endpoint import ADAPTER, Endpoint, Serve
 
 HOST = "127.0.0.1"
 """Servers that riveg starts can be reached from this machine alone."""
@@ -48,14 +50,15 @@ def launcher(serve: Serve) -> tuple[str, ...]:
 
 
 def arguments_of(endpoint: Endpoint, port: int) -> list[str]:
-    """What follows the command: model, address, then the user's own arguments.
+    """What follows the command: model, address, adapter, then the user's own arguments.
 
     A command that ends in ``serve`` takes the model as a positional argument, as ``vllm serve`` and
     ``transformers serve`` do; any other, such as ``python -m vllm.entrypoints.openai.api_server``,
     as ``--model``.
 
     Raises:
-        UserError: If the user's arguments choose the address or the key.
+        UserError: If the user's arguments choose the address or the key, or the endpoint's adapter
+            is not here or does not fit.
     """
     assert endpoint.serve is not None
     for argument in endpoint.serve.arguments:
@@ -67,7 +70,17 @@ def arguments_of(endpoint: Endpoint, port: int) -> list[str]:
     named = [] if endpoint.serve.command[-1] == "serve" else ["--model"]
     revision = ["--revision", endpoint.revision] if endpoint.revision else []
     address = ["--host", HOST, "--port", str(port)]
-    return [*named, endpoint.model, *revision, *address, *endpoint.serve.arguments]
+    given = (*_adapter_arguments(endpoint), *endpoint.serve.arguments)
+    return [*named, endpoint.model, *revision, *address, *given]
+
+
+def _adapter_arguments(endpoint: Endpoint) -> tuple[str, ...]:
+    adapter = adapter_of(endpoint)
+    if adapter is None:
+        return ()
+    # Its shorter form, NAME=PATH, takes no path with a comma in it.
+    module = json.dumps({"name": ADAPTER, "path": str(adapter.folder)})
+    return ("--enable-lora", "--lora-modules", module, "--max-lora-rank", str(adapter.room))
 
 
 def environment_of(serve: Serve, key: str, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -11,11 +11,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from riveg.checkpoints.adapters import adapter_of
 from riveg.checkpoints.tokenizer_files import require_bounded_files
 from riveg.checkpoints.wheel_models import require_made
 from riveg.errors import MissingExtra, RivegError
 from riveg.llm import guard
-from riveg.llm.endpoint import Endpoint
+from riveg.llm.endpoint import ADAPTER, Endpoint
 
 _QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -32,12 +33,15 @@ def load_engine(endpoint: Endpoint) -> tuple[Any, EngineWatch]:
 
     Raises:
         MissingModel: If the model is one that ``riveg fetch`` makes and has not made.
-        UserError: If it is a folder whose tokenizer makes too much of a text.
+        UserError: If it is a folder whose tokenizer makes too much of a text, or its adapter is not
+            here or does not fit.
         MissingExtra: If vLLM is not installed.
         RivegError: If vLLM cannot load the model.
     """
     require_made(endpoint.model)
     require_bounded_files(Path(endpoint.model))
+    adapter = adapter_of(endpoint)
+    room = {} if adapter is None else {"enable_lora": True, "max_lora_rank": adapter.room}
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -47,16 +51,27 @@ def load_engine(endpoint: Endpoint) -> tuple[Any, EngineWatch]:
     watch = EngineWatch()
     try:
         with watch:
-            engine = LLM(model=endpoint.model, revision=endpoint.revision, **endpoint.options)
+            options = {**room, **endpoint.options}
+            engine = LLM(model=endpoint.model, revision=endpoint.revision, **options)
     except BaseException as error:
         watch.dismiss()
         if not isinstance(error, Exception):
             raise
         raise RivegError(
-            f"vllm-offline: {endpoint.model} cannot be loaded: {first_line(error)}; what vllm "
+            f"vllm-offline: {endpoint.shown} cannot be loaded: {first_line(error)}; what vllm "
             "printed before says more"
         ) from error
     return engine, watch
+
+
+def adapter_request(endpoint: Endpoint) -> Any:
+    """A ``LoRARequest`` for the endpoint's adapter; ``None`` where it has none."""
+    adapter = adapter_of(endpoint)
+    if adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest(ADAPTER, 1, str(adapter.folder))
 
 
 class EngineWatch:

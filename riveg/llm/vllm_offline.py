@@ -36,7 +36,7 @@ from riveg.llm.request import chat_messages, request_key
 from riveg.llm.response import Completion
 from riveg.llm.response_cache import ResponseCache
 from riveg.llm.token_counts import TokenCounter
-from riveg.llm.vllm_engine import EngineWatch, first_line, load_engine
+from riveg.llm.vllm_engine import EngineWatch, adapter_request, first_line, load_engine
 from riveg.protocols import ImageSource
 
 _BATCH = 512
@@ -63,8 +63,8 @@ class OfflineChat:
 
     @property
     def model(self) -> str:
-        """The model's id."""
-        return self._endpoint.model
+        """The model's id, with its adapter's."""
+        return self._endpoint.shown
 
     def ask(self, requests: Sequence[Request]) -> Sequence[ChatAnswer | NoAnswer]:
         """Answers in the order of the requests; equal requests are sent once.
@@ -194,11 +194,13 @@ class OfflineChat:
         texts = [text_to_complete(one.dialogue.messages) for one in waiting]
         turns = [one for one, text in zip(waiting, texts, strict=True) if text is None]
         thinking = None if self._endpoint.thinking else {"enable_thinking": False}
+        adapter = adapter_request(self._endpoint)
         said = iter(
             self._engine.chat(
                 [chat_messages(one.dialogue.messages, one.images) for one in turns],
                 [self._sampling(one.request) for one in turns],
                 use_tqdm=False,
+                lora_request=adapter,
                 chat_template_kwargs=thinking,
             )
             if turns
@@ -210,6 +212,7 @@ class OfflineChat:
                 [whole_characters(text) for text in texts if text is not None],
                 [self._sampling(one.request) for one in others],
                 use_tqdm=False,
+                lora_request=adapter,
             )
             if others
             else ()

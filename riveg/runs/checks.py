@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from riveg.checkpoints.adapters import adapter_of
 from riveg.checkpoints.folders import (
     LoadsModels,
     ModelFiles,
@@ -164,10 +165,13 @@ def require_models(config: SystemConfig, steps: Sequence[Step]) -> None:
 
     Raises:
         MissingModel: With all that are not, and how to get them.
+        UserError: If an adapter of a language model is none, or for another model.
     """
     missing: list[str] = []
     for step in steps:
         options = step.config
+        if (endpoint := config.endpoint_of(step)) is not None:
+            adapter_of(endpoint)
         if isinstance(options, LoadsModels):
             missing += [
                 f"{step.stage.name}.{files.setting} {' '.join((files.model, *files.files[:1]))}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from riveg.checkpoints.adapters import shaping
 from riveg.config.own_labels import label_notes
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.errors import UserError
@@ -235,7 +236,7 @@ class Run:
         endpoint = self._config.endpoint_of(step)
         labels = [label.model_dump() for label in self._config.labels]
         return {
-            **({} if endpoint is None else {"llm": endpoint.shaping()}),
+            **({} if endpoint is None else {"llm": shaping(endpoint)}),
             **({"labels": labels} if step.config.uses_labels else {}),
         }
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -33,29 +30,18 @@ from riveg.runs.checks import (
     require_same_origin,
 )
 from riveg.runs.folder import RunFolder
+from riveg.runs.manifest import manifest_of
 from riveg.runs.portion import Portion, Shard
 from riveg.runs.prediction import Prediction
 from riveg.runs.progress import Progress, Silence
 from riveg.runs.run import Run, RunReport
 from riveg.runs.sources import DataSource, GivenImage, as_source, image_on_disk, make_sample
-from riveg.types import SCHEMA_VERSION, ImageRef, Sample
+from riveg.types import ImageRef, Sample
 
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Pixels
 
 log = logging.getLogger(__name__)
-
-_MODEL_FIELDS = ("model", "revision", "licence", "gated", "engine")
-
-_PACKAGES = (
-    "riveg",
-    "numpy",
-    "pillow",
-    "onnxruntime",
-    "opencv-python-headless",
-    "rapidocr",
-    "torch",
-)
 
 
 class System:
@@ -193,7 +179,7 @@ class System:
         notes = run.notes()
         settings = resolved_text(self.config)
         manifest = {
-            **self._manifest(run, source, steps, samples),
+            **manifest_of(self.config, run, source, steps, samples),
             **portion.manifest(),
             CONFIG_DIGEST: text_digest(settings),
         }
@@ -218,49 +204,6 @@ class System:
             }
         )
         return RunReport(folder.path, samples, failed, stages, notes)
-
-    def _manifest(
-        self,
-        run: Run,
-        source: DataSource,
-        steps: tuple[Step, ...],
-        samples: int,
-    ) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA_VERSION,
-            "system": self.config.name,
-            "data": source.name,
-            "origin": list(source.origin),
-            **({"columns": dict(chosen)} if (chosen := getattr(source, "columns", {})) else {}),
-            "part_size": self.config.run.part_size,
-            "labels": self._declared_labels(source, steps),
-            "data_version": getattr(source, "version", None),
-            "split": getattr(source, "split", None),
-            "image_roots": [str(root.absolute()) for root in source.image_roots],
-            "samples": samples,
-            "artifacts": {item.key: asdict(item) for item in self.config.artifacts},
-            "models": {
-                name: endpoint.model_dump(mode="json", include=set(_MODEL_FIELDS))
-                for name, endpoint in self.config.llm.items()
-            },
-            "oracle_stages": [step.stage.name for step in steps if step.config.oracle],
-            "stages": {
-                step.stage.name: {
-                    "backend": step.config.name,
-                    "fingerprint": run.fingerprint(step),
-                    "contents": run.contents(step),
-                }
-                for step in steps
-            },
-            "packages": _versions(),
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-        }
-
-    def _declared_labels(self, source: DataSource, steps: tuple[Step, ...]) -> list[str]:
-        """The system's labels; where a stage reads gold, those of the data as well."""
-        of_gold = getattr(source, "labels", ()) if any(s.config.oracle for s in steps) else ()
-        return [*dict.fromkeys((*(label.name for label in self.config.labels), *of_gold))]
 
     def _built(self) -> tuple[AnyStageRunner, ...]:
         if self._runners is None:
@@ -331,15 +274,3 @@ def resolved_text(config: SystemConfig) -> str:
         source = json.dumps({"name": item.name, "path": item.path, "digest": item.digest})
         text += f"# {item.key}: {item.value} from the artifact {source}\n"
     return text
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        if package == "torch" and "torch" not in sys.modules:
-            continue
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

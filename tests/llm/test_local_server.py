@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from helpers.marked_processes import command_of, end_marked, gone_within, marked_processes
 from helpers.places import ROOT
+from helpers.tiny_adapter import make_tiny_adapter
 from pydantic import ValidationError
 
 from riveg.errors import MissingModel, RivegError, UserError
@@ -104,6 +106,19 @@ def test_the_model_is_named_as_the_command_wants(
     made = arguments_of(endpoint(command, "--dtype", "float32", revision=revision), 4321)
     address = ["--host", "127.0.0.1", "--port", "4321"]
     assert made == [*expected, *address, "--dtype", "float32"]
+
+
+def test_an_adapter_is_a_model_of_the_server_with_its_own_name(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 8, "num_attention_heads": 1, "head_dim": 8, "num_hidden_layers": 1}
+    (tmp_path / "config.json").write_text(json.dumps(sizes))
+    folder = make_tiny_adapter(tmp_path / "one, two", tmp_path, rank=9)
+    serve = Serve(arguments=("--max-loras", "1"))
+    made = arguments_of(Endpoint(model=str(tmp_path), adapter=str(folder), serve=serve), 4321)
+    module = json.dumps({"name": "adapter", "path": str(folder)})
+    assert made == [
+        *(str(tmp_path), "--host", "127.0.0.1", "--port", "4321", "--enable-lora"),
+        *("--lora-modules", module, "--max-lora-rank", "16", "--max-loras", "1"),
+    ]
 
 
 @pytest.mark.parametrize("word", ["--host", "--port=80", "--api-key", "--uds"])
