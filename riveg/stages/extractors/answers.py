@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from riveg.formats.e2e_answer import Corners, Triple, answer_text, format_answer, parse_answer
 from riveg.formats.sake import each_box
@@ -56,7 +56,12 @@ class Statement:
 
 
 class AnswerForm(Protocol):
-    """A form of answer. Its readers are pure; both raise :class:`Unparsable`."""
+    """A form of answer. Its readers are pure and raise :class:`Unparsable`.
+
+    ``needs_types``: whether a model that answers in it has to be told the types.
+    """
+
+    needs_types: ClassVar[bool]
 
     def schema(
         self, labels: Sequence[str], frame: Frame, *, entities: int, regions: int
@@ -72,6 +77,8 @@ class AnswerForm(Protocol):
 
 class Triples:
     """E2E-GMNER's: ``mention|type|[x1,y1,x2,y2]`` or ``None``, with semicolons between."""
+
+    needs_types: ClassVar[bool] = False
 
     def schema(self, *_: object, **__: object) -> None:
         """Free text."""
@@ -139,6 +146,7 @@ _ANY_LIST = object_of(entities={"type": "array", "items": {}})
 class JsonEntities:
     """``{"entities": [{"text", "label", "occurrence", "boxes": [{"bbox_2d"}]}]}``."""
 
+    needs_types: ClassVar[bool] = True
     _KEYS = _Keys("text", "label", "boxes")
 
     def schema(
@@ -186,6 +194,7 @@ class EntityLists:
     An entity with several boxes stands in the list once for each.
     """
 
+    needs_types: ClassVar[bool] = False
     _KEYS = _Keys("entity", "type", "box2d")
 
     def schema(self, *_: object, **__: object) -> None:

@@ -14,6 +14,7 @@ from pydantic import Field
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError, suggest
 from riveg.geometry.frames import FrameName, Resize
+from riveg.labels import Label
 from riveg.llm.conversation import (
     ChatAnswer,
     NoAnswer,
@@ -36,6 +37,7 @@ from riveg.stages.chat_backend import (
 )
 from riveg.stages.extractors.answers import FORMS, AnswerForm, StatedEntity
 from riveg.stages.named_spans import (
+    BAD_ENTITY,
     Fault,
     LabelledSpan,
     SpanFinder,
@@ -62,10 +64,11 @@ class ChatExtractorConfig(BackendConfig[Extractor]):
 
     The prompt's block ``answer`` names the form of the answer: ``json``, for any model,
     ``triples``, E2E-GMNER's, or ``entity-lists``, SAKE's. ``frame`` and ``resize`` are those of
-    ``ground: chat``. ``most_entities``: of one sample; ``most_regions``: of one entity;
-    ``max_tokens``: of the answer with its reasoning; one that is cut off there is an Issue, never
-    half a list. ``label_map``: the model's names of types that the system calls otherwise, such as
-    ``{MISC: OTHER}``.
+    ``ground: chat``. ``list_types``: whether the prompt is given the system's types; without, as in
+    E2E-GMNER's released program, a model can only answer with those that it has learnt.
+    ``label_map``: the model's names of types that the system calls otherwise, such as ``{MISC:
+    OTHER}``. ``most_entities``: of one sample; ``most_regions``: of one entity; ``max_tokens``: of
+    the answer with its reasoning; one that is cut off there is an Issue, never half a list.
     """
 
     stage: ClassVar[str] = "extract"
@@ -80,6 +83,7 @@ class ChatExtractorConfig(BackendConfig[Extractor]):
     prompt: str = "extract/json.v1"
     frame: FrameName
     resize: Resize = Resize()
+    list_types: bool = True
     label_map: Mapping[str, str] = Field(default_factory=dict)
     most_entities: int = Field(default=40, ge=1)
     most_regions: int = Field(default=8, ge=1)
@@ -90,24 +94,27 @@ class ChatExtractorConfig(BackendConfig[Extractor]):
 
         Raises:
             UserError: If there is no such model or prompt, the prompt fits no sample or names no
-                form of answer, or the frame depends on how the model is reached and that is not
-                known.
+                form of answer, or one that needs the types and has none, or the frame depends on
+                how the model is reached and that is not known.
         """
         boxes = stated_boxes(
             self.frame, self.resize, llm=self.llm, stage="extract", context=context
         )
         constants = {
             "order": PromptValue(boxes.frame.order, "extract.frame"),
-            **label_constants(
-                label.model_copy(update={"name": self.asked_as(label.name)})
-                for label in context.labels
-            ),
+            **label_constants(map(self._as_asked, context.labels if self.list_types else ())),
         }
         self._require_map([label.name for label in context.labels])
         chat = prompted_chat(self, context, _VARIABLES, constants)
+        form = answer_form(chat.prompt, FORMS)
+        if form.needs_types and not self.list_types:
+            raise UserError(
+                f"extract.list_types: {self.prompt} is for models that have to be told the types; "
+                "false goes with a prompt whose model has learnt them, such as extract/e2e-gmner.v1"
+            )
         return ChatExtractor(
             chat,
-            answer_form(chat.prompt, FORMS),
+            form,
             boxes,
             Bounds(self.most_entities, self.most_regions, self.max_tokens),
             labels=tuple(self.asked_as(label.name) for label in context.labels),
@@ -117,6 +124,9 @@ class ChatExtractorConfig(BackendConfig[Extractor]):
     def asked_as(self, label: str) -> str:
         """What the model calls one of the system's types."""
         return next((name for name, own in self.label_map.items() if own == label), label)
+
+    def _as_asked(self, label: Label) -> Label:
+        return label.model_copy(update={"name": self.asked_as(label.name)})
 
     def _require_map(self, labels: Sequence[str]) -> None:
         for name, own in self.label_map.items():
@@ -240,13 +250,14 @@ class ChatExtractor:
         """What can be kept of a response whose faults are left after the last re-ask."""
         issue = self._chat.issue(sample, answer)
         response = whole_response(answer)
+        if response is None:
+            return issue
         try:
-            if response is not None:
-                extraction, faults, losses = self._extraction(sample, response, PARTIAL)
-                return _answer(extraction, faults, losses) if extraction.entities else issue
+            extraction, faults, losses = self._extraction(sample, response, PARTIAL)
         except Unparsable:
-            pass
-        return issue
+            return issue
+        is_list = extraction.entities or (faults and all(one.kind != BAD_ENTITY for one in faults))
+        return _answer(extraction, faults, losses) if is_list else issue
 
     def _extraction(
         self, sample: Sample, response: Response, source: str

@@ -172,7 +172,7 @@ def test_the_model_may_call_a_type_otherwise() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({"MISC": "OTHR"}, "OTHR is no type of the system; did you mean 'OTHER'"),
+        ({"MISC": "OTHR"}, "OTHR is no type of the system; did you mean OTHER"),
         ({"PER": "OTHER"}, "PER: OTHER: each type has one name for the model"),
         ({"A": "OTHER", "B": "OTHER"}, "A: OTHER: each type has one name"),
     ],
@@ -303,6 +303,24 @@ def test_hostile_samples_are_data(name: str, prompt: str) -> None:
     (request, plain) = live.prepare([sample, POST])
     assert request.request.messages[0] == plain.request.messages[0], "the system turn is constant"
     assert asked_text(request.request).count("</post>") == 1
+
+
+@pytest.mark.parametrize("prompt", [E2E, SAKE])
+def test_a_model_that_has_learnt_its_types_need_not_be_told_them(prompt: str) -> None:
+    chat = ScriptedChat(lambda _: "None" if prompt == E2E else "[]")
+    live = extractor(chat, prompt, list_types=False)
+    assert whole(live.extract([POST])[0]).entities == ()
+    asked = chat.asked[0].messages[0].text
+    assert "Types:" not in asked
+    assert "PER" not in asked
+    chat = ScriptedChat(lambda _: "Rex|VESSEL|None")
+    (answer,) = extractor(chat, E2E, list_types=False).extract([POST])
+    assert issue_of(answer).kind == "unknown-label"
+
+
+def test_any_model_has_to_be_told_the_types() -> None:
+    with pytest.raises(UserError, match=r"extract\.list_types: extract/json\.v1"):
+        extractor(ScriptedChat(scripted), list_types=False)
 
 
 def test_the_types_are_told_in_both_prompts_and_the_frame_too() -> None:
