@@ -14,7 +14,8 @@ from riveg.runs.building import ANSWERS
 from riveg.runs.folder import RunFolder, StageFolder
 from riveg.runs.portion import Shard
 from riveg.runs.progress import Progress, Silence
-from riveg.runs.run import write_records
+from riveg.runs.record_files import write_records
+from riveg.runs.sent_images import merged_records
 
 _SAME = ("schema", "system", "data", "origin", "data_version", "split", "part_size", "limit")
 """Keys of the manifest that are the same in every shard, besides the stages."""
@@ -66,6 +67,7 @@ def merge_runs(folders: Sequence[Path], out: Path, progress: Progress | None = N
                 "finished": max(manifest["finished"] for manifest in manifests),
                 "seconds": _summed(manifests),
                 "out_of_memory": _shortages(manifests),
+                **_sent(manifests),
                 DIGEST: file_digest(merged.records_path),
             }
         )
@@ -161,6 +163,11 @@ def _summed(manifests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         for stage, seconds in manifest.get("seconds", {}).items():
             total[stage] = round(total.get(stage, 0.0) + seconds, 3)
     return total
+
+
+def _sent(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    told = [one["images_sent"] for one in manifests if "images_sent" in one]
+    return {"images_sent": merged_records(told)} if told else {}
 
 
 def _shortages(manifests: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

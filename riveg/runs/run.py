@@ -18,16 +18,18 @@ from riveg.config.own_labels import label_notes
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.errors import UserError
 from riveg.executors.executor import open_executor
-from riveg.files import text_digest, write_atomically
-from riveg.formats.records import decode, encode
+from riveg.files import text_digest
+from riveg.formats.records import encode
 from riveg.llm.conversation import Chat
 from riveg.runs.checks import refuse_missing_images
 from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
 from riveg.runs.foreign_scripts import ForeignScripts
 from riveg.runs.portion import Portion, Shard
 from riveg.runs.progress import Progress
+from riveg.runs.record_files import write_records
+from riveg.runs.sent_images import SentImages, token_notes
 from riveg.runs.sources import DataSource
-from riveg.runs.stage_job import StageJob, faults_of, issues_of
+from riveg.runs.stage_job import StageJob, issues_of
 from riveg.runs.trained_with import training_notes
 from riveg.types import Gold, Sample
 from riveg.vision.runtime.batches import Shortage
@@ -164,6 +166,7 @@ class Run:
         return (
             *label_notes(self._config, self._steps),
             *training_notes(self._steps, self._config.base, self.fingerprint),
+            *token_notes(self._config, self._steps),
             *self._scripts.notes(),
         )
 
@@ -260,31 +263,17 @@ class Run:
 
     def write_records(self, parts: int) -> int:
         """Writes ``records.jsonl`` and ``failed.jsonl``, and gives the number of failed samples."""
-        last = self._folder.input
-        if self._steps:
-            last = self._folder.stage(len(self._steps), self._steps[-1].stage.name)
-        return write_records(self._folder, last, parts)
+        return write_records(self._folder, self._last_folder, parts)
 
+    def sent_images(self, parts: int) -> SentImages:
+        """The images that its stages have shown to language models, counted from its records."""
+        return SentImages.of(self._config, self._steps, self._last_folder, parts)
 
-def write_records(folder: RunFolder, last: StageFolder, parts: int) -> int:
-    """Writes ``records.jsonl`` and ``failed.jsonl`` of a run from the parts of its last stage.
-
-    Returns:
-        The number of failed samples.
-    """
-    lines = _lines_of(last, parts)
-    write_atomically(folder.records_path, (line + b"\n" for line in lines), goes_on=True)
-    failed = 0
-
-    def rows() -> Iterator[bytes]:
-        nonlocal failed
-        for line in _lines_of(last, parts):
-            if faults_of(line):
-                failed += 1
-                yield failed_row(decode(Sample, line))
-
-    write_atomically(folder.failed_path, rows(), goes_on=True)
-    return failed
+    @property
+    def _last_folder(self) -> StageFolder:
+        if not self._steps:
+            return self._folder.input
+        return self._folder.stage(len(self._steps), self._steps[-1].stage.name)
 
 
 def immaterial(config: BaseModel) -> dict[str, Any]:
@@ -299,19 +288,6 @@ def immaterial(config: BaseModel) -> dict[str, Any]:
     inside = {name: immaterial(value) for name, value in config if isinstance(value, BaseModel)}
     own = dict.fromkeys(sorted(getattr(config, "immaterial", ())), True)
     return {**{name: found for name, found in inside.items() if found}, **own}
-
-
-def failed_row(sample: Sample) -> bytes:
-    """A line of ``failed.jsonl``: the sample's id, image, and every Issue with its reason."""
-    issues = [json.loads(encode(issue)) for issue in sample.issues]
-    image = sample.image.path if sample.image else None
-    return json.dumps({"id": sample.id, "image": image, "issues": issues}).encode() + b"\n"
-
-
-def _lines_of(folder: StageFolder, parts: int) -> Iterator[bytes]:
-    for index in range(parts):
-        part = folder.read(index)
-        yield from part.lines if part else ()
 
 
 def _nothing(shard: Shard | None, size: int) -> str:

@@ -187,6 +187,8 @@ class System:
         write_atomically(folder.path / CONFIG, [settings.encode()], goes_on=True, is_private=True)
         stages = tuple(run.run_stages(samples, parts))
         failed = run.write_records(parts)
+        sent = run.sent_images(parts)
+        notes = (*notes, *sent.notes())
         folder.write_manifest(
             {
                 **manifest,
@@ -194,6 +196,7 @@ class System:
                 "finished": time.time(),
                 "failed": failed,
                 "notes": list(notes),
+                **({"images_sent": sent.record()} if sent.is_any else {}),
                 DIGEST: file_digest(folder.records_path),
                 "seconds": {report.stage: round(report.seconds, 3) for report in stages},
                 "out_of_memory": {

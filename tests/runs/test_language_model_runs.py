@@ -210,6 +210,12 @@ def test_one_answer_holds_entities_and_boxes_and_the_thought_before_them(tmp_pat
         done = run("e2e-gmner", folder, server)
         assert done.returncode == 0, done.stderr
         asked = server.counts()
+        manifest = json.loads((folder / "manifest.json").read_text())
+        assert run("e2e-gmner", folder, server).returncode == 0
+    sent = manifest["images_sent"]["extract"]
+    assert (sent["resize"]["max_pixels"], sent["sent"]["count"]) == (802816, 12)
+    again = json.loads((folder / "manifest.json").read_text())
+    assert again["images_sent"] == manifest["images_sent"]
     entities = entities_of(folder)
     assert asked.total() <= len(asked) + 2, "only what was in flight is asked twice"
     assert len(entities) >= 10
