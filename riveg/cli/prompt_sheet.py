@@ -20,7 +20,6 @@ from riveg.prompt_debug.counts import (
     token_line,
 )
 from riveg.prompt_debug.document import (
-    ModelAnswer,
     Parsed,
     PromptDebug,
     Row,
@@ -86,7 +85,7 @@ class _OnePrompt:
         self._variables(row.variables)
         exact = "" if row.exact else "about "
         self._printer.line("tokens", f"{exact}{row.tokens:,}")
-        self._answer(row.answer)
+        self._answer(row)
         for parsed in row.parsed:
             self._parsed(row.sample_id, parsed)
 
@@ -117,13 +116,16 @@ class _OnePrompt:
         if unused:
             self._printer.console.print(plain(f"  not used by the prompt: {unused}"), style="dim")
 
-    def _answer(self, answer: ModelAnswer | None) -> None:
+    def _answer(self, row: Row) -> None:
+        answer = row.answer
         if answer is None:
             self._printer.line("answer", "not asked (--ask sends it)", style="dim")
             return
         self._printer.line("answer", how_it_came(answer), style="red" if answer.fault else "green")
         if answer.text is not None:
             self._printer.block(answer.text)
+        if row.other_thoughts is not None:
+            self._printer.line("thoughts", row.other_thoughts, style="dim")
 
     def _parsed(self, sample_id: str, parsed: Parsed) -> None:
         name = self._printer.name_of(sample_id, parsed.entity_id)
@@ -132,6 +134,8 @@ class _OnePrompt:
             self._printer.line(label, parsed.text)
             if parsed.source:
                 self._printer.line("", f"by {parsed.source}", style="dim")
+            if parsed.issue:
+                self._printer.line("", parsed.issue, style="red")
         else:
             self._printer.line(label, parsed.issue or "no answer", style="red")
 

@@ -56,6 +56,7 @@ class ModelAnswer:
         prompt_tokens: As the server counted them.
         answer_tokens: As the server counted them.
         latency_s: Seconds until it was there, when it was asked for.
+        thoughts: What the model wrote before it, where the stage wants that.
     """
 
     text: str | None
@@ -67,13 +68,15 @@ class ModelAnswer:
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
     latency_s: float | None = None
+    thoughts: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """The stage's answer about one entity, or about the sample if there is no id.
 
-    ``text`` is ``None`` if it is an Issue; ``source`` names the backend that answered.
+    ``text`` is ``None`` if it is an Issue; ``source`` names the backend that answered; ``issue``
+    beside a text: a part of the answer is missing.
     """
 
     entity_id: str | None
@@ -105,6 +108,14 @@ class Row:
     exact: bool
     answer: ModelAnswer | None
     parsed: tuple[Parsed, ...]
+
+    @property
+    def other_thoughts(self) -> str | None:
+        """The model's thoughts, where the stage's answer does not hold them already."""
+        thoughts = self.answer.thoughts if self.answer else None
+        if thoughts is None or any(thoughts in (one.text or "") for one in self.parsed):
+            return None
+        return thoughts
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,7 @@ def _model_answer(answer: ChatAnswer | NoAnswer, was_cached: bool) -> ModelAnswe
             prompt_tokens=answer.prompt_tokens,
             answer_tokens=answer.answer_tokens,
             latency_s=answer.latency_s,
+            thoughts=answer.response.thoughts or None,
         )
     if answer.kind == NOT_ASKED:
         return None
@@ -161,24 +162,26 @@ def _model_answer(answer: ChatAnswer | NoAnswer, was_cached: bool) -> ModelAnswe
         None,
         fault=answer.kind,
         message=answer.message,
+        thoughts=None if response is None else response.thoughts or None,
     )
 
 
 def _parsed(stage: AnyStage, sample: Sample, entity_ids: Sequence[str]) -> Iterator[Parsed]:
-    issues = {
-        issue.entity_id: f"{issue.kind}: {issue.message}"
-        for issue in sample.issues
-        if issue.stage == stage.name
-    }
+    issues: dict[str | None, str] = {}
+    for issue in sample.issues:
+        if issue.stage == stage.name:
+            before = issues.get(issue.entity_id)
+            told = f"{issue.kind}: {issue.message}"
+            issues[issue.entity_id] = told if before is None else f"{before}; {told}"
     if not entity_ids:
         text = stage.tell(sample) if stage.per is PER_SAMPLE else None
         yield Parsed(None, text, None, issues.get(None))
     by_id = {entity.id: entity for entity in sample.entities or ()}
     for entity_id in entity_ids:
         entity = by_id.get(entity_id)
-        issue = issues.get(entity_id) or issues.get(None)
-        if entity is None or issue is not None:
-            yield Parsed(entity_id, None, None, issue)
+        missing = issues.get(entity_id) or issues.get(None)
+        if entity is None or missing is not None:
+            yield Parsed(entity_id, None, None, missing)
         else:
             mention = Mention(sample, entity)
             yield Parsed(entity_id, stage.tell(mention), stage.source(mention))

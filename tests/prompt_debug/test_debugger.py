@@ -18,13 +18,17 @@ from helpers.debugged_samples import (
     with_gate,
     write_system,
 )
-from helpers.factories import make_sample
+from helpers.factories import NoImages, make_sample
 from helpers.scripted_chat import ScriptedChat
 
 from riveg.errors import UserError
 from riveg.llm.conversation import NoAnswer, Request, Response
+from riveg.prompt_debug.builder import write_page
 from riveg.prompt_debug.counts import downstream_lines
+from riveg.prompt_debug.debugger import PromptDebugger
 from riveg.prompt_debug.message_diff import message_diff
+from riveg.prompt_debug.samples import ChosenSamples
+from riveg.types import ImageRef
 
 
 def test_without_asking_nothing_is_sent_and_all_is_shown(tmp_path: Path) -> None:
@@ -47,6 +51,59 @@ def test_without_asking_nothing_is_sent_and_all_is_shown(tmp_path: Path) -> None
     assert {one.name for one in side.constants} >= {"labels", "caption"}
     assert side.prompt.name == "mine.jinja"
     assert (found.stage, found.llm, found.model) == ("rewrite", "main", "scripted")
+
+
+EXTRACTION = """
+name: made-up
+llm:
+  main: {model: tiny/model, base_urls: ["http://127.0.0.1:9/v1"]}
+extract: {backend: chat, prompt: extract/e2e-gmner.v1, frame: norm1000}
+"""
+
+
+class Opened(NoImages):
+    """Every image is there."""
+
+    def probe(self, image: ImageRef) -> ImageRef:
+        return replace(image, width=640, height=480)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "issue", "thoughts"),
+    [
+        ("Ada Lovelace|PER|None", "She wrote.\nAda Lovelace (PER)", None, None),
+        (
+            "Ada Lovelace|PER|None; Paris|VESSEL|None; Rome|LOC|None",
+            "She wrote.\nAda Lovelace (PER)",
+            "unknown-label: 'Paris' has the label 'VESSEL'",
+            None,
+        ),
+        ("She was here.", None, "unparsable-answer: The answer names no entity", "She wrote."),
+    ],
+)
+def test_the_reasoning_of_an_extractor_is_shown(
+    tmp_path: Path, text: str, shown: str | None, issue: str | None, thoughts: str | None
+) -> None:
+    system = write_system(tmp_path, EXTRACTION)
+    post = make_sample("Ada Lovelace in Paris", id="one")
+    post = replace(post, image=ImageRef("a.jpg"), entities=None)
+    chat = ScriptedChat(lambda _: Response(text, "stop", thoughts="She wrote."))
+    chosen = ChosenSamples("made-up posts", (post,), (), ())
+    debugger = PromptDebugger(system, chosen, {"main": chat}, Opened(), asks=True)
+    found = debugger.look(None)
+    (row,) = found.sides[0].rows
+    assert found.stage == "extract"
+    assert row.answer is not None
+    assert row.answer.thoughts == "She wrote."
+    assert row.parsed[0].text == shown
+    told = row.parsed[0].issue
+    assert (told or "").startswith(issue) if issue else told is None
+    if "Rome" in text:
+        assert "; unaligned-entity: " in (told or ""), "every Issue is told"
+    assert row.other_thoughts == thoughts
+    page = tmp_path / "page.html"
+    write_page(found, page, ())
+    assert "She wrote." in page.read_text()
 
 
 def test_asking_sends_each_request_once_and_says_how_the_answer_came(tmp_path: Path) -> None:

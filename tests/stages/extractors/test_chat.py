@@ -255,9 +255,32 @@ def test_what_is_wrong_is_told_beside_what_is_right(
         assert kept.answer.entities[0].regions is None, "not read is not the same as not shown"
 
 
-def test_an_answer_that_is_cut_off_is_no_half_a_list() -> None:
-    cut = Response("<think>x</think><answer>Ann|PER|[0,0,9,9]; Re", "length")
-    assert issue_of(extract(cut, E2E)).kind == "truncated-answer"
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        (E2E, "<answer>Ann|PER|[0,0,9,9]; Re"),
+        ("extract/json.v1", GOOD[:-30]),
+        (SAKE, '<answer>[{"entity": "Ann", "type": "PER"'),
+    ],
+)
+def test_an_answer_that_is_cut_off_is_no_half_a_list(prompt: str, text: str) -> None:
+    issue = issue_of(extract(Response(text, "length"), prompt, max_tokens=77))
+    assert issue.kind == "truncated-answer"
+    assert issue.message == "the answer was cut off at 77 tokens"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        (E2E, "Ann|VESSEL|None"),
+        ("extract/json.v1", stated(("Ann", "VESSEL", 1, []))),
+        (SAKE, listed(("Ann", "VESSEL", []))),
+    ],
+)
+def test_a_type_that_is_not_known_is_named_with_those_that_are(prompt: str, text: str) -> None:
+    issue = issue_of(extract(text, prompt))
+    assert issue.kind == "unknown-label"
+    assert issue.message == "'Ann' has the label 'VESSEL', which is not one of PER, OTHER"
 
 
 def test_a_score_is_the_mean_probability_of_the_tokens_of_an_entity() -> None:
@@ -288,6 +311,7 @@ def test_an_image_that_no_model_takes_is_told_and_not_sent(width: int, height: i
     odd = replace(POST, image=ImageRef("odd.jpg", width, height))
     no, yes = extractor(chat).extract([odd, OTHER])
     assert issue_of(no).kind == "image-shape"
+    assert f"the picture has {width} x {height} pixels" in issue_of(no).message
     assert whole(yes).entities == ()
     assert len(chat.asked) == 1
 
