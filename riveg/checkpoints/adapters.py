@@ -76,10 +76,11 @@ def adapter_of(endpoint: Endpoint) -> Adapter | None:
     if files is None:
         return None
     # Servers and engines look for a folder from where riveg is started.
-    folder = model_folder(files, Path()).absolute()
+    local = Path(files.model).is_dir()
+    folder = (model_folder if local else _fetched_folder)(files, Path()).absolute()
     if not (folder / SETTINGS).is_file():
         raise UserError(f"{folder}: expected a file {SETTINGS} in it (adapter)")
-    # Asked for with every request: read anew when the files have changed.
+    # Asked for with every request, and read anew when the files have changed.
     stamps = tuple((folder / name).stat() for name in ADAPTER_FILES)
     return _read(folder, endpoint.model, tuple((one.st_mtime_ns, one.st_size) for one in stamps))
 
@@ -92,6 +93,10 @@ def shaping(endpoint: Endpoint) -> dict[str, Any]:
     """
     adapter = adapter_of(endpoint)
     return endpoint.shaping() | ({} if adapter is None else {"adapter": adapter.digest})
+
+
+_fetched_folder = lru_cache(maxsize=16)(model_folder)
+"""The hub's library takes milliseconds to find a model in its cache."""
 
 
 @lru_cache(maxsize=16)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import riveg
+from helpers.hub_cache import put_in_cache
 from helpers.tiny_adapter import make_tiny_adapter
 
 from riveg.checkpoints.adapters import adapter_of, shaping
@@ -183,6 +184,20 @@ def test_one_that_is_not_here_stops_before_anything_starts(
     assert told.returncode == 2
     assert "llm.main: " in told.stderr
     assert "describes no LoRA adapter" in told.stderr
+
+
+@pytest.mark.slow
+def test_one_that_was_fetched_is_found_by_its_id(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    put_in_cache(tmp_path / "home", "org/lora", lambda to: make_tiny_adapter(to, model))
+    path = system(tmp_path, model, "org/lora")
+    told = riveg("validate", path)
+    assert told.returncode == 0, told.stderr
+    assert "not here" not in told.stdout
+    shown = riveg("show", "models", path)
+    assert "org/lora adapter_model.safetensors" in " ".join(shown.stdout.split())
 
 
 @pytest.mark.parametrize(

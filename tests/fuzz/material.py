@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from fuzz.stage_answers import write_answers
 from helpers.places import QUICKSTART_IMAGES, ROOT
+from helpers.tiny_adapter import make_tiny_adapter
 from helpers.tiny_siglip import save_siglip
 from PIL import Image
 
@@ -46,6 +47,7 @@ def make_material(folder: Path) -> Path:
     shutil.copytree(asset("entailer"), folder / "models" / "entailer")
     save_siglip(folder / "models" / "siglip")
     _write_systems(folder / "systems")
+    _write_adapted(folder / "adapted")
     load_system(folder / "systems" / "short.yaml").run(folder / DATA, out=folder / "short-run")
     write_answers(folder / "answers")
     _write_pictures(folder / "pictures")
@@ -215,6 +217,24 @@ entail: {backend: mini}
 """
 
 _SYSTEMS = {"chat": _CHAT, "models": _MODELS, "siglip": _SIGLIP, "short": _SHORT}
+
+
+_ADAPTED = """\
+name: adapted
+llm:
+  main: {model: adapted/model, adapter: adapted/adapter, serve: vllm}
+tag: {backend: chat, llm: main}
+"""
+
+
+def _write_adapted(folder: Path) -> None:
+    """The settings of a language model, and a LoRA adapter for it."""
+    sizes = {"hidden_size": 8, "num_attention_heads": 1, "head_dim": 8, "num_hidden_layers": 1}
+    model = folder / "model"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text(json.dumps(sizes))
+    make_tiny_adapter(folder / "adapter", model)
+    (folder / "adapted.yaml").write_text(_ADAPTED)
 
 
 def _write_systems(folder: Path) -> None:

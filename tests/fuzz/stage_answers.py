@@ -55,6 +55,23 @@ ANSWERS: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
     ),
     "phrase.txt": ("rewrite", {"prompt": "rewrite/riveg.v1", "batch": "entity"}, "a large ship."),
     "entail.txt": ("entail", {}, "Yes"),
+    "extract.json": (
+        "extract",
+        {"frame": "norm1000"},
+        '{"entities": [{"text": "Ever Given", "label": "OTHER", "occurrence": 1, '
+        '"boxes": [{"bbox_2d": [9, 20, 300, 400]}]}]}',
+    ),
+    "triples.txt": (
+        "extract",
+        {"frame": "norm1000", "prompt": "extract/e2e-gmner.v1"},
+        "<answer>Ever Given|OTHER|[[9,20,300,400],[1,2,3,4]]; York|LOC|None</answer>",
+    ),
+    "lists.txt": (
+        "extract",
+        {"frame": "norm1000", "prompt": "extract/sake.v1"},
+        '<answer>[{"entity": "Ever Given", "type": "MISC", "box2d": [9, 20, 300, 400]}, '
+        '{"entity": "York", "type": "LOC", "box2d": []}]</answer>',
+    ),
     "ground.json": ("ground", {"frame": "norm1000"}, '{"boxes": [{"bbox_2d": [9, 20, 300, 400]}]}'),
 }
 

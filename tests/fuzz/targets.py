@@ -166,6 +166,12 @@ TARGETS: Mapping[str, Target] = {
         ),
         is_configuration=True,
     ),
+    "adapters": Target(
+        ("adapted",),
+        ("adapted/adapter/*", "adapted/model/*"),
+        (("validate", "adapted/adapted.yaml"),),
+        is_configuration=True,
+    ),
     "prompts": Target(
         ("systems", "models"),
         ("systems/*.jinja",),
