@@ -27,7 +27,7 @@ _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _READS_HIDDEN = re.compile(r"\.(?:q_proj|k_proj|v_proj|gate_proj|up_proj)\.lora_A\.weight$")
-"""Weights whose second dimension is the width of the model."""
+"""Weights whose second dimension is the width of a network."""
 _MOST_HEADER_BYTES = 100_000_000
 """Of a safetensors file; the library's own limit."""
 
@@ -120,10 +120,11 @@ def _require_fit(folder: Path, model: str, base: str | None) -> None:
         UserError: If it is.
     """
     width = _width(Path(model))
-    made_for = next(_widths(folder / WEIGHTS), width)
-    if width is not None and width != made_for:
+    # Of a vision tower, there may be others among them.
+    made_for = {*_widths(folder / WEIGHTS)}
+    if width is not None and made_for and width not in made_for:
         raise UserError(
-            f"{folder}: is an adapter for a model of width {made_for}"
+            f"{folder}: is an adapter for a model of width {max(made_for)}"
             f"{f' ({base:.200})' if base else ''}, and {model} has {width}; name the model that it "
             "was trained on"
         )
@@ -154,7 +155,7 @@ def _width(model: Path) -> int | None:
 
 
 def _widths(weights: Path) -> Iterator[int]:
-    """The widths of the models that weights of an adapter are for: one, if it is a sound file.
+    """The widths of the networks that weights of an adapter are for.
 
     Raises:
         ValueError: If it is no safetensors file.
@@ -168,4 +169,4 @@ def _widths(weights: Path) -> Iterator[int]:
     for name, told in header.items() if isinstance(header, Mapping) else ():
         shape = told.get("shape") if isinstance(told, Mapping) else None
         if _READS_HIDDEN.search(name) and isinstance(shape, list) and len(shape) == 2:
-            yield int(shape[1])
+            yield from (width for width in shape[1:] if isinstance(width, int))

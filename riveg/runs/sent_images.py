@@ -72,6 +72,7 @@ class SentImages:
     def __init__(self, config: SystemConfig, steps: Sequence[Step]) -> None:
         self._gated = config.is_gated
         self._shown = [*_showing(config, steps)]
+        self._parts = 0
 
     @classmethod
     def of(
@@ -91,6 +92,7 @@ class SentImages:
 
     def add_part(self, samples: Iterable[Sample]) -> None:
         """Counts the records of one part."""
+        self._parts += 1
         before = [(one.boxes, one.at_end) for one in self._shown]
         for sample in samples:
             for one in self._shown:
@@ -108,9 +110,9 @@ class SentImages:
         for one in self._shown:
             if one.odd_parts:
                 yield (
-                    f"{one.name}: {one.at_end} of {one.boxes} boxes end in the lower right corner "
-                    f"of the frame {one.frame} or lie beyond it, and most of them in "
-                    f"{one.odd_parts} parts; does {one.step.stage.name}.frame fit the model?"
+                    f"{one.name}: in {one.odd_parts} of {self._parts} parts most boxes end in the "
+                    f"lower right corner of the frame {one.frame} or lie beyond it ({one.at_end} "
+                    f"of {one.boxes} in all); does {one.step.stage.name}.frame fit the model?"
                 )
 
     def _add(self, one: _Shown, sample: Sample) -> None:

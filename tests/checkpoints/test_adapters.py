@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,18 @@ def test_an_adapter_of_another_width_is_refused(tmp_path: Path, model: Path) -> 
     folder = make_tiny_adapter(tmp_path / "a", large)
     with pytest.raises(UserError, match=r"width 256 \(\S+large\), and \S+model has 128"):
         adapter_of(endpoint(model, folder))
+
+
+def test_weights_of_a_vision_tower_have_a_width_of_their_own(tmp_path: Path, model: Path) -> None:
+    folder = make_tiny_adapter(tmp_path / "a", model)
+    weights = folder / "adapter_model.safetensors"
+    size = struct.unpack("<Q", weights.read_bytes()[:8])[0]
+    header = json.loads(weights.read_bytes()[8 : 8 + size])
+    tower = {"base_model.model.visual.blocks.0.mlp.gate_proj.lora_A.weight": {"shape": [4, 32]}}
+    odd = {"base_model.model.x.q_proj.lora_A.weight": {"shape": [4, None]}}
+    told = json.dumps({**tower, **odd, **header}).encode()
+    weights.write_bytes(struct.pack("<Q", len(told)) + told + weights.read_bytes()[8 + size :])
+    assert adapter_of(endpoint(model, folder)) is not None
 
 
 @pytest.mark.parametrize(

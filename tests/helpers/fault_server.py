@@ -300,8 +300,12 @@ def text_of(message: dict[str, Any]) -> str:
 
 def default_answer(body: dict[str, Any]) -> str:
     form = body.get("response_format")
-    if "<answer>" in text_of(body["messages"][0] if "messages" in body else {"content": ""}):
+    asked = text_of(body["messages"][0] if "messages" in body else {"content": ""})
+    if "<answer>" in asked:
         word = user_texts(body)[0].partition("Text: ")[2].split()[0]
+        if "box2d" in asked:
+            found = [{"entity": word, "type": "MISC", "box2d": [0, 0, 50, 60]}]
+            return f"<reason>I see {word}.</reason><answer>{json.dumps(found)}</answer>"
         return f"<think>I see {word}.</think><answer>{word}|PER|[0,0,50,60]</answer>"
     return json.dumps(smallest(form["json_schema"]["schema"])) if form else "a red coat"
 

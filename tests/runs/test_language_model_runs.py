@@ -234,6 +234,18 @@ def test_one_answer_holds_entities_and_boxes_and_the_thought_before_them(tmp_pat
     assert "I see" in (tmp_path / "report.html").read_text()
 
 
+def test_the_lists_of_sake_become_entities_of_the_systems_types(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with fault_server(tmp_path / "counts") as server:
+        done = run("sake", folder, server)
+    assert done.returncode == 0, done.stderr
+    entities = entities_of(folder)
+    assert len(entities) >= 10
+    assert {entity["label"] for entity in entities} == {"OTHER"}
+    assert all(len(entity["regions"]) == 1 for entity in entities)
+    assert '"reasoning":"I see ' in (folder / "records.jsonl").read_text()
+
+
 def test_a_dry_run_asks_nobody(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with fault_server(tmp_path / "counts") as server:

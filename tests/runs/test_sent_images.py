@@ -140,8 +140,8 @@ def test_most_boxes_of_a_part_at_the_frames_end_are_noted(
     notes = list(sent.notes())
     assert len(notes) == is_told
     if is_told:
-        total = len(boxes) + beyond
-        assert f"of {total + 9} boxes end in the lower right corner of the frame" in notes[0]
+        assert "extract: chat: in 1 of 2 parts most boxes end in the lower right" in notes[0]
+        assert f"of {len(boxes) + beyond + 9} in all" in notes[0]
         assert "does extract.frame fit the model?" in notes[0]
         assert "\n" not in notes[0]
 
