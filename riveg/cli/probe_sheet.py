@@ -36,7 +36,7 @@ def print_probe(probed: Probed, report: ProbeReport) -> None:
     endpoint = probed.endpoint
     served = "" if endpoint.serve is None else f"served by {endpoint.serve.engine}"
     where = ", ".join(endpoint.base_urls) or served or endpoint.engine
-    console.print(plain(f"{probed.name}: {endpoint.model} ({where})"), soft_wrap=True)
+    console.print(plain(f"{probed.name}: {endpoint.shown} ({where})"), soft_wrap=True)
     for heading, finding in _findings(probed, report):
         print_hanging(console, f"{heading:<{_INDENT}}{finding}", _INDENT)
     _print_frames(report)

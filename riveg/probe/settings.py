@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from riveg.checkpoints.adapters import adapter_of
 from riveg.checkpoints.wheel_models import require_made
 from riveg.config.extras import missing_client
 from riveg.config.llm_blocks import read_language_models
@@ -81,6 +82,7 @@ def model_of_system(system: str, name: str | None, overrides: Sequence[str] = ()
     _require_client(chosen, endpoint)
     if not endpoint.base_urls:
         require_made(endpoint.model)
+    adapter_of(endpoint)
     return Probed(chosen, endpoint, frames[chosen])
 
 

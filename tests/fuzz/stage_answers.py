@@ -68,7 +68,7 @@ ANSWERS: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
     ),
     "lists.txt": (
         "extract",
-        {"frame": "norm1000", "prompt": "extract/sake.v1"},
+        {"frame": "norm1000", "prompt": "extract/sake.v1", "label_map": {"MISC": "OTHER"}},
         '<answer>[{"entity": "Ever Given", "type": "MISC", "box2d": [9, 20, 300, 400]}, '
         '{"entity": "York", "type": "LOC", "box2d": []}]</answer>',
     ),

@@ -204,9 +204,8 @@ class RowMaker:
         return self._row(sample, Mention(sample, asked), row_id, write_boxes(one.stated), (one,))
 
     def _asked_as(self, label: str) -> str:
-        return (
-            self.config.asked_as(label) if isinstance(self.config, ChatExtractorConfig) else label
-        )
+        own = self.config
+        return own.asked_as(label) if isinstance(own, ChatExtractorConfig) else label
 
     def _object(self, entity: GoldEntity, size: ImageSize) -> StatedObject:
         if entity.boxes is None:

@@ -33,7 +33,7 @@ from riveg.types import Box, Entity, Gold, ImageSize, Sample
 
 Values = dict[str, Any]
 SIZES = {"wide.jpg": (1400, 600), "small.png": (90, 130)}
-E2E, JSON = "extract/e2e-gmner.v1", "extract/json.v1"
+E2E, JSON, SAKE = "extract/e2e-gmner.v1", "extract/json.v1", "extract/sake.v1"
 
 
 def entity(label: str, start: int, end: int, *boxes: list[float]) -> Values:
@@ -108,7 +108,7 @@ def texts_of(chat: ScriptedChat) -> list[tuple[str, str]]:
     return [(asked.messages[0].text, asked.messages[-1].text) for asked in chat.asked]
 
 
-@pytest.mark.parametrize("prompt", [E2E, JSON])
+@pytest.mark.parametrize("prompt", [E2E, JSON, SAKE])
 @pytest.mark.parametrize("frame", get_args(FrameName))
 def test_what_was_trained_is_asked_and_read(tmp_path: Path, prompt: str, frame: str) -> None:
     """The very words of ``extract: chat``, and it finds gold in the answer that was trained."""
@@ -400,3 +400,11 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="holds files; give --out a new or an empty folder"):
         converted(tmp_path, "trl")
+
+
+def test_a_type_is_trained_by_the_name_that_the_model_has_for_it(tmp_path: Path) -> None:
+    _, rows = converted(tmp_path, "trl", "extract.label_map={HUMAN: PER}")
+    assert "Types: HUMAN (a person" in rows[0]["prompt"][0]["content"]
+    answers = " ".join(row["completion"][0]["content"] for row in rows)
+    assert "|HUMAN|" in answers
+    assert "|PER|" not in answers
