@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.geometry.frames import FRAMES
@@ -44,6 +46,7 @@ PLAIN = WORDS.filter(lambda words: not {*SEPARATORS, "<"} & {*words})
 
 
 @pytest.mark.parametrize(("name", "words"), [("triples", PLAIN), ("json", WORDS)])
+@settings(deadline=None)
 @given(data=st.data())
 def test_what_is_written_is_read_again(
     name: str, words: st.SearchStrategy[str], data: st.DataObject
@@ -54,6 +57,22 @@ def test_what_is_written_is_read_again(
     assert [(one.words, one.label, one.boxes) for one in read.entities] == [
         (one.words, one.label, one.boxes) for one in stated
     ]
+
+
+@settings(deadline=None)
+@given(entities(WORDS), st.integers(1, 3))
+def test_lists_of_sake_are_read_again(some: list[StatedEntity], times: int) -> None:
+    """Each entity once, or as often with the same boxes."""
+    once = {one.words: replace(one, boxes=tuple(dict.fromkeys(one.boxes or ()))) for one in some}
+    stated = [*once.values()] * times
+    form = FORMS["entity-lists"]
+    read = form.read(Response(form.write(stated), "stop"), FRAMES["norm1000"])
+    assert read.faults == ()
+    assert [(one.words, one.label, one.boxes) for one in read.entities] == [
+        (one.words, one.label, one.boxes) for one in stated
+    ]
+    numbers = [one.occurrence for one in read.entities]
+    assert numbers == [number for number in range(1, times + 1) for _ in once]
 
 
 @given(LISTS)
