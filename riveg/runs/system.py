@@ -30,7 +30,7 @@ from riveg.runs.checks import (
     require_same_origin,
 )
 from riveg.runs.folder import RunFolder
-from riveg.runs.manifest import manifest_of
+from riveg.runs.manifest import kept_seconds, manifest_of
 from riveg.runs.portion import Portion, Shard
 from riveg.runs.prediction import Prediction
 from riveg.runs.progress import Progress, Silence
@@ -175,6 +175,7 @@ class System:
         portion: Portion,
     ) -> RunReport:
         started = time.time()
+        before = folder.read_manifest()
         samples, parts = run.write_input(portion)
         notes = run.notes()
         settings = resolved_text(self.config)
@@ -183,7 +184,11 @@ class System:
             **portion.manifest(),
             CONFIG_DIGEST: text_digest(settings),
         }
-        folder.write_manifest({**manifest, "started": started, "finished": None})
+        # A stage that has nothing to do keeps what it took when it was done.
+        seconds = kept_seconds(before, manifest)
+        folder.write_manifest(
+            {**manifest, "started": started, "finished": None, "seconds": seconds}
+        )
         write_atomically(folder.path / CONFIG, [settings.encode()], goes_on=True, is_private=True)
         stages = tuple(run.run_stages(samples, parts))
         failed = run.write_records(parts)
@@ -198,7 +203,12 @@ class System:
                 "notes": list(notes),
                 **({"images_sent": sent.record()} if sent.is_any else {}),
                 DIGEST: file_digest(folder.records_path),
-                "seconds": {report.stage: round(report.seconds, 3) for report in stages},
+                "seconds": {
+                    report.stage: seconds[report.stage]
+                    if report.stage in seconds and not report.made
+                    else round(report.seconds, 3)
+                    for report in stages
+                },
                 "out_of_memory": {
                     report.stage: [asdict(shortage) for shortage in report.shortages]
                     for report in stages

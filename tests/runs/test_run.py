@@ -155,6 +155,24 @@ def test_a_change_makes_its_stage_and_the_later_ones_anew_and_nothing_else(tmp_p
     assert len(asked) == 8  # both stages
 
 
+def test_a_stage_that_has_nothing_to_do_keeps_its_seconds(tmp_path: Path) -> None:
+    def told(**changed: float) -> dict[str, float]:
+        path = tmp_path / "manifest.json"
+        manifest = json.loads(path.read_text())
+        found: dict[str, float] = manifest["seconds"]
+        path.write_text(json.dumps({**manifest, "seconds": {**found, **changed}}))
+        return found
+
+    system().run(samples(4), out=tmp_path)
+    told(caption=111.0, augment=222.0)
+    system().run(samples(4), out=tmp_path)
+    assert told() == {"caption": 111.0, "augment": 222.0}
+    system(augment=ToyConfig(word="two")).run(samples(4), out=tmp_path)
+    now = told()
+    assert now["caption"] == 111.0
+    assert now["augment"] < 100
+
+
 def test_an_edited_sample_is_the_only_one_made_anew(tmp_path: Path) -> None:
     system().run(samples(7), out=tmp_path)
     asked.clear()
