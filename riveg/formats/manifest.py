@@ -42,6 +42,7 @@ class RunKeys(Checked):
     image_roots: list[str] = []
     limit: int | None = Field(default=None, ge=0, le=_MOST)
     shard: str = ""
+    shared_out: str = ""
     failed: int = Field(default=0, ge=0, le=_MOST)
     started: float | None = None
     finished: float | None = None

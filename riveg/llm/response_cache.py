@@ -45,6 +45,9 @@ CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID
 """
 
+_DAMAGE = (sqlite3.Error, UnicodeError)
+"""What a damaged file raises: its schema may stand in a message in bytes that are no UTF-8."""
+
 _ASKED = """
 SELECT model, COUNT(*), SUM(asked), SUM(prompt_tokens), SUM(answer_tokens)
 FROM answers GROUP BY model ORDER BY model
@@ -112,7 +115,7 @@ class ResponseCache:
         if row is None:
             return None
         *values, digest = row
-        if digest is not None and digest != _digest(key, values):
+        if not _is_as_written(key, values, digest):
             return None
         try:
             return decoded(values)
@@ -135,17 +138,19 @@ class ResponseCache:
             )
 
     def add_all(self, path: Path) -> None:
-        """Adds what another cache holds and this one does not.
+        """Adds what another cache holds and this one does not; damaged responses are none.
 
         Raises:
             UserError: If one of the files is no cache or cannot be read, or this one written.
         """
         columns = f"key, {_COLUMNS}, digest"
         marks = ",".join("?" * len(columns.split(",")))
-        with self._lock, closing(_open(path)) as other:
+        with self._lock:
             self._run("BEGIN IMMEDIATE", ())
-            for row in other.execute(f"SELECT {columns} FROM answers"):
-                self._run(f"INSERT OR IGNORE INTO answers ({columns}) VALUES ({marks})", row)
+            for key, *values, digest in _rows(path, f"SELECT {columns} FROM answers"):
+                if _is_as_written(key, values, digest):
+                    row = (key, *values, digest)
+                    self._run(f"INSERT OR IGNORE INTO answers ({columns}) VALUES ({marks})", row)
             self._run("COMMIT", ())
 
     def asked(self) -> tuple[Asked, ...]:
@@ -187,13 +192,26 @@ class ResponseCache:
             if self._connection is None:
                 self._connection = _open(self._path)
             return self._connection.execute(statement, values).fetchone()
-        # A damaged schema may stand in SQLite's message as it is, in bytes that are no UTF-8.
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            what = "damaged" if isinstance(error, UnicodeDecodeError) else error
+        except _DAMAGE as error:
             raise UserError(
-                f"{self._path}: answers cannot be kept there ({what}); "
+                f"{self._path}: answers cannot be kept there ({_what(error)}); "
                 "move the file away, or make room and see who else holds it"
             ) from error
+
+
+def _rows(path: Path, query: str) -> Iterator[Sequence[Any]]:
+    try:
+        with closing(_open(path)) as connection:
+            yield from connection.execute(query)
+    except _DAMAGE as error:
+        raise UserError(
+            f"{path}: its answers cannot be read ({_what(error)}); move the file away, and what is "
+            "missing is asked again"
+        ) from error
+
+
+def _what(error: Exception) -> str:
+    return "damaged" if isinstance(error, UnicodeError) else str(error)
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
@@ -301,6 +319,11 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+def _is_as_written(key: str, values: Sequence[Any], digest: str | None) -> bool:
+    """Whether a row is what was written; of one without a digest nobody knows."""
+    return digest is None or digest == _digest(key, values)
 
 
 def _digest(key: str, values: Sequence[Any]) -> str | None:

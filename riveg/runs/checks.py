@@ -123,28 +123,35 @@ def _missing_images(missing: Sequence[str], source: DataSource, loader: ImageLoa
     )
 
 
-def require_same_origin(
-    folder: RunFolder, config: SystemConfig, source: DataSource, shard: Shard | None
-) -> None:
-    """Makes sure that a run folder is of this system, these data and this share, if of any.
+_ORIGIN = ("system", "data", "origin", "part_size")
+
+
+def origin_of(config: SystemConfig, source: DataSource, shard: Shard | None) -> dict[str, object]:
+    """What the manifest of a run says of its origin."""
+    values = (config.name, source.name, list(source.origin), config.run.part_size)
+    return {**dict(zip(_ORIGIN, values, strict=True)), "shard": shard and str(shard)}
+
+
+def require_same_origin(folder: RunFolder, run: Mapping[str, object]) -> None:
+    """Makes sure that a run folder is of a run's system, data and share, if of any.
+
+    Args:
+        folder: The folder.
+        run: The manifest of the run that is to be written there, or what :func:`origin_of` gives.
 
     Raises:
         UserError: If it is of others.
     """
     manifest = folder.read_manifest()
-    for key, now in (
-        ("system", config.name),
-        ("data", source.name),
-        ("origin", list(source.origin)),
-        ("part_size", config.run.part_size),
-    ):
+    for key in _ORIGIN:
+        now = run.get(key)
         before = manifest.get(key, now)
         if before != now:
             raise UserError(
                 f"{folder.path}: holds a run of {key} {_listed(before)}, this one is of "
                 f"{_listed(now)}; choose another --out"
             )
-    held, wanted = manifest.get("shard"), None if shard is None else str(shard)
+    held, wanted = manifest.get("shard"), run.get("shard")
     if manifest and held != wanted:
         raise UserError(
             f"{folder.path}: holds a run of {_share(held)}, this one is of {_share(wanted)}; "
@@ -152,7 +159,7 @@ def require_same_origin(
         )
 
 
-def _share(shard: str | None) -> str:
+def _share(shard: object) -> str:
     return "all samples" if shard is None else f"shard {shard}"
 
 

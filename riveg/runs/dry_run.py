@@ -21,7 +21,7 @@ from riveg.llm.conversation import NoAnswer, PreparedRequest, Request
 from riveg.pipeline import PER_ENTITY
 from riveg.protocols import Mention
 from riveg.runs.building import build_context, open_models, require_packages
-from riveg.runs.checks import gold_of, require_images, require_same_origin
+from riveg.runs.checks import gold_of, origin_of, require_images, require_same_origin
 from riveg.runs.folder import RunFolder, StageFolder
 from riveg.runs.llm_requests import CachedChat, asks_model, prepare_of, request_maker
 from riveg.runs.portion import Portion, Shard
@@ -92,7 +92,7 @@ def dry_run(
         folder.lock(),
         open_models(config.llm, out, images, progress.note) as (models, _),
     ):
-        require_same_origin(folder, config, source, shard)
+        require_same_origin(folder, origin_of(config, source, shard))
         gold = gold_of(source, steps)
         chats = {name: CachedChat(chat, _fail) for name, chat in models.items()}
         context = build_context(config, images, chats=chats, gold=gold)
@@ -106,7 +106,7 @@ def dry_run(
             chats=chats,
             gold=gold,
         )
-        samples, parts = run.write_input(Portion(limit, shard))
+        samples, parts, _ = run.write_input(Portion(limit, shard))
         counter = _Counter(config, folder, run, steps, context)
         return counter.counted(samples, parts)
 

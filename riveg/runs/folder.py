@@ -59,6 +59,11 @@ class Part:
         outputs = tuple(line_digest(line) for line in lines)
         return cls(PartHeader(SCHEMA_VERSION, stage, fingerprint, inputs, outputs), lines)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its lines are those that were written, all of them."""
+        return self.header.outputs == tuple(map(line_digest, self.lines))
+
 
 def line_digest(line: bytes) -> str:
     """Digest of one record line, 16 hexadecimal digits."""

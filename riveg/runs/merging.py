@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from riveg.errors import UserError
-from riveg.files import file_digest, read_regular, write_atomically
-from riveg.formats.run_records import CONFIG, DIGEST, finished_manifest
+from riveg.files import digest_of, file_digest, read_regular, write_atomically
+from riveg.formats.run_records import CONFIG, CONFIG_DIGEST, DIGEST, MANIFEST, finished_manifest
 from riveg.llm.response_cache import ResponseCache
 from riveg.runs.building import ANSWERS
-from riveg.runs.folder import RunFolder, StageFolder
-from riveg.runs.portion import Shard
+from riveg.runs.checks import require_same_origin
+from riveg.runs.folder import Part, RunFolder, StageFolder
+from riveg.runs.portion import SHARED_OUT, Shard
 from riveg.runs.progress import Progress, Silence
 from riveg.runs.record_files import write_records
 from riveg.runs.sent_images import merged_records
 
-_SAME = ("schema", "system", "data", "origin", "data_version", "split", "part_size", "limit")
+_SAME = (
+    *("schema", "system", "data", "origin", "data_version", "split", "part_size", "limit"),
+    SHARED_OUT,
+)
 """Keys of the manifest that are the same in every shard, besides the stages."""
 
 _MOST_CONFIG_BYTES = 1 << 24
@@ -37,40 +43,31 @@ def merge_runs(folders: Sequence[Path], out: Path, progress: Progress | None = N
         The number of samples.
 
     Raises:
-        UserError: If a shard is missing, there twice, not finished, or of other data or settings.
+        UserError: If a shard is missing, there twice, not finished, damaged, or of other data or
+            settings, or the folder holds another run.
     """
     progress = progress or Silence()
     shards = _shards([(folder, finished_manifest(folder)) for folder in folders])
-    manifests = [manifest for _, _, manifest in shards]
-    first = manifests[0]
+    settings = _settings(shards[0])
     merged = RunFolder(out)
+    manifest = _manifest([found for _, _, found in shards])
     with merged.lock():
-        if (before := merged.read_manifest()).get("shard"):
+        require_same_origin(merged, manifest)
+        before = merged.read_manifest().get("samples", 0)
+        if before > manifest["samples"]:
             raise UserError(
-                f"{out}: holds the run of shard {before['shard']}; choose another --out"
+                f"{out}: holds a run over {before} samples, the shards have "
+                f"{manifest['samples']}; choose another --out"
             )
-        parts = _merge_parts(shards, merged, [*first["stages"]], progress)
-        config = read_regular(shards[0][0].path / CONFIG, _MOST_CONFIG_BYTES)
-        write_atomically(out / CONFIG, [config], goes_on=True, is_private=True)
+        # Until the end the folder says whose it is, and that it is not whole.
+        merged.write_manifest({**manifest, "finished": None, DIGEST: None})
+        parts = _merge_parts(shards, merged, progress)
+        write_atomically(out / CONFIG, [settings], goes_on=True, is_private=True)
         _merge_answers([folder.path / ANSWERS for folder, _, _ in shards], out / ANSWERS)
-        last = _stages(merged, [*first["stages"]])[-1]
-        failed = write_records(merged, last, parts)
-        samples: int = sum(manifest["samples"] for manifest in manifests)
-        merged.write_manifest(
-            {
-                **{key: value for key, value in first.items() if key != "shard"},
-                "samples": samples,
-                "failed": failed,
-                "image_roots": _united(manifests, "image_roots"),
-                "notes": [*_united(manifests, "notes"), *_differences(manifests)],
-                "started": min(manifest["started"] for manifest in manifests),
-                "finished": max(manifest["finished"] for manifest in manifests),
-                "seconds": _summed(manifests),
-                "out_of_memory": _shortages(manifests),
-                **_sent(manifests),
-                DIGEST: file_digest(merged.records_path),
-            }
-        )
+        failed = write_records(merged, _stages(merged, manifest)[-1], parts)
+        digest = file_digest(merged.records_path)
+        merged.write_manifest({**manifest, "failed": failed, DIGEST: digest})
+    samples: int = manifest["samples"]
     return samples
 
 
@@ -81,21 +78,20 @@ def _shards(found: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[_Found]:
     """In the order of their numbers; all of them are there, once, and of one run."""
     shards: dict[int, _Found] = {}
     first_path, first = found[0]
+    of = _shard(first_path, first).of
     for path, manifest in found:
-        if "shard" not in manifest:
-            raise UserError(f"{path}: is a run over everything, not one with --shard")
-        shard = Shard.parse(manifest["shard"])
+        shard = _shard(path, manifest)
         other = next((key for key in _SAME if manifest.get(key) != first.get(key)), None)
         if other is None and _prints(manifest) != _prints(first):
             other = _other_stage(manifest, first)
-        if other is None and shard.of != Shard.parse(first["shard"]).of:
+        if other is None and shard.of != of:
             other = "the number of shards"
         if other is not None:
-            raise UserError(f"{path}: differs from {first_path} in {other}; they are not one run")
+            what = "the samples of the data" if other == SHARED_OUT else other
+            raise UserError(f"{path}: differs from {first_path} in {what}; they are not one run")
         if shard.number in shards:
             raise UserError(f"{path}: is shard {shard}, as {shards[shard.number][0].path} is")
         shards[shard.number] = (RunFolder(path), shard, manifest)
-    of = Shard.parse(first["shard"]).of
     missing = [number for number in range(1, of + 1) if number not in shards]
     if missing:
         some = ", ".join(f"{number}/{of}" for number in missing[:10])
@@ -104,8 +100,51 @@ def _shards(found: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[_Found]:
     return [shards[number] for number in sorted(shards)]
 
 
-def _prints(manifest: Mapping[str, Any]) -> dict[str, str]:
-    return {name: stage["fingerprint"] for name, stage in manifest["stages"].items()}
+def _shard(path: Path, manifest: Mapping[str, Any]) -> Shard:
+    if "shard" not in manifest:
+        raise UserError(f"{path}: is a run over everything, not one with --shard")
+    try:
+        return Shard.parse(manifest["shard"])
+    except UserError as error:
+        raise UserError(f"{path / MANIFEST}: {error}") from error
+
+
+def _settings(shard: _Found) -> bytes:
+    """The ``config.yaml`` of a shard, as its run has written it."""
+    folder, _, manifest = shard
+    path = folder.path / CONFIG
+    try:
+        settings = read_regular(path, _MOST_CONFIG_BYTES)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give the run again") from error
+    if manifest.get(CONFIG_DIGEST) not in {None, digest_of(BytesIO(settings))}:
+        raise UserError(f"{path}: is not what the run had; give the run again")
+    return settings
+
+
+def _manifest(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The manifest of the run over everything."""
+    kept = {key: value for key, value in manifests[0].items() if key not in {"shard", SHARED_OUT}}
+    return {
+        **kept,
+        "samples": sum(manifest["samples"] for manifest in manifests),
+        "image_roots": _united(manifests, "image_roots"),
+        "notes": [*_united(manifests, "notes"), *_differences(manifests)],
+        "started": min(_times(manifests, "started"), default=None),
+        "finished": max(_times(manifests, "finished"), default=None),
+        "seconds": _summed(manifests),
+        "out_of_memory": _shortages(manifests),
+        **_sent(manifests),
+    }
+
+
+def _times(manifests: Sequence[Mapping[str, Any]], key: str) -> list[float]:
+    return [time for manifest in manifests if (time := manifest.get(key)) is not None]
+
+
+def _prints(manifest: Mapping[str, Any]) -> dict[str, str | None]:
+    stages = manifest.get("stages", {})
+    return {name: stage.get("fingerprint") for name, stage in stages.items()}
 
 
 def _other_stage(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -114,34 +153,42 @@ def _other_stage(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return f"the settings of {next(names, 'its stages, which are in another order')}"
 
 
-def _stages(run: RunFolder, names: Sequence[str]) -> list[StageFolder]:
-    return [run.input, *(run.stage(place, name) for place, name in enumerate(names, start=1))]
+def _stages(run: RunFolder, manifest: Mapping[str, Any]) -> list[StageFolder]:
+    named = enumerate(_prints(manifest), start=1)
+    return [run.input, *(run.stage(place, name) for place, name in named)]
 
 
-def _merge_parts(
-    shards: Sequence[_Found], merged: RunFolder, names: Sequence[str], progress: Progress
-) -> int:
+def _merge_parts(shards: Sequence[_Found], merged: RunFolder, progress: Progress) -> int:
     """Copies the parts, stage by stage, and gives their number."""
-    count = sum(folder.input.count() for folder, _, _ in shards)
-    for place, target in enumerate(_stages(merged, names)):
+    counts = [-(-one["samples"] // one.get("part_size", 1)) for _, _, one in shards]
+    total = sum(counts)
+    for place, target in enumerate(_stages(merged, shards[0][2])):
         progress.begin(target.stage, None)
-        for folder, shard, _ in shards:
-            source = _stages(folder, names)[place]
-            for index in range(folder.input.count()):
-                part = source.read(index)
-                if part is None:
-                    raise UserError(f"{source.part_path(index)}: is damaged; give the run again")
+        for (folder, shard, manifest), count in zip(shards, counts, strict=True):
+            source = _stages(folder, manifest)[place]
+            for index in range(count):
                 at = shard.place(index)
-                if at >= count:
+                if at >= total:
                     raise UserError(
-                        f"{folder.path}: has part {index}, which would be number {at} of {count}; "
+                        f"{folder.path}: has part {index}, which would be number {at} of {total}; "
                         "the shards are not of the same data"
                     )
+                part = _whole_part(source, index, _prints(manifest).get(source.stage, ""))
                 if target.read(at) != part:
                     target.write(at, part)
+                    # As old as in its shard: `riveg status` measures speed by it.
+                    made = source.part_path(index).stat().st_mtime
+                    os.utime(target.part_path(at), (made, made))
                 progress.advance(len(part.lines), 0)
         progress.end(0.0)
-    return count
+    return total
+
+
+def _whole_part(source: StageFolder, index: int, fingerprint: str | None) -> Part:
+    part = source.read(index)
+    if part is None or not part.is_whole or part.header.fingerprint != fingerprint:
+        raise UserError(f"{source.part_path(index)}: is damaged; give the run again")
+    return part
 
 
 def _merge_answers(caches: Sequence[Path], target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,11 @@ from itertools import islice
 from typing import Self
 
 from riveg.errors import UserError
+from riveg.formats.records import encode
 from riveg.types import Sample
+
+SHARED_OUT = "shared_out"
+"""Key of a shard's manifest: the digest of the samples that were shared out."""
 
 _FORM = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
@@ -42,7 +47,9 @@ class Shard:
         found = _FORM.fullmatch(text)
         number, of = (int(found[1]), int(found[2])) if found else (0, 0)
         if not 1 <= number <= of:
-            raise UserError(f"--shard {text!r:.40}: expected NUMBER/OF, for example 3/16")
+            raise UserError(
+                f"shard {text!r:.40}: expected NUMBER/OF with a number from 1 to OF, such as 3/16"
+            )
         return cls(number, of)
 
     def __str__(self) -> str:
@@ -74,11 +81,35 @@ class Portion:
     limit: int | None = None
     shard: Shard | None = None
 
-    def of(self, samples: Iterable[Sample], part_size: int) -> Iterator[Sample]:
+    def of(self, samples: Iterable[Sample], part_size: int) -> Taken:
         """The samples that it takes."""
-        first = islice(samples, self.limit)
-        return first if self.shard is None else self.shard.samples(first, part_size)
+        return Taken(self, samples, part_size)
+
+
+class Taken:
+    """The samples that a portion takes; one goes over them once."""
+
+    def __init__(self, portion: Portion, samples: Iterable[Sample], part_size: int) -> None:
+        self._portion = portion
+        self._samples = samples
+        self._part_size = part_size
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def __iter__(self) -> Iterator[Sample]:
+        first, shard = islice(self._samples, self._portion.limit), self._portion.shard
+        return first if shard is None else shard.samples(self._noted(first), self._part_size)
+
+    def _noted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        for sample in samples:
+            self._digest.update(encode(sample) + b"\n")
+            yield sample
 
     def manifest(self) -> dict[str, object]:
-        """What a run's manifest says of it."""
-        return {"limit": self.limit, **({} if self.shard is None else {"shard": str(self.shard)})}
+        """What a run's manifest says of it, once one has gone over them.
+
+        Shards have a digest of all samples of the data, their own and the others.
+        """
+        limit, shard = self._portion.limit, self._portion.shard
+        if shard is None:
+            return {"limit": limit}
+        return {"limit": limit, "shard": str(shard), SHARED_OUT: self._digest.hexdigest()}

@@ -119,8 +119,8 @@ class Run:
         self._contents: dict[str, dict[str, str]] = {}
         self._scripts = ForeignScripts(steps)
 
-    def write_input(self, portion: Portion) -> tuple[int, int]:
-        """Writes the samples in parts, and gives the numbers of samples and parts.
+    def write_input(self, portion: Portion) -> tuple[int, int, dict[str, object]]:
+        """Writes the samples in parts; their number, that of parts, what the manifest says of them.
 
         A part that is there already and equal is not written. A run folder never shrinks: that
         would throw answers away.
@@ -137,8 +137,9 @@ class Run:
             raise self._shrunk(before, f"--limit {limit}")
         count = parts = 0
         size = self._config.run.part_size
+        taken = portion.of(self._data.samples(), size)
         samples = refuse_missing_images(
-            portion.of(self._data.samples(), size),
+            iter(taken),
             self._data,
             most=self._config.run.first_images if self._looks_at_images else 0,
         )
@@ -159,7 +160,7 @@ class Run:
         if count < before:
             raise self._shrunk(before, f"{self._data.name} with {count}")
         self._progress.end(time.monotonic() - started)
-        return count, parts
+        return count, parts, taken.manifest()
 
     def notes(self) -> tuple[str, ...]:
         """What its backends are not made for, once the input is written; one line each."""

@@ -24,6 +24,7 @@ from riveg.protocols import ImageSource
 from riveg.runs.building import build_context, build_runner, open_models, require_packages
 from riveg.runs.checks import (
     gold_of,
+    origin_of,
     require_clients,
     require_images,
     require_models,
@@ -147,7 +148,7 @@ class System:
         retry_failed: bool,
         progress: Progress | None,
     ) -> RunReport:
-        require_same_origin(folder, self.config, source, portion.shard)
+        require_same_origin(folder, origin_of(self.config, source, portion.shard))
         progress = progress or Silence()
         images = ImageLoader(source.image_roots)
         gold = gold_of(source, steps)
@@ -176,12 +177,12 @@ class System:
     ) -> RunReport:
         started = time.time()
         before = folder.read_manifest()
-        samples, parts = run.write_input(portion)
+        samples, parts, share = run.write_input(portion)
         notes = run.notes()
         settings = resolved_text(self.config)
         manifest = {
             **manifest_of(self.config, run, source, steps, samples),
-            **portion.manifest(),
+            **share,
             CONFIG_DIGEST: text_digest(settings),
         }
         # A stage that has nothing to do keeps what it took when it was done.

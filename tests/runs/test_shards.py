@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from riveg.llm.response_cache import ResponseCache
 from riveg.runs.building import ANSWERS
 from riveg.runs.merging import merge_runs
 from riveg.runs.portion import Portion, Shard
+from riveg.runs.progress import Silence
 from riveg.runs.sources import make_sample
+from riveg.runs.status import run_status
 from riveg.runs.system import load_system
 
 POSTS = 20
@@ -113,12 +116,85 @@ def test_shards_that_do_not_belong_together_are_refused(
     refuses("has not come to its end", first, second, unfinished)
 
 
-def test_a_damaged_part_is_told(shards: list[Path], tmp_path: Path) -> None:
+def without_its_last_line(path: Path) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda part: part.write_text("{}"),
+        without_its_last_line,
+        Path.unlink,
+        lambda part: part.write_text(part.read_text().replace("PER", "LOC")),
+    ],
+    ids=["header", "cut off", "gone", "edited"],
+)
+@pytest.mark.parametrize("name", ["0-input/part-00001.jsonl", "1-tag/part-00001.jsonl"])
+def test_a_damaged_part_is_told(
+    damage: Callable[[Path], object], name: str, shards: list[Path], tmp_path: Path
+) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(shards[1], broken)
-    (broken / "1-tag" / "part-00000.jsonl").write_text("{}")
-    with pytest.raises(UserError, match=r"part-00000\.jsonl: is damaged; give the run again"):
-        merge_runs([shards[0], broken, shards[2]], tmp_path / "merged")
+    shutil.copytree(shards[2], broken)
+    before = (broken / name).read_bytes()
+    damage(broken / name)
+    if (broken / name).is_file() and (broken / name).read_bytes() == before:
+        return  # the input has no types
+    with pytest.raises(UserError, match=r"part-00001\.jsonl: is damaged; give the run again"):
+        merge_runs([*shards[:2], broken], tmp_path / "merged")
+
+
+def test_a_run_of_other_data_is_not_written_over(
+    data: Path, shards: list[Path], tmp_path: Path
+) -> None:
+    posts = tmp_path / "mine.jsonl"
+    posts.write_text(data.read_text())
+    mine = run(posts, tmp_path / "mine")
+    before = contents(mine)
+    with pytest.raises(UserError, match=r"holds a run of data mine, this one is of posts"):
+        merge_runs(shards, mine)
+    assert contents(mine) == before
+
+
+def test_shards_of_data_that_changed_between_them_are_refused(data: Path, tmp_path: Path) -> None:
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text(data.read_text())
+    first = run(posts, tmp_path / "1", "1/2")
+    posts.write_text("".join(reversed(data.read_text().splitlines(keepends=True))))
+    second = run(posts, tmp_path / "2", "2/2")
+    with pytest.raises(UserError, match=r"differs from .* in the samples of the data"):
+        merge_runs([first, second], tmp_path / "merged")
+
+
+def test_a_merge_that_was_interrupted_says_so(
+    shards: list[Path], whole: Path, tmp_path: Path
+) -> None:
+    class Stops(Silence):
+        def advance(self, finished: int, failed: int) -> None:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "merged"
+    with pytest.raises(KeyboardInterrupt):
+        merge_runs(shards, out, Stops())
+    assert (run_status(out).state, run_status(out).samples) == ("stopped", POSTS)
+    merge_runs(shards, out)
+    assert contents(out) == contents(whole)
+    assert [stage.rate for stage in run_status(out).stages] == [None]  # it made nothing
+
+
+def test_what_is_damaged_beside_the_parts_is_told(shards: list[Path], tmp_path: Path) -> None:
+    def refuses(name: str, text: str, reason: str) -> None:
+        broken = tmp_path / "broken"
+        shutil.copytree(shards[0], broken)
+        (broken / name).write_text(text)
+        with pytest.raises(UserError, match=reason):
+            merge_runs([broken, *shards[1:]], tmp_path / "merged")
+        shutil.rmtree(broken)
+
+    manifest = (shards[0] / "manifest.json").read_text()
+    refuses("config.yaml", "tag: phrases", r"config\.yaml: is not what the run had")
+    refuses("manifest.json", manifest.replace('"1/3"', '"4/3"'), "manifest.json: shard '4/3'")
+    refuses(ANSWERS, "no database", r"broken/answers\.sqlite: its answers cannot be read")
 
 
 def test_a_run_folder_stays_with_its_share(data: Path, whole: Path, shards: list[Path]) -> None:
@@ -126,13 +202,15 @@ def test_a_run_folder_stays_with_its_share(data: Path, whole: Path, shards: list
         run(data, whole, "1/3")
     with pytest.raises(UserError, match="holds a run of shard 1/3, this one is of all samples"):
         run(data, shards[0])
-    with pytest.raises(UserError, match="holds the run of shard 1/3; choose another --out"):
+    with pytest.raises(UserError, match="holds a run of shard 1/3, this one is of all samples"):
         merge_runs(shards, shards[0])
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/0", "a/b", "1/3/4", "", "1/9999999"])
 def test_what_is_no_share_is_told(text: str) -> None:
-    with pytest.raises(UserError, match="expected NUMBER/OF, for example 3/16"):
+    with pytest.raises(
+        UserError, match="expected NUMBER/OF with a number from 1 to OF, such as 3/16"
+    ):
         Shard.parse(text)
 
 
