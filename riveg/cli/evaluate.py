@@ -55,7 +55,7 @@ def evaluate(
         False, "--slices", help="Add scores by what is in the picture, seen mentions, crowding."
     ),
     seen_in: str | None = typer.Option(
-        None, help="With --slices: the split or data whose mentions are seen (default: train)."
+        None, help="The split or data whose mentions are seen (default: train); adds --slices."
     ),
     why: str | None = typer.Option(None, metavar="ID", help="Explain this sample's verdicts."),
     resamples: int = typer.Option(1000, min=10, max=MOST_RESAMPLES, help="Bootstrap resamples."),
@@ -82,6 +82,7 @@ def evaluate(
     if why is not None:
         _explain(opened, annotation, why, protocols, rules)
         return
+    slices = slices or seen_in is not None
     seen = seen_mentions(gold, opened, seen_in) if slices else None
     options = EvaluationOptions(
         protocols, rules, budget, average_precision, slices, seen, resamples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,24 +34,32 @@ def status(
     from riveg.cli.tables import stdout
     from riveg.runs.status import run_status
 
-    found = run_status(folder)
     console = stdout()
-    if json_file != "-":
-        if watch and console.is_terminal:
-            with Live(_page(found), console=console, auto_refresh=False) as live:
-                while found.state == "running":
-                    time.sleep(_SECONDS_BETWEEN_LOOKS)
-                    found = run_status(folder)
-                    live.update(_page(found), refresh=True)
-        else:
+    prints = json_file != "-"
+    found = run_status(folder)
+    if prints and watch and console.is_terminal:
+        with Live(_page(found), console=console, auto_refresh=False) as live:
+            for found in _until_end(found):
+                live.update(_page(found), refresh=True)
+    else:
+        if prints:
             console.print(_page(found))
-            while watch and found.state == "running":
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-                found = run_status(folder)
-                if found.state != "running":
-                    console.print(_page(found))
+        if watch and found.state == "running":
+            *_, found = _until_end(found)
+            if prints:
+                console.print(_page(found))
     if json_file is not None:
         write_json(found, json_file)
+
+
+def _until_end(found: RunStatus) -> Iterator[RunStatus]:
+    """Looks again and again until the run does not go on any more."""
+    from riveg.runs.status import run_status
+
+    while found.state == "running":
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        found = run_status(found.folder)
+        yield found
 
 
 def _page(found: RunStatus) -> RenderableType:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from riveg.datasets.config import shipped_datasets
+from riveg.datasets.dataset import Dataset
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError, suggest
 from riveg.evaluation.cases import AnnotatedEntity
@@ -30,6 +31,7 @@ from riveg.evaluation.slices import folded
 from riveg.formats.run_records import require_whole_export
 from riveg.formats.smner import read_index, read_smner
 
+TRAIN = "train"
 AUTO = "auto"
 ALL = "all"
 
@@ -130,13 +132,20 @@ def _gold(source: str | None, predictions: Predictions, split: str | None) -> Go
         return _riveg_gold(Path(source))
     if source is not None and is_sysu_gold(Path(source)):
         return _sysu_gold(Path(source), predictions)
-    named = source or _own_data(manifest)
-    columns = {} if source is not None else manifest.get("columns", {})
-    dataset = open_dataset(named, columns=columns)
+    dataset = _gold_data(source, manifest)
     wanted = split or manifest.get("split")
     if split is not None or wanted in dataset.splits:
-        dataset = open_dataset(named, split=str(wanted), columns=columns)
+        dataset = _gold_data(source, manifest, str(wanted))
     return read_gold(dataset)
+
+
+def _gold_data(
+    source: str | None, manifest: Mapping[str, Any], split: str | None = None
+) -> Dataset:
+    """The dataset that is named as gold, or the run's own by the run's columns."""
+    if source is not None:
+        return open_dataset(source, split=split)
+    return open_dataset(_own_data(manifest), split=split, columns=manifest.get("columns", {}))
 
 
 def seen_mentions(
@@ -147,7 +156,8 @@ def seen_mentions(
     Args:
         source: The gold, as for :func:`open_gold`.
         predictions: What is scored.
-        named: A split of the gold's dataset, or other data; ``None``: its split ``train``.
+        named: A split of the gold's dataset, or other data, of which only the split ``train``
+            counts where there is one; ``None``: the split ``train`` of the gold's dataset.
 
     Returns:
         ``None`` where nothing is named and the gold has no split ``train`` with files.
@@ -156,14 +166,14 @@ def seen_mentions(
         UserError: If what is named cannot be read, or has no annotation.
     """
     is_file = source is not None and (is_riveg_gold(Path(source)) or is_sysu_gold(Path(source)))
-    data = None if is_file else source or _own_data(predictions.manifest)
-    split = named or "train"
-    if data is not None and split in open_dataset(data).splits:
-        dataset = open_dataset(data, split=split)
-    elif named is not None:
-        dataset = open_dataset(named)
-    else:
+    manifest = predictions.manifest
+    split = TRAIN if named is None else named
+    if not is_file and split in _gold_data(source, manifest).splits:
+        dataset = _gold_data(source, manifest, split)
+    elif named is None:
         return None
+    elif TRAIN in (dataset := open_dataset(named)).splits:
+        dataset = open_dataset(named, split=TRAIN)
     return frozenset(folded(entity.text) for entity in read_gold(dataset).entities())
 
 

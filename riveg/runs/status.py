@@ -81,14 +81,9 @@ def run_status(path: Path) -> RunStatus:
     """
     run = RunFolder(path)
     manifest = run.read_manifest()
-    if not manifest:
-        reading = run.input.count()
-        raise UserError(
-            f"{path}: its run is still reading the input, {reading} parts so far"
-            if reading
-            else f"{path}: holds no run"
-        )
     process = run.process()
+    if not manifest:
+        raise UserError(f"{path}: {_without_manifest(run, process)}")
     parts = -(-manifest["samples"] // manifest.get("part_size", 1))
     stages = []
     began = run.began() or 0.0
@@ -111,6 +106,15 @@ def run_status(path: Path) -> RunStatus:
         issues=_issues(run, manifest, parts),
         asked=asked,
     )
+
+
+def _without_manifest(run: RunFolder, process: int | None) -> str:
+    parts = run.input.count()
+    if process is not None:
+        return f"its run is still reading the input, parts so far: {parts}"
+    if parts:
+        return "its run was stopped while it read the input; give the same command again"
+    return "holds no run"
 
 
 def _stages(

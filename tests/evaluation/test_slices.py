@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,11 +145,20 @@ def test_seen_mentions_are_those_of_train_or_of_what_is_named(tmp_path: Path) ->
     assert seen_mentions(data, PREDICTIONS, "dev") == frozenset({"cy"})
     other = write_posts(tmp_path / "other.jsonl", "Dan")
     assert seen_mentions(data, PREDICTIONS, str(other)) == frozenset({"dan"})
+    assert seen_mentions(str(other), PREDICTIONS, data) == frozenset({"ann", "bob"})
     lone = str(write_posts(tmp_path / "lone.jsonl", "Eve"))
     assert seen_mentions(lone, PREDICTIONS, None) is None
     with pytest.raises(UserError, match="nowhere"):
         seen_mentions(data, PREDICTIONS, "nowhere")
     assert folded("New  YORK") == "newyork"
+
+
+def test_the_run_s_own_columns_are_those_of_what_was_seen(tmp_path: Path) -> None:
+    posts = write_posts(tmp_path / "train.jsonl", "Ann", "Bob")
+    posts.write_text(posts.read_text().replace('"entities"', '"marks"'))
+    manifest = {"origin": [str(posts)], "columns": {"entities": "marks"}}
+    own = replace(PREDICTIONS, manifest=manifest)
+    assert seen_mentions(None, own, None) == frozenset({"ann", "bob"})
 
 
 @pytest.mark.slow
@@ -158,7 +168,7 @@ def test_the_command_prints_a_table_of_80_columns(tmp_path: Path) -> None:
     assert (
         riveg("run", "quickstart", "--until", "tag", "--data", posts, "--out", run).returncode == 0
     )
-    done = riveg("eval", run, "--slices", "--seen-in", posts)
+    done = riveg("eval", run, "--seen-in", posts)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     start = lines.index("by slice; posts by their entities in the gold")

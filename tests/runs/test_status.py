@@ -101,7 +101,12 @@ def test_what_holds_no_run_is_told(tmp_path: Path) -> None:
         run_status(tmp_path / "nothing")
     (tmp_path / "0-input").mkdir()
     (tmp_path / "0-input" / "part-00000.jsonl").write_text("")
-    with pytest.raises(UserError, match="is still reading the input, 1 parts so far"):
+    with pytest.raises(UserError, match="was stopped while it read the input; give the same"):
+        run_status(tmp_path)
+    with (
+        RunFolder(tmp_path).lock(),
+        pytest.raises(UserError, match="is still reading the input, parts so far: 1"),
+    ):
         run_status(tmp_path)
 
 
@@ -128,11 +133,18 @@ def test_a_run_under_way_and_one_that_was_killed(work: Path, tmp_path: Path) -> 
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as process:
         found = _wait_for_a_part(process, out)
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "riveg", "status", str(out), "--watch", "--json", "-"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        time.sleep(2)  # it has looked once
         process.kill()
     assert (found.state, found.process) == ("running", process.pid)
     assert 0 < found.stages[0].parts <= found.parts
     found = run_status(out)
     assert (found.state, found.process) == ("stopped", None)
+    assert json.loads(watching.communicate()[0])["state"] == "stopped"
     done = riveg("status", out)
     assert done.stdout.startswith(
         "stopped: small-parts on posts, 24 samples; give the same command"
