@@ -43,7 +43,11 @@ def doctor(
         _refuse("--llm and --set", of_system, "a system: with a URL say --model")
         _print_probe_of_server(probe, model, api_key_variable)
     elif probe is not None:
-        _refuse("--model and --api-key-variable", of_server, "a URL: a system says them itself")
+        _refuse(
+            "--model and --api-key-variable",
+            of_server,
+            "a URL, http://...: a system says them itself",
+        )
         _print_probe_of_system(probe, llm, overrides)
     else:
         given = (*of_system, *of_server)

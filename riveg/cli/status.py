@@ -39,7 +39,8 @@ def status(
     found = run_status(folder)
     if prints and watch and console.is_terminal:
         with Live(_page(found), console=console, auto_refresh=False) as live:
-            for found in _until_end(found):
+            for later in _until_end(found):
+                found = later
                 live.update(_page(found), refresh=True)
     else:
         if prints:

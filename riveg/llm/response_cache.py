@@ -161,10 +161,8 @@ class ResponseCache:
         """
         if not (self._path and self._path.is_file()):
             return ()
-        # Opened for reading alone: a run may be at work on the file.
-        address = f"{self._path.absolute().as_uri()}?mode=ro"
         try:
-            with closing(sqlite3.connect(address, uri=True, timeout=_WAIT_S)) as connection:
+            with _for_reading(self._path) as connection:
                 return tuple(Asked(*row) for row in connection.execute(_ASKED))
         except sqlite3.Error as error:
             raise UserError(f"{self._path}: its answers cannot be counted ({error})") from error
@@ -205,8 +203,7 @@ def _rows(path: Path, query: str) -> Iterator[Sequence[Any]]:
             yield from connection.execute(query)
     except _DAMAGE as error:
         raise UserError(
-            f"{path}: its answers cannot be read ({_what(error)}); move the file away, and what is "
-            "missing is asked again"
+            f"{path}: its answers cannot be read ({_what(error)}); move the file away"
         ) from error
 
 
@@ -239,16 +236,35 @@ def _read_only(path: Path) -> sqlite3.Connection:
     """What a file holds that cannot be written, in memory; nothing can be added."""
     connection = _connected(None)
     try:
-        with _standing_still(path) as still:
-            address = f"{still.absolute().as_uri()}?mode=ro&immutable=1"
-            with closing(sqlite3.connect(address, uri=True)) as file:
-                file.backup(connection)
+        with _still(path) as file:
+            file.backup(connection)
         _prepare(connection, path)
         connection.execute("PRAGMA query_only = ON")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def _for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """What a file holds, read beside a run that may be at work on it."""
+    if not _can_write(path):
+        with _still(path) as connection:
+            yield connection
+        return
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=_WAIT_S)) as connection:
+        yield connection
+
+
+@contextmanager
+def _still(path: Path) -> Iterator[sqlite3.Connection]:
+    """What a file holds to which nobody writes."""
+    with _standing_still(path) as still:
+        address = f"{still.absolute().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            yield connection
 
 
 @contextmanager

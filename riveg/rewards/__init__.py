@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -144,10 +145,12 @@ def compute_score(
         The reward as ``score``, and every part by its name, which verl logs.
 
     Raises:
-        UserError: If the gold cannot be read, or a weight is of no part.
+        UserError: If the gold cannot be read, or a weight is of no part or no finite number.
     """
-    for name in weights:
+    for name, weight in weights.items():
         if name not in PARTS:
             raise UserError(f"weights: no part {name!r}; {suggest(name, PARTS)}")
+        if not isinstance(weight, int | float) or not isfinite(weight):
+            raise UserError(f"weights: {name}: expected a number, found {weight!r:.40}")
     found = parts(solution_str, ground_truth)
     return {"score": weighted(found, weights), **asdict(found)}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, pstdev
 
+from riveg.errors import UserError
 from riveg.geometry.boxes import box_iou
 from riveg.rewards import PARTS
 from riveg.rewards.parts import Marked, mark
@@ -21,6 +22,9 @@ _FITS = 0.7
 
 _AT_EDGE = 0.02
 """A box of a whole image begins this near to its upper left corner, by its lower right one."""
+
+_NEAR = 0.05
+"""Share of a factor within which others count as the same."""
 
 _FEWEST = 3
 """Boxes, or answers to one question, below which nothing is said of them."""
@@ -66,7 +70,7 @@ def check_rewards(rows: Iterable[RewardRow]) -> RewardCheck:
     groups: dict[str, list[float]] = defaultdict(list)
     texts: set[str] = set()
     for row in rows:
-        marked.append(mark(row.answer, row.gold))
+        marked.append(_marked(row))
         texts.add(row.answer)
         if row.group is not None:
             groups[row.group].append(marked[-1].parts.gmner)
@@ -78,6 +82,13 @@ def check_rewards(rows: Iterable[RewardRow]) -> RewardCheck:
     traps += _spreads(groups)
     summaries = tuple(_summary(name, found) for name, found in values.items())
     return RewardCheck(len(marked), unread, summaries, tuple(traps))
+
+
+def _marked(row: RewardRow) -> Marked:
+    try:
+        return mark(row.answer, row.gold)
+    except UserError as error:
+        raise UserError(f"{row.where}: {error}") from error
 
 
 def _summary(name: str, values: Sequence[float]) -> PartSummary:
@@ -126,14 +137,24 @@ def _boxes(boxes: Sequence[tuple[Box, Box]]) -> Iterator[str]:
     for turned, how in ((False, ""), (True, " once x and y are swapped")):
         fits = [_Fit.of(_swapped(said) if turned else said, gold) for said, gold in rest]
         if median(fit.iou for fit in fits) >= _FITS:
-            across, down = median(fit.across for fit in fits), median(fit.down for fit in fits)
+            good = [fit for fit in fits if fit.iou >= _FITS]
             yield (
                 f"boxes stand in another frame than gold: the median IoU is "
                 f"{median(box_iou(*both) for both in rest):.2f}, and "
-                f"{median(fit.iou for fit in fits):.2f}{how} with edges times {across:.3g} (x) and "
-                f"{down:.3g} (y)"
+                f"{median(fit.iou for fit in fits):.2f}{how} with edges times "
+                f"{_factor([fit.across for fit in good])} (x) and "
+                f"{_factor([fit.down for fit in good])} (y)"
             )
             return
+
+
+def _factor(values: Sequence[float]) -> str:
+    """A factor, or between which ones it lies where it is not nearly the same for all boxes."""
+    middle = median(values)
+    near = sum(abs(value - middle) <= _NEAR * middle for value in values)
+    if near >= _MOST * len(values):
+        return f"{middle:.3g}"
+    return f"{min(values):.3g} to {max(values):.3g}, by picture"
 
 
 def _is_whole(said: Box, gold: Box) -> bool:

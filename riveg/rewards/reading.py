@@ -66,7 +66,10 @@ def read_gold(gold: Gold) -> tuple[AnnotatedEntity, ...]:
     Raises:
         UserError: If a part of it cannot be read.
     """
-    text = gold if isinstance(gold, str) else json.dumps(gold, default=_plain)
+    try:
+        text = gold if isinstance(gold, str) else json.dumps(gold, default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        text = ""  # as no text and no JSON is read
     body = answer_text(text).strip()
     try:
         stated, is_whole = _stated(body)
@@ -74,8 +77,9 @@ def read_gold(gold: Gold) -> tuple[AnnotatedEntity, ...]:
         stated, is_whole = (), False
     if not body or not is_whole:
         raise UserError(
-            f"the gold {quoted(text)} cannot be read: expected mention|type|[x1,y1,x2,y2]; ... or "
-            "None, JSON with a list 'entities', or a list of entity, type and bbox"
+            f"the gold {quoted(text or repr(gold))} cannot be read: expected "
+            "mention|type|[x1,y1,x2,y2]; ... or None, JSON with a list 'entities', or a list of "
+            "entity, type and bbox"
         )
     return tuple(
         AnnotatedEntity(one.words, one.label, boxes=tuple(Box(*box) for box in one.boxes or ()))
@@ -84,7 +88,13 @@ def read_gold(gold: Gold) -> tuple[AnnotatedEntity, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """An array, as data frames hold lists, as a list."""
+    """An array, as data frames hold lists, as a list.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"{type(value).__name__} is no value of JSON")
     return value.tolist()
 
 

@@ -25,10 +25,18 @@ GROUP_COLUMNS = ("id", "prompt", "input")
 
 @dataclass(frozen=True, slots=True)
 class RewardRow:
-    """An answer and its gold; ``group``: what it shares with other answers to its question."""
+    """An answer and its gold.
+
+    Args:
+        answer: The answer.
+        gold: Its gold.
+        where: Its place in the file, for messages.
+        group: What it shares with other answers to its question.
+    """
 
     answer: str
     gold: Gold
+    where: str
     group: str | None = None
 
 
@@ -59,7 +67,7 @@ def read_rows(
         name = None if group is None else json.dumps(group)
         several = _several(told)
         for one in [told] if several is None else several:
-            yield RewardRow(_text(one, where), wanted, name if several is None else where)
+            yield RewardRow(_text(one, where), wanted, where, name if several is None else where)
     if empty:
         raise UserError(f"{path}: holds no answer")
 

@@ -214,6 +214,23 @@ def test_answers_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
         assert cache.get("k") == cache.get("l") == ANSWER
 
 
+def test_damaged_answers_of_another_cache_are_not_added(tmp_path: Path) -> None:
+    other = tmp_path / "other.sqlite"
+    with ResponseCache(other) as cache:
+        cache.put("k", ANSWER)
+        cache.put("l", ANSWER)
+    with contextlib.closing(sqlite3.connect(other)) as connection, connection:
+        connection.execute("UPDATE answers SET raw = CAST(x'ff22' AS TEXT) WHERE key = 'k'")
+    with ResponseCache(tmp_path / "answers.sqlite") as cache:
+        cache.add_all(other)
+        assert (cache.get("k"), cache.get("l")) == (None, ANSWER)
+        other.write_text("no database")
+        with pytest.raises(UserError, match=r"other\.sqlite: its answers cannot be read"):
+            cache.add_all(other)
+    with ResponseCache(tmp_path / "answers.sqlite") as cache:
+        assert cache.get("l") == ANSWER
+
+
 _READS = """
 import sys
 from pathlib import Path
@@ -221,6 +238,7 @@ from riveg.llm.response_cache import ResponseCache
 
 with ResponseCache(Path(sys.argv[1])) as cache:
     print(ascii(cache.get("k")))
+    print([one.answers for one in cache.asked()])
 """
 
 
@@ -238,7 +256,7 @@ def test_answers_that_cannot_be_written_are_read(tmp_path: Path, keeps_log: bool
     done = subprocess.run(
         [*WITHOUT_PRIVILEGES, *command], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    assert (done.stdout, done.stderr) == (ascii(ANSWER) + "\n", "")
+    assert (done.stdout, done.stderr) == (ascii(ANSWER) + "\n[1]\n", "")
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     folder.chmod(0o755)
 

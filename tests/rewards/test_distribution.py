@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -38,7 +39,9 @@ def checked(said: Callable[[Edges], Edges | None], label: str = "PER") -> Reward
     """What is found where a box is stated for each of gold's."""
     return check_rewards(
         RewardRow(
-            f"<think>a</think><answer>{text_of(label, said(box))}</answer>", text_of("PER", box)
+            f"<think>a</think><answer>{text_of(label, said(box))}</answer>",
+            text_of("PER", box),
+            "a",
         )
         for box in gold_boxes()
     )
@@ -93,6 +96,15 @@ def test_boxes_in_another_frame(said: Callable[[Edges], Edges], words: str, reas
     assert words in trap, reason
 
 
+def test_a_frame_whose_factors_depend_on_the_picture() -> None:
+    rows = []
+    for box, wide in zip(gold_boxes(), itertools.cycle((320, 640, 1280)), strict=False):
+        left, top, right, low = (edge * 1000 / wide for edge in box)
+        rows.append(RewardRow(text_of("PER", (left, top, right, low)), text_of("PER", box), "a"))
+    (trap,) = frames(check_rewards(rows))
+    assert "with edges times 0.32 to 1.28, by picture (x)" in trap
+
+
 def test_boxes_of_the_whole_image() -> None:
     found = checked(lambda _: (0, 0, *SIZE))
     assert any("12 of 12 boxes begin in the upper left corner" in trap for trap in found.traps)
@@ -108,7 +120,7 @@ def test_boxes_at_random_are_in_no_other_frame() -> None:
 
 
 def test_answers_that_are_all_alike_or_unread() -> None:
-    found = check_rewards([RewardRow("Sure! Here it is", text_of("PER", None))] * 4)
+    found = check_rewards([RewardRow("Sure! Here it is", text_of("PER", None), "a")] * 4)
     assert (found.answers, found.unread) == (4, 4)
     assert [trap.split(":")[0] for trap in found.traps] == [
         "nothing can be read of 4 of 4 answers, which get 0 in every part",
@@ -118,7 +130,7 @@ def test_answers_that_are_all_alike_or_unread() -> None:
 
 def test_questions_whose_answers_get_the_same() -> None:
     rows = [
-        RewardRow(text_of("PER", box), text_of("PER", box), group=str(number))
+        RewardRow(text_of("PER", box), text_of("PER", box), "a", group=str(number))
         for number, box in enumerate(gold_boxes(4))
         for _ in range(3)
     ]
@@ -144,10 +156,10 @@ def test_files_of_trainers(tmp_path: Path) -> None:
         ],
     )
     assert [*read_rows(path)] == [
-        RewardRow("None", "None", '"p"'),
-        RewardRow("None", [], '"p"'),
-        RewardRow("None", "None", f"{path}:3"),
-        RewardRow("None", "None", f"{path}:3"),
+        RewardRow("None", "None", f"{path}:1", '"p"'),
+        RewardRow("None", [], f"{path}:2", '"p"'),
+        RewardRow("None", "None", f"{path}:3", f"{path}:3"),
+        RewardRow("None", "None", f"{path}:3", f"{path}:3"),
     ]
 
 
@@ -159,11 +171,12 @@ def test_files_of_trainers(tmp_path: Path) -> None:
         ({"output": "a"}, "has none of ground_truth, gold, gts, solution"),
         ({"output": 3, "gold": "None"}, "expected an answer, found 3"),
         ({"output": "a", "gold": 3}, "expected gold as a text or a list, found 3"),
+        ({"output": "a", "gold": "somewhere"}, "a.jsonl:1: the gold 'somewhere' cannot be read"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        list(read_rows(write(tmp_path / "a.jsonl", [row])))
+        check_rewards(read_rows(write(tmp_path / "a.jsonl", [row])))
 
 
 def test_the_command(tmp_path: Path) -> None:

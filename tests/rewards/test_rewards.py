@@ -123,8 +123,11 @@ def test_gold_without_an_entity(gold: Any) -> None:
     assert rounded("", gold) == dict.fromkeys(NAMES, 0), "silence is not the answer None"
 
 
-@pytest.mark.parametrize("gold", ["", "Nike|ORG", "Nike|ORG|somewhere", "{", '[{"entity": "a"}]'])
-def test_gold_that_cannot_be_read(gold: str) -> None:
+@pytest.mark.parametrize(
+    "gold",
+    ["", "Nike|ORG", "Nike|ORG|somewhere", "{", '[{"entity": "a"}]', None, 3, b"None", [object()]],
+)
+def test_gold_that_cannot_be_read(gold: Any) -> None:
     with pytest.raises(UserError, match="cannot be read: expected mention"):
         rewards.gmner(answer("None"), gold)
 
@@ -229,6 +232,8 @@ def test_verl_calls_it_on_one_answer() -> None:
     assert (only["score"], only["gmner"]) == (0, 1)
     with pytest.raises(UserError, match="no part 'gmnr'"):
         rewards.compute_score("riveg", GOLD, GOLD, weights={"gmnr": 1.0})
+    with pytest.raises(UserError, match="weights: gmner: expected a number, found nan"):
+        rewards.compute_score("riveg", GOLD, GOLD, weights={"gmner": float("nan")})
 
 
 def test_the_examples_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,6 +187,19 @@ def test_it_learns_what_a_larger_tagger_says(
     assert f"), trusted by 1.0: {texts} texts" in card
 
 
+def test_every_teacher_is_looked_at_before_one_teaches(
+    encoder: Path, data: Path, tmp_path: Path
+) -> None:
+    sure = save_teacher_of(tmp_path / "sure", encoder, "B-LOC")
+    heard = Heard()
+    config = settings(
+        encoder, data, tmp_path, teacher={"models": [sure, tmp_path / "nowhere"]}, seeds=(1,)
+    )
+    with pytest.raises(UserError, match="nowhere"):
+        trained(config, heard)
+    assert not heard.notes
+
+
 def save_teacher_of(folder: Path, encoder: Path, tag: str) -> Path:
     """A teacher that finds one tag likely, whatever the word."""
     design = TaggerDesign(tags=bio_tags(("PER", "LOC", "ORG", "OTHER")), crf=False)

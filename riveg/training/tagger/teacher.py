@@ -10,7 +10,7 @@ import numpy as np
 from riveg.errors import UserError
 from riveg.geometry.arrays import Floats
 from riveg.nn.encoders import padding_id
-from riveg.nn.tagger_design import read_settings
+from riveg.nn.tagger_design import TaggerSettings, read_settings
 from riveg.nn.tagger_folder import read_network, read_windows
 from riveg.nn.tagger_prediction import TaggerPrediction
 from riveg.runs.progress import Progress
@@ -18,6 +18,24 @@ from riveg.vision.runtime.loading import place
 
 _TOGETHER = 2048
 """Sentences between two lines of progress."""
+
+
+def teacher_settings(folder: Path, tags: Sequence[str]) -> TaggerSettings:
+    """The settings of a tagger that can teach these tags; its network is not loaded.
+
+    Raises:
+        UserError: If the folder is no such tagger's, or its tags are others.
+    """
+    settings = read_settings(folder)
+    if settings.knowledge != "none":
+        raise UserError(f"teacher.models: {folder} was trained with knowledge, which texts lack")
+    own = settings.design.tags
+    if set(own) != set(tags):
+        raise UserError(
+            f"teacher.models: {folder} tags {', '.join(sorted(own))}, but `labels` makes "
+            f"{', '.join(sorted(tags))}"
+        )
+    return settings
 
 
 class Teacher:
@@ -33,20 +51,10 @@ class Teacher:
     """
 
     def __init__(self, folder: Path, tags: Sequence[str], dtype: str = "auto") -> None:
-        settings = read_settings(folder)
-        if settings.knowledge != "none":
-            raise UserError(
-                f"teacher.models: {folder} was trained with knowledge, which texts lack"
-            )
-        own = settings.design.tags
-        if set(own) != set(tags):
-            raise UserError(
-                f"teacher.models: {folder} tags {', '.join(sorted(own))}, but `labels` makes "
-                f"{', '.join(sorted(tags))}"
-            )
+        settings = teacher_settings(folder, tags)
         placement = place("auto", dtype)
         self._device = placement.device
-        self._columns = [own.index(tag) for tag in tags]
+        self._columns = [settings.design.tags.index(tag) for tag in tags]
         network = read_network(folder, settings).requires_grad_(requires_grad=False)
         self._network = network.to(placement.device)
         self._windows = read_windows(folder, settings, self._network.encoder)

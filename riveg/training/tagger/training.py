@@ -37,7 +37,7 @@ from riveg.training.tagger.export import (
     int8_logits,
     write_settings,
 )
-from riveg.training.tagger.teacher import Teacher
+from riveg.training.tagger.teacher import Teacher, teacher_settings
 from riveg.training.tagger.trainee import (
     ANSWERS,
     FINE_TYPES,
@@ -67,12 +67,14 @@ class TaggerTraining:
     """One training of the embedded tagger.
 
     Raises:
-        UserError: If the data, a corpus or the base model cannot be used.
+        UserError: If the data, a corpus, a teacher or the base model cannot be used.
     """
 
     def __init__(self, config: TaggerSettings, course: Course) -> None:
         self._config = config
         self._course = course
+        for model in config.teacher.models if config.teacher else ():
+            teacher_settings(model, config.tags)
         self._base = encoder_folder(config.base)
         self._tokenizer = read_tokenizer(self._base / "tokenizer.json")
         self._tokenizer.no_truncation()
