@@ -88,6 +88,11 @@ class StageFolder:
             index += 1
         return index
 
+    def indexes(self) -> list[int]:
+        """The numbers of the parts that are there, in order; some may lack between them."""
+        names = (path.stem.removeprefix("part-") for path in self.path.glob("part-*.jsonl"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
     def read(self, index: int) -> Part | None:
         """A part, or ``None`` where there is none or its header is damaged: it is made anew.
 

@@ -160,7 +160,7 @@ def _stages(run: RunFolder, manifest: Mapping[str, Any]) -> list[StageFolder]:
 
 def _merge_parts(shards: Sequence[_Found], merged: RunFolder, progress: Progress) -> int:
     """Copies the parts, stage by stage, and gives their number."""
-    counts = [-(-one["samples"] // one.get("part_size", 1)) for _, _, one in shards]
+    counts: list[int] = [-(-one["samples"] // one.get("part_size", 1)) for _, _, one in shards]
     total = sum(counts)
     for place, target in enumerate(_stages(merged, shards[0][2])):
         progress.begin(target.stage, None)

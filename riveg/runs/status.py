@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -113,7 +113,7 @@ def _without_manifest(run: RunFolder, process: int | None) -> str:
     if process is not None:
         return f"its run is still reading the input, parts so far: {parts}"
     if parts:
-        return "its run was stopped while it read the input; give the same command again"
+        return "only input has been read, and no run is at work on it; give the command again"
     return "holds no run"
 
 
@@ -130,7 +130,7 @@ def _stage_status(
     """A stage's status, and when this process wrote its last part (``began``: when it started)."""
     written = count = made = 0
     last = began
-    for index in range(parts):
+    for index in _within(stage, parts):
         header = stage.header(index)
         if header is None or header.fingerprint != values.get("fingerprint"):
             continue
@@ -146,10 +146,15 @@ def _stage_status(
     return status, last
 
 
+def _within(stage: StageFolder, parts: int) -> Iterator[int]:
+    # As many as there are: the manifest may tell of any number.
+    return (index for index in stage.indexes() if index < parts)
+
+
 def _issues(run: RunFolder, manifest: Mapping[str, Any], parts: int) -> dict[str, int]:
     found: Counter[str] = Counter()
     stages = _stages(run, manifest)
-    for index in range(parts):
+    for index in _within(run.input, parts):
         latest = run.input.read(index)
         for stage, values in stages:
             part = stage.read(index)

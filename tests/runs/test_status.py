@@ -96,12 +96,25 @@ def test_tokens_are_counted_by_model(work: Path, tmp_path: Path) -> None:
         run_status(tmp_path / "run")
 
 
+@pytest.mark.timeout(20)
+def test_as_many_samples_as_the_manifest_says_are_not_looked_for(
+    work: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(work / "run", tmp_path / "run")
+    path = tmp_path / "run" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "samples": 2**53}))
+    found, before = run_status(tmp_path / "run"), run_status(work / "run")
+    assert [stage.samples for stage in found.stages] == [stage.samples for stage in before.stages]
+    assert found.issues == before.issues
+
+
 def test_what_holds_no_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no run"):
         run_status(tmp_path / "nothing")
     (tmp_path / "0-input").mkdir()
     (tmp_path / "0-input" / "part-00000.jsonl").write_text("")
-    with pytest.raises(UserError, match="was stopped while it read the input; give the same"):
+    with pytest.raises(UserError, match="only input has been read, and no run is at work"):
         run_status(tmp_path)
     with (
         RunFolder(tmp_path).lock(),
