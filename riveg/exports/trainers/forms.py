@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from riveg.errors import UserError
 from riveg.exports.trainers.rows import StatedObject, TrainingRow
 from riveg.geometry.frames import FrameName, Resize
 from riveg.types import Box, ImageSize
@@ -152,7 +153,19 @@ def dataset_name(setting: Setting) -> str:
 
 
 def dataset_info(settings: Sequence[Setting]) -> dict[str, Any]:
-    """LLaMA-Factory's ``dataset_info.json`` for the files of these settings."""
+    """LLaMA-Factory's ``dataset_info.json`` for the files of these settings.
+
+    Raises:
+        UserError: If two splits get one name there.
+    """
+    splits: dict[str, str] = {}
+    for setting in settings:
+        other = splits.setdefault(dataset_name(setting), setting.split)
+        if other != setting.split:
+            raise UserError(
+                f"{setting.source}: the splits {other} and {setting.split} have one name in "
+                "dataset_info.json; call one of them otherwise in the data's YAML"
+            )
     tags = {"role_tag": "role", "content_tag": "content", "system_tag": "system"}
     tags |= {"user_tag": "user", "assistant_tag": "assistant"}
     return {

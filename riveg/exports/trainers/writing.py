@@ -81,6 +81,7 @@ def write_training_data(
         settings = [
             Setting(dataset.name, task, split, frame, resize, box_type) for split in dataset.splits
         ]
+        info = dataset_info(settings) if trainer == "llama-factory" else None
         with filling(out):
             rows = {
                 out / file_name(setting.split): work.write(part, setting, out)
@@ -89,8 +90,8 @@ def write_training_data(
             if not any(rows.values()):
                 first = f": {work.left_out[0].message}" if work.left_out else ""
                 raise UserError(f"{dataset.name}: no row can be made of its samples{first}")
-            if trainer == "llama-factory":
-                text = json.dumps(dataset_info(settings), indent=2, ensure_ascii=False)
+            if info is not None:
+                text = json.dumps(info, indent=2, ensure_ascii=False)
                 write_atomically(out / "dataset_info.json", [text.encode()])
     advice = [f"{trainer}: {line}" for one in settings if (line := form.advice(one)) is not None]
     notes = (*work.notes(f"llm.{llm}"), *dict.fromkeys(advice))

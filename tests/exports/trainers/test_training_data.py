@@ -346,6 +346,11 @@ def test_a_file_for_each_split(tmp_path: Path) -> None:
     names = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
     assert [*names] == ["my_set_extract_train", "my_set_extract_dev"]
     assert f"2 rows written to {tmp_path / 'out' / 'dev.jsonl'}" in result.output
+    text = (tmp_path / "set.yaml").read_text()
+    (tmp_path / "set.yaml").write_text(text.replace("train:", "a-1:").replace("dev:", "a_1:"))
+    result = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "other")])
+    assert "the splits a-1 and a_1 have one name in dataset_info.json" in str(result.exception)
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
