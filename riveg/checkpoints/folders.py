@@ -149,15 +149,24 @@ _IS_SIDE = re.compile(r"^(?:height|width|(?:shortest|longest)_edge)$")
 _COUNTS_PARTS = re.compile(r"layers?$|depths?$|blocks$|stages$|experts$")
 
 
+_AREAS_FOR_EDGES = re.compile(r"^(?:Qwen2|Qwen3|Glm4|Glm46)V")
+"""Image processors whose "edges" are areas in pixels."""
+
+
 def _require_bounded_sizes(values: object, path: Path, key: str = "") -> None:
     """Refuses settings of a network, or of its pictures, that no machine could make.
 
     Raises:
         UserError: If one of them is too large; names it.
     """
-    inner = values.items() if isinstance(values, dict) else ()
-    for name, value in inner:
-        _require_bounded_sizes(value, path, str(name))
+    inner = values if isinstance(values, dict) else {}
+    has_areas = _AREAS_FOR_EDGES.match(str(inner.get("image_processor_type")))
+    for name, value in inner.items():
+        if not (has_areas and name == "size"):
+            _require_bounded_sizes(value, path, str(name))
+            continue
+        for area in value.values() if isinstance(value, dict) else [value]:
+            _require_bounded_sizes(area, path, f"{name} in pixels")
     for value in values if isinstance(values, list) else ():
         _require_bounded_sizes(value, path, key)
     most = _MOST_PARTS if _COUNTS_PARTS.search(key) else _LARGEST

@@ -19,11 +19,29 @@ class Pick:
 
     Args:
         index: The row's number.
-        seed: Names the batch: the same in every training with the same seed.
+        visit: Names the training's seed and the epoch: no row is visited twice in it.
+        number: The batch's, within the epoch.
     """
 
     index: int
-    seed: str
+    visit: str
+    number: int
+
+
+class Chance(random.Random):
+    """What a batch draws at random: the same in every training with the same seed.
+
+    ``visit`` is that of the batch's picks, for what is drawn for a row whatever its batch is.
+    """
+
+    visit: str
+
+    @classmethod
+    def of(cls, pick: Pick) -> Chance:
+        """The chance of the batch that a pick belongs to."""
+        chance = cls(f"{pick.visit}/{pick.number}")
+        chance.visit = pick.visit
+        return chance
 
 
 class BatchesByLength(Sampler[list[Pick]]):
@@ -60,4 +78,4 @@ class BatchesByLength(Sampler[list[Pick]]):
             ]
         chance.shuffle(batches)
         for number, batch in enumerate(batches):
-            yield [Pick(index, f"{self._seed}/{self.epoch}/{number}") for index in batch]
+            yield [Pick(index, f"{self._seed}/{self.epoch}", number) for index in batch]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from riveg.errors import UserError
 from riveg.runs.progress import Progress
-from riveg.training.batches import BatchesByLength, Pick
+from riveg.training.batches import BatchesByLength, Chance, Pick
 from riveg.training.checkpoints import (
     is_finished,
     last_whole,
@@ -190,7 +189,7 @@ class _LossOf(nn.Module):
         return self._trainee.loss(self.network, batch)
 
 
-class _Picked(Dataset[tuple[Row, str]], Generic[Row]):
+class _Picked(Dataset[tuple[Row, Pick]], Generic[Row]):
     """Rows by the batch sampler's picks."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -199,8 +198,8 @@ class _Picked(Dataset[tuple[Row, str]], Generic[Row]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, pick: Pick) -> tuple[Row, str]:
-        return self._rows[pick.index], pick.seed
+    def __getitem__(self, pick: Pick) -> tuple[Row, Pick]:
+        return self._rows[pick.index], pick
 
 
 class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has no types
@@ -243,9 +242,9 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has 
         if self._average is not None:
             self.add_callback(Averaging(self._average, module.network))
 
-    def _collate(self, items: Sequence[tuple[Any, str]]) -> Mapping[str, Tensor]:
+    def _collate(self, items: Sequence[tuple[Any, Pick]]) -> Mapping[str, Tensor]:
         rows = [row for row, _ in items]
-        return self._trainee.batch(rows, random.Random(items[0][1]))
+        return self._trainee.batch(rows, Chance.of(items[0][1]))
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         loader = DataLoader(

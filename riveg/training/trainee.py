@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from riveg.training.batches import Chance
 
 Row = TypeVar("Row")
 
@@ -32,7 +33,7 @@ class Trainee(Protocol[Row]):
     def network(self) -> nn.Module:
         """A network to train, at its start; the loop moves it to its device."""
 
-    def batch(self, rows: Sequence[Row], chance: random.Random, /) -> Mapping[str, Tensor]:
+    def batch(self, rows: Sequence[Row], chance: Chance, /) -> Mapping[str, Tensor]:
         """The tensors of some rows, on the CPU; what changes them at random takes ``chance``."""
 
     def loss(self, network: nn.Module, batch: Mapping[str, Tensor], /) -> Tensor:

@@ -12,6 +12,7 @@ TRAINEES: dict[str, str] = {
     "crf-tagger": "riveg.training.crf_tagger.config:CrfTaggerTrainingConfig",
     "entailer": "riveg.training.entailer.config:EntailerTrainingConfig",
     "tagger": "riveg.training.tagger.config:TaggerTrainingConfig",
+    "vlm": "riveg.training.vlm.config:VlmTrainingConfig",
 }
 """``name -> "module:Configuration"``."""
 

@@ -114,7 +114,7 @@ class ChatGrounder:
         max_tokens: int = 384,
     ) -> None:
         self._chat = chat
-        self._boxes = boxes
+        self.boxes = boxes
         self._schema = answer_schema(boxes.frame, most_regions)
         self._most_regions = most_regions
         self._max_tokens = max_tokens
@@ -133,7 +133,7 @@ class ChatGrounder:
 
     def _prepared(self, mention: Mention) -> PreparedRequest:
         sample, entity = mention.sample, mention.entity
-        coordinates = self._boxes.coordinates(image_size(sample))
+        coordinates = self.boxes.coordinates(image_size(sample))
         values = {
             **sample_values(sample),
             "entity": entity_value(entity),
@@ -143,7 +143,7 @@ class ChatGrounder:
             sample,
             (entity,),
             values,
-            partial(read_faultless_boxes, frame=self._boxes.frame),
+            partial(read_faultless_boxes, frame=self.boxes.frame),
             shows_image=True,
             schema=self._schema,
             max_tokens=self._max_tokens,
@@ -159,7 +159,7 @@ class ChatGrounder:
         issue = self._chat.issue(mention, answer)
         response = whole_response(answer)
         try:
-            reading = None if response is None else read_boxes(response, frame=self._boxes.frame)
+            reading = None if response is None else read_boxes(response, frame=self.boxes.frame)
         except Unparsable:
             return issue
         if reading is None or not reading.boxes:
@@ -176,7 +176,7 @@ class ChatGrounder:
         self, mention: Mention, written: WrittenBoxes, source: str
     ) -> AnswerOrIssue[tuple[Region, ...]]:
         """The boxes within the frame; each of the others is an Issue."""
-        regions, faults = self._boxes.regions(
+        regions, faults = self.boxes.regions(
             written[: self._most_regions], image_size(mention.sample), source
         )
         issues = tuple(Issue("ground", mention.entity.id, OUTSIDE_FRAME, fault) for fault in faults)

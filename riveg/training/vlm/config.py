@@ -1,0 +1,35 @@
+"""``riveg train vlm``: LoRA fine-tuning of a vision-language model for a stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from riveg.training.vlm.settings import VlmSettings
+
+if TYPE_CHECKING:
+    from riveg.training.config import Course
+
+
+class VlmTrainingConfig(VlmSettings):
+    """A vision-language model: its settings, and its training."""
+
+    def train(self, course: Course) -> str:
+        """Trains, and writes the adapter, or whole weights, into the folder.
+
+        Returns:
+            The text of its card.
+
+        Raises:
+            UserError: If the data, the model, an adapter or the device are not what they should be.
+        """
+        from riveg.training.loop import train
+        from riveg.training.vlm.export import export
+        from riveg.training.vlm.trainee import VlmTrainee
+        from riveg.vision.runtime.loading import place
+
+        placement = place(self.loop.device, self.dtype)
+        trainee = VlmTrainee(self, course)
+        trained = train(trainee, self.loop, course.work, progress=course.progress)
+        network = trainee.network().to(placement.device)
+        trained.load_into(network)
+        return export(trainee, network.eval(), trained, course.out)

@@ -1,0 +1,126 @@
+"""The folder of a trained vision-language model: an adapter or whole weights, and its card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import peft
+from safetensors.torch import save
+
+from riveg.evaluation.bootstrap import RESAMPLES, Score
+from riveg.files import write_atomically
+from riveg.geometry.frames import Resize
+from riveg.training.loop import Trained
+from riveg.training.vlm.network import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from riveg.training.vlm.trainee import VlmTrainee
+from riveg.vision.runtime.loading import silent_transformers
+
+_BESIDE = ("*.json", "*.txt", "*.model", "*.jinja")
+"""What stands beside weights: the tokenizer, the chat template, the processor's settings."""
+
+_OF_WEIGHTS = ("config.json", "generation_config.json")
+_PROCESSOR = "preprocessor_config.json"
+
+
+def export(trainee: VlmTrainee, network: Any, trained: Trained, out: Path) -> str:
+    """Writes the folder and describes it.
+
+    Args:
+        trainee: What was trained.
+        network: It, with the best weights.
+        trained: How the training went.
+        out: The folder; it exists.
+
+    Returns:
+        The card's text.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    scores = trainee.tally(network).scores()
+    if trainee.config.merge:
+        with silent_transformers():
+            network.merge_and_unload().save_pretrained(out)
+    else:
+        _write_adapter(network, out)
+    _copy_beside(trainee.folder, out, trainee.inputs.resize)
+    return "\n".join(_card(trainee, trained, scores)) + "\n"
+
+
+def _write_adapter(network: Any, out: Path) -> None:
+    """The two files that peft, vLLM and others load, without peft's own card."""
+    matrices = peft.get_peft_model_state_dict(network, save_embedding_layers=False)
+    weights = {name: one.detach().cpu().contiguous() for name, one in sorted(matrices.items())}
+    write_atomically(out / ADAPTER_WEIGHTS, [save(weights, {"format": "pt"})])
+    settings = network.peft_config["default"].to_dict() | {"inference_mode": True}
+    text = json.dumps(settings, indent=2, sort_keys=True, default=_listed)
+    write_atomically(out / ADAPTER_CONFIG, [text.encode()])
+
+
+def _listed(value: object) -> object:
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def _copy_beside(base: Path, out: Path, resize: Resize) -> None:
+    """The base's files beside its weights; its processor then resizes as in the training."""
+    for path in sorted({one for pattern in _BESIDE for one in base.glob(pattern)}):
+        if path.name not in _OF_WEIGHTS and not path.name.endswith(".index.json"):
+            shutil.copyfile(path, out / path.name)
+    processor = out / _PROCESSOR
+    if processor.is_file():
+        settings = json.loads(processor.read_text(encoding="utf-8"))
+        bounds = {"shortest_edge": resize.min_pixels, "longest_edge": resize.max_pixels}
+        pixels = {"min_pixels": resize.min_pixels, "max_pixels": resize.max_pixels}
+        settings |= {"size": bounds, **pixels}
+        write_atomically(processor, [json.dumps(settings, indent=2).encode()])
+
+
+def _card(trainee: VlmTrainee, trained: Trained, scores: Mapping[str, Score]) -> Iterator[str]:
+    config = trainee.config
+    what = "whole weights" if config.merge else f"LoRA adapter of rank {config.lora.rank}"
+    yield f"# Vision-language model for `{config.task}: chat`: {what}"
+    yield ""
+    yield f"Made by `riveg train vlm`; {_use(config.merge, str(config.out), config.model)}"
+    yield ""
+    yield f"- Base: {config.model}" + (f" at {config.revision}" if config.revision else "")
+    yield from (f"- {remark}" for remark in trainee.remarks)
+    block = trainee.block
+    yield f"- Prompt {block.prompt}, frame {block.frame}, pictures of {config.picture_side} pixels"
+    resize = trainee.inputs.resize
+    yield (
+        f"- Pictures are resized to multiples of {resize.multiple}, {resize.min_pixels} to "
+        f"{resize.max_pixels} pixels: {_PROCESSOR} here says so to a server"
+    )
+    yield ""
+    yield "| figure on dev | percent | 95 % | precision | recall |"
+    yield "|---|---|---|---|---|"
+    for name, score in scores.items():
+        count = score.count
+        yield (
+            f"| {name} | {count.f1:.2f} | {score.f1} | {count.precision:.2f} | {count.recall:.2f} |"
+        )
+    yield ""
+    yield (
+        f"Micro F1 of greedy answers over all entities of dev, {trainee.answered:.1f} % of whose "
+        f"posts had an answer without faults; `e2e_` as E2E-GMNER counts. Intervals by "
+        f"bootstrap over posts, {RESAMPLES} resamples, of this one training."
+    )
+    epochs, seed = config.loop.epochs, config.loop.seed
+    yield f"Best epoch: {trained.epoch} of {epochs}, by {trainee.metric}; one seed, {seed}."
+    yield ""
+    yield "```json"
+    yield config.model_dump_json(indent=2, exclude={"out", "work"})
+    yield "```"
+
+
+def _use(merged: bool, out: str, model: str) -> str:
+    if merged:
+        return f"`--set llm.main.model={out}` puts it behind a system's stage."
+    return (
+        f"vLLM serves it beside its base: `vllm serve {model} --enable-lora --lora-modules "
+        f"riveg={out}`."
+    )

@@ -1,0 +1,182 @@
+"""Annotated posts as rows of a vision-language model: what it is asked, and what it should say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from torch import Tensor
+
+from riveg.datasets.dataset import quoted
+from riveg.errors import UserError
+from riveg.formats.reasoning import read_reasoning
+from riveg.llm.images import ImageEncoder
+from riveg.protocols import ImageSource
+from riveg.runs.progress import Progress
+from riveg.training.data import AnnotatedSplit
+from riveg.training.vlm.answer_boxes import AnswerBoxes
+from riveg.training.vlm.inputs import Prompt, VlmInputs
+from riveg.training.vlm.tasks import Question, Task, Unusable, opened
+
+_SHOWN = 3
+"""Posts that a remark names."""
+
+
+@dataclass(frozen=True, slots=True)
+class VlmRow:
+    """A question with its right answer.
+
+    Args:
+        question: Both.
+        boxes: How the answer's boxes are moved and stated.
+        length: Tokens of both together, where no box is moved.
+    """
+
+    question: Question
+    boxes: AnswerBoxes
+    length: int
+
+    def answer(self, visit: str | None) -> str:
+        """What the model should say at one visit; ``None``: as annotated."""
+        return self.question.write(self.boxes.written(self.question.places, visit))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Posts with the same fault.
+
+    Args:
+        reason: What is wrong with the first of them.
+        posts: Their ids; one with several questions may come more than once.
+    """
+
+    reason: str
+    posts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is learnt from, and what of the data is not.
+
+    Args:
+        rows: In file order.
+        left_out: By the kind of what is wrong with them, posts that nothing is learnt from.
+    """
+
+    rows: tuple[VlmRow, ...]
+    left_out: Mapping[str, LeftOut]
+
+    def remarks(self) -> Iterator[str]:
+        """What a user should know, one line each."""
+        longest = max((row.length for row in self.rows), default=0)
+        yield f"{len(self.rows)} questions to learn from, the longest with {longest} tokens"
+        for kind, found in self.left_out.items():
+            named = ", ".join(map(quoted, found.posts[:_SHOWN]))
+            more = ", ..." if len(found.posts) > _SHOWN else ""
+            yield f"{kind}: {len(found.posts)} left out ({named}{more}): {found.reason}"
+
+
+class RowMaker:
+    """Makes rows of annotated posts.
+
+    Args:
+        task: What is asked.
+        inputs: Counts tokens.
+        encoder: Makes images as they are sent.
+        max_length: Of a row, in tokens.
+    """
+
+    def __init__(
+        self, task: Task, inputs: VlmInputs, encoder: ImageEncoder, *, max_length: int
+    ) -> None:
+        self._task = task
+        self._inputs = inputs
+        self._encoder = encoder
+        self._max_length = max_length
+
+    def rows(self, split: AnnotatedSplit, images: ImageSource, progress: Progress) -> Rows:
+        """The rows of a split; what cannot be learnt is named.
+
+        Raises:
+            UserError: If a type is none of the labels.
+        """
+        started = time.monotonic()
+        found: list[VlmRow] = []
+        left_out: dict[str, LeftOut] = {}
+        progress.begin("rows", len(split.pairs))
+        for sample, gold in split.pairs:
+            try:
+                for question in self._task.questions(opened(sample, images), gold):
+                    found.append(self._row(question))
+            except Unusable as fault:
+                left_out.setdefault(fault.kind, LeftOut(str(fault), [])).posts.append(sample.id)
+            progress.advance(1, 0)
+        progress.end(time.monotonic() - started)
+        return Rows(tuple(found), left_out)
+
+    def batch(self, rows: Sequence[VlmRow], visit: str | None) -> dict[str, Tensor]:
+        """The tensors of some rows; ``visit``: as in :meth:`VlmRow.answer`."""
+        answers = [self._inputs.answer(row.answer(visit)) for row in rows]
+        return self._inputs.batch([self._prompt(row.question) for row in rows], answers)
+
+    def _prompt(self, question: Question) -> Prompt:
+        sent = self._encoder.encode(question.request.images)
+        images = [sent[image] for image in question.request.images]
+        return self._inputs.prompt(question.request.messages, images)
+
+    def _row(self, question: Question) -> VlmRow:
+        row = VlmRow(question, self._task.boxes, 0)
+        answer = len(self._inputs.answer(row.answer(None)))
+        length = len(self._prompt(question).tokens) + answer
+        if length > self._max_length:
+            raise Unusable(
+                "too-long", f"{length} tokens, more than max_length ({self._max_length})"
+            )
+        if answer > question.request.max_tokens:
+            most = question.request.max_tokens
+            raise Unusable("long-answer", f"{answer} tokens, more than max_tokens ({most})")
+        return replace(row, length=length)
+
+
+def thoughts_of(split: AnnotatedSplit, files: Sequence[Path]) -> tuple[dict[str, str], list[str]]:
+    """The thoughts about the posts of a split, by their ids, and what to know of them.
+
+    Posts are joined by id, or by the name of their image, as E2E-GMNER's files have it.
+
+    Raises:
+        UserError: If a file cannot be read, or two lines have different thoughts about one post.
+    """
+    if not files:
+        return {}, []
+    ids = {sample.id for sample, _ in split.pairs}
+    by_image: dict[str, list[str]] = {}
+    for sample, _ in split.pairs:
+        if sample.image is not None:
+            by_image.setdefault(PurePosixPath(sample.image.path).stem, []).append(sample.id)
+    found: dict[str, str] = {}
+    unknown = 0
+    for path in files:
+        for line in read_reasoning(path):
+            posts = (
+                [line.sample_id] if line.sample_id in ids else by_image.get(line.image_stem or "")
+            )
+            unknown += not posts
+            for post in posts or ():
+                assert post is not None
+                if line.thoughts and found.setdefault(post, line.thoughts) != line.thoughts:
+                    raise UserError(
+                        f"{line.place}: other reasoning about {quoted(post)} than before; give one "
+                        "thought a post"
+                    )
+    lacking = len(split.pairs) - len(found)
+    remarks = [f"{split.name}: {len(found)} posts have reasoning, {lacking} learn an empty thought"]
+    if unknown:
+        remarks.append(f"{unknown} lines of reasoning are about no post of {split.name}")
+    if not found:
+        raise UserError(
+            f"reasoning: no line of {', '.join(map(str, files))} is about a post of {split.name}; "
+            "lines are joined by id, or by the name of the picture"
+        )
+    return found, remarks

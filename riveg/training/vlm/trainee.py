@@ -1,0 +1,182 @@
+"""What the training loop asks of a vision-language model: rows, network, loss, figures on dev."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from riveg.checkpoints.folders import ModelFiles, model_folder
+from riveg.errors import MissingModel, UserError
+from riveg.evaluation.bootstrap import Tally
+from riveg.evaluation.canonical import Rules
+from riveg.evaluation.cases import CaseScorer
+from riveg.evaluation.gold import read_gold
+from riveg.evaluation.protocols import PROTOCOLS
+from riveg.evaluation.protocols.e2e import METRICS
+from riveg.evaluation.scoring import scorer_of
+from riveg.geometry.frames import FRAMES, Resize
+from riveg.llm.images import ImageEncoder
+from riveg.stages.extractors.chat import ChatExtractorConfig
+from riveg.stages.grounders.chat import ChatGrounderConfig
+from riveg.training.batches import Chance
+from riveg.training.config import Course
+from riveg.training.vlm.inputs import VlmInputs
+from riveg.training.vlm.network import answer_loss, load_network
+from riveg.training.vlm.network_chat import NetworkChat
+from riveg.training.vlm.rows import RowMaker, Rows, VlmRow, thoughts_of
+from riveg.training.vlm.settings import VlmSettings
+from riveg.training.vlm.tasks import make_task
+
+E2E = "e2e"
+"""The protocol that is counted beside the canonical one."""
+
+GMNER = "gmner"
+"""The figure that chooses: canonical F1 of spans, types and boxes."""
+
+ANSWERED = "answered"
+"""The share of dev's posts whose answers can be read, in percent."""
+
+FEW_IMAGE_TOKENS = 1024
+
+
+class VlmTrainee:
+    """What the training loop asks of the model.
+
+    Args:
+        config: What to train.
+        course: On what; hears what was read.
+    """
+
+    def __init__(self, config: VlmSettings, course: Course) -> None:
+        self.config = config
+        self.folder = base_folder(config)
+        self.inputs = VlmInputs(self.folder, stated_resize(config))
+        dev_images = course.dev.images
+        encoder = ImageEncoder(dev_images, config.picture_side)
+        self._chat = NetworkChat(
+            config.model, self.inputs, encoder, batch_size=config.dev_batch_size
+        )
+        thoughts, remarks = thoughts_of(course.train, config.reasoning)
+        self.task = make_task(
+            config, self._chat, dev_images, resize=self.inputs.resize, thoughts=thoughts
+        )
+        self._runner = self.task.runner(dev_images)
+        self._dev = [self.task.asked(sample, gold) for sample, gold in course.dev.pairs]
+        self._gold = read_gold(course.dev.dataset)
+        if not self._gold.has_boxes:
+            raise UserError(f"{course.dev.name}: has no boxes by which an epoch could be chosen")
+        train_images = course.train.images
+        self._maker = RowMaker(
+            self.task,
+            self.inputs,
+            ImageEncoder(train_images, config.picture_side),
+            max_length=config.max_length,
+        )
+        self._rows: Rows = self._maker.rows(course.train, train_images, course.progress)
+        self.remarks = (*remarks, *self._rows.remarks())
+        for text in self.remarks:
+            course.progress.note(text)
+        if not self._rows.rows:
+            raise UserError(
+                f"{course.train.name}: no post is left to learn from; {self.remarks[-1]}"
+            )
+
+    @property
+    def block(self) -> ChatExtractorConfig | ChatGrounderConfig:
+        """What a system says of the stage."""
+        return stage_block(self.config)
+
+    @property
+    def metric(self) -> str:
+        """F1 of spans, types and boxes."""
+        return GMNER
+
+    def rows(self) -> Sequence[VlmRow]:
+        """The questions of train."""
+        return self._rows.rows
+
+    def length(self, row: VlmRow) -> int:
+        """Its tokens."""
+        return row.length
+
+    def network(self) -> nn.Module:
+        """The frozen model with matrices: random ones by the seed, or those of an adapter."""
+        network: nn.Module = load_network(self.config, self.folder)
+        return network
+
+    def batch(self, rows: Sequence[VlmRow], chance: Chance) -> dict[str, Tensor]:
+        """Questions with their answers, whose boxes this visit moves."""
+        return self._maker.batch(rows, chance.visit)
+
+    def loss(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """The mean negative log-likelihood of the answers' tokens."""
+        return answer_loss(network, batch)
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        """F1 on dev in percent, by the canonical protocol and E2E-GMNER's, of greedy answers."""
+        tally = self.tally(network)
+        figures = {name: count.f1 for name, count in tally.totals().items()}
+        return {**figures, ANSWERED: self.answered}
+
+    def tally(self, network: nn.Module) -> Tally:
+        """Hits, predicted and gold entities of each post of dev, by figure.
+
+        Raises:
+            UserError: If the network fails at a post.
+        """
+        self._chat.network = network
+        scorers: dict[str, CaseScorer] = {
+            "": scorer_of(self._gold, Rules()),
+            f"{E2E}_": PROTOCOLS[E2E].scorer(),
+        }
+        tally = Tally()
+        read = 0
+        for found in self._runner(self._dev):
+            failed = next((one for one in found.issues if one.kind == "backend-error"), None)
+            if failed is not None:
+                raise UserError(f"dev: {found.id!r:.80}: {failed.message}")
+            case = self._gold.case_of(found)
+            assert case is not None, "only annotated posts are asked about"
+            read += not any(one.stage == self.config.task for one in found.issues)
+            tally.add(
+                {
+                    f"{prefix}{name}": scored[name]
+                    for prefix, scorer in scorers.items()
+                    for scored in (scorer(case),)
+                    for name in METRICS
+                }
+            )
+        self.answered = 100 * read / len(self._dev)
+        return tally
+
+
+def stage_block(config: VlmSettings) -> ChatExtractorConfig | ChatGrounderConfig:
+    """What a system says of the stage that is trained."""
+    block = config.extract if config.task == "extract" else config.ground
+    assert block is not None, "settings without it are refused"
+    return block
+
+
+def base_folder(config: VlmSettings) -> Path:
+    """Where the files of the model to start from are.
+
+    Raises:
+        UserError: If they are nowhere; says how to get them.
+    """
+    try:
+        return model_folder(ModelFiles(config.model, config.revision), Path())
+    except MissingModel as error:
+        pinned = f" --revision {config.revision}" if config.revision else ""
+        raise UserError(
+            f"model: {config.model} is neither a folder nor in the cache of the hub; "
+            f"`hf download {config.model}{pinned}` gets it"
+        ) from error
+
+
+def stated_resize(config: VlmSettings) -> Resize | None:
+    """What the stage says about how images are resized, where its frame depends on that."""
+    block = stage_block(config)
+    is_told = FRAMES[block.frame].is_sized and block.resize.multiple > 1
+    return block.resize if is_told else None
