@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+from riveg.errors import UserError
+
+if TYPE_CHECKING:
+    from riveg.training.config import TrainingConfig
 
 
 def train(
@@ -16,6 +22,16 @@ def train(
     ),
     resume: bool = typer.Option(
         False, "--resume", help="Go on with a training that was interrupted."
+    ),
+    merge: bool = typer.Option(
+        False, "--merge", help="vlm: write whole weights, not an adapter (--set merge=true)."
+    ),
+    show_jitter: int | None = typer.Option(
+        None,
+        "--show-jitter",
+        min=0,
+        metavar="N",
+        help="vlm: train nothing; draw the moved boxes of N posts into OUT.jitter.",
     ),
 ) -> None:
     """Train a model from annotated posts.
@@ -29,7 +45,11 @@ def train(
     from riveg.training.trainees import trainee_config
     from riveg.training.training import process_rank, train_model
 
+    overrides = [*overrides, *(["merge=true"] if merge else [])]
     settings = read_settings(config, trainee_config(name), overrides)
+    if show_jitter is not None:
+        _show_jitter(settings, show_jitter)
+        return
     changed = [part for item in overrides for part in ("--set", item)]
     command = shlex.join(["riveg", "train", name, str(config), *changed])
     if process_rank():
@@ -40,3 +60,13 @@ def train(
     # The card holds the figures that a person wants to see after training.
     typer.echo((folder / "CARD.md").read_text(encoding="utf-8"))
     typer.echo(f"written {folder}")
+
+
+def _show_jitter(settings: TrainingConfig, number: int) -> None:
+    from riveg.training.vlm.jitter_sheet import jitter_sheet
+    from riveg.training.vlm.settings import VlmSettings
+
+    if not isinstance(settings, VlmSettings):
+        raise UserError(f"--show-jitter: riveg train {settings.name} moves no boxes; vlm does")
+    for line in jitter_sheet(settings, number).lines():
+        typer.echo(line)

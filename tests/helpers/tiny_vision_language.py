@@ -49,6 +49,8 @@ def make_tiny_vision_language_model(
     torch.manual_seed(seed)
     tokenizer = _tokenizer()
     model = _model(kind, tokenizer)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(5)  # or no logit could be large: the head stays as it is
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +68,7 @@ def _model(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
         "hidden_size": 64,
         "intermediate_size": 128,
         "num_hidden_layers": 2,
+        "initializer_range": 0.1,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 4096,

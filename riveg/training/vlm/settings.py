@@ -90,3 +90,10 @@ class VlmSettings(TrainingConfig):
         if self.reasoning and self.task != "extract":
             raise ValueError(f"reasoning: answers of task: {self.task} hold no thought")
         return self
+
+
+def stage_block(config: VlmSettings) -> ChatExtractorConfig | ChatGrounderConfig:
+    """What a system says of the stage that is trained."""
+    block = config.extract if config.task == "extract" else config.ground
+    assert block is not None, "settings without it are refused"
+    return block

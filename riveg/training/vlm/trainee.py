@@ -26,7 +26,7 @@ from riveg.training.vlm.inputs import VlmInputs
 from riveg.training.vlm.network import answer_loss, load_network
 from riveg.training.vlm.network_chat import NetworkChat
 from riveg.training.vlm.rows import RowMaker, Rows, VlmRow, thoughts_of
-from riveg.training.vlm.settings import VlmSettings
+from riveg.training.vlm.settings import VlmSettings, stage_block
 from riveg.training.vlm.tasks import make_task
 
 E2E = "e2e"
@@ -150,13 +150,6 @@ class VlmTrainee:
             )
         self.answered = 100 * read / len(self._dev)
         return tally
-
-
-def stage_block(config: VlmSettings) -> ChatExtractorConfig | ChatGrounderConfig:
-    """What a system says of the stage that is trained."""
-    block = config.extract if config.task == "extract" else config.ground
-    assert block is not None, "settings without it are refused"
-    return block
 
 
 def base_folder(config: VlmSettings) -> Path:
