@@ -38,7 +38,8 @@ GMNER = "gmner"
 ANSWERED = "answered"
 """The share of dev's posts whose answers can be read, in percent."""
 
-FEW_IMAGE_TOKENS = 1024
+_ALIKE = 64
+"""Tokens by which rows may differ and still share a batch."""
 
 
 class VlmTrainee:
@@ -98,8 +99,8 @@ class VlmTrainee:
         return self._rows.rows
 
     def length(self, row: VlmRow) -> int:
-        """Its tokens."""
-        return row.length
+        """Its tokens, roughly: nearly equal rows in one batch would learn one thing at a time."""
+        return row.length // _ALIKE
 
     def network(self) -> nn.Module:
         """The frozen model with matrices: random ones by the seed, or those of an adapter."""

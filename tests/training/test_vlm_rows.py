@@ -1,0 +1,326 @@
+"""What ``riveg train vlm`` learns from: the very requests of a run, with their answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
+pytest.importorskip("peft", reason='needs the extra: pip install "riveg[train]"')
+
+import torch
+from helpers.drawn_posts import write_posts
+from helpers.scripted_chat import ScriptedChat
+from helpers.tiny_vision_language import KINDS, make_tiny_vision_language_model
+from helpers.tiny_vlm_training import ASK, settings
+from helpers.torchvision_on_cpu import needs_torchvision, run_with_torchvision
+from helpers.training import Heard
+from PIL import Image
+from torch import Tensor
+
+from riveg.config.reader import load_config
+from riveg.datasets.opening import open_dataset
+from riveg.errors import UserError
+from riveg.images.loader import ImageLoader
+from riveg.llm.images import ImageEncoder
+from riveg.llm.request import chat_messages
+from riveg.runs.building import build_context
+from riveg.training.batches import Chance
+from riveg.training.config import Course
+from riveg.training.vlm.config import VlmTrainingConfig
+from riveg.training.vlm.inputs import IGNORED
+from riveg.training.vlm.network import load_network
+from riveg.training.vlm.settings import VlmSettings
+from riveg.training.vlm.trainee import VlmTrainee
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    return {
+        kind: make_tiny_vision_language_model(tmp_path_factory.mktemp(kind), kind) for kind in KINDS
+    }
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_posts(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+def trainee(config: VlmTrainingConfig, heard: Heard | None = None) -> VlmTrainee:
+    return VlmTrainee(config, Course(config, config.out, config.out, heard or Heard()))
+
+
+@pytest.mark.parametrize("frame", ["pixels-sent", "norm1000"])
+def test_the_questions_are_those_of_a_run_byte_for_byte(
+    frame: str, models: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """Prompt, coordinates, images and their sizes, of quickstart's real photos."""
+    overrides = [f"extract.frame={frame}", "llm.main.picture_side=640"]
+    system = load_config("e2e-gmner", overrides)
+    (extract,) = (step for step in system.steps if step.stage.name == "extract")
+    config = VlmTrainingConfig.model_validate(
+        {
+            **{"model": str(models["qwen2_5_vl"]), "data": "quickstart", "out": tmp_path / "out"},
+            **{"train_split": "test", "dev_split": "test", "picture_side": 640},
+            "extract": extract.config.model_dump(),
+        }
+    )
+    learner = trainee(config)
+    dataset = open_dataset("quickstart", split="test")
+    images = ImageLoader(dataset.image_roots)
+    backend: Any = extract.config.build(
+        build_context(system, images, chats={"main": ScriptedChat(lambda _: "None")})
+    )
+    encoder = ImageEncoder(images, system.llm["main"].picture_side)
+    assert len(learner.rows()) == 12
+    for sample, row in zip(dataset.samples(), learner.rows(), strict=True):
+        assert sample.image is not None
+        opened = replace(sample, image=images.probe(sample.image))
+        (asked,) = backend.prepare([opened])
+        learnt = row.question.request
+        sent = encoder.encode(asked.request.images)
+        own = ImageEncoder(images, config.picture_side).encode(learnt.images)
+        assert json.dumps(chat_messages(learnt.messages, own)) == json.dumps(
+            chat_messages(asked.request.messages, sent)
+        )
+        assert [one.size for one in own.values()] == [one.size for one in sent.values()]
+        assert learnt.max_tokens == asked.request.max_tokens
+
+
+def test_answers_are_read_as_the_gold_and_are_moved_anew_at_every_visit(
+    models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    rows = trainee(settings(models["qwen2_5_vl"], data, tmp_path)).rows()
+    assert rows[6].answer(None) == "<think></think><answer>None</answer>"
+    assert rows[7].answer(None).count("[") == 3, "a list of two boxes"
+    visits = [rows[0].answer(f"1/{epoch}") for epoch in (0, 0, 1)]
+    assert visits[0] == visits[1] != visits[2]
+    assert rows[0].answer(None) not in visits
+    still = trainee(settings(models["qwen2_5_vl"], data, tmp_path, jitter=None)).rows()
+    assert still[0].answer("1/0") == still[0].answer(None) == rows[0].answer(None)
+
+
+def test_a_batch_learns_answers_alone(
+    models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    """The loss is that of the library's own forward with the same labels."""
+    for kind in KINDS:
+        more = {"extract": {**ASK, "frame": "norm1000"}}
+        learner = trainee(settings(models[kind], data, tmp_path, **more))
+        batch = learner.batch(learner.rows()[5:8], visit("1/0"))
+        tokenizer = learner.inputs.tokenizer
+        for row, tokens, labels in zip(
+            learner.rows()[5:8], batch["input_ids"], batch["labels"], strict=True
+        ):
+            learnt = tokens[labels != IGNORED]
+            assert tokenizer.decode(learnt) == f"{row.answer('1/0')}<|im_end|>"
+            assert torch.equal(labels[labels != IGNORED], learnt)
+        network: Any = learner.network().eval()
+        with torch.no_grad():
+            own = network(**batch).loss
+            assert learner.loss(network, batch).item() == pytest.approx(own.item(), rel=1e-5)
+
+
+def visit(name: str) -> Chance:
+    chance = Chance(name)
+    chance.visit = name
+    return chance
+
+
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_only_the_language_half_learns(
+    checkpointing: bool, models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    for kind in KINDS:
+        config = settings(models[kind], data, tmp_path, gradient_checkpointing=checkpointing)
+        network = load_network(config, models[kind])
+        learnt = [name for name, one in network.named_parameters() if one.requires_grad]
+        assert len(learnt) == 2 * 2 * 7, "two matrices, two layers, seven places"
+        assert all(".language_model.layers." in name and ".lora_" in name for name in learnt)
+
+
+@pytest.mark.slow
+def test_memory_is_saved_without_another_gradient(
+    models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    for kind in KINDS:
+        gradients: list[Tensor] = []
+        for checkpointing in (True, False):
+            more = {"extract": {**ASK, "frame": "norm1000"}, "lora": {"dropout": 0.0}}
+            learner = trainee(
+                settings(models[kind], data, tmp_path, gradient_checkpointing=checkpointing, **more)
+            )
+            network = learner.network().train()
+            learner.loss(network, learner.batch(learner.rows()[:2], visit("1/0"))).backward()
+            found = [one.grad for one in network.parameters() if one.requires_grad]
+            gradients.append(torch.cat([one.flatten() for one in found if one is not None]))
+        assert gradients[0].abs().sum() > 0
+        assert torch.allclose(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
+
+
+@needs_torchvision
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_tokens_and_patches_are_those_of_the_librarys_processor(
+    kind: str, models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    """Which needs torchvision, so that it runs in a process of its own."""
+    frame = {**ASK, "frame": "norm1000"}
+    learner = trainee(settings(models[kind], data, tmp_path, extract=frame))
+    row = learner.rows()[0]
+    mine = learner.batch([row], visit("1/0"))
+    texts = [message.text for message in row.question.request.messages]
+    ask = {"system": texts[0], "user": texts[1], "answer": row.answer("1/0")}
+    (tmp_path / "ask.json").write_text(json.dumps(ask))
+    (image,) = (
+        ImageEncoder(ImageLoader([data.parent / "images"]), 140)
+        .encode(row.question.request.images)
+        .values()
+    )
+    (tmp_path / "image.txt").write_text(image.data_url)
+    run_with_torchvision(_PROCESSOR, models[kind], tmp_path)
+    theirs = torch.load(tmp_path / "batch.pt")
+    for name in ("input_ids", "mm_token_type_ids", "image_grid_thw"):
+        assert torch.equal(mine[name].long(), theirs[name].long()), name
+    # Its resizing is not Pillow's: some steps of 255 at the sharpest edges.
+    apart = (mine["pixel_values"] - theirs["pixel_values"]).abs()
+    assert apart.max() < 0.1
+    assert apart.mean() < 0.002
+
+
+_PROCESSOR = """
+import base64, io, json, sys
+from pathlib import Path
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoTokenizer, Qwen2VLImageProcessorPil
+import transformers
+folder, here = map(Path, sys.argv[1:])
+kind = json.loads((folder / "config.json").read_text())["model_type"]
+name = "Qwen2_5_VLProcessor" if kind == "qwen2_5_vl" else "Qwen3VLProcessor"
+processor = getattr(transformers, name).from_pretrained(folder)
+ask = json.loads((here / "ask.json").read_text())
+messages = [
+    {"role": "system", "content": ask["system"]},
+    {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": ask["user"]}]},
+]
+text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+data = base64.b64decode((here / "image.txt").read_text().partition(",")[2])
+image = Image.open(io.BytesIO(data))
+made = processor(text=[text + ask["answer"] + "<|im_end|>"], images=[image], return_tensors="pt")
+torch.save(dict(made), here / "batch.pt")
+"""
+
+
+def test_what_cannot_be_learnt_is_named_and_nothing_is_cut(
+    models: Mapping[str, Path], tmp_path: Path, heard: Heard
+) -> None:
+    def post(name: str, text: str = "Ann in Rome", **more: Any) -> dict[str, Any]:
+        entity = {"label": "PER", "start": 0, "end": 1, "boxes": []}
+        return {"id": name, "text": text, "image": "p0.png", "entities": [entity], **more}
+
+    long = " ".join(["Ann"] + ["word"] * 2000)
+    lines = (
+        post("long", long),
+        post("none", image=None),
+        post("gone", image="gone.png"),
+        post("tiny", image="tiny.png"),
+        post("thin", image="thin.png"),
+        post(
+            "semicolon",
+            "A ; B in Rome",
+            entities=[{"label": "PER", "start": 0, "end": 3, "boxes": []}],
+        ),
+    )
+    data = write_posts(tmp_path / "data", more=lines)
+    for name, size in (("tiny", (100, 27)), ("thin", (6000, 29))):
+        Image.new("RGB", size).save(tmp_path / "data" / "images" / f"{name}.png")
+    ask = {**ASK, "max_tokens": 45}
+    rows = trainee(settings(models["qwen2_5_vl"], data, tmp_path, extract=ask), heard).rows()
+    assert len(rows) == 7
+    told = "\n".join(heard.notes)
+    for words in (
+        "too-long: 1 left out ('long'): ",
+        "more than max_length (2048)",
+        "no-picture: 1 left out ('none')",
+        "missing-image: 1 left out ('gone')",
+        "image-shape: 2 left out ('tiny', 'thin'): the picture has 100 x 27 pixels",
+        "unreadable-answer: 1 left out ('semicolon'): a name holds a sign",
+        "long-answer: ",
+        "more than max_tokens (45)",
+    ):
+        assert words in told, told
+
+
+def test_thoughts_are_joined_by_id_and_by_image(
+    models: Mapping[str, Path], data: Path, tmp_path: Path, heard: Heard
+) -> None:
+    lines = [
+        {"id": "p0-0", "reasoning": "Ann sings ; she is seen."},
+        {"image_path": "/elsewhere/p1.jpg", "think": "Bob cooks."},
+        {"id": "nobody", "reasoning": "Not there."},
+        {"id": "p2-0", "reasoning": ""},
+    ]
+    path = tmp_path / "cot.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    rows = trainee(
+        settings(models["qwen2_5_vl"], data, tmp_path, reasoning=[str(path)]), heard
+    ).rows()
+    assert rows[0].answer(None).startswith("<think>Ann sings ; she is seen.</think><answer>Ann|")
+    assert rows[1].answer(None).startswith("<think>Bob cooks.</think>")
+    assert rows[2].answer(None).startswith("<think></think>")
+    assert "drawn train: 2 posts have reasoning, 6 learn an empty thought" in heard.notes
+    assert "1 lines of reasoning are about no post of drawn train" in heard.notes
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"labels": ["PER", "ORG"]}, r"labels: 'p0-0' has an entity of the type 'LOC', which is"),
+        ({"extract": {**ASK, "prompt": "extract/no"}}, "extract/no"),
+        ({"extract": {**ASK, "resize": {"multiple": 32}}}, "resize: multiple: 32 does not fit"),
+        ({"model": "no/such-model"}, "`hf download no/such-model` gets it"),
+        ({"max_length": 64}, "no post is left to learn from"),
+        ({"reasoning": ["REASONING"]}, "is about a post of drawn train"),
+        (
+            {"reasoning": ["REASONING"], "extract": {**ASK, "prompt": "extract/json.v1"}},
+            "is about a post of drawn train",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    more: dict[str, Any], message: str, models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"id": "x", "reasoning": "y"}\n')
+    more = {key: [str(other)] if value == ["REASONING"] else value for key, value in more.items()}
+    with pytest.raises(UserError, match=message) as fault:
+        trainee(settings(models["qwen2_5_vl"], data, tmp_path, **more))
+    assert "\n" not in str(fault.value)
+
+
+def test_json_holds_no_thought(models: Mapping[str, Path], data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cot.jsonl"
+    path.write_text('{"id": "p0-0", "reasoning": "Ann sings."}\n')
+    ask = {**ASK, "prompt": "extract/json.v1"}
+    config = settings(models["qwen2_5_vl"], data, tmp_path, extract=ask, reasoning=[str(path)])
+    with pytest.raises(UserError, match="hold no thought; leave reasoning out"):
+        trainee(config)
+
+
+def test_the_block_of_the_task_is_needed(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="task: ground needs the block ground:"):
+        settings(tmp_path, data, tmp_path, task="ground")
+    assert "peft" in VlmSettings.packages
