@@ -39,6 +39,7 @@ _VALUES: Mapping[str, object] = {
     "labels": tuple({**label.model_dump(), "fine": label.fine} for label in _LABELS),
     "entity": _SHIP,
     "marked_text": _TEXT.replace("Sea Cloud", "&&Sea &&Cloud"),
+    "marked_behind": f"{_TEXT.removesuffix('Sea Cloud')}Sea (&&) Cloud (&&)",
     "candidates": ("VESSEL", "PER"),
     "order": "x1, y1, x2, y2",
     "coordinates": "whole numbers, x from 0 to 1000, y from 0 to 1000",

@@ -76,6 +76,13 @@ VALUES: dict[str, dict[str, object]] = {
         "entity": SHIP,
         "candidates": ("VESSEL", "OTHER"),
     },
+    "rerank/gem.v2": {
+        "labels": LABELS,
+        "marked_behind": "Eileen Collins back on the USS (&&) Midway (&&)",
+        "caption": CAPTION,
+        "entity": SHIP,
+        "candidates": ("VESSEL", "OTHER"),
+    },
     "rewrite/appearance.v1": {
         "batch": "sample",
         "labels": LABELS,

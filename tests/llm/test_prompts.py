@@ -23,6 +23,7 @@ FINGERPRINTS = {
     "extract/sake.v1": "5ac4ce65432552d947bf2dec57ca03fd",
     "ground/boxes.v1": "b0737f8ea69c86adffbb0d2edb09858d",
     "rerank/gem.v1": "ba24a834c45e6c471e0ec78fbb0aa880",
+    "rerank/gem.v2": "bf170ec2d798f45a5c2fe2c73877e5ab",
     "rewrite/appearance.v1": "05438bd15454d0a3105911ea65a4b7ad",
     "rewrite/riveg.v1": "02d8683cb32350916b0c2fe008845972",
     "rewrite/riveg.v2": "86b1b197715c444ad8a3308c234815e0",

@@ -102,13 +102,17 @@ def test_answers_are_read_as_the_gold_and_are_moved_anew_at_every_visit(
     models: Mapping[str, Path], data: Path, tmp_path: Path
 ) -> None:
     rows = trainee(settings(models["qwen2_5_vl"], data, tmp_path)).rows()
-    assert rows[6].answer(None) == "<think></think><answer>None</answer>"
-    assert rows[7].answer(None).count("[") == 3, "a list of two boxes"
-    visits = [rows[0].answer(f"1/{epoch}") for epoch in (0, 0, 1)]
+    assert rows[6].question.answer(None) == "<think></think><answer>None</answer>"
+    assert rows[7].question.answer(None).count("[") == 3, "a list of two boxes"
+    visits = [rows[0].question.answer(f"1/{epoch}") for epoch in (0, 0, 1)]
     assert visits[0] == visits[1] != visits[2]
-    assert rows[0].answer(None) not in visits
+    assert rows[0].question.answer(None) not in visits
     still = trainee(settings(models["qwen2_5_vl"], data, tmp_path, jitter=None)).rows()
-    assert still[0].answer("1/0") == still[0].answer(None) == rows[0].answer(None)
+    assert (
+        still[0].question.answer("1/0")
+        == still[0].question.answer(None)
+        == rows[0].question.answer(None)
+    )
 
 
 def test_a_batch_learns_answers_alone(
@@ -124,7 +128,7 @@ def test_a_batch_learns_answers_alone(
             learner.rows()[5:8], batch["input_ids"], batch["labels"], strict=True
         ):
             learnt = tokens[labels != IGNORED]
-            assert tokenizer.decode(learnt) == f"{row.answer('1/0')}<|im_end|>"
+            assert tokenizer.decode(learnt) == f"{row.question.answer('1/0')}<|im_end|>"
             assert torch.equal(labels[labels != IGNORED], learnt)
         network: Any = learner.network().eval()
         with torch.no_grad():
@@ -181,7 +185,7 @@ def test_tokens_and_patches_are_those_of_the_librarys_processor(
     row = learner.rows()[0]
     mine = learner.batch([row], visit("1/0"))
     texts = [message.text for message in row.question.request.messages]
-    ask = {"system": texts[0], "user": texts[1], "answer": row.answer("1/0")}
+    ask = {"system": texts[0], "user": texts[1], "answer": row.question.answer("1/0")}
     (tmp_path / "ask.json").write_text(json.dumps(ask))
     (image,) = (
         ImageEncoder(ImageLoader([data.parent / "images"]), 140)
@@ -278,9 +282,13 @@ def test_thoughts_are_joined_by_id_and_by_image(
     rows = trainee(
         settings(models["qwen2_5_vl"], data, tmp_path, reasoning=[str(path)]), heard
     ).rows()
-    assert rows[0].answer(None).startswith("<think>Ann sings ; she is seen.</think><answer>Ann|")
-    assert rows[1].answer(None).startswith("<think>Bob cooks.</think>")
-    assert rows[2].answer(None).startswith("<think></think>")
+    assert (
+        rows[0]
+        .question.answer(None)
+        .startswith("<think>Ann sings ; she is seen.</think><answer>Ann|")
+    )
+    assert rows[1].question.answer(None).startswith("<think>Bob cooks.</think>")
+    assert rows[2].question.answer(None).startswith("<think></think>")
     assert "drawn train: 2 posts have reasoning, 6 learn an empty thought" in heard.notes
     assert "1 lines of reasoning are about no post of drawn train" in heard.notes
 

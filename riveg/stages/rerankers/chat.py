@@ -45,9 +45,10 @@ UNMATCHED_LABEL = "unmatched-label"
 """Kind of the Issue beside a label that is the tagger's, because the answer named no candidate."""
 
 _MARK = "&&"
+_MARK_BEHIND = " (&&)"
 _OWN_MARK = re.compile("&(?=&)")
 _VARIABLES = PromptVariables(
-    ("labels",), ("text", "marked_text", "caption", "entity", "candidates")
+    ("labels",), ("text", "marked_text", "marked_behind", "caption", "entity", "candidates")
 )
 
 
@@ -172,6 +173,9 @@ class ChatReranker:
         values = {
             **sample_values(sample),
             "marked_text": PromptValue(marked_text(sample, entity), "sample.tokens, entity.span"),
+            "marked_behind": PromptValue(
+                marked_behind(sample, entity), "sample.tokens, entity.span"
+            ),
             "entity": entity_value(entity),
             "candidates": PromptValue(
                 candidates, "entity.fine_label_scores" if self._label_of else "entity.label_scores"
@@ -215,6 +219,15 @@ def marked_text(sample: Sample, entity: Entity) -> str:
     starts = [start for start, _ in sample.offsets[entity.span.start : entity.span.end]]
     edges = pairwise((0, *starts, len(sample.text)))
     return _MARK.join(_OWN_MARK.sub(f"&{MARK}", sample.text[start:end]) for start, end in edges)
+
+
+def marked_behind(sample: Sample, entity: Entity) -> str:
+    """The sample with ``(&&)`` behind each token of the entity; its own ``&&`` becomes ``&·&``."""
+    ends = [end for _, end in sample.offsets[entity.span.start : entity.span.end]]
+    edges = pairwise((0, *ends, len(sample.text)))
+    return _MARK_BEHIND.join(
+        _OWN_MARK.sub(f"&{MARK}", sample.text[start:end]) for start, end in edges
+    )
 
 
 def _by_probability(scores: Mapping[str, float]) -> tuple[str, ...]:

@@ -89,7 +89,9 @@ def _card(trainee: VlmTrainee, trained: Trained, scores: Mapping[str, Score]) ->
     yield f"- Base: {config.model}" + (f" at {config.revision}" if config.revision else "")
     yield from (f"- {remark}" for remark in trainee.remarks)
     block = trainee.block
-    yield f"- Prompt {block.prompt}, frame {block.frame}, pictures of {config.picture_side} pixels"
+    frame = getattr(block, "frame", None)
+    in_frame = f", frame {frame}" if frame else ""
+    yield f"- Prompt {block.prompt}{in_frame}, pictures of {config.picture_side} pixels at most"
     resize = trainee.inputs.resize
     yield (
         f"- Pictures are resized to multiples of {resize.multiple}, {resize.min_pixels} to "
@@ -106,7 +108,7 @@ def _card(trainee: VlmTrainee, trained: Trained, scores: Mapping[str, Score]) ->
     yield ""
     yield (
         f"Micro F1 of greedy answers over all entities of dev, {trainee.answered:.1f} % of whose "
-        f"posts had an answer without faults; `e2e_` as E2E-GMNER counts. Intervals by "
+        "posts had answers without faults; `e2e_`: as E2E-GMNER counts. Intervals by "
         f"bootstrap over posts, {RESAMPLES} resamples, of this one training."
     )
     epochs, seed = config.loop.epochs, config.loop.seed

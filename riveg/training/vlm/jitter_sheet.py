@@ -16,6 +16,7 @@ from riveg.geometry.boxes import box_iou, clip_box
 from riveg.geometry.frames import FRAMES
 from riveg.images.loader import ImageLoader
 from riveg.images.overlay import draw_overlay
+from riveg.stages.rerankers.chat import ChatRerankerConfig
 from riveg.stages.stated_boxes import StatedBoxes
 from riveg.training.vlm.answer_boxes import AnswerBoxes, BoxPlaces, SeenBox, scaled
 from riveg.training.vlm.settings import VlmSettings, stage_block
@@ -72,6 +73,7 @@ def jitter_sheet(config: VlmSettings, number: int) -> JitterSheet:
     if config.jitter is None or not config.jitter.moves:
         raise UserError("jitter: moves nothing; say beta and gamma, or take a preset")
     block = stage_block(config)
+    assert not isinstance(block, ChatRerankerConfig), "settings with jitter are refused"
     boxes = AnswerBoxes(
         StatedBoxes(FRAMES[block.frame], block.resize, config.picture_side),
         block.resize,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from torch import Tensor
@@ -16,9 +16,8 @@ from riveg.llm.images import ImageEncoder
 from riveg.protocols import ImageSource
 from riveg.runs.progress import Progress
 from riveg.training.data import AnnotatedSplit
-from riveg.training.vlm.answer_boxes import AnswerBoxes
 from riveg.training.vlm.inputs import Prompt, VlmInputs
-from riveg.training.vlm.tasks import Question, Task, Unusable, opened
+from riveg.training.vlm.questions import Question, Task, Unusable, opened
 
 _SHOWN = 3
 """Posts that a remark names."""
@@ -30,17 +29,11 @@ class VlmRow:
 
     Args:
         question: Both.
-        boxes: How the answer's boxes are moved and stated.
         length: Tokens of both together, where no box is moved.
     """
 
     question: Question
-    boxes: AnswerBoxes
     length: int
-
-    def answer(self, visit: str | None) -> str:
-        """What the model should say at one visit; ``None``: as annotated."""
-        return self.question.write(self.boxes.written(self.question.places, visit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +101,8 @@ class RowMaker:
         progress.begin("rows", len(split.pairs))
         for sample, gold in split.pairs:
             try:
-                for question in self._task.questions(opened(sample, images), gold):
-                    found.append(self._row(question))
+                seen = opened(sample, images, needs_image=self._task.needs_image)
+                found += map(self._row, self._task.questions(seen, gold))
             except Unusable as fault:
                 left_out.setdefault(fault.kind, LeftOut(str(fault), [])).posts.append(sample.id)
             progress.advance(1, 0)
@@ -117,8 +110,8 @@ class RowMaker:
         return Rows(tuple(found), left_out)
 
     def batch(self, rows: Sequence[VlmRow], visit: str | None) -> dict[str, Tensor]:
-        """The tensors of some rows; ``visit``: as in :meth:`VlmRow.answer`."""
-        answers = [self._inputs.answer(row.answer(visit)) for row in rows]
+        """The tensors of some rows; ``visit``: as in :class:`Question`."""
+        answers = [self._inputs.answer(row.question.answer(visit)) for row in rows]
         return self._inputs.batch([self._prompt(row.question) for row in rows], answers)
 
     def _prompt(self, question: Question) -> Prompt:
@@ -127,8 +120,7 @@ class RowMaker:
         return self._inputs.prompt(question.request.messages, images)
 
     def _row(self, question: Question) -> VlmRow:
-        row = VlmRow(question, self._task.boxes, 0)
-        answer = len(self._inputs.answer(row.answer(None)))
+        answer = len(self._inputs.answer(question.answer(None)))
         length = len(self._prompt(question).tokens) + answer
         if length > self._max_length:
             raise Unusable(
@@ -137,7 +129,7 @@ class RowMaker:
         if answer > question.request.max_tokens:
             most = question.request.max_tokens
             raise Unusable("long-answer", f"{answer} tokens, more than max_tokens ({most})")
-        return replace(row, length=length)
+        return VlmRow(question, length)
 
 
 def thoughts_of(split: AnnotatedSplit, files: Sequence[Path]) -> tuple[dict[str, str], list[str]]:

@@ -11,11 +11,15 @@ from riveg.geometry.jitter import Jitter
 from riveg.labels import USUAL_LABELS, Label
 from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
+from riveg.stages.rerankers.chat import ChatRerankerConfig
 from riveg.training.config import TrainingConfig
 from riveg.training.loop_settings import LoopSettings
 
-TaskName = Literal["extract", "ground"]
+TaskName = Literal["extract", "ground", "rerank"]
 """Which stage the model is trained for."""
+
+StageBlock = ChatExtractorConfig | ChatGrounderConfig | ChatRerankerConfig
+"""What a system says of that stage."""
 
 
 class Lora(BaseModel):
@@ -52,7 +56,7 @@ class VlmSettings(TrainingConfig):
     """
 
     name: ClassVar[str] = "vlm"
-    summary: ClassVar[str] = "vision-language model with LoRA (extract: chat, ground: chat)"
+    summary: ClassVar[str] = "vision-language model with LoRA (extract, ground, rerank: chat)"
     packages: ClassVar[tuple[str, ...]] = (*TrainingConfig.packages, "peft")
 
     model: str = Field(min_length=1)
@@ -60,6 +64,7 @@ class VlmSettings(TrainingConfig):
     task: TaskName = "extract"
     extract: ChatExtractorConfig | None = None
     ground: ChatGrounderConfig | None = None
+    rerank: ChatRerankerConfig | None = None
     labels: tuple[Label, ...] = USUAL_LABELS
     picture_side: int = Field(default=1024, ge=28)
     reasoning: tuple[Path, ...] = ()
@@ -87,13 +92,18 @@ class VlmSettings(TrainingConfig):
                 f"task: {self.task} needs the block {self.task}: of a system, without its backend "
                 "(prompt, frame, resize ...)"
             )
+        others = {"extract", "ground", "rerank"} - {self.task}
+        if given := sorted(name for name in others if getattr(self, name) is not None):
+            raise ValueError(f"{given[0]}: has no effect with task: {self.task}; leave it out")
+        if self.jitter is not None and self.task == "rerank":
+            raise ValueError("jitter: answers of task: rerank hold no boxes")
         if self.reasoning and self.task != "extract":
             raise ValueError(f"reasoning: answers of task: {self.task} hold no thought")
         return self
 
 
-def stage_block(config: VlmSettings) -> ChatExtractorConfig | ChatGrounderConfig:
+def stage_block(config: VlmSettings) -> StageBlock:
     """What a system says of the stage that is trained."""
-    block = config.extract if config.task == "extract" else config.ground
+    block: StageBlock | None = getattr(config, config.task)
     assert block is not None, "settings without it are refused"
     return block

@@ -10,30 +10,17 @@ from torch import Tensor, nn
 from riveg.checkpoints.folders import ModelFiles, model_folder
 from riveg.errors import MissingModel, UserError
 from riveg.evaluation.bootstrap import Tally
-from riveg.evaluation.canonical import Rules
-from riveg.evaluation.cases import CaseScorer
-from riveg.evaluation.gold import read_gold
-from riveg.evaluation.protocols import PROTOCOLS
-from riveg.evaluation.protocols.e2e import METRICS
-from riveg.evaluation.scoring import scorer_of
 from riveg.geometry.frames import FRAMES, Resize
 from riveg.llm.images import ImageEncoder
-from riveg.stages.extractors.chat import ChatExtractorConfig
-from riveg.stages.grounders.chat import ChatGrounderConfig
+from riveg.stages.rerankers.chat import ChatRerankerConfig
 from riveg.training.batches import Chance
 from riveg.training.config import Course
 from riveg.training.vlm.inputs import VlmInputs
 from riveg.training.vlm.network import answer_loss, load_network
 from riveg.training.vlm.network_chat import NetworkChat
 from riveg.training.vlm.rows import RowMaker, Rows, VlmRow, thoughts_of
-from riveg.training.vlm.settings import VlmSettings, stage_block
+from riveg.training.vlm.settings import StageBlock, VlmSettings, stage_block
 from riveg.training.vlm.tasks import make_task
-
-E2E = "e2e"
-"""The protocol that is counted beside the canonical one."""
-
-GMNER = "gmner"
-"""The figure that chooses: canonical F1 of spans, types and boxes."""
 
 ANSWERED = "answered"
 """The share of dev's posts whose answers can be read, in percent."""
@@ -61,13 +48,15 @@ class VlmTrainee:
         )
         thoughts, remarks = thoughts_of(course.train, config.reasoning)
         self.task = make_task(
-            config, self._chat, dev_images, resize=self.inputs.resize, thoughts=thoughts
+            config,
+            self._chat,
+            course.dev.dataset,
+            dev_images,
+            resize=self.inputs.resize,
+            thoughts=thoughts,
         )
         self._runner = self.task.runner(dev_images)
-        self._dev = [self.task.asked(sample, gold) for sample, gold in course.dev.pairs]
-        self._gold = read_gold(course.dev.dataset)
-        if not self._gold.has_boxes:
-            raise UserError(f"{course.dev.name}: has no boxes by which an epoch could be chosen")
+        self._dev = course.dev.pairs
         train_images = course.train.images
         self._maker = RowMaker(
             self.task,
@@ -76,7 +65,7 @@ class VlmTrainee:
             max_length=config.max_length,
         )
         self._rows: Rows = self._maker.rows(course.train, train_images, course.progress)
-        self.remarks = (*remarks, *self._rows.remarks())
+        self.remarks = (*remarks, *self._rows.remarks(), *self.task.remarks())
         for text in self.remarks:
             course.progress.note(text)
         if not self._rows.rows:
@@ -85,14 +74,14 @@ class VlmTrainee:
             )
 
     @property
-    def block(self) -> ChatExtractorConfig | ChatGrounderConfig:
+    def block(self) -> StageBlock:
         """What a system says of the stage."""
         return stage_block(self.config)
 
     @property
     def metric(self) -> str:
-        """F1 of spans, types and boxes."""
-        return GMNER
+        """The figure of the task that chooses."""
+        return self.task.metric
 
     def rows(self) -> Sequence[VlmRow]:
         """The questions of train."""
@@ -116,7 +105,7 @@ class VlmTrainee:
         return answer_loss(network, batch)
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """F1 on dev in percent, by the canonical protocol and E2E-GMNER's, of greedy answers."""
+        """The task's figures on dev in percent, of greedy answers."""
         tally = self.tally(network)
         figures = {name: count.f1 for name, count in tally.totals().items()}
         return {**figures, ANSWERED: self.answered}
@@ -128,27 +117,15 @@ class VlmTrainee:
             UserError: If the network fails at a post.
         """
         self._chat.network = network
-        scorers: dict[str, CaseScorer] = {
-            "": scorer_of(self._gold, Rules()),
-            f"{E2E}_": PROTOCOLS[E2E].scorer(),
-        }
+        asked = [self.task.asked(sample, gold) for sample, gold in self._dev]
         tally = Tally()
         read = 0
-        for found in self._runner(self._dev):
+        for found, (_, gold) in zip(self._runner(asked), self._dev, strict=True):
             failed = next((one for one in found.issues if one.kind == "backend-error"), None)
             if failed is not None:
                 raise UserError(f"dev: {found.id!r:.80}: {failed.message}")
-            case = self._gold.case_of(found)
-            assert case is not None, "only annotated posts are asked about"
             read += not any(one.stage == self.config.task for one in found.issues)
-            tally.add(
-                {
-                    f"{prefix}{name}": scored[name]
-                    for prefix, scorer in scorers.items()
-                    for scored in (scorer(case),)
-                    for name in METRICS
-                }
-            )
+            tally.add(self.task.counts(found, gold))
         self.answered = 100 * read / len(self._dev)
         return tally
 
@@ -172,5 +149,7 @@ def base_folder(config: VlmSettings) -> Path:
 def stated_resize(config: VlmSettings) -> Resize | None:
     """What the stage says about how images are resized, where its frame depends on that."""
     block = stage_block(config)
+    if isinstance(block, ChatRerankerConfig):
+        return None
     is_told = FRAMES[block.frame].is_sized and block.resize.multiple > 1
     return block.resize if is_told else None

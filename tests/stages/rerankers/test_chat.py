@@ -24,6 +24,7 @@ from riveg.stages.rerankers.chat import (
     ChatReranker,
     ChatRerankerConfig,
     entropy,
+    marked_behind,
     marked_text,
 )
 from riveg.stages.table import RERANK
@@ -232,6 +233,13 @@ def test_a_text_cannot_mark_words_itself() -> None:
     sample = Sample("d", text, ("Ann", "&&Bob", "&&&"), offsets)
     entity = Entity("e0", "Ann", "PER", Span(0, 1))
     assert marked_text(sample, entity) == "&&Ann &·&Bob &·&·&"
+    assert marked_behind(sample, entity) == "Ann (&&) &·&Bob &·&·&"
+
+
+def test_the_second_prompt_has_its_marks_behind_the_words() -> None:
+    first, second = mentions_of(POST)
+    assert marked_behind(POST, first.entity) == "Golden (&&) State (&&) beats Ann"
+    assert marked_behind(POST, second.entity) == "Golden State beats Ann (&&)"
 
 
 def test_the_image_is_shown_where_there_is_one_that_can_be_used() -> None:

@@ -1,0 +1,137 @@
+"""``extract: chat``: a post becomes one request, its entities the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+
+from riveg.config.backend import BuildContext
+from riveg.errors import UserError
+from riveg.evaluation.counts import Count
+from riveg.geometry.frames import Resize
+from riveg.llm.conversation import Response
+from riveg.llm.json_answers import thoughts_in, without_thoughts
+from riveg.pipeline import AnyStageRunner, StageRunner
+from riveg.protocols import ImageSource
+from riveg.stages.extractors.answers import StatedEntity
+from riveg.stages.extractors.chat import ChatExtractor
+from riveg.stages.named_spans import UNALIGNED
+from riveg.stages.stated_boxes import WrittenBoxes
+from riveg.stages.table import EXTRACT
+from riveg.text.alignment import TokenAligner, Unaligned
+from riveg.text.spans import span_text
+from riveg.training.vlm.answer_boxes import AnswerBoxes
+from riveg.training.vlm.dev_scores import GMNER, DevScores
+from riveg.training.vlm.questions import ALL, Question, Unusable, places_of, require_label
+from riveg.training.vlm.settings import VlmSettings
+from riveg.types import Gold, GoldEntity, Sample, Span
+
+_NOWHERE = (0, 0)
+"""Nobody asks where a gold entity stands in an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracting:
+    """``extract: chat``: a post becomes one request, its entities the answer.
+
+    Args:
+        backend: The stage's.
+        boxes: How boxes are stated.
+        labels: Names of the types.
+        scores: Counts what is found in dev.
+        thoughts: What stands before the answers, by post.
+    """
+
+    backend: ChatExtractor
+    boxes: AnswerBoxes
+    labels: tuple[str, ...]
+    scores: DevScores
+    thoughts: Mapping[str, str]
+    metric: str = GMNER
+    needs_image: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        config: VlmSettings,
+        context: BuildContext,
+        resize: Resize,
+        scores: DevScores,
+        thoughts: Mapping[str, str],
+    ) -> Extracting:
+        """From a configuration with the block ``extract``."""
+        assert config.extract is not None
+        backend = config.extract.build(context)
+        if thoughts and not backend.form.takes_thoughts:
+            raise UserError(
+                f"reasoning: answers of the prompt {config.extract.prompt} hold no thought; leave "
+                "reasoning out, or take extract/e2e-gmner.v1"
+            )
+        labels = tuple(label.name for label in config.labels)
+        boxes = AnswerBoxes(backend.boxes, resize, config.jitter)
+        return cls(backend, boxes, labels, scores, thoughts)
+
+    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question]:
+        entities = sorted(gold.entities, key=lambda one: (one.span.start, one.span.end))
+        stated = [self._stated(sample, entity) for entity in entities]
+        places = places_of(sample, entities)
+        ends = [0, *accumulate(len(entity.boxes or ()) for entity in entities)]
+        thoughts = self.thoughts.get(sample.id, "")
+
+        def write(boxes: WrittenBoxes) -> str:
+            placed = [
+                replace(one, boxes=boxes[start:end])
+                for one, (start, end) in zip(stated, pairwise(ends), strict=True)
+            ]
+            return self.backend.form.write(placed, thoughts)
+
+        self._require_readable(write(self.boxes.written(places, None)), stated, thoughts)
+        (prepared,) = self.backend.prepare([sample])
+        yield Question(prepared.request, lambda visit: write(self.boxes.written(places, visit)))
+
+    def asked(self, sample: Sample, gold: Gold) -> Sample:  # noqa: ARG002
+        return sample
+
+    def runner(self, images: ImageSource) -> AnyStageRunner:
+        return StageRunner(
+            EXTRACT, self.backend, images, needs_image=True, batch_size=ALL, gated=False
+        )
+
+    def counts(self, found: Sample, gold: Gold) -> Mapping[str, Count]:  # noqa: ARG002
+        return self.scores.counts(found)
+
+    def remarks(self) -> Sequence[str]:
+        return ()
+
+    def _stated(self, sample: Sample, entity: GoldEntity) -> StatedEntity:
+        require_label(sample, entity, self.labels)
+        words = span_text(sample.text, sample.offsets, entity.span)
+        return StatedEntity(
+            words, entity.label, _occurrence(sample, words, entity.span), (), _NOWHERE
+        )
+
+    def _require_readable(self, text: str, stated: Sequence[StatedEntity], thoughts: str) -> None:
+        """Makes sure that what is learnt would be read as what was annotated."""
+        frame = self.boxes.stated.frame
+        read = self.backend.form.read(Response(without_thoughts(text), "stop"), frame)
+        found = [(one.words, one.label, one.boxes is not None) for one in read.entities]
+        if read.faults or found != [(one.words, one.label, True) for one in stated]:
+            raise Unusable(
+                "unreadable-answer",
+                "a name holds a sign that the form of the answer needs for itself, so that it "
+                "would be read otherwise",
+            )
+        if thoughts_in(text) != thoughts:
+            raise Unusable("unreadable-answer", "the reasoning holds the end of a thought")
+
+
+def _occurrence(sample: Sample, words: str, span: Span) -> int:
+    """Which of the places with these words a span is, from 1."""
+    aligner = TokenAligner(sample.text, sample.offsets)
+    with suppress(Unaligned):
+        for number in range(1, len(sample.tokens) + 1):
+            if aligner.find(words, number) == span:
+                return number
+    raise Unusable(UNALIGNED, f"{words!r:.80} is not found again in the text")
