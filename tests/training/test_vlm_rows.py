@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,15 @@ from riveg.training.vlm.inputs import IGNORED
 from riveg.training.vlm.network import load_network
 from riveg.training.vlm.settings import VlmSettings
 from riveg.training.vlm.trainee import VlmTrainee
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Several would wait for each other where other programs run on the same cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +324,7 @@ def test_what_is_wrong_is_said_in_one_line(
     other.write_text('{"id": "x", "reasoning": "y"}\n')
     more = {key: [str(other)] if value == ["REASONING"] else value for key, value in more.items()}
     with pytest.raises(UserError, match=message) as fault:
-        trainee(settings(models["qwen2_5_vl"], data, tmp_path, **more))
+        trainee(settings(Path(more.pop("model", models["qwen2_5_vl"])), data, tmp_path, **more))
     assert "\n" not in str(fault.value)
 
 

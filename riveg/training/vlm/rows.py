@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +19,7 @@ from riveg.runs.progress import Progress
 from riveg.training.data import AnnotatedSplit
 from riveg.training.vlm.inputs import Prompt, VlmInputs
 from riveg.training.vlm.questions import Question, Task, Unusable, opened
+from riveg.types import Sample
 
 _SHOWN = 3
 """Posts that a remark names."""
@@ -100,11 +102,11 @@ class RowMaker:
         left_out: dict[str, LeftOut] = {}
         progress.begin("rows", len(split.pairs))
         for sample, gold in split.pairs:
-            try:
+            with _leaving_out(sample, left_out):
                 seen = opened(sample, images, needs_image=self._task.needs_image)
-                found += map(self._row, self._task.questions(seen, gold))
-            except Unusable as fault:
-                left_out.setdefault(fault.kind, LeftOut(str(fault), [])).posts.append(sample.id)
+                for question in self._task.questions(seen, gold):
+                    with _leaving_out(sample, left_out):
+                        found.append(self._row(question))
             progress.advance(1, 0)
         progress.end(time.monotonic() - started)
         return Rows(tuple(found), left_out)
@@ -130,6 +132,15 @@ class RowMaker:
             most = question.request.max_tokens
             raise Unusable("long-answer", f"{answer} tokens, more than max_tokens ({most})")
         return VlmRow(question, length)
+
+
+@contextmanager
+def _leaving_out(sample: Sample, left_out: dict[str, LeftOut]) -> Iterator[None]:
+    """Notes the post where nothing can be learnt from what the block makes."""
+    try:
+        yield
+    except Unusable as fault:
+        left_out.setdefault(fault.kind, LeftOut(str(fault), [])).posts.append(sample.id)
 
 
 def thoughts_of(split: AnnotatedSplit, files: Sequence[Path]) -> tuple[dict[str, str], list[str]]:

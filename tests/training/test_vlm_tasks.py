@@ -1,0 +1,190 @@
+"""The other tasks of ``riveg train vlm``: boxes of an entity, and its type among candidates."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
+pytest.importorskip("peft", reason='needs the extra: pip install "riveg[train]"')
+
+import torch
+from helpers.drawn_posts import write_posts
+from helpers.factories import make_context
+from helpers.scripted_chat import ScriptedChat
+from helpers.tiny_vision_language import make_tiny_vision_language_model
+from helpers.tiny_vlm_training import RESIZE, settings
+from helpers.training import Heard
+
+from riveg.datasets.opening import open_dataset
+from riveg.errors import UserError
+from riveg.images.loader import ImageLoader
+from riveg.labels import Label
+from riveg.llm.endpoint import Endpoint
+from riveg.protocols import Mention
+from riveg.stages.grounders.chat import ChatGrounderConfig
+from riveg.training.config import Course
+from riveg.training.vlm.config import VlmTrainingConfig
+from riveg.training.vlm.trainee import VlmTrainee
+from riveg.types import Entity, Span
+
+GROUND: dict[str, Any] = {"frame": "pixels-sent", "resize": RESIZE, "max_tokens": 96}
+LEVELS = {
+    "PER": ("actor", "athlete", "politician", "musician", "author"),
+    "LOC": ("city", "park"),
+    "OTHER": ("ship", "film", "prize"),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Several would wait for each other where other programs run on the same cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_vision_language_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_posts(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def fine_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A person with a fine type of five, a place with one of two."""
+    data = write_posts(tmp_path_factory.mktemp("fine"))
+    for name in ("train", "dev"):
+        path = data.parent / f"{name}.jsonl"
+        posts = [json.loads(line) for line in path.read_text().splitlines()]
+        for post in posts:
+            for entity in post["entities"]:
+                entity["label"], entity["fine_label"] = (
+                    ("PER", "musician") if entity["start"] == 0 else ("LOC", "city")
+                )
+        path.write_text("".join(f"{json.dumps(post)}\n" for post in posts))
+    levels = json.dumps({name: list(below) for name, below in LEVELS.items()})
+    data.write_text(data.read_text().replace("labels: [PER, LOC, ORG, OTHER]", f"labels: {levels}"))
+    return data
+
+
+def trainee(config: VlmTrainingConfig, heard: Heard | None = None) -> VlmTrainee:
+    return VlmTrainee(config, Course(config, config.out, config.out, heard or Heard()))
+
+
+def grounding(model: Path, data: Path, out: Path, **more: Any) -> VlmTrainingConfig:
+    return settings(model, data, out, task="ground", extract=None, ground=GROUND, **more)
+
+
+def reranking(model: Path, data: Path, out: Path, **more: Any) -> VlmTrainingConfig:
+    labels = [{"name": name, "fine": list(below)} for name, below in LEVELS.items()]
+    values = {"labels": labels, "rerank": {"prompt": "rerank/gem.v2"}, "jitter": None, **more}
+    return settings(model, data, out, task="rerank", extract=None, **values)
+
+
+def test_a_grounder_learns_one_question_an_entity(model: Path, data: Path, tmp_path: Path) -> None:
+    learner = trainee(grounding(model, data, tmp_path, jitter=None))
+    rows = learner.rows()
+    assert len(rows) == 14, "seven posts with two entities, one with none"
+    assert rows[1].question.answer(None) == '{"boxes": []}'
+    assert rows[-2].question.answer(None).count("bbox_2d") == 2
+    dataset = open_dataset(str(data), split="train")
+    images = ImageLoader(dataset.image_roots)
+    endpoint = Endpoint(model="any", base_urls=("http://127.0.0.1:9/v1",), picture_side=140)
+    labels = tuple(Label(name=name) for name in ("PER", "LOC", "ORG", "OTHER"))
+    backend = ChatGrounderConfig(**GROUND).build(
+        make_context(
+            chats={"main": ScriptedChat(lambda _: "")}, endpoints={"main": endpoint}, labels=labels
+        )
+    )
+    sample, gold = next(iter(dataset.annotated_samples()))
+    assert sample.image is not None
+    opened = replace(sample, image=images.probe(sample.image))
+    mention = Mention(opened, Entity("e0", "Ann", gold.entities[0].label, Span(0, 1)))
+    (asked,) = backend.prepare([mention])
+    assert rows[0].question.request.messages == asked.request.messages
+    assert learner.evaluate(learner.network().eval())["gmner"] < 100
+
+
+def test_boxes_of_a_grounder_are_moved_each_by_itself(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    rows = trainee(grounding(model, data, tmp_path)).rows()
+    still, once, again = (rows[0].question.answer(visit) for visit in (None, "1/0", "1/1"))
+    assert len({still, once, again}) == 3
+
+
+def test_candidates_are_those_of_gem(model: Path, fine_data: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    learner = trainee(reranking(model, fine_data, tmp_path), heard)
+    rows = learner.rows()
+    assert len(rows) == 14
+    places: Counter[int] = Counter()
+    for row in rows:
+        request = row.question.request
+        assert request.schema is not None
+        offered = request.schema["properties"]["label"]["enum"]
+        assert f"Candidates: {', '.join(offered)}" in request.messages[-1].text
+        right = json.loads(row.question.answer(None))["label"]
+        places[offered.index(right)] += 1
+        same = sum(one in LEVELS["PER"] for one in offered)
+        if right == "musician":
+            assert (len(set(offered)), same) == (5, 4), "the gold type, three beside it, one other"
+        else:
+            assert right == "city"
+            assert len(set(offered)) == 5
+            assert "park" in offered, "there is one beside it; three are of others"
+    assert len(places) > 2, "their order is shuffled"
+    assert "Ann (&&) in Rome" in rows[0].question.request.messages[-1].text
+    assert any(note.startswith("7 questions have candidates of more other") for note in heard.notes)
+    assert learner.metric == "accuracy"
+    assert learner.evaluate(learner.network().eval())["accuracy"] < 100
+
+
+def test_another_seed_offers_others_and_coarse_types_are_offered_all(
+    model: Path, data: Path, fine_data: Path, tmp_path: Path
+) -> None:
+    def asked(config: VlmTrainingConfig) -> list[str]:
+        return [row.question.request.messages[-1].text for row in trainee(config).rows()]
+
+    def seeded(seed: int) -> VlmTrainingConfig:
+        loop = {"seed": seed, "device": "cpu", "threads": 1}
+        return reranking(model, fine_data, tmp_path, loop=loop)
+
+    assert asked(seeded(1)) == asked(seeded(1)) != asked(seeded(2))
+    coarse = reranking(model, data, tmp_path, labels=["PER", "LOC", "ORG", "OTHER"])
+    (line,) = (one for one in asked(coarse)[0].splitlines() if one.startswith("Candidates: "))
+    assert sorted(line.removeprefix("Candidates: ").split(", ")) == ["LOC", "ORG", "OTHER", "PER"]
+
+
+def test_a_fine_type_that_nobody_names(model: Path, fine_data: Path, tmp_path: Path) -> None:
+    labels = [{"name": "PER", "fine": ["actor"]}, {"name": "LOC", "fine": ["city"]}]
+    with pytest.raises(UserError, match="the fine type 'musician', which does not stand below PER"):
+        trainee(reranking(model, fine_data, tmp_path, labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"jitter": {"beta": 0.1}}, "answers of task: rerank hold no boxes"),
+        ({"ground": GROUND}, "ground: has no effect with task: rerank"),
+        ({"reasoning": ["cot.jsonl"]}, "answers of task: rerank hold no thought"),
+    ],
+)
+def test_settings_of_another_task(
+    more: dict[str, Any], message: str, model: Path, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        reranking(model, data, tmp_path, **more)
