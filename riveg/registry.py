@@ -36,6 +36,7 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
     "extract": {
         "chat": "riveg.stages.extractors.chat:ChatExtractorConfig",
+        "teacher": "riveg.stages.extractors.teacher:TeacherConfig",
     },
     "rerank": {
         "chat": "riveg.stages.rerankers.chat:ChatRerankerConfig",

@@ -18,6 +18,7 @@ _SHIP = {
     "fine_label": "sailing_ship",
     "expression": "a white ship with four masts",
     "description": "A sailing ship.",
+    "is_shown": True,
 }
 _PERSON = {
     **_SHIP,

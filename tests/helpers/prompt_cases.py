@@ -69,6 +69,12 @@ VALUES: dict[str, dict[str, object]] = {
         "entity": SEEN,
         "coordinates": "0 at the left and top edge, 1000 at the right and bottom edge",
     },
+    "reasoning/e2e-gmner.v1": {
+        "labels": LABELS,
+        "text": TEXT,
+        "caption": CAPTION,
+        "entities": ({**ENTITY, "is_shown": True}, {**SHIP, "is_shown": False}),
+    },
     "rerank/gem.v1": {
         "labels": LABELS,
         "marked_text": "Eileen Collins back on the &&USS &&Midway",

@@ -22,6 +22,7 @@ FINGERPRINTS = {
     "extract/json.v1": "eec2a2b4f7c9723a785d7abcb95afaa2",
     "extract/sake.v1": "5ac4ce65432552d947bf2dec57ca03fd",
     "ground/boxes.v1": "b0737f8ea69c86adffbb0d2edb09858d",
+    "reasoning/e2e-gmner.v1": "fb05dc584fabce61467950764a13bfed",
     "rerank/gem.v1": "ba24a834c45e6c471e0ec78fbb0aa880",
     "rerank/gem.v2": "bf170ec2d798f45a5c2fe2c73877e5ab",
     "rewrite/appearance.v1": "05438bd15454d0a3105911ea65a4b7ad",

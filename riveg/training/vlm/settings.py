@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from riveg.geometry.jitter import Jitter
-from riveg.labels import USUAL_LABELS, Label
+from riveg.labels import USUAL_LABELS, Label, label_levels
 from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.rerankers.chat import ChatRerankerConfig
@@ -84,6 +84,15 @@ class VlmSettings(TrainingConfig):
         if not isinstance(value, list):
             return value
         return [{"name": one} if isinstance(one, str) else one for one in value]
+
+    @field_validator("labels")
+    @classmethod
+    def _each_once(cls, labels: tuple[Label, ...]) -> tuple[Label, ...]:
+        names = [label.name for label in labels]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"the type {twice!r} is named twice")
+        label_levels({label.name: label.fine for label in labels})
+        return labels
 
     @model_validator(mode="after")
     def _check_blocks(self) -> Self:
