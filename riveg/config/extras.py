@@ -18,7 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "data": ("datasets", "pyarrow"),
     "plot": ("matplotlib",),
     "models": ("torch", "transformers", "safetensors"),
-    "train": ("torch", "transformers", "safetensors", "accelerate", "onnx"),
+    "train": ("torch", "transformers", "safetensors", "accelerate", "onnx", "peft"),
     "vllm": ("vllm",),
     "laptop": ("openai", *_LAPTOP),
     "gliner": ("gliner2", "torch", "transformers", "safetensors", "peft"),

@@ -18,6 +18,7 @@ from helpers.places import ROOT
 from helpers.real_servers import ENVIRONMENT, VLLM_ARGUMENTS, tiny_model, vllm_command
 
 from riveg.errors import install_command
+from riveg.formats.reasoning import read_reasoning
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -300,3 +301,15 @@ def test_a_missing_client_is_told_before_anything_runs(tmp_path: Path) -> None:
     command = install_command("vllm", "vllm")
     assert done.stderr.splitlines() == [f"riveg: rewrite: chat needs the package vllm: {command}"]
     assert not (tmp_path / "run" / "0-input").exists()
+
+
+def test_a_teachers_run_is_reasoning_to_train_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with fault_server(tmp_path / "counts") as server:
+        done = run("e2e-reasoning", folder, server)
+        assert done.returncode == 0, done.stderr
+        assert server.counts().total() == 12
+    thoughts = {one.sample_id: one.thoughts for one in read_reasoning(folder)}
+    assert len(thoughts) == 12
+    assert set(thoughts.values()) == {"a red coat"}
+    assert json.loads((folder / "manifest.json").read_text())["oracle_stages"] == ["extract"]

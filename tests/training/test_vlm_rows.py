@@ -15,7 +15,9 @@ pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[tr
 pytest.importorskip("peft", reason='needs the extra: pip install "riveg[train]"')
 
 import torch
+import yaml
 from helpers.drawn_posts import write_posts
+from helpers.places import ROOT
 from helpers.scripted_chat import ScriptedChat
 from helpers.tiny_vision_language import KINDS, make_tiny_vision_language_model
 from helpers.tiny_vlm_training import ASK, settings
@@ -31,8 +33,10 @@ from riveg.images.loader import ImageLoader
 from riveg.llm.images import ImageEncoder
 from riveg.llm.request import chat_messages
 from riveg.runs.building import build_context
+from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.training.batches import Chance
 from riveg.training.config import Course
+from riveg.training.settings import read_settings
 from riveg.training.vlm.config import VlmTrainingConfig
 from riveg.training.vlm.inputs import IGNORED
 from riveg.training.vlm.network import load_network
@@ -341,3 +345,33 @@ def test_the_block_of_the_task_is_needed(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="task: ground needs the block ground:"):
         settings(tmp_path, data, tmp_path, task="ground")
     assert "peft" in VlmSettings.packages
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "rate", "decay"), [("paper", 0.03, 4e-5, 1e-3), ("released", 0.1, 5e-4, 0.1)]
+)
+def test_the_shipped_settings_are_those_of_the_paper_and_of_the_released_program(
+    preset: str, size: float, rate: float, decay: float
+) -> None:
+    path = ROOT / "configs" / "train" / "e2e-gmner.yaml"
+    config = read_settings(path, VlmTrainingConfig, [f"preset={preset}"])
+    assert config.jitter is not None
+    assert (config.jitter.beta, config.jitter.gamma) == (size, size)
+    assert (config.loop.learning_rate, config.loop.weight_decay) == (rate, decay)
+    assert (config.jitter.iou_min, config.jitter.tries, config.jitter.trunc_k) == (0.6, 5, 2.0)
+    assert (config.lora.rank, config.lora.alpha, config.lora.dropout) == (32, 64, 0.05)
+    assert config.loop.batch_size * config.loop.accumulate == 16
+
+
+def test_the_shipped_settings_ask_as_the_shipped_system_does() -> None:
+    config = read_settings(ROOT / "configs" / "train" / "e2e-gmner.yaml", VlmTrainingConfig)
+    (step,) = (one for one in load_config("e2e-gmner").steps if one.stage.name == "extract")
+    system, mine = step.config, config.extract
+    assert isinstance(system, ChatExtractorConfig)
+    assert mine is not None
+    assert (mine.prompt, mine.frame, mine.resize) == (system.prompt, system.frame, system.resize)
+    reranker = read_settings(ROOT / "configs" / "train" / "gem-reranker.yaml", VlmTrainingConfig)
+    assert (reranker.task, reranker.lora.rank, reranker.loop.epochs) == ("rerank", 64, 3)
+    labels = {label.name: label.fine for label in reranker.labels}
+    dataset = yaml.safe_load((ROOT / "configs" / "datasets" / "twitter-fmnerg.yaml").read_text())
+    assert {name: list(fine) for name, fine in labels.items()} == dataset["labels"]
