@@ -77,8 +77,3 @@ def read_box_list(items: Sequence[Any], frame: Frame) -> BoxReading:
         except InsideOut as error:
             faults.append(str(error))
     return BoxReading(tuple(boxes), tuple(faults))
-
-
-def written_boxes(boxes: WrittenBoxes) -> list[dict[str, list[float]]]:
-    """The list that :func:`read_box_list` reads these boxes from."""
-    return [{"bbox_2d": [*box]} for box in boxes]

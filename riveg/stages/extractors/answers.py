@@ -56,12 +56,14 @@ class Statement:
 
 
 class AnswerForm(Protocol):
-    """A form of answer. Its readers are pure and raise :class:`Unparsable`.
+    """A form of answer, read and written; both are pure, and reading raises :class:`Unparsable`.
 
     ``needs_types``: whether a model that answers in it has to be told the types.
+    ``takes_thoughts``: whether a thought may stand before the answer.
     """
 
     needs_types: ClassVar[bool]
+    takes_thoughts: ClassVar[bool]
 
     def schema(
         self, labels: Sequence[str], frame: Frame, *, entities: int, regions: int
@@ -71,14 +73,15 @@ class AnswerForm(Protocol):
     def read(self, response: Response, frame: Frame) -> Statement:
         """What a response says, entity by entity."""
 
-    def write(self, entities: Sequence[StatedEntity]) -> str:
-        """The answer that says these entities, without a thought."""
+    def write(self, entities: Sequence[StatedEntity], thoughts: str = "") -> str:
+        """The answer that says these entities, behind a thought where the form takes one."""
 
 
 class Triples:
     """E2E-GMNER's: ``mention|type|[x1,y1,x2,y2]`` or ``None``, with semicolons between."""
 
     needs_types: ClassVar[bool] = False
+    takes_thoughts: ClassVar[bool] = True
 
     def schema(self, *_: object, **__: object) -> None:
         """Free text."""
@@ -117,10 +120,10 @@ class Triples:
         dropped = f"{parsed.dropped} pieces of the answer are not mention|type|region"
         return Statement(tuple(entities), (Fault(BAD_ENTITY, dropped),) if parsed.dropped else ())
 
-    def write(self, entities: Sequence[StatedEntity]) -> str:
-        """The answer behind a thought that is empty, as the released program trains it."""
+    def write(self, entities: Sequence[StatedEntity], thoughts: str = "") -> str:
+        """The answer behind a thought; without one it is empty, as the released program trains."""
         triples = (Triple(one.words, one.label, _corners(one.boxes)) for one in entities)
-        return f"<think></think><answer>{format_answer(triples)}</answer>"
+        return f"<think>{thoughts}</think><answer>{format_answer(triples)}</answer>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ class JsonEntities:
     """``{"entities": [{"text", "label", "occurrence", "boxes": [{"bbox_2d"}]}]}``."""
 
     needs_types: ClassVar[bool] = True
+    takes_thoughts: ClassVar[bool] = False
     _KEYS = _Keys("text", "label", "boxes")
 
     def schema(
@@ -171,7 +175,7 @@ class JsonEntities:
         items = parse_json(response, _ANY_LIST)["entities"]
         return _listed_entities(response, items, self._KEYS, frame)
 
-    def write(self, entities: Sequence[StatedEntity]) -> str:
+    def write(self, entities: Sequence[StatedEntity], thoughts: str = "") -> str:  # noqa: ARG002
         """The answer's JSON on one line."""
         items = [
             {
@@ -195,6 +199,7 @@ class EntityLists:
     """
 
     needs_types: ClassVar[bool] = False
+    takes_thoughts: ClassVar[bool] = True
     _KEYS = _Keys("entity", "type", "box2d")
 
     def schema(self, *_: object, **__: object) -> None:
@@ -219,14 +224,14 @@ class EntityLists:
             _add(entities, one)
         return replace(statement, entities=tuple(entities))
 
-    def write(self, entities: Sequence[StatedEntity]) -> str:
-        """The answer behind a thought that is empty."""
+    def write(self, entities: Sequence[StatedEntity], thoughts: str = "") -> str:
+        """The answer behind a thought, which may be empty."""
         items = [
             {"entity": one.words, "type": one.label, "box2d": [*box]}
             for one in entities
             for box in one.boxes or ((),)
         ]
-        return f"<reason></reason><answer>{json.dumps(items, ensure_ascii=False)}</answer>"
+        return f"<reason>{thoughts}</reason><answer>{json.dumps(items, ensure_ascii=False)}</answer>"
 
 
 def _with_boxes(item: Any) -> Any:

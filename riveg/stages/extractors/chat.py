@@ -188,8 +188,8 @@ class ChatExtractor:
         label_map: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._chat = chat
-        self._form = form
-        self._boxes = boxes
+        self.form = form
+        self.boxes = boxes
         self._bounds = bounds
         self._labels = tuple(labels)
         self._label_map = label_map
@@ -213,7 +213,7 @@ class ChatExtractor:
         return [next(answers) if no is None else no for no in refused]
 
     def _prepared(self, sample: Sample) -> PreparedRequest:
-        coordinates = self._boxes.coordinates(image_size(sample))
+        coordinates = self.boxes.coordinates(image_size(sample))
         return self._chat.prepare(
             sample,
             (),
@@ -263,7 +263,7 @@ class ChatExtractor:
         self, sample: Sample, response: Response, source: str
     ) -> tuple[Extraction, tuple[Fault, ...], tuple[Fault, ...]]:
         """What a response says, what the model can mend in it, and what is lost all the same."""
-        statement = self._form.read(response, self._boxes.frame)
+        statement = self.form.read(response, self.boxes.frame)
         finder = SpanFinder(sample, self._labels)
         faults = list(statement.faults)
         located: list[_Located] = []
@@ -301,7 +301,7 @@ class ChatExtractor:
         if stated.boxes is None:
             return None, faults
         written = stated.boxes[: self._bounds.regions]
-        regions, outside = self._boxes.regions(written, image_size(sample), source)
+        regions, outside = self.boxes.regions(written, image_size(sample), source)
         faults += [Fault(OUTSIDE_FRAME, text) for text in outside]
         return regions if regions or not written else None, faults
 

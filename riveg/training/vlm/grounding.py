@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ from riveg.evaluation.counts import Count
 from riveg.geometry.frames import Resize
 from riveg.pipeline import AnyStageRunner, StageRunner
 from riveg.protocols import ImageSource, Mention
-from riveg.stages.box_lists import written_boxes
+from riveg.stages.grounders.answers import write_boxes
 from riveg.stages.grounders.chat import ChatGrounder
 from riveg.stages.table import GROUND
 from riveg.training.vlm.answer_boxes import AnswerBoxes, BoxPlaces
@@ -79,4 +78,4 @@ class Grounding:
         return ()
 
     def _answer(self, places: BoxPlaces, visit: str | None) -> str:
-        return json.dumps({"boxes": written_boxes(self.boxes.written(places, visit))})
+        return write_boxes(self.boxes.written(places, visit))

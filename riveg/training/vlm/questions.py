@@ -16,7 +16,7 @@ from riveg.geometry.boxes import clip_box
 from riveg.llm.conversation import Request
 from riveg.pipeline import AnyStageRunner
 from riveg.protocols import ImageSource
-from riveg.stages.extractors.chat import IMAGE_SHAPE, image_shape_fault
+from riveg.stages.extractors.chat import shape_issue
 from riveg.text.spans import span_text
 from riveg.training.vlm.answer_boxes import BoxPlaces
 from riveg.types import Box, Entity, Gold, GoldEntity, ImageSize, Sample
@@ -106,8 +106,8 @@ def opened(sample: Sample, images: ImageSource, *, needs_image: bool) -> Sample:
     except ImageFault as fault:
         raise Unusable(fault.kind, str(fault)) from fault
     size = image.size
-    if size is not None and (fault_of := image_shape_fault(size)) is not None:
-        raise Unusable(IMAGE_SHAPE, fault_of)
+    if size is not None and (issue := shape_issue(size)) is not None:
+        raise Unusable(issue.kind, issue.message)
     return replace(sample, image=image)
 
 
