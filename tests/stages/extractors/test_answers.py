@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from riveg.geometry.frames import FRAMES
 from riveg.llm.conversation import Response
+from riveg.llm.json_answers import without_thoughts
 from riveg.stages.extractors.answers import FORMS, StatedEntity
 from riveg.stages.grounders.answers import read_faultless_boxes, write_boxes
 
@@ -81,3 +82,13 @@ def test_boxes_that_are_written_are_read_again(
 ) -> None:
     frame = FRAMES["norm1000"]
     assert read_faultless_boxes(Response(write_boxes(listed), "stop"), frame=frame) == listed
+
+
+def test_a_thought_stands_before_the_answer_where_the_form_takes_one() -> None:
+    ann = StatedEntity("Ann", "PER", 1, (), (0, 0))
+    said = {name: form.write([ann], "Ann sings.") for name, form in FORMS.items()}
+    assert said["triples"] == "<think>Ann sings.</think><answer>Ann|PER|None</answer>"
+    for name, form in FORMS.items():
+        assert form.takes_thoughts == ("Ann sings." in said[name])
+        read = form.read(Response(without_thoughts(said[name]), "stop"), FRAMES["norm1000"])
+        assert [one.words for one in read.entities] == ["Ann"]
