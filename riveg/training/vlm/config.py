@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from riveg.training.vlm.settings import VlmSettings
@@ -23,6 +24,7 @@ class VlmTrainingConfig(VlmSettings):
             UserError: If the data, the model, an adapter or the device are not what they should be.
         """
         from riveg.training.loop import train
+        from riveg.training.training import process_rank
         from riveg.training.vlm.export import export
         from riveg.training.vlm.trainee import VlmTrainee
         from riveg.vision.runtime.loading import place
@@ -30,6 +32,9 @@ class VlmTrainingConfig(VlmSettings):
         placement = place(self.loop.device, self.dtype)
         trainee = VlmTrainee(self, course)
         trained = train(trainee, self.loop, course.work, progress=course.progress)
+        if process_rank():
+            return ""  # the first process writes
+        gc.collect()  # the Trainer holds the network in a circle, and there is room for one
         network = trainee.network().to(placement.device)
         trained.load_into(network)
         return export(trainee, network.eval(), trained, course.out)

@@ -12,7 +12,8 @@ import peft
 from safetensors.torch import save
 
 from riveg.evaluation.bootstrap import RESAMPLES, Score
-from riveg.files import write_atomically
+from riveg.files import write_atomically, writing
+from riveg.formats.json_files import read_json
 from riveg.geometry.frames import Resize
 from riveg.training.loop import Trained
 from riveg.training.vlm.network import ADAPTER_CONFIG, ADAPTER_WEIGHTS
@@ -23,7 +24,8 @@ _BESIDE = ("*.json", "*.txt", "*.model", "*.jinja")
 """What stands beside weights: the tokenizer, the chat template, the processor's settings."""
 
 _OF_WEIGHTS = ("config.json", "generation_config.json")
-_PROCESSOR = "preprocessor_config.json"
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+"""What transformers calls the file with the settings of images; in the second they are a part."""
 
 
 def export(trainee: VlmTrainee, network: Any, trained: Trained, out: Path) -> str:
@@ -42,12 +44,13 @@ def export(trainee: VlmTrainee, network: Any, trained: Trained, out: Path) -> st
         UserError: If the folder cannot be written.
     """
     scores = trainee.tally(network).scores()
-    if trainee.config.merge:
-        with silent_transformers():
-            network.merge_and_unload().save_pretrained(out)
-    else:
-        _write_adapter(network, out)
-    _copy_beside(trainee.folder, out, trainee.inputs.resize)
+    with writing(out):
+        if trainee.config.merge:
+            with silent_transformers():
+                network.merge_and_unload().save_pretrained(out)
+        else:
+            _write_adapter(network, out)
+        _copy_beside(trainee.folder, out, trainee.inputs.resize)
     return "\n".join(_card(trainee, trained, scores)) + "\n"
 
 
@@ -70,23 +73,24 @@ def _copy_beside(base: Path, out: Path, resize: Resize) -> None:
     for path in sorted({one for pattern in _BESIDE for one in base.glob(pattern)}):
         if path.name not in _OF_WEIGHTS and not path.name.endswith(".index.json"):
             shutil.copyfile(path, out / path.name)
-    processor = out / _PROCESSOR
-    if processor.is_file():
-        settings = json.loads(processor.read_text(encoding="utf-8"))
-        bounds = {"shortest_edge": resize.min_pixels, "longest_edge": resize.max_pixels}
-        pixels = {"min_pixels": resize.min_pixels, "max_pixels": resize.max_pixels}
-        settings |= {"size": bounds, **pixels}
-        write_atomically(processor, [json.dumps(settings, indent=2).encode()])
+    bounds = {"shortest_edge": resize.min_pixels, "longest_edge": resize.max_pixels}
+    said = {"size": bounds, "min_pixels": resize.min_pixels, "max_pixels": resize.max_pixels}
+    for path in filter(Path.is_file, (out / name for name in _PROCESSORS)):
+        settings = read_json(path)
+        settings.get("image_processor", settings).update(said)
+        write_atomically(path, [json.dumps(settings, indent=2).encode()])
 
 
 def _card(trainee: VlmTrainee, trained: Trained, scores: Mapping[str, Score]) -> Iterator[str]:
     config = trainee.config
-    what = "whole weights" if config.merge else f"LoRA adapter of rank {config.lora.rank}"
+    what = "whole weights" if config.merge else "LoRA adapter"
     yield f"# Vision-language model for `{config.task}: chat`: {what}"
     yield ""
     yield f"Made by `riveg train vlm`; {_use(config.merge, str(config.out), config.model)}"
     yield ""
     yield f"- Base: {config.model}" + (f" at {config.revision}" if config.revision else "")
+    if config.adapter is not None:
+        yield f"- Gone on from the adapter {config.adapter}"
     yield from (f"- {remark}" for remark in trainee.remarks)
     block = trainee.block
     frame = getattr(block, "frame", None)
@@ -95,7 +99,7 @@ def _card(trainee: VlmTrainee, trained: Trained, scores: Mapping[str, Score]) ->
     resize = trainee.inputs.resize
     yield (
         f"- Pictures are resized to multiples of {resize.multiple}, {resize.min_pixels} to "
-        f"{resize.max_pixels} pixels: {_PROCESSOR} here says so to a server"
+        f"{resize.max_pixels} pixels, as the processor's settings here tell a server"
     )
     yield ""
     yield "| figure on dev | percent | 95 % | precision | recall |"

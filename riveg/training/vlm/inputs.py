@@ -112,6 +112,14 @@ class VlmInputs:
         Raises:
             UserError: If the chat template does not show each image once.
         """
+        return Prompt(self.tokens(messages, [image.size for image in images]), tuple(images))
+
+    def tokens(self, messages: Sequence[Message], sizes: Sequence[ImageSize]) -> tuple[int, ...]:
+        """The same of images of which only the sizes as sent are known.
+
+        Raises:
+            UserError: As :meth:`prompt`.
+        """
         text = self.tokenizer.apply_chat_template(
             [_template_message(message) for message in messages],
             add_generation_prompt=True,
@@ -119,15 +127,15 @@ class VlmInputs:
             enable_thinking=False,
         )
         tokens: list[int] = []
-        left = list(images)
+        left = list(sizes)
         for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]:
             is_image = token == self._image_token
             if is_image and not left:
                 raise UserError(f"model: {self.folder}: its chat template shows an image twice")
-            tokens += [token] * (self._places(left.pop(0).size) if is_image else 1)
+            tokens += [token] * (self._places(left.pop(0)) if is_image else 1)
         if left:
             raise UserError(f"model: {self.folder}: its chat template shows no images")
-        return Prompt(tuple(tokens), tuple(images))
+        return tuple(tokens)
 
     def answer(self, text: str) -> tuple[int, ...]:
         """The tokens of an answer, with the one that ends it."""

@@ -99,7 +99,8 @@ def jitter_sheet(config: VlmSettings, number: int) -> JitterSheet:
         posts += 1
         moved += seen
         entities = [entity for entity, _ in annotated]
-        if len(drawn) < number and (made := _drawn(row.sample, entities, seen, boxes, images)):
+        shown = boxes.seen_size(size)
+        if len(drawn) < number and (made := _drawn(row.sample, entities, seen, shown, images)):
             make_folder(folder)
             drawn.append(folder / numbered_name(len(drawn), row.sample.id, ".png"))
             write_atomically(drawn[-1], [made])
@@ -142,7 +143,7 @@ def _drawn(
     sample: Sample,
     annotated: Sequence[GoldEntity],
     seen: Sequence[SeenBox],
-    boxes: AnswerBoxes,
+    shown: ImageSize,
     images: ImageLoader,
 ) -> bytes | None:
     """A post with its gold boxes and where they are put, as PNG; ``None``: its image is missing."""
@@ -155,7 +156,7 @@ def _drawn(
     entities = tuple(
         Entity(f"{name}{number}", entity.text, name, entity.span, regions=(Region(box),))
         for number, (entity, one) in enumerate(zip(annotated, seen, strict=True))
-        for name, box in _in_image(one, boxes.seen_size(size), size)
+        for name, box in _in_image(one, shown, size)
     )
     image = ImageRef(sample.image.path, size.width, size.height)
     drawing = draw_overlay(pixels, replace(sample, image=image, entities=entities), _COLOURS)

@@ -84,17 +84,22 @@ class NetworkChat:
         # The rest as the model says, which a server goes by, too: a repetition penalty, for one.
         settings = copy(network.get_base_model().generation_config)
         settings.update(
-            do_sample=False, temperature=None, top_p=None, top_k=None, max_new_tokens=most
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            max_new_tokens=most,
+            pad_token_id=self._inputs.padding,
         )
         with torch.inference_mode():
             made = network.generate(**batch, generation_config=settings)
-        tokenizer = self._inputs.tokenizer
+        tokenizer, ends = self._inputs.tokenizer, settings.eos_token_id
+        ends = {*ends} if isinstance(ends, list) else {ends}
         for row in made[:, batch["input_ids"].shape[1] :].tolist():
-            ends = tokenizer.eos_token_id in row
             words = whole_characters(tokenizer.decode(row, skip_special_tokens=True))
             yield Response(
                 without_thoughts(words),
-                "stop" if ends else "length",
+                "stop" if ends & {*row} else "length",
                 thoughts=thoughts_in(words),
             )
 

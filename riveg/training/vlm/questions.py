@@ -117,7 +117,7 @@ def require_label(sample: Sample, entity: GoldEntity, labels: Sequence[str]) -> 
     Raises:
         UserError: If it does not; the data and the configuration do not belong together.
     """
-    if entity.label not in labels and labels:
+    if entity.label not in labels:
         raise UserError(
             f"labels: {sample.id!r:.80} has an entity of the type {entity.label!r:.60}, which is "
             f"none of them; {suggest(entity.label, labels)}"
@@ -125,11 +125,17 @@ def require_label(sample: Sample, entity: GoldEntity, labels: Sequence[str]) -> 
 
 
 def places_of(sample: Sample, entities: Sequence[GoldEntity], name: str | None = None) -> BoxPlaces:
-    """All boxes of entities, in their order, within the image."""
+    """All boxes of entities, in their order, within the image.
+
+    Raises:
+        Unusable: If nobody has annotated them, or one lies outside of the image.
+    """
     image = sample.image
     assert image is not None
     size = image.size
     assert size is not None
+    if any(one.boxes is None for one in entities):
+        raise Unusable("no-boxes", "nobody has annotated where its entities are")
     boxes = tuple(_clipped(box, size) for one in entities for box in one.boxes or ())
     return BoxPlaces(name or sample.id, boxes, size)
 

@@ -123,13 +123,14 @@ class RowMaker:
 
     def _row(self, question: Question) -> VlmRow:
         answer = len(self._inputs.answer(question.answer(None)))
-        length = len(self._prompt(question).tokens) + answer
+        request = question.request
+        sizes = [self._encoder.size(image) for image in request.images]
+        length = len(self._inputs.tokens(request.messages, sizes)) + answer
         if length > self._max_length:
             raise Unusable(
                 "too-long", f"{length} tokens, more than max_length ({self._max_length})"
             )
-        if answer > question.request.max_tokens:
-            most = question.request.max_tokens
+        if answer > (most := request.max_tokens):
             raise Unusable("long-answer", f"{answer} tokens, more than max_tokens ({most})")
         return VlmRow(question, length)
 

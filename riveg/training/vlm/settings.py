@@ -65,7 +65,7 @@ class VlmSettings(TrainingConfig):
     extract: ChatExtractorConfig | None = None
     ground: ChatGrounderConfig | None = None
     rerank: ChatRerankerConfig | None = None
-    labels: tuple[Label, ...] = USUAL_LABELS
+    labels: tuple[Label, ...] = Field(default=USUAL_LABELS, min_length=1)
     picture_side: int = Field(default=1024, ge=28)
     reasoning: tuple[Path, ...] = ()
     jitter: Jitter | None = None

@@ -22,15 +22,14 @@ from riveg.training.vlm.rows import RowMaker, Rows, VlmRow, thoughts_of
 from riveg.training.vlm.settings import StageBlock, VlmSettings, stage_block
 from riveg.training.vlm.tasks import make_task
 
-ANSWERED = "answered"
-"""The share of dev's posts whose answers can be read, in percent."""
-
 _ALIKE = 64
 """Tokens by which rows may differ and still share a batch."""
 
 
 class VlmTrainee:
     """What the training loop asks of the model.
+
+    ``answered`` is the share of dev's posts that the last :meth:`tally` could read, in percent.
 
     Args:
         config: What to train.
@@ -57,6 +56,7 @@ class VlmTrainee:
         )
         self._runner = self.task.runner(dev_images)
         self._dev = course.dev.pairs
+        self.answered = 0.0
         train_images = course.train.images
         self._maker = RowMaker(
             self.task,
@@ -108,7 +108,7 @@ class VlmTrainee:
         """The task's figures on dev in percent, of greedy answers."""
         tally = self.tally(network)
         figures = {name: count.f1 for name, count in tally.totals().items()}
-        return {**figures, ANSWERED: self.answered}
+        return {**figures, "answered": self.answered}
 
     def tally(self, network: nn.Module) -> Tally:
         """Hits, predicted and gold entities of each post of dev, by figure.
