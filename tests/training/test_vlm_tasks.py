@@ -25,11 +25,13 @@ from helpers.training import Heard
 
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.formats.records import encode
 from riveg.images.loader import ImageLoader
 from riveg.labels import Label
 from riveg.llm.endpoint import Endpoint
 from riveg.protocols import Mention
 from riveg.stages.grounders.chat import ChatGrounderConfig
+from riveg.stages.rewriters.chat import NOT_VISIBLE
 from riveg.training.config import Course
 from riveg.training.vlm.config import VlmTrainingConfig
 from riveg.training.vlm.trainee import VlmTrainee
@@ -173,6 +175,74 @@ def test_a_fine_type_that_nobody_names(model: Path, fine_data: Path, tmp_path: P
     labels = [{"name": "PER", "fine": ["actor"]}, {"name": "LOC", "fine": ["city"]}]
     with pytest.raises(UserError, match="the fine type 'musician', which does not stand below PER"):
         trainee(reranking(model, fine_data, tmp_path, labels=labels))
+
+
+def recorded(folder: Path, data: Path, *, split: str) -> Path:
+    """A run's records: an expression for each name, one of them that no picture could show."""
+    path = folder / f"{split}.jsonl"
+    lines = []
+    for sample, gold in open_dataset(str(data), split=split).annotated_samples():
+        entities = tuple(
+            Entity(
+                f"x{number}",
+                one.text,
+                one.label,
+                one.span,
+                expression=f"{one.text}({one.label})-the {one.label} of {sample.id}",
+                description=NOT_VISIBLE if one.label == "LOC" and number else "Tall.",
+            )
+            for number, one in enumerate(gold.entities)
+        )
+        lines.append(encode(replace(sample, entities=entities)))
+    path.write_bytes(b"".join(line.rstrip(b"\n") + b"\n" for line in lines))
+    return path
+
+
+FORM = "{mention}({label})-{expression}"
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "together", "first"),
+    [
+        (
+            {"prompt": "rewrite/visual.v1"},
+            True,
+            {"visible": True, "phrase": "the PER of p0-0", "description": "Tall."},
+        ),
+        ({"prompt": "rewrite/riveg.v2", "batch": "entity"}, False, "the PER of p0-0"),
+    ],
+)
+def test_a_rewriter_learns_the_expressions_of_another_run(
+    rewrite: dict[str, Any], together: bool, first: object, model: Path, data: Path, tmp_path: Path
+) -> None:
+    files = [str(recorded(tmp_path, data, split=split)) for split in ("train", "dev")]
+    heard = Heard()
+    more = {"rewrite": {**rewrite, "form": FORM, "max_tokens": 48}, "expressions": files}
+    config = settings(model, data, tmp_path, task="rewrite", extract=None, jitter=None, **more)
+    learner = trainee(config, heard)
+    found = learner.rows()
+    if together:  # all names of a post together, as JSON
+        assert len(found) == 7
+        value = json.loads(found[0].question.answer(None))
+        assert value["e0"] == first
+        assert value["e1"] == {"visible": False, "phrase": "", "description": ""}
+    else:  # a name a request, and phrases cannot say that there is nothing to be seen
+        assert len(found) == 7
+        assert found[0].question.answer(None) == first
+        assert any(note.startswith("not-visible: 7 left out") for note in heard.notes)
+    assert not found[0].question.request.images
+    assert learner.metric == "words"
+    assert learner.evaluate(learner.network().eval())["words"] < 100
+
+
+def test_expressions_are_needed_and_of_this_data(model: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="expressions: runs to learn from"):
+        settings(model, data, tmp_path, task="rewrite", extract=None, jitter=None, rewrite={})
+    file = str(recorded(tmp_path, data, split="dev"))
+    more = {"rewrite": {}, "expressions": [file]}
+    config = settings(model, data, tmp_path, task="rewrite", extract=None, jitter=None, **more)
+    with pytest.raises(UserError, match="no post is left to learn from; no-expression: 7 left out"):
+        trainee(config)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ whether an image could show the entity, a phrase and a description.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,11 +45,13 @@ class AnswerForm:
         schema: JSON schema of the value.
         read: Makes an appearance of a value that keeps to the schema, or raises
             :class:`~riveg.llm.conversation.Unparsable`.
+        write: Makes the value that is read as an appearance.
         is_bare: Whether the answer about a single entity is the words themselves and not JSON.
     """
 
     schema: Mapping[str, Any]
     read: Callable[[Any], Appearance]
+    write: Callable[[Appearance], Any]
     is_bare: bool
 
 
@@ -63,6 +66,20 @@ def _read_visual(value: Mapping[str, Any]) -> Appearance:
     return Appearance(phrase, _description(value["description"]))
 
 
+def _write_phrase(look: Appearance) -> str:
+    if look.phrase is None:
+        raise ValueError("a form of phrases cannot say that no picture could show it")
+    return look.phrase
+
+
+def _write_visual(look: Appearance) -> Mapping[str, Any]:
+    return {
+        "visible": look.phrase is not None,
+        "phrase": look.phrase or "",
+        "description": look.description or "",
+    }
+
+
 def _description(text: str) -> str | None:
     """A description on one line; ``None`` where it says nothing: an entity can do without one."""
     line = one_line(without_markup(with_single_escapes(text)))
@@ -71,7 +88,10 @@ def _description(text: str) -> str | None:
 
 FORMS: Mapping[str, AnswerForm] = {
     "phrase": AnswerForm(
-        {"type": "string", "minLength": 1, "maxLength": MOST_OF_PHRASE}, _read_phrase, is_bare=True
+        {"type": "string", "minLength": 1, "maxLength": MOST_OF_PHRASE},
+        _read_phrase,
+        _write_phrase,
+        is_bare=True,
     ),
     "visual": AnswerForm(
         {
@@ -85,6 +105,7 @@ FORMS: Mapping[str, AnswerForm] = {
             "additionalProperties": False,
         },
         _read_visual,
+        _write_visual,
         is_bare=False,
     ),
 }
@@ -112,6 +133,24 @@ def read_appearances(
     """
     value = parse_json(response, answer_schema(ids, form))
     return {name: _read_value(name, value[name], form) for name in ids}
+
+
+def write_appearances(looks: Mapping[str, Appearance], form: AnswerForm, *, is_bare: bool) -> str:
+    """The answer that says how entities look, by their ids.
+
+    Args:
+        looks: Of one entity, where the answer is bare.
+        form: The form.
+        is_bare: Whether the answer is the words themselves.
+
+    Raises:
+        ValueError: If the form cannot say it.
+    """
+    values = {name: form.write(look) for name, look in looks.items()}
+    if is_bare:
+        (words,) = values.values()
+        return str(words)
+    return json.dumps(values, ensure_ascii=False)
 
 
 def read_bare_phrase(response: Response) -> Appearance:

@@ -172,11 +172,16 @@ class ChatRewriter:
         max_tokens: int = 192,
     ) -> None:
         self._chat = chat
-        self._answer_form = answer_form(chat.prompt, FORMS)
+        self.answer_form = answer_form(chat.prompt, FORMS)
         self._batch = batch
         self._form = form
         self._fallback = fallback
         self._max_tokens = max_tokens
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether an answer is the words about one entity themselves."""
+        return self.answer_form.is_bare and self._batch == "entity"
 
     def prepare(self, mentions: Sequence[Mention]) -> Sequence[PreparedRequest]:
         """The requests that :meth:`rewrite` sends, in its order.
@@ -214,19 +219,19 @@ class ChatRewriter:
 
     def _prepared(self, sample: Sample, entities: tuple[Entity, ...]) -> PreparedRequest:
         ids = tuple(entity.id for entity in entities)
-        is_bare = self._answer_form.is_bare and self._batch == "entity"
+        is_bare = self.is_bare
         values = _values(sample, entities)
         read: Parser = (
             read_bare_phrase
             if is_bare
-            else partial(read_appearances, ids=ids, form=self._answer_form)
+            else partial(read_appearances, ids=ids, form=self.answer_form)
         )
         return self._chat.prepare(
             sample,
             entities,
             values,
             partial(_read_no_echo, read=read, entities=entities, parts=self._chat.parts(values)),
-            schema=None if is_bare else answer_schema(ids, self._answer_form),
+            schema=None if is_bare else answer_schema(ids, self.answer_form),
             max_tokens=self._max_tokens * len(ids),
         )
 
@@ -243,7 +248,7 @@ class ChatRewriter:
         if answer.response is None:
             return dict.fromkeys(ids, answer)
         parts = self._chat.parts(_values(sample, entities))
-        usable = usable_appearances(answer.response, ids, self._answer_form)
+        usable = usable_appearances(answer.response, ids, self.answer_form)
         return {
             entity.id: _usable(usable.get(entity.id), entity, parts) or answer
             for entity in entities

@@ -73,7 +73,7 @@ class Extracting:
         boxes = AnswerBoxes(backend.boxes, resize, config.jitter)
         return cls(backend, boxes, labels, scores, thoughts)
 
-    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question]:
+    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         entities = sorted(gold.entities, key=lambda one: (one.span.start, one.span.end))
         stated = [self._stated(sample, entity) for entity in entities]
         places = places_of(sample, entities)

@@ -19,6 +19,7 @@ from riveg.training.vlm.dev_scores import GMNER, DevScores
 from riveg.training.vlm.questions import (
     ALL,
     Question,
+    Unusable,
     annotated_entities,
     places_of,
     require_label,
@@ -55,13 +56,17 @@ class Grounding:
         labels = tuple(label.name for label in config.labels)
         return cls(backend, AnswerBoxes(backend.boxes, resize, config.jitter), labels, scores)
 
-    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question]:
+    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         found = self.asked(sample, gold)
         for annotated, entity in zip(gold.entities, found.entities or (), strict=True):
             require_label(sample, annotated, self.labels)
             (prepared,) = self.backend.prepare([Mention(found, entity)])
-            places = places_of(sample, [annotated], f"{sample.id}/{entity.id}")
-            yield Question(prepared.request, partial(self._answer, places))
+            try:
+                places = places_of(sample, [annotated], f"{sample.id}/{entity.id}")
+            except Unusable as fault:
+                yield fault
+            else:
+                yield Question(prepared.request, partial(self._answer, places))
 
     def asked(self, sample: Sample, gold: Gold) -> Sample:
         return replace(sample, entities=tuple(annotated_entities(sample, gold)))

@@ -16,7 +16,8 @@ from riveg.geometry.boxes import box_iou, clip_box
 from riveg.geometry.frames import FRAMES
 from riveg.images.loader import ImageLoader
 from riveg.images.overlay import draw_overlay
-from riveg.stages.rerankers.chat import ChatRerankerConfig
+from riveg.stages.extractors.chat import ChatExtractorConfig
+from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.stated_boxes import StatedBoxes
 from riveg.training.vlm.answer_boxes import AnswerBoxes, BoxPlaces, SeenBox, scaled
 from riveg.training.vlm.settings import VlmSettings, stage_block
@@ -73,7 +74,7 @@ def jitter_sheet(config: VlmSettings, number: int) -> JitterSheet:
     if config.jitter is None or not config.jitter.moves:
         raise UserError("jitter: moves nothing; say beta and gamma, or take a preset")
     block = stage_block(config)
-    assert not isinstance(block, ChatRerankerConfig), "settings with jitter are refused"
+    assert isinstance(block, ChatExtractorConfig | ChatGrounderConfig), "others have no jitter"
     boxes = AnswerBoxes(
         StatedBoxes(FRAMES[block.frame], block.resize, config.picture_side),
         block.resize,

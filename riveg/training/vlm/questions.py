@@ -52,6 +52,11 @@ class Question:
     answer: Callable[[str | None], str]
 
 
+def same_answer(text: str, visit: str | None) -> str:  # noqa: ARG001
+    """An answer without boxes, which no visit changes."""
+    return text
+
+
 class Task(Protocol):
     """A stage whose model is trained."""
 
@@ -60,14 +65,16 @@ class Task(Protocol):
         """The key of :meth:`counts` whose F1 chooses the best epoch."""
 
     @property
-    def needs_image(self) -> bool:
-        """Whether nothing is asked about a post without an image."""
+    def needs_image(self) -> bool | None:
+        """Whether nothing is asked about a post without an image; ``None``: nobody looks at it."""
 
-    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question]:
+    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         """The requests about a post whose image, where there is one, was opened.
 
+        One that nothing can be learnt from is the reason for that.
+
         Raises:
-            Unusable: If nothing can be learnt from it.
+            Unusable: If that is so of the whole post.
             UserError: If a type is none of the labels.
         """
 
@@ -91,12 +98,19 @@ def annotated_entities(sample: Sample, gold: Gold) -> Iterator[Entity]:
         yield Entity(f"e{number}", words, one.label, one.span, fine_label=one.fine_label)
 
 
-def opened(sample: Sample, images: ImageSource, *, needs_image: bool) -> Sample:
-    """The post with the size of its image; without an image where it may lack it and has none.
+def opened(sample: Sample, images: ImageSource, *, needs_image: bool | None) -> Sample:
+    """The post with the size of its image, as far as somebody looks at it.
+
+    Args:
+        sample: The post.
+        images: Where its image is.
+        needs_image: As in :class:`Task`.
 
     Raises:
         Unusable: If it lacks one, or has one that no model takes.
     """
+    if needs_image is None:
+        return sample
     if sample.image is None:
         if not needs_image:
             return sample

@@ -24,8 +24,10 @@ from riveg.stages.table import RERANK
 from riveg.training.vlm.questions import (
     ALL,
     Question,
+    Unusable,
     annotated_entities,
     require_label,
+    same_answer,
 )
 from riveg.training.vlm.settings import VlmSettings
 from riveg.types import Entity, Gold, GoldEntity, Sample
@@ -65,14 +67,14 @@ class Reranking:
         count = config.rerank.candidates
         return cls(backend, levels, candidates=count, seed=config.loop.seed)
 
-    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question]:
+    def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         found = self.asked(sample, gold)
         for annotated, entity in zip(gold.entities, found.entities or (), strict=True):
             right = self._right(sample, annotated)
             (prepared,) = self._backend.prepare([Mention(found, entity)])
             self._filled += self._is_filled(annotated)
             text = json.dumps({"label": right}, ensure_ascii=False)
-            yield Question(prepared.request, partial(_same_answer, text))
+            yield Question(prepared.request, partial(same_answer, text))
 
     def asked(self, sample: Sample, gold: Gold) -> Sample:
         """The gold entities, each with candidates as a tagger that is unsure would give them."""
@@ -155,7 +157,3 @@ class Reranking:
         if any(self._levels.values()):
             return replace(entity, fine_label=chosen[0], fine_label_scores=scores)
         return replace(entity, label=chosen[0], label_scores=scores)
-
-
-def _same_answer(text: str, visit: str | None) -> str:  # noqa: ARG001
-    return text

@@ -106,6 +106,8 @@ class RowMaker:
                 seen = opened(sample, images, needs_image=self._task.needs_image)
                 for question in self._task.questions(seen, gold):
                     with _leaving_out(sample, left_out):
+                        if isinstance(question, Unusable):
+                            raise question
                         found.append(self._row(question))
             progress.advance(1, 0)
         progress.end(time.monotonic() - started)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -12,13 +12,14 @@ from riveg.labels import USUAL_LABELS, Label, label_levels
 from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.rerankers.chat import ChatRerankerConfig
+from riveg.stages.rewriters.chat import ChatRewriterConfig
 from riveg.training.config import TrainingConfig
 from riveg.training.loop_settings import LoopSettings
 
-TaskName = Literal["extract", "ground", "rerank"]
+TaskName = Literal["extract", "ground", "rerank", "rewrite"]
 """Which stage the model is trained for."""
 
-StageBlock = ChatExtractorConfig | ChatGrounderConfig | ChatRerankerConfig
+StageBlock = ChatExtractorConfig | ChatGrounderConfig | ChatRerankerConfig | ChatRewriterConfig
 """What a system says of that stage."""
 
 
@@ -46,7 +47,8 @@ class VlmSettings(TrainingConfig):
     stage. The block of its name, ``labels`` and ``picture_side`` say what a system says there
     (``picture_side`` in ``llm:``): prompt, frame and resizing are then the same at work.
 
-    ``reasoning``: files with the thoughts that stand before the answers, by post. ``jitter``: how
+    ``reasoning``: files with the thoughts that stand before the answers, by post.
+    ``expressions``: runs whose expressions a rewriter learns, of train and of dev. ``jitter``: how
     boxes of answers are moved (GRBP); ``null``: not at all. ``lora``: the matrices;
     ``adapter``: a trained adapter of this model to go on from. ``merge``: whole weights are written
     instead of an adapter. ``max_length``: of a row in tokens, those of its image among them; a
@@ -56,7 +58,7 @@ class VlmSettings(TrainingConfig):
     """
 
     name: ClassVar[str] = "vlm"
-    summary: ClassVar[str] = "vision-language model with LoRA (extract, ground, rerank: chat)"
+    summary: ClassVar[str] = "vision-language model with LoRA (extract, ground, rerank, rewrite)"
     packages: ClassVar[tuple[str, ...]] = (*TrainingConfig.packages, "peft")
 
     model: str = Field(min_length=1)
@@ -65,9 +67,11 @@ class VlmSettings(TrainingConfig):
     extract: ChatExtractorConfig | None = None
     ground: ChatGrounderConfig | None = None
     rerank: ChatRerankerConfig | None = None
+    rewrite: ChatRewriterConfig | None = None
     labels: tuple[Label, ...] = Field(default=USUAL_LABELS, min_length=1)
     picture_side: int = Field(default=1024, ge=28)
     reasoning: tuple[Path, ...] = ()
+    expressions: tuple[Path, ...] = ()
     jitter: Jitter | None = None
     lora: Lora = Lora()
     adapter: Path | None = None
@@ -101,11 +105,13 @@ class VlmSettings(TrainingConfig):
                 f"task: {self.task} needs the block {self.task}: of a system, without its backend "
                 "(prompt, frame, resize ...)"
             )
-        others = {"extract", "ground", "rerank"} - {self.task}
+        others = {*get_args(TaskName)} - {self.task}
         if given := sorted(name for name in others if getattr(self, name) is not None):
             raise ValueError(f"{given[0]}: has no effect with task: {self.task}; leave it out")
-        if self.jitter is not None and self.task == "rerank":
-            raise ValueError("jitter: answers of task: rerank hold no boxes")
+        if self.jitter is not None and self.task in {"rerank", "rewrite"}:
+            raise ValueError(f"jitter: answers of task: {self.task} hold no boxes")
+        if bool(self.expressions) != (self.task == "rewrite"):
+            raise ValueError("expressions: runs to learn from; task: rewrite needs some, no other")
         if self.reasoning and self.task != "extract":
             raise ValueError(f"reasoning: answers of task: {self.task} hold no thought")
         return self

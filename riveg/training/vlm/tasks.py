@@ -18,6 +18,7 @@ from riveg.training.vlm.extracting import Extracting
 from riveg.training.vlm.grounding import Grounding
 from riveg.training.vlm.questions import Task
 from riveg.training.vlm.reranking import Reranking
+from riveg.training.vlm.rewriting import Rewriting
 from riveg.training.vlm.settings import VlmSettings, stage_block
 
 
@@ -59,6 +60,8 @@ def make_task(
     context = build_context(around, images, chats={block.llm: chat})
     if config.task == "rerank":
         return Reranking.of(config, context)
+    if config.task == "rewrite":
+        return Rewriting.of(config, context)
     scores = DevScores(dev)
     if config.task == "ground":
         return Grounding.of(config, context, resize, scores)

@@ -12,7 +12,8 @@ from riveg.errors import MissingModel, UserError
 from riveg.evaluation.bootstrap import Tally
 from riveg.geometry.frames import FRAMES, Resize
 from riveg.llm.images import ImageEncoder
-from riveg.stages.rerankers.chat import ChatRerankerConfig
+from riveg.stages.extractors.chat import ChatExtractorConfig
+from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.training.batches import Chance
 from riveg.training.config import Course
 from riveg.training.vlm.inputs import VlmInputs
@@ -149,7 +150,7 @@ def base_folder(config: VlmSettings) -> Path:
 def stated_resize(config: VlmSettings) -> Resize | None:
     """What the stage says about how images are resized, where its frame depends on that."""
     block = stage_block(config)
-    if isinstance(block, ChatRerankerConfig):
+    if not isinstance(block, ChatExtractorConfig | ChatGrounderConfig):
         return None
     is_told = FRAMES[block.frame].is_sized and block.resize.multiple > 1
     return block.resize if is_told else None
