@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from riveg.cli.numbers import MOST_COUNTED
 from riveg.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def train(
         None,
         "--show-jitter",
         min=0,
+        max=MOST_COUNTED,
         metavar="N",
         help="vlm: train nothing; draw the moved boxes of N posts into OUT.jitter.",
     ),
