@@ -41,14 +41,14 @@ _CORPUS = (ROOT / "prompts" / "extract", ROOT / "prompts" / "ground", ROOT / "pr
 
 
 def make_tiny_vision_language_model(
-    folder: Path, kind: str = "qwen2_5_vl", *, seed: int = 0
+    folder: Path, kind: str = "qwen2_5_vl", *, seed: int = 0, width: int = 64
 ) -> Path:
     """Writes model, tokenizer, chat template and the preprocessor's settings; the folder."""
     import torch
 
     torch.manual_seed(seed)
     tokenizer = _tokenizer()
-    model = _model(kind, tokenizer)
+    model = _model(kind, tokenizer, width)
     with torch.no_grad():
         model.lm_head.weight.mul_(5)  # or no logit could be large: the head stays as it is
     model.generation_config.eos_token_id = tokenizer.eos_token_id
@@ -60,16 +60,16 @@ def make_tiny_vision_language_model(
     return folder
 
 
-def _model(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
+def _model(kind: str, tokenizer: PreTrainedTokenizerFast, width: int) -> Any:
     import transformers as t
 
     text = {
         "vocab_size": len(tokenizer),
-        "hidden_size": 64,
+        "hidden_size": width,
         "intermediate_size": 128,
         "num_hidden_layers": 2,
         "initializer_range": 0.1,
-        "num_attention_heads": 4,
+        "num_attention_heads": width // 16,
         "num_key_value_heads": 2,
         "max_position_embeddings": 4096,
         "bos_token_id": None,
@@ -87,7 +87,7 @@ def _model(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
         rope = {"type": "default", "rope_type": "default", "mrope_section": [2, 3, 3]}
         vision = {
             **{"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2},
-            **{"out_hidden_size": 64, "patch_size": 14, "fullatt_block_indexes": [1]},
+            **{"out_hidden_size": width, "patch_size": 14, "fullatt_block_indexes": [1]},
         }
         config = t.Qwen2_5_VLConfig(
             text_config={**text, "rope_parameters": {**rope, "rope_theta": 1e6}},
@@ -98,7 +98,7 @@ def _model(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
     rope = {"rope_type": "default", "mrope_section": [2, 3, 3]}
     vision = {
         **{"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2},
-        **{"out_hidden_size": 64, "patch_size": 16, "num_position_embeddings": 64},
+        **{"out_hidden_size": width, "patch_size": 16, "num_position_embeddings": 64},
         **{"deepstack_visual_indexes": [0]},
     }
     config = t.Qwen3VLConfig(

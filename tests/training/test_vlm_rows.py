@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,7 @@ from riveg.training.vlm.network import load_network
 from riveg.training.vlm.settings import VlmSettings
 from riveg.training.vlm.trainee import VlmTrainee
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Several would wait for each other where other programs run on the same cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +119,15 @@ def test_answers_are_read_as_the_gold_and_are_moved_anew_at_every_visit(
         == still[0].question.answer(None)
         == rows[0].question.answer(None)
     )
+
+
+def test_types_are_called_as_the_model_calls_them(
+    models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    ask = {**ASK, "label_map": {"PLACE": "LOC"}, "list_types": False}
+    rows = trainee(settings(models["qwen2_5_vl"], data, tmp_path, extract=ask)).rows()
+    assert "Rome|PLACE|None" in rows[0].question.answer(None)
+    assert "Types:" not in rows[0].question.request.messages[0].text
 
 
 def test_a_batch_learns_answers_alone(

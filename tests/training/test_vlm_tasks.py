@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from pydantic import ValidationError
 pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
 pytest.importorskip("peft", reason='needs the extra: pip install "riveg[train]"')
 
-import torch
 from helpers.drawn_posts import write_posts
 from helpers.factories import make_context
 from helpers.scripted_chat import ScriptedChat
@@ -45,13 +43,7 @@ LEVELS = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Several would wait for each other where other programs run on the same cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

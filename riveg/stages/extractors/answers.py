@@ -231,7 +231,9 @@ class EntityLists:
             for one in entities
             for box in one.boxes or ((),)
         ]
-        return f"<reason>{thoughts}</reason><answer>{json.dumps(items, ensure_ascii=False)}</answer>"
+        return (
+            f"<reason>{thoughts}</reason><answer>{json.dumps(items, ensure_ascii=False)}</answer>"
+        )
 
 
 def _with_boxes(item: Any) -> Any:

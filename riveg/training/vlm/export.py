@@ -11,12 +11,12 @@ from typing import Any
 import peft
 from safetensors.torch import save
 
+from riveg.checkpoints.adapters import SETTINGS, WEIGHTS
 from riveg.evaluation.bootstrap import RESAMPLES, Score
 from riveg.files import write_atomically, writing
 from riveg.formats.json_files import read_json
 from riveg.geometry.frames import Resize
 from riveg.training.loop import Trained
-from riveg.training.vlm.network import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from riveg.training.vlm.trainee import VlmTrainee
 from riveg.vision.runtime.loading import silent_transformers
 
@@ -58,10 +58,10 @@ def _write_adapter(network: Any, out: Path) -> None:
     """The two files that peft, vLLM and others load, without peft's own card."""
     matrices = peft.get_peft_model_state_dict(network, save_embedding_layers=False)
     weights = {name: one.detach().cpu().contiguous() for name, one in sorted(matrices.items())}
-    write_atomically(out / ADAPTER_WEIGHTS, [save(weights, {"format": "pt"})])
+    write_atomically(out / WEIGHTS, [save(weights, {"format": "pt"})])
     settings = network.peft_config["default"].to_dict() | {"inference_mode": True}
     text = json.dumps(settings, indent=2, sort_keys=True, default=_listed)
-    write_atomically(out / ADAPTER_CONFIG, [text.encode()])
+    write_atomically(out / SETTINGS, [text.encode()])
 
 
 def _listed(value: object) -> object:
@@ -126,7 +126,4 @@ def _card(trainee: VlmTrainee, trained: Trained, scores: Mapping[str, Score]) ->
 def _use(merged: bool, out: str, model: str) -> str:
     if merged:
         return f"`--set llm.main.model={out}` puts it behind a system's stage."
-    return (
-        f"vLLM serves it beside its base: `vllm serve {model} --enable-lora --lora-modules "
-        f"riveg={out}`."
-    )
+    return f"`--set llm.main.model={model} --set llm.main.adapter={out}` puts it behind a stage."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -40,6 +40,7 @@ class Extracting:
         backend: The stage's.
         boxes: How boxes are stated.
         labels: Names of the types.
+        asked_as: What the model calls each of them.
         scores: Counts what is found in dev.
         thoughts: What stands before the answers, by post.
     """
@@ -47,6 +48,7 @@ class Extracting:
     backend: ChatExtractor
     boxes: AnswerBoxes
     labels: tuple[str, ...]
+    asked_as: Callable[[str], str]
     scores: DevScores
     thoughts: Mapping[str, str]
     metric: str = GMNER
@@ -71,7 +73,7 @@ class Extracting:
             )
         labels = tuple(label.name for label in config.labels)
         boxes = AnswerBoxes(backend.boxes, resize, config.jitter)
-        return cls(backend, boxes, labels, scores, thoughts)
+        return cls(backend, boxes, labels, config.extract.asked_as, scores, thoughts)
 
     def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         entities = sorted(gold.entities, key=lambda one: (one.span.start, one.span.end))
@@ -108,9 +110,8 @@ class Extracting:
     def _stated(self, sample: Sample, entity: GoldEntity) -> StatedEntity:
         require_label(sample, entity, self.labels)
         words = span_text(sample.text, sample.offsets, entity.span)
-        return StatedEntity(
-            words, entity.label, _occurrence(sample, words, entity.span), (), _NOWHERE
-        )
+        label = self.asked_as(entity.label)
+        return StatedEntity(words, label, _occurrence(sample, words, entity.span), (), _NOWHERE)
 
     def _require_readable(self, text: str, stated: Sequence[StatedEntity], thoughts: str) -> None:
         """Makes sure that what is learnt would be read as what was annotated."""

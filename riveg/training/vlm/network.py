@@ -10,18 +10,15 @@ from typing import Any
 
 import peft
 import transformers
-from pydantic import BaseModel
 from torch import Tensor, nn
 
+from riveg.checkpoints.adapters import adapter_of
 from riveg.checkpoints.folders import require_own_files
 from riveg.errors import UserError, reason
-from riveg.formats.json_files import checked, read_json
+from riveg.llm.endpoint import Endpoint
 from riveg.training.vlm.inputs import IGNORED
 from riveg.training.vlm.settings import Lora, VlmSettings
 from riveg.vision.runtime.loading import place, require_weights, silent_transformers
-
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 _ELSEWHERE = r"(?!.*\blanguage_model\.).*"
 """Names of layers outside of the language half, as transformers calls that in every family."""
@@ -47,7 +44,7 @@ def load_network(config: VlmSettings, folder: Path) -> Any:
     with _quiet_peft():
         if config.adapter is None:
             return _with_new_matrices(base, config.lora, config.model)
-        return _with_adapter(base, config.adapter, config.model)
+        return _with_adapter(base, config.adapter, str(folder))
 
 
 def answer_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
@@ -107,31 +104,15 @@ def _with_new_matrices(base: Any, lora: Lora, model: str) -> Any:
         raise UserError(f"lora.modules: {reason(error)}") from error
 
 
-class _AdapterConfig(BaseModel):
-    """What an adapter's own file says that matters before it is loaded."""
-
-    base_model_name_or_path: str | None = None
-    peft_type: str
-
-
-def _with_adapter(base: Any, adapter: Path, model: str) -> Any:
-    path = adapter / ADAPTER_CONFIG
+def _with_adapter(base: Any, adapter: str, model: str) -> Any:
+    """The model with the matrices of an adapter, which go on learning."""
+    # As a system would name both; nothing is served.
+    found = adapter_of(Endpoint(model=model, engine="vllm-offline", adapter=adapter))
+    assert found is not None
     try:
-        values = read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"adapter: {path}: cannot be read as JSON ({reason(error)})") from error
-    said = checked(_AdapterConfig, values, f"adapter: {path}: is no adapter")
-    if said.base_model_name_or_path not in (None, model):
-        raise UserError(
-            f"adapter: {adapter} belongs to {said.base_model_name_or_path}, not to {model}; give "
-            "that as model, or train a new adapter"
-        )
-    if not (adapter / ADAPTER_WEIGHTS).is_file():
-        raise UserError(f"adapter: {adapter} holds no {ADAPTER_WEIGHTS}")
-    try:
-        return peft.PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
+        return peft.PeftModel.from_pretrained(base, str(found.folder), is_trainable=True)
     except Exception as error:  # shapes, names, safetensors: peft has no class for them
-        raise UserError(f"adapter: {adapter} does not fit {model}: {reason(error)}") from error
+        raise UserError(f"{adapter}: the adapter does not fit {model}: {reason(error)}") from error
 
 
 @contextmanager

@@ -49,12 +49,12 @@ class VlmSettings(TrainingConfig):
 
     ``reasoning``: files with the thoughts that stand before the answers, by post.
     ``expressions``: runs whose expressions a rewriter learns, of train and of dev. ``jitter``: how
-    boxes of answers are moved (GRBP); ``null``: not at all. ``lora``: the matrices;
-    ``adapter``: a trained adapter of this model to go on from. ``merge``: whole weights are written
-    instead of an adapter. ``max_length``: of a row in tokens, those of its image among them; a
-    longer one is left out and told. ``dtype``: of the frozen weights. ``gradient_checkpointing``:
-    less memory for a third more time. ``dev_batch_size``: answers on dev that are generated
-    together.
+    boxes of answers are moved (GRBP); ``null``: not at all. ``lora``: the matrices; ``adapter``: a
+    trained adapter of this model to go on from, a folder or a fetched id. ``merge``: whole weights
+    are written instead of an adapter. ``max_length``: of a row in tokens, those of its image among
+    them; a longer one is left out and told. ``dtype``: of the frozen weights.
+    ``gradient_checkpointing``: less memory for a third more time. ``dev_batch_size``: answers on
+    dev that are generated together.
     """
 
     name: ClassVar[str] = "vlm"
@@ -74,7 +74,7 @@ class VlmSettings(TrainingConfig):
     expressions: tuple[Path, ...] = ()
     jitter: Jitter | None = None
     lora: Lora = Lora()
-    adapter: Path | None = None
+    adapter: str | None = None
     merge: bool = False
     max_length: int = Field(default=2048, ge=64)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
