@@ -53,7 +53,7 @@ class VlmSettings(TrainingConfig):
     trained adapter of this model to go on from, a folder or a fetched id. ``merge``: whole weights
     are written instead of an adapter. ``max_length``: of a row in tokens, those of its image among
     them; a longer one is left out and told. ``dtype``: of the frozen weights.
-    ``gradient_checkpointing``: less memory for a third more time. ``dev_batch_size``: answers on
+    ``gradient_checkpointing``: less memory for more time. ``dev_batch_size``: answers on
     dev that are generated together.
     """
 
