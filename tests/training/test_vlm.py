@@ -33,6 +33,9 @@ from riveg.evaluation.evaluate import EvaluationOptions, evaluate
 from riveg.evaluation.gold import read_gold
 from riveg.evaluation.predictions import predictions_of_run
 from riveg.training.config import Course
+from riveg.training.settings import read_settings
+from riveg.training.vlm.config import VlmTrainingConfig
+from riveg.training.vlm.jitter_sheet import jitter_sheet
 from riveg.training.vlm.trainee import VlmTrainee
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -195,3 +198,21 @@ def test_the_merged_weights_answer_behind_a_server(
         score = found.scores[protocol]["gmner"]
         assert score is not None
         assert score.f1 == 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("preset", "iou"), [("paper", 0.951), ("released", 0.851)])
+def test_the_numbers_of_twitter_gmner_need_no_pictures(
+    preset: str, iou: float, tmp_path: Path
+) -> None:
+    root = os.environ.get("RIVEG_TEST_DATA")
+    if not root:
+        pytest.skip("RIVEG_TEST_DATA is not set")
+    values = yaml.safe_load((ROOT / "configs" / "datasets" / "twitter-gmner.yaml").read_text())
+    values["root"], values["images"] = str(Path(root) / "twitter-gmner-v2"), ["nowhere"]
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(values))
+    more = [f"data={tmp_path / 'data.yaml'}", f"out={tmp_path / 'out'}", f"preset={preset}"]
+    config = read_settings(ROOT / "configs" / "train" / "e2e-gmner.yaml", VlmTrainingConfig, more)
+    sheet = jitter_sheet(config, 3)
+    assert (sheet.boxes, sheet.rejected, sheet.drawn) == (5723, 0, ())
+    assert sheet.mean_iou == pytest.approx(iou, abs=0.002)
