@@ -156,6 +156,23 @@ def test_pictures_that_no_machine_could_make(tmp_path: Path, side: str) -> None:
         require_own_files(tmp_path)
 
 
+@pytest.mark.parametrize("key", [None, "image_processor"])
+def test_edges_of_qwens_pictures_are_areas(tmp_path: Path, key: str | None) -> None:
+    """The published settings of Qwen3-VL name 16 777 216 pixels."""
+    path = tmp_path / "preprocessor_config.json"
+    for area, fits in ((16_777_216, True), (10**9, False)):
+        values: dict[str, Any] = {
+            "image_processor_type": "Qwen2VLImageProcessorFast",
+            "size": {"shortest_edge": 65_536, "longest_edge": area},
+        }
+        path.write_text(json.dumps(values if key is None else {key: values}))
+        if fits:
+            require_own_files(tmp_path)
+            continue
+        with pytest.raises(UserError, match="'size in pixels': expected at most 16777216"):
+            require_own_files(tmp_path)
+
+
 def test_a_tokenizer_without_words(tmp_path: Path) -> None:
     path = tagger(tmp_path) / "tokenizer.json"
     values = json.loads(path.read_text())
