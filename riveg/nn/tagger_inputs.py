@@ -42,9 +42,9 @@ def collate(
             found += [(number - 1) * longest + piece for piece in text[-1].knowledge_first_pieces]
         places.append(torch.tensor(found, dtype=torch.long))
     return {
-        "input_ids": _padded([window.input_ids for window in windows], padding_id),
-        "attention_mask": _padded([[1] * len(window.input_ids) for window in windows], 0),
-        "shape_ids": _padded([window.shape_ids for window in windows], 0),
+        "input_ids": padded([window.input_ids for window in windows], padding_id),
+        "attention_mask": padded([[1] * len(window.input_ids) for window in windows], 0),
+        "shape_ids": padded([window.shape_ids for window in windows], 0),
         "places": pad_sequence(places, batch_first=True),
         "words": pad_sequence(
             [torch.ones_like(one, dtype=torch.bool) for one in places], batch_first=True
@@ -57,7 +57,8 @@ def to_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Te
     return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
-def _padded(rows: Sequence[Sequence[int]], padding: int) -> Tensor:
+def padded(rows: Sequence[Sequence[int]], padding: int) -> Tensor:
+    """Rows of numbers as one tensor, *shape* ``(rows, longest)``, filled up behind each."""
     return pad_sequence(
         [torch.tensor(row, dtype=torch.long) for row in rows],
         batch_first=True,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from riveg.nn.piece_layout import layout_of
+from riveg.nn.piece_layout import PieceLayout, layout_of
 from riveg.nn.windows import word_windows
 from riveg.nn.word_shapes import word_shape
 
@@ -45,6 +45,32 @@ class Window:
         return tuple(self.first_pieces[word - start] for word in self.owned)
 
 
+class WordPieces:
+    """The pieces of single words; a word of no piece is the unknown one.
+
+    Args:
+        tokenizer: Cuts words.
+        layout: Of the same tokenizer.
+        most: Pieces that a word keeps, its first ones.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, layout: PieceLayout, most: int) -> None:
+        self._tokenizer = tokenizer
+        self._layout = layout
+        self._most = most
+        self._pieces = lru_cache(maxsize=_REMEMBERED)(self._pieces_of)
+
+    def __call__(self, word: str) -> tuple[int, ...]:
+        """One piece at least, ``most`` at most."""
+        return self._pieces(word)
+
+    def _pieces_of(self, word: str) -> tuple[int, ...]:
+        # The rest of a word far longer than a window would be cut off anyway.
+        head = self._layout.blank + word[: 4 * self._most + 64]
+        ids: list[int] = self._tokenizer.encode(head, add_special_tokens=False).ids
+        return tuple(ids or [self._layout.unknown])[: self._most]
+
+
 class WordPieceWindows:
     """Cuts a sentence into windows of at most ``max_pieces`` pieces, special tokens included.
 
@@ -55,12 +81,11 @@ class WordPieceWindows:
     """
 
     def __init__(self, tokenizer: Tokenizer, *, max_pieces: int = 128, overlap: int = 16) -> None:
-        self._tokenizer = tokenizer
         self._max_pieces = max_pieces
         self._overlap = overlap
         self._layout = layout_of(tokenizer)
         self._room = max_pieces - len(self._layout.opening) - len(self._layout.closing)
-        self._pieces = lru_cache(maxsize=_REMEMBERED)(self._pieces_of)
+        self._pieces = WordPieces(tokenizer, self._layout, self._room)
 
     def __call__(self, tokens: Sequence[str], knowledge: Sequence[str] = ()) -> tuple[Window, ...]:
         """Windows in text order; their ``owned`` ranges cover every word exactly once.
@@ -84,12 +109,6 @@ class WordPieceWindows:
             )
             for words, owned in windows
         )
-
-    def _pieces_of(self, token: str) -> tuple[int, ...]:
-        # The rest of a word far longer than a window would be cut off anyway.
-        head = self._layout.blank + token[: 4 * self._max_pieces]
-        ids: list[int] = self._tokenizer.encode(head, add_special_tokens=False).ids
-        return tuple(ids or [self._layout.unknown])[: self._room]
 
     def _reserved(self, knowledge: list[tuple[int, ...]]) -> int:
         if not knowledge:

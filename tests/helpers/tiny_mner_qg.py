@@ -1,0 +1,95 @@
+"""Tiny MNER-QG: backbones of a few channels, and a checkpoint with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.tiny_taggers import save_encoder
+
+if TYPE_CHECKING:
+    from riveg.nn.mner_qg import MnerQg
+
+SIDE = 64
+QUERIES = {"PER": "names of people", "LOC": "towns and countries", "ORG": "firms, papers"}
+ANCHORS = (
+    ((0.1, 0.1), (0.2, 0.1), (0.2, 0.2)),
+    ((0.3, 0.2), (0.3, 0.3), (0.4, 0.4)),
+    ((0.5, 0.5), (0.7, 0.7), (0.9, 0.9)),
+)
+_CHANNELS = [8, 12, 16, 24]
+
+
+def save_backbone(folder: Path, kind: str = "convnextv2") -> Path:
+    """``resnet``, ``convnextv2`` or ``swin`` with three scales, ``dinov2`` with only one."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    configs: dict[str, Any] = {
+        "resnet": lambda: transformers.ResNetConfig(
+            embedding_size=8, hidden_sizes=_CHANNELS, depths=[1] * 4, layer_type="basic"
+        ),
+        "convnextv2": lambda: transformers.ConvNextV2Config(hidden_sizes=_CHANNELS, depths=[1] * 4),
+        "swin": lambda: transformers.SwinConfig(
+            embed_dim=8, depths=[1] * 4, num_heads=[1, 1, 2, 2], window_size=2, image_size=SIDE
+        ),
+        "dinov2": lambda: transformers.Dinov2Config(
+            hidden_size=8, num_attention_heads=2, num_hidden_layers=3
+        ),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    transformers.AutoModel.from_config(configs[kind]()).save_pretrained(folder)
+    return folder
+
+
+def make_network(folder: Path, kind: str = "bert", backbone: str = "resnet", **more: Any) -> MnerQg:
+    """A network of random weights, in evaluation mode; its parts are saved below ``folder``."""
+    import torch
+
+    from riveg.nn.backbones import load_backbone, scale_grids
+    from riveg.nn.encoders import load_encoder
+    from riveg.nn.mner_qg import MnerQg
+    from riveg.nn.mner_qg_design import MnerQgDesign
+
+    encoder = load_encoder(save_encoder(folder / "encoder", kind))
+    seen = load_backbone(save_backbone(folder / "seen", backbone))
+    values = {
+        "width": 16,
+        "attention_heads": 2,
+        "image_side": SIDE,
+        "grids": scale_grids(seen, SIDE, folder),
+        "anchors": ANCHORS,
+        **more,
+    }
+    torch.manual_seed(1)
+    return MnerQg(encoder, seen, MnerQgDesign.model_validate(values)).eval()
+
+
+def save_mner_qg(folder: Path, kind: str = "bert", backbone: str = "resnet", **more: Any) -> Path:
+    """The folder of a trained one, whose random weights find something in most posts."""
+    import torch
+
+    from riveg.nn.encoders import load_fast_tokenizer
+    from riveg.nn.mner_qg_design import MnerQgSettings, write_settings
+    from riveg.nn.mner_qg_folder import write_network
+
+    network = make_network(folder / "parts", kind, backbone, **more)
+    with torch.no_grad():
+        network.spans.edges.weight.normal_()
+        network.spans.match.weight.normal_(0, 3)
+        if network.grounding is not None:
+            network.grounding.no_region.bias.fill_(8.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_network(folder, network, load_fast_tokenizer(folder / "parts" / "encoder"))
+    settings = MnerQgSettings(
+        design=network.design,
+        queries=QUERIES,
+        max_pieces=60,
+        mean=(0.5, 0.5, 0.5),
+        deviation=(0.25, 0.25, 0.25),
+        span_temperature=2.0,
+        threshold=0.3,
+    )
+    write_settings(folder, settings)
+    return folder
