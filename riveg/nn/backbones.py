@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.checkpoints.folders import require_own_files
 from riveg.errors import UserError, reason
+from riveg.formats.json_files import checked, read_json
 from riveg.nn.mner_qg_design import SCALES
 from riveg.vision.runtime.loading import require_weights, silent_transformers
 
 _LAST = tuple(range(-SCALES, 0))
 """The last stages: strides 8, 16 and 32 of ResNet, Swin and ConvNeXt."""
+
+Channels = tuple[float, float, float]
+_Positive = Annotated[float, Field(gt=0)]
+_IMAGENET: tuple[Channels, Channels] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_DEFAULT = {"image_mean": _IMAGENET[0], "image_std": _IMAGENET[1]}
 
 _BEGUN_ANEW = ("hidden_states_norms.",)
 """Weights of a backbone that checkpoints of classifiers lack; they begin as the identity."""
@@ -83,6 +91,33 @@ def scale_grids(backbone: Any, side: int, folder: Path) -> tuple[int, ...]:
             "three scales are needed, as of ResNet, Swin or ConvNeXt"
         )
     return grids
+
+
+def channel_statistics(folder: Path) -> tuple[Channels, Channels]:
+    """Mean and deviation of images that a backbone was pretrained with; ImageNet's by default.
+
+    In [0, 1], by channel, RGB. How its processor resizes is not heeded.
+
+    Raises:
+        UserError: If the processor's file says them in another way.
+    """
+    path = folder / "preprocessor_config.json"
+    if not path.is_file():
+        return _IMAGENET
+    try:
+        found = checked(_Statistics, {**_DEFAULT, **read_json(path)}, f"{path}: cannot be used")
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be used ({reason(error)})") from error
+    return found.image_mean, found.image_std
+
+
+class _Statistics(BaseModel):
+    """Of a processor's file that somebody else has written, the two that count."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    image_mean: Channels
+    image_std: tuple[_Positive, _Positive, _Positive]
 
 
 def _config(folder: Path) -> Any:

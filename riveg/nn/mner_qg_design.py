@@ -69,6 +69,7 @@ class MnerQgSettings(BaseModel):
     Args:
         design: The network.
         queries: The text of each type.
+        coarse_of: Fine type -> type, where the queries are those of fine types; else empty.
         max_pieces: Pieces a window, the query and special tokens included.
         mean: Of an image's channels in [0, 1], RGB, which is taken from each.
         deviation: By which they are then divided.
@@ -82,6 +83,7 @@ class MnerQgSettings(BaseModel):
 
     design: MnerQgDesign
     queries: dict[str, _Query] = Field(min_length=1, max_length=1000)
+    coarse_of: dict[str, str] = Field(default_factory=dict)
     max_pieces: int = Field(ge=16, le=100_000)
     mean: tuple[float, float, float]
     deviation: tuple[
@@ -93,6 +95,17 @@ class MnerQgSettings(BaseModel):
     region_temperature: float = Field(default=1.0, gt=0)
     threshold: float = Field(default=0.5, ge=0, le=1)
     weak_boxes: bool = False
+
+    @model_validator(mode="after")
+    def _of_one_set(self) -> MnerQgSettings:
+        if self.coarse_of and {*self.coarse_of} != {*self.queries}:
+            raise ValueError("coarse_of: expected the type of each query's fine type")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The types that it answers with, in the order of the queries."""
+        return tuple(dict.fromkeys(self.coarse_of.get(name, name) for name in self.queries))
 
 
 def read_settings(folder: Path) -> MnerQgSettings:

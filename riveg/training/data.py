@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from riveg.datasets.dataset import Dataset
+from riveg.datasets.dataset import Dataset, quoted
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.formats.records import encode
@@ -78,3 +78,29 @@ def read_annotated(data: str, split: str) -> AnnotatedSplit:
     if not pairs:
         raise UserError(f"{data} {split}: has no gold to train on; `riveg data check` tells more")
     return AnnotatedSplit(dataset, pairs)
+
+
+def coarse_of_fine(source: AnnotatedSplit, setting: str) -> dict[str, str]:
+    """Fine label -> label of all entities, by label, then by name.
+
+    Args:
+        source: What is learnt from.
+        setting: What asks for fine labels, for messages.
+
+    Raises:
+        UserError: If an entity has no fine label, or one stands below two labels.
+    """
+    found: dict[str, str] = {}
+    for sample, gold in source.pairs:
+        for entity in gold.entities:
+            if entity.fine_label is None:
+                raise UserError(
+                    f"{source.name}: {quoted(entity.text)} of {quoted(sample.id)} has no "
+                    f"fine label; {setting} needs one on every entity"
+                )
+            if found.setdefault(entity.fine_label, entity.label) != entity.label:
+                raise UserError(
+                    f"{source.name}: the fine label {quoted(entity.fine_label)} stands below "
+                    f"{found[entity.fine_label]} and {entity.label}; it needs one coarse label"
+                )
+    return dict(sorted(found.items(), key=lambda pair: (pair[1], pair[0])))

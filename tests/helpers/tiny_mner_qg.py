@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.tiny_taggers import save_encoder
+from PIL import Image, ImageDraw
+
+from helpers.tiny_taggers import FINE, POSTS, save_encoder
+from riveg.text.bio import bio_to_spans
 
 if TYPE_CHECKING:
     from riveg.nn.mner_qg import MnerQg
@@ -17,6 +22,7 @@ ANCHORS = (
     ((0.3, 0.2), (0.3, 0.3), (0.4, 0.4)),
     ((0.5, 0.5), (0.7, 0.7), (0.9, 0.9)),
 )
+_COLOURS = {"PER": "red", "LOC": "green", "ORG": "blue"}
 _CHANNELS = [8, 12, 16, 24]
 
 
@@ -41,6 +47,60 @@ def save_backbone(folder: Path, kind: str = "convnextv2") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     transformers.AutoModel.from_config(configs[kind]()).save_pretrained(folder)
     return folder
+
+
+def write_dataset(folder: Path, **more: Any) -> Path:
+    """The posts as train and dev, each with a picture of its types in their colours; its YAML.
+
+    What is said of a type is true of all its entities in a post: shown at one place, or not.
+    """
+    for name in ("xml", "images"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    chance = random.Random(0)
+    blocks = []
+    for number, (text, tags, _) in enumerate(POSTS):
+        words = text.split()
+        named = [
+            (" ".join(words[span.start : span.end]), label)
+            for span, label in bio_to_spans(tags.split())
+        ]
+        image = Image.new("RGB", (SIDE, SIDE), "white")
+        boxes: dict[str, tuple[int, int, int, int]] = {}
+        for place, label in enumerate(sorted({label for _, label in named})):
+            if chance.random() < 0.7:
+                left, top = chance.randint(0, 36), 21 * place
+                boxes[label] = (left, top, left + chance.randint(14, 28), top + 20)
+                edges = (*boxes[label][:2], boxes[label][2] - 1, boxes[label][3] - 1)
+                ImageDraw.Draw(image).rectangle(edges, fill=_COLOURS[label])
+        image.save(folder / "images" / f"{number}.png")
+        objects = "".join(_object(name, boxes[label]) for name, label in named if label in boxes)
+        if objects:
+            (folder / "xml" / f"{number}.xml").write_text(f"<annotation>{objects}</annotation>")
+        rows = [
+            f"{word}\t{tag}\t{tag if tag == 'O' else tag[:2] + FINE[tag[2:]]}"
+            for word, tag in zip(words, tags.split(), strict=True)
+        ]
+        blocks.append("\n".join([f"IMGID:{number}", *rows]) + "\n")
+    for split in ("train", "dev"):
+        (folder / f"{split}.txt").write_text("\n".join(blocks), encoding="utf-8")
+    values = {
+        "name": "tiny",
+        "format": "twitter-fmnerg",
+        "text": {split: f"{split}.txt" for split in ("train", "dev")},
+        "xml": "xml",
+        "images": ["images"],
+        "suffixes": [".png"],
+        **more,
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(json.dumps(values), encoding="utf-8")
+    return path
+
+
+def _object(name: str, box: tuple[int, int, int, int]) -> str:
+    edges = zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    inside = "".join(f"<{key}>{edge}</{key}>" for key, edge in edges)
+    return f"<object><name>{name}</name><bndbox>{inside}</bndbox></object>"
 
 
 def make_network(folder: Path, kind: str = "bert", backbone: str = "resnet", **more: Any) -> MnerQg:

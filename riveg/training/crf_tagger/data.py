@@ -19,7 +19,7 @@ from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.text.alignment import without_overlaps
 from riveg.text.bio import OUTSIDE
 from riveg.training.crf_tagger.settings import CrfTaggerSettings
-from riveg.training.data import AnnotatedSplit
+from riveg.training.data import AnnotatedSplit, coarse_of_fine
 from riveg.types import Gold, GoldEntity, Sample, Span
 
 
@@ -169,7 +169,9 @@ def label_set(config: CrfTaggerSettings, train: Posts, dev: Posts) -> LabelSet:
         raise UserError(f"{train.name}: has no entity to learn from")
     if not any(_entities(dev.posts)):
         raise UserError(f"{dev.name}: has no entity by which the best epoch could be chosen")
-    coarse_of = {} if config.level == "coarse" else _coarse_of(config, train)
+    coarse_of = {}
+    if config.level != "coarse":
+        coarse_of = coarse_of_fine(train.source, f"level: {config.level}")
     for post, entity in _entities(dev.posts):
         asked = [(entity.label, labels), *([(entity.fine_label, coarse_of)] if coarse_of else [])]
         for name, known in asked:
@@ -183,22 +185,6 @@ def label_set(config: CrfTaggerSettings, train: Posts, dev: Posts) -> LabelSet:
 
 def _entities(posts: Sequence[Post]) -> Iterator[tuple[Post, GoldEntity]]:
     return ((post, entity) for post in posts for entity in post.gold.entities)
-
-
-def _coarse_of(config: CrfTaggerSettings, train: Posts) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for post, entity in _entities(train.posts):
-        if entity.fine_label is None:
-            raise UserError(
-                f"{train.name}: {quoted(entity.text)} of {quoted(post.sample.id)} has no "
-                f"fine label; level: {config.level} needs one on every entity"
-            )
-        if found.setdefault(entity.fine_label, entity.label) != entity.label:
-            raise UserError(
-                f"{train.name}: the fine label {quoted(entity.fine_label)} stands below "
-                f"{found[entity.fine_label]} and {entity.label}; it needs one coarse label"
-            )
-    return dict(sorted(found.items(), key=lambda pair: (pair[1], pair[0])))
 
 
 def apart(entities: Sequence[GoldEntity]) -> tuple[GoldEntity, ...]:

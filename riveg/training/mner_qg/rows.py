@@ -1,0 +1,144 @@
+"""Posts as what MNER-QG learns from: windows of every query, with their spans and anchors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from riveg.errors import ImageFault, UserError
+from riveg.nn.anchors import AnchorGrid, AnchorTargets
+from riveg.nn.mner_qg import ANCHOR, BOX, END, EXISTENCE, GROUNDED, MATCH, START
+from riveg.nn.mner_qg_inputs import QueriedPost, collate_queries
+from riveg.nn.query_windows import QueryWindow, QueryWindows
+from riveg.protocols import ImageSource
+from riveg.training.mner_qg.data import QueryPost, label_of
+from riveg.vision.runtime.square_images import Preparation
+
+_NO_BOXES = AnchorTargets((), ())
+
+
+class WindowGold(NamedTuple):
+    """What is right about a window.
+
+    ``spans``: first and last word of each entity of the type, from the window's first word on;
+    ``anchors``: those of its boxes, none for no region; ``None``: nobody knows.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    anchors: AnchorTargets | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRow:
+    """A post with all its queries, which share its picture."""
+
+    post: QueryPost
+    windows: tuple[QueryWindow, ...]
+    golds: tuple[WindowGold, ...]
+
+    @property
+    def pieces(self) -> int:
+        """All pieces of its windows."""
+        return sum(len(window.input_ids) for window in self.windows)
+
+
+class RowMaker:
+    """Makes rows of posts, and batches of rows.
+
+    Args:
+        windows: Cuts texts.
+        labels: The type of each query, in their order.
+        level: On which the types are.
+        grid: The anchors; ``None``: no region is learnt.
+        images: Where pictures come from.
+        preparation: How the backbone takes them.
+        padding_id: The tokenizer's piece for padding.
+    """
+
+    def __init__(
+        self,
+        windows: QueryWindows,
+        labels: Sequence[str],
+        *,
+        level: str,
+        grid: AnchorGrid | None,
+        images: ImageSource,
+        preparation: Preparation,
+        padding_id: int,
+    ) -> None:
+        self._windows = windows
+        self._labels = tuple(labels)
+        self._level = level
+        self._grid = grid
+        self._images = images
+        self._preparation = preparation
+        self._padding_id = padding_id
+
+    def row(self, post: QueryPost) -> QueryRow:
+        """A post with what is right about it."""
+        windows = self._windows(post.sample.tokens)
+        return QueryRow(post, windows, tuple(map(partial(self._gold, post), windows)))
+
+    def queried(self, row: QueryRow) -> QueriedPost:
+        """A row as the network reads it; its picture is opened.
+
+        Raises:
+            UserError: If a picture that could be opened before cannot be any more.
+        """
+        image = row.post.sample.image
+        if row.post.size is None or image is None:
+            return QueriedPost(row.windows, None)
+        try:
+            pixels = self._images.load(image)
+        except ImageFault as fault:
+            raise UserError(f"{fault}: it could be opened when the training began") from fault
+        return QueriedPost(row.windows, self._preparation.prepare(pixels)[0])
+
+    def batch(self, rows: Sequence[QueryRow]) -> dict[str, Tensor]:
+        """Inputs and gold of rows, as :meth:`riveg.nn.mner_qg.MnerQg.losses` takes them."""
+        batch = collate_queries([self.queried(row) for row in rows], padding_id=self._padding_id)
+        golds = [gold for row in rows for gold in row.golds]
+        count, words = batch["words"].shape
+        start, end = (torch.zeros(count, words, dtype=torch.bool) for _ in range(2))
+        match = torch.zeros(count, words, words, dtype=torch.bool)
+        for number, gold in enumerate(golds):
+            for first, last in gold.spans:
+                start[number, first] = end[number, last] = match[number, first, last] = True
+        batch |= {START: start, END: end, MATCH: match, EXISTENCE: start.any(dim=1)}
+        return batch if self._grid is None else batch | self._regions(golds, len(self._grid))
+
+    def _gold(self, post: QueryPost, window: QueryWindow) -> WindowGold:
+        label = self._labels[window.query]
+        own = [one.span for one in post.gold.entities if label_of(one, self._level) == label]
+        words = window.words
+        inside = [span for span in own if words.start <= span.start and span.end <= words.stop]
+        spans = tuple((span.start - words.start, span.end - 1 - words.start) for span in inside)
+        return WindowGold(
+            spans,
+            self._anchors(post, label, has_entity=any(one.start in window.owned for one in own)),
+        )
+
+    def _anchors(self, post: QueryPost, label: str, *, has_entity: bool) -> AnchorTargets | None:
+        if self._grid is None or post.size is None:
+            return None
+        boxes = post.shares(label) if has_entity else ()
+        if boxes is None:
+            return None
+        return self._grid.targets(boxes) if boxes else _NO_BOXES
+
+    def _regions(self, golds: Sequence[WindowGold], anchors: int) -> dict[str, Tensor]:
+        right = torch.zeros(len(golds), anchors + 1, dtype=torch.bool)
+        boxes = torch.zeros(len(golds), anchors, 4)
+        for number, gold in enumerate(golds):
+            targets = gold.anchors or _NO_BOXES
+            right[number, -1] = not targets.numbers
+            for anchor, offsets in zip(targets.numbers, targets.offsets, strict=True):
+                right[number, anchor] = True
+                boxes[number, anchor] = torch.tensor(offsets)
+        known = torch.tensor([gold.anchors is not None for gold in golds])
+        return {GROUNDED: known, ANCHOR: right, BOX: boxes}

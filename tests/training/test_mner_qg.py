@@ -1,0 +1,200 @@
+"""``riveg train mner-qg`` on a tiny encoder and backbone: it learns eight posts by heart."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
+
+from helpers.tiny_mner_qg import QUERIES, SIDE, save_backbone, write_dataset
+from helpers.tiny_taggers import FINE, save_encoder
+from helpers.training import Heard, trained
+
+from riveg.datasets.opening import open_dataset
+from riveg.errors import UserError
+from riveg.nn.mner_qg_design import read_settings
+from riveg.runs.system import load_system
+from riveg.training.config import Course
+from riveg.training.mner_qg.config import MnerQgTrainingConfig
+from riveg.training.mner_qg.trainee import MnerQgTrainee
+
+LOOP = {
+    "epochs": 90,
+    "batch_size": 4,
+    "learning_rate": 0.004,
+    "warmup": 0.05,
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data, an encoder and a backbone."""
+    folder = tmp_path_factory.mktemp("parts")
+    write_dataset(folder / "data")
+    save_encoder(folder / "encoder", "bert")
+    save_backbone(folder / "backbone")
+    return folder
+
+
+def settings(parts: Path, out: Path, **more: Any) -> MnerQgTrainingConfig:
+    values = {
+        "data": str(parts / "data" / "tiny.yaml"),
+        "model": str(parts / "encoder"),
+        "backbone": str(parts / "backbone"),
+        "out": out,
+        "queries": QUERIES,
+        "max_pieces": 60,
+        "image_side": SIDE,
+        "width": 32,
+        "attention_heads": 2,
+        "dropout": 0.0,
+        "loop": LOOP,
+        **more,
+    }
+    return MnerQgTrainingConfig.model_validate(values)
+
+
+def trainee(config: MnerQgTrainingConfig, tmp_path: Path) -> MnerQgTrainee:
+    return MnerQgTrainee(config, Course(config, tmp_path / "model", tmp_path / "work", Heard()))
+
+
+@pytest.mark.slow
+def test_eight_posts_are_learnt_by_heart_spans_and_boxes(parts: Path, tmp_path: Path) -> None:
+    folder = trained(settings(parts, tmp_path / "out"), Heard())
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    for figure in ("f1", "gmner_f1", "grounding", "existence"):
+        assert f"| {figure} | 100.00 | [100.0, 100.0] |" in card
+    assert 'Gold boxes ("oracle" in the paper)' in card
+    assert read_settings(folder).labels == tuple(QUERIES)
+
+
+ABLATIONS: list[tuple[dict[str, Any], str, set[str]]] = [
+    ({"weights": {"anchor": 0}}, "f1", {"f1", "existence"}),
+    ({"weights": {"existence": 0}}, "gmner_f1", {"f1", "gmner_f1", "grounding"}),
+    ({"cross_modality": False}, "gmner_f1", {"f1", "gmner_f1", "grounding", "existence"}),
+]
+
+
+@pytest.mark.parametrize(("more", "metric", "figures"), ABLATIONS, ids=str)
+def test_parts_that_are_switched_off_have_no_figures(
+    more: dict[str, Any], metric: str, figures: set[str], parts: Path, tmp_path: Path
+) -> None:
+    found = trainee(settings(parts, tmp_path, **more), tmp_path)
+    network = found.network().eval()
+    assert found.metric == metric
+    assert set(found.evaluate(network)) == figures
+
+
+def test_fine_types_have_queries_of_their_own(parts: Path, tmp_path: Path) -> None:
+    queries = {fine: QUERIES[label] for label, fine in FINE.items()}
+    found = trainee(settings(parts, tmp_path, level="fine", queries=queries), tmp_path)
+    assert found.settings.coarse_of == {fine: label for label, fine in FINE.items()}
+    assert sum(len(gold.spans) for row in found.rows() for gold in row.golds) == 16
+
+
+def test_a_post_without_a_usable_picture_teaches_text_alone(parts: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    (data.parent / "images" / "0.png").unlink()
+    (data.parent / "images" / "1.png").write_bytes(b"no picture")
+    found = trainee(settings(parts, tmp_path, data=str(data)), tmp_path)
+    told = " ".join(found.remarks())
+    assert "tiny train: 2 pictures cannot be used, and their posts teach text alone" in told
+    gone, broken, whole = found.rows()[:3]
+    for row in (gone, broken):
+        assert any(gold.spans for gold in row.golds)
+        assert {gold.anchors for gold in row.golds} == {None}
+    assert None not in {gold.anchors for gold in whole.golds}
+    losses = found.network().losses(found.batch([gone, broken], random.Random(0)))
+    assert losses["anchor"] == losses["box"] == 0
+    assert losses["start"] > 0
+
+
+def test_long_texts_are_learnt_in_windows(parts: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    words = [("Ann", "B-PER"), ("met", "O"), ("Bob", "B-PER"), ("in", "O"), ("Rome", "B-LOC")] * 8
+    rows = "".join(
+        f"{word}\t{tag}\t{tag if tag == 'O' else tag[:2] + 'x'}\n" for word, tag in words
+    )
+    (data.parent / "train.txt").write_text(f"IMGID:0\n{rows}")
+    found = trainee(settings(parts, tmp_path, data=str(data), weights={"anchor": 0}), tmp_path)
+    (row,) = found.rows()
+    people = [
+        (window, gold)
+        for window, gold in zip(row.windows, row.golds, strict=True)
+        if window.query == 0
+    ]
+    assert len(people) > 2
+    starts = {
+        window.words.start + first
+        for window, gold in people
+        for first, _ in gold.spans
+        if window.words.start + first in window.owned
+    }
+    assert starts == {number for number, (_, tag) in enumerate(words) if tag == "B-PER"}
+
+
+def test_the_regions_of_a_run_are_weak_boxes(parts: Path, tmp_path: Path) -> None:
+    """A set without boxes learns those of a run; here a run that repeats gold."""
+    gold = open_dataset(str(parts / "data" / "tiny.yaml"), split="train")
+    system = tmp_path / "system.yaml"
+    system.write_text("name: repeated\ntag: {backend: gold}\nground: {backend: gold}\n")
+    load_system(system).run(gold, out=tmp_path / "run")
+    values = json.loads((parts / "data" / "tiny.yaml").read_text())
+    del values["xml"]
+    values |= {"format": "twitter-mner", "root": str(parts / "data")}
+    for split in ("train", "dev"):
+        texts = (parts / "data" / f"{split}.txt").read_text().splitlines()
+        lines = ["\t".join(line.split("\t")[:2]) for line in texts]
+        (tmp_path / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    values |= {"text": {split: str(tmp_path / f"{split}.txt") for split in ("train", "dev")}}
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="has no box in a picture that can be opened"):
+        trainee(settings(parts, tmp_path, data=str(plain)), tmp_path)
+    weak = settings(parts, tmp_path, data=str(plain), weak_boxes=[tmp_path / "run"])
+    found = trainee(weak, tmp_path)
+    assert found.settings.weak_boxes
+    known = trainee(settings(parts, tmp_path), tmp_path)
+    assert [row.golds for row in found.rows()] == [row.golds for row in known.rows()]
+    with pytest.raises(UserError, match=r"weak_boxes: .* is about '0', as another run before it"):
+        trainee(settings(parts, tmp_path, weak_boxes=[tmp_path / "run"] * 2), tmp_path)
+
+
+def test_mistakes_in_data_and_models_are_told_in_one_line(parts: Path, tmp_path: Path) -> None:
+    two = {name: text for name, text in QUERIES.items() if name != "ORG"}
+    flat = save_backbone(tmp_path / "flat", "dinov2")
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"queries": two}, r"queries: the type 'ORG' of '2' in tiny train has none; add queries\."),
+        ({"backbone": str(flat)}, "three scales are needed, as of ResNet, Swin or ConvNeXt"),
+        ({"backbone": "nobody/nothing"}, "backbone nobody/nothing: neither a folder nor"),
+        ({"max_pieces": 67}, "max_pieces: 67: this encoder reads 66 at most"),
+        ({"max_pieces": 20}, r"queries\.PER: takes \d+ of 20 pieces"),
+        ({"weak_boxes": [tmp_path]}, "is .* a run folder"),
+    ]
+    for more, message in cases:
+        with pytest.raises(UserError, match=message) as raised:
+            trainee(settings(parts, tmp_path, **more), tmp_path)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"weights": {"start": 0}}, "spans need all three"),
+        ({"weights": {"anchor": 0}, "weak_boxes": ["run"]}, "weak_boxes have no effect"),
+        ({"queries": {}}, "at least 1 item"),
+        ({"width": 30, "attention_heads": 4}, "width: 30 is no multiple of attention_heads, 4"),
+        ({"loop": {"learning_rates": {"crf": 0.1}}}, "no parameter's name begins with 'crf'"),
+    ],
+)
+def test_mistakes_in_settings_are_told(more: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=message):
+        settings(tmp_path, tmp_path, **more)
