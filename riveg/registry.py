@@ -37,6 +37,7 @@ BACKENDS: dict[str, dict[str, str]] = {
     "extract": {
         "chat": "riveg.stages.extractors.chat:ChatExtractorConfig",
         "teacher": "riveg.stages.extractors.teacher:TeacherConfig",
+        "mner-qg": "riveg.stages.extractors.mner_qg:MnerQgExtractorConfig",
     },
     "rerank": {
         "chat": "riveg.stages.rerankers.chat:ChatRerankerConfig",

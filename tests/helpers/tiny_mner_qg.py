@@ -137,9 +137,11 @@ def save_mner_qg(folder: Path, kind: str = "bert", backbone: str = "resnet", **m
     network = make_network(folder / "parts", kind, backbone, **more)
     with torch.no_grad():
         network.spans.edges.weight.normal_()
+        network.spans.edges.bias.fill_(2.5)
         network.spans.match.weight.normal_(0, 3)
+        network.spans.match.bias.fill_(3.0)
         if network.grounding is not None:
-            network.grounding.no_region.bias.fill_(8.0)
+            network.grounding.no_region.bias.fill_(5.5)
     folder.mkdir(parents=True, exist_ok=True)
     write_network(folder, network, load_fast_tokenizer(folder / "parts" / "encoder"))
     settings = MnerQgSettings(
@@ -149,7 +151,7 @@ def save_mner_qg(folder: Path, kind: str = "bert", backbone: str = "resnet", **m
         mean=(0.5, 0.5, 0.5),
         deviation=(0.25, 0.25, 0.25),
         span_temperature=2.0,
-        threshold=0.3,
+        threshold=0.5,
     )
     write_settings(folder, settings)
     return folder

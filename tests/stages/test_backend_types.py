@@ -39,6 +39,7 @@ from riveg.stages.entailers.recorded import RecordedEntailerConfig
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
 from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.extractors.teacher import TeacherConfig
+from riveg.stages.extractors.mner_qg import MnerQgExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.grounders.evidence import EvidenceGrounderConfig
 from riveg.stages.grounders.florence2 import Florence2Config
@@ -90,6 +91,7 @@ TAG: Backends[Tagger] = {
 EXTRACT: Backends[Extractor] = {
     "chat": ChatExtractorConfig,
     "teacher": TeacherConfig,
+    "mner-qg": MnerQgExtractorConfig,
 }
 RERANK: Backends[Reranker] = {
     "chat": ChatRerankerConfig,
