@@ -79,26 +79,45 @@ class ImageScales(nn.Module):
 
 
 class ScaleInteraction(nn.Module):
-    """Cross-modality interaction at one scale: positions look at pieces, pieces at positions."""
+    """Cross-modality interaction at one scale: positions look at pieces, pieces at positions.
+
+    What an image gives to it is computed once for all rows of the image.
+    """
 
     def __init__(self, design: MnerQgDesign) -> None:
         super().__init__()
-        sizes = (design.width, design.attention_heads)
-        self.positions_to_pieces = nn.MultiheadAttention(*sizes, batch_first=True)
-        self.pieces_to_positions = nn.MultiheadAttention(*sizes, batch_first=True)
-        self.norm = nn.LayerNorm(design.width)
+        width = design.width
+        self._heads = design.attention_heads
+        self.of_positions = nn.Linear(width, 3 * width)
+        self.of_pieces = nn.Linear(width, 3 * width)
+        self.heard = nn.Linear(width, width)
+        self.seen = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
 
-    def forward(self, positions: Tensor, pieces: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, positions: Tensor, image_of: Tensor, pieces: Tensor, is_piece: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Positions that have heard the pieces, and what the pieces have seen.
 
-        *Shape:* ``positions (R, N, D)``, ``pieces (R, L, D)``, ``padding (R, L)`` true behind a
-        row's pieces; results ``(R, N, D)`` and ``(R, L, D)``.
+        *Shape:* ``positions (I, N, D)``, ``image_of (R,)`` in [0, I), ``pieces (R, L, D)``,
+        ``is_piece (R, L)`` false at padding; results ``(R, N, D)`` and ``(R, L, D)``.
         """
-        heard, _ = self.positions_to_pieces(
-            positions, pieces, pieces, key_padding_mask=padding, need_weights=False
+        rows = torch.cat([positions, self.of_positions(positions)], dim=-1)
+        own, *seen_by = rows.index_select(0, image_of).chunk(4, dim=-1)
+        heard_by = self.of_pieces(pieces).chunk(3, dim=-1)
+        heard = self._attend(seen_by[0], heard_by[1], heard_by[2], is_piece)
+        seen = self._attend(heard_by[0], seen_by[1], seen_by[2], None)
+        return self.norm(own + self.heard(heard)), self.seen(seen)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """*Shape:* ``query (R, A, D)``, ``key (R, B, D)``, ``value (R, B, D)``, ``mask (R, B)``."""
+        query, key, value = (
+            one.unflatten(-1, (self._heads, -1)).transpose(1, 2) for one in (query, key, value)
         )
-        seen, _ = self.pieces_to_positions(pieces, positions, positions, need_weights=False)
-        return self.norm(positions + heard), seen
+        attended = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=None if mask is None else mask[:, None, None, :]
+        )
+        return attended.transpose(1, 2).flatten(2)
 
 
 class ExistenceInteraction(nn.Module):
@@ -203,11 +222,9 @@ class MnerQg(nn.Module):
 
         Each image goes through the backbone once, whatever the number of its rows.
         """
-        pieces = self._read(batch)
-        scales: list[Tensor] = []
+        pieces, scales = self._read(batch), []
         if len(batch["pixels"]):
-            seen_by = batch["image_of"].clamp(min=0)
-            scales = [scale[seen_by] for scale in self.image(batch["pixels"])]
+            scales = self.image(batch["pixels"])
         pieces, scales = self._interact(pieces, scales, batch)
         existence = None
         if self.existence is not None:
@@ -252,14 +269,19 @@ class MnerQg(nn.Module):
     def _interact(
         self, pieces: Tensor, scales: list[Tensor], batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Pieces and positions that know of each other, *shapes* as they were."""
+        """Pieces and positions that know of each other.
+
+        *Shape:* ``pieces (R, L, D)``, each scale ``(I, N, D)``; ``(R, L, D)``, each ``(R, N, D)``.
+        """
+        image_of = batch["image_of"].clamp(min=0)
         if self.interactions is None:
-            return self.norm(pieces), [scale + pieces[:, :1] for scale in scales]
+            hearing = [scale.index_select(0, image_of) + pieces[:, :1] for scale in scales]
+            return self.norm(pieces), hearing
         if not scales:
             return self.norm(pieces), []
-        padding = ~batch["attention_mask"].bool()
+        is_piece = batch["attention_mask"].bool()
         both = [
-            interaction(scale, pieces, padding)
+            interaction(scale, image_of, pieces, is_piece)
             for interaction, scale in zip(self.interactions, scales, strict=True)
         ]
         seen = self.fusion(torch.cat([one for _, one in both], dim=-1))

@@ -10,6 +10,7 @@ rounded to four digits, boxes to a tenth of a pixel.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -92,7 +93,7 @@ class MnerQgExtractorConfig(BackendConfig[Extractor]):
         return {name: file_digest(folder / name) for name in _FILES}
 
     def _folder(self, base: Path) -> Path:
-        folder = base / self.model
+        folder = Path(os.path.normpath(base / self.model))
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if missing:
             raise UserError(
