@@ -1,6 +1,6 @@
 """Whether MNER-QG learns: trained on the drawn world, whole and with a part left out each time.
 
-    python benchmarks/mner_qg.py WORLD OUT [--epochs 15] [--batch-size 16] [--threads 2]
+    python benchmarks/mner_qg.py WORLD OUT [--epochs 15] [--batch-size 8] [--threads 2]
                       [--image-side 128]
                       [--ways whole,no-grounding,no-existence,no-cross-modality]
 
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--image-side", type=int, default=128)
     options = parser.parse_args()

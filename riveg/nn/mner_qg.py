@@ -223,7 +223,8 @@ class MnerQg(nn.Module):
         Each image goes through the backbone once, whatever the number of its rows.
         """
         pieces, scales = self._read(batch), []
-        if len(batch["pixels"]):
+        looks = self.interactions is not None or self.grounding is not None
+        if looks and len(batch["pixels"]):
             scales = self.image(batch["pixels"])
         pieces, scales = self._interact(pieces, scales, batch)
         existence = None

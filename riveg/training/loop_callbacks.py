@@ -38,9 +38,12 @@ class EpochsAndCheckpoints(transformers.TrainerCallback):  # type: ignore[misc]
     def on_epoch_begin(self, _: object, state: Any, __: object, **___: object) -> None:
         self._batches.epoch = int(state.epoch or 0)
 
-    def on_step_end(self, _: object, state: Any, control: Any, **__: object) -> None:
-        if self._save_steps is not None and state.global_step % self._save_steps == 0:
-            control.should_save = True
+    def on_step_end(self, arguments: Any, state: Any, control: Any, **_: object) -> None:
+        # An epoch's last step is saved when dev has been measured: what goes on from a checkpoint
+        # before that would never measure it.
+        ends_epoch = state.global_step % (state.max_steps // arguments.num_train_epochs) == 0
+        if self._save_steps is not None and not ends_epoch:
+            control.should_save |= state.global_step % self._save_steps == 0
 
     def on_log(
         self, _: object, state: Any, __: object, logs: Mapping[str, float], **___: object

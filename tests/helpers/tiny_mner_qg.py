@@ -49,6 +49,17 @@ def save_backbone(folder: Path, kind: str = "convnextv2") -> Path:
     return folder
 
 
+def widen(folder: Path) -> Path:
+    """Makes the matrices of an encoder or a backbone ten times as large: what it makes of two words
+    or pictures then differs enough to be told apart in a few steps."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = {name: one * (10 if one.dim() > 1 else 1) for name, one in load_file(path).items()}
+    save_file(weights, path, {"format": "pt"})
+    return folder
+
+
 def write_dataset(folder: Path, **more: Any) -> Path:
     """The posts as train and dev, each with a picture of its types in their colours; its YAML.
 

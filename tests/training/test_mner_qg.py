@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
 
-from helpers.tiny_mner_qg import QUERIES, SIDE, save_backbone, write_dataset
+from helpers.tiny_mner_qg import QUERIES, SIDE, save_backbone, widen, write_dataset
 from helpers.tiny_taggers import FINE, save_encoder
 from helpers.training import Heard, trained
 
@@ -25,10 +25,11 @@ from riveg.training.mner_qg.config import MnerQgTrainingConfig
 from riveg.training.mner_qg.trainee import MnerQgTrainee
 
 LOOP = {
-    "epochs": 90,
+    "epochs": 160,
     "batch_size": 4,
-    "learning_rate": 0.004,
+    "learning_rate": 0.005,
     "warmup": 0.05,
+    "patience": 40,
     "device": "cpu",
     "threads": 1,
 }
@@ -39,8 +40,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the data, an encoder and a backbone."""
     folder = tmp_path_factory.mktemp("parts")
     write_dataset(folder / "data")
-    save_encoder(folder / "encoder", "bert")
-    save_backbone(folder / "backbone")
+    widen(save_encoder(folder / "encoder", "bert"))
+    widen(save_backbone(folder / "backbone"))
     return folder
 
 
@@ -56,6 +57,7 @@ def settings(parts: Path, out: Path, **more: Any) -> MnerQgTrainingConfig:
         "width": 32,
         "attention_heads": 2,
         "dropout": 0.0,
+        "weights": {"box": 20},
         "loop": LOOP,
         **more,
     }
@@ -74,6 +76,28 @@ def test_eight_posts_are_learnt_by_heart_spans_and_boxes(parts: Path, tmp_path: 
         assert f"| {figure} | 100.00 | [100.0, 100.0] |" in card
     assert 'Gold boxes ("oracle" in the paper)' in card
     assert read_settings(folder).labels == tuple(QUERIES)
+
+
+@pytest.mark.slow
+def test_a_training_that_stopped_goes_on_to_the_same_weights(parts: Path, tmp_path: Path) -> None:
+    """In bfloat16, with averaged weights and batch norms that learn, where most could differ."""
+    loop = {**LOOP, "epochs": 2, "precision": "bf16", "average_decay": 0.5, "save_steps": 1}
+    whole = trained(
+        settings(parts, tmp_path / "whole", loop=loop, frozen_norms=False, dropout=0.2), Heard()
+    )
+
+    class Stopped(Heard):
+        def note(self, text: str, /) -> None:
+            if text.startswith("epoch 1/"):
+                raise KeyboardInterrupt
+            super().note(text)
+
+    config = settings(parts, tmp_path / "parts", loop=loop, frozen_norms=False, dropout=0.2)
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, Stopped())
+    resumed = trained(config, Heard(), resume=True)
+    for name in ("model.safetensors", "mner-qg.json"):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
 
 
 ABLATIONS: list[tuple[dict[str, Any], str, set[str]]] = [

@@ -110,6 +110,18 @@ def test_batches_of_any_size_and_workers_answer_alike(model: Path, images: Path)
         extractor.image_queue.close()
 
 
+def test_it_computes_in_bfloat16_too(model: Path, images: Path) -> None:
+    samples = about(*SIDES)
+    exact, coarse = (
+        entities_of(build(model, images, dtype=dtype, threshold=0.0).extract(samples))
+        for dtype in ("float32", "bfloat16")
+    )
+    same = {(one.id, one.text, one.label) for one in exact} & {
+        (one.id, one.text, one.label) for one in coarse
+    }
+    assert len(same) > len(exact) / 2
+
+
 def with_settings(model: Path, folder: Path, **more: Any) -> MnerQgSettings:
     for path in model.rglob("*"):
         if path.is_file() and "parts" not in path.parts:
