@@ -152,7 +152,7 @@ def save_mner_qg(folder: Path, kind: str = "bert", backbone: str = "resnet", **m
         network.spans.match.weight.normal_(0, 3)
         network.spans.match.bias.fill_(3.0)
         if network.grounding is not None:
-            network.grounding.no_region.bias.fill_(5.5)
+            network.grounding.no_region.bias.fill_(5.0)
     folder.mkdir(parents=True, exist_ok=True)
     write_network(folder, network, load_fast_tokenizer(folder / "parts" / "encoder"))
     settings = MnerQgSettings(
@@ -162,7 +162,7 @@ def save_mner_qg(folder: Path, kind: str = "bert", backbone: str = "resnet", **m
         mean=(0.5, 0.5, 0.5),
         deviation=(0.25, 0.25, 0.25),
         span_temperature=2.0,
-        threshold=0.5,
+        threshold=0.4,
     )
     write_settings(folder, settings)
     return folder

@@ -38,8 +38,8 @@ from riveg.stages.entailers.mini import MiniEntailerConfig
 from riveg.stages.entailers.recorded import RecordedEntailerConfig
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
 from riveg.stages.extractors.chat import ChatExtractorConfig
-from riveg.stages.extractors.teacher import TeacherConfig
 from riveg.stages.extractors.mner_qg import MnerQgExtractorConfig
+from riveg.stages.extractors.teacher import TeacherConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.grounders.evidence import EvidenceGrounderConfig
 from riveg.stages.grounders.florence2 import Florence2Config
