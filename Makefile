@@ -8,7 +8,9 @@ run: .venv/installed
 	.venv/bin/riveg run quickstart
 
 # A worker a core; the tests of a file stay together, since they share what is dear to make.
+# Each has one thread, as several that wait for each other take the time of the rest.
 PARALLEL ?= -n auto --dist loadfile
+export OMP_NUM_THREADS ?= 1
 
 test: .venv-test/installed
 	.venv-test/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)

@@ -99,7 +99,7 @@ def test_the_commands_of_the_page_end_in_a_tagger_with_knowledge_of_its_own(plac
     nobody = ("--set", "llm.main.base_urls=[http://127.0.0.1:9/v1]", "--set", "llm.main.tries=1")
     with pytest.raises(ServerGone):
         place.riveg(KNOWLEDGE_TRAIN, "--set", "llm.main.serve=null", *nobody)
-    with pytest.raises(UserError, match="has the run come to its end"):
+    with pytest.raises(UserError, match="its run has not come to its end"):
         place.riveg(TRAIN, *place.encoder, *TINY)
     assert not [*place.folder.glob("out/*")]
 
