@@ -10,10 +10,10 @@ run: .venv/installed
 # A worker a core; the tests of a file stay together, since they share what is dear to make.
 # Each has one thread, as several that wait for each other take the time of the rest.
 PARALLEL ?= -n auto --dist loadfile
-export OMP_NUM_THREADS ?= 1
+PYTEST = OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest $(PARALLEL)
 
 test: .venv-test/installed
-	.venv-test/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # The quick tests at the lowest versions that pyproject.toml allows. An old package warns that it uses
 # what a newer one will drop: there that is no fault of riveg, so such warnings are no errors.
@@ -26,7 +26,7 @@ check: .venv-test/installed
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/ruff check .
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest $(PARALLEL) -m "not slow" -q
+	$(PYTEST) -m "not slow" -q
 
 # Damaged files for every command; another FUZZ_SEED damages otherwise.
 fuzz: .venv-test/installed
