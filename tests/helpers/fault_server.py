@@ -140,7 +140,7 @@ FAULTS: dict[str, Callable[[str], Sent]] = {
     "500": lambda answer: error(500, "something broke"),
     "503": lambda answer: error(503, "loading"),
     "html": lambda answer: Sent(b"<html>" + b"bad gateway " * 500 + b"</html>", 502),
-    "slow": lambda answer: Sent(completion(answer), after_s=3.0),
+    "slow": lambda answer: Sent(completion(answer), after_s=12.0),
     "delayed": lambda answer: Sent(completion(answer), after_s=0.2),
     "cut": lambda answer: Sent(completion(answer), cut=120),
     "dropped": lambda answer: Sent(b"", cut=0),

@@ -205,12 +205,12 @@ def scripted(number: int) -> str | None:
 def test_two_thousand_requests_with_a_third_of_them_faulty(
     server: Running, open_chat: Opener
 ) -> None:
-    chat = open_chat(server.url, tries=4, timeout_s=2, concurrency=48)
+    chat = open_chat(server.url, tries=4, timeout_s=8, concurrency=48)
     faults = {f"q{number}": scripted(number) for number in range(2000)}
     asked = [make_request(key, fault) for key, fault in faults.items()]
     started = time.monotonic()
     outcomes = chat.ask(asked)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
 
     counts = server.counts()
     assert set(counts) == set(faults), "none is lost, none is made up"
