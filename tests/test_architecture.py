@@ -30,7 +30,7 @@ LAYERS = (
     ("stages", "datasets"),
     ("executors",),
     ("runs",),
-    ("evaluation",),
+    ("evaluation", "lessons"),
     ("training", "report", "prompt_debug", "exports", "probe", "rewards"),
     ("cli",),
 )
