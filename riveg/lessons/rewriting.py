@@ -57,8 +57,14 @@ class Rewriting:
         """From what a system says of the stage, and runs with expressions.
 
         Raises:
-            UserError: If the stage cannot be built, a run is not there, or two have one post.
+            UserError: If the stage cannot be built or asks in no turns, a run is not there, or two
+                have one post.
         """
+        if config.prompt_form == "completion":
+            raise UserError(
+                "rewrite.prompt_form: completion sends a text to be continued, and what is learnt "
+                "are turns; say chat or turns"
+            )
         looks: dict[str, dict[Span, Entity]] = {}
         for file in expressions:
             for sample_id, entities in read_entities(file, Path()).items():
