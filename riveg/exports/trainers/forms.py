@@ -39,6 +39,7 @@ class Setting:
         frame: The frame of the answers; ``None``: they hold no boxes.
         resize: How the model's processor resizes images; ``None``: nothing depends on it.
         box_type: How ms-swift is told boxes.
+        has_examples: Whether turns of the assistant before the answer are examples.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Setting:
     frame: FrameName | None = None
     resize: Resize | None = None
     box_type: BoxType = "real"
+    has_examples: bool = False
 
     @property
     def bounds(self) -> dict[str, int]:
@@ -200,8 +202,9 @@ def dataset_info(settings: Sequence[Setting]) -> dict[str, Any]:
 
 def _llama_factory_advice(setting: Setting) -> str:
     bounds = ", ".join(f"image_{name}: {number}" for name, number in setting.bounds.items())
+    history = ", mask_history: true" if setting.has_examples else ""
     names = f"dataset_dir is this folder, dataset: {dataset_name(setting)}"
-    return f"{names}{f', {bounds}' if bounds else ''}"
+    return f"{names}{f', {bounds}' if bounds else ''}{history}"
 
 
 def _trl(row: TrainingRow, _number: int, setting: Setting) -> dict[str, Any]:

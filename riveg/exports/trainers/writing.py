@@ -26,8 +26,8 @@ from riveg.exports.trainers.rows import RowImage, RowMaker, TrainingRow, open_ro
 from riveg.files import write_atomically, writing
 from riveg.lessons.making import SEED, TaskName
 from riveg.llm.images import sent_size
-from riveg.stages.extractors.chat import ChatExtractorConfig
-from riveg.stages.grounders.chat import ChatGrounderConfig
+from riveg.stages.rerankers.chat import ChatRerankerConfig
+from riveg.stages.rewriters.chat import ChatRewriterConfig
 from riveg.types import Issue
 
 
@@ -108,7 +108,9 @@ def _setting(maker: RowMaker, dataset: Dataset, trainer: str, box_type: BoxType)
     block = maker.block
     shows_images = maker.lesson.needs_image is not None
     setting = Setting(dataset.name, block.stage, split="", shows_images=shows_images)
-    if not isinstance(block, ChatExtractorConfig | ChatGrounderConfig):
+    if isinstance(block, ChatRewriterConfig):
+        return replace(setting, has_examples=block.prompt_form == "turns")
+    if isinstance(block, ChatRerankerConfig):
         return setting
     if not dataset.has_boxes:
         raise UserError(f"{dataset.name}: has no boxes, which a model could learn from")

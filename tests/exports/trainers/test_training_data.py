@@ -161,7 +161,7 @@ def test_the_same_of_ground(tmp_path: Path) -> None:
     assert done.notes == ()
 
 
-FINE_ROWS = [
+FINE_ROWS: list[Values] = [
     {
         "id": "a",
         "text": "Ann in Rome",
@@ -195,7 +195,7 @@ def lessons_of(folder: Path, task: TaskName, trainer: str, **options: Any) -> li
     system.write_text(SYSTEM)
     dataset = open_dataset(write(folder, FINE_ROWS))
     config = load_config(system, options.pop("overrides", ()))
-    out = folder / f"{task}-{trainer}-{len(options)}"
+    out = folder / f"{task}-{trainer}-{options.get('seed')}"
     write_training_data(dataset, config, task, trainer, out, **options)
     return read(out / "posts.jsonl")
 
@@ -236,7 +236,7 @@ def test_a_type_among_candidates(tmp_path: Path, trainer: str) -> None:
     shown = [question.count("<image>") for question in questions]
     assert shown == ([0, 0, 0] if trainer == "trl" else [1, 1, 0])
     assert rows == lessons_of(tmp_path, "rerank", trainer, seed=1)
-    others = lessons_of(tmp_path, "rerank", trainer, seed=2, box_type="real")
+    others = lessons_of(tmp_path, "rerank", trainer, seed=2)
     assert questions != [question_of(row) for row in others]
 
 
@@ -248,7 +248,7 @@ def test_the_expressions_of_a_run(tmp_path: Path, trainer: str) -> None:
     assert [one["phrase"] for one in json.loads(answer_of(rows[0])).values()] == ["tall", "tall"]
     assert "<image>" not in question_of(rows[0])
     assert not {"images", "objects"} & {*rows[0]}
-    info = tmp_path / "rewrite-llama-factory-1" / "dataset_info.json"
+    info = tmp_path / "rewrite-llama-factory-None" / "dataset_info.json"
     if trainer == "llama-factory":
         ((_, entry),) = json.loads(info.read_text()).items()
         assert entry["columns"] == {"messages": "messages"}
@@ -259,6 +259,17 @@ def test_examples_that_are_turns_are_not_learnt(tmp_path: Path) -> None:
         "overrides": ["rewrite.prompt=rewrite/riveg.v2", "rewrite.prompt_form=turns"],
         "expressions": [recorded(tmp_path)],
     }
+    system = tmp_path / "system.yaml"
+    system.write_text(SYSTEM)
+    done = write_training_data(
+        open_dataset(write(tmp_path, FINE_ROWS)),
+        load_config(system, options["overrides"]),
+        "rewrite",
+        "llama-factory",
+        tmp_path / "out",
+        expressions=options["expressions"],
+    )
+    assert done.notes[-1].endswith("dataset: posts_rewrite_posts, mask_history: true")
     row = lessons_of(tmp_path, "rewrite", "ms-swift", **options)[0]
     answers = [turn for turn in row["messages"] if turn["role"] == "assistant"]
     assert len(answers) > 1
