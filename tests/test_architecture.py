@@ -30,7 +30,7 @@ LAYERS = (
     ("stages", "datasets"),
     ("executors",),
     ("runs",),
-    ("evaluation",),
+    ("evaluation", "lessons"),
     ("training", "report", "prompt_debug", "exports", "probe", "rewards"),
     ("cli",),
 )
@@ -168,6 +168,7 @@ def loaded_after(statement: str) -> set[str]:
         "import riveg",
         "from riveg import load_system; load_system('quickstart')",
         "import riveg.cli",
+        "import riveg.lessons.making, riveg.exports.trainers.writing",
         "from riveg.registry import BACKENDS, backend_config\n"
         "[backend_config(stage, name) for stage in BACKENDS for name in BACKENDS[stage]]",
     ],

@@ -63,18 +63,26 @@ def convert(
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
     column: list[str] = COLUMN,
     task: str | None = typer.Option(
-        None, help="For a trainer: what a model is to learn, extract (default) or ground."
+        None,
+        help="For a trainer: what a model is to learn, extract (default), ground, rerank or "
+        "rewrite.",
     ),
     system: str | None = typer.Option(
         None,
         help="For a trainer: the system whose prompt, frame and types are learnt "
-        "(default: e2e-gmner; one-vlm for ground).",
+        "(default: e2e-gmner for extract, else one-vlm).",
     ),
     overrides: list[str] = typer.Option(
         [], "--set", metavar="STAGE.KEY=VALUE", help="Change that system; may be repeated."
     ),
     box_type: str | None = typer.Option(
         None, help="ms-swift: boxes in pixels (real, the default) or shares of the sides (norm1)."
+    ),
+    seed: int | None = typer.Option(
+        None, min=0, help="Of the candidates of --task rerank (default: 1)."
+    ),
+    expressions: list[Path] = typer.Option(
+        [], help="For --task rewrite: a run whose expressions are learnt; may be repeated."
     ),
 ) -> None:
     """Write a dataset, gold included, as one file, or as rows that a trainer reads.
@@ -90,12 +98,13 @@ def convert(
     from riveg.exports.trainers.forms import TRAINERS
 
     if to is not None and to in TRAINERS:
-        options = TrainerOptions(to, task, system, overrides, box_type)
+        options = TrainerOptions(to, task, system, overrides, box_type, seed, expressions)
         dataset = open_dataset(data, split=split, images=images, columns=parse_choice(column))
         print_training_data(write_for_trainer(dataset, out, options))
         return
-    given = {"--task": task, "--system": system, "--set": overrides, "--box-type": box_type}
-    for option in (option for option, value in given.items() if value):
+    given: dict[str, object] = {"--task": task, "--system": system, "--set": overrides}
+    given |= {"--box-type": box_type, "--seed": seed, "--expressions": expressions}
+    for option in (option for option, value in given.items() if value not in (None, [])):
         raise UserError(f"{option}: only with --to {', '.join(TRAINERS)}")
     kind = kind_of(to or _ending(out), TRAINERS)
     dataset = open_dataset(data, split=split, images=images, columns=parse_choice(column))

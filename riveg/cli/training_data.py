@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from riveg.datasets.dataset import Dataset
     from riveg.exports.trainers.writing import TrainingData
 
-_NOT_WRITTEN = ("rerank", "rewrite")
-"""Tasks of ``riveg train vlm`` of which no rows are written for others."""
-
 
 @dataclass(frozen=True, slots=True)
 class TrainerOptions:
@@ -29,6 +26,8 @@ class TrainerOptions:
     system: str | None
     overrides: Sequence[str]
     box_type: str | None
+    seed: int | None
+    expressions: Sequence[Path]
 
 
 def write_for_trainer(dataset: Dataset, out: Path, options: TrainerOptions) -> TrainingData:
@@ -40,17 +39,31 @@ def write_for_trainer(dataset: Dataset, out: Path, options: TrainerOptions) -> T
     """
     from riveg.config.reader import load_config
     from riveg.exports.trainers.forms import BoxType
-    from riveg.exports.trainers.rows import SYSTEMS, Task
+    from riveg.exports.trainers.rows import SYSTEMS
     from riveg.exports.trainers.writing import write_training_data
+    from riveg.lessons.making import SEED, TaskName
 
-    if options.task in _NOT_WRITTEN:
-        raise UserError(f"--task {options.task}: its rows are not written for other trainers")
-    task: Task = _one_of("--task", options.task or "extract", get_args(Task))
+    task: TaskName = _one_of("--task", options.task or "extract", get_args(TaskName))
+    if options.seed is not None and task != "rerank":
+        raise UserError("--seed: only with --task rerank, whose candidates are drawn")
+    if bool(options.expressions) != (task == "rewrite"):
+        raise UserError("--expressions: runs to learn from; --task rewrite needs some, no other")
+    if options.box_type is not None and task in {"rerank", "rewrite"}:
+        raise UserError(f"--box-type: answers of --task {task} hold no boxes")
     if options.box_type is not None and options.trainer != "ms-swift":
         raise UserError("--box-type: only with --to ms-swift")
     box_type: BoxType = _one_of("--box-type", options.box_type or "real", get_args(BoxType))
     config = load_config(options.system or SYSTEMS[task], options.overrides)
-    return write_training_data(dataset, config, task, options.trainer, out, box_type)
+    return write_training_data(
+        dataset,
+        config,
+        task,
+        options.trainer,
+        out,
+        box_type=box_type,
+        seed=SEED if options.seed is None else options.seed,
+        expressions=options.expressions,
+    )
 
 
 Choice = TypeVar("Choice", bound=str)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -18,14 +18,17 @@ from helpers.drawn_posts import write_posts
 from helpers.factories import make_context
 from helpers.scripted_chat import ScriptedChat
 from helpers.tiny_vision_language import make_tiny_vision_language_model
-from helpers.tiny_vlm_training import RESIZE, settings
+from helpers.tiny_vlm_training import ASK, RESIZE, settings
 from helpers.training import Heard
 
+from riveg.config.reader import load_config
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.exports.trainers.writing import write_training_data
 from riveg.formats.records import encode
 from riveg.images.loader import ImageLoader
 from riveg.labels import Label
+from riveg.lessons.making import TaskName
 from riveg.llm.endpoint import Endpoint
 from riveg.protocols import Mention
 from riveg.stages.grounders.chat import ChatGrounderConfig
@@ -225,6 +228,53 @@ def test_a_rewriter_learns_the_expressions_of_another_run(
     assert not found[0].question.request.images
     assert learner.metric == "words"
     assert learner.evaluate(learner.network().eval())["words"] < 100
+
+
+@pytest.mark.parametrize("task", get_args(TaskName))
+def test_other_trainers_get_the_same(
+    task: TaskName, model: Path, data: Path, fine_data: Path, tmp_path: Path
+) -> None:
+    """``riveg data convert`` writes the very messages and answers that are learnt here."""
+    files = [recorded(tmp_path, data, split=split) for split in ("train", "dev")]
+    blocks: dict[str, dict[str, Any]] = {
+        "extract": ASK,
+        "ground": GROUND,
+        "rerank": {"prompt": "rerank/gem.v2"},
+        "rewrite": {"prompt": "rewrite/visual.v1", "form": FORM},
+    }
+    if task == "rerank":
+        learner = trainee(reranking(model, fine_data, tmp_path))
+    else:
+        more: dict[str, Any] = {"jitter": None, "extract": None, task: blocks[task]}
+        if task == "rewrite":
+            more["expressions"] = list(map(str, files))
+        learner = trainee(settings(model, data, tmp_path, task=task, **more))
+    system: dict[str, Any] = {
+        "llm": {"main": {"model": "any", "base_urls": ["http://127.0.0.1:9/v1"]}},
+        "labels": [label.model_dump() for label in learner.config.labels],
+        task: {"backend": "chat", **blocks[task]},
+    }
+    if task != "extract":
+        system["tag"] = {"backend": "chat"}
+    (tmp_path / "system.yaml").write_text(json.dumps(system))
+    write_training_data(
+        open_dataset(str(fine_data if task == "rerank" else data), split="train"),
+        load_config(tmp_path / "system.yaml"),
+        task,
+        "trl",
+        tmp_path / "rows",
+        expressions=files if task == "rewrite" else (),
+    )
+    lines = map(json.loads, (tmp_path / "rows" / "train.jsonl").read_text().splitlines())
+    written = [
+        ([(turn["role"], turn["content"]) for turn in line["prompt"]], line["ground_truth"])
+        for line in lines
+    ]
+    questions = [row.question for row in learner.rows()]
+    assert written == [
+        ([(turn.role, turn.text) for turn in one.request.messages], one.answer("1/0"))
+        for one in questions
+    ]
 
 
 def test_expressions_are_needed_and_of_this_data(model: Path, data: Path, tmp_path: Path) -> None:

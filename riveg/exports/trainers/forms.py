@@ -14,8 +14,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from riveg.errors import UserError
-from riveg.exports.trainers.rows import StatedObject, TrainingRow
+from riveg.exports.trainers.rows import TrainingRow
 from riveg.geometry.frames import FrameName, Resize
+from riveg.lessons.questions import StatedObject
 from riveg.types import Box, ImageSize
 
 BoxType = Literal["real", "norm1"]
@@ -34,22 +35,26 @@ class Setting:
         source: The dataset's name.
         task: What is learnt.
         split: The split.
-        frame: The frame of the answers.
-        resize: How the model's processor resizes images.
+        shows_images: Whether posts are asked about with their images.
+        frame: The frame of the answers; ``None``: they hold no boxes.
+        resize: How the model's processor resizes images; ``None``: nothing depends on it.
         box_type: How ms-swift is told boxes.
+        has_examples: Whether turns of the assistant before the answer are examples.
     """
 
     source: str
     task: str
     split: str
-    frame: FrameName
-    resize: Resize
+    shows_images: bool
+    frame: FrameName | None = None
+    resize: Resize | None = None
     box_type: BoxType = "real"
+    has_examples: bool = False
 
     @property
     def bounds(self) -> dict[str, int]:
         """The least and most pixels of an image, where answers depend on them."""
-        if self.frame != "pixels-sent" or self.resize.multiple == 1:
+        if self.frame != "pixels-sent" or self.resize is None or self.resize.multiple == 1:
             return {}
         return {"min_pixels": self.resize.min_pixels, "max_pixels": self.resize.max_pixels}
 
@@ -71,26 +76,37 @@ class TrainerForm:
     frames: frozenset[FrameName] | None = None
 
 
-def _messages(row: TrainingRow, answer: str | None = None) -> list[dict[str, str]]:
-    """The turns up to the answer, and perhaps the answer; the image stands before the question."""
-    turns = [{"role": "system", "content": row.instructions}] if row.instructions else []
-    turns.append({"role": "user", "content": f"{IMAGE}{row.question}"})
+def _messages(row: TrainingRow, answer: str | None = None) -> list[dict[str, Any]]:
+    """The turns up to the answer, and perhaps the answer; an image stands before its text."""
+    turns: list[dict[str, Any]] = [
+        {"role": turn.role, "content": f"{IMAGE * len(turn.images)}{turn.text}"}
+        for turn in row.messages
+    ]
     return turns if answer is None else [*turns, {"role": "assistant", "content": answer}]
+
+
+def _images(row: TrainingRow, setting: Setting) -> dict[str, Any]:
+    """The column of images; none where no row of the file has one."""
+    if not setting.shows_images:
+        return {}
+    return {"images": [] if row.image is None else [str(row.image.path)]}
 
 
 def _ms_swift(row: TrainingRow, _number: int, setting: Setting) -> dict[str, Any]:
     answer, references, boxes = _with_placeholders(row.answer, row.objects)
-    return {
-        "id": row.id,
-        "messages": _messages(row, answer),
-        "images": [str(row.image)],
-        "objects": {
+    messages = _messages(row, answer)
+    for example in messages[:-1]:
+        if example["role"] == "assistant":
+            example["loss"] = False
+    line = {"id": row.id, "messages": messages, **_images(row, setting)}
+    if setting.frame is not None:
+        assert row.image is not None, "boxes are in an image"
+        line["objects"] = {
             "ref": references,
-            "bbox": [_edges(box, row.size, setting.box_type) for box in boxes],
+            "bbox": [_edges(box, row.image.size, setting.box_type) for box in boxes],
             "bbox_type": setting.box_type,
-        },
-        "ground_truth": row.answer,
-    }
+        }
+    return {**line, "ground_truth": row.answer}
 
 
 def _with_placeholders(
@@ -137,13 +153,15 @@ def _short(number: float) -> float:
     return int(number) if float(number).is_integer() else round(number, 2)
 
 
-def _ms_swift_advice(setting: Setting) -> str:
+def _ms_swift_advice(setting: Setting) -> str | None:
+    if setting.frame is None:
+        return None
     bounds = "".join(f" {name.upper()}={number}" for name, number in setting.bounds.items())
     return f"train with QWENVL_BBOX_FORMAT=new{bounds} in the environment"
 
 
-def _llama_factory(row: TrainingRow, _number: int, _setting: Setting) -> dict[str, Any]:
-    return {"id": row.id, "messages": _messages(row, row.answer), "images": [str(row.image)]}
+def _llama_factory(row: TrainingRow, _number: int, setting: Setting) -> dict[str, Any]:
+    return {"id": row.id, "messages": _messages(row, row.answer), **_images(row, setting)}
 
 
 def dataset_name(setting: Setting) -> str:
@@ -172,7 +190,10 @@ def dataset_info(settings: Sequence[Setting]) -> dict[str, Any]:
         dataset_name(setting): {
             "file_name": file_name(setting.split),
             "formatting": "sharegpt",
-            "columns": {"messages": "messages", "images": "images"},
+            "columns": {
+                "messages": "messages",
+                **({"images": "images"} if setting.shows_images else {}),
+            },
             "tags": tags,
         }
         for setting in settings
@@ -181,18 +202,19 @@ def dataset_info(settings: Sequence[Setting]) -> dict[str, Any]:
 
 def _llama_factory_advice(setting: Setting) -> str:
     bounds = ", ".join(f"image_{name}: {number}" for name, number in setting.bounds.items())
+    history = ", mask_history: true" if setting.has_examples else ""
     names = f"dataset_dir is this folder, dataset: {dataset_name(setting)}"
-    return f"{names}{f', {bounds}' if bounds else ''}"
+    return f"{names}{f', {bounds}' if bounds else ''}{history}"
 
 
-def _trl(row: TrainingRow, _number: int, _setting: Setting) -> dict[str, Any]:
+def _trl(row: TrainingRow, _number: int, setting: Setting) -> dict[str, Any]:
     # TRL puts the image before the user's text itself.
     prompt = [{**turn, "content": turn["content"].removeprefix(IMAGE)} for turn in _messages(row)]
     return {
         "id": row.id,
         "prompt": prompt,
         "completion": [{"role": "assistant", "content": row.answer}],
-        "images": [str(row.image)],
+        **_images(row, setting),
         "ground_truth": row.answer,
     }
 
@@ -208,7 +230,10 @@ def _verl(row: TrainingRow, number: int, setting: Setting) -> dict[str, Any]:
     return {
         "data_source": f"riveg/{setting.source}",
         "prompt": _messages(row),
-        "images": [{"image": str(row.image), **setting.bounds}],
+        **{
+            column: [{"image": path, **setting.bounds} for path in paths]
+            for column, paths in _images(row, setting).items()
+        },
         "ability": setting.task,
         "reward_model": {"style": "rule", "ground_truth": row.answer},
         "extra_info": {
@@ -244,5 +269,5 @@ def file_name(split: str) -> str:
 
 def own_placeholders(row: TrainingRow) -> Iterator[str]:
     """Words of a row that a trainer would take for places of its image, boxes or names."""
-    texts = (row.instructions, row.question, row.answer)
+    texts = (*(turn.text for turn in row.messages), row.answer)
     yield from (one for one in PLACEHOLDERS if any(one in text for text in texts))

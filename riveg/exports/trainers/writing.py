@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from riveg.config.system import SystemConfig
@@ -22,10 +22,13 @@ from riveg.exports.trainers.forms import (
     file_name,
     own_placeholders,
 )
-from riveg.exports.trainers.rows import RowMaker, Task, TrainingRow, open_rows
+from riveg.exports.trainers.rows import RowImage, RowMaker, TrainingRow, open_rows
 from riveg.files import write_atomically, writing
+from riveg.lessons.making import SEED, TaskName
 from riveg.llm.images import sent_size
-from riveg.types import ImageSize, Issue
+from riveg.stages.rerankers.chat import ChatRerankerConfig
+from riveg.stages.rewriters.chat import ChatRewriterConfig
+from riveg.types import Issue
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,13 @@ class TrainingData:
 def write_training_data(
     dataset: Dataset,
     config: SystemConfig,
-    task: Task,
+    task: TaskName,
     trainer: str,
     out: Path,
+    *,
     box_type: BoxType = "real",
+    seed: int = SEED,
+    expressions: Sequence[Path] = (),
 ) -> TrainingData:
     """Writes ``SPLIT.jsonl`` for each split; what was written is removed again if that fails.
 
@@ -60,27 +66,22 @@ def write_training_data(
         trainer: One of :data:`~riveg.exports.trainers.forms.TRAINERS`.
         out: A folder that is empty or not there.
         box_type: How ms-swift is told boxes.
+        seed: Of a reranker's candidates.
+        expressions: Runs whose expressions a rewriter learns.
 
     Raises:
-        UserError: If the folder holds files, the dataset has no gold or no boxes, the system has no
-            such stage or does not know a type, or no row could be made.
+        UserError: If the folder holds files, the dataset has no gold, or no boxes for answers that
+            hold some, the system has no such stage or does not know a type, or no row could be
+            made.
     """
     form = TRAINERS[trainer]
-    if not (dataset.has_gold and dataset.has_boxes):
-        lacks = "boxes" if dataset.has_gold else "gold"
-        raise UserError(f"{dataset.name}: has no {lacks}, which a model could learn from")
-    with open_rows(config, task, dataset.image_roots) as maker:
-        frame, resize = maker.config.frame, maker.config.resize
-        if form.frames is not None and frame not in form.frames:
-            raise UserError(
-                f"{task}.frame: {trainer} cannot write boxes in {frame}; "
-                f"{suggest(frame, form.frames)}"
-            )
-        llm = maker.config.llm
+    if not dataset.has_gold:
+        raise UserError(f"{dataset.name}: has no gold, which a model could learn from")
+    with open_rows(config, task, dataset.image_roots, seed=seed, expressions=expressions) as maker:
+        common = _setting(maker, dataset, trainer, box_type)
+        settings = [replace(common, split=split) for split in dataset.splits]
+        llm = maker.block.llm
         work = _Writing(maker, form, config.llm[llm].picture_side)
-        settings = [
-            Setting(dataset.name, task, split, frame, resize, box_type) for split in dataset.splits
-        ]
         info = dataset_info(settings) if trainer == "llama-factory" else None
         with filling(out):
             rows = {
@@ -94,8 +95,32 @@ def write_training_data(
                 text = json.dumps(info, indent=2, ensure_ascii=False)
                 write_atomically(out / "dataset_info.json", [text.encode()])
     advice = [f"{trainer}: {line}" for one in settings if (line := form.advice(one)) is not None]
-    notes = (*work.notes(f"llm.{llm}"), *dict.fromkeys(advice))
+    notes = (*work.notes(f"llm.{llm}"), *maker.lesson.remarks(), *dict.fromkeys(advice))
     return TrainingData(rows, tuple(work.left_out), notes)
+
+
+def _setting(maker: RowMaker, dataset: Dataset, trainer: str, box_type: BoxType) -> Setting:
+    """What the rows of all splits share.
+
+    Raises:
+        UserError: If answers hold boxes, and the dataset has none or the trainer cannot write them.
+    """
+    block = maker.block
+    shows_images = maker.lesson.needs_image is not None
+    setting = Setting(dataset.name, block.stage, split="", shows_images=shows_images)
+    if isinstance(block, ChatRewriterConfig):
+        return replace(setting, has_examples=block.prompt_form == "turns")
+    if isinstance(block, ChatRerankerConfig):
+        return setting
+    if not dataset.has_boxes:
+        raise UserError(f"{dataset.name}: has no boxes, which a model could learn from")
+    known = TRAINERS[trainer].frames
+    if known is not None and block.frame not in known:
+        raise UserError(
+            f"{block.stage}.frame: {trainer} cannot write boxes in {block.frame}; "
+            f"{suggest(block.frame, known)}"
+        )
+    return replace(setting, frame=block.frame, resize=block.resize, box_type=box_type)
 
 
 @dataclass(slots=True)
@@ -136,30 +161,34 @@ class _Writing:
                     elif (issue := self._unfit(made, row.place)) is not None:
                         self.left_out.append(issue)
                     else:
-                        self._look_at(made.size)
+                        self._look_at(made.image)
                         yield made
 
     def _unfit(self, row: TrainingRow, where: str) -> Issue | None:
         """Why the trainer would misread a row, if it would."""
-        stage = self.maker.config.stage
+        stage = self.maker.block.stage
         words = [*own_placeholders(row)]
         if words:
             message = f"{where}: holds {words[0]}, which trainers replace"
             return Issue(stage, None, "placeholder", message)
-        if row.is_turned and not self.form.heeds_exif:
+        image = row.image
+        if image is not None and image.is_turned and not self.form.heeds_exif:
             message = (
-                f"{where}: {row.image.name} is stored turned and upright by its EXIF only, which "
+                f"{where}: {image.path.name} is stored turned and upright by its EXIF only, which "
                 "the trainer does not heed; store it upright"
             )
             return Issue(stage, None, "turned-image", message)
         return None
 
-    def _look_at(self, size: ImageSize) -> None:
-        """Notes an image that a system sends smaller than the trainer sees it."""
-        sent = sent_size(size, self.picture_side)
-        if self.maker.boxes.extent(sent) != self.maker.boxes.extent(size):
+    def _look_at(self, image: RowImage | None) -> None:
+        """Notes an image that a system sends smaller than the trainer sees it, if boxes differ."""
+        boxes = self.maker.lesson.boxes
+        if image is None or boxes is None:
+            return
+        sent = sent_size(image.size, self.picture_side)
+        if boxes.stated.extent(sent) != boxes.stated.extent(image.size):
             self._counts["smaller"] += 1
-            self._longest = max(self._longest, *size)
+            self._longest = max(self._longest, *image.size)
 
     def notes(self, llm: str) -> Iterator[str]:
         """A line for each kind of thing that occurred."""

@@ -16,10 +16,10 @@ from riveg.geometry.boxes import box_iou, clip_box
 from riveg.geometry.frames import FRAMES
 from riveg.images.loader import ImageLoader
 from riveg.images.overlay import draw_overlay
+from riveg.lessons.answer_boxes import AnswerBoxes, BoxPlaces, SeenBox, scaled
 from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.stated_boxes import StatedBoxes
-from riveg.training.vlm.answer_boxes import AnswerBoxes, BoxPlaces, SeenBox, scaled
 from riveg.training.vlm.settings import VlmSettings, stage_block
 from riveg.types import Box, Entity, Gold, GoldEntity, ImageRef, ImageSize, Region, Sample
 

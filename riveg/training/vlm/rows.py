@@ -13,12 +13,12 @@ from torch import Tensor
 from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.formats.reasoning import read_reasoning
+from riveg.lessons.questions import Lesson, Question, Unusable, opened
 from riveg.llm.images import ImageEncoder
 from riveg.protocols import ImageSource
 from riveg.runs.progress import Progress
 from riveg.training.data import AnnotatedSplit
 from riveg.training.vlm.inputs import Prompt, VlmInputs
-from riveg.training.vlm.questions import Question, Task, Unusable, opened
 from riveg.types import Sample
 
 _SHOWN = 3
@@ -77,16 +77,16 @@ class RowMaker:
     """Makes rows of annotated posts.
 
     Args:
-        task: What is asked.
+        lesson: What is asked.
         inputs: Counts tokens.
         encoder: Makes images as they are sent.
         max_length: Of a row, in tokens.
     """
 
     def __init__(
-        self, task: Task, inputs: VlmInputs, encoder: ImageEncoder, *, max_length: int
+        self, lesson: Lesson, inputs: VlmInputs, encoder: ImageEncoder, *, max_length: int
     ) -> None:
-        self._task = task
+        self._lesson = lesson
         self._inputs = inputs
         self._encoder = encoder
         self._max_length = max_length
@@ -103,8 +103,8 @@ class RowMaker:
         progress.begin("rows", len(split.pairs))
         for sample, gold in split.pairs:
             with _leaving_out(sample, left_out):
-                seen = opened(sample, images, needs_image=self._task.needs_image)
-                for question in self._task.questions(seen, gold):
+                seen = opened(sample, images, needs_image=self._lesson.needs_image)
+                for question in self._lesson.questions(seen, gold):
                     with _leaving_out(sample, left_out):
                         if isinstance(question, Unusable):
                             raise question

@@ -9,18 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from riveg.geometry.jitter import Jitter
 from riveg.labels import USUAL_LABELS, Label, label_levels
+from riveg.lessons.making import StageBlock, TaskName
 from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.rerankers.chat import ChatRerankerConfig
 from riveg.stages.rewriters.chat import ChatRewriterConfig
 from riveg.training.config import TrainingConfig
 from riveg.training.loop_settings import LoopSettings
-
-TaskName = Literal["extract", "ground", "rerank", "rewrite"]
-"""Which stage the model is trained for."""
-
-StageBlock = ChatExtractorConfig | ChatGrounderConfig | ChatRerankerConfig | ChatRewriterConfig
-"""What a system says of that stage."""
 
 
 class Lora(BaseModel):

@@ -1,4 +1,4 @@
-"""The task that a configuration names, with the stage's own backend behind it."""
+"""The task that a configuration names: its lesson, and its stage at work on dev."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from pathlib import Path
 from riveg.datasets.dataset import Dataset
 from riveg.geometry.frames import Resize
 from riveg.labels import Label
+from riveg.lessons.making import make_lesson
+from riveg.lessons.questions import Lesson
 from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
+from riveg.pipeline import AnyStageRunner, StageRunner
 from riveg.protocols import ImageSource
 from riveg.runs.building import build_context
-from riveg.training.vlm.dev_scores import DevScores
-from riveg.training.vlm.extracting import Extracting
-from riveg.training.vlm.grounding import Grounding
-from riveg.training.vlm.questions import Task
-from riveg.training.vlm.reranking import Reranking
-from riveg.training.vlm.rewriting import Rewriting
+from riveg.stages.table import stage_named
+from riveg.training.vlm.dev_scores import DevScores, scores_of
 from riveg.training.vlm.settings import VlmSettings, stage_block
+
+_ALL = 1 << 30
+"""Samples a call of a stage: the network makes its own batches of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,21 @@ class _Surroundings:
     llm: Mapping[str, Endpoint]
     labels: tuple[Label, ...]
     base: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A stage whose model is trained.
+
+    Args:
+        lesson: What is learnt.
+        runner: The stage at work.
+        scores: What it is worth.
+    """
+
+    lesson: Lesson
+    runner: AnyStageRunner
+    scores: DevScores
 
 
 def make_task(
@@ -58,11 +75,18 @@ def make_task(
     endpoint = Endpoint(model=config.model, engine="vllm-offline", picture_side=config.picture_side)
     around = _Surroundings({block.llm: endpoint}, config.labels)
     context = build_context(around, images, chats={block.llm: chat})
-    if config.task == "rerank":
-        return Reranking.of(config, context)
-    if config.task == "rewrite":
-        return Rewriting.of(config, context)
-    scores = DevScores(dev)
-    if config.task == "ground":
-        return Grounding.of(config, context, resize, scores)
-    return Extracting.of(config, context, resize, scores, thoughts)
+    lesson = make_lesson(
+        block,
+        context,
+        resize=resize,
+        jitter=config.jitter,
+        thoughts=thoughts,
+        seed=config.loop.seed,
+        expressions=config.expressions,
+    )
+    stage = stage_named(config.task)
+    assert stage is not None
+    runner = StageRunner(
+        stage, lesson.backend, images, needs_image=block.needs_image, batch_size=_ALL, gated=False
+    )
+    return Task(lesson, runner, scores_of(lesson, dev))

@@ -11,6 +11,7 @@ from riveg.checkpoints.folders import ModelFiles, model_folder
 from riveg.errors import MissingModel, UserError
 from riveg.evaluation.bootstrap import Tally
 from riveg.geometry.frames import FRAMES, Resize
+from riveg.lessons.making import StageBlock
 from riveg.llm.images import ImageEncoder
 from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
@@ -20,7 +21,7 @@ from riveg.training.vlm.inputs import VlmInputs
 from riveg.training.vlm.network import answer_loss, load_network
 from riveg.training.vlm.network_chat import NetworkChat
 from riveg.training.vlm.rows import RowMaker, Rows, VlmRow, thoughts_of
-from riveg.training.vlm.settings import StageBlock, VlmSettings, stage_block
+from riveg.training.vlm.settings import VlmSettings, stage_block
 from riveg.training.vlm.tasks import make_task
 
 _ALIKE = 64
@@ -55,18 +56,17 @@ class VlmTrainee:
             resize=self.inputs.resize,
             thoughts=thoughts,
         )
-        self._runner = self.task.runner(dev_images)
         self._dev = course.dev.pairs
         self.answered = 0.0
         train_images = course.train.images
         self._maker = RowMaker(
-            self.task,
+            self.task.lesson,
             self.inputs,
             ImageEncoder(train_images, config.picture_side),
             max_length=config.max_length,
         )
         self._rows: Rows = self._maker.rows(course.train, train_images, course.progress)
-        self.remarks = (*remarks, *self._rows.remarks(), *self.task.remarks())
+        self.remarks = (*remarks, *self._rows.remarks(), *self.task.lesson.remarks())
         for text in self.remarks:
             course.progress.note(text)
         if not self._rows.rows:
@@ -82,7 +82,7 @@ class VlmTrainee:
     @property
     def metric(self) -> str:
         """The figure of the task that chooses."""
-        return self.task.metric
+        return self.task.scores.metric
 
     def rows(self) -> Sequence[VlmRow]:
         """The questions of train."""
@@ -118,15 +118,15 @@ class VlmTrainee:
             UserError: If the network fails at a post.
         """
         self._chat.network = network
-        asked = [self.task.asked(sample, gold) for sample, gold in self._dev]
+        asked = [self.task.lesson.asked(sample, gold) for sample, gold in self._dev]
         tally = Tally()
         read = 0
-        for found, (_, gold) in zip(self._runner(asked), self._dev, strict=True):
+        for found, (_, gold) in zip(self.task.runner(asked), self._dev, strict=True):
             failed = next((one for one in found.issues if one.kind == "backend-error"), None)
             if failed is not None:
                 raise UserError(f"dev: {found.id!r:.80}: {failed.message}")
             read += not any(one.stage == self.config.task for one in found.issues)
-            tally.add(self.task.counts(found, gold))
+            tally.add(self.task.scores.counts(found, gold))
         self.answered = 100 * read / len(self._dev)
         return tally
 

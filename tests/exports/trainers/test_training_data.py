@@ -19,11 +19,13 @@ from riveg.config.reader import load_config
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.exports.trainers.forms import TRAINERS
-from riveg.exports.trainers.rows import SYSTEMS, Task
+from riveg.exports.trainers.rows import SYSTEMS
 from riveg.exports.trainers.writing import TrainingData, write_training_data
+from riveg.formats.records import encode
 from riveg.geometry.boxes import box_iou, clip_box
 from riveg.geometry.frames import FrameName
 from riveg.images.loader import ImageLoader
+from riveg.lessons.making import TaskName
 from riveg.llm.endpoint import Endpoint
 from riveg.protocols import Mention
 from riveg.rewards import compute_score
@@ -71,7 +73,7 @@ def write(folder: Path, rows: Sequence[Values] = ROWS, name: str = "posts.jsonl"
 
 
 def converted(
-    folder: Path, trainer: str, *overrides: str, task: Task = "extract", rows: Any = ROWS
+    folder: Path, trainer: str, *overrides: str, task: TaskName = "extract", rows: Any = ROWS
 ) -> tuple[TrainingData, list[Values]]:
     dataset = open_dataset(write(folder, rows))
     config = load_config(SYSTEMS[task], overrides)
@@ -159,6 +161,149 @@ def test_the_same_of_ground(tmp_path: Path) -> None:
     assert done.notes == ()
 
 
+FINE_ROWS: list[Values] = [
+    {
+        "id": "a",
+        "text": "Ann in Rome",
+        "image": "small.png",
+        "entities": [
+            {"label": "PER", "fine_label": "musician", "start": 0, "end": 1},
+            {"label": "LOC", "fine_label": "city", "start": 2, "end": 3},
+        ],
+    },
+    {
+        "id": "b",
+        "text": "Bo sings",
+        "image": None,
+        "entities": [{"label": "PER", "fine_label": "actor", "start": 0, "end": 1}],
+    },
+]
+SYSTEM = """
+llm: {main: {model: any, base_urls: [http://127.0.0.1:9/v1]}}
+labels:
+  - {name: PER, fine: [musician, actor, author, athlete]}
+  - {name: LOC, fine: [city, park]}
+tag: {backend: chat}
+rerank: {backend: chat, prompt: rerank/gem.v2}
+rewrite: {backend: chat, prompt: rewrite/visual.v1}
+"""
+
+
+def lessons_of(folder: Path, task: TaskName, trainer: str, **options: Any) -> list[Values]:
+    """Rows of fine types and no boxes, by a system with stages that learn from these."""
+    system = folder / "system.yaml"
+    system.write_text(SYSTEM)
+    dataset = open_dataset(write(folder, FINE_ROWS))
+    config = load_config(system, options.pop("overrides", ()))
+    out = folder / f"{task}-{trainer}-{options.get('seed')}"
+    write_training_data(dataset, config, task, trainer, out, **options)
+    return read(out / "posts.jsonl")
+
+
+def recorded(folder: Path) -> Path:
+    """A run's records with an expression for each name."""
+    path = folder / "expressions.jsonl"
+    dataset = open_dataset(write(folder, FINE_ROWS))
+    lines = [
+        encode(
+            replace(
+                sample,
+                entities=tuple(
+                    Entity(f"x{one.span.start}", one.text, one.label, one.span, expression="tall")
+                    for one in gold.entities
+                ),
+            )
+        )
+        for sample, gold in dataset.annotated_samples()
+    ]
+    path.write_bytes(b"".join(line.rstrip(b"\n") + b"\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_type_among_candidates(tmp_path: Path, trainer: str) -> None:
+    """The gold type is offered, another seed offers others, and a post may have no picture."""
+    rows = lessons_of(tmp_path, "rerank", trainer)
+    ids = [row["extra_info"]["id"] if trainer == "verl" else row["id"] for row in rows]
+    assert ids == ["a#e0", "a#e1", "b#e0"]
+    questions = [question_of(row) for row in rows]
+    for question, row, right in zip(questions, rows, ["musician", "city", "actor"], strict=True):
+        assert answer_of(row) == json.dumps({"label": right})
+        (line,) = (one for one in question.splitlines() if one.startswith("Candidates: "))
+        assert right in line.removeprefix("Candidates: ").split(", ")
+        assert "objects" not in row
+    assert [len(row["images"]) for row in rows] == [1, 1, 0]
+    shown = [question.count("<image>") for question in questions]
+    assert shown == ([0, 0, 0] if trainer == "trl" else [1, 1, 0])
+    assert rows == lessons_of(tmp_path, "rerank", trainer, seed=1)
+    others = lessons_of(tmp_path, "rerank", trainer, seed=2)
+    assert questions != [question_of(row) for row in others]
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_the_expressions_of_a_run(tmp_path: Path, trainer: str) -> None:
+    """Text alone, so without a column of images."""
+    rows = lessons_of(tmp_path, "rewrite", trainer, expressions=[recorded(tmp_path)])
+    assert len(rows) == 2
+    assert [one["phrase"] for one in json.loads(answer_of(rows[0])).values()] == ["tall", "tall"]
+    assert "<image>" not in question_of(rows[0])
+    assert not {"images", "objects"} & {*rows[0]}
+    info = tmp_path / "rewrite-llama-factory-None" / "dataset_info.json"
+    if trainer == "llama-factory":
+        ((_, entry),) = json.loads(info.read_text()).items()
+        assert entry["columns"] == {"messages": "messages"}
+
+
+def test_examples_that_are_turns_are_not_learnt(tmp_path: Path) -> None:
+    options: Values = {
+        "overrides": ["rewrite.prompt=rewrite/riveg.v2", "rewrite.prompt_form=turns"],
+        "expressions": [recorded(tmp_path)],
+    }
+    system = tmp_path / "system.yaml"
+    system.write_text(SYSTEM)
+    done = write_training_data(
+        open_dataset(write(tmp_path, FINE_ROWS)),
+        load_config(system, options["overrides"]),
+        "rewrite",
+        "llama-factory",
+        tmp_path / "out",
+        expressions=options["expressions"],
+    )
+    assert done.notes[-1].endswith("dataset: posts_rewrite_posts, mask_history: true")
+    row = lessons_of(tmp_path, "rewrite", "ms-swift", **options)[0]
+    answers = [turn for turn in row["messages"] if turn["role"] == "assistant"]
+    assert len(answers) > 1
+    assert [turn.get("loss") for turn in answers] == [*[False] * (len(answers) - 1), None]
+    options["overrides"] = ["rewrite.prompt_form=completion"]
+    with pytest.raises(UserError, match="what is learnt are turns; say chat or turns"):
+        lessons_of(tmp_path, "rewrite", "trl", **options)
+
+
+def question_of(row: Values) -> str:
+    turns = row["prompt"] if "prompt" in row else row["messages"][:-1]
+    return str(turns[-1]["content"])
+
+
+def answer_of(row: Values) -> str:
+    if "reward_model" in row:
+        return str(row["reward_model"]["ground_truth"])
+    return str((row["completion"] if "completion" in row else row["messages"])[-1]["content"])
+
+
+def test_the_command_takes_a_seed_and_runs(tmp_path: Path) -> None:
+    (tmp_path / "system.yaml").write_text(SYSTEM)
+    command = ["data", "convert", str(write(tmp_path, FINE_ROWS)), "--to", "trl"]
+    command += ["--system", str(tmp_path / "system.yaml")]
+    more = ["--task", "rerank", "--seed", "7", "--out", str(tmp_path / "types")]
+    result = CliRunner().invoke(app, [*command, *more])
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path / "types" / "posts.jsonl") == lessons_of(tmp_path, "rerank", "trl", seed=7)
+    more = ["--task", "rewrite", "--expressions", str(recorded(tmp_path))]
+    result = CliRunner().invoke(app, [*command, *more, "--out", str(tmp_path / "words")])
+    assert result.exit_code == 0, result.output
+    assert "2 rows written to" in result.output
+
+
 def test_ms_swift_writes_the_answer_from_its_objects(tmp_path: Path) -> None:
     """By the rule of its documentation: pixels times the size that the model sees, rounded."""
     done, rows = converted(tmp_path, "ms-swift")
@@ -194,7 +339,7 @@ def test_ms_swift_writes_the_answer_from_its_objects(tmp_path: Path) -> None:
 def test_ms_swift_takes_shares_of_the_sides(tmp_path: Path) -> None:
     dataset = open_dataset(write(tmp_path))
     config = load_config("one-vlm")
-    write_training_data(dataset, config, "ground", "ms-swift", tmp_path / "out", "norm1")
+    write_training_data(dataset, config, "ground", "ms-swift", tmp_path / "out", box_type="norm1")
     row = read(tmp_path / "out" / "posts.jsonl")[1]
     assert row["objects"] == {
         "ref": [],
@@ -261,12 +406,12 @@ TEXT = "Ann Lee ; Bo"
 @pytest.mark.parametrize(
     ("changed", "overrides", "kind", "message"),
     [
-        ({"entities": [entity("PER", 0, 4)]}, (), "unwritable-answer", "signs of its form"),
-        ({"image": None}, (), "no-image", "has no picture"),
+        ({"entities": [entity("PER", 0, 4)]}, (), "unreadable-answer", "a name holds a sign that"),
+        ({"image": None}, (), "no-picture", "has no picture"),
         ({"image": "none.jpg"}, (), "missing-image", "'none.jpg': no such file"),
         ({"image": "thin.png"}, (), "image-shape", "the picture has 27 x 300 pixels"),
         ({"image": "turned.jpg"}, (), "turned-image", "stored turned and upright by its EXIF"),
-        ({"entities": [entity("PER", 0, 1, [91, 0, 99, 9])]}, (), "box-outside", "'Ann'"),
+        ({"entities": [entity("PER", 0, 1, [91, 0, 99, 9])]}, (), "box-outside-picture", "'Ann'"),
         (
             {"entities": [{"label": "PER", "start": 0, "end": 1, "boxes": None}]},
             (),
@@ -274,10 +419,10 @@ TEXT = "Ann Lee ; Bo"
             "nobody has annotated where 'Ann' is",
         ),
         (
-            {"entities": [{**entity("PER", 0, 1), "text": "Zoe"}]},
+            {"text": None, "tokens": ["Ann", "\xa0"], "entities": [entity("PER", 1, 2)]},
             (),
             "unaligned-entity",
-            "Zoe",
+            "is not found again in the text",
         ),
         (
             {"text": "Ann at <image>", "entities": [entity("PER", 2, 5)]},
@@ -367,7 +512,14 @@ def test_the_command_tells_what_it_left_out(tmp_path: Path, trainer: str) -> Non
     ("arguments", "message"),
     [
         (["--to", "llamafactory"], "did you mean llama-factory"),
-        (["--to", "trl", "--task", "rerank"], "--task rerank: its rows are not written for other"),
+        (["--to", "trl", "--task", "rerank"], "one-vlm: has no rerank: chat; name a --system"),
+        (["--to", "trl", "--seed", "2"], "--seed: only with --task rerank"),
+        (["--to", "trl", "--task", "rewrite"], "--task rewrite needs some, no other"),
+        (["--to", "trl", "--expressions", "runs/x"], "--task rewrite needs some, no other"),
+        (
+            ["--to", "ms-swift", "--task", "rerank", "--box-type", "real"],
+            "--box-type: answers of --task rerank hold no boxes",
+        ),
         (["--to", "trl", "--task", "extrakt"], "did you mean extract"),
         (["--to", "trl", "--system", "quickstart"], "has no extract: chat; name a --system"),
         (["--to", "trl", "--box-type", "real"], "--box-type: only with --to ms-swift"),
@@ -375,6 +527,7 @@ def test_the_command_tells_what_it_left_out(tmp_path: Path, trainer: str) -> Non
         (["--to", "ms-swift", "--set", "extract.frame=norm1"], "ms-swift cannot write boxes in"),
         (["--to", "jsonl", "--task", "extract"], "--task: only with --to ms-swift, llama-factory"),
         (["--to", "jsonl", "--set", "a=b"], "--set: only with --to"),
+        (["--to", "jsonl", "--seed", "0"], "--seed: only with --to"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -388,7 +541,10 @@ def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], message: st
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([ROWS[0] | {"entities": [entity("SHIP", 0, 1, [1, 2, 3, 4])]}], "is SHIP, which the syst"),
+        (
+            [ROWS[0] | {"entities": [entity("SHIP", 0, 1, [1, 2, 3, 4])]}],
+            "of the type 'SHIP', which is none of them",
+        ),
         ([{"id": "a", "text": "a", "image": "small.png"}], "has no gold, which a model could"),
         ([ROWS[0] | {"entities": [{"label": "PER", "start": 0, "end": 1}]}], "has no boxes, which"),
         ([ROWS[0] | {"image": "gone.jpg"}], "no row can be made of its samples: posts.jsonl:1"),

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from riveg.config.backend import BuildContext
-from riveg.evaluation.counts import Count
 from riveg.geometry.frames import Resize
-from riveg.pipeline import AnyStageRunner, StageRunner
-from riveg.protocols import ImageSource, Mention
-from riveg.stages.grounders.answers import write_boxes
-from riveg.stages.grounders.chat import ChatGrounder
-from riveg.stages.table import GROUND
-from riveg.training.vlm.answer_boxes import AnswerBoxes, BoxPlaces
-from riveg.training.vlm.dev_scores import GMNER, DevScores
-from riveg.training.vlm.questions import (
-    ALL,
+from riveg.geometry.jitter import Jitter
+from riveg.lessons.answer_boxes import AnswerBoxes, BoxPlaces
+from riveg.lessons.questions import (
     Question,
     Unusable,
     annotated_entities,
+    objects_of,
     places_of,
     require_label,
 )
-from riveg.training.vlm.settings import VlmSettings
+from riveg.protocols import Mention
+from riveg.stages.grounders.answers import write_boxes
+from riveg.stages.grounders.chat import ChatGrounder, ChatGrounderConfig
 from riveg.types import Gold, Sample
 
 
@@ -36,25 +32,25 @@ class Grounding:
         backend: The stage's.
         boxes: How boxes are stated.
         labels: Names of the types.
-        scores: Counts what is found in dev.
     """
 
     backend: ChatGrounder
     boxes: AnswerBoxes
     labels: tuple[str, ...]
-    scores: DevScores
-    metric: str = GMNER
     needs_image: bool = True
 
     @classmethod
     def of(
-        cls, config: VlmSettings, context: BuildContext, resize: Resize, scores: DevScores
+        cls,
+        config: ChatGrounderConfig,
+        context: BuildContext,
+        resize: Resize,
+        jitter: Jitter | None,
     ) -> Grounding:
-        """From a configuration with the block ``ground``."""
-        assert config.ground is not None
-        backend = config.ground.build(context)
-        labels = tuple(label.name for label in config.labels)
-        return cls(backend, AnswerBoxes(backend.boxes, resize, config.jitter), labels, scores)
+        """From what a system says of the stage; the rest as in :func:`make_lesson`."""
+        backend = config.build(context)
+        labels = tuple(label.name for label in context.labels)
+        return cls(backend, AnswerBoxes(backend.boxes, resize, jitter), labels)
 
     def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         found = self.asked(sample, gold)
@@ -63,21 +59,15 @@ class Grounding:
             (prepared,) = self.backend.prepare([Mention(found, entity)])
             try:
                 places = places_of(sample, [annotated], f"{sample.id}/{entity.id}")
+                objects = objects_of(self.boxes, places, [annotated], [None])
             except Unusable as fault:
                 yield fault
             else:
-                yield Question(prepared.request, partial(self._answer, places))
+                answer = partial(self._answer, places)
+                yield Question(prepared.request, answer, (entity.id,), objects)
 
     def asked(self, sample: Sample, gold: Gold) -> Sample:
         return replace(sample, entities=tuple(annotated_entities(sample, gold)))
-
-    def runner(self, images: ImageSource) -> AnyStageRunner:
-        return StageRunner(
-            GROUND, self.backend, images, needs_image=True, batch_size=ALL, gated=False
-        )
-
-    def counts(self, found: Sample, gold: Gold) -> Mapping[str, Count]:  # noqa: ARG002
-        return self.scores.counts(found)
 
     def remarks(self) -> Sequence[str]:
         return ()

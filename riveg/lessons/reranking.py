@@ -9,35 +9,27 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.evaluation.counts import Count
 from riveg.labels import Levels
-from riveg.pipeline import AnyStageRunner, StageRunner
-from riveg.protocols import ImageSource, Mention
-from riveg.stages.rerankers.chat import ChatReranker
-from riveg.stages.table import RERANK
-from riveg.training.vlm.questions import (
-    ALL,
+from riveg.lessons.questions import (
     Question,
     Unusable,
     annotated_entities,
     require_label,
     same_answer,
 )
-from riveg.training.vlm.settings import VlmSettings
+from riveg.protocols import Mention
+from riveg.stages.rerankers.chat import ChatReranker, ChatRerankerConfig
 from riveg.types import Entity, Gold, GoldEntity, Sample
-
-ACCURACY = "accuracy"
-"""How often the candidate that is chosen is the gold type, in percent."""
 
 
 class Reranking:
-    """The task.
+    """The lesson.
 
     Args:
         backend: The stage's; it asks about every entity that has candidates.
@@ -46,35 +38,33 @@ class Reranking:
         seed: Of the candidates.
     """
 
-    metric = ACCURACY
+    boxes = None
     needs_image = False
 
     def __init__(
         self, backend: ChatReranker, levels: Levels, *, candidates: int, seed: int
     ) -> None:
-        self._backend = backend
+        self.backend = backend
         self._levels = levels
         self._most = candidates
         self._seed = seed
         self._filled = 0
 
     @classmethod
-    def of(cls, config: VlmSettings, context: BuildContext) -> Reranking:
-        """From a configuration with the block ``rerank``; whatever its gamma, all is asked."""
-        assert config.rerank is not None
-        backend = config.rerank.model_copy(update={"gamma": 0.0}).build(context)
-        levels = {label.name: label.fine for label in config.labels}
-        count = config.rerank.candidates
-        return cls(backend, levels, candidates=count, seed=config.loop.seed)
+    def of(cls, config: ChatRerankerConfig, context: BuildContext, seed: int) -> Reranking:
+        """From what a system says of the stage; whatever its gamma, all is asked."""
+        backend = config.model_copy(update={"gamma": 0.0}).build(context)
+        levels = {label.name: label.fine for label in context.labels}
+        return cls(backend, levels, candidates=config.candidates, seed=seed)
 
     def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         found = self.asked(sample, gold)
         for annotated, entity in zip(gold.entities, found.entities or (), strict=True):
-            right = self._right(sample, annotated)
-            (prepared,) = self._backend.prepare([Mention(found, entity)])
+            right = self.right(sample, annotated)
+            (prepared,) = self.backend.prepare([Mention(found, entity)])
             self._filled += self._is_filled(annotated)
             text = json.dumps({"label": right}, ensure_ascii=False)
-            yield Question(prepared.request, partial(same_answer, text))
+            yield Question(prepared.request, partial(same_answer, text), (entity.id,))
 
     def asked(self, sample: Sample, gold: Gold) -> Sample:
         """The gold entities, each with candidates as a tagger that is unsure would give them."""
@@ -86,21 +76,6 @@ class Reranking:
             ),
         )
 
-    def runner(self, images: ImageSource) -> AnyStageRunner:
-        return StageRunner(
-            RERANK, self._backend, images, needs_image=True, batch_size=ALL, gated=False
-        )
-
-    def counts(self, found: Sample, gold: Gold) -> Mapping[str, Count]:
-        said = [self._said(entity) for entity in found.entities or ()]
-        failed = {issue.entity_id for issue in found.issues}
-        right = [self._right(found, annotated) for annotated in gold.entities]
-        hits = sum(
-            one == other and entity.id not in failed
-            for one, other, entity in zip(said, right, found.entities or (), strict=True)
-        )
-        return {ACCURACY: Count(hits, len(right), len(right))}
-
     def remarks(self) -> Sequence[str]:
         if not self._filled:
             return ()
@@ -109,7 +84,12 @@ class Reranking:
             "theirs has too few below it",
         )
 
-    def _right(self, sample: Sample, annotated: GoldEntity) -> str:
+    def right(self, sample: Sample, annotated: GoldEntity) -> str:
+        """The gold type, on the level that is decided.
+
+        Raises:
+            UserError: If it is none of the labels.
+        """
         require_label(sample, annotated, tuple(self._levels))
         if not any(self._levels.values()):
             return annotated.label
@@ -120,7 +100,8 @@ class Reranking:
             )
         return str(annotated.fine_label)
 
-    def _said(self, entity: Entity) -> str | None:
+    def said(self, entity: Entity) -> str | None:
+        """The type of an entity on that level."""
         return entity.fine_label if any(self._levels.values()) else entity.label
 
     def _same(self, annotated: GoldEntity) -> list[str]:
@@ -132,7 +113,7 @@ class Reranking:
 
     def _with_candidates(self, sample: Sample, annotated: GoldEntity, entity: Entity) -> Entity:
         chance = random.Random(f"{self._seed}/{sample.id}/{entity.id}")
-        right = self._right(sample, annotated)
+        right = self.right(sample, annotated)
         if not any(self._levels.values()):
             others = [one for one in self._levels if one != right]
             chance.shuffle(others)

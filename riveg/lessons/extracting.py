@@ -9,24 +9,22 @@ from itertools import accumulate, pairwise
 
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.evaluation.counts import Count
 from riveg.geometry.frames import Resize
-from riveg.llm.conversation import Response
+from riveg.geometry.jitter import Jitter
+from riveg.lessons.answer_boxes import AnswerBoxes
+from riveg.lessons.questions import Question, Unusable, objects_of, places_of, require_label
+from riveg.llm.conversation import Response, Unparsable
 from riveg.llm.json_answers import thoughts_in, without_thoughts
-from riveg.pipeline import AnyStageRunner, StageRunner
-from riveg.protocols import ImageSource
 from riveg.stages.extractors.answers import StatedEntity
-from riveg.stages.extractors.chat import ChatExtractor
+from riveg.stages.extractors.chat import ChatExtractor, ChatExtractorConfig
 from riveg.stages.named_spans import UNALIGNED
 from riveg.stages.stated_boxes import WrittenBoxes
-from riveg.stages.table import EXTRACT
 from riveg.text.alignment import TokenAligner, Unaligned
 from riveg.text.spans import span_text
-from riveg.training.vlm.answer_boxes import AnswerBoxes
-from riveg.training.vlm.dev_scores import GMNER, DevScores
-from riveg.training.vlm.questions import ALL, Question, Unusable, places_of, require_label
-from riveg.training.vlm.settings import VlmSettings
 from riveg.types import Gold, GoldEntity, Sample, Span
+
+UNREADABLE = "unreadable-answer"
+"""Kind of the Issue for an answer that the stage would read as another."""
 
 _NOWHERE = (0, 0)
 """Nobody asks where a gold entity stands in an answer."""
@@ -41,7 +39,6 @@ class Extracting:
         boxes: How boxes are stated.
         labels: Names of the types.
         asked_as: What the model calls each of them.
-        scores: Counts what is found in dev.
         thoughts: What stands before the answers, by post.
     """
 
@@ -49,36 +46,38 @@ class Extracting:
     boxes: AnswerBoxes
     labels: tuple[str, ...]
     asked_as: Callable[[str], str]
-    scores: DevScores
     thoughts: Mapping[str, str]
-    metric: str = GMNER
     needs_image: bool = True
 
     @classmethod
     def of(
         cls,
-        config: VlmSettings,
+        config: ChatExtractorConfig,
         context: BuildContext,
         resize: Resize,
-        scores: DevScores,
+        jitter: Jitter | None,
         thoughts: Mapping[str, str],
     ) -> Extracting:
-        """From a configuration with the block ``extract``."""
-        assert config.extract is not None
-        backend = config.extract.build(context)
+        """From what a system says of the stage; the rest as in :func:`make_lesson`.
+
+        Raises:
+            UserError: If the stage cannot be built, or its answers hold no thought.
+        """
+        backend = config.build(context)
         if thoughts and not backend.form.takes_thoughts:
             raise UserError(
-                f"reasoning: answers of the prompt {config.extract.prompt} hold no thought; leave "
+                f"reasoning: answers of the prompt {config.prompt} hold no thought; leave "
                 "reasoning out, or take extract/e2e-gmner.v1"
             )
-        labels = tuple(label.name for label in config.labels)
-        boxes = AnswerBoxes(backend.boxes, resize, config.jitter)
-        return cls(backend, boxes, labels, config.extract.asked_as, scores, thoughts)
+        labels = tuple(label.name for label in context.labels)
+        boxes = AnswerBoxes(backend.boxes, resize, jitter)
+        return cls(backend, boxes, labels, config.asked_as, thoughts)
 
     def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         entities = sorted(gold.entities, key=lambda one: (one.span.start, one.span.end))
         stated = [self._stated(sample, entity) for entity in entities]
         places = places_of(sample, entities)
+        objects = objects_of(self.boxes, places, entities, [one.words for one in stated])
         ends = [0, *accumulate(len(entity.boxes or ()) for entity in entities)]
         thoughts = self.thoughts.get(sample.id, "")
 
@@ -91,18 +90,14 @@ class Extracting:
 
         self._require_readable(write(self.boxes.written(places, None)), stated, thoughts)
         (prepared,) = self.backend.prepare([sample])
-        yield Question(prepared.request, lambda visit: write(self.boxes.written(places, visit)))
+        yield Question(
+            prepared.request,
+            lambda visit: write(self.boxes.written(places, visit)),
+            objects=objects,
+        )
 
     def asked(self, sample: Sample, gold: Gold) -> Sample:  # noqa: ARG002
         return sample
-
-    def runner(self, images: ImageSource) -> AnyStageRunner:
-        return StageRunner(
-            EXTRACT, self.backend, images, needs_image=True, batch_size=ALL, gated=False
-        )
-
-    def counts(self, found: Sample, gold: Gold) -> Mapping[str, Count]:  # noqa: ARG002
-        return self.scores.counts(found)
 
     def remarks(self) -> Sequence[str]:
         return ()
@@ -116,16 +111,19 @@ class Extracting:
     def _require_readable(self, text: str, stated: Sequence[StatedEntity], thoughts: str) -> None:
         """Makes sure that what is learnt would be read as what was annotated."""
         frame = self.boxes.stated.frame
-        read = self.backend.form.read(Response(without_thoughts(text), "stop"), frame)
+        try:
+            read = self.backend.form.read(Response(without_thoughts(text), "stop"), frame)
+        except Unparsable as error:
+            raise Unusable(UNREADABLE, str(error)) from error
         found = [(one.words, one.label, one.boxes is not None) for one in read.entities]
         if read.faults or found != [(one.words, one.label, True) for one in stated]:
             raise Unusable(
-                "unreadable-answer",
+                UNREADABLE,
                 "a name holds a sign that the form of the answer needs for itself, so that it "
                 "would be read otherwise",
             )
         if thoughts_in(text) != thoughts:
-            raise Unusable("unreadable-answer", "the reasoning holds the end of a thought")
+            raise Unusable(UNREADABLE, "the reasoning holds the end of a thought")
 
 
 def _occurrence(sample: Sample, words: str, span: Span) -> int:

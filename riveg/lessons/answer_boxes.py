@@ -57,30 +57,30 @@ class AnswerBoxes:
         """The size of an image as the model sees it."""
         return self.resize(sent_size(image, self.stated.picture_side or max(image)))
 
-    def seen(self, places: BoxPlaces, visit: str | None) -> tuple[SeenBox, ...]:
-        """Where a visit puts the boxes of a sample.
+    def seen(self, places: BoxPlaces, visit: str) -> tuple[SeenBox, ...]:
+        """Where the jitter of a visit puts the boxes of a sample.
 
         Args:
             places: The boxes.
-            visit: Names the training's seed and the epoch; ``None``: they stay.
+            visit: Names the training's seed and the epoch.
         """
         size = self.seen_size(places.image)
+        assert self.jitter is not None, "nothing is moved without it"
         found = []
         for number, box in enumerate(places.boxes):
             gold = scaled(box, places.image, size)
-            moved: Box | None = gold
-            if visit is not None and self.jitter is not None and self.jitter.moves:
-                moved = self.jitter(gold, size, visit_chance(visit, places.sample_id, number))
+            moved = self.jitter(gold, size, visit_chance(visit, places.sample_id, number))
             found.append(SeenBox(gold, moved))
         return tuple(found)
 
     def written(self, places: BoxPlaces, visit: str | None) -> WrittenBoxes:
         """The numbers that state the boxes of a sample at one visit; ``None``: as annotated."""
-        size, extent = self.seen_size(places.image), self.stated.extent(places.image)
-        return tuple(
-            self.stated.frame.numbers(one.moved or one.gold, extent, size)
-            for one in self.seen(places, visit)
-        )
+        numbers, extent = self.stated.frame.numbers, self.stated.extent(places.image)
+        if visit is None or self.jitter is None or not self.jitter.moves:
+            return tuple(numbers(box, extent, places.image) for box in places.boxes)
+        size = self.seen_size(places.image)
+        seen = self.seen(places, visit)
+        return tuple(numbers(one.moved or one.gold, extent, size) for one in seen)
 
 
 def scaled(box: Box, image: ImageSize, other: ImageSize) -> Box:

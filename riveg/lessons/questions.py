@@ -1,28 +1,27 @@
-"""One request of a training with its right answer, and what the tasks share in making them.
+"""One request of a training with its right answer, and what the lessons share in making them.
 
 Nothing is asked in words of its own: the backend of the stage makes the requests, exactly those of
-a run, and reads the answers on dev.
+a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from itertools import accumulate, pairwise
+from typing import Any, Protocol
 
+from riveg.datasets.dataset import quoted
 from riveg.errors import NO_IMAGE, ImageFault, UserError, suggest
-from riveg.evaluation.counts import Count
 from riveg.geometry.boxes import clip_box
+from riveg.geometry.frames import InsideOut
+from riveg.lessons.answer_boxes import AnswerBoxes, BoxPlaces
 from riveg.llm.conversation import Request
-from riveg.pipeline import AnyStageRunner
 from riveg.protocols import ImageSource
 from riveg.stages.extractors.chat import shape_issue
+from riveg.stages.stated_boxes import BAD_BOX, WrittenBoxes, image_size
 from riveg.text.spans import span_text
-from riveg.training.vlm.answer_boxes import BoxPlaces
-from riveg.types import Box, Entity, Gold, GoldEntity, ImageSize, Sample
-
-ALL = 1 << 30
-"""Samples a call of a stage: the network makes its own batches of them."""
+from riveg.types import Box, Entity, Gold, GoldEntity, Sample
 
 
 class Unusable(ValueError):
@@ -39,6 +38,21 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class StatedObject:
+    """An entity of an answer with its boxes, as annotated.
+
+    Args:
+        words: Its words as the answer has them; ``None`` where it has none.
+        boxes: In pixels of the upright image, within it.
+        stated: The same in the numbers of the answer.
+    """
+
+    words: str | None
+    boxes: tuple[Box, ...]
+    stated: WrittenBoxes
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One request of a training, and its right answer.
 
@@ -46,10 +60,14 @@ class Question:
         request: What a run would send.
         answer: What the model should say at a visit, which moves the boxes in it; ``None``: as
             annotated.
+        about: Ids of the entities that it is about; none: about the post.
+        objects: What the answer states boxes of, in its order.
     """
 
     request: Request
     answer: Callable[[str | None], str]
+    about: tuple[str, ...] = ()
+    objects: tuple[StatedObject, ...] = ()
 
 
 def same_answer(text: str, visit: str | None) -> str:  # noqa: ARG001
@@ -57,12 +75,16 @@ def same_answer(text: str, visit: str | None) -> str:  # noqa: ARG001
     return text
 
 
-class Task(Protocol):
-    """A stage whose model is trained."""
+class Lesson(Protocol):
+    """What a model is taught about a stage."""
 
     @property
-    def metric(self) -> str:
-        """The key of :meth:`counts` whose F1 chooses the best epoch."""
+    def backend(self) -> Any:
+        """The stage's, which makes the requests."""
+
+    @property
+    def boxes(self) -> AnswerBoxes | None:
+        """How answers state boxes; ``None``: they hold none."""
 
     @property
     def needs_image(self) -> bool | None:
@@ -79,13 +101,7 @@ class Task(Protocol):
         """
 
     def asked(self, sample: Sample, gold: Gold) -> Sample:
-        """What the stage is given on dev: the post, with what stages before it have found."""
-
-    def runner(self, images: ImageSource) -> AnyStageRunner:
-        """The stage at work."""
-
-    def counts(self, found: Sample, gold: Gold) -> Mapping[str, Count]:
-        """Hits, predicted and gold of a post that the stage was asked about, by figure."""
+        """What the stage is given: the post, with what stages before it have found."""
 
     def remarks(self) -> Sequence[str]:
         """What a user should know of the questions, once they are made."""
@@ -104,7 +120,7 @@ def opened(sample: Sample, images: ImageSource, *, needs_image: bool | None) -> 
     Args:
         sample: The post.
         images: Where its image is.
-        needs_image: As in :class:`Task`.
+        needs_image: As in :class:`Lesson`.
 
     Raises:
         Unusable: If it lacks one, or has one that no model takes.
@@ -141,21 +157,55 @@ def require_label(sample: Sample, entity: GoldEntity, labels: Sequence[str]) -> 
 def places_of(sample: Sample, entities: Sequence[GoldEntity], name: str | None = None) -> BoxPlaces:
     """All boxes of entities, in their order, within the image.
 
+    Args:
+        sample: A post whose image was opened.
+        entities: Those of the answer.
+        name: What chance is drawn by; ``None``: the post's id.
+
     Raises:
         Unusable: If nobody has annotated them, or one lies outside of the image.
     """
-    image = sample.image
-    assert image is not None
-    size = image.size
-    assert size is not None
-    if any(one.boxes is None for one in entities):
-        raise Unusable("no-boxes", "nobody has annotated where its entities are")
-    boxes = tuple(_clipped(box, size) for one in entities for box in one.boxes or ())
-    return BoxPlaces(name or sample.id, boxes, size)
+    size = image_size(sample)
+    boxes: list[Box] = []
+    for entity in entities:
+        if entity.boxes is None:
+            raise Unusable("no-boxes", f"nobody has annotated where {quoted(entity.text)} is")
+        for box in entity.boxes:
+            inside = clip_box(box, size)
+            if inside is None:
+                message = f"a box of {quoted(entity.text)} lies outside of the picture"
+                raise Unusable("box-outside-picture", message)
+            boxes.append(inside)
+    return BoxPlaces(name or sample.id, tuple(boxes), size)
 
 
-def _clipped(box: Box, size: ImageSize) -> Box:
-    found = clip_box(box, size)
-    if found is None:
-        raise Unusable("box-outside-picture", "a box lies outside of the picture")
+def objects_of(
+    boxes: AnswerBoxes,
+    places: BoxPlaces,
+    entities: Sequence[GoldEntity],
+    words: Sequence[str | None],
+) -> tuple[StatedObject, ...]:
+    """What an answer states of entities.
+
+    Args:
+        boxes: How it states boxes.
+        places: The boxes of all of them.
+        entities: In the order of the answer.
+        words: Of each, as the answer has them.
+
+    Raises:
+        Unusable: If nothing is left of a box in the model's frame.
+    """
+    stated = boxes.written(places, None)
+    ends = [0, *accumulate(len(entity.boxes or ()) for entity in entities)]
+    found = tuple(
+        StatedObject(text, places.boxes[start:end], stated[start:end])
+        for text, (start, end) in zip(words, pairwise(ends), strict=True)
+    )
+    for entity, one in zip(entities, found, strict=True):
+        for numbers in one.stated:
+            try:
+                boxes.stated.frame.check_order(numbers)
+            except InsideOut as error:
+                raise Unusable(BAD_BOX, f"a box of {quoted(entity.text)}: {error}") from error
     return found

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError
-from riveg.evaluation.counts import NOTHING, Count
-from riveg.llm.answer_text import one_line
-from riveg.pipeline import AnyStageRunner, StageRunner
-from riveg.protocols import ImageSource, Mention
-from riveg.stages.recordings import read_entities
-from riveg.stages.rewriters.answers import Appearance, write_appearances
-from riveg.stages.rewriters.chat import NOT_VISIBLE, ChatRewriter
-from riveg.stages.table import REWRITE
-from riveg.training.vlm.questions import (
-    ALL,
+from riveg.lessons.questions import (
     Question,
     Unusable,
     annotated_entities,
     require_label,
     same_answer,
 )
-from riveg.training.vlm.settings import VlmSettings
+from riveg.llm.answer_text import one_line
+from riveg.protocols import Mention
+from riveg.stages.recordings import read_entities
+from riveg.stages.rewriters.answers import Appearance, write_appearances
+from riveg.stages.rewriters.chat import NOT_VISIBLE, ChatRewriter, ChatRewriterConfig
 from riveg.types import Entity, Gold, Sample, Span
-
-WORDS = "words"
-"""Words of the expressions that are those of the other run, whatever their order."""
 
 
 class Rewriting:
-    """The task.
+    """The lesson.
 
     Args:
         backend: The stage's.
@@ -42,7 +34,7 @@ class Rewriting:
         labels: Names of the types.
     """
 
-    metric = WORDS
+    boxes = None
     needs_image = None
 
     def __init__(
@@ -53,56 +45,54 @@ class Rewriting:
         form: str,
         labels: Sequence[str],
     ) -> None:
-        self._backend = backend
+        self.backend = backend
         self._looks = looks
         self._form = form
         self._labels = labels
 
     @classmethod
-    def of(cls, config: VlmSettings, context: BuildContext) -> Rewriting:
-        """From a configuration with the block ``rewrite`` and ``expressions``."""
-        assert config.rewrite is not None
+    def of(
+        cls, config: ChatRewriterConfig, context: BuildContext, expressions: Sequence[Path]
+    ) -> Rewriting:
+        """From what a system says of the stage, and runs with expressions.
+
+        Raises:
+            UserError: If the stage cannot be built or asks in no turns, a run is not there, or two
+                have one post.
+        """
+        if config.prompt_form == "completion":
+            raise UserError(
+                "rewrite.prompt_form: completion sends a text to be continued, and what is learnt "
+                "are turns; say chat or turns"
+            )
         looks: dict[str, dict[Span, Entity]] = {}
-        for file in config.expressions:
-            for sample_id, entities in read_entities(file, context.base).items():
+        for file in expressions:
+            for sample_id, entities in read_entities(file, Path()).items():
                 if sample_id in looks:
                     raise UserError(f"expressions: {file} has {sample_id!r:.80} a second time")
                 looks[sample_id] = {one.span: one for one in entities.values()}
-        names = tuple(label.name for label in config.labels)
-        backend = config.rewrite.build(context)
-        return cls(backend, looks, form=config.rewrite.form, labels=names)
+        names = tuple(label.name for label in context.labels)
+        return cls(config.build(context), looks, form=config.form, labels=names)
 
     def questions(self, sample: Sample, gold: Gold) -> Iterator[Question | Unusable]:
         found = self.asked(sample, gold)
         for annotated in gold.entities:
             require_label(sample, annotated, self._labels)
         by_id = {entity.id: entity for entity in found.entities or ()}
-        for prepared in self._backend.prepare([Mention(found, one) for one in by_id.values()]):
+        for prepared in self.backend.prepare([Mention(found, one) for one in by_id.values()]):
             try:
                 text = self._text(sample, [by_id[name] for name in prepared.subject[1]])
             except Unusable as fault:
                 yield fault
             else:
-                yield Question(prepared.request, partial(same_answer, text))
+                yield Question(prepared.request, partial(same_answer, text), prepared.subject[1])
 
     def asked(self, sample: Sample, gold: Gold) -> Sample:
         return replace(sample, entities=tuple(annotated_entities(sample, gold)))
 
-    def runner(self, images: ImageSource) -> AnyStageRunner:
-        return StageRunner(
-            REWRITE, self._backend, images, needs_image=False, batch_size=ALL, gated=False
-        )
-
-    def counts(self, found: Sample, gold: Gold) -> Mapping[str, Count]:  # noqa: ARG002
-        """Of each entity that the other run has an expression for."""
-        total = NOTHING
-        for entity in found.entities or ():
-            recorded = self._looks.get(found.id, {}).get(entity.span)
-            if recorded is not None and recorded.expression is not None:
-                wanted = Counter(recorded.expression.casefold().split())
-                said = Counter((entity.expression or "").casefold().split())
-                total += Count((wanted & said).total(), said.total(), wanted.total())
-        return {WORDS: total}
+    def recorded(self, sample: Sample, entity: Entity) -> Entity | None:
+        """The same entity of the other run, which may have an expression for it."""
+        return self._looks.get(sample.id, {}).get(entity.span)
 
     def remarks(self) -> Sequence[str]:
         return ()
@@ -110,14 +100,12 @@ class Rewriting:
     def _text(self, sample: Sample, entities: Sequence[Entity]) -> str:
         looks = {entity.id: self._look(sample, entity) for entity in entities}
         try:
-            return write_appearances(
-                looks, self._backend.answer_form, is_bare=self._backend.is_bare
-            )
+            return write_appearances(looks, self.backend.answer_form, is_bare=self.backend.is_bare)
         except ValueError as error:
             raise Unusable("not-visible", str(error)) from error
 
     def _look(self, sample: Sample, entity: Entity) -> Appearance:
-        recorded = self._looks.get(sample.id, {}).get(entity.span)
+        recorded = self.recorded(sample, entity)
         if recorded is None or recorded.expression is None:
             raise Unusable("no-expression", "the runs of expressions have none of one of its names")
         if recorded.description == NOT_VISIBLE:
