@@ -123,7 +123,7 @@ SWITCHES: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("more", "parts"), SWITCHES, ids=str)
+@pytest.mark.parametrize(("more", "parts"), SWITCHES, ids=[str(more) for more, _ in SWITCHES])
 def test_each_switch_removes_its_part_and_the_rest_learns(
     more: dict[str, Any], parts: set[str], tmp_path: Path
 ) -> None:

@@ -107,7 +107,9 @@ ABLATIONS: list[tuple[dict[str, Any], str, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("more", "metric", "figures"), ABLATIONS, ids=str)
+@pytest.mark.parametrize(
+    ("more", "metric", "figures"), ABLATIONS, ids=[str(more) for more, *_ in ABLATIONS]
+)
 def test_parts_that_are_switched_off_have_no_figures(
     more: dict[str, Any], metric: str, figures: set[str], parts: Path, tmp_path: Path
 ) -> None:
