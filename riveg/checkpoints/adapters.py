@@ -158,7 +158,7 @@ def _widths(weights: Path) -> Iterator[int]:
     """The widths of the networks that weights of an adapter are for.
 
     Raises:
-        ValueError: If it is no safetensors file.
+        ValueError: If it is no safetensors file, or a part of one.
     """
     with open_regular(weights) as handle:
         start = handle.read(8)
@@ -166,7 +166,18 @@ def _widths(weights: Path) -> Iterator[int]:
         if not 2 <= size <= _MOST_HEADER_BYTES:
             raise ValueError(f"{WEIGHTS} is no file of safetensors")
         header = parse_json(handle.read(size))
+        held = handle.seek(0, 2) - len(start) - size
+    if held != (needed := _data_bytes(header)):
+        raise ValueError(f"{WEIGHTS} has {held} bytes of weights instead of {needed}")
     for name, told in header.items() if isinstance(header, Mapping) else ():
         shape = told.get("shape") if isinstance(told, Mapping) else None
         if _READS_HIDDEN.search(name) and isinstance(shape, list) and len(shape) == 2:
             yield from (width for width in shape[1:] if isinstance(width, int))
+
+
+def _data_bytes(header: Any) -> int:
+    """How many bytes of weights follow a header of safetensors; 0 where it names none."""
+    told = header.values() if isinstance(header, Mapping) else ()
+    ends = (one.get("data_offsets") for one in told if isinstance(one, Mapping))
+    pairs = (one for one in ends if isinstance(one, list) and len(one) == 2)
+    return max((end for _, end in pairs if isinstance(end, int)), default=0)

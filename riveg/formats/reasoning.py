@@ -48,7 +48,7 @@ def read_reasoning(path: Path) -> Iterator[ReasoningText]:
     """The thoughts in a file, in file order; a run's folder stands for its records.
 
     Raises:
-        UserError: If the file cannot be read, or a line names no post.
+        UserError: If the file cannot be read, or a line names no post or is no text.
     """
     if path.is_dir():
         with open_records(path) as lines:
@@ -70,4 +70,8 @@ def _reasoning(line: str | bytes, place: str) -> ReasoningText:
         raise UserError(f"{place}: expected an id, or an image_path, beside the reasoning")
     stem = None if row.image_path is None else PurePosixPath(row.image_path).stem
     thoughts = next(filter(None, (row.reasoning, row.think, row.cot)), "").strip()
+    try:
+        thoughts.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{place}: the reasoning is no text: half of a surrogate pair") from error
     return ReasoningText(place, row.id, stem, thoughts)

@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from riveg.geometry.boxes import whole_edges
 from riveg.types import Box, ImageSize
@@ -43,6 +43,14 @@ class Resize(BaseModel):
     multiple: int = Field(default=28, ge=1)
     min_pixels: int = Field(default=4 * 28 * 28, ge=1)
     max_pixels: int = Field(default=16384 * 28 * 28, ge=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(
+                f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels})"
+            )
+        return self
 
     def __call__(self, sent: ImageSize) -> ImageSize:
         """The size after the resizing, by the rule of the Qwen2-VL image processor."""

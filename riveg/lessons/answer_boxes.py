@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from riveg.geometry.frames import Resize
 from riveg.geometry.jitter import Jitter, visit_chance
-from riveg.llm.images import sent_size
 from riveg.stages.stated_boxes import StatedBoxes, WrittenBoxes
 from riveg.types import Box, ImageSize
 
@@ -55,7 +54,7 @@ class AnswerBoxes:
 
     def seen_size(self, image: ImageSize) -> ImageSize:
         """The size of an image as the model sees it."""
-        return self.resize(sent_size(image, self.stated.picture_side or max(image)))
+        return self.resize(self.stated.sent(image))
 
     def seen(self, places: BoxPlaces, visit: str) -> tuple[SeenBox, ...]:
         """Where the jitter of a visit puts the boxes of a sample.

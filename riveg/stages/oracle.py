@@ -38,13 +38,21 @@ def no_gold(stage: str, entity_id: str | None, sample_id: str) -> Issue:
     return Issue(stage, entity_id, _NO_GOLD, f"no gold for sample {sample_id!r}")
 
 
+def no_boxes(gold: Gold, stage: str, entity_id: str | None) -> Issue | None:
+    """The Issue for a sample of which nobody has annotated what is in its image, if it is one."""
+    if all(entity.boxes is not None for entity in gold.entities):
+        return None
+    return Issue(
+        stage, entity_id, _NO_GOLD, f"the gold of {gold.sample_id!r} says nothing of boxes"
+    )
+
+
 def _boxes(gold: Mapping[str, Gold], mention: Mention, stage: str) -> tuple[Box, ...] | Issue:
     annotation = gold.get(mention.sample.id)
     if annotation is None:
         return no_gold(stage, mention.entity.id, mention.sample.id)
-    if any(entity.boxes is None for entity in annotation.entities):
-        message = f"the gold of {mention.sample.id!r} says nothing of boxes"
-        return Issue(stage, mention.entity.id, _NO_GOLD, message)
+    if (issue := no_boxes(annotation, stage, mention.entity.id)) is not None:
+        return issue
     for entity in annotation.entities:
         if entity.span == mention.entity.span:
             return entity.boxes or ()

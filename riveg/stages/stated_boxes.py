@@ -40,9 +40,13 @@ class StatedBoxes:
     picture_side: int | None = None
     key: str = "ground.frame"
 
+    def sent(self, image: ImageSize) -> ImageSize:
+        """The size of an image as it is sent."""
+        return sent_size(image, self.picture_side or max(image))
+
     def extent(self, image: ImageSize) -> ImageSize:
         """The numbers at the right and the lower edge of an image as it is sent."""
-        return self.frame.extent(sent_size(image, self.picture_side or max(image)), self.resize)
+        return self.frame.extent(self.sent(image), self.resize)
 
     def coordinates(self, image: ImageSize) -> str:
         """The same in words, for a prompt."""

@@ -109,6 +109,14 @@ def test_a_damaged_adapter_is_one_line(
     assert str(folder) in str(caught.value)
 
 
+def test_weights_that_are_cut_off_are_told(tmp_path: Path, model: Path) -> None:
+    folder = make_tiny_adapter(tmp_path / "a", model)
+    path = folder / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(UserError, match=r"has \d+ bytes of weights instead of \d+\)"):
+        adapter_of(endpoint(model, folder))
+
+
 def test_an_adapter_of_another_width_is_refused(tmp_path: Path, model: Path) -> None:
     large = model_of(tmp_path / "large", 256)
     folder = make_tiny_adapter(tmp_path / "a", large)

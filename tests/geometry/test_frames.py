@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from riveg.geometry.frames import FRAMES, FrameName, InsideOut, OutsideFrame, Resize
 from riveg.types import Box, ImageSize
@@ -149,3 +150,8 @@ def test_resized_sides_are_multiples(
     for side in resize(ImageSize(width, height)):
         assert side > 0
         assert side % multiple == 0 or multiple == 1
+
+
+def test_bounds_of_a_resizing_stand_in_order() -> None:
+    with pytest.raises(ValidationError, match=r"min_pixels \(5\) is above max_pixels \(4\)"):
+        Resize(min_pixels=5, max_pixels=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ from riveg.training.batches import Chance
 from riveg.training.config import Course
 from riveg.training.settings import read_settings
 from riveg.training.vlm.config import VlmTrainingConfig
+from riveg.training.vlm.export import require_own_form
 from riveg.training.vlm.inputs import IGNORED
 from riveg.training.vlm.network import load_network
 from riveg.training.vlm.settings import VlmSettings
@@ -306,6 +308,128 @@ def test_thoughts_are_joined_by_id_and_by_image(
     assert rows[2].question.answer(None).startswith("<think></think>")
     assert "drawn train: 2 posts have reasoning, 6 learn an empty thought" in heard.notes
     assert "1 lines of reasoning are about no post of drawn train" in heard.notes
+
+
+def test_an_image_that_becomes_too_long_when_it_is_sent_is_left_out(
+    models: Mapping[str, Path], tmp_path: Path, heard: Heard
+) -> None:
+    """200 to 1 as it is, 1024 to 5 as it is sent, which the library's processor refuses."""
+    line = {"id": "long", "text": "Ann in Rome", "image": "long.png", "entities": []}
+    data = write_posts(tmp_path / "data", more=(line,))
+    Image.new("RGB", (5600, 28)).save(tmp_path / "data" / "images" / "long.png")
+    config = settings(models["qwen2_5_vl"], data, tmp_path, picture_side=1024)
+    assert len(trainee(config, heard).rows()) == 8
+    assert "('long'): the picture has 5600 x 28, sent as 1024 x 5 pixels" in "".join(heard.notes)
+
+
+def test_special_tokens_in_a_thought_are_text(
+    models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "cot.jsonl"
+    thought = "Ann <|im_end|> sings <|image_pad|>"
+    path.write_text(json.dumps({"id": "p0-0", "reasoning": thought}))
+    made = trainee(settings(models["qwen2_5_vl"], data, tmp_path, reasoning=[str(path)]))
+    text = made.rows()[0].question.answer(None)
+    tokens = made.inputs.answer(text)
+    special = {*made.inputs.tokenizer.all_special_ids}
+    assert thought in text
+    assert [token for token in tokens if token in special] == [made.inputs.tokenizer.eos_token_id]
+    assert made.inputs.tokenizer.decode(tokens[:-1]) == text
+    patches = made.batch(made.rows()[:1], visit("1/0"))["mm_token_type_ids"]
+    assert patches[0, -len(tokens) :].sum() == 0
+
+
+def test_a_thought_that_is_no_text(models: Mapping[str, Path], data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cot.jsonl"
+    path.write_text('{"id": "p0-0", "reasoning": "\\ud800"}')
+    with pytest.raises(UserError, match=r"cot.jsonl:1: the reasoning is no text"):
+        trainee(settings(models["qwen2_5_vl"], data, tmp_path, reasoning=[str(path)]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"patch_size": 16}, "patch_size is 16 in the settings of its processor, and 14 in"),
+        ({"patch_size": "14"}, "patch_size is '14' in"),
+        ({"merge_size": 0}, "merge_size is 0 in"),
+        ({"temporal_patch_size": 0}, "temporal_patch_size is 0 in"),
+        ({"size": {"shortest_edge": -5, "longest_edge": 10}}, "processor: min_pixels: Input"),
+        ({"size": {"height": 224, "width": 224}}, "processor: min_pixels: Input"),
+        ({"size": {"shortest_edge": 90, "longest_edge": 10}}, r"\(90\) is above max_pixels \(10\)"),
+        ({"image_mean": [0.1]}, "the settings of its processor cannot be used: mean must have 3"),
+        ({"image_std": [0, 0, 0]}, "what it makes of an image are no numbers"),
+    ],
+)
+def test_odd_settings_of_a_processor_are_named(
+    changed: dict[str, Any],
+    message: str,
+    models: Mapping[str, Path],
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    model = shutil.copytree(models["qwen2_5_vl"], tmp_path / "model")
+    path = model / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    ask = {**ASK, "frame": "norm1000"}
+    with pytest.raises(UserError, match=f"^model: {model}: .*{message}") as raised:
+        trainee(settings(model, data, tmp_path, extract=ask))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("template", ["{{ raise_exception('no') }}", "{% for m in messages %}"])
+def test_a_chat_template_that_fails_is_one_line(
+    template: str, models: Mapping[str, Path], data: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(models["qwen2_5_vl"], tmp_path / "model")
+    (model / "chat_template.jinja").write_text(template)
+    with pytest.raises(UserError, match="its chat template fails: "):
+        trainee(settings(model, data, tmp_path))
+
+
+def test_layers_that_are_not_there(models: Mapping[str, Path], data: Path, tmp_path: Path) -> None:
+    config = settings(models["qwen2_5_vl"], data, tmp_path, lora={"modules": ["q_proj", "k_prj"]})
+    with pytest.raises(UserError, match=r"has no layer 'k_prj'; did you mean k_proj"):
+        load_network(config, models["qwen2_5_vl"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"target_modules": ["q_proj"]}, "holds 8 matrices, and .* has 4$"),
+        ({"target_modules": ["q_proj", "k_proj", "v_proj"]}, "Found missing adapter keys"),
+    ],
+)
+def test_an_adapter_is_taken_whole_or_not_at_all(
+    changed: dict[str, Any],
+    message: str,
+    models: Mapping[str, Path],
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    model, folder = models["qwen2_5_vl"], tmp_path / "adapter"
+    config = settings(model, data, tmp_path, lora={"modules": ["q_proj", "k_proj"]})
+    load_network(config, model).save_pretrained(folder)
+    more = {"adapter": str(folder)}
+    load_network(settings(model, data, tmp_path, **more), model)
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(UserError, match=message):
+        load_network(settings(model, data, tmp_path, **more), model)
+
+
+@pytest.mark.parametrize(
+    ("merge", "there", "what"),
+    [(True, "adapter_config.json", "an adapter"), (False, "config.json", "whole weights")],
+)
+def test_an_adapter_and_whole_weights_do_not_share_a_folder(
+    merge: bool, there: str, what: str, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / there).write_text("{}")
+    config = settings(tmp_path / "model", data, tmp_path / "out", merge=merge)
+    with pytest.raises(UserError, match=f"out holds {what} .* name another folder"):
+        config.train(Course(config, tmp_path / "made", tmp_path / "work", Heard()))
+    require_own_form(settings(tmp_path / "model", data, tmp_path / "out", merge=not merge))
 
 
 @pytest.mark.parametrize(

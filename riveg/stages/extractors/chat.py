@@ -207,7 +207,8 @@ class ChatExtractor:
 
     def extract(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[Extraction]]:
         """The entities of each sample with their regions, scored where the server gives tokens."""
-        refused = [shape_issue(image_size(sample)) for sample in samples]
+        sizes = [image_size(sample) for sample in samples]
+        refused = [shape_issue(size, self.boxes.sent(size)) for size in sizes]
         asked = [sample for sample, no in zip(samples, refused, strict=True) if no is None]
         answers = iter(self._chat.answer(asked, self._prepared, self._read, self._read_refused))
         return [next(answers) if no is None else no for no in refused]
@@ -312,14 +313,22 @@ def _answer(
     return with_faults("extract", extraction, faults, losses, is_empty=not extraction.entities)
 
 
-def shape_issue(size: ImageSize) -> Issue | None:
-    """Why the processors of vision-language models refuse an image of this size, if they do."""
-    if min(size) >= _SMALLEST_SIDE and max(size) <= _LARGEST_ASPECT * min(size):
+def shape_issue(size: ImageSize, sent: ImageSize | None = None) -> Issue | None:
+    """Why the processors of vision-language models refuse an image of this size, if they do.
+
+    Args:
+        size: Of the image.
+        sent: As it is sent, where that is another: its sides are rounded, so that it may be longer.
+    """
+    sizes = dict.fromkeys((size, sent or size))
+    fits = all(max(one) <= _LARGEST_ASPECT * min(one) for one in sizes)
+    if min(size) >= _SMALLEST_SIDE and fits:
         return None
+    shown = ", sent as ".join(f"{one.width} x {one.height}" for one in sizes)
     return Issue(
         "extract",
         None,
         IMAGE_SHAPE,
-        f"the picture has {size.width} x {size.height} pixels; a vision-language model needs "
+        f"the picture has {shown} pixels; a vision-language model needs "
         f"{_SMALLEST_SIDE} a side, and one side at most {_LARGEST_ASPECT} times the other",
     )

@@ -24,8 +24,8 @@ from riveg.stages.chat_backend import (
     prompted_chat,
     sample_values,
 )
-from riveg.stages.oracle import SOURCE, no_gold
-from riveg.types import Entity, Gold, GoldEntity, Region, Sample
+from riveg.stages.oracle import SOURCE, no_boxes, no_gold
+from riveg.types import Entity, Gold, GoldEntity, Issue, Region, Sample
 
 MOST_OF_REASONING = 4_000
 """Characters of a thought."""
@@ -89,21 +89,26 @@ class Teacher:
         self._max_tokens = max_tokens
 
     def prepare(self, samples: Sequence[Sample]) -> Sequence[PreparedRequest]:
-        """The requests that :meth:`extract` sends; none about samples without gold.
+        """The requests that :meth:`extract` sends; none about samples without gold or its boxes.
 
         Raises:
             UserError: If the prompt fails on one of them.
         """
-        return [self._prepared(sample) for sample in samples if sample.id in self._gold]
+        return [self._prepared(sample) for sample in samples if self._lacking(sample) is None]
 
     def extract(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[Extraction]]:
         """The annotated entities and regions of each sample, and what was thought before."""
-        asked = [sample for sample in samples if sample.id in self._gold]
+        lacking = [self._lacking(sample) for sample in samples]
+        asked = [sample for sample, no in zip(samples, lacking, strict=True) if no is None]
         answers = iter(self._chat.answer(asked, self._prepared, self._read))
-        return [
-            next(answers) if sample.id in self._gold else no_gold("extract", None, sample.id)
-            for sample in samples
-        ]
+        return [next(answers) if no is None else no for no in lacking]
+
+    def _lacking(self, sample: Sample) -> Issue | None:
+        """Why nobody could think about a sample what is annotated, if so."""
+        gold = self._gold.get(sample.id)
+        if gold is None:
+            return no_gold("extract", None, sample.id)
+        return no_boxes(gold, "extract", None)
 
     def _prepared(self, sample: Sample) -> PreparedRequest:
         found = [
@@ -140,9 +145,7 @@ def read_reasoning(response: Response) -> str:
 
 
 def _entity(number: int, gold: GoldEntity) -> Entity:
-    regions = (
-        None if gold.boxes is None else tuple(Region(box, source=SOURCE) for box in gold.boxes)
-    )
+    regions = tuple(Region(box, source=SOURCE) for box in gold.boxes or ())
     return Entity(
         f"e{number}",
         gold.text,

@@ -21,14 +21,16 @@ class VlmTrainingConfig(VlmSettings):
             The text of its card.
 
         Raises:
-            UserError: If the data, the model, an adapter or the device are not what they should be.
+            UserError: If the data, the model, an adapter or the device are not what they should be,
+                or ``out`` holds what would be taken for a part of what comes out.
         """
         from riveg.training.loop import train
         from riveg.training.training import process_rank
-        from riveg.training.vlm.export import export
+        from riveg.training.vlm.export import export, require_own_form
         from riveg.training.vlm.trainee import VlmTrainee
         from riveg.vision.runtime.loading import place
 
+        require_own_form(self)
         placement = place(self.loop.device, self.dtype)
         trainee = VlmTrainee(self, course)
         trained = train(trainee, self.loop, course.work, progress=course.progress)

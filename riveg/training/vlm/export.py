@@ -12,11 +12,13 @@ import peft
 from safetensors.torch import save
 
 from riveg.checkpoints.adapters import SETTINGS, WEIGHTS
+from riveg.errors import UserError
 from riveg.evaluation.bootstrap import RESAMPLES, Score
 from riveg.files import write_atomically, writing
 from riveg.formats.json_files import read_json
 from riveg.geometry.frames import Resize
 from riveg.training.loop import Trained
+from riveg.training.vlm.settings import VlmSettings
 from riveg.training.vlm.trainee import VlmTrainee
 from riveg.vision.runtime.loading import silent_transformers
 
@@ -26,6 +28,19 @@ _BESIDE = ("*.json", "*.txt", "*.model", "*.jinja")
 _OF_WEIGHTS = ("config.json", "generation_config.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 """What transformers calls the file with the settings of images; in the second they are a part."""
+
+
+def require_own_form(config: VlmSettings) -> None:
+    """Makes sure that no adapter comes to lie beside whole weights, nor these beside it.
+
+    transformers takes a folder that has both for the adapter alone, vLLM for weights of one model.
+
+    Raises:
+        UserError: If ``out`` has the other form, of an earlier training.
+    """
+    other, what = (SETTINGS, "an adapter") if config.merge else ("config.json", "whole weights")
+    if (config.out / other).exists():
+        raise UserError(f"out: {config.out} holds {what} ({other}); name another folder")
 
 
 def export(trainee: VlmTrainee, network: Any, trained: Trained, out: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ import transformers
 from PIL import Image
 from torch import Tensor
 
-from riveg.errors import UserError
+from riveg.errors import UserError, reason
+from riveg.formats.json_files import checked
 from riveg.geometry.frames import Resize
 from riveg.llm.conversation import Message
 from riveg.llm.images import SentImage
@@ -27,6 +29,9 @@ from riveg.vision.runtime.loading import load_processor
 
 MODEL_TYPES = ("qwen2_5_vl", "qwen3_vl")
 """Of a ``config.json``: families whose images are one run of patches with a grid of their own."""
+
+_PROBE = 64
+"""Pixels a side of an image that the processor is tried with."""
 
 IGNORED = -100
 """The label of a token that is not learnt."""
@@ -52,6 +57,12 @@ class VlmInputs:
         folder: The model's.
         resize: What is done to images, where the system says it; ``None``: what the model's own
             settings say.
+
+    Attributes:
+        resize: What is done to images as they are sent.
+
+    Raises:
+        UserError: If the files are of no such model, cannot be read, or do not belong together.
     """
 
     def __init__(self, folder: Path, resize: Resize | None) -> None:
@@ -75,6 +86,7 @@ class VlmInputs:
                 f"model: {folder}: its tokenizer has no chat template, or no token that ends an "
                 "answer; take a model that was tuned to instructions"
             )
+        self.resize = _resize_of(self._images, config.vision_config, folder)
         if resize is not None and resize.multiple != self._multiple:
             raise UserError(
                 f"resize: multiple: {resize.multiple} does not fit {folder}, which resizes to "
@@ -83,24 +95,13 @@ class VlmInputs:
 
     @property
     def _multiple(self) -> int:
-        multiple: int = self._images.patch_size * self._images.merge_size
-        return multiple
+        return self.resize.multiple
 
     @property
     def padding(self) -> int:
         """The token that fills the rows of a batch."""
         found: int | None = self.tokenizer.pad_token_id
         return int(self.tokenizer.eos_token_id) if found is None else found
-
-    @property
-    def resize(self) -> Resize:
-        """What is done to images as they are sent."""
-        size = self._images.size
-        return Resize(
-            multiple=self._multiple,
-            min_pixels=size["shortest_edge"],
-            max_pixels=size["longest_edge"],
-        )
 
     def prompt(self, messages: Sequence[Message], images: Sequence[SentImage]) -> Prompt:
         """The tokens of messages, as a server makes them.
@@ -110,7 +111,7 @@ class VlmInputs:
             images: All of these, in order, as they are sent.
 
         Raises:
-            UserError: If the chat template does not show each image once.
+            UserError: If the chat template fails, or does not show each image once.
         """
         return Prompt(self.tokens(messages, [image.size for image in images]), tuple(images))
 
@@ -120,12 +121,17 @@ class VlmInputs:
         Raises:
             UserError: As :meth:`prompt`.
         """
-        text = self.tokenizer.apply_chat_template(
-            [_template_message(message) for message in messages],
-            add_generation_prompt=True,
-            tokenize=False,
-            enable_thinking=False,
-        )
+        try:
+            text = self.tokenizer.apply_chat_template(
+                [_template_message(message) for message in messages],
+                add_generation_prompt=True,
+                tokenize=False,
+                enable_thinking=False,
+            )
+        except Exception as error:  # a template is a program
+            raise UserError(
+                f"model: {self.folder}: its chat template fails: {reason(error)}"
+            ) from error
         tokens: list[int] = []
         left = list(sizes)
         for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]:
@@ -138,8 +144,14 @@ class VlmInputs:
         return tuple(tokens)
 
     def answer(self, text: str) -> tuple[int, ...]:
-        """The tokens of an answer, with the one that ends it."""
-        tokens = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        """The tokens of an answer, with the one that ends it.
+
+        What looks like a special token in the text is learnt letter by letter: names and thoughts
+        are of others, and could end the answer or stand for an image.
+        """
+        tokens = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
+            "input_ids"
+        ]
         return (*tokens, self.tokenizer.eos_token_id)
 
     def _places(self, sent: ImageSize) -> int:
@@ -178,6 +190,42 @@ class VlmInputs:
         opened = [Image.open(io.BytesIO(_bytes(image))) for image in images]
         made = self._images(images=opened, return_tensors="pt")
         return {name: made[name] for name in ("pixel_values", "image_grid_thw")}
+
+
+def _resize_of(images: Any, vision: Any, folder: Path) -> Resize:
+    """What an image processor does to sizes.
+
+    Raises:
+        UserError: If its settings do not fit the network, or no image can be made ready by them.
+    """
+    of_network = {
+        "patch_size": vision.patch_size,
+        "merge_size": vision.spatial_merge_size,
+        "temporal_patch_size": vision.temporal_patch_size,
+    }
+    for name, number in of_network.items():
+        if (found := getattr(images, name, None)) != number:
+            raise UserError(
+                f"model: {folder}: {name} is {found!r:.40} in the settings of its processor, and "
+                f"{number} in those of the network"
+            )
+    settings = {
+        "multiple": images.patch_size * images.merge_size,
+        "min_pixels": images.size["shortest_edge"],
+        "max_pixels": images.size["longest_edge"],
+    }
+    resize = checked(Resize, settings, f"model: {folder}: the image sizes of its processor")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of numbers that are none, which are looked for
+            made = images(images=[Image.new("RGB", (_PROBE, _PROBE))], return_tensors="pt")
+        if not made["pixel_values"].isfinite().all():
+            raise ValueError("what it makes of an image are no numbers")
+    except Exception as error:  # whatever odd numbers cause
+        raise UserError(
+            f"model: {folder}: the settings of its processor cannot be used: {reason(error)}"
+        ) from error
+    return resize
 
 
 def _bounds(resize: Resize) -> dict[str, int]:

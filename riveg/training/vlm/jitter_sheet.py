@@ -38,6 +38,7 @@ class JitterSheet:
         rejected: Share of the boxes that no draw was near enough for, in [0, 1].
         small: Share of the boxes that are moved less because they are small, in [0, 1].
         without_size: Posts left out because nobody knows the size of their image.
+        outside: Boxes left out because they lie outside of their image.
         drawn: The images, as PNG files.
     """
 
@@ -48,6 +49,7 @@ class JitterSheet:
     rejected: float
     small: float
     without_size: int
+    outside: int
     drawn: tuple[Path, ...]
 
     def lines(self) -> Iterator[str]:
@@ -59,6 +61,8 @@ class JitterSheet:
         )
         if self.without_size:
             yield f"{self.without_size} posts left out: their pictures are missing, sizes unknown"
+        if self.outside:
+            yield f"{self.outside} boxes left out: they lie outside of their pictures"
         if self.drawn:
             yield f"{len(self.drawn)} pictures in {self.drawn[0].parent}"
 
@@ -85,7 +89,7 @@ def jitter_sheet(config: VlmSettings, number: int) -> JitterSheet:
     folder = config.out.with_name(f"{config.out.name}.jitter")
     drawn: list[Path] = []
     moved: list[SeenBox] = []
-    posts = without_size = 0
+    posts = without_size = outside = 0
     for row in dataset.unique_rows(annotated=True):
         gold = usable_gold(row)
         if gold is None or not any(entity.boxes for entity in gold.entities):
@@ -95,6 +99,9 @@ def jitter_sheet(config: VlmSettings, number: int) -> JitterSheet:
             without_size += 1
             continue
         annotated = _gold_boxes(gold, size)
+        outside += sum(len(entity.boxes or ()) for entity in gold.entities) - len(annotated)
+        if not annotated:
+            continue
         places = BoxPlaces(row.sample.id, tuple(box for _, box in annotated), size)
         seen = boxes.seen(places, f"{config.loop.seed}/0")
         posts += 1
@@ -116,6 +123,7 @@ def jitter_sheet(config: VlmSettings, number: int) -> JitterSheet:
         rejected=sum(one.moved is None for one in moved) / len(moved),
         small=sum(one.gold.area < config.jitter.min_area for one in moved) / len(moved),
         without_size=without_size,
+        outside=outside,
         drawn=tuple(drawn),
     )
 

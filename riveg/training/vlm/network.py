@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,15 +11,21 @@ from typing import Any
 
 import peft
 import transformers
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from riveg.checkpoints.adapters import adapter_of
+from riveg.checkpoints.adapters import SETTINGS, WEIGHTS, adapter_of
 from riveg.checkpoints.folders import require_own_files
-from riveg.errors import UserError, reason
+from riveg.errors import UserError, reason, suggest
 from riveg.llm.endpoint import Endpoint
 from riveg.training.vlm.inputs import IGNORED
 from riveg.training.vlm.settings import Lora, VlmSettings
-from riveg.vision.runtime.loading import place, require_weights, silent_transformers
+from riveg.vision.runtime.loading import (
+    place,
+    require_numbers,
+    require_weights,
+    silent_transformers,
+)
 
 _ELSEWHERE = r"(?!.*\blanguage_model\.).*"
 """Names of layers outside of the language half, as transformers calls that in every family."""
@@ -85,10 +92,18 @@ def _base(folder: Path, config: VlmSettings) -> Any:
             f"model: {folder}: is no vision-language model that can be loaded: {reason(error)}"
         ) from error
     require_weights(loaded["missing_keys"], folder)
+    require_numbers(network, folder)
     return network
 
 
 def _with_new_matrices(base: Any, lora: Lora, model: str) -> Any:
+    layers = [name for name, _ in base.named_modules() if not re.match(_ELSEWHERE, name)]
+    for module in lora.modules:
+        if not any(name == module or name.endswith(f".{module}") for name in layers):
+            raise UserError(
+                f"lora.modules: the language half of {model} has no layer {module!r:.80}; "
+                f"{suggest(module, Lora().modules)}"
+            )
     matrices = peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -110,14 +125,27 @@ def _with_adapter(base: Any, adapter: str, model: str) -> Any:
     found = adapter_of(Endpoint(model=model, engine="vllm-offline", adapter=adapter))
     assert found is not None
     try:
-        return peft.PeftModel.from_pretrained(base, str(found.folder), is_trainable=True)
+        network = peft.PeftModel.from_pretrained(base, str(found.folder), is_trainable=True)
+        fitting = len(peft.get_peft_model_state_dict(network, save_embedding_layers=False))
+        with safe_open(found.folder / WEIGHTS, "pt") as weights:
+            held = len(weights.keys())
     except Exception as error:  # shapes, names, safetensors: peft has no class for them
         raise UserError(f"{adapter}: the adapter does not fit {model}: {reason(error)}") from error
+    if held != fitting:
+        raise UserError(
+            f"{adapter}: the adapter holds {held} matrices, and {model} with its {SETTINGS} has "
+            f"{fitting}"
+        )
+    return network
 
 
 @contextmanager
 def _quiet_peft() -> Iterator[None]:
-    """Without the warnings about names that transformers gives up and peft still asks for."""
+    """Without the warnings about names that transformers gives up and peft still asks for.
+
+    That weights are missing is a warning, too; the rest would be as nobody has trained it.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        warnings.filterwarnings("error", "Found missing adapter keys")
         yield

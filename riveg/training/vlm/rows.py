@@ -17,6 +17,7 @@ from riveg.lessons.questions import Lesson, Question, Unusable, opened
 from riveg.llm.images import ImageEncoder
 from riveg.protocols import ImageSource
 from riveg.runs.progress import Progress
+from riveg.stages.extractors.chat import shape_issue
 from riveg.training.data import AnnotatedSplit
 from riveg.training.vlm.inputs import Prompt, VlmInputs
 from riveg.types import Sample
@@ -127,6 +128,10 @@ class RowMaker:
         answer = len(self._inputs.answer(question.answer(None)))
         request = question.request
         sizes = [self._encoder.size(image) for image in request.images]
+        for image, sent in zip(request.images, sizes, strict=True):
+            whole = image.image.size
+            if (issue := shape_issue(whole or sent, sent)) is not None:
+                raise Unusable(issue.kind, issue.message)
         length = len(self._inputs.tokens(request.messages, sizes)) + answer
         if length > self._max_length:
             raise Unusable(

@@ -18,6 +18,7 @@ from riveg.types import Box, Gold, GoldEntity, Span
 
 POST = image_sample("Ann met Rex", id="a", entities=None)
 EMPTY = image_sample("nobody was there", id="b", entities=None)
+UNBOXED = image_sample("Ann alone", id="d", entities=None)
 UNKNOWN = image_sample("Bob met nobody", id="c", entities=None)
 GOLD = {
     "a": Gold(
@@ -28,6 +29,7 @@ GOLD = {
         ),
     ),
     "b": Gold("b", ()),
+    "d": Gold("d", (GoldEntity("Ann", "PER", Span(0, 1), boxes=None),)),
 }
 THOUGHT = "Ann is a singer, so a person. The picture shows a woman with a microphone."
 
@@ -50,6 +52,14 @@ def test_contract() -> None:
     assert issue_of(absent).kind == "no-gold"
     assert len(chat.asked) == 2
     assert backend_config("extract", "teacher").oracle
+
+
+def test_what_nobody_has_annotated_is_not_said_to_be_hidden() -> None:
+    live, chat = teacher(lambda _: THOUGHT)
+    unboxed, empty = live.extract([UNBOXED, EMPTY])
+    assert issue_of(unboxed).message == "the gold of 'd' says nothing of boxes"
+    assert whole(empty).entities == ()
+    assert len(chat.asked) == len(live.prepare([UNBOXED, EMPTY])) == 1
 
 
 def test_the_teacher_is_told_what_is_shown_and_not_where() -> None:
