@@ -226,8 +226,7 @@ def test_one_answer_holds_entities_and_boxes_and_the_thought_before_them(tmp_pat
     shown = run_words([*more, "show", "run", str(folder), "--id", sample], timeout_s=100)
     assert "reasoning: I see" in shown.stdout
     for rest in (
-        ["eval", str(folder)],
-        ["eval", str(folder), "--protocol", "e2e"],
+        ["eval", str(folder), "--protocol", "all"],
         ["report", str(folder), "--out", str(tmp_path / "report.html")],
     ):
         told = run_words([*more, *rest], timeout_s=200)

@@ -32,6 +32,7 @@ from riveg.errors import UserError
 from riveg.evaluation.evaluate import EvaluationOptions, evaluate
 from riveg.evaluation.gold import read_gold
 from riveg.evaluation.predictions import predictions_of_run
+from riveg.runs.building import ANSWERS
 from riveg.training.config import Course
 from riveg.training.settings import read_settings
 from riveg.training.vlm.config import VlmTrainingConfig
@@ -172,7 +173,7 @@ def test_boxes_are_drawn_and_nothing_is_trained(
 def test_the_merged_weights_answer_behind_a_server(
     merged: Path, data: Path, tmp_path: Path
 ) -> None:
-    """``extract: chat`` and ``transformers serve``: the same prompt, frame and resizing."""
+    """A run that is killed and goes on: the same prompt, frame and resizing, and F1 100."""
     python = require_package("uvicorn")
     script = ROOT / "tests" / "helpers" / "shimmed_transformers_serve.py"
     serve = {
@@ -189,8 +190,21 @@ def test_the_merged_weights_answer_behind_a_server(
     }
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(system))
     run = tmp_path / "run"
-    done = riveg("run", tmp_path / "tiny.yaml", "--split", "dev", "--out", run)
+    command = ("run", tmp_path / "tiny.yaml", "--split", "dev", "--out", run)
+    with subprocess.Popen(
+        [sys.executable, "-m", "riveg", *map(str, command)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None and not (run / ANSWERS).exists():
+            time.sleep(0.02)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    done = riveg(*command)
     assert done.returncode == 0, done.stderr
+    for rest in (("eval", run, "--protocol", "all"), ("report", run, "--out", tmp_path / "r.html")):
+        told = riveg(*rest)
+        assert told.returncode == 0, told.stderr
     gold = read_gold(open_dataset(str(data), split="dev"))
     options = EvaluationOptions(("canonical", "e2e"), resamples=10)
     found = evaluate(predictions_of_run(run), gold, options)
