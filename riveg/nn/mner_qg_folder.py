@@ -6,6 +6,7 @@ The folder holds ``mner-qg.json``, the encoder's ``config.json``, ``tokenizer.js
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,21 +17,20 @@ from riveg.nn.backbones import empty_backbone, scale_grids
 from riveg.nn.encoders import empty_encoder
 from riveg.nn.mner_qg import MnerQg
 from riveg.nn.mner_qg_design import SETTINGS, MnerQgSettings
+from riveg.nn.own_weights import WEIGHTS, OwnWeights, write_weights
 from riveg.nn.query_windows import QueryWindows
 from riveg.nn.tagger_folder import require_pieces, require_positions
-from riveg.vision.runtime.loading import require_numbers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FILES = (
     SETTINGS,
-    "model.safetensors",
+    WEIGHTS,
     "config.json",
     "tokenizer.json",
     "backbone/config.json",
 )
-_WEIGHTS = FILES[1]
 _BACKBONE = "backbone"
 
 
@@ -40,17 +40,12 @@ def write_network(folder: Path, network: MnerQg, tokenizer: Tokenizer) -> None:
     Raises:
         UserError: If a file cannot be written.
     """
-    from safetensors.torch import save
-
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
     make_folder(folder / _BACKBONE)
     encoder = network.encoder.config.to_json_string()
     backbone = network.image.backbone.config.to_json_string()
     write_atomically(folder / "config.json", [encoder.encode()])
     write_atomically(folder / _BACKBONE / "config.json", [backbone.encode()])
-    write_atomically(folder / _WEIGHTS, [save(weights, {"format": "pt"})])
+    write_weights(folder, network)
     write_atomically(folder / "tokenizer.json", [tokenizer.to_str(pretty=True).encode()])
 
 
@@ -61,38 +56,21 @@ def read_network(folder: Path, settings: MnerQgSettings) -> MnerQg:
         UserError: If the weights are not those of the settings or no numbers, ``max_pieces`` is
             more than the encoder has positions for, or the backbone has other scales.
     """
-    import torch
-    from safetensors.torch import load_file
-
-    path = folder / _WEIGHTS
-    others = f"{path}: holds not the weights that {SETTINGS} and both config.json describe"
-    try:
-        weights = load_file(path)
-    except Exception as error:  # safetensors raises classes of its own
-        raise UserError(others) from error
-    # On no device at first: what a config.json says may need any memory.
-    with torch.device("meta"):
-        parts = (
-            ("encoder.", empty_encoder(folder)),
-            ("image.backbone.", empty_backbone(folder / _BACKBONE)),
-        )
-    for prefix, part in parts:
-        for name, value in part.state_dict().items():
-            own = weights.get(f"{prefix}{name}")
-            if own is None or own.shape != value.shape:
-                raise UserError(others)
+    weights = OwnWeights(folder, f"{SETTINGS} and both config.json")
+    weights.require(
+        {
+            "encoder.": partial(empty_encoder, folder),
+            "image.backbone.": partial(empty_backbone, folder / _BACKBONE),
+        }
+    )
     encoder, backbone = empty_encoder(folder), empty_backbone(folder / _BACKBONE)
     require_positions(encoder, settings.max_pieces)
     design = settings.design
     if scale_grids(backbone, design.image_side, folder / _BACKBONE) != design.grids:
         raise UserError(f"{folder / SETTINGS}: its grids are not those of the backbone")
     network = MnerQg(encoder, backbone, design)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(others) from error
-    require_numbers(network, path)
-    return network.eval()
+    weights.load_into(network)
+    return network
 
 
 def read_windows(folder: Path, settings: MnerQgSettings, network: MnerQg) -> QueryWindows:

@@ -6,6 +6,7 @@ of encoder and heads in ``model.safetensors``.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,13 @@ from riveg.checkpoints.tokenizer_files import read_tokenizer
 from riveg.errors import UserError
 from riveg.files import write_atomically
 from riveg.nn.encoders import empty_encoder, most_pieces
+from riveg.nn.own_weights import OwnWeights, write_weights
 from riveg.nn.sequence_tagger import SequenceTagger
 from riveg.nn.tagger_design import SETTINGS, TaggerSettings
 from riveg.nn.word_pieces import WordPieceWindows
-from riveg.vision.runtime.loading import require_numbers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-WEIGHTS = "model.safetensors"
 
 
 def write_network(folder: Path, network: SequenceTagger, tokenizer: Tokenizer) -> None:
@@ -30,15 +29,9 @@ def write_network(folder: Path, network: SequenceTagger, tokenizer: Tokenizer) -
     Raises:
         UserError: If a file cannot be written.
     """
-    from safetensors.torch import save
-
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
-    # Libraries that write files themselves tell of a full disk in errors of their own.
     config = network.encoder.config.to_json_string()
     write_atomically(folder / "config.json", [config.encode()])
-    write_atomically(folder / WEIGHTS, [save(weights, {"format": "pt"})])
+    write_weights(folder, network)
     write_atomically(folder / "tokenizer.json", [tokenizer.to_str(pretty=True).encode()])
 
 
@@ -49,30 +42,13 @@ def read_network(folder: Path, settings: TaggerSettings) -> SequenceTagger:
         UserError: If the weights are not those of the settings or no numbers, or ``max_pieces`` is
             more than the encoder has positions for.
     """
-    import torch
-    from safetensors.torch import load_file
-
-    path = folder / WEIGHTS
-    others = f"{path}: holds not the weights that {SETTINGS} and config.json describe"
-    try:
-        weights = load_file(path)
-    except Exception as error:  # safetensors raises classes of its own
-        raise UserError(others) from error
-    # On no device at first: what config.json says may need any memory.
-    with torch.device("meta"):
-        for name, value in empty_encoder(folder).state_dict().items():
-            own = weights.get(f"encoder.{name}")
-            if own is None or own.shape != value.shape:
-                raise UserError(others)
+    weights = OwnWeights(folder, f"{SETTINGS} and config.json")
+    weights.require({"encoder.": partial(empty_encoder, folder)})
     encoder = empty_encoder(folder)
     require_positions(encoder, settings.max_pieces)
     network = SequenceTagger(encoder, settings.design)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(others) from error
-    require_numbers(network, path)
-    return network.eval()
+    weights.load_into(network)
+    return network
 
 
 def require_positions(encoder: Any, max_pieces: int) -> None:

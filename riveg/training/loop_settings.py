@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -55,6 +56,20 @@ class LoopSettings(BaseModel):
                 f"{device!r} is not auto, cpu or cuda (CUDA_VISIBLE_DEVICES chooses among GPUs)"
             )
         return device
+
+    def with_rates_of(self, parts: Sequence[str]) -> Self:
+        """The same, once every rate is of one of these beginnings of parameters' names.
+
+        Raises:
+            ValueError: If one is of no parameter.
+        """
+        for name in self.learning_rates:
+            if name.partition(".")[0] not in parts:
+                raise ValueError(
+                    f"learning_rates: no parameter's name begins with {name!r}; they begin with "
+                    f"{', '.join(parts)}"
+                )
+        return self
 
     def steps(self, rows: int, processes: int = 1) -> int:
         """All steps of a training on so many rows.

@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from riveg.errors import UserError
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer
+from riveg.nn.own_weights import WEIGHTS
 from riveg.nn.sequence_tagger import SequenceTagger
 from riveg.nn.tagger_design import TaggerDesign, TaggerSettings, read_settings, write_settings
-from riveg.nn.tagger_folder import WEIGHTS, read_network, read_windows, write_network
+from riveg.nn.tagger_folder import read_network, read_windows, write_network
 
 TAGS = ("O", "B-PER", "I-PER")
 FINE_TAGS = ("O", "B-actor", "I-actor")

@@ -68,10 +68,4 @@ class CrfTaggerSettings(TrainingConfig):
     @field_validator("loop")
     @classmethod
     def _check_names_of_rates(cls, loop: LoopSettings) -> LoopSettings:
-        for name in loop.learning_rates:
-            if name.partition(".")[0] not in _PARTS:
-                raise ValueError(
-                    f"learning_rates: no parameter's name begins with {name!r}; they begin with "
-                    f"{', '.join(_PARTS)}"
-                )
-        return loop
+        return loop.with_rates_of(_PARTS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from riveg.evaluation.counts import Count
 from riveg.files import file_digest
-from riveg.nn.tagger_folder import WEIGHTS
+from riveg.nn.own_weights import WEIGHTS
 from riveg.stages.taggers.mini import MiniTagger
 from riveg.text.bio import bio_to_spans
 from riveg.text.tokenise import join_tokens
