@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from riveg.cli.data_options import COLUMN, KINDS
+from riveg.cli.numbers import MOST_COUNTED
 from riveg.cli.training_data import TrainerOptions, print_training_data, write_for_trainer
 from riveg.cli.visible import counted
 
@@ -79,13 +80,13 @@ def convert(
         None, help="ms-swift: boxes in pixels (real, the default) or shares of the sides (norm1)."
     ),
     seed: int | None = typer.Option(
-        None, min=0, help="Of the candidates of --task rerank (default: 1)."
+        None, min=0, max=MOST_COUNTED, help="Of the candidates of --task rerank (default: 1)."
     ),
     expressions: list[Path] = typer.Option(
         [], help="For --task rewrite: a run whose expressions are learnt; may be repeated."
     ),
 ) -> None:
-    """Write a dataset, gold included, as one file, or as rows that a trainer reads.
+    """Write a dataset with its gold. As one file, or as rows that a trainer reads.
 
     Exit code 1 if rows had to be left out.
     """

@@ -15,7 +15,7 @@ def merge(
     ),
     out: Path = typer.Option(help="The run folder to write."),
 ) -> None:
-    """Join the runs of `riveg run --shard` to the one run over all samples."""
+    """Join the runs of all shards. The folder is that of one run over all samples."""
     from riveg.cli.progress import RichProgress
     from riveg.cli.tables import plain, stdout
     from riveg.runs.merging import merge_runs

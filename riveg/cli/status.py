@@ -27,7 +27,7 @@ def status(
         None, "--json", metavar="FILE", help="Write it as JSON; - prints it instead."
     ),
 ) -> None:
-    """How far a run is, from its folder alone: while it runs or after it was killed."""
+    """Say how far a run is. Reads its folder alone, while it runs or after it was killed."""
     from rich.live import Live
 
     from riveg.cli.json_output import write_json

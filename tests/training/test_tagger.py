@@ -193,7 +193,12 @@ def test_every_teacher_is_looked_at_before_one_teaches(
     sure = save_teacher_of(tmp_path / "sure", encoder, "B-LOC")
     heard = Heard()
     config = settings(
-        encoder, data, tmp_path, teacher={"models": [sure, tmp_path / "nowhere"]}, seeds=(1,)
+        encoder,
+        data,
+        tmp_path,
+        teacher={"models": [sure, tmp_path / "nowhere"]},
+        seeds=(1,),
+        swap_rates=(0.0,),
     )
     with pytest.raises(UserError, match="nowhere"):
         trained(config, heard)
