@@ -89,6 +89,8 @@ class Extracting:
             return self.backend.form.write(placed, thoughts)
 
         self._require_readable(write(self.boxes.written(places, None)), stated, thoughts)
+        if (issue := self.backend.refusal(sample)) is not None:
+            raise Unusable(issue.kind, issue.message)
         (prepared,) = self.backend.prepare([sample])
         yield Question(
             prepared.request,

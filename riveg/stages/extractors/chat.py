@@ -198,20 +198,24 @@ class ChatExtractor:
         )
 
     def prepare(self, samples: Sequence[Sample]) -> Sequence[PreparedRequest]:
-        """The requests that :meth:`extract` sends.
+        """The requests that :meth:`extract` sends; none about samples that it refuses.
 
         Raises:
             UserError: If the prompt fails on one of them, or nobody has opened its image.
         """
-        return [self._prepared(sample) for sample in samples]
+        return [self._prepared(sample) for sample in samples if self.refusal(sample) is None]
 
     def extract(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[Extraction]]:
         """The entities of each sample with their regions, scored where the server gives tokens."""
-        sizes = [image_size(sample) for sample in samples]
-        refused = [shape_issue(size, self.boxes.sent(size)) for size in sizes]
+        refused = [*map(self.refusal, samples)]
         asked = [sample for sample, no in zip(samples, refused, strict=True) if no is None]
         answers = iter(self._chat.answer(asked, self._prepared, self._read, self._read_refused))
         return [next(answers) if no is None else no for no in refused]
+
+    def refusal(self, sample: Sample) -> Issue | None:
+        """Why a model cannot be asked about the sample's image, if so."""
+        size = image_size(sample)
+        return shape_issue(size, self.boxes.sent(size))
 
     def _prepared(self, sample: Sample) -> PreparedRequest:
         coordinates = self.boxes.coordinates(image_size(sample))

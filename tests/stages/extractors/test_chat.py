@@ -315,6 +315,10 @@ def test_an_image_that_no_model_takes_is_told_and_not_sent(width: int, height: i
     assert f"the picture has {width} x {height}" in issue_of(no).message
     assert whole(yes).entities == ()
     assert len(chat.asked) == 1
+    (prepared,) = extractor(chat).prepare([odd, OTHER])
+    assert prepared.request.messages == chat.asked[0].messages, (
+        "a dry run and prompt-debug count what is sent"
+    )
 
 
 @pytest.mark.parametrize("prompt", ["extract/json.v1", E2E, SAKE])
