@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -75,6 +76,12 @@ def checked_manifest(values: object, where: str) -> dict[str, Any]:
         raise UserError(f"{advice}: stages: {bad!r:.80} is no name of a stage")
     require_schema(values.get("schema"), where)
     return values
+
+
+def part_count(manifest: Mapping[str, Any]) -> int:
+    """How many parts each stage of a run has once it is done."""
+    count: int = -(-manifest["samples"] // manifest.get("part_size", 1))
+    return count
 
 
 def require_schema(found: object, where: str) -> None:

@@ -19,11 +19,7 @@ from typing import Any
 from riveg.errors import UserError
 from riveg.files import text_digest
 from riveg.llm.cached_response import CachedResponse, decoded, encoded
-from riveg.llm.conversation import (
-    ChatAnswer,
-    Request,
-    Unparsable,
-)
+from riveg.llm.conversation import ChatAnswer, Request, Unparsable
 
 SCHEMA = 2
 """Answers of schema 1 have no digest; they are kept."""
@@ -164,8 +160,10 @@ class ResponseCache:
         try:
             with _for_reading(self._path) as connection:
                 return tuple(Asked(*row) for row in connection.execute(_ASKED))
-        except sqlite3.Error as error:
-            raise UserError(f"{self._path}: its answers cannot be counted ({error})") from error
+        except _DAMAGE as error:
+            raise UserError(
+                f"{self._path}: its answers cannot be counted ({_what(error)})"
+            ) from error
 
     def close(self) -> None:
         """Closes the file. The cache can be used again; one in memory is then empty."""

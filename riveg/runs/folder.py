@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -204,6 +204,11 @@ class RunFolder:
         """The folder of the system's ``position``-th stage, from 1."""
         return StageFolder(self.path / f"{position}-{name}", name)
 
+    def stages(self, manifest: Mapping[str, Any]) -> list[tuple[StageFolder, Mapping[str, Any]]]:
+        """The folders of a manifest's stages, in their order, with what it says of each."""
+        named = enumerate(manifest.get("stages", {}).items(), start=1)
+        return [(self.stage(place, name), values) for place, (name, values) in named]
+
     @property
     def records_path(self) -> Path:
         """The last stage's records, one a line."""
@@ -310,14 +315,12 @@ class RunFolder:
 
 def _take(handle: IO[str]) -> None:
     """Takes the lock; one who only looks whether it is taken holds it for a moment."""
-    for left in reversed(range(_TRIES_TO_LOCK)):
-        try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if not left:
-                raise
-            time.sleep(0.05)
-    return None
+    for _ in range(_TRIES_TO_LOCK - 1):
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.05)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:

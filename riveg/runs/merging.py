@@ -10,6 +10,7 @@ from typing import Any
 
 from riveg.errors import UserError
 from riveg.files import digest_of, file_digest, read_regular, write_atomically
+from riveg.formats.manifest import part_count
 from riveg.formats.run_records import CONFIG, CONFIG_DIGEST, DIGEST, MANIFEST, finished_manifest
 from riveg.llm.response_cache import ResponseCache
 from riveg.runs.building import ANSWERS
@@ -154,13 +155,12 @@ def _other_stage(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 
 def _stages(run: RunFolder, manifest: Mapping[str, Any]) -> list[StageFolder]:
-    named = enumerate(_prints(manifest), start=1)
-    return [run.input, *(run.stage(place, name) for place, name in named)]
+    return [run.input, *(folder for folder, _ in run.stages(manifest))]
 
 
 def _merge_parts(shards: Sequence[_Found], merged: RunFolder, progress: Progress) -> int:
     """Copies the parts, stage by stage, and gives their number."""
-    counts: list[int] = [-(-one["samples"] // one.get("part_size", 1)) for _, _, one in shards]
+    counts = [part_count(manifest) for _, _, manifest in shards]
     total = sum(counts)
     for place, target in enumerate(_stages(merged, shards[0][2])):
         progress.begin(target.stage, None)

@@ -105,11 +105,10 @@ def stages_without_answers(folder: Path, answers: Sequence[StageAnswer]) -> tupl
 
 def own_stages(run: RunFolder, manifest: Mapping[str, Any]) -> Iterator[RanStage]:
     """The stages of the manifest, up to the first whose parts are missing or of other settings."""
-    for position, (name, values) in enumerate(manifest.get("stages", {}).items(), start=1):
-        folder = run.stage(position, name)
+    for folder, values in run.stages(manifest):
         if folder.fingerprints() != {values.get("fingerprint")}:
             return
-        yield RanStage(name, values["backend"], folder)
+        yield RanStage(folder.stage, values["backend"], folder)
 
 
 def images_of(manifest: Mapping[str, Any]) -> ImageLoader:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from riveg.errors import UserError
+from riveg.formats.manifest import part_count
 from riveg.formats.run_records import is_finished
 from riveg.llm.response_cache import Asked, ResponseCache
 from riveg.runs.building import ANSWERS
-from riveg.runs.folder import RunFolder, StageFolder
+from riveg.runs.folder import PartHeader, RunFolder, StageFolder
 from riveg.runs.stage_job import faults_of
 
 State = Literal["running", "stopped", "finished"]
@@ -84,10 +85,10 @@ def run_status(path: Path) -> RunStatus:
     process = run.process()
     if not manifest:
         raise UserError(f"{path}: {_without_manifest(run, process)}")
-    parts = -(-manifest["samples"] // manifest.get("part_size", 1))
+    parts = part_count(manifest)
     stages = []
     began = run.began() or 0.0
-    for stage, values in _stages(run, manifest):
+    for stage, values in run.stages(manifest):
         status, began = _stage_status(stage, values, manifest["samples"], parts, began)
         stages.append(status)
     done = process is None and is_finished(manifest)
@@ -117,13 +118,6 @@ def _without_manifest(run: RunFolder, process: int | None) -> str:
     return "holds no run"
 
 
-def _stages(
-    run: RunFolder, manifest: Mapping[str, Any]
-) -> list[tuple[StageFolder, Mapping[str, Any]]]:
-    named = enumerate(manifest.get("stages", {}).items(), start=1)
-    return [(run.stage(place, name), values) for place, (name, values) in named]
-
-
 def _stage_status(
     stage: StageFolder, values: Mapping[str, Any], samples: int, parts: int, began: float
 ) -> tuple[StageStatus, float]:
@@ -131,8 +125,8 @@ def _stage_status(
     written = count = made = 0
     last = began
     for index in _within(stage, parts):
-        header = stage.header(index)
-        if header is None or header.fingerprint != values.get("fingerprint"):
+        header = _own_header(stage, index, values)
+        if header is None:
             continue
         written += 1
         count += len(header.inputs)
@@ -146,6 +140,13 @@ def _stage_status(
     return status, last
 
 
+def _own_header(stage: StageFolder, index: int, values: Mapping[str, Any]) -> PartHeader | None:
+    """The header of a part; ``None`` where there is none of this run's settings."""
+    header = stage.header(index)
+    is_own = header is not None and header.fingerprint == values.get("fingerprint")
+    return header if is_own else None
+
+
 def _within(stage: StageFolder, parts: int) -> Iterator[int]:
     # As many as there are: the manifest may tell of any number.
     return (index for index in stage.indexes() if index < parts)
@@ -153,14 +154,18 @@ def _within(stage: StageFolder, parts: int) -> Iterator[int]:
 
 def _issues(run: RunFolder, manifest: Mapping[str, Any], parts: int) -> dict[str, int]:
     found: Counter[str] = Counter()
-    stages = _stages(run, manifest)
     for index in _within(run.input, parts):
-        latest = run.input.read(index)
-        for stage, values in stages:
-            part = stage.read(index)
-            if part is None or part.header.fingerprint != values.get("fingerprint"):
-                break
-            latest = part
+        latest = _latest(run, manifest, index).read(index)
         for line in latest.lines if latest else ():
             found.update(f"{issue.stage}: {issue.kind}" for issue in faults_of(line))
     return dict(found.most_common())
+
+
+def _latest(run: RunFolder, manifest: Mapping[str, Any], index: int) -> StageFolder:
+    """The last stage that has a part, as all before it have."""
+    latest = run.input
+    for stage, values in run.stages(manifest):
+        if _own_header(stage, index, values) is None:
+            break
+        latest = stage
+    return latest

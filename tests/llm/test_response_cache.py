@@ -145,6 +145,9 @@ def test_a_schema_that_is_no_text_is_one_line(word: bytes, tmp_path: Path) -> No
     with ResponseCache(path) as cache, pytest.raises(UserError, match="cannot be kept there") as e:
         cache.get("k")
     assert "\n" not in str(e.value)
+    with pytest.raises(UserError, match="its answers cannot be counted") as e:
+        ResponseCache(path).asked()
+    assert "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize("has_digest", [True, False])
