@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -146,6 +147,7 @@ def test_a_run_under_way_and_one_that_was_killed(work: Path, tmp_path: Path) -> 
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as process:
         found = _wait_for_a_part(process, out)
+        process.send_signal(signal.SIGSTOP)  # else it may come to its end meanwhile
         watching = subprocess.Popen(
             [sys.executable, "-m", "riveg", "status", str(out), "--watch", "--json", "-"],
             stdout=subprocess.PIPE,
