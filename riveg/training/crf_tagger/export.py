@@ -14,6 +14,7 @@ from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.sequence_tagger import SequenceTagger
 from riveg.nn.tagger_design import write_settings
 from riveg.nn.tagger_folder import write_network
+from riveg.training.cards import best_epoch, settings_lines
 from riveg.training.reliability import measure_reliability
 from riveg.training.temperature import fit_temperature
 
@@ -114,13 +115,9 @@ def _card(
         "Micro F1 over all entities of dev, as `riveg eval` counts MNER; intervals by bootstrap "
         f"over posts, {RESAMPLES} resamples, of this one training."
     )
-    epochs, seed = config.loop.epochs, config.loop.seed
-    yield f"Best epoch: {trained.epoch} of {epochs}, by {trainee.metric}; one seed, {seed}."
+    yield best_epoch(trained, config.loop, trainee.metric)
     yield (
         f"Scores are marginal probabilities of span and label, at the temperature {temperature:g}, "
         f"which fits dev; expected calibration error there: {error:.3f}."
     )
-    yield ""
-    yield "```json"
-    yield config.model_dump_json(indent=2, exclude={"out", "work"})
-    yield "```"
+    yield from settings_lines(config)

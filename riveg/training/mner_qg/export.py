@@ -10,6 +10,7 @@ from riveg.evaluation.bootstrap import RESAMPLES, Score
 from riveg.nn.mner_qg import MnerQg
 from riveg.nn.mner_qg_design import MnerQgSettings, write_settings
 from riveg.nn.mner_qg_folder import write_network
+from riveg.training.cards import best_epoch, settings_lines
 from riveg.training.mner_qg.figures import EXISTENCE, F1, GMNER, GROUNDING, calibrate, tally
 
 if TYPE_CHECKING:
@@ -77,14 +78,10 @@ def _card(
         yield f"| {name} | {score.count.f1:.2f} | {score.f1} | {_MEANING[name]} |"
     yield ""
     yield f"Intervals by bootstrap over posts, {RESAMPLES} resamples, of this one training."
-    epochs, seed = config.loop.epochs, config.loop.seed
-    yield f"Best epoch: {trained.epoch} of {epochs}, by {trainee.metric}; one seed, {seed}."
+    yield best_epoch(trained, config.loop, trainee.metric)
     yield (
         f"Chosen on dev: the temperatures of spans ({settings.span_temperature:g}) and regions "
         f"({settings.region_temperature:g}), and the threshold of regions "
         f"({settings.threshold:g})."
     )
-    yield ""
-    yield "```json"
-    yield config.model_dump_json(indent=2, exclude={"out", "work"})
-    yield "```"
+    yield from settings_lines(config)

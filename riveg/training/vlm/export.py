@@ -17,6 +17,7 @@ from riveg.evaluation.bootstrap import RESAMPLES, Score
 from riveg.files import write_atomically, writing
 from riveg.formats.json_files import read_json
 from riveg.geometry.frames import Resize
+from riveg.training.cards import best_epoch, settings_lines
 from riveg.training.loop import Trained
 from riveg.training.vlm.settings import VlmSettings
 from riveg.training.vlm.trainee import VlmTrainee
@@ -130,12 +131,8 @@ def _card(trainee: VlmTrainee, trained: Trained, scores: Mapping[str, Score]) ->
         "posts had answers without faults; `e2e_`: as E2E-GMNER counts. Intervals by "
         f"bootstrap over posts, {RESAMPLES} resamples, of this one training."
     )
-    epochs, seed = config.loop.epochs, config.loop.seed
-    yield f"Best epoch: {trained.epoch} of {epochs}, by {trainee.metric}; one seed, {seed}."
-    yield ""
-    yield "```json"
-    yield config.model_dump_json(indent=2, exclude={"out", "work"})
-    yield "```"
+    yield best_epoch(trained, config.loop, trainee.metric)
+    yield from settings_lines(config)
 
 
 def _use(merged: bool, out: str, model: str) -> str:
