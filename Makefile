@@ -7,9 +7,9 @@ FUZZ_MINUTES ?= 10
 run: .venv/installed
 	.venv/bin/riveg run quickstart
 
-# PARALLEL="-n auto --dist loadfile" is a worker a core; the tests of a file stay together, since they
-# share what is dear to make. One thread each, as several that wait for each other take the time of the rest.
-PARALLEL ?=
+# A worker a core; the tests of a file stay together, since they share what is dear to make. One thread
+# each, as several that wait for each other take the time of the rest. `PARALLEL=` is one after the other.
+PARALLEL ?= -n auto --dist loadfile
 PYTEST = OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest $(PARALLEL)
 
 test: .venv-test/installed

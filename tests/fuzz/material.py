@@ -92,7 +92,8 @@ def _write_tables(folder: Path, dataset: Dataset) -> None:
             for row in rows
         ]
         (tables / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (tables / "packed.csv.gz").write_bytes(gzip.compress((tables / "posts.csv").read_bytes()))
+    packed = gzip.compress((tables / "posts.csv").read_bytes(), mtime=0)
+    (tables / "packed.csv.gz").write_bytes(packed)
     pictures = [(QUICKSTART_IMAGES / f"{name}.jpg").read_bytes()[:20_000] for name in SAMPLES]
     table = {"text": [row["text"] for row in rows], "image": [{"bytes": one} for one in pictures]}
     pa.parquet.write_table(pa.table(table), tables / "pictures.parquet")
