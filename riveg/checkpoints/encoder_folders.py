@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from riveg.checkpoints.folders import ModelFiles, model_folder
-from riveg.errors import MissingModel, UserError, pip_install
+from riveg.checkpoints.folders import base_model_folder
+from riveg.errors import UserError, pip_install
 
 _PACKAGE = "package:"
 
@@ -26,14 +26,7 @@ def encoder_folder(model: str, revision: str | None = None, base: Path = Path())
     if model.startswith(_PACKAGE):
         folder = _of_package(model.removeprefix(_PACKAGE))
     else:
-        try:
-            folder = model_folder(ModelFiles(model, revision), base)
-        except MissingModel as error:
-            pinned = f" --revision {revision}" if revision else ""
-            raise UserError(
-                f"model: {model} is neither a folder nor in the cache of the hub; "
-                f"`hf download {model}{pinned}` gets it"
-            ) from error
+        folder = base_model_folder(model, revision, base)
     if not (folder / "config.json").is_file():
         raise UserError(f"model: {folder} holds no encoder (no config.json)")
     return folder

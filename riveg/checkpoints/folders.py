@@ -69,6 +69,27 @@ def model_folder(model: ModelFiles, base: Path) -> Path:
     return found
 
 
+def base_model_folder(model: str, revision: str | None, base: Path = Path()) -> Path:
+    """The folder of a model that a training starts from.
+
+    Args:
+        model: A folder, or the id of a model that was fetched from the hub.
+        revision: The pinned commit of an id.
+        base: Where a relative folder starts.
+
+    Raises:
+        UserError: If the model is not there; says how to get it.
+    """
+    try:
+        return model_folder(ModelFiles(model, revision), base)
+    except MissingModel as error:
+        pinned = f" --revision {revision}" if revision else ""
+        raise UserError(
+            f"model: {model} is neither a folder nor in the cache of the hub; "
+            f"`hf download {model}{pinned}` gets it"
+        ) from error
+
+
 def model_file(model: ModelFiles, base: Path) -> Path:
     """The first of a model's files; ``model`` may also be the path of that file.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -104,6 +104,25 @@ class BackendConfig(BaseModel, Generic[Backend]):
             fingerprint: Its own in this run; the answer, unless it repeats those of another run.
         """
         return fingerprint
+
+    def settled(self, base: Path) -> Self:  # noqa: ARG002
+        """The same, with what its model says where nobody else has said it.
+
+        Args:
+            base: Where relative paths of the configuration start.
+
+        Raises:
+            UserError: If the model is not there, or its settings cannot be read.
+        """
+        return self
+
+    def notes(self, base: Path) -> tuple[str, ...]:  # noqa: ARG002
+        """What a reader of its answers should know of its model, a line each.
+
+        Args:
+            base: Where relative paths of the configuration start.
+        """
+        return ()
 
     def scripts(self) -> frozenset[str]:
         """Scripts that its model was trained on (:mod:`riveg.text.scripts`); empty: not known."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,14 @@ class Step:
 
     stage: AnyStage
     config: BackendConfig[object]
+
+    def settled(self, base: Path) -> Step:
+        """The same, with what the backend's model says where nobody else has said it.
+
+        Raises:
+            UserError: If the model is not there, or its settings cannot be read.
+        """
+        return Step(self.stage, self.config.settled(base))
 
     def __reduce__(self) -> tuple[Callable[..., Step], tuple[object, ...]]:
         """A stage is code: another process takes its own of the same name."""
@@ -135,6 +143,13 @@ class SystemConfig:
                 f"--until {stage}: {self.name} has no such stage; {suggest(stage, names)}"
             )
         return self.steps[: names.index(stage) + 1]
+
+    def with_steps(self, steps: Sequence[Step]) -> SystemConfig:
+        """The same with these steps in the places of those of the same stages."""
+        by_stage = {step.stage.name: step for step in steps}
+        return replace(
+            self, steps=tuple(by_stage.get(step.stage.name, step) for step in self.steps)
+        )
 
     def resolved(self) -> dict[str, Any]:
         """The configuration with every default filled in, as plain data."""

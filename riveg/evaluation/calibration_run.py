@@ -84,9 +84,8 @@ def _threshold(settings: Mapping[str, Any], stage: str) -> RunThreshold | None:
         return RunThreshold(f"{stage}.recheck.threshold", float(block["recheck"]["threshold"]))
     fields = backend_config(stage, str(block.get("backend"))).model_fields
     name = next((name for name in _FIELDS if name in fields), None)
-    if name is None:
-        return None
-    return RunThreshold(f"{stage}.{name}", float(block.get(name, fields[name].default)))
+    value = None if name is None else block.get(name, fields[name].default)
+    return None if value is None else RunThreshold(f"{stage}.{name}", float(value))
 
 
 def recheck_matcher(folder: Path) -> str | None:

@@ -70,6 +70,14 @@ class Axis:
         return max(self.floor, float(low)), float(high)
 
 
+class Scored(NamedTuple):
+    """A score in [0, 1], and whether it is right that it passes, and right that it does not."""
+
+    score: float
+    is_right_above: bool
+    is_right_below: bool
+
+
 class Rectangle(NamedTuple):
     """Hits of one sample for thresholds in ``[first, stop)`` cells of both axes."""
 
@@ -173,6 +181,23 @@ class Surface:
         curve = self.along_ground(self.entail.cell_of(entail.value))
         around = next(cells for cells in _runs(curve == curve[column]) if column in cells)
         return Best(most, entail, _plateau(self.ground, around))
+
+
+def best_threshold(scored: Sequence[Scored]) -> Plateau:
+    """The threshold at which most scores are on their right side, in [0, 1].
+
+    It is from the middle of the widest run of such thresholds.
+
+    >>> best_threshold([Scored(0.2, False, True), Scored(0.6, True, False)])
+    Plateau(value=0.4, low=0.2, high=0.6)
+    """
+    axis = Axis.since(0.0, [one.score for one in scored])
+    hits = np.zeros(axis.cells, dtype=np.int64)
+    for one in scored:
+        passed = axis.passed_until(one.score)
+        hits[:passed] += one.is_right_above
+        hits[passed:] += one.is_right_below
+    return widest_plateau(axis, hits)
 
 
 def widest_plateau(axis: Axis, curve: Curve | Floats) -> Plateau:

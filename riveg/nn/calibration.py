@@ -21,6 +21,11 @@ class PlattCurve:
         return sigmoid(self.slope * scores + self.intercept)
 
 
+def at_temperature(probability: float, temperature: float) -> float:
+    """A probability whose log-odds are divided by a temperature, in [0, 1]."""
+    return float(PlattCurve(1 / temperature, 0.0)(log_odds(np.array(probability))))
+
+
 def log_odds(probabilities: Floats) -> Floats:
     """Log-odds of probabilities in [0, 1], of the same *shape*; those of 0 and 1 are finite."""
     bounded = np.clip(probabilities, 1e-9, 1 - 1e-9)

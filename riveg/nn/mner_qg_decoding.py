@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from riveg.nn.calibration import PlattCurve, log_odds
+from riveg.nn.calibration import at_temperature
 from riveg.nn.mner_qg_design import MnerQgSettings
 from riveg.nn.mner_qg_prediction import FoundRegion, QueryAnswer
 from riveg.text.alignment import without_overlaps
@@ -48,8 +46,7 @@ def grounded_spans(answers: Sequence[QueryAnswer]) -> tuple[GroundedSpan, ...]:
 
 def calibrated(probability: float, temperature: float) -> float:
     """A probability after temperature scaling, to four digits."""
-    scaled = PlattCurve(1 / temperature, 0.0)(log_odds(np.array(probability)))
-    return round(float(scaled), _DIGITS)
+    return round(at_temperature(probability, temperature), _DIGITS)
 
 
 def shown(

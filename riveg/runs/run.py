@@ -168,8 +168,15 @@ class Run:
             *label_notes(self._config, self._steps),
             *training_notes(self._steps, self._config.base, self.fingerprint),
             *token_notes(self._config, self._steps),
+            *self._model_notes(),
             *self._scripts.notes(),
         )
+
+    def _model_notes(self) -> Iterator[str]:
+        for step in self._steps:
+            yield from (
+                f"{step.stage.name}: {note}" for note in step.config.notes(self._config.base)
+            )
 
     def _shrunk(self, before: int, now: str) -> UserError:
         held = f"a run over {before} samples" if before else "more samples"

@@ -135,6 +135,7 @@ class System:
         require_clients(self.config, steps)
         require_models(self.config, steps)
         require_images(steps, source)
+        steps = tuple(step.settled(self.config.base) for step in steps)
         with folder.lock():
             portion = Portion(limit, shard)
             return self._run_locked(source, folder, steps, portion, retry_failed, progress)
@@ -179,7 +180,7 @@ class System:
         before = folder.read_manifest()
         samples, parts, share = run.write_input(portion)
         notes = run.notes()
-        settings = resolved_text(self.config)
+        settings = resolved_text(self.config.with_steps(steps))
         manifest = {
             **manifest_of(self.config, run, source, steps, samples),
             **share,

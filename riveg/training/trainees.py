@@ -11,6 +11,7 @@ TRAINEES: dict[str, str] = {
     "box-prior": "riveg.training.box_prior:BoxPriorTrainingConfig",
     "crf-tagger": "riveg.training.crf_tagger.config:CrfTaggerTrainingConfig",
     "entailer": "riveg.training.entailer.config:EntailerTrainingConfig",
+    "entailer-itm": "riveg.training.entailer_itm.config:EntailerItmTrainingConfig",
     "mner-qg": "riveg.training.mner_qg.config:MnerQgTrainingConfig",
     "tagger": "riveg.training.tagger.config:TaggerTrainingConfig",
     "vlm": "riveg.training.vlm.config:VlmTrainingConfig",

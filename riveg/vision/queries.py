@@ -16,8 +16,16 @@ from riveg.types import WARNING, Entity, Issue
 _FIELDS = ("mention", "label", "fine_label", "expression", "description")
 
 
+def query_fields(template: str) -> frozenset[str]:
+    """What a template asks of an entity.
+
+    >>> sorted(query_fields("{mention} ({label})"))
+    ['label', 'mention']
+    """
+    return frozenset(field for _, field, _, _ in Formatter().parse(template) if field is not None)
+
+
 def _known_fields(template: str) -> str:
-    fields = []
     for _, field, form, conversion in Formatter().parse(template):
         if field is None:
             continue
@@ -25,8 +33,7 @@ def _known_fields(template: str) -> str:
             raise ValueError(f"no field {field!r}; {suggest(field, _FIELDS)}")
         if form or conversion:
             raise ValueError(f"write {{{field}}}, with nothing behind the name")
-        fields.append(field)
-    if not fields:
+    if not query_fields(template):
         raise ValueError("it has to hold {expression}, {mention}, {description} or {label}")
     return template
 

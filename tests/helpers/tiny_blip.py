@@ -19,6 +19,27 @@ def save_itm(folder: Path) -> Path:
     return _save(folder, BlipForImageTextRetrieval, _blip_config(), _bert_tokenizer())
 
 
+def save_blip2_itm(folder: Path) -> Path:
+    """A ``Blip2ForImageTextRetrieval`` that reads 24 tokens and images of 32 x 32 pixels."""
+    from transformers import Blip2Config, Blip2ForImageTextRetrieval
+
+    tokenizer = _bert_tokenizer()
+    reader = {
+        **_sizes(),
+        "vocab_size": len(tokenizer),
+        "encoder_hidden_size": 16,
+        "max_position_embeddings": TEXT_LIMIT,
+        "use_qformer_text_input": True,
+    }
+    config = Blip2Config(
+        vision_config=_seen(),
+        qformer_config=reader,
+        num_query_tokens=4,
+        image_text_hidden_size=8,
+    )
+    return _save(folder, Blip2ForImageTextRetrieval, config, tokenizer)
+
+
 def save_captioner(folder: Path) -> Path:
     """A ``BlipForConditionalGeneration``."""
     from transformers import BlipForConditionalGeneration

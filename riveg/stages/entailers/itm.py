@@ -21,4 +21,3 @@ class ItmEntailerConfig(MatchingEntailerConfig):
 
     model: str = Field(default=DEFAULTS["itm"].model, min_length=1)
     licence: str | None = DEFAULTS["itm"].licence
-    threshold: float = Field(default=DEFAULTS["itm"].threshold, ge=0.0, le=1.0)

@@ -21,4 +21,3 @@ class SiglipEntailerConfig(MatchingEntailerConfig):
 
     model: str = Field(default=DEFAULTS["siglip"].model, min_length=1)
     licence: str | None = DEFAULTS["siglip"].licence
-    threshold: float = Field(default=DEFAULTS["siglip"].threshold, ge=0.0, le=1.0)

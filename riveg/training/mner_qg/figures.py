@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from riveg.evaluation.bootstrap import Tally
 from riveg.evaluation.counts import Count
-from riveg.evaluation.threshold_search import Axis, widest_plateau
+from riveg.evaluation.threshold_search import Scored, best_threshold
 from riveg.geometry.boxes import box_iou
 from riveg.nn.mner_qg_decoding import GroundedSpan, calibrated, grounded_spans, shown
 from riveg.nn.mner_qg_design import MnerQgSettings
@@ -158,24 +156,13 @@ def calibrate(
     )
     span_temperature, region_temperature = round(spans, 4), round(regions, 4)
     scored = [
-        (calibrated(score, region_temperature), one.region_is_right, not one.boxes)
+        Scored(calibrated(score, region_temperature), one.region_is_right, not one.boxes)
         for one, score in grounded
     ]
     return settings.model_copy(
         update={
             "span_temperature": span_temperature,
             "region_temperature": region_temperature,
-            "threshold": _best_threshold(scored) if scored else settings.threshold,
+            "threshold": best_threshold(scored).value if scored else settings.threshold,
         }
     )
-
-
-def _best_threshold(scored: Sequence[tuple[float, bool, bool]]) -> float:
-    """Of regions with their score, whether they are right, and whether none would be."""
-    axis = Axis.since(0.0, [score for score, _, _ in scored])
-    hits = np.zeros(axis.cells, dtype=np.int64)
-    for score, is_right, is_ungroundable in scored:
-        passed = axis.passed_until(score)
-        hits[:passed] += is_right
-        hits[passed:] += is_ungroundable
-    return widest_plateau(axis, hits).value

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor, nn
 
-from riveg.checkpoints.folders import ModelFiles, model_folder
-from riveg.errors import MissingModel, UserError
+from riveg.checkpoints.folders import base_model_folder
+from riveg.errors import UserError
 from riveg.evaluation.bootstrap import Tally
 from riveg.geometry.frames import FRAMES, Resize
 from riveg.lessons.making import StageBlock
@@ -40,7 +39,7 @@ class VlmTrainee:
 
     def __init__(self, config: VlmSettings, course: Course) -> None:
         self.config = config
-        self.folder = base_folder(config)
+        self.folder = base_model_folder(config.model, config.revision)
         self.inputs = VlmInputs(self.folder, stated_resize(config))
         dev_images = course.dev.images
         encoder = ImageEncoder(dev_images, config.picture_side)
@@ -129,22 +128,6 @@ class VlmTrainee:
             tally.add(self.task.scores.counts(found, gold))
         self.answered = 100 * read / len(self._dev)
         return tally
-
-
-def base_folder(config: VlmSettings) -> Path:
-    """Where the files of the model to start from are.
-
-    Raises:
-        UserError: If they are nowhere; says how to get them.
-    """
-    try:
-        return model_folder(ModelFiles(config.model, config.revision), Path())
-    except MissingModel as error:
-        pinned = f" --revision {config.revision}" if config.revision else ""
-        raise UserError(
-            f"model: {config.model} is neither a folder nor in the cache of the hub; "
-            f"`hf download {config.model}{pinned}` gets it"
-        ) from error
 
 
 def stated_resize(config: VlmSettings) -> Resize | None:

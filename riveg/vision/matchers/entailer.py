@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import Field
 
@@ -15,8 +15,9 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
 from riveg.protocols import AnswerOrIssue, Entailer, ImageSource, Mention, PartialAnswer
 from riveg.types import Entailment, Issue
-from riveg.vision.matchers.loading import MatcherName, load_matcher
-from riveg.vision.matchers.matcher import Pair, TextMatcher, four_digits
+from riveg.vision.matchers.loading import DEFAULTS, MatcherName, load_matcher
+from riveg.vision.matchers.matcher import Pair, TextMatcher
+from riveg.vision.matchers.trained import MatcherSettings, calibrated, read_settings
 from riveg.vision.queries import CutText, QueryTemplate, TextReader
 from riveg.vision.runtime.image_queue import PreparedImageQueue
 from riveg.vision.runtime.loading import worker_count
@@ -27,9 +28,10 @@ from riveg.vision.runtime.tensors import image_tensors
 class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
     """``query``: the text that is held against the image, as a template.
 
-    It may hold ``{mention}``, ``{label}``, ``{expression}`` and ``{description}``.
-
-    ``threshold``: groundable from this probability on, in [0, 1].
+    It may hold ``{mention}``, ``{label}``, ``{fine_label}``, ``{expression}`` and
+    ``{description}``. ``threshold``: groundable from this probability on, in [0, 1]. Where the
+    system states neither, they are those that the model was trained with and calibrated to
+    (``riveg train entailer-itm``), or of a published one ``{expression}`` and the usual threshold.
     """
 
     stage: ClassVar[str] = "entail"
@@ -38,8 +40,8 @@ class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
     needs_image: ClassVar[bool] = True
 
-    query: QueryTemplate = "{expression}"
-    threshold: float = Field(ge=0.0, le=1.0)
+    query: QueryTemplate | None = None
+    threshold: float | None = Field(default=None, ge=0.0, le=1.0)
 
     def build(self, context: BuildContext) -> MatchingEntailer:
         """Loads the network.
@@ -47,11 +49,14 @@ class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
         Raises:
             UserError: If the model is not there, or is another.
         """
+        folder = self.folder(context.base)
+        asked = self._asked(read_settings(folder))
         return MatchingEntailer(
             context.images,
-            load_matcher(self.name, self.folder(context.base), self),
-            query=self.query,
-            threshold=self.threshold,
+            load_matcher(self.name, folder, self),
+            query=asked.query,
+            threshold=asked.threshold,
+            temperature=asked.temperature,
             source=self.name,
             workers=worker_count(self),
         )
@@ -59,6 +64,40 @@ class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""
         return model_contents(self.folder(base))
+
+    def settled(self, base: Path) -> Self:
+        """With the query and the threshold that are used."""
+        asked = self._asked(read_settings(self.folder(base)))
+        return self.model_copy(update=asked.model_dump(include={"query", "threshold"}))
+
+    def notes(self, base: Path) -> tuple[str, ...]:
+        """Whether a model that riveg has trained is asked as in its training."""
+        trained = read_settings(self.folder(base))
+        if trained is None:
+            return ()
+        asked = self._asked(trained)
+        is_own = "calibrated with it" if asked.threshold == trained.threshold else "of this system"
+        notes = [
+            f"{self.model} answers at the temperature {asked.temperature:g}, calibrated with it, "
+            f"and the threshold {asked.threshold:g}, {is_own}"
+        ]
+        if asked.query != trained.query:
+            notes.append(
+                f"{self.model} was trained with the query {trained.query!r}, and is asked "
+                f"{asked.query!r}: its answers may be worse than they could be, and its threshold "
+                "another"
+            )
+        return tuple(notes)
+
+    def _asked(self, trained: MatcherSettings | None) -> MatcherSettings:
+        """What is said here, else what the model's training says, else what is usual."""
+        usual = trained or MatcherSettings(
+            query="{expression}", threshold=DEFAULTS[self.name].threshold
+        )
+        said = {"query": self.query, "threshold": self.threshold}
+        return usual.model_copy(
+            update={name: value for name, value in said.items() if value is not None}
+        )
 
 
 class MatchingEntailer:
@@ -69,6 +108,7 @@ class MatchingEntailer:
         matcher: The network.
         query: The template of the text.
         threshold: Groundable from this probability on.
+        temperature: By which log-odds of the network's probabilities are divided.
         source: Of the answers.
         workers: Processes that prepare images.
     """
@@ -80,6 +120,7 @@ class MatchingEntailer:
         *,
         query: str,
         threshold: float,
+        temperature: float = 1.0,
         source: str,
         workers: int = 0,
     ) -> None:
@@ -88,6 +129,7 @@ class MatchingEntailer:
         self._matcher = matcher
         self._reader = TextReader(query, matcher.most_tokens, matcher.count_tokens)
         self._threshold = threshold
+        self._temperature = temperature
         self._source = source
 
     def entail(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[Entailment]]:
@@ -127,7 +169,7 @@ class MatchingEntailer:
             return Issue("entail", entity.id, fault.kind, str(fault))
         if probability is None or math.isnan(probability):
             return Issue("entail", entity.id, "no-number", "the network gave no probability")
-        rounded = four_digits(probability)
+        rounded = calibrated(probability, self._temperature)
         entailment = Entailment(rounded, rounded >= self._threshold, self._source)
         warnings = self._reader.warnings("entail", entity, cut)
         return PartialAnswer(entailment, warnings) if warnings else entailment

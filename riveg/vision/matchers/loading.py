@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from riveg.errors import UserError
 from riveg.vision.matchers.matcher import TextMatcher
+from riveg.vision.runtime.loading import load_processor
 from riveg.vision.runtime.options import TorchOptions
 
 MatcherName = Literal["siglip", "itm"]
@@ -26,6 +28,25 @@ DEFAULTS: Mapping[str, MatcherDefaults] = {
     "itm": MatcherDefaults("Salesforce/blip-itm-base-coco", "bsd-3-clause", 0.5),
 }
 """By matcher, for what a configuration does not say."""
+
+
+def matcher_of(folder: Path) -> MatcherName:
+    """The matcher that a model's folder is for, by the ``model_type`` of its ``config.json``.
+
+    Raises:
+        UserError: If there is none for it.
+    """
+    from transformers import AutoConfig
+
+    from riveg.vision.matchers import itm, siglip
+
+    kind = load_processor(AutoConfig, folder).model_type
+    if kind in itm.MODEL_TYPES:
+        return "itm"
+    if kind in siglip.MODEL_TYPES:
+        return "siglip"
+    expected = ", ".join((*itm.MODEL_TYPES, *siglip.MODEL_TYPES))
+    raise UserError(f"{folder}: expected a model of type {expected}, found {kind:.60}")
 
 
 def load_matcher(name: MatcherName, folder: Path, options: TorchOptions) -> TextMatcher:

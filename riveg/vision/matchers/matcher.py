@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
+    import torch
+
     from riveg.vision.runtime.tensors import ImageTensors
+
+Tower = Literal["vision", "text"]
+"""A part of a network that can be left as it is when the network is trained."""
 
 
 class Pair(NamedTuple):
@@ -17,16 +22,46 @@ class Pair(NamedTuple):
 
 
 class TextMatcher(Protocol):
-    """A network that says how probable it is that a text fits an image."""
+    """A network that says how probable it is that a text fits an image.
 
+    ``network`` lies on the device that answers are computed on. ``tokenizer`` is of its texts,
+    ``processor`` prepares its images (an image processor of transformers). ``most_tokens`` is the
+    highest number of tokens of a text. ``towers``: what the names of the parameters of each begin
+    with; ``unused``: of those that no answer depends on.
+    """
+
+    network: Any
+    tokenizer: Any
     processor: Any
-    """Prepares images: an image processor of transformers."""
-
     most_tokens: int
-    """Highest number of tokens of a text."""
+    towers: Mapping[Tower, tuple[str, ...]]
+    unused: tuple[str, ...]
+
+    def with_network(self, network: Any) -> Self:
+        """The same around another network of its kind."""
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, special ones included."""
+
+    def words(self, texts: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        """Texts as the network reads them, on the CPU.
+
+        *Shape:* each tensor ``(texts, tokens)``.
+        """
+
+    def log_odds(
+        self, images: ImageTensors, words: Mapping[str, torch.Tensor], places: torch.Tensor
+    ) -> torch.Tensor:
+        """Of each pair, from which the network can learn; all on the network's device.
+
+        *Shape:* images' tensors ``(images, ...)``, words' ``(pairs, tokens)``, places and result
+        ``(pairs,)``.
+
+        Args:
+            images: Distinct images.
+            words: The text of each pair.
+            places: The image of each pair, by its index.
+        """
 
     def probabilities(
         self, images: Sequence[ImageTensors], pairs: Sequence[Pair]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riveg.errors import UserError, pip_install
-from riveg.vision.matchers.matcher import Pair
+from riveg.vision.matchers.matcher import Pair, Tower
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.loading import load_model, load_processor
 from riveg.vision.runtime.options import TorchOptions
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from riveg.vision.runtime.tensors import ImageTensors
+
+MODEL_TYPES = ("siglip", "siglip2")
 
 
 def load_siglip_matcher(folder: Path, options: TorchOptions) -> SiglipMatcher:
@@ -30,8 +32,8 @@ def load_siglip_matcher(folder: Path, options: TorchOptions) -> SiglipMatcher:
     from transformers import AutoConfig, AutoTokenizer
 
     kind = load_processor(AutoConfig, folder).model_type
-    if kind not in {"siglip", "siglip2"}:
-        raise UserError(f"{folder}: expected a model of type siglip or siglip2, found {kind}")
+    if kind not in MODEL_TYPES:
+        raise UserError(f"{folder}: expected a model of type siglip or siglip2, found {kind:.60}")
     name = kind.capitalize()
     network = load_model(
         getattr(transformers, f"{name}Model"), folder, options, ("vision_model", "text_model")
@@ -60,14 +62,48 @@ class SiglipMatcher:
         batch_size: Images, or texts, in one forward.
     """
 
+    towers: Mapping[Tower, tuple[str, ...]] = {"vision": ("vision_model",), "text": ("text_model",)}
+    unused: tuple[str, ...] = ()
+
     def __init__(
         self, network: Any, tokenizer: Any, processor: Any, *, batch_size: int = 8
     ) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
         self.processor = processor
         self.most_tokens: int = network.config.text_config.max_position_embeddings
-        self._network = network
-        self._tokenizer = tokenizer
         self._batch_size = batch_size
+
+    def with_network(self, network: Any) -> SiglipMatcher:
+        """The same around another network of its kind."""
+        return SiglipMatcher(network, self.tokenizer, self.processor, batch_size=self._batch_size)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, special ones included."""
+        return len(self.tokenizer(text.lower(), verbose=False)["input_ids"])
+
+    def words(self, texts: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        """Ids of texts, *shape* ``(texts, most_tokens)``."""
+        return dict(
+            self.tokenizer(
+                [text.lower() for text in texts],
+                padding="max_length",
+                padding_side="right",
+                truncation=True,
+                max_length=self.most_tokens,
+                return_token_type_ids=False,
+                return_attention_mask=False,
+                return_tensors="pt",
+            )
+        )
+
+    def log_odds(
+        self, images: ImageTensors, words: Mapping[str, torch.Tensor], places: torch.Tensor
+    ) -> torch.Tensor:
+        """Of each pair: the scaled and shifted product of the embeddings."""
+        seen = _directions(self.network.vision_model(**images).pooler_output)
+        read = _directions(self.network.text_model(**words).pooler_output)
+        return self._log_odds(seen[places], read)
 
     def probabilities(
         self, images: Sequence[ImageTensors], pairs: Sequence[Pair]
@@ -84,43 +120,35 @@ class SiglipMatcher:
         texts = list(dict.fromkeys(pair.text for pair in pairs))
         places = {text: place for place, text in enumerate(texts)}
         with torch.inference_mode():
-            image_rows = torch.stack(
-                list(in_batches(images, self._batch_size, self._encode_images))
+            seen = torch.stack(list(in_batches(images, self._batch_size, self._encode_images)))
+            read = torch.stack(list(in_batches(texts, self._batch_size, self._encode_texts)))
+            odds = self._log_odds(
+                seen[[pair.image for pair in pairs]], read[[places[pair.text] for pair in pairs]]
             )
-            text_rows = torch.stack(list(in_batches(texts, self._batch_size, self._encode_texts)))
-            of_texts = text_rows[[places[pair.text] for pair in pairs]]
-            product = (of_texts * image_rows[[pair.image for pair in pairs]]).sum(dim=-1)
-            scale, bias = self._network.logit_scale.float(), self._network.logit_bias.float()
-            fits: list[float] = (product * scale.exp() + bias).sigmoid().tolist()
+            fits: list[float] = odds.sigmoid().tolist()
         return fits
+
+    def _log_odds(self, seen: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
+        scale, bias = self.network.logit_scale.float(), self.network.logit_bias.float()
+        odds: torch.Tensor = (read * seen).sum(dim=-1) * scale.exp() + bias
+        return odds
 
     def _encode_images(self, images: Sequence[ImageTensors]) -> Sequence[torch.Tensor]:
         from riveg.vision.runtime.tensors import stacked
 
-        inputs = stacked(images, self._network.device)
-        return _directions(self._network.vision_model(**inputs).pooler_output)
+        inputs = stacked(images, self.network.device)
+        return list(_directions(self.network.vision_model(**inputs).pooler_output))
 
     def _encode_texts(self, texts: Sequence[str]) -> Sequence[torch.Tensor]:
-        words = self._tokenizer(
-            [text.lower() for text in texts],
-            padding="max_length",
-            padding_side="right",
-            truncation=True,
-            max_length=self.most_tokens,
-            return_attention_mask=False,
-            return_tensors="pt",
-        ).to(self._network.device)
-        return _directions(self._network.text_model(input_ids=words["input_ids"]).pooler_output)
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a text, special ones included."""
-        return len(self._tokenizer(text.lower(), verbose=False)["input_ids"])
+        ids = self.words(texts)["input_ids"].to(self.network.device)
+        return list(_directions(self.network.text_model(input_ids=ids).pooler_output))
 
 
-def _directions(embeddings: torch.Tensor) -> Sequence[torch.Tensor]:
+def _directions(embeddings: torch.Tensor) -> torch.Tensor:
     """Rows of length 1, in float32: the scale is about a hundred and would magnify rounding.
 
-    *Shape:* ``(rows, channels)`` to ``(channels,)`` each.
+    *Shape:* ``(rows, channels)``.
     """
     rows = embeddings.float()
-    return list(rows / rows.norm(p=2, dim=-1, keepdim=True))
+    directions: torch.Tensor = rows / rows.norm(p=2, dim=-1, keepdim=True)
+    return directions

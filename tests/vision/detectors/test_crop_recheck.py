@@ -295,7 +295,7 @@ def test_no_number_is_no_answer(models: Path, images: Path) -> None:
     (mention, _) = mentions_of(*samples_about("odd.png"))
     backend = rechecked(models, images, (Region(Box(0, 0, 30, 30), 0.5),))
     with torch.no_grad():
-        backend._matcher._network.logit_bias.fill_(math.nan)  # type: ignore[attr-defined]
+        backend._matcher.network.logit_bias.fill_(math.nan)  # type: ignore[attr-defined]
     (answer,) = backend.ground([mention])
     assert isinstance(answer, Issue)
     assert (answer.stage, answer.entity_id, answer.kind) == ("ground", "e0", "no-number")
@@ -305,7 +305,7 @@ def test_each_image_crop_and_text_is_looked_at_once(models: Path, images: Path) 
     mentions = mentions_of(*samples_about("odd.png", "square.png", "odd.png"))
     boxes = [Region(Box(x, 0, 30, 30), 0.5, source="mine") for x in (0, 5)]
     backend = rechecked(models, images, *[tuple(boxes)] * len(mentions))
-    network = backend._matcher._network  # type: ignore[attr-defined]
+    network = backend._matcher.network  # type: ignore[attr-defined]
     rows = {"pixel_values": 0, "input_ids": 0}
     opened: list[str] = []
 
@@ -341,7 +341,7 @@ def test_short_memory_halves_the_batch(
         if len(arguments["pixel_values"]) > 1:
             raise torch.OutOfMemoryError("no more")
 
-    backend._matcher._network.vision_model.register_forward_pre_hook(run_short, with_kwargs=True)
+    backend._matcher.network.vision_model.register_forward_pre_hook(run_short, with_kwargs=True)
     found = regions_of(backend.ground(mentions))
     assert [one.score for regions in found for one in regions] == pytest.approx(
         [one.score for regions in expected for one in regions], rel=ROUNDED

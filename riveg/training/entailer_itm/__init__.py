@@ -1,0 +1,1 @@
+"""``riveg train entailer-itm``: whether a picture shows an entity (``entail: itm``, ``siglip``)."""

@@ -1,0 +1,156 @@
+"""Gold mentions as pairs of a picture and a text, with whether the picture shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from riveg.datasets.dataset import quoted
+from riveg.errors import ImageFault, UserError
+from riveg.protocols import ImageSource
+from riveg.training.data import AnnotatedSplit
+from riveg.training.expressions import Expressions
+from riveg.types import Entity, GoldEntity, ImageRef, Sample
+from riveg.vision.queries import TextReader
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRow:
+    """A mention in a picture that can be used.
+
+    Args:
+        image: The picture.
+        text: What is held against it, as long as the network reads.
+        is_shown: Whether gold has a box for it.
+        label: Its type.
+        post: The number of its post.
+    """
+
+    image: ImageRef
+    text: str
+    is_shown: bool
+    label: str
+    post: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRows:
+    """The mentions of a split, in file order, and what a user should know of them.
+
+    Args:
+        source: The split.
+        rows: Its mentions.
+        images: Opens their pictures.
+        remarks: How many there are and are shown, and which were left out or cut.
+    """
+
+    source: AnnotatedSplit
+    rows: tuple[MatchRow, ...]
+    images: ImageSource
+    remarks: tuple[str, ...]
+
+
+def read_rows(
+    source: AnnotatedSplit, reader: TextReader, expressions: Expressions | None
+) -> MatchRows:
+    """The mentions of a split; each picture is opened once, to know which can be used.
+
+    Args:
+        source: The split.
+        reader: Fills the template of the text, and cuts it.
+        expressions: Of runs; ``None`` where the template has none.
+
+    Raises:
+        UserError: If all mentions are shown, or none, or no mention has an expression.
+    """
+    left_out = _LeftOut()
+    images = source.images
+    rows: list[MatchRow] = []
+    cut: list[str] = []
+    for number, (sample, gold) in enumerate(source.pairs):
+        known = left_out.known(gold.entities)
+        if not known:
+            continue
+        if sample.image is None:
+            left_out.without_picture += len(known)
+            continue
+        try:
+            images.probe(sample.image)
+        except ImageFault as fault:
+            left_out.faults.append(str(fault))
+            left_out.of_faults += len(known)
+            continue
+        texts = reader.read([_entity(sample, one, expressions) for one in known])
+        for one, text in zip(known, texts, strict=True):
+            if text.was_cut:
+                cut.append(f"{quoted(one.text)} of {quoted(sample.id)}")
+            rows.append(MatchRow(sample.image, text.text, bool(one.boxes), one.label, number))
+    remarks = [_balance(source, rows), *left_out.remarks(source)]
+    if cut:
+        remarks.append(f"{source.name}: {len(cut)} texts are too long and were cut, as {cut[0]}")
+    if expressions is not None:
+        remarks.append(expressions.remark(source))
+    return MatchRows(source, tuple(rows), images, tuple(remarks))
+
+
+def _entity(sample: Sample, one: GoldEntity, expressions: Expressions | None) -> Entity:
+    said = None if expressions is None else expressions.whole(sample.id, one.span)
+    return Entity(
+        "e0",
+        one.text,
+        one.label,
+        one.span,
+        fine_label=one.fine_label,
+        expression=None if said is None else said.text,
+        description=None if said is None else said.description,
+    )
+
+
+@dataclass
+class _LeftOut:
+    """Mentions that nothing can be learnt from, counted."""
+
+    without_picture: int = 0
+    of_faults: int = 0
+    without_boxes: int = 0
+
+    def __post_init__(self) -> None:
+        self.faults: list[str] = []
+
+    def known(self, entities: Sequence[GoldEntity]) -> list[GoldEntity]:
+        """Those of which gold says whether they have a box; the others are counted."""
+        found = [one for one in entities if one.boxes is not None]
+        self.without_boxes += len(entities) - len(found)
+        return found
+
+    def remarks(self, source: AnnotatedSplit) -> Iterator[str]:
+        """A line for each reason."""
+        if self.without_boxes:
+            yield (
+                f"{source.name}: of {self.without_boxes} mentions gold does not say whether they "
+                "have a box: left out"
+            )
+        if self.without_picture:
+            yield f"{source.name}: {self.without_picture} mentions have no picture: left out"
+        if self.faults:
+            yield (
+                f"{source.name}: {len(self.faults)} pictures cannot be used, and their "
+                f"{self.of_faults} mentions are left out; the first: {self.faults[0]}"
+            )
+
+
+def _balance(source: AnnotatedSplit, rows: Sequence[MatchRow]) -> str:
+    """How many mentions are shown.
+
+    Raises:
+        UserError: If they are all alike: there is nothing to learn, or to choose a threshold by.
+    """
+    shown = sum(row.is_shown for row in rows)
+    if not 0 < shown < len(rows):
+        what = "all" if shown else "none"
+        count = f"{len(rows)} mentions with a picture that can be opened"
+        raise UserError(
+            f"{source.name}: of {count}, {what} have a box, so there is nothing to tell apart; it "
+            "takes data with gold boxes, where some mentions have none"
+        )
+    return f"{source.name}: {shown} of {len(rows)} mentions are shown ({shown / len(rows):.1%})"
