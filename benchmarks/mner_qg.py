@@ -22,7 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from riveg.datasets.opening import open_dataset
+from own_words import learn_word_pieces
+
 from riveg.evaluation.bootstrap import Score
 from riveg.nn.mner_qg_design import SETTINGS, read_settings
 from riveg.runs.progress import Silence
@@ -109,19 +110,9 @@ def _cell(score: Score | None) -> str:
 def save_encoder(folder: Path, data: Path) -> Path:
     """A BERT of two layers with random weights; its pieces are learnt from train and queries."""
     import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import BertConfig, BertModel
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=400, special_tokens=specials, show_progress=False
-    )
-    texts = [sample.text for sample in open_dataset(str(data), split="train").samples()]
-    tokenizer.train_from_iterator([*texts, *_QUERIES.values(), "a"], trainer)
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer = learn_word_pieces(data, more=[*_QUERIES.values(), "a"])
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Entailment by BLIP's image-text matching head."""
+"""Entailment by the image-text matching head of BLIP or BLIP-2."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from riveg.vision.matchers.loading import DEFAULTS, MatcherName
 
 
 class ItmEntailerConfig(MatchingEntailerConfig):
-    """BLIP's head, which reads text and image together.
+    """The head of BLIP or BLIP-2, which reads text and image together.
 
     GEM's published template is ``{mention} is belong {label}``.
     """
 
     name: ClassVar[MatcherName] = "itm"
-    summary: ClassVar[str] = "BLIP's image-text matching head"
+    summary: ClassVar[str] = "image-text matching head of BLIP or BLIP-2"
 
     model: str = Field(default=DEFAULTS["itm"].model, min_length=1)
     licence: str | None = DEFAULTS["itm"].licence

@@ -13,7 +13,7 @@ from riveg.vision.matchers.loading import DEFAULTS, MatcherName
 class SiglipEntailerConfig(MatchingEntailerConfig):
     """SigLIP's sigmoid.
 
-    Its probabilities are small, so take ``threshold`` from ``riveg calibrate``.
+    A published one's probabilities are small, so take ``threshold`` from ``riveg calibrate``.
     """
 
     name: ClassVar[MatcherName] = "siglip"
