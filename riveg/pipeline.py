@@ -60,6 +60,7 @@ class Stage(Generic[Backend, Item, Answer]):
         name: The key in a system file; a verb, and the name of the backends' method.
         folder: Of its backends below ``riveg/stages``.
         per: Whether it is asked about samples or entities.
+        needs_entities: Whether a sample is asked about for the entities that it has.
         gives: What its answers settle.
         ask: Calls the backend's method.
         join: The item with an answer in it.
@@ -87,6 +88,12 @@ class Stage(Generic[Backend, Item, Answer]):
     tell: Callable[[Item], str | None] = lambda _: None
     describe: Callable[[Item], Iterable[str]]
     source: Callable[[Item], str | None] = lambda _: None
+    needs_entities: bool = False
+
+    @property
+    def is_about_entities(self) -> bool:
+        """Whether another stage has to find entities first."""
+        return self.needs_entities or self.per is PER_ENTITY
 
     def answered(self, item: Item, answer: AnswerOrIssue[Answer]) -> tuple[Item, tuple[Issue, ...]]:
         """The item with as much of an answer as holds, and an Issue for the rest."""

@@ -174,6 +174,13 @@ class Grounder(Protocol):
         """Each mention's regions, best first; only groundable mentions are asked about."""
 
 
+class Reviewer(Protocol):
+    """Looks again at what the stages before were unsure of."""
+
+    def review(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
+        """The entities of each sample, all of them, in their order and with their ids."""
+
+
 class Segmenter(Protocol):
     """Finds which pixels a region is."""
 

@@ -69,6 +69,9 @@ BACKENDS: dict[str, dict[str, str]] = {
         "gold": "riveg.stages.grounders.gold:GoldGrounderConfig",
         "recorded": "riveg.stages.grounders.recorded:RecordedGrounderConfig",
     },
+    "review": {
+        "chat": "riveg.stages.reviewers.chat:ChatReviewerConfig",
+    },
     "segment": {
         "evidence": "riveg.stages.segmenters.evidence:EvidenceSegmenterConfig",
         "grabcut": "riveg.stages.segmenters.grabcut:GrabCutConfig",

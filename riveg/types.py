@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Bitmap
@@ -174,6 +174,43 @@ class Expression:
     source: str | None = None
 
 
+ReviewKind = Literal["span", "type", "region"]
+"""What a second look is at: which words, of which type, where in the image."""
+
+REVIEW_KINDS: tuple[ReviewKind, ...] = get_args(ReviewKind)
+"""In the order in which they are reviewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What an entity was before a review changed it; only what that kind of review can change.
+
+    ``text`` and ``span`` of a review of the span, ``label`` and ``fine_label`` of the type,
+    ``regions`` of the region.
+    """
+
+    text: str | None = None
+    span: Span | None = None
+    label: str | None = None
+    fine_label: str | None = None
+    regions: tuple[Region, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A second look at one thing of an entity, because it was uncertain.
+
+    ``uncertainty`` is that of the first answer, in ``[0, 1]``. ``outcome``: ``changed``,
+    ``confirmed``, or ``unsure``, which leaves things as they are. ``before`` is there where it was
+    changed.
+    """
+
+    kind: ReviewKind
+    uncertainty: float
+    outcome: Literal["changed", "confirmed", "unsure"]
+    before: Before | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
     """A named entity of one sample; ``id`` is stable within the sample.
@@ -181,6 +218,8 @@ class Entity:
     ``label_scores`` is the label distribution (sums to 1); ``regions`` are best first.
     ``fine_label`` is the type below ``label`` in a label set of two levels, ``None`` where nobody
     has said one; ``fine_label_scores`` is the distribution of fine labels (sums to 1).
+    ``uncertainty`` holds, by ``span`` and ``type``, how far passes of a tagger with dropout differ,
+    in ``[0, 1]``. ``reviews`` are the second looks at it, ``()`` where none was worth it.
     """
 
     id: str
@@ -196,6 +235,8 @@ class Entity:
     expression_source: str | None = None
     entailment: Entailment | None = None
     regions: tuple[Region, ...] | None = None
+    uncertainty: Mapping[str, float] | None = None
+    reviews: tuple[Review, ...] | None = None
 
 
 class ImageSize(NamedTuple):

@@ -15,7 +15,7 @@ COMMAND = """
 import sys
 from riveg.stages import table
 import new_stage
-table.STAGES = (*table.STAGES, new_stage.REVIEW)
+table.STAGES = (*table.STAGES, new_stage.RELABEL)
 from riveg.cli import main
 main()
 """
@@ -25,8 +25,8 @@ from typing import ClassVar
 from riveg.config.backend import BackendConfig
 import new_stage
 
-class ShoutConfig(BackendConfig[new_stage.Reviewer]):
-    stage: ClassVar[str] = "review"
+class ShoutConfig(BackendConfig[new_stage.Relabeller]):
+    stage: ClassVar[str] = "relabel"
     name: ClassVar[str] = "shout"
     summary: ClassVar[str] = "adds a mark to every label"
     mark: str = "!"
@@ -38,7 +38,7 @@ class Shout:
     def __init__(self, mark):
         self._mark = mark
 
-    def review(self, mentions):
+    def relabel(self, mentions):
         return [mention.entity.label + self._mark for mention in mentions]
 """
 
@@ -56,7 +56,7 @@ def site(tmp_path: Path) -> Path:
     (folder / "shout.py").write_text(BACKEND, encoding="utf-8")
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shout\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(
-        "[riveg.backends]\nreview.shout = shout:ShoutConfig\n"
+        "[riveg.backends]\nrelabel.shout = shout:ShoutConfig\n"
     )
     return folder
 
@@ -76,23 +76,23 @@ def riveg(site: Path, *arguments: str) -> str:
 
 def test_it_works_like_the_others(site: Path) -> None:
     system = site.parent / "system.yaml"
-    system.write_text("data: quickstart\ntag: mini\nreview: {backend: shout}\n")
+    system.write_text("data: quickstart\ntag: mini\nrelabel: {backend: shout}\n")
     assert "adds a mark" in riveg(site, "show", "backends")
     riveg(site, "validate", str(system))
     riveg(site, "run", str(system), "--limit", "2", "--out", "first")
     records = (site.parent / "first" / "records.jsonl").read_text()
     assert '"label":"PER!"' in records
-    assert (site.parent / "first" / "2-review" / "part-00000.jsonl").is_file()
+    assert (site.parent / "first" / "2-relabel" / "part-00000.jsonl").is_file()
     shown = riveg(site, "show", "run", "first", "--id", "qs01-astronaut")
-    assert "review (shout)" in shown
+    assert "relabel (shout)" in shown
     assert "Eileen Collins: PER!" in shown
 
 
 def test_its_backend_can_be_set_and_redoes_itself_alone(site: Path) -> None:
     system = site.parent / "system.yaml"
-    system.write_text("data: quickstart\ntag: mini\nreview: {backend: shout}\n")
+    system.write_text("data: quickstart\ntag: mini\nrelabel: {backend: shout}\n")
     riveg(site, "run", str(system), "--limit", "2", "--out", "run")
     tagged = (site.parent / "run" / "1-tag" / "part-00000.jsonl").stat().st_mtime_ns
-    riveg(site, "run", str(system), "--limit", "2", "--out", "run", "--set", "review.mark=-new")
+    riveg(site, "run", str(system), "--limit", "2", "--out", "run", "--set", "relabel.mark=-new")
     assert '"label":"PER-new"' in (site.parent / "run" / "records.jsonl").read_text()
     assert (site.parent / "run" / "1-tag" / "part-00000.jsonl").stat().st_mtime_ns == tagged

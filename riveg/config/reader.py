@@ -26,7 +26,7 @@ from riveg.config.system import (
 from riveg.config.yaml_file import Document, InvalidConfig, Problem, nested_model
 from riveg.errors import UserError, suggest
 from riveg.files import NAME_OF_FOLDERS, names_a_folder
-from riveg.pipeline import PER_ENTITY, AnyStage
+from riveg.pipeline import AnyStage
 from riveg.registry import backend_config, backend_table
 from riveg.stages.table import STAGES, stages_giving
 
@@ -273,7 +273,7 @@ class _SystemReader:
                 name, advice = clash
                 self._note(f"{stage_name}.{name}", getattr(config, name), advice)
         for stage in asked:
-            if stage.per is PER_ENTITY and not {*stages_giving("entities")} & meant:
+            if stage.is_about_entities and not {*stages_giving("entities")} & meant:
                 self._note(stage.name, "no stage that finds entities", "add tag or extract")
 
     def _check_models(self, steps: Sequence[Step], models: LanguageModels) -> None:

@@ -13,7 +13,6 @@ from riveg.errors import RivegError, UserError, suggest
 from riveg.evaluation.gold import GoldSet
 from riveg.llm.conversation import Chat, PreparedRequest
 from riveg.llm.prompts import SUFFIX, load_prompt
-from riveg.pipeline import PER_ENTITY
 from riveg.prompt_debug.comparing import compared, consequences
 from riveg.prompt_debug.document import SCHEMA, UNASKED, PromptDebug, Side
 from riveg.prompt_debug.rows import StageAnswers, shown_sample, side_of
@@ -117,7 +116,7 @@ class PromptDebugger:
 
     @property
     def _is_about_entities(self) -> bool:
-        return self._step.stage.per is PER_ENTITY
+        return self._step.stage.is_about_entities
 
     def _run_stage(
         self, step: Step, samples: tuple[Sample, ...]

@@ -173,7 +173,7 @@ def _parsed(stage: AnyStage, sample: Sample, entity_ids: Sequence[str]) -> Itera
             before = issues.get(issue.entity_id)
             told = f"{issue.kind}: {issue.message}"
             issues[issue.entity_id] = told if before is None else f"{before}; {told}"
-    if not entity_ids:
+    if not entity_ids or stage.per is PER_SAMPLE:
         text = stage.tell(sample) if stage.per is PER_SAMPLE else None
         yield Parsed(None, text, None, issues.get(None))
     by_id = {entity.id: entity for entity in sample.entities or ()}

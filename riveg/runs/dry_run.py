@@ -178,7 +178,7 @@ class _Counter:
     def _estimated(self, step: Step, upstream: StageFolder, samples: int) -> StageRequests:
         """The requests of a stage whose input is missing so far, from the samples as they are."""
         few = [decode(Sample, line) for line in islice(upstream.lines(), _ESTIMATED_FROM)]
-        is_about_entities = step.stage.per is PER_ENTITY
+        is_about_entities = step.stage.is_about_entities
         known = not is_about_entities or any(one.entities is not None for one in few)
         if not known:
             self._notes.append(

@@ -52,6 +52,33 @@ def check_extracted(sample: Sample, answer: Extraction) -> AnswerOrIssue[Extract
     return PartialAnswer(checked, tuple(issues)) if issues else checked
 
 
+def check_reviewed(
+    sample: Sample, entities: tuple[Entity, ...]
+) -> AnswerOrIssue[tuple[Entity, ...]]:
+    """The sample's entities, each once and in order; spans and regions as in an extractor's answer.
+
+    An entity whose regions are wrong stays as it was, with an Issue.
+    """
+    before = sample.entities or ()
+    if [entity.id for entity in entities] != [entity.id for entity in before]:
+        raise RivegError(f"review: other entities came back than sample {sample.id} has")
+    found = _check_entities("review", sample, entities)
+    if isinstance(found, Issue):
+        return found
+    issues = [
+        _wrong_place("review", sample.image, entity.id, entity.regions or ())
+        if entity.regions != old.regions
+        else None
+        for entity, old in zip(found, before, strict=True)
+    ]
+    kept = tuple(
+        entity if issue is None else old
+        for entity, old, issue in zip(found, before, issues, strict=True)
+    )
+    wrong = tuple(issue for issue in issues if issue is not None)
+    return PartialAnswer(kept, wrong) if wrong else kept
+
+
 def check_entailment(mention: Mention, answer: Entailment) -> AnswerOrIssue[Entailment]:
     """A probability in [0, 1]."""
     return _wrong_score("entail", mention.entity.id, answer.probability) or answer

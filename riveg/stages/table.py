@@ -23,6 +23,7 @@ from riveg.protocols import (
     Observer,
     Ranking,
     Reranker,
+    Reviewer,
     Rewriter,
     Segmenter,
     Tagger,
@@ -215,6 +216,23 @@ GROUND = Stage[Grounder, Mention, tuple[Region, ...]](
 )
 
 
+REVIEW = Stage[Reviewer, Sample, tuple[Entity, ...]](
+    name="review",
+    folder="reviewers",
+    per=PER_SAMPLE,
+    needs_entities=True,
+    gives=frozenset({"label", "regions"}),
+    ask=lambda backend, samples: backend.review(samples),
+    check=answer_checks.check_reviewed,
+    join=lambda sample, entities: replace(sample, entities=entities),
+    # Words and types can be looked at again where there is no image.
+    needs_image=False,
+    wants=lambda sample, _: bool(sample.entities),
+    tell=words.tell_reviews,
+    describe=words.describe_reviews,
+)
+
+
 def _supported(mention: Mention) -> Mention:
     """The mention with the regions that get a mask: a guess shows nothing to be cut out.
 
@@ -265,6 +283,7 @@ STAGES: tuple[AnyStage, ...] = (
     OBSERVE,
     ENTAIL,
     GROUND,
+    REVIEW,
     SEGMENT,
 )
 """In the order in which a system runs them."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from riveg.geometry.boxes import box_text
 from riveg.protocols import Mention
 from riveg.text.label_text import label_text
-from riveg.types import Entailment, Entity, Region, Sample
+from riveg.types import Entailment, Entity, Region, Review, Sample
 
 NOT_ANSWERED = "not answered"
 
@@ -131,6 +131,48 @@ def describe_regions(mention: Mention) -> Iterator[str]:
         return
     texts = [region_text(region) + _score(region) + _guess(region) for region in regions]
     yield _about(mention, "; ".join(texts) or "no region")
+
+
+def tell_reviews(sample: Sample) -> str | None:
+    """A line a second look."""
+    if sample.entities is None or all(entity.reviews is None for entity in sample.entities):
+        return None
+    return "\n".join(describe_reviews(sample))
+
+
+def describe_reviews(sample: Sample) -> Iterator[str]:
+    """A line a second look: entity, kind, uncertainty, outcome, and what was changed from what."""
+    entities = sample.entities or ()
+    reviewed = [entity for entity in entities if entity.reviews]
+    for entity in reviewed:
+        for review in entity.reviews or ():
+            yield f"{entity.id} {entity.text}: {review_text(entity, review)}"
+    if not reviewed:
+        asked = any(entity.reviews is not None for entity in entities)
+        yield "nothing to be reviewed" if asked or not entities else NOT_ANSWERED
+
+
+def review_text(entity: Entity, review: Review) -> str:
+    """What became of one second look; a change says from what to what."""
+    told = f"{review.kind} (uncertainty {review.uncertainty:.2f}) {review.outcome}"
+    if review.before is None:
+        return told
+    changes = {
+        "span": (review.before.text, entity.text),
+        "type": (
+            label_text(review.before.label or "", review.before.fine_label),
+            _label(entity),
+        ),
+        "region": (_places(review.before.regions), _places(entity.regions)),
+    }
+    old, new = changes[review.kind]
+    return f"{told}: {old} -> {new}"
+
+
+def _places(regions: tuple[Region, ...] | None) -> str:
+    if regions is None:
+        return NOT_ANSWERED
+    return "; ".join(box_text(region.box) for region in regions) or "no region"
 
 
 def describe_masks(mention: Mention) -> Iterator[str]:

@@ -16,6 +16,7 @@ from riveg.stages.table import (
     GROUND,
     OBSERVE,
     RERANK,
+    REVIEW,
     REWRITE,
     SEGMENT,
     TAG,
@@ -46,6 +47,7 @@ ANSWER_TYPES = {
     OBSERVE.name: tuple[Observation, ...],
     ENTAIL.name: Entailment,
     GROUND.name: tuple[Region, ...],
+    REVIEW.name: tuple[Entity, ...],
     SEGMENT.name: tuple[Mask, ...],
 }
 """Of a whole answer, by stage."""
@@ -90,7 +92,10 @@ def check_answer(
         assert answer.stage == stage.name
         assert answer.kind
         assert answer.message
-        assert answer.entity_id == (item.entity.id if isinstance(item, Mention) else None)
+        if isinstance(item, Mention):
+            assert answer.entity_id == item.entity.id
+        else:
+            assert answer.entity_id in {None, *(one.id for one in item.entities or ())}
     else:
         _check_type(answer, ANSWER_TYPES[stage.name])
         _check_values(item.sample if isinstance(item, Mention) else item, answer)

@@ -89,6 +89,30 @@ VALUES: dict[str, dict[str, object]] = {
         "entity": SHIP,
         "candidates": ("VESSEL", "OTHER"),
     },
+    "review/region.v1": {
+        "order": "x1, y1, x2, y2",
+        "labels": LABELS,
+        "text": TEXT,
+        "entity": SEEN,
+        "box": "[10, 20, 300, 400]",
+        "coordinates": "0 at the left and top edge, 1000 at the right and bottom edge",
+        "uncertainty": "0.62",
+    },
+    "review/span.v1": {
+        "labels": LABELS,
+        "caption": CAPTION,
+        "marked_text": "Eileen Collins back on the USS &&Midway",
+        "entity": SHIP,
+        "uncertainty": "0.55",
+    },
+    "review/type.v1": {
+        "labels": LABELS,
+        "caption": CAPTION,
+        "marked_text": "Eileen Collins back on the &&USS &&Midway",
+        "entity": {**SHIP, "fine_label": ""},
+        "candidates": ("PER", "VESSEL", "OTHER"),
+        "uncertainty": "0.31",
+    },
     "rewrite/appearance.v1": {
         "batch": "sample",
         "labels": LABELS,
@@ -146,6 +170,7 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
         "rewrite/appearance.v1",
         {"batch": "entity", "labels": (), "caption": "", "knowledge": ""},
     ),
+    "review/region.v1.bare": ("review/region.v1", {"labels": (), "box": ""}),
     "rewrite/visual.v1.bare": (
         "rewrite/visual.v1",
         {"labels": (), "caption": "", "knowledge": "", "others": ()},

@@ -20,6 +20,7 @@ from riveg.protocols import (
     Grounder,
     Observer,
     Reranker,
+    Reviewer,
     Rewriter,
     Segmenter,
     Tagger,
@@ -50,6 +51,7 @@ from riveg.stages.grounders.owlv2 import Owlv2Config
 from riveg.stages.grounders.recorded import RecordedGrounderConfig
 from riveg.stages.observers.evidence import EvidenceObserverConfig
 from riveg.stages.rerankers.chat import ChatRerankerConfig
+from riveg.stages.reviewers.chat import ChatReviewerConfig
 from riveg.stages.rewriters.chat import ChatRewriterConfig
 from riveg.stages.rewriters.recorded import RecordedRewriterConfig
 from riveg.stages.rewriters.template import TemplateRewriterConfig
@@ -123,6 +125,9 @@ GROUND: Backends[Grounder] = {
     "gold": GoldGrounderConfig,
     "recorded": RecordedGrounderConfig,
 }
+REVIEW: Backends[Reviewer] = {
+    "chat": ChatReviewerConfig,
+}
 SEGMENT: Backends[Segmenter] = {
     "evidence": EvidenceSegmenterConfig,
     "grabcut": GrabCutConfig,
@@ -142,6 +147,7 @@ TABLES: Mapping[str, Mapping[str, type[BackendConfig[object]]]] = {
     "observe": OBSERVE,
     "entail": ENTAIL,
     "ground": GROUND,
+    "review": REVIEW,
     "segment": SEGMENT,
 }
 
