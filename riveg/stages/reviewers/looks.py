@@ -100,14 +100,19 @@ class SpanLook:
 
 
 class TypeLook:
-    """Asks for the type: the fine one, where the system's labels have fine ones."""
+    """Asks for the type: the fine one of labels that have fine ones."""
 
     kind: ReviewKind = "type"
 
     def __init__(self, chat: PromptedChat, labels: Levels, max_tokens: int) -> None:
         self.chat, self._max_tokens = chat, max_tokens
-        self._label_of = {fine: label for label, below in labels.items() for fine in below}
-        self._candidates = tuple(self._label_of or labels)
+        self._labels: Mapping[str, tuple[str, str | None]] = {
+            name: (label, name if below else None)
+            for label, below in labels.items()
+            for name in below or (label,)
+        }
+        """By the name that is asked for: the label, and the fine one where it has some."""
+        self._candidates = tuple(self._labels)
 
     def prepare(self, mention: Mention, uncertainty: float) -> PreparedRequest:
         own = {"candidates": PromptValue(self._candidates, "labels")}
@@ -123,12 +128,13 @@ class TypeLook:
 
     def applied(self, mention: Mention, uncertainty: float, answer: ChatAnswer) -> Entity | Issue:
         entity, named = mention.entity, answer.value
-        if named is None or named == (entity.fine_label if self._label_of else entity.label):
-            return _kept(entity, self.kind, uncertainty, is_unsure=named is None)
+        if named is None:
+            return _kept(entity, self.kind, uncertainty, is_unsure=True)
+        label, fine = self._labels[named]
+        if (label, fine) == (entity.label, entity.fine_label):
+            return _kept(entity, self.kind, uncertainty, is_unsure=False)
         before = Before(label=entity.label, fine_label=entity.fine_label)
         # A fine label of another label does not stay.
-        label = self._label_of.get(named, named)
-        fine = named if self._label_of else None
         return _changed(entity, self.kind, uncertainty, before, label=label, fine_label=fine)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from riveg.checkpoints.folders import EXTRA
 from riveg.config.backend import BackendConfig, BuildContext
@@ -22,6 +22,10 @@ from riveg.types import WARNING, Entity, Issue, Sample
 from riveg.vision.runtime.loading import place
 from riveg.vision.runtime.options import Device, DType
 
+if TYPE_CHECKING:
+    from riveg.nn.tagger_decoding import FoundEntity
+    from riveg.nn.word_pieces import Window
+
 _FILES = ("tagger.json", "model.safetensors", "config.json", "tokenizer.json")
 
 
@@ -30,7 +34,9 @@ class CrfTaggerConfig(BackendConfig[Tagger]):
 
     ``knowledge``: ``appended`` where the tagger was trained with knowledge, which the stage
     ``augment`` then has to give. ``device``, ``dtype``: ``auto`` is a GPU in bfloat16 where there
-    is one. ``batch_size``: windows of text in one forward pass.
+    is one. ``batch_size``: windows of text in one forward pass. ``dropout_passes``: how often each
+    text is read once more with dropout, 0 for not at all; how far these passes differ is each
+    entity's ``uncertainty``, which the stage ``review`` can go by; ``dropout_seed``: their chance.
     """
 
     stage: ClassVar[str] = "tag"
@@ -45,6 +51,15 @@ class CrfTaggerConfig(BackendConfig[Tagger]):
     device: Device = "auto"
     dtype: DType = "auto"
     batch_size: int = Field(default=32, ge=1)
+    dropout_passes: int = Field(default=0, ge=0, le=200)
+    dropout_seed: int = Field(default=0, ge=0)
+
+    @field_validator("dropout_passes")
+    @classmethod
+    def _can_differ(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("one pass cannot differ from another; give 2 or more, or 0")
+        return value
 
     def build(self, context: BuildContext) -> CrfTagger:
         """Loads the network.
@@ -59,6 +74,8 @@ class CrfTaggerConfig(BackendConfig[Tagger]):
             device=self.device,
             dtype=self.dtype,
             batch_size=self.batch_size,
+            dropout_passes=self.dropout_passes,
+            dropout_seed=self.dropout_seed,
         )
 
     def clash(self, others: Mapping[str, BackendConfig[object]]) -> tuple[str, str] | None:
@@ -107,6 +124,8 @@ class CrfTagger:
         device: As in the configuration.
         dtype: As in the configuration.
         batch_size: Windows in one forward pass.
+        dropout_passes: How often each text is read once more with dropout; 0: not at all.
+        dropout_seed: Of the chance in these passes.
 
     Raises:
         UserError: If the folder is no such tagger's, the device is not there, or ``knowledge`` is
@@ -121,8 +140,11 @@ class CrfTagger:
         device: str = "auto",
         dtype: str = "auto",
         batch_size: int = 32,
+        dropout_passes: int = 0,
+        dropout_seed: int = 0,
     ) -> None:
         from riveg.nn.encoders import padding_id
+        from riveg.nn.tagger_dropout import DropoutPasses
         from riveg.nn.tagger_folder import read_network, read_windows
         from riveg.nn.tagger_prediction import TaggerPrediction
 
@@ -141,6 +163,18 @@ class CrfTagger:
             coarse_of=settings.coarse_of,
             with_knowledge=settings.knowledge_is_scored,
         )
+        self._passes = (
+            DropoutPasses(
+                network,
+                placement,
+                padding_id=padding_id(network.encoder),
+                passes=dropout_passes,
+                seed=dropout_seed,
+                with_knowledge=settings.knowledge_is_scored,
+            )
+            if dropout_passes
+            else None
+        )
 
     def tag(self, samples: Sequence[Sample]) -> Sequence[AnswerOrIssue[tuple[Entity, ...]]]:
         """Entities by position.
@@ -151,9 +185,11 @@ class CrfTagger:
         """
         texts = [self._windows(sample.tokens, self._knowledge(sample)) for sample in samples]
         answers: list[AnswerOrIssue[tuple[Entity, ...]]] = []
-        for sample, found in zip(samples, self._prediction.entities(texts), strict=True):
+        tagged = self._prediction.entities(texts)
+        for sample, windows, found in zip(samples, texts, tagged, strict=True):
             # Only in knowledge that is tagged, too, does an entity lie behind the text.
             inside = [one for one in found if one.span.end <= len(sample.tokens)]
+            uncertain = self._uncertainties(windows, inside)
             entities = tuple(
                 Entity(
                     id=f"e{number}",
@@ -164,12 +200,20 @@ class CrfTagger:
                     label_scores=_rounded(one.label_scores),
                     fine_label=one.fine_label,
                     fine_label_scores=one.fine_label_scores and _rounded(one.fine_label_scores),
+                    uncertainty=None if uncertain is None else _rounded(uncertain[number]),
                 )
                 for number, one in enumerate(inside)
             )
             lacks = self._with_knowledge and not sample.knowledge
             answers.append(PartialAnswer(entities, (_NO_KNOWLEDGE,)) if lacks else entities)
         return answers
+
+    def _uncertainties(
+        self, windows: Sequence[Window], found: Sequence[FoundEntity]
+    ) -> list[Mapping[str, float]] | None:
+        if self._passes is None:
+            return None
+        return self._passes.uncertainties(windows, [one.span for one in found])
 
     def _knowledge(self, sample: Sample) -> list[str]:
         return (sample.knowledge or "").split() if self._with_knowledge else []

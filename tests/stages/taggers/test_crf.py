@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason='needs the extra: pip install "riveg[models]
 import torch
 from helpers.contracts import check_backend
 from helpers.tiny_taggers import FINE, KINDS, POSTS, save_encoder
+from pydantic import ValidationError
 
 from riveg.config.backend import BuildContext
 from riveg.config.reader import load_config
@@ -24,9 +25,10 @@ from riveg.nn.tagger_design import TaggerDesign, TaggerSettings, write_settings
 from riveg.nn.tagger_folder import write_network
 from riveg.protocols import PartialAnswer
 from riveg.runs.sources import make_sample
+from riveg.stages.reviewers.uncertainty import normalised_entropy
 from riveg.stages.table import TAG
 from riveg.stages.taggers.crf import CrfTagger, CrfTaggerConfig
-from riveg.types import Sample
+from riveg.types import Entity, Sample
 
 LABELS = ("PER", "LOC", "ORG")
 FINE_TAGS = ("O", *(f"{letter}-{name}" for name in FINE.values() for letter in "BI"))
@@ -176,3 +178,60 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path, size: int, 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not [*tmp_path.glob("*.partial")]
+
+
+def uncertainties(tagger: CrfTagger, samples: list[Sample]) -> list[list[dict[str, float]]]:
+    answers = tagger.tag(samples)
+    found = [one.answer if isinstance(one, PartialAnswer) else one for one in answers]
+    return [
+        [dict(entity.uncertainty or {}) for entity in one]
+        for one in found
+        if isinstance(one, tuple)
+    ]
+
+
+def test_passes_with_dropout_say_how_uncertain_words_and_types_are(tmp_path: Path) -> None:
+    folder = save_tagger(tmp_path)
+    tagger = CrfTagger(folder, device="cpu", dropout_passes=4)
+    torch.manual_seed(11)
+    chance = torch.random.get_rng_state()
+    found = uncertainties(tagger, SAMPLES)
+    assert torch.equal(torch.random.get_rng_state(), chance), "the chance of others is left alone"
+    values = [value for entities in found for one in entities for value in one.values()]
+    assert all({*one} == {"span", "type"} for entities in found for one in entities)
+    assert all(0 <= value <= 1 for value in values)
+    assert len({*values}) > len(values) / 2
+    alone = [uncertainties(tagger, [sample])[0] for sample in SAMPLES[::-1]]
+    assert alone[::-1] == found, "a text's numbers do not depend on its batch"
+    again = CrfTagger(folder, device="cpu", batch_size=2, dropout_passes=4)
+    assert uncertainties(again, SAMPLES) == found
+    other = CrfTagger(folder, device="cpu", dropout_passes=4, dropout_seed=1)
+    assert uncertainties(other, SAMPLES) != found
+    plain = CrfTagger(folder, device="cpu")
+    answers, without = (
+        [entity for one in live.tag(SAMPLES) if isinstance(one, tuple) for entity in one]
+        for live in (tagger, plain)
+    )
+    assert [replace(one, uncertainty=None) for one in answers] == without
+
+
+def test_passes_differ_by_dropout_alone(tmp_path: Path) -> None:
+    """Without dropout in the network the mean of the passes is the one distribution."""
+    folder = save_tagger(tmp_path)
+    tagger = CrfTagger(folder, device="cpu", dropout_passes=3)
+    assert tagger._passes is not None
+    network = tagger._passes._network
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    for entity in [one for answer in tagger.tag(SAMPLES[:3]) for one in answer]:  # type: ignore[union-attr]
+        assert isinstance(entity, Entity)
+        assert entity.uncertainty is not None
+        scores = entity.fine_label_scores or {}
+        assert entity.uncertainty["type"] == pytest.approx(normalised_entropy(scores), abs=2e-3)
+    assert not network.training
+
+
+def test_one_pass_with_dropout_is_refused() -> None:
+    with pytest.raises(ValidationError, match="one pass cannot differ"):
+        CrfTaggerConfig(model=Path("any"), dropout_passes=1)
