@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from riveg.evaluation.calibration import Calibration, Estimate
+    from riveg.evaluation.calibration import Estimate
+    from riveg.evaluation.calibration_file import Found
     from riveg.evaluation.gold import GoldSet
-    from riveg.evaluation.tag_calibration import TagCalibration
-
-    Found = Calibration | TagCalibration
+    from riveg.evaluation.review_calibration import ReviewCalibration
 
 
 def calibrate(
@@ -29,9 +28,12 @@ def calibrate(
         "gmner",
         help="gmner: the thresholds of entail and ground; mner: tag.threshold.",
     ),
+    review: bool = typer.Option(
+        False, "--review", help="Tune the gates of review, for either metric."
+    ),
     out: Path | None = typer.Option(None, help="The file (default: artifacts/NAME.json)."),
     name: str | None = typer.Option(
-        None, help="Name to load it by (default: SYSTEM-DATA-SPLIT[-mner], or that of --out)."
+        None, help="Name to load it by (default: SYSTEM-DATA-SPLIT[-mner][-review], or --out's)."
     ),
     plot: bool | None = typer.Option(
         None,
@@ -49,9 +51,12 @@ def calibrate(
     from riveg.evaluation.calibration_plot import draw
     from riveg.evaluation.calibration_run import refuse_test
     from riveg.evaluation.gold import read_gold
+    from riveg.evaluation.review_calibration import ReviewCalibration
     from riveg.formats.run_records import finished_manifest
 
-    draws = plot is not False and _can_draw(must=bool(plot))
+    if review and plot:
+        raise UserError("--plot: no curve is drawn of the gates of a review")
+    draws = not review and plot is not False and _can_draw(must=bool(plot))
     manifest = finished_manifest(folder)
     dataset = open_dataset(gold, split=split)
     if split is None and manifest.get("split") in dataset.splits:
@@ -59,7 +64,8 @@ def calibrate(
     refuse_test(folder, dataset)
     if name is None:
         of_metric = None if metric == "gmner" else metric
-        words = dict.fromkeys((manifest["system"], dataset.name, dataset.split, of_metric))
+        kind = "review" if review else None
+        words = dict.fromkeys((manifest["system"], dataset.name, dataset.split, of_metric, kind))
         name = out.stem if out else "-".join(word for word in words if word)
     if Path(name).name != name or not name.isprintable():
         raise UserError(f"--name {name!r}: expected a name for a file, without a slash")
@@ -67,11 +73,11 @@ def calibrate(
         raise UserError(f"--out {out}: expected the name of a .json file")
     path = out or Path("artifacts") / f"{name}.json"
     annotation = read_gold(dataset)
-    found, advice = _calibrated(folder, annotation, metric)
+    found, advice = _calibrated(folder, annotation, metric, review=review)
     content = artifact_content(folder, name, annotation, found)
     write_artifact(path, content)
     image = path.with_suffix(".png") if draws else None
-    if image:
+    if image and not isinstance(found, ReviewCalibration):
         data = dict.fromkeys(word for word in (dataset.name, dataset.split) if word)
         draw(image, found, f"{manifest['system']} on {' '.join(data)}")
     if as_json:
@@ -81,12 +87,18 @@ def calibrate(
     _print_files(found, path, image, name if path == Path("artifacts") / f"{name}.json" else None)
 
 
-def _calibrated(folder: Path, gold: GoldSet, metric: str) -> tuple[Found, str | None]:
+def _calibrated(
+    folder: Path, gold: GoldSet, metric: str, *, review: bool
+) -> tuple[Found, str | None]:
     """The calibration for a metric, and the run that would show the outcome of more thresholds."""
     from riveg.evaluation.calibration import calibrate as calibrate_run
     from riveg.evaluation.calibration import rerun_advice
+    from riveg.evaluation.review_calibration import calibrate_review, review_rerun_advice
     from riveg.evaluation.tag_calibration import calibrate_tagger, tag_rerun_advice
 
+    if review:
+        of_gates = calibrate_review(folder, gold, metric)
+        return of_gates, review_rerun_advice(folder, of_gates)
     if metric == "mner":
         of_tags = calibrate_tagger(folder, gold)
         return of_tags, tag_rerun_advice(folder, of_tags)
@@ -111,12 +123,15 @@ def _can_draw(*, must: bool) -> bool:
 
 def _print_report(found: Found, metric: str, limit: int | None, advice: str | None) -> None:
     from riveg.cli.tables import plain, stdout
+    from riveg.evaluation.review_calibration import ReviewCalibration
 
     console = stdout()
     partial = f" (partial: --limit {limit})" if limit else ""
     console.print(f"canonical {metric} over {counted(found.samples, 'sample')}{partial}")
     console.print(_threshold_table(found))
     console.print(_score_table(found, metric))
+    if isinstance(found, ReviewCalibration):
+        console.print(_share_table(found))
     gain = found.after.count.f1 - found.before.count.f1
     ends = f"{found.gain.low:+.2f} to {found.gain.high:+.2f}"
     console.print(f"gain {gain:+.2f} on what it was tuned on ({ends})")
@@ -140,15 +155,31 @@ def _threshold_table(found: Found) -> Table:
     return table
 
 
+def _share_table(found: ReviewCalibration) -> Table:
+    """How many of the entities are asked about."""
+    from riveg.cli.tables import bare_table
+
+    table = bare_table()
+    table.add_column("entities asked about")
+    for name in ("run's own, %", "chosen, %"):
+        table.add_column(name, justify="right")
+    for kind, share in found.shares.items():
+        table.add_row(kind, f"{found.shares_of_run[kind]:.1f}", f"{share:.1f}")
+    return table
+
+
 def _score_table(found: Found, metric: str) -> Table:
     from riveg.cli.tables import bare_table
+    from riveg.evaluation.review_calibration import ReviewCalibration
 
     table = bare_table()
     table.add_column(metric)
     for name in ("P", "R", "F1", "95 %", "hits"):
         table.add_column(name, justify="right")
+    is_review = isinstance(found, ReviewCalibration)
     rows: list[tuple[str, Estimate | None]] = [
-        ("run's own", found.before),
+        ("no review" if is_review else "run's own", found.before),
+        ("run's own", found.everything if isinstance(found, ReviewCalibration) else None),
         ("chosen", found.after),
         (f"chosen, {found.folds}-fold", found.cross_validated),
     ]
@@ -162,10 +193,18 @@ def _score_table(found: Found, metric: str) -> Table:
 
 
 def _notes(found: Found) -> list[str]:
+    from riveg.evaluation.review_calibration import ReviewCalibration
     from riveg.evaluation.tag_calibration import TagCalibration
 
     lines = [*found.outcomes.notes]
     left_out = [(found.outcomes.without_gold, "sample of the run without gold was left out")]
+    if isinstance(found, ReviewCalibration):
+        if found.entangled:
+            lines.append(
+                f"in {counted(found.entangled, 'post')} a look was at what an earlier one had "
+                "changed and the chosen gates do not; it may answer otherwise: run it"
+            )
+        return lines + [f"{number} times: {what}" for number, what in left_out if number]
     if isinstance(found, TagCalibration):
         left_out.append((found.outcomes.without_score, "entity without a score is never dropped"))
     else:

@@ -9,6 +9,7 @@ from riveg.cli.visible import counted
 from riveg.evaluation.evaluation import Evaluation
 from riveg.evaluation.explanation import NOT_SCORED
 from riveg.evaluation.protocols import PROTOCOLS
+from riveg.evaluation.reviewing import ReviewCost, ReviewCount
 from riveg.evaluation.scores import BoxFit, MetricScore, TypeScore
 from riveg.evaluation.scoring import CANONICAL
 
@@ -97,6 +98,8 @@ def _sheets(evaluation: Evaluation) -> Iterator[Sheet]:
         yield _confusion_sheet(evaluation)
     if evaluation.boxes is not None and evaluation.boxes.gold:
         yield _box_sheet(evaluation)
+    if evaluation.reviews is not None:
+        yield _review_sheet(evaluation.reviews, evaluation.review_cost)
     if evaluation.budget is not None:
         yield _budget_sheet(evaluation)
     if evaluation.average_precision is not None:
@@ -208,6 +211,33 @@ def _confusion_sheet(evaluation: Evaluation) -> Sheet:
         "in the picture or not, of entities with the right words and type",
         ("gold", *(f"said {column}" for column in said[:2]), said[2]),
         tuple(rows),
+    )
+
+
+def _review_sheet(reviews: Mapping[str, ReviewCount], cost: ReviewCost | None) -> Sheet:
+    rows = [
+        (
+            kind,
+            *map(str, (count.entities, count.asked)),
+            number(count.share),
+            *map(str, (count.changed, _known(count.fixed), _known(count.broken))),
+            *map(str, (count.unchanged, count.unsure)),
+        )
+        for kind, count in reviews.items()
+    ]
+    columns = ("", "entities", "asked", "%", "changed", "fixed", "broken", "unchanged", "unsure")
+    return Sheet(f"second looks; {_cost_text(cost or ReviewCost())}", columns, tuple(rows))
+
+
+def _known(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,}"
+
+
+def _cost_text(cost: ReviewCost) -> str:
+    price = "unknown" if cost.cost is None else f"{cost.cost:.4g} {cost.currency}"
+    return (
+        f"requests {_known(cost.requests)}, tokens {_known(cost.prompt_tokens)} in and "
+        f"{_known(cost.answer_tokens)} out, cost {price}"
     )
 
 

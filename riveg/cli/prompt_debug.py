@@ -44,7 +44,9 @@ def prompt_debug(
     image: Path | None = typer.Option(None, help="With --text: its picture."),
     caption: str | None = typer.Option(None, help="With --text: what the picture shows."),
     stage: str | None = typer.Option(
-        None, help="The stage (default: rewrite, or the first that asks a language model)."
+        None,
+        help="The stage (default: rewrite, or the first that asks a language model); "
+        "of review one prompt: review.span, review.type or review.region.",
     ),
     prompt: str | None = typer.Option(
         None, metavar="FILE", help="Look at this prompt, not at the system's."
@@ -86,7 +88,7 @@ def prompt_debug(
         chosen = _of_data(config, data, split, images, column, wanted, sample)
     cache = answers or (_ANSWERS if run is None else run / _ANSWERS.name)
     prompts = [prompt] if diff is None else [prompt, diff]
-    with _debugger(config, chosen, cache, step.stage.name, asks=ask) as debugger:
+    with _debugger(config, chosen, cache, stage or step.stage.name, asks=ask) as debugger:
         show = _shower(html, images=chosen.image_roots, as_json=as_json)
         if watch:
             _watch(debugger, prompts, show)

@@ -14,15 +14,17 @@ from riveg.errors import UserError
 from riveg.evaluation.calibration import Calibration, Estimate
 from riveg.evaluation.calibration_run import recheck_matcher
 from riveg.evaluation.gold import GoldSet
+from riveg.evaluation.review_calibration import ReviewCalibration
 from riveg.evaluation.tag_calibration import TagCalibration
 from riveg.files import make_folder, write_atomically
 from riveg.formats.json_files import read_json
 from riveg.formats.run_records import finished_manifest
 
+Found = Calibration | TagCalibration | ReviewCalibration
+"""What a calibration has found."""
 
-def artifact_content(
-    folder: Path, name: str, gold: GoldSet, calibration: Calibration | TagCalibration
-) -> dict[str, Any]:
+
+def artifact_content(folder: Path, name: str, gold: GoldSet, calibration: Found) -> dict[str, Any]:
     """What a calibration's file holds."""
     from riveg import __version__
 
@@ -44,16 +46,17 @@ def artifact_content(
     }
 
 
-def _summary(calibration: Calibration | TagCalibration) -> dict[str, Any]:
+def _summary(calibration: Found) -> dict[str, Any]:
     """Thresholds, scores and counts as plain data."""
     return {
-        "metric": "mner" if isinstance(calibration, TagCalibration) else "gmner",
+        "metric": _metric(calibration),
         "samples": calibration.samples,
         "thresholds": {key: asdict(tuned) for key, tuned in calibration.thresholds.items()},
         "scores": {
             "before": _score(calibration.before),
             "after": _score(calibration.after),
             "cross_validated": _score(calibration.cross_validated),
+            **_of_everything(calibration),
         },
         "gain": asdict(calibration.gain),
         "folds": calibration.folds,
@@ -63,8 +66,27 @@ def _summary(calibration: Calibration | TagCalibration) -> dict[str, Any]:
     }
 
 
-def _left_out(calibration: Calibration | TagCalibration) -> dict[str, int]:
-    """How many of what no threshold moves."""
+def _metric(calibration: Found) -> str:
+    if isinstance(calibration, ReviewCalibration):
+        return calibration.metric
+    return "mner" if isinstance(calibration, TagCalibration) else "gmner"
+
+
+def _of_everything(calibration: Found) -> dict[str, Any]:
+    """The score of a review of everything; thresholds of other stages have no such score."""
+    if not isinstance(calibration, ReviewCalibration):
+        return {}
+    return {"everything": _score(calibration.everything)}
+
+
+def _left_out(calibration: Found) -> dict[str, Any]:
+    """How many of what no threshold moves; of a review, the shares that were and are asked."""
+    if isinstance(calibration, ReviewCalibration):
+        return {
+            "asked_percent": dict(calibration.shares),
+            "asked_percent_of_run": dict(calibration.shares_of_run),
+            "samples_entangled": calibration.entangled,
+        }
     if isinstance(calibration, TagCalibration):
         return {"entities_without_score": calibration.outcomes.without_score}
     return {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from riveg.evaluation.counts import Count
-from riveg.types import Box, ImageSize, Mask, Region, Sample, Span
+from riveg.types import Box, ImageSize, Mask, Region, Review, Sample, Span
 
 Detail = Literal["tags", "groundability", "regions"]
 """What predictions say: words and type; also whether the image shows an entity; also where."""
@@ -39,6 +39,7 @@ class PredictedEntity:
         entailed: What the entailment stage decided, where there was one.
         candidate: The index of its place among the detector's boxes, where the system says so.
         fine_label: Its fine type, where the system says one.
+        reviews: The second looks at it; ``None`` where the system has none.
     """
 
     text: str
@@ -51,6 +52,7 @@ class PredictedEntity:
     entailed: bool | None = None
     candidate: int | None = None
     fine_label: str | None = None
+    reviews: tuple[Review, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def predicted_of(sample: Sample) -> tuple[PredictedEntity, ...]:
                 entity.id,
                 None if entity.entailment is None else entity.entailment.groundable,
                 fine_label=entity.fine_label,
+                reviews=entity.reviews,
             )
         )
     return tuple(found)

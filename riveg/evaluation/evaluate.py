@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from riveg.errors import UserError
 from riveg.evaluation.average_precision import average_precision, with_odd_masks
@@ -35,6 +36,7 @@ from riveg.evaluation.protocol_notes import (
     unplaced_note,
 )
 from riveg.evaluation.protocols import PROTOCOLS
+from riveg.evaluation.reviewing import ReviewTally, review_cost
 from riveg.evaluation.scores import (
     MetricScore,
     box_fit,
@@ -172,6 +174,7 @@ class _Scoring:
         self._unscorable: dict[str, str] = {}
         self._breakdown = Breakdown(self._rules)
         self._slices = Slices(options.seen)
+        self._reviews = ReviewTally(self._rules, gold.has_boxes)
         self._kept: list[Case] = []
         self._predicted = self._annotated = self._reworded = self._unplaced = 0
         self._said_fine = False
@@ -184,6 +187,7 @@ class _Scoring:
             if name not in self._unscorable:
                 self._count(name, case)
         self._breakdown.add(case, pairs)
+        self._reviews.add(case)
         if self._options.slices:
             self._slices.add(case, pairs)
         self._predicted += len(case.predicted)
@@ -217,6 +221,8 @@ class _Scoring:
             )
         )
         boxes = self._breakdown
+        reviews = self._reviews.counts()
+        is_run = predictions.format == "run"
         return Evaluation(
             schema=SCHEMA,
             predictions=predictions.name,
@@ -250,6 +256,8 @@ class _Scoring:
             if self._options.average_precision
             else None,
             slices=slice_scores(self._slices, left_out) if self._options.slices else None,
+            reviews=reviews,
+            review_cost=review_cost(Path(predictions.name)) if reviews and is_run else None,
         )
 
     def _scores(self, name: str, tally: Tally) -> dict[str, MetricScore | None]:

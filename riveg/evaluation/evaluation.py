@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from riveg.evaluation.average_precision import AveragePrecision
 from riveg.evaluation.budget import BudgetLine
 from riveg.evaluation.canonical import Rules
+from riveg.evaluation.reviewing import ReviewCost, ReviewCount
 from riveg.evaluation.scores import BoxFit, MetricScore, TypeScore
 
 SCHEMA = "riveg-evaluation-1"
@@ -45,6 +46,8 @@ class Evaluation:
         budget: Where the points were lost, if asked for.
         slices: By slice and metric, if asked for.
         average_precision: COCO's, by ``box`` and ``mask``, if asked for.
+        reviews: What became of second looks, by kind; ``None``: the system has none.
+        review_cost: What they cost, as far as that is known.
     """
 
     schema: str
@@ -73,3 +76,5 @@ class Evaluation:
     budget: tuple[BudgetLine, ...] | None = None
     average_precision: Mapping[str, AveragePrecision | None] | None = None
     slices: Mapping[str, Mapping[str, TypeScore]] | None = None
+    reviews: Mapping[str, ReviewCount] | None = None
+    review_cost: ReviewCost | None = None

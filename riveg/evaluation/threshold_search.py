@@ -210,6 +210,16 @@ def widest_plateau(axis: Axis, curve: Curve | Floats) -> Plateau:
     return _plateau(axis, _widest(axis, curve))
 
 
+def highest_plateau(axis: Axis, curve: Curve | Floats) -> Plateau:
+    """A threshold from the highest run of neighbouring cells with the highest value.
+
+    Where that run reaches the end of the axis, it is the end itself: the fewest values pass there.
+    """
+    cells = _runs(curve == curve.max())[-1]
+    found = _plateau(axis, cells)
+    return found if cells.stop < axis.cells else replace(found, value=found.high)
+
+
 def _runs(is_in: NDArray[np.bool_]) -> list[range]:
     padded = np.concatenate([[False], is_in, [False]]).astype(np.int8)
     turns = np.flatnonzero(np.diff(padded))

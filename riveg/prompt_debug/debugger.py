@@ -20,6 +20,7 @@ from riveg.prompt_debug.samples import ChosenSamples, gold_for_oracles
 from riveg.protocols import ImageSource
 from riveg.runs.building import build_context, require_packages
 from riveg.runs.llm_requests import NOT_ASKED, answered, asks_model, cached_chats, request_maker
+from riveg.stages.chat_backend import HasPrompts
 from riveg.types import Gold, Sample
 
 _PROMPT = "prompt"
@@ -98,7 +99,8 @@ class PromptDebugger:
         if prompt is None:
             return self._step
         name = str(Path(prompt).absolute()) if prompt.endswith(SUFFIX) else prompt
-        return replace(self._step, config=self._step.config.model_copy(update={_PROMPT: name}))
+        field = _prompt_field(self._step)
+        return replace(self._step, config=self._step.config.model_copy(update={field: name}))
 
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
@@ -256,14 +258,34 @@ def debugged_step(config: SystemConfig, stage: str | None) -> Step:
     asking = {step.stage.name: step for step in config.steps if asks_model(step)}
     if stage is None:
         stage = _USUAL_STAGE if _USUAL_STAGE in asking or not asking else next(iter(asking))
+    stage, _, kind = stage.partition(".")
     if stage in asking:
-        return asking[stage]
+        return _of_kind(asking[stage], kind)
     present = {step.stage.name: step.config.name for step in config.steps}
     advice = f"those that do: {', '.join(asking)}" if asking else "none of its stages does"
     if stage in present:
         what = f"{stage}: {present[stage]} asks no language model"
         raise UserError(f"{config.name}: {what}; {advice} (--set {stage}.backend=chat)")
     raise UserError(f"--stage {stage}: {config.name} has no such stage; {suggest(stage, asking)}")
+
+
+def _of_kind(step: Step, kind: str) -> Step:
+    """The step with one of its prompts alone, where it has several.
+
+    Raises:
+        UserError: If it has several and none of them is meant, or one and another is.
+    """
+    name, config = step.stage.name, step.config
+    kinds = [*config.prompt_fields] if isinstance(config, HasPrompts) else []
+    if not kinds and kind:
+        raise UserError(f"--stage {name}.{kind}: {name} has one prompt; say --stage {name}")
+    if not isinstance(config, HasPrompts):
+        return step
+    kind = kind or (kinds[0] if len(kinds) == 1 else "")
+    if kind not in kinds:
+        choices = " or ".join(f"--stage {name}.{one}" for one in kinds)
+        raise UserError(f"{name}: has a prompt for each kind of question; say {choices}")
+    return replace(step, config=config.alone(kind))
 
 
 def upstream_of(config: SystemConfig, step: Step) -> tuple[str, ...]:
@@ -273,10 +295,17 @@ def upstream_of(config: SystemConfig, step: Step) -> tuple[str, ...]:
 
 
 def _prompt_name(step: Step) -> str:
-    name = getattr(step.config, _PROMPT, None)
+    name = getattr(step.config, _prompt_field(step), None)
     if not isinstance(name, str):
         raise UserError(f"{step.stage.name}: {step.config.name} has no prompt that can be chosen")
     return name
+
+
+def _prompt_field(step: Step) -> str:
+    """The field of the prompt; of several, that of the only kind that is asked."""
+    if isinstance(step.config, HasPrompts):
+        return next(iter(step.config.prompt_fields.values()))
+    return _PROMPT
 
 
 def _with_observations(sample: Sample, other: Sample) -> Sample:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from riveg.report.images import SIDE, original_address
 from riveg.report.judging import Judgement
 from riveg.report.pairing import Item, items
 from riveg.report.scripts import utf16_positions
+from riveg.stages.words import change_text
 from riveg.text.spans import character_range
 from riveg.types import Box, Entity, Issue, Mask, Observation, Region, Sample, Span
 
@@ -99,7 +100,19 @@ def _entity_values(entity: Entity, places: _Places) -> Values:
             "source": entailment.source,
         },
         "regions": None if regions is None else [_region_values(one) for one in regions],
+        "reviews": None if entity.reviews is None else list(_review_values(entity)),
     }
+
+
+def _review_values(entity: Entity) -> Iterator[Values]:
+    """The second looks; a change with the words for what was and what is."""
+    for review in entity.reviews or ():
+        yield {
+            "kind": review.kind,
+            "uncertainty": review.uncertainty,
+            "outcome": review.outcome,
+            "change": change_text(entity, review),
+        }
 
 
 def _region_values(region: Region) -> Values:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from riveg.config.backend import BuildContext
 from riveg.errors import UserError, suggest
@@ -91,6 +91,18 @@ class ChatConfig(Protocol):
 
     @property
     def prompt(self) -> str: ...
+
+
+@runtime_checkable
+class HasPrompts(Protocol):
+    """The configuration of a backend that has a prompt for each kind of question."""
+
+    @property
+    def prompt_fields(self) -> Mapping[str, str]:
+        """By kind, the field that names its prompt."""
+
+    def alone(self, kind: str) -> Any:
+        """The configuration that asks one kind alone."""
 
 
 @dataclass(frozen=True, slots=True)

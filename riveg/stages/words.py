@@ -155,18 +155,23 @@ def describe_reviews(sample: Sample) -> Iterator[str]:
 def review_text(entity: Entity, review: Review) -> str:
     """What became of one second look; a change says from what to what."""
     told = f"{review.kind} (uncertainty {review.uncertainty:.2f}) {review.outcome}"
+    change = change_text(entity, review)
+    return told if change is None else f"{told}: {' -> '.join(change)}"
+
+
+def change_text(entity: Entity, review: Review) -> tuple[str, str] | None:
+    """What was before a review and what is after it, in words; ``None`` where nothing changed."""
     if review.before is None:
-        return told
+        return None
     changes = {
-        "span": (review.before.text, entity.text),
+        "span": (review.before.text or "", entity.text),
         "type": (
             label_text(review.before.label or "", review.before.fine_label),
             _label(entity),
         ),
         "region": (_places(review.before.regions), _places(entity.regions)),
     }
-    old, new = changes[review.kind]
-    return f"{told}: {old} -> {new}"
+    return changes[review.kind]
 
 
 def _places(regions: tuple[Region, ...] | None) -> str:

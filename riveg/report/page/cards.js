@@ -62,6 +62,7 @@ function facts(entity, side, number) {
     entity.expressionSource && make("span", { class: "source" }, entity.expressionSource));
   add("entailed", entailmentView(entity.entailment, summary.runs[number].gate));
   add("where", regionsView(entity.regions, side.iou));
+  add("reviewed", reviewsView(entity.reviews));
   return terms;
 }
 
@@ -118,6 +119,23 @@ function regionsView(regions, iou) {
   if (!regions.length) return make("span", { class: "no" }, "nowhere in the picture");
   const lines = make("ul");
   regions.forEach((region, rank) => lines.append(regionLine(region, rank === 0 ? iou : null)));
+  return lines;
+}
+
+/** The second looks: what was asked because it was uncertain, and what was changed from what. */
+function reviewsView(reviews) {
+  if (reviews === null) return null;
+  if (!reviews.length) return make("span", { class: "no" }, "nothing was uncertain enough");
+  const lines = make("ul");
+  for (const review of reviews) {
+    const line = make("li", {}, `${review.kind} ${worded(review.outcome)} · uncertainty ${decimal(review.uncertainty)}`);
+    if (review.change) {
+      const [before, after] = review.change;
+      line.append(make("span", { class: "before", title: "before the review" }, ` ${before} `),
+        make("span", { class: "after", title: "after the review" }, `→ ${after}`));
+    }
+    lines.append(line);
+  }
   return lines;
 }
 

@@ -98,6 +98,7 @@ rows.forEach((row, order) => {
       verdict: distinct(sides.map((side) => side.verdict)),
       stage: distinct(sides.map((side) => side.stage)),
       outcome: distinct([item.outcome]),
+      review: distinct(entities.flatMap((entity) => (entity.reviews || []).map((one) => `${one.kind} ${one.outcome}`))),
     };
   });
   row.haystack = haystack(row, answers.flatMap((answer) => answer.entities || [])).toLowerCase();

@@ -6,6 +6,7 @@ const FACETS = [
   { name: "type", title: "Type", of: "item" },
   { name: "fine", title: "Fine type", of: "item" },
   { name: "stage", title: "At fault", of: "item" },
+  { name: "review", title: "Reviewed", of: "item" },
   { name: "issue", title: "Issue", of: "row" },
 ];
 
