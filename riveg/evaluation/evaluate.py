@@ -36,7 +36,7 @@ from riveg.evaluation.protocol_notes import (
     unplaced_note,
 )
 from riveg.evaluation.protocols import PROTOCOLS
-from riveg.evaluation.reviewing import ReviewTally, review_cost
+from riveg.evaluation.reviewing import ReviewCost, ReviewTally, review_cost
 from riveg.evaluation.scores import (
     MetricScore,
     box_fit,
@@ -222,7 +222,6 @@ class _Scoring:
         )
         boxes = self._breakdown
         reviews = self._reviews.counts()
-        is_run = predictions.format == "run"
         return Evaluation(
             schema=SCHEMA,
             predictions=predictions.name,
@@ -257,8 +256,12 @@ class _Scoring:
             else None,
             slices=slice_scores(self._slices, left_out) if self._options.slices else None,
             reviews=reviews,
-            review_cost=review_cost(Path(predictions.name)) if reviews and is_run else None,
+            review_cost=None if reviews is None else self._review_cost(),
         )
+
+    def _review_cost(self) -> ReviewCost:
+        predictions = self._predictions
+        return review_cost(Path(predictions.name)) if predictions.format == "run" else ReviewCost()
 
     def _scores(self, name: str, tally: Tally) -> dict[str, MetricScore | None]:
         protocol = PROTOCOLS[name]

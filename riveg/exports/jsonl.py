@@ -12,6 +12,7 @@ from riveg.exports.guesses import must_mark
 from riveg.exports.images import LeftOut
 from riveg.exports.source import ExportReport, ExportSource
 from riveg.files import write_atomically
+from riveg.stages.words import change_text
 from riveg.text.spans import character_range
 from riveg.types import Box, Entity, Mask, Region, Sample
 
@@ -31,7 +32,7 @@ def export_jsonl(source: ExportSource, out: Path, /) -> ExportReport:
 
 
 def _lines(source: ExportSource, counts: Counter[str], left_out: LeftOut) -> Iterator[bytes]:
-    fine = source.has_fine_labels()
+    fine, reviewed = source.has_fine_labels(), source.is_reviewed
     for sample in source.records():
         if sample.entities is None:
             left_out["post not answered"] += 1
@@ -40,11 +41,13 @@ def _lines(source: ExportSource, counts: Counter[str], left_out: LeftOut) -> Ite
         counts["posts"] += bool(sample.entities)
         for entity in sample.entities or ():
             counts["entities"] += 1
-            row = _row(sample, entity, counts, fine=fine)
+            row = _row(sample, entity, counts, fine=fine, reviewed=reviewed)
             yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
-def _row(sample: Sample, entity: Entity, counts: Counter[str], *, fine: bool) -> dict[str, Any]:
+def _row(
+    sample: Sample, entity: Entity, counts: Counter[str], *, fine: bool, reviewed: bool
+) -> dict[str, Any]:
     entailment, image = entity.entailment, sample.image
     first, *others = entity.regions or (None,)
     return {
@@ -55,6 +58,7 @@ def _row(sample: Sample, entity: Entity, counts: Counter[str], *, fine: bool) ->
         "label": entity.label,
         **({"fine_label": entity.fine_label} if fine else {}),
         "score": entity.score,
+        **({"reviews": _reviews(entity)} if reviewed else {}),
         "span": [entity.span.start, entity.span.end],
         "characters": character_range(sample.offsets, entity.span),
         "expression": entity.expression,
@@ -68,6 +72,21 @@ def _row(sample: Sample, entity: Entity, counts: Counter[str], *, fine: bool) ->
         **_place(first, counts),
         "more_regions": [_place(region, counts) for region in others],
     }
+
+
+def _reviews(entity: Entity) -> list[dict[str, Any]] | None:
+    """The second looks; a change in words, from what to what; ``None``: not reviewed."""
+    if entity.reviews is None:
+        return None
+    return [
+        {
+            "kind": review.kind,
+            "uncertainty": review.uncertainty,
+            "outcome": review.outcome,
+            "change": change_text(entity, review),
+        }
+        for review in entity.reviews
+    ]
 
 
 def _place(region: Region | None, counts: Counter[str]) -> dict[str, Any]:

@@ -50,6 +50,11 @@ class ExportSource:
             if self.on_record is not None:
                 self.on_record()
 
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether the run has the stage that looks again at what is uncertain."""
+        return "review" in self.manifest.get("stages", {})
+
     def has_fine_labels(self) -> bool:
         """Whether an entity has a fine label; records are read up to the first.
 

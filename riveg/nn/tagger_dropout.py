@@ -86,8 +86,9 @@ class DropoutPasses:
         device = self._placement.device
         with torch.no_grad(), self._dropping(), autocast(self._placement):
             found = self._network(to_device(batch, device), windows_at_once=_WINDOWS_AT_ONCE)
-        tags, fine = (None if one is None else one.float().cpu() for one in found)
-        return Emissions(tags, fine), batch["words"]
+        tags, fine = found
+        fine = None if fine is None else fine.float().cpu()
+        return Emissions(tags.float().cpu(), fine), batch["words"]
 
     @contextmanager
     def _dropping(self) -> Iterator[None]:
@@ -128,4 +129,5 @@ def normalised_entropy(shares: Tensor) -> Tensor:
     count = shares.shape[-1]
     if count < 2:
         return torch.zeros(shares.shape[:-1])
-    return (torch.special.entr(shares).sum(dim=-1) / math.log(count)).clamp(0.0, 1.0)
+    entropy: Tensor = torch.special.entr(shares).sum(dim=-1)
+    return (entropy / math.log(count)).clamp(0.0, 1.0)

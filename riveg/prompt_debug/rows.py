@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from riveg.geometry.boxes import box_text
@@ -173,7 +173,7 @@ def _parsed(stage: AnyStage, sample: Sample, entity_ids: Sequence[str]) -> Itera
             before = issues.get(issue.entity_id)
             told = f"{issue.kind}: {issue.message}"
             issues[issue.entity_id] = told if before is None else f"{before}; {told}"
-    if not entity_ids or stage.per is PER_SAMPLE:
+    if not entity_ids:
         text = stage.tell(sample) if stage.per is PER_SAMPLE else None
         yield Parsed(None, text, None, issues.get(None))
     by_id = {entity.id: entity for entity in sample.entities or ()}
@@ -183,8 +183,9 @@ def _parsed(stage: AnyStage, sample: Sample, entity_ids: Sequence[str]) -> Itera
         if entity is None or missing is not None:
             yield Parsed(entity_id, None, None, missing)
         else:
-            mention = Mention(sample, entity)
-            yield Parsed(entity_id, stage.tell(mention), stage.source(mention))
+            alone = replace(sample, entities=(entity,))
+            item = alone if stage.per is PER_SAMPLE else Mention(sample, entity)
+            yield Parsed(entity_id, stage.tell(item), stage.source(item))
 
 
 def shown_sample(sample: Sample) -> Post:

@@ -345,3 +345,41 @@ def test_the_data_of_a_file_starts_at_its_folder(tmp_path: Path, value: str, exp
 def test_names_of_prompts_are_no_paths() -> None:
     config = load_config("quickstart", ["rewrite.prompt=rewrite/template.v1"])
     assert option(config, "rewrite", "prompt") == "rewrite/template.v1"
+
+
+REVIEW = """
+name: reviewed
+data: quickstart
+llm: {main: {model: any, base_urls: ["http://127.0.0.1:9/v1"]}}
+tag: {backend: mini}
+GROUND
+review: {backend: chat, GATES}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ground", "gates", "told"),
+    [
+        (True, "span: 0.4, type: 0.3, region: 0.5, frame: norm1000", None),
+        (False, "span: 0.4", None),
+        (False, "region: 0.5, frame: norm1000", "add the stage ground, whose regions are reviewed"),
+        (True, "region: 0.5", "say the frame that the model states boxes in"),
+        (True, "boxes: 0.5", "review.boxes"),
+        (True, "span: 1.5", "review.span"),
+        (True, "max_tokens: 99", "nothing is reviewed; give a gate"),
+        (True, "span: 0.5, uncertainty: dropout", "dropout_passes: 10"),
+    ],
+)
+def test_a_review_needs_gates_that_mean_something(
+    tmp_path: Path, ground: bool, gates: str, told: str | None
+) -> None:
+    path = tmp_path / "system.yaml"
+    stages = "ground: {backend: chat, frame: norm1000}" if ground else ""
+    path.write_text(REVIEW.replace("GROUND", stages).replace("GATES", gates), encoding="utf-8")
+    if told is None:
+        names = [step.stage.name for step in load_config(path).steps]
+        assert names[-1] == "review"
+        return
+    with pytest.raises(InvalidConfig) as caught:
+        load_config(path)
+    assert told in str(caught.value)

@@ -276,3 +276,65 @@ def test_a_model_that_says_why_it_stopped_is_quoted(tmp_path: Path) -> None:
     assert cut is not None
     assert cut.finish_reason == "length"
     assert cut.fault
+
+
+REVIEWED = """
+name: made-up
+llm:
+  main: {model: tiny/model, base_urls: ["http://127.0.0.1:9/v1"]}
+tag: {backend: mini}
+ground: {backend: evidence}
+observe: {backend: evidence}
+review: {backend: chat, span: 0.0, type: 0.0, region: 0.0, frame: norm1000}
+"""
+
+
+def reviewed_post() -> ChosenSamples:
+    post = make_sample("Ada Lovelace in Paris", [(0, 2, "LOC"), (3, 4, "LOC")], id="one")
+    entities = tuple(
+        replace(one, score=score, label_scores={"LOC": score, "PER": 1 - score}, regions=())
+        for one, score in zip(post.entities or (), (0.4, 0.9), strict=True)
+    )
+    post = replace(post, image=ImageRef("a.jpg", 640, 480), entities=entities)
+    return ChosenSamples("made-up posts", (post,), (), ("tag", "observe", "ground"))
+
+
+@pytest.mark.parametrize("stage", ["review.type", "review"])
+def test_of_a_review_one_kind_is_looked_at(tmp_path: Path, stage: str) -> None:
+    text = REVIEWED if stage != "review" else REVIEWED.replace("span: 0.0, ", "")
+    text = text if stage != "review" else text.replace("region: 0.0, frame: norm1000", "")
+    system = write_system(tmp_path, text)
+    said = '{"reason": "a woman", "label": "PER"}'
+    chat = ScriptedChat(lambda _: said)
+    chosen, images = reviewed_post(), NoImages()
+    debugger = PromptDebugger(system, chosen, {"main": chat}, images, stage=stage, asks=True)
+    (side,) = debugger.look(None).sides
+    assert side.prompt.name == "review/type.v1"
+    assert [row.entity_ids for row in side.rows] == [("e0",), ("e1",)]
+    assert len(chat.asked) == 2
+    assert "0.60" in side.rows[0].messages[-1].text
+    told = side.rows[0].parsed[0].text or ""
+    assert "e0 Ada Lovelace: type (uncertainty 0.60) changed: LOC -> PER" in told
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason"),
+    [
+        ("review", "say --stage review.span or --stage review.type or --stage review.region"),
+        ("review.box", "has a prompt for each kind of question; say --stage review.span"),
+        ("tag.type", "asks no language model"),
+    ],
+)
+def test_a_kind_that_is_not_meant_or_not_there_is_told(
+    tmp_path: Path, stage: str, reason: str
+) -> None:
+    system = write_system(tmp_path, REVIEWED)
+    with pytest.raises(UserError, match=reason):
+        PromptDebugger(system, reviewed_post(), {}, NoImages(), stage=stage)
+
+
+def test_a_stage_with_one_prompt_has_no_kinds(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="rewrite has one prompt; say --stage rewrite"):
+        PromptDebugger(
+            write_system(tmp_path, SYSTEM), reviewed_post(), {}, NoImages(), stage="rewrite.span"
+        )

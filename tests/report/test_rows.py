@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,10 +15,11 @@ import pytest
 from helpers.factories import make_sample
 from helpers.report_runs import FACE, SIZE, annotated, disc, seen, story, with_entities
 
+from riveg.geometry.boxes import box_text
 from riveg.report.images import original_address
 from riveg.report.judging import Judgement
 from riveg.report.rows import mask_path, row
-from riveg.types import Box, ImageRef, Mask
+from riveg.types import Before, Box, ImageRef, Mask, Region, Review, Span
 
 
 def test_positions_are_counted_as_javascript_counts() -> None:
@@ -106,3 +108,22 @@ def test_what_is_not_there_or_lies_outside_is_not_linked(tmp_path: Path, name: s
     assert original_address(ImageRef(name), [images], tmp_path / "report.html") is None
     outside = str(tmp_path / "secret.jpg")
     assert original_address(ImageRef(outside), [images], tmp_path / "report.html") is None
+
+
+def test_a_second_look_says_what_was_and_what_is() -> None:
+    post = make_sample("Ada Lovelace", [(0, 2, "PER")], has_image=False)
+    looks = (
+        Review("span", 0.6, "changed", Before(text="Ada", span=Span(0, 1))),
+        Review("type", 0.4, "confirmed"),
+        Review("region", 0.7, "changed", Before(regions=(Region(Box(1, 2, 3, 4)),))),
+    )
+    (entity,) = post.entities or ()
+    looked = replace(post, entities=(replace(entity, regions=(), reviews=looks),))
+    (values,) = row([looked], [Judgement()], [], Path("report.html"))["answers"][0]["entities"]
+    assert [(one["kind"], one["outcome"], one["change"]) for one in values["reviews"]] == [
+        ("span", "changed", ("Ada", "Ada Lovelace")),
+        ("type", "confirmed", None),
+        ("region", "changed", (box_text(Box(1, 2, 3, 4)), "no region")),
+    ]
+    (plain,) = row([post], [Judgement()], [], Path("report.html"))["answers"][0]["entities"]
+    assert plain["reviews"] is None
