@@ -85,6 +85,29 @@ def undone(entity: PredictedEntity, kinds: Collection[ReviewKind]) -> PredictedE
     return entity
 
 
+def rightness(
+    case: Case, entity: PredictedEntity, kind: ReviewKind, rules: Rules
+) -> tuple[bool, bool]:
+    """Whether one kind of an entity was right before it was reviewed, and after.
+
+    It is judged as it stood then: what was reviewed after it is undone.
+    """
+    later = REVIEW_KINDS[REVIEW_KINDS.index(kind) :]
+    before, after = undone(entity, later), undone(entity, later[1:])
+    return _is_right(case, before, kind, rules), _is_right(case, after, kind, rules)
+
+
+def _is_right(case: Case, entity: PredictedEntity, kind: ReviewKind, rules: Rules) -> bool:
+    pairs = related(replace(case, predicted=(entity,)), rules)
+    return any(_agrees(pair, kind, fine=bool(rules.coarse_of)) for pair in pairs)
+
+
+def _agrees(pair: Relation, kind: ReviewKind, *, fine: bool) -> bool:
+    if kind == "type":
+        return pair.label and (pair.fine or not fine)
+    return kind == "span" or pair.region
+
+
 @dataclass(slots=True)
 class ReviewTally:
     """Counts second looks, case by case.
@@ -118,21 +141,9 @@ class ReviewTally:
         if review.outcome != "changed":
             return
         counts["changed"] += 1
-        # Each kind is judged as it stood then: what was reviewed after it is undone.
-        later = REVIEW_KINDS[REVIEW_KINDS.index(review.kind) :]
-        before = self._is_right(case, undone(entity, later), review.kind)
-        after = self._is_right(case, undone(entity, later[1:]), review.kind)
+        before, after = rightness(case, entity, review.kind, self.rules)
         counts["fixed"] += after and not before
         counts["broken"] += before and not after
-
-    def _is_right(self, case: Case, entity: PredictedEntity, kind: ReviewKind) -> bool:
-        pairs = related(replace(case, predicted=(entity,)), self.rules)
-        return any(self._agrees(pair, kind) for pair in pairs)
-
-    def _agrees(self, pair: Relation, kind: ReviewKind) -> bool:
-        if kind == "type":
-            return pair.label and (pair.fine or not self.rules.coarse_of)
-        return kind == "span" or pair.region
 
     def counts(self) -> Mapping[str, ReviewCount] | None:
         """By kind; ``None`` where nothing was reviewed."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from riveg.evaluation.canonical import Relation, Rules, matched, region_iou, related
 from riveg.evaluation.cases import AnnotatedEntity, Case, Detail, PredictedEntity
+from riveg.evaluation.reviewing import STAGE as REVIEW
+from riveg.evaluation.reviewing import rightness
+from riveg.types import ReviewKind
 
 WRONG_FINE_TYPE = "wrong-fine-type"
 
@@ -88,10 +91,35 @@ def verdicts(
         )
         for index, gold in enumerate(partners)
     ]
+    found = [_with_review(case, verdict, rules) for verdict in found]
     taken = set(partners)
     missed = [gold for gold in range(len(case.gold)) if gold not in taken]
     kind = "missed" if case.answered else "unanswered"
     return (*found, *(Verdict(kind, None, gold, _finder(stages)) for gold in missed))
+
+
+_LOOKS: Mapping[str, ReviewKind] = {
+    "spurious": "span",
+    "wrong-span": "span",
+    "wrong-type": "type",
+    WRONG_FINE_TYPE: "type",
+    "wrongly-grounded": "region",
+    "wrongly-ungrounded": "region",
+    "box-off": "region",
+}
+"""What a review has changed where it is to blame for a verdict."""
+
+
+def _with_review(case: Case, verdict: Verdict, rules: Rules) -> Verdict:
+    """The verdict, blamed on the review where it spoilt what was right before."""
+    kind = _LOOKS.get(verdict.kind)
+    if kind is None or verdict.predicted is None:
+        return verdict
+    entity = case.predicted[verdict.predicted]
+    if not any(one.kind == kind and one.before is not None for one in entity.reviews or ()):
+        return verdict
+    before, after = rightness(case, entity, kind, rules)
+    return replace(verdict, stage=REVIEW) if before and not after else verdict
 
 
 _CLOSENESS: tuple[Callable[[Relation], bool], ...] = (

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from helpers.factories import make_sample
 from helpers.run_folders import make_run
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -31,6 +31,7 @@ from riveg.evaluation.review_calibration import (
 )
 from riveg.evaluation.review_outcomes import read_review_outcomes
 from riveg.evaluation.reviewing import ReviewCost, ReviewCount, ReviewTally, undone
+from riveg.evaluation.verdicts import verdicts
 from riveg.types import Before, Box, Entity, ImageRef, Region, Review, Sample, Span
 
 HERE, THERE = Box(0, 0, 50, 50), Box(50, 50, 100, 100)
@@ -190,6 +191,7 @@ uncertainties = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 looks = st.tuples(uncertainties, st.sampled_from(["PER", "LOC"]), st.booleans(), uncertainties)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.lists(looks, min_size=1, max_size=3), min_size=1, max_size=4))
 def test_the_chosen_gates_are_never_worse_than_no_review_and_than_everything(
     tmp_path_factory: pytest.TempPathFactory,
@@ -249,6 +251,21 @@ def test_kinds_are_judged_as_they_stood_when_they_were_reviewed() -> None:
     whole = undone(first, ("span", "type", "region"))
     assert (whole.text, whole.span, whole.label) == ("a b", Span(0, 2), "PER")
     assert whole.regions == (Region(HERE),)
+
+
+def test_what_a_review_spoilt_is_blamed_on_it_and_the_rest_is_not() -> None:
+    spoilt = entity(0, "LOC", typed(0.5, "PER"))
+    never_right = entity(1, "ORG", typed(0.5, "LOC"))
+    moved = entity(
+        2, "PER", Review("region", 0.5, "changed", Before(regions=(Region(HERE),))), box=THERE
+    )
+    case = gold_of(s0="abc").case_of(sample("s0", spoilt, never_right, moved))
+    assert case is not None
+    assert [(one.kind, one.stage) for one in verdicts(case)] == [
+        ("wrong-type", "review"),
+        ("wrong-type", "tag"),
+        ("box-off", "review"),
+    ]
 
 
 def test_eval_tells_what_became_of_second_looks_and_never_a_cost_of_0(tmp_path: Path) -> None:

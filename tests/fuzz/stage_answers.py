@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from riveg.pipeline import PER_ENTITY
 from riveg.protocols import Mention, PartialAnswer
 from riveg.registry import backend_config
 from riveg.stages.table import STAGES
-from riveg.types import Entity, Issue, Sample
+from riveg.types import Box, Entity, Issue, Region, Sample
 
 POST = image_sample(
     "Ever Given meets Ann near York",
@@ -29,6 +30,15 @@ POST = image_sample(
     id="a",
     caption="a ship",
 )
+
+UNCERTAIN = replace(
+    POST,
+    entities=tuple(
+        replace(one, score=0.5, regions=(Region(Box(0, 0, 600, 400), 0.5),))
+        for one in POST.entities or ()
+    ),
+)
+"""The same, for a stage that looks again at what is uncertain."""
 
 ANSWERS: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
     # a file: its stage, the backend's options, a good answer
@@ -72,6 +82,13 @@ ANSWERS: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
         '<answer>[{"entity": "Ever Given", "type": "MISC", "box2d": [9, 20, 300, 400]}, '
         '{"entity": "York", "type": "LOC", "box2d": []}]</answer>',
     ),
+    "span.json": ("review", {"span": 0.0}, '{"reason": "so", "entity": "Ever Given"}'),
+    "type.json": ("review", {"type": 0.0}, '{"reason": "so", "label": "ORG"}'),
+    "region.json": (
+        "review",
+        {"region": 0.0, "frame": "norm1000"},
+        '{"reason": "so", "shown": "yes", "boxes": [{"bbox_2d": [9, 20, 300, 400]}]}',
+    ),
     "ground.json": ("ground", {"frame": "norm1000"}, '{"boxes": [{"bbox_2d": [9, 20, 300, 400]}]}'),
 }
 
@@ -97,13 +114,15 @@ def ask(file: str, finish_reason: str) -> None:
     stage: Any = next(one for one in STAGES if one.name == name)
     context = make_context(chats={"main": chat}, endpoints={"main": _ENDPOINT}, labels=_LABELS)
     backend = backend_config(name, "chat")(**options).build(context)
-    items: list[Any] = mentions_of(POST) if stage.per is PER_ENTITY else [POST]
+    post = UNCERTAIN if stage.needs_entities else POST
+    items: list[Any] = mentions_of(post) if stage.per is PER_ENTITY else [post]
+    questions = len(post.entities or ()) if stage.is_about_entities else 1
     for item, answer in zip(items, stage.ask(backend, items), strict=True):
         check_answer(stage, item, answer)
         whole = answer.answer if isinstance(answer, PartialAnswer) else answer
         if not isinstance(whole, Issue):
             require_record(stage.join(item, whole))
-    assert len(chat.asked) <= 3 * len(items), "an answer is asked for again twice at most"
+    assert len(chat.asked) <= 3 * questions, "an answer is asked for again twice at most"
 
 
 def require_record(joined: Sample | Mention) -> None:

@@ -45,6 +45,12 @@ review: {{backend: chat, frame: norm1000, {gates}}}
 EVERYTHING = "span: 0, type: 0, region: 0"
 LIMIT = 4
 
+UNSURE: dict[str, dict[str, Any]] = {
+    "span": {"entity": "unsure"},
+    "type": {"label": "unsure"},
+    "region": {"shown": "unsure", "boxes": []},
+}
+
 Answer = Callable[[str, str], dict[str, Any]]
 """From the kind and the words of a question to the answer."""
 
@@ -91,11 +97,7 @@ class Annotator:
         start = marked.find("&&") if "&&" in marked else post.text.find(name)
         found = self._touched(post, gold, start, start + len(name))
         if found is None:
-            return {
-                "span": {"entity": "unsure"},
-                "type": {"label": "unsure"},
-                "region": {"shown": "unsure", "boxes": []},
-            }[kind]
+            return UNSURE[kind]
         return self._right(kind, post, found)
 
     def _touched(self, post: Sample, gold: Gold, start: int, end: int) -> GoldEntity | None:
@@ -121,11 +123,8 @@ class Annotator:
 def harmful(kind: str, question: str) -> dict[str, Any]:
     """Takes away boxes and gives everything another type."""
     so_far = question.partition("Type so far: ")[2].partition("\n")[0]
-    return {
-        "span": {"entity": "unsure"},
-        "type": {"label": "LOC" if so_far != "LOC" else "PER"},
-        "region": {"shown": "no", "boxes": []},
-    }[kind]
+    spoilt = {"label": "LOC" if so_far != "LOC" else "PER"}
+    return {**UNSURE, "type": spoilt, "region": {"shown": "no", "boxes": []}}[kind]
 
 
 def run(folder: Path, url: str, gates: str, name: str) -> Path:
