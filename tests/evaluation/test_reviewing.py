@@ -125,7 +125,7 @@ def test_the_numbers_of_the_report_are_those_of_a_run_with_these_gates(tmp_path:
         replace(
             post,
             entities=tuple(
-                replace(one, label=looked.before.label)
+                replace(one, label=looked.before.label or "")
                 if (looked := (one.reviews or ())[0]).before and looked.uncertainty < gate
                 else one
                 for one in post.entities or ()

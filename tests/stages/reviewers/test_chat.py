@@ -87,7 +87,7 @@ def reviewer(chat: ScriptedChat, base: Path | None = None, **fields: Any) -> Cha
     return ChatReviewerConfig(frame="norm1000", **fields).build(context)
 
 
-ALL = {"span": 0.5, "type": 0.5, "region": 0.5}
+ALL: dict[str, Any] = {"span": 0.5, "type": 0.5, "region": 0.5}
 
 
 def reviewed(
@@ -140,7 +140,7 @@ def test_words_then_type_then_box_are_put_right_and_the_record_says_what_was_bef
         ({"type": 1.0, "region": 1.0}, 0),
     ],
 )
-def test_from_the_gate_on_and_not_below_it(gates: dict[str, float], asked: int) -> None:
+def test_from_the_gate_on_and_not_below_it(gates: dict[str, Any], asked: int) -> None:
     chat, (answer,) = reviewed(UNSURE, **gates)
     assert len(chat.asked) == asked
     assert sum(len(one.reviews or ()) for one in whole(answer)) == asked
