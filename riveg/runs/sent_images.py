@@ -21,6 +21,7 @@ from riveg.runs.folder import StageFolder
 from riveg.stages.chat_backend import PROMPT_FAILED
 from riveg.stages.extractors.chat import IMAGE_SHAPE
 from riveg.stages.stated_boxes import OUTSIDE_FRAME
+from riveg.stages.table import REVIEW
 from riveg.types import Box, ImageSize, Sample
 
 FEWEST_TOKENS = 1024
@@ -127,9 +128,9 @@ class SentImages:
             issue.stage == stage and issue.kind == OUTSIDE_FRAME for issue in sample.issues
         )
         regions = [region for entity in sample.entities or () for region in entity.regions or ()]
-        own = [region.box for region in regions if (region.source or "").startswith("chat")]
+        own = [one for one in regions if (one.source or "").startswith(_source(stage))]
         one.boxes += len(own) + beyond
-        one.at_end += beyond + sum(_ends_in_corner(box, size) for box in own)
+        one.at_end += beyond + sum(_ends_in_corner(region.box, size) for region in own)
 
     def _is_sent(self, one: _Shown, sample: Sample) -> bool:
         stage = one.step.stage
@@ -137,7 +138,14 @@ class SentImages:
             return False
         if any(issue.stage == stage.name and issue.kind in _NOT_SENT for issue in sample.issues):
             return False
+        if stage is REVIEW:  # it is asked about few, and says which
+            return any(entity.reviews for entity in sample.entities or ())
         return any(stage.wants(item, self._gated) for item in stage.per.split(sample))
+
+
+def _source(stage: str) -> str:
+    """How the source of a region begins that this stage has stated."""
+    return f"{stage}:chat" if stage == REVIEW.name else "chat"
 
 
 def merged_records(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -162,7 +170,7 @@ def _summary(count: int, sizes: Iterable[ImageSize]) -> dict[str, Any]:
 def token_notes(config: SystemConfig, steps: Sequence[Step]) -> Iterator[str]:
     """A line for each stage that states boxes and sees too little of its images for that."""
     for one in _showing(config, steps):
-        if one.resize is None or one.resize.multiple == 1:
+        if one.frame is None or one.resize is None or one.resize.multiple == 1:
             continue
         side = one.endpoint.picture_side
         allowed, key = min(

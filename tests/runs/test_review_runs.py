@@ -188,6 +188,11 @@ def test_a_perfect_reviewer_makes_right_all_it_is_asked_about_and_resumes(tmp_pa
     assert cost is not None
     assert (cost.requests, cost.prompt_tokens, cost.answer_tokens) == (first, 10 * first, 5 * first)
     assert cost.cost == pytest.approx(first * (10 * 1.0 + 5 * 2.0) / 1e6)
+    sent = json.loads((folder / "manifest.json").read_text())["images_sent"]["review"]["sent"]
+    asked_about = [
+        one for one in read_records(folder) if any(e.reviews for e in one.entities or ())
+    ]
+    assert sent["count"] == len(asked_about)
     shown = stage_answers(folder, posts[0].id)
     (reviewed,) = [one for one in shown if one.stage == "review"]
     assert any("uncertainty" in line for line in describe_reviews(reviewed.sample))
@@ -199,6 +204,8 @@ def test_a_harmful_reviewer_does_harm_and_below_the_gate_nobody_asks_it(tmp_path
         assert not asked
         spoilt = run(tmp_path, url, EVERYTHING, "spoilt")
         assert asked
+    sent = json.loads((shut / "manifest.json").read_text())["images_sent"]["review"]["sent"]
+    assert sent["count"] == 0
     before, after = scored(shut), scored(spoilt)
     assert hits(before) > 0
     assert hits(after) == 0

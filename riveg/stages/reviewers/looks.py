@@ -166,7 +166,8 @@ class RegionLook:
         entity, size = mention.entity, image_size(mention.sample)
         if answer.value is None:
             return _kept(entity, self.kind, uncertainty, is_unsure=True)
-        regions, faults = self._boxes.regions(answer.value, size, source_of(answer))
+        source = f"review:{source_of(answer)}"
+        regions, faults = self._boxes.regions(answer.value, size, source)
         if faults:
             return Issue("review", entity.id, OUTSIDE_FRAME, faults[0])
         regions = tuple(one for one in regions if not _is_whole(one.box, size))

@@ -116,7 +116,7 @@ def test_words_then_type_then_box_are_put_right_and_the_record_says_what_was_bef
     chat, (answer,) = reviewed(RIGHT)
     times, ann = whole(answer)
     assert (times.text, times.span, times.label) == ("New York Times", Span(0, 3), "ORG")
-    assert times.regions == (Region(Box(600, 400, 1200, 800), source="chat:schema"),)
+    assert times.regions == (Region(Box(600, 400, 1200, 800), source="review:chat:schema"),)
     assert times.reviews == (
         Review("span", 0.6, "changed", Before(text="New York", span=Span(0, 2))),
         Review("type", 0.6, "changed", Before(label="PER")),
@@ -185,7 +185,7 @@ def test_an_entity_that_was_found_nowhere_can_get_a_box() -> None:
     lost = replace(lost, entities=tuple(replace(e, regions=()) for e in lost.entities or ()))
     chat, (answer,) = reviewed(RIGHT, lost, region=0.4)
     (rex,) = whole(answer)
-    assert rex.regions == (Region(Box(600, 400, 1200, 800), source="chat:schema"),)
+    assert rex.regions == (Region(Box(600, 400, 1200, 800), source="review:chat:schema"),)
     assert rex.reviews == (Review("region", 0.45, "changed", Before(regions=())),)
     assert "Box so far: none" in asked_text(chat.asked[0])
     assert not reviewed(RIGHT, lost, region=0.46)[0].asked
