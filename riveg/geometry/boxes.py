@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,20 @@ def grown_box(box: Box, margin: float) -> Box:
     """
     aside, above = margin * box.width, margin * box.height
     return Box(box.x_min - aside, box.y_min - above, box.x_max + aside, box.y_max + above)
+
+
+def box_around(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds all of some, of which there is at least one.
+
+    >>> box_around([Box(0, 0, 2, 2), Box(1, 1, 5, 2)])
+    Box(x_min=0, y_min=0, x_max=5, y_max=2)
+    """
+    return Box(
+        min(box.x_min for box in boxes),
+        min(box.y_min for box in boxes),
+        max(box.x_max for box in boxes),
+        max(box.y_max for box in boxes),
+    )
 
 
 def whole_edges(box: Box, size: ImageSize) -> tuple[int, int, int, int]:

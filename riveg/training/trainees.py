@@ -12,6 +12,7 @@ TRAINEES: dict[str, str] = {
     "crf-tagger": "riveg.training.crf_tagger.config:CrfTaggerTrainingConfig",
     "entailer": "riveg.training.entailer.config:EntailerTrainingConfig",
     "entailer-itm": "riveg.training.entailer_itm.config:EntailerItmTrainingConfig",
+    "grounder": "riveg.training.grounder.config:GrounderTrainingConfig",
     "mner-qg": "riveg.training.mner_qg.config:MnerQgTrainingConfig",
     "tagger": "riveg.training.tagger.config:TaggerTrainingConfig",
     "vlm": "riveg.training.vlm.config:VlmTrainingConfig",

@@ -18,10 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.errors import UserError
 from riveg.protocols import Grounder
 from riveg.types import ImageSize
 from riveg.vision.detectors.crop_recheck import RegionOptions
@@ -35,6 +36,7 @@ from riveg.vision.detectors.grounding_dino_prompts import (
     read_phrase,
 )
 from riveg.vision.detectors.phrase_search import PhraseBoxes
+from riveg.vision.detectors.phrase_settings import PhraseSettings, read_phrase_settings
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_worker import PreparedImage
@@ -44,7 +46,8 @@ from riveg.vision.runtime.options import TorchOptions
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from riveg.vision.detectors.grounding_dino import Detections, FeatureMaps
+    from riveg.vision.detectors.grounding_dino import Detections
+    from riveg.vision.detectors.grounding_dino_padding import FeatureMaps
     from riveg.vision.runtime.tensors import Resizer
 
     class PhraseNetwork(Protocol):
@@ -66,7 +69,11 @@ _MOST_PADDING = 1.15
 
 
 class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig[Grounder]):
-    """``query``: the phrase, a template.
+    """``query``: the phrase, a template; ``null``: as trained.
+
+    A model of ``riveg train grounder`` was trained with a template and sides of pictures, which
+    count where ``query``, ``shortest_edge`` and ``longest_edge`` are left out; with another
+    template it is refused. Others then have ``{expression}``, 800 and 1333.
 
     ``phrases``: ``separate`` asks for each on its own and is exact, ``joined`` for all of an image
     at once. ``box_threshold``: a box's score must be above it. ``text_threshold``: where phrases
@@ -85,36 +92,50 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig[Grounder]):
 
     model: str = Field(default="IDEA-Research/grounding-dino-base", min_length=1)
     licence: str | None = "apache-2.0"
-    query: QueryTemplate = "{expression}"
+    query: QueryTemplate | None = None
     phrases: Literal["separate", "joined"] = "separate"
     box_threshold: float = Field(default=0.25, ge=0, lt=1)
     text_threshold: float = Field(default=0.25, ge=0, lt=1)
     overlap: float = Field(default=0.7, gt=0, le=1)
-    shortest_edge: int = Field(default=800, ge=32)
-    longest_edge: int = Field(default=1333, ge=32)
+    shortest_edge: int | None = Field(default=None, ge=32)
+    longest_edge: int | None = Field(default=None, ge=32)
 
     @model_validator(mode="after")
     def _edges_in_order(self) -> GroundingDinoConfig:
-        if self.shortest_edge > self.longest_edge:
+        if self.shortest_edge and self.longest_edge and self.shortest_edge > self.longest_edge:
             raise ValueError("shortest_edge must not be above longest_edge")
         return self
 
     def build(self, context: BuildContext) -> Grounder:
-        """The live backend."""
+        """The live backend.
+
+        Raises:
+            UserError: If the folder is no such model's, or it was trained on another query.
+        """
         folder = self.folder(context.base)
+        trained = self._asked_as_trained(folder)
         from riveg.vision.detectors.grounding_dino import GroundingDinoNetwork
 
-        return self.build_on(GroundingDinoNetwork(folder, self), context)
+        return self.build_on(GroundingDinoNetwork(folder, self), context, trained)
 
-    def build_on(self, network: PhraseNetwork, context: BuildContext) -> Grounder:
-        """The live backend on any network of this kind."""
+    def build_on(
+        self, network: PhraseNetwork, context: BuildContext, trained: PhraseSettings | None = None
+    ) -> Grounder:
+        """The live backend on any network of this kind.
+
+        Args:
+            network: It, loaded.
+            context: Where images come from.
+            trained: How it is asked, where this configuration does not say so.
+
+        Raises:
+            UserError: If the shortest edge is above the longest.
+        """
         finder = GroundingDino(
             network,
-            query=self.query,
+            self._settings(trained or PhraseSettings()),
             phrases=self.phrases,
             text_threshold=self.text_threshold,
-            shortest_edge=self.shortest_edge,
-            longest_edge=self.longest_edge,
             batch_size=self.batch_size,
         )
         return self.grounder(
@@ -128,7 +149,28 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig[Grounder]):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of the checkpoint, and of the re-check's."""
-        return {**model_contents(self.folder(base)), **self.recheck_contents(base)}
+        folder = self.folder(base)
+        self._asked_as_trained(folder)
+        return {**model_contents(folder), **self.recheck_contents(base)}
+
+    def _asked_as_trained(self, folder: Path) -> PhraseSettings | None:
+        trained = read_phrase_settings(folder)
+        if trained is not None and self.query not in (None, trained.query):
+            raise UserError(
+                f"ground.query: {self.query!r}: {folder} was trained with {trained.query!r}: leave "
+                "`query` out, or say the same"
+            )
+        return trained
+
+    def _settings(self, trained: PhraseSettings) -> PhraseSettings:
+        said = self.model_dump(include={*PhraseSettings.model_fields}, exclude_none=True)
+        try:
+            return PhraseSettings(**{**trained.model_dump(), **said})
+        except ValidationError as error:
+            raise UserError(
+                f"ground.shortest_edge: is above longest_edge with {trained.shortest_edge} and "
+                f"{trained.longest_edge}, which stand where one is left out; set both"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,33 +187,31 @@ class GroundingDino:
 
     Args:
         network: The checkpoint.
-        query: Template of the phrase.
+        settings: Template of the phrase, and sides of the input.
         phrases: ``separate`` or ``joined``.
         text_threshold: A joined phrase's score must be above it.
-        shortest_edge: Of the input, in pixels.
-        longest_edge: Of the input, in pixels.
         batch_size: Highest number of images or phrases in one forward.
     """
 
     def __init__(
         self,
         network: PhraseNetwork,
+        settings: PhraseSettings,
         *,
-        query: str = "{expression}",
         phrases: str = "separate",
         text_threshold: float = 0.25,
-        shortest_edge: int = 800,
-        longest_edge: int = 1333,
         batch_size: int = 8,
     ) -> None:
         self.reader = TextReader(
-            query,
+            settings.query,
             network.most_tokens,
             partial(count_tokens, tokenizer=network.tokenizer),
             clean=phrase_text,
             what="the phrase",
         )
-        self.prepare = partial(network.prepare, shortest=shortest_edge, longest=longest_edge)
+        self.prepare = partial(
+            network.prepare, shortest=settings.shortest_edge, longest=settings.longest_edge
+        )
         self.batch_size = batch_size
         self._network = network
         self._is_joined = phrases == "joined"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,13 @@ from riveg.evaluation.bootstrap import RESAMPLES, Score
 from riveg.files import write_atomically, writing
 from riveg.formats.json_files import read_json
 from riveg.geometry.frames import Resize
+from riveg.training.beside import copy_beside
 from riveg.training.cards import best_epoch, settings_lines
 from riveg.training.loop import Trained
 from riveg.training.vlm.settings import VlmSettings
 from riveg.training.vlm.trainee import VlmTrainee
 from riveg.vision.runtime.loading import silent_transformers
 
-_BESIDE = ("*.json", "*.txt", "*.model", "*.jinja")
-"""What stands beside weights: the tokenizer, the chat template, the processor's settings."""
-
-_OF_WEIGHTS = ("config.json", "generation_config.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 """What transformers calls the file with the settings of images; in the second they are a part."""
 
@@ -86,9 +82,7 @@ def _listed(value: object) -> object:
 
 def _copy_beside(base: Path, out: Path, resize: Resize) -> None:
     """The base's files beside its weights; its processor then resizes as in the training."""
-    for path in sorted({one for pattern in _BESIDE for one in base.glob(pattern)}):
-        if path.name not in _OF_WEIGHTS and not path.name.endswith(".index.json"):
-            shutil.copyfile(path, out / path.name)
+    copy_beside(base, out)
     bounds = {"shortest_edge": resize.min_pixels, "longest_edge": resize.max_pixels}
     said = {"size": bounds, "min_pixels": resize.min_pixels, "max_pixels": resize.max_pixels}
     for path in filter(Path.is_file, (out / name for name in _PROCESSORS)):

@@ -23,6 +23,13 @@ from torch import Tensor, nn
 from riveg.errors import UserError
 from riveg.formats.json_files import read_json
 from riveg.vision.detectors.grounding_dino_kernels import install_fast_layers
+from riveg.vision.detectors.grounding_dino_padding import (
+    FeatureMaps,
+    GivenMaps,
+    UnpaddedProposals,
+    UnpaddedReferences,
+    padded_maps,
+)
 from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt
 from riveg.vision.runtime.loading import autocast, load_model, load_processor, place
 from riveg.vision.runtime.options import TorchOptions
@@ -52,8 +59,42 @@ class Detections:
     phrase_scores: NDArray[np.float32]
 
 
-FeatureMaps = tuple[Tensor, ...]
-"""An image's projected maps, finest first, each *shape* ``(channels, height, width)``."""
+class PhraseReader:
+    """What makes a checkpoint's inputs.
+
+    Args:
+        folder: Files of the checkpoint.
+        config: The network's.
+
+    Attributes:
+        prepare: Makes the network's input of an upright image.
+        tokenizer: BERT's.
+        most_tokens: Highest number of tokens of a prompt.
+
+    Raises:
+        UserError: If the folder lacks the files of processor or tokenizer.
+    """
+
+    def __init__(self, folder: Path, config: Any) -> None:
+        import transformers
+
+        processor = load_processor(transformers.GroundingDinoImageProcessorPil, folder)
+        self.prepare: Resizer = partial(resized_values, processor)
+        self.tokenizer = load_processor(transformers.AutoTokenizer, folder)
+        positions = config.text_config.max_position_embeddings
+        self.most_tokens = min(config.max_text_len, positions)
+
+
+def load_grounding_dino(folder: Path, options: TorchOptions) -> Any:
+    """The library's network of a checkpoint of either kind, in float32 and evaluation mode.
+
+    Raises:
+        UserError: If the folder is no such checkpoint, or lacks weights.
+    """
+    import transformers
+
+    whole = options.model_copy(update={"dtype": "float32"})
+    return load_model(getattr(transformers, _kind(folder)), folder, whole)
 
 
 class GroundingDinoNetwork:
@@ -65,27 +106,25 @@ class GroundingDinoNetwork:
     Args:
         folder: Files of the checkpoint.
         options: Device, number type, attention, compilation.
+        network: The checkpoint's with other weights, in evaluation mode on that device; it is of
+            no use for anything else afterwards.
 
     Raises:
         UserError: If the folder is no such checkpoint.
     """
 
-    def __init__(self, folder: Path, options: TorchOptions) -> None:
-        import transformers
-
-        whole = options.model_copy(update={"dtype": "float32"})
-        network = load_model(getattr(transformers, _kind(folder)), folder, whole)
+    def __init__(self, folder: Path, options: TorchOptions, network: Any = None) -> None:
+        if network is None:
+            network = load_grounding_dino(folder, options)
         self._placement = place(options.device, options.dtype)
-        processor = load_processor(transformers.GroundingDinoImageProcessorPil, folder)
-        self.prepare: Resizer = partial(resized_values, processor)
-        self.tokenizer = load_processor(transformers.AutoTokenizer, folder)
+        reader = PhraseReader(folder, network.config)
+        self.prepare, self.tokenizer = reader.prepare, reader.tokenizer
+        self.most_tokens = reader.most_tokens
         self.config = network.config
-        text_positions = network.config.text_config.max_position_embeddings
-        self.most_tokens = min(network.config.max_text_len, text_positions)
         model = network.model
         backbone = model.backbone.conv_encoder.model
         self._encoder = ImageBackbone(backbone, _feature_maps, model.input_proj_vision)
-        self._given = _GivenMaps(model.backbone.position_embedding)
+        self._given = GivenMaps(model.backbone.position_embedding)
         # In this network alone: its own forward then gets the given maps where it would make them.
         model.backbone = self._given
         model.input_proj_vision = nn.ModuleList(
@@ -93,9 +132,9 @@ class GroundingDinoNetwork:
         )
         self._proposals = None
         if network.config.two_stage:
-            self._proposals = _UnpaddedProposals(model.encoder_output_class_embed)
+            self._proposals = UnpaddedProposals(model.encoder_output_class_embed)
             model.encoder_output_class_embed = self._proposals
-        _UnpaddedReferences(model.decoder)
+        UnpaddedReferences(model.decoder)
         install_fast_layers(network)
         self._network = network
         if options.compile:
@@ -127,7 +166,7 @@ class GroundingDinoNetwork:
         device = self._placement.device
         tokens, mask = padded_tokens(prompts, self.tokenizer.pad_token_id or 0)
         with torch.inference_mode(), autocast(self._placement):
-            maps, masks = _padded(features, self.config.num_queries)
+            maps, masks = padded_maps(features, self.config.num_queries)
             self._given.maps, self._given.masks = maps, masks
             if self._proposals is not None:
                 self._proposals.padding = ~torch.cat([one.flatten(1) for one in masks], 1)
@@ -187,101 +226,6 @@ class ImageBackbone(nn.Module):
             # The first of the coarser maps is made of the backbone's last, before its projection.
             maps.append(self.projections[level](raw[-1] if level == count else maps[-1]))
         return maps
-
-
-class _GivenMaps(nn.Module):
-    """Takes the place of the backbone and gives maps that were computed before."""
-
-    def __init__(self, position_embedding: Any) -> None:
-        super().__init__()
-        self.position_embedding = position_embedding
-        self.maps: list[Tensor] = []
-        self.masks: list[Tensor] = []
-
-    def clear(self) -> None:
-        self.maps, self.masks = [], []
-
-    def forward(self, *_: Tensor) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
-        pairs = list(zip(self.maps, self.masks, strict=True))
-        return pairs, [self.position_embedding(*pair).to(pair[0].dtype) for pair in pairs]
-
-
-class _UnpaddedProposals(nn.Module):
-    """The head that picks places for the decoder, but never one of the padding.
-
-    The library gives a padded place the score of an empty one, which may be the highest of all.
-    """
-
-    def __init__(self, head: Any) -> None:
-        super().__init__()
-        self.head = head
-        self.padding: Tensor | None = None
-
-    def forward(
-        self, vision_hidden_state: Tensor, text_hidden_state: Tensor, text_token_mask: Tensor
-    ) -> Tensor:
-        scores: Tensor = self.head(vision_hidden_state, text_hidden_state, text_token_mask)
-        if self.padding is None or self.padding.shape[1] != scores.shape[1]:
-            return scores
-        return scores.masked_fill(self.padding[:, :, None], float("-inf"))
-
-
-class _UnpaddedReferences:
-    """Gives a decoder's queries their positions in the image, not in the padded map.
-
-    The library computes a query's position from the points at which it samples the maps, and these
-    shrink with the padding. Here the decoder gets ratios without padding, and only its sampling
-    gets the true ones.
-    """
-
-    def __init__(self, decoder: Any) -> None:
-        self._ratios: Tensor | None = None
-        decoder.register_forward_pre_hook(self._keep, with_kwargs=True)
-        for layer in decoder.layers:
-            layer.encoder_attn.register_forward_pre_hook(self._shrink, with_kwargs=True)
-
-    def _keep(self, _: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        ratios = named["valid_ratios"]
-        self._ratios = ratios
-        return given, {**named, "valid_ratios": torch.ones_like(ratios)}
-
-    def _shrink(self, _: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        assert self._ratios is not None
-        points = named["reference_points"]
-        ratios = self._ratios.repeat(1, 1, points.shape[-1] // 2)[:, None]
-        return given, {**named, "reference_points": points * ratios}
-
-
-def _padded(
-    features: Sequence[FeatureMaps], least_places: int
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Maps of one size at each level, and where they are no padding.
-
-    *Shape:* maps ``(images, channels, height, width)``, masks ``(images, height, width)``.
-
-    Args:
-        features: Of one image each.
-        least_places: How many places the network picks, and so must find.
-    """
-    sides = [
-        [max(one[level].shape[axis] for one in features) for axis in (1, 2)]
-        for level in range(len(features[0]))
-    ]
-    missing = least_places - sum(height * width for height, width in sides)
-    if missing > 0:
-        sides[0][0] += -(-missing // sides[0][1])
-    maps, masks = [], []
-    for level, (height, width) in enumerate(sides):
-        first = features[0][level]
-        whole = first.new_zeros(len(features), first.shape[0], height, width)
-        mask = torch.zeros(len(features), height, width, dtype=torch.bool, device=first.device)
-        for row, one in enumerate(features):
-            part = one[level]
-            whole[row, :, : part.shape[1], : part.shape[2]] = part
-            mask[row, : part.shape[1], : part.shape[2]] = True
-        maps.append(whole)
-        masks.append(mask)
-    return maps, masks
 
 
 def padded_tokens(prompts: Sequence[PhrasePrompt], padding: int) -> tuple[Tensor, Tensor]:

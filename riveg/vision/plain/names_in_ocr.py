@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from riveg.geometry.boxes import common_area
+from riveg.geometry.boxes import box_around, common_area
 from riveg.types import Box, Observation
 
 _WORD = re.compile(r"[^\W_]+")
@@ -201,13 +201,7 @@ def _below(here: Box, there: Box) -> bool:
 
 
 def _hull(words: Sequence[_Word]) -> Box:
-    boxes = [word.box for word in words]
-    return Box(
-        min(box.x_min for box in boxes),
-        min(box.y_min for box in boxes),
-        max(box.x_max for box in boxes),
-        max(box.y_max for box in boxes),
-    )
+    return box_around([word.box for word in words])
 
 
 def _without_overlaps(found: Sequence[Spelling]) -> tuple[Spelling, ...]:

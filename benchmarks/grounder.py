@@ -1,0 +1,209 @@
+"""Whether a grounder learns: a tiny GroundingDINO with random weights on the drawn world.
+
+    python benchmarks/grounder.py OUT [--kind grounding-dino|mm-grounding-dino] [--posts 200]
+                                      [--by-heart-epochs 60] [--epochs 30] [--threads 1]
+
+Two trainings, both by ``riveg train grounder``'s own code. ``by heart``: 16 posts with boxes are
+train and dev at once; the best box of every mention that is shown must come right. ``learning``:
+``--posts`` posts, measured on 60 others; the loss there must fall from the one before training,
+and its best boxes become right.
+
+``OUT`` gets the world, the network and a folder for each training; one that is there is
+not trained again. Prints a line for each: loss on dev before and after, Acc@0.5, mean IoU and
+box AP on dev in percent, and the minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from learning import draw_world
+
+from riveg.datasets.opening import open_dataset
+from riveg.runs.progress import Silence
+from riveg.training.config import Course
+from riveg.training.grounder.config import GrounderTrainingConfig
+from riveg.training.grounder.figures import ACCURACY, BOX_AP, LOSS, MEAN_IOU
+from riveg.training.grounder.trainee import GrounderTrainee
+from riveg.training.training import train_model
+
+SIDE = 96
+_BY_HEART = 16
+_MARKS = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 1012: ".", 1029: "?"}
+"""Numbers of pieces that the network knows by heart, those of BERT."""
+
+
+class _Spoken(Silence):
+    """Says each epoch on stderr."""
+
+    def note(self, text: str, /) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Trains what is not there yet and prints a line for each training."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--kind", default="grounding-dino", choices=["grounding-dino", "mm-grounding-dino"]
+    )
+    parser.add_argument("--posts", type=int, default=200)
+    parser.add_argument("--by-heart-epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    few = draw_world(options.out / "few", {"train": _BY_HEART, "dev": 1}, side=SIDE)
+    many = draw_world(options.out / "many", {"train": options.posts, "dev": 60}, side=SIDE)
+    model = save_network(options.out / options.kind, many, options.kind)
+    print(f"{'':10} {'loss before':>12} {'after':>7} {ACCURACY:>7} {MEAN_IOU:>9} {BOX_AP:>7} min")
+    for name, data, epochs in (
+        ("by heart", few, options.by_heart_epochs),
+        ("learning", many, options.epochs),
+    ):
+        config = settings(
+            data,
+            model,
+            options.out / f"{options.kind}-{name.replace(' ', '-')}",
+            dev_split="train" if name == "by heart" else "dev",
+            loop={"epochs": epochs, "threads": options.threads},
+        )
+        before = _measured(config)
+        started = time.monotonic()
+        if not (config.out / "CARD.md").is_file():
+            train_model(config, progress=_Spoken(), command=" ".join(sys.argv), resume=True)
+        minutes = (time.monotonic() - started) / 60
+        after = _measured(config.model_copy(update={"model": str(config.out)}))
+        cells = " ".join(
+            f"{after[one]:{width}.1f}" for one, width in ((ACCURACY, 7), (MEAN_IOU, 9), (BOX_AP, 7))
+        )
+        print(
+            f"{name:10} {before[LOSS]:12.2f} {after[LOSS]:7.2f} {cells} {minutes:3.1f}", flush=True
+        )
+
+
+def settings(data: Path, model: Path, out: Path, **more: Any) -> GrounderTrainingConfig:
+    """A training that a tiny random network learns by in some hundred steps."""
+    loop = {
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-4,
+        "warmup": 0.05,
+        "device": "cpu",
+        **more.pop("loop", {}),
+    }
+    values = {
+        "data": str(data),
+        "model": str(model),
+        "out": out,
+        "query": "{mention} {label}",
+        "shortest_edge": SIDE,
+        "longest_edge": SIDE,
+        "loop": loop,
+        **more,
+    }
+    return GrounderTrainingConfig.model_validate(values)
+
+
+def save_network(folder: Path, data: Path, kind: str = "grounding-dino", **fields: Any) -> Path:
+    """A GroundingDINO of a million random weights; its pieces are learnt from train.
+
+    Args:
+        folder: Where to.
+        data: The dataset.
+        kind: ``grounding-dino`` or ``mm-grounding-dino``.
+        **fields: Of the configuration, instead of the usual ones.
+    """
+    import torch
+    import transformers
+
+    save_tokenizer(folder, data)
+    transformers.GroundingDinoImageProcessorPil().save_pretrained(folder)
+    text = transformers.BertConfig(
+        vocab_size=1100,
+        hidden_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    backbone = transformers.SwinConfig(
+        embed_dim=16,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 1, 2, 2],
+        window_size=4,
+        out_features=["stage2", "stage3", "stage4"],
+        drop_path_rate=0.0,
+    )
+    usual = {
+        "num_queries": 30,
+        "d_model": 64,
+        "encoder_layers": 1,
+        "encoder_attention_heads": 4,
+        "encoder_ffn_dim": 128,
+        "decoder_layers": 2,
+        "decoder_attention_heads": 4,
+        "decoder_ffn_dim": 128,
+        "max_text_len": 32,
+        "dropout": 0.0,
+        "fusion_droppath": 0.0,
+    }
+    prefix = "MM" if kind == "mm-grounding-dino" else ""
+    config_kind = getattr(transformers, f"{prefix}GroundingDinoConfig")
+    network_kind = getattr(transformers, f"{prefix}GroundingDinoForObjectDetection")
+    torch.manual_seed(0)
+    config = config_kind(backbone_config=backbone, text_config=text, **{**usual, **fields})
+    network_kind(config).save_pretrained(folder)
+    return folder
+
+
+def save_tokenizer(folder: Path, data: Path) -> None:
+    """BERT's kind of tokenizer, whose marks have BERT's numbers; pieces are those of train."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    def tokenizer_of(model: models.WordPiece) -> Tokenizer:
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        return tokenizer
+
+    learnt = tokenizer_of(models.WordPiece(unk_token="[UNK]"))
+    dataset = open_dataset(str(data), split="train")
+    texts = [sample.text for sample in dataset.samples()]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=300, special_tokens=["[UNK]"], show_progress=False
+    )
+    learnt.train_from_iterator([*texts, *dataset.labels], trainer)
+    free = (number for number in range(1100) if number not in _MARKS)
+    numbers = {name: number for number, name in _MARKS.items()}
+    for piece in sorted(learnt.get_vocab()):
+        if piece not in numbers:
+            numbers[piece] = next(free)
+    tokenizer = tokenizer_of(models.WordPiece(numbers, unk_token="[UNK]"))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 102), ("[CLS]", 101))
+    folder.mkdir(parents=True, exist_ok=True)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+    ).save_pretrained(folder)
+
+
+def _measured(config: GrounderTrainingConfig) -> Mapping[str, float]:
+    trainee = GrounderTrainee(config, Course(config, config.out, config.out, Silence()))
+    return trainee.evaluate(trainee.network())
+
+
+if __name__ == "__main__":
+    main()

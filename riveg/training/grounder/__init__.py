@@ -1,0 +1,1 @@
+"""``riveg train grounder``: boxes for phrases, ``ground: grounding-dino``."""
