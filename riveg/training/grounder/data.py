@@ -155,8 +155,7 @@ def pictures_without_words(folders: Sequence[Path]) -> frozenset[str]:
         if observed.get("lettering") != "always":
             raise UserError(
                 f"observations: {folder}: its run has not looked for words in every picture; "
-                "`riveg run cpu --set observe=evidence --set observe.lettering=always --until "
-                "observe` does"
+                "`riveg run quickstart --set observe.lettering=always --until observe` does"
             )
         found.update(
             sample.id

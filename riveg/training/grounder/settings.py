@@ -75,12 +75,13 @@ class GrounderTrainingSettings(TrainingConfig):
     def _check_parts(self) -> Self:
         _ = self.asked  # checks the edges
         fields = {field for _, field, *_ in Formatter().parse(self.query)}
-        if not self.expressions and (rewritten := fields & {"expression", "description"}):
+        rewritten = next((one for one in ("expression", "description") if one in fields), None)
+        if rewritten and not self.expressions:
             raise ValueError(
-                f"query: {{{min(rewritten)}}} needs `expressions`, runs over train and dev that "
-                "have some; without, write {mention}"
+                f"query: {{{rewritten}}} needs `expressions`, runs over train and dev that have "
+                "some; without, write {mention}"
             )
-        if self.expressions and not fields & {"expression", "description"}:
+        if self.expressions and not rewritten:
             raise ValueError("expressions have no effect: query holds no {expression}")
         if self.augmentation.flip and not self.observations:
             raise ValueError(

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from riveg.errors import UserError
 from riveg.vision.detectors.grounding_dino import (
     Detections,
-    FeatureMaps,
     ImageBackbone,
     detections_of,
     padded_tokens,
 )
+from riveg.vision.detectors.grounding_dino_padding import FeatureMaps
 from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt
 from riveg.vision.detectors.groundingdino_configuration import read_configuration
 from riveg.vision.runtime.loading import (
