@@ -48,7 +48,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the data and a network."""
     folder = tmp_path_factory.mktemp("parts")
     write_dataset(folder / "data")
-    save_grounding_dino(folder / "model", "mm-grounding-dino", num_queries=20)
+    # With 32, the library's group norms refuse maps of a single place.
+    save_grounding_dino(folder / "model", "mm-grounding-dino", num_queries=20, d_model=64)
     return folder
 
 
@@ -241,8 +242,7 @@ def test_what_is_saved_answers_as_what_was_trained(parts: Path, tmp_path: Path) 
         query="{mention} ({label})", shortest_edge=64, longest_edge=64
     )
     after = trainee(config.model_copy(update={"model": str(folder)}), tmp_path / "again")
-    begun = trainee(config, tmp_path / "begun")
-    weights, before = load_file(folder / "model.safetensors"), begun.network().state_dict()
+    weights, before = (load_file(one / "model.safetensors") for one in (folder, parts / "model"))
     learnt = {name for name, one in weights.items() if not one.equal(before[name])}
     assert learnt
     assert not [name for name in learnt if name.startswith("model.text_backbone.")]
