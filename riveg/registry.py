@@ -36,6 +36,7 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
     "extract": {
         "chat": "riveg.stages.extractors.chat:ChatExtractorConfig",
+        "recorded": "riveg.stages.extractors.recorded:RecordedExtractorConfig",
         "teacher": "riveg.stages.extractors.teacher:TeacherConfig",
         "mner-qg": "riveg.stages.extractors.mner_qg:MnerQgExtractorConfig",
     },

@@ -10,13 +10,14 @@ import typer
 from riveg.cli.data_options import COLUMN, KINDS
 from riveg.cli.font_option import FONT, open_fonts, print_font_note
 from riveg.cli.numbers import MOST_COUNTED, finite
+from riveg.cli.taken_predictions import TakenPredictions
 from riveg.cli.visible import visible
 
 if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
     from riveg.datasets.dataset import Dataset
     from riveg.images.fonts import Fonts
-    from riveg.runs.portion import Portion
+    from riveg.runs.portion import Portion, Shard
     from riveg.runs.run import RunReport
     from riveg.types import Sample
 
@@ -62,17 +63,28 @@ def run(
     dry: bool = typer.Option(
         False, "--dry-run", help="Ask no language model; count requests, tokens and cost."
     ),
+    predictions: Path | None = typer.Option(
+        None, "--from", help="Go on from these predictions, such as the system masks does."
+    ),
+    format: str | None = typer.Option(None, help="Of --from: as in riveg eval (default: auto)."),
+    boxes: Path | None = typer.Option(None, help="Of --from: boxes beside RiVEG's text file."),
+    proposals: Path | None = typer.Option(
+        None, help="Of --from: folder of VinVL features, for TIGER's dump."
+    ),
 ) -> None:
     """Run a system over a dataset. Interrupted, the same command goes on where it stopped."""
     from riveg.cli.progress import RichProgress
     from riveg.datasets.column_names import parse_choice
     from riveg.datasets.opening import open_dataset
     from riveg.errors import UserError
+    from riveg.evaluation.recording import frame_notes
     from riveg.runs.portion import Portion, Shard
+    from riveg.runs.reading import read_records
     from riveg.runs.system import load_system
     from riveg.stages.table import stages_giving
 
     fonts = open_fonts(font)
+    taken = TakenPredictions.of(predictions, format, boxes, proposals)
     loaded = load_system(system, *overrides)
     config = loaded.config
     named = data or ([] if config.data is None else [config.data])
@@ -82,12 +94,13 @@ def run(
     for note in source.notes:
         typer.echo(visible(f"riveg: {source.name}: {note}"), err=True)
     share = None if shard is None else Shard.parse(shard)
-    name = f"{config.name}-{source.name}" + (f"-{split}" if split else "")
-    if share is not None:
-        name += f"-{share.number}-of-{share.of}"
-    if out is None and not {"/", "\\"}.isdisjoint(name):
-        raise UserError(f"{name!r}: is no name for a run folder; say where it goes with --out")
-    folder = out or Path("runs") / name
+    of = (config.name, source.name, split, taken and taken.file.absolute().stem, share)
+    folder = out or _folder_of(*of)
+    notes = source.notes
+    if taken is not None:
+        setting, said = taken.write(config, source, folder, share)
+        loaded = load_system(system, *overrides, setting)
+        config, notes = loaded.config, (*notes, *said)
     if dry:
         _count_requests(
             config, source, folder, Portion(limit, share), until, retry_failed=retry_failed
@@ -109,10 +122,25 @@ def run(
     _print_report(
         report, until, Portion(limit, share), overlays=drawn if located else 0, fonts=fonts
     )
-    for note in (*source.notes, *report.notes):
+    if taken is not None:
+        notes += frame_notes(read_records(report.folder))
+    for note in (*notes, *report.notes):
         typer.echo(visible(f"note      {note}"))
     if report.error_rate > allowed:
         raise typer.Exit(1)
+
+
+def _folder_of(
+    system: str, data: str, split: str | None, predictions: str | None, share: Shard | None
+) -> Path:
+    """Where a run goes that names no folder; shares and predictions go apart."""
+    from riveg.errors import UserError
+
+    shown = None if share is None else f"{share.number}-of-{share.of}"
+    name = "-".join(filter(None, (system, data, split, predictions, shown)))
+    if not {"/", "\\"}.isdisjoint(name):
+        raise UserError(f"{name!r}: is no name for a run folder; say where it goes with --out")
+    return Path("runs") / name
 
 
 def _count_requests(

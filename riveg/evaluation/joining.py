@@ -100,10 +100,7 @@ def _by_id(predictions: Predictions, gold: GoldSet, joined: JoinCounts) -> Itera
         else:
             joined.without_gold += 1
     if not known:
-        raise UserError(
-            f"{predictions.name}: none of its {len(seen)} samples is in {_gold_name(gold)}, for "
-            f"example {next(iter(seen))!r}; give the data and the --split that were predicted"
-        )
+        raise none_is_known(predictions, len(seen), next(iter(seen)), _gold_name(gold))
     if predictions.manifest.get("limit"):
         return
     for sample_id in gold.samples:
@@ -120,10 +117,23 @@ def _by_order(predictions: Predictions, gold: GoldSet, joined: JoinCounts) -> It
         if sample_id is not None and prediction is not None:
             yield _case(sample_id, prediction, gold, joined)
     if number != expected:
-        raise UserError(
-            f"{predictions.name}: {number} predictions without ids for the {expected} samples of "
-            f"{_gold_name(gold)}; they can only be matched one to one, in order"
-        )
+        raise not_one_to_one(predictions, number, expected, _gold_name(gold))
+
+
+def none_is_known(predictions: Predictions, number: int, example: str, data: str) -> UserError:
+    """That no id of the predictions is one of the data."""
+    return UserError(
+        f"{predictions.name}: none of its {number} samples is in {data}, for example {example!r}; "
+        "give the data and the --split that were predicted"
+    )
+
+
+def not_one_to_one(predictions: Predictions, number: int, expected: int, data: str) -> UserError:
+    """That predictions without ids are more or fewer than the samples of the data."""
+    return UserError(
+        f"{predictions.name}: {number} predictions without ids for the {expected} samples of "
+        f"{data}; they can only be matched one to one, in order"
+    )
 
 
 def _case(sample_id: str, prediction: Prediction, gold: GoldSet, joined: JoinCounts) -> Case:

@@ -56,6 +56,7 @@ class Predictions:
         notes: What a reader of the scores should know.
         absent_is_empty: Whether a sample without a prediction was answered with no entity.
         by_candidate: Whether places are told as indices of a detector's boxes.
+        records: Reads the predictions as records, where they are; ``None`` where they are not.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Predictions:
     notes: tuple[str, ...] = ()
     absent_is_empty: bool = False
     by_candidate: bool = False
+    records: Callable[[], Iterator[Sample]] | None = None
 
 
 def prediction_of(sample: Sample) -> Prediction:
@@ -116,7 +118,7 @@ def _of_run(
         notes.append(
             "no entity has an answer of the stages that look for places: had the run its images?"
         )
-    return Predictions(name, format, read, detail, stages, manifest, tuple(notes))
+    return Predictions(name, format, read, detail, stages, manifest, tuple(notes), records=samples)
 
 
 def _detail_of_stages(stages: Sequence[str]) -> Detail:
@@ -150,6 +152,7 @@ def predictions_of_samples(
         lambda: map(prediction_of, samples()),
         detail_of(map(prediction_of, samples())),
         manifest=manifest or {},
+        records=samples,
     )
 
 

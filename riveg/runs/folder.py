@@ -23,6 +23,9 @@ from riveg.types import SCHEMA_VERSION
 
 _LOCK = ".lock"
 
+PREDICTIONS = "predictions.jsonl"
+"""File of a run folder with the predictions that its run went on from; written before the run."""
+
 _WRITTEN = (_LOCK, "overlays", "answers.sqlite*", "logs", "logs/*", "[0-9]*-*", "[0-9]*-*/part-*")
 """What a run opens or writes into by name; other files are replaced, links and all."""
 _MOST_PART_BYTES = 1 << 32
@@ -274,7 +277,7 @@ class RunFolder:
         """Refuses a folder with files that no run has made: they might be overwritten."""
         if not self.path.is_dir() or self.input.path.is_dir():
             return
-        if any(found.name != _LOCK for found in self.path.iterdir()):
+        if any(found.name not in {_LOCK, PREDICTIONS} for found in self.path.iterdir()):
             raise UserError(f"{self.path}: holds files and is no run folder; choose another --out")
 
     def refuse_links(self) -> None:

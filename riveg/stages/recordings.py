@@ -78,6 +78,20 @@ def not_recorded(stage: str, entity_id: str | None, message: str) -> Issue:
     return Issue(stage, entity_id, NOT_RECORDED, message)
 
 
+def token_mismatch(stage: str, sample: Sample, theirs: Sequence[str]) -> Issue:
+    """The Issue for a sample whose recorded answer is about other tokens, ``theirs``."""
+    difference = _difference(theirs, sample.tokens)
+    message = f"the file has other tokens for {sample.id!r}: {difference}"
+    return Issue(stage, None, "token-mismatch", message)
+
+
+def _difference(theirs: Sequence[str], ours: Sequence[str]) -> str:
+    for position, (their, our) in enumerate(zip(theirs, ours, strict=False)):
+        if their != our:
+            return f"token {position} is {their!r} there and {our!r} here"
+    return f"{len(theirs)} there and {len(ours)} here"
+
+
 @dataclass(frozen=True, slots=True)
 class EntityRecordings(Generic[Answer]):
     """The answers of a stage about entities.

@@ -40,6 +40,7 @@ from riveg.stages.entailers.recorded import RecordedEntailerConfig
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
 from riveg.stages.extractors.chat import ChatExtractorConfig
 from riveg.stages.extractors.mner_qg import MnerQgExtractorConfig
+from riveg.stages.extractors.recorded import RecordedExtractorConfig
 from riveg.stages.extractors.teacher import TeacherConfig
 from riveg.stages.grounders.chat import ChatGrounderConfig
 from riveg.stages.grounders.evidence import EvidenceGrounderConfig
@@ -92,6 +93,7 @@ TAG: Backends[Tagger] = {
 }
 EXTRACT: Backends[Extractor] = {
     "chat": ChatExtractorConfig,
+    "recorded": RecordedExtractorConfig,
     "teacher": TeacherConfig,
     "mner-qg": MnerQgExtractorConfig,
 }

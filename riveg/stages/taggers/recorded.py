@@ -18,10 +18,11 @@ from riveg.stages.recordings import (
     read_recorded,
     recorded_digest,
     recorded_file,
+    token_mismatch,
 )
 from riveg.text.spans import joined_tokens
 from riveg.text.tag_schemes import TagScheme
-from riveg.types import Entity, Issue, Sample
+from riveg.types import Entity, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,7 @@ class RecordedTagger:
         if tagging is None or tagging.entities is None:
             return not_recorded("tag", None, f"no entities for sample {sample.id!r}")
         if tagging.tokens != sample.tokens:
-            message = f"the file has other tokens for {sample.id!r}: {_difference(tagging, sample)}"
-            return Issue("tag", None, "token-mismatch", message)
+            return token_mismatch("tag", sample, tagging.tokens)
         return tagging.entities
 
 
@@ -124,10 +124,3 @@ def _from_sentence(sentence: ConllSentence, scheme: TagScheme) -> Tagging:
         for number, (span, label) in enumerate(scheme.spans(sentence.columns[0]))
     )
     return Tagging(sentence.tokens, entities)
-
-
-def _difference(tagging: Tagging, sample: Sample) -> str:
-    for position, (theirs, ours) in enumerate(zip(tagging.tokens, sample.tokens, strict=False)):
-        if theirs != ours:
-            return f"token {position} is {theirs!r} there and {ours!r} here"
-    return f"{len(tagging.tokens)} there and {len(sample.tokens)} here"

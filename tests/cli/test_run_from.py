@@ -1,0 +1,64 @@
+"""``riveg run masks --from PREDICTIONS`` as a person gives it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.command_line import riveg
+
+from riveg.runs.reading import read_records
+
+pytestmark = pytest.mark.slow
+
+ROWS = (
+    "Imageid:qs01-astronaut.jpg#00a1###Eileen Collins(PER)###Eileen Collins(PER)-a woman###2\n"
+    "Imageid:qs01-astronaut.jpg#00a2###NASA(ORG)###NASA(ORG)-an agency###0\n"
+    "Imageid:gone.jpg#00a3###NASA(ORG)###NASA(ORG)-an agency###0\n"
+)
+
+
+def test_masks_are_made_kept_and_made_anew(tmp_path: Path) -> None:
+    rows, boxes, out = tmp_path / "rows.txt", tmp_path / "boxes.json", tmp_path / "run"
+    rows.write_text(ROWS)
+    box = {"uniq_id": "qs01-astronaut.jpg#00a1", "box": [-20, 20, 300, 460]}
+    boxes.write_text(json.dumps([box]))
+    given = ("run", "masks", "--from", rows, "--boxes", boxes, "--out", out)
+    done = riveg(*given)
+    assert done.returncode == 0, done.stderr
+    words = " ".join(done.stdout.split())
+    assert "note 1 predicted post is not in the data, for example 'gone'" in words
+    assert "note 1 box reaching over the edge of the image" in words
+    first = next(read_records(out))
+    masks = [one.mask for entity in first.entities or () for one in entity.regions or ()]
+    assert [mask is not None for mask in masks] == [True]
+    assert _made(riveg(*given).stdout) == {"extract": 0, "segment": 0}
+    boxes.write_text(json.dumps([{**box, "box": [20, 20, 300, 460]}]))
+    assert _made(riveg(*given).stdout) == {"extract": 12, "segment": 1}
+
+
+def _made(stdout: str) -> dict[str, int]:
+    rows = (line.split() for line in stdout.splitlines())
+    return {row[0]: int(row[2]) for row in rows if row[:1] in (["extract"], ["segment"])}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("quickstart", "--from", "{rows}"), "quickstart takes no predictions; use the system"),
+        (("masks",), "extract.file: no predictions are named; say which with --from FILE"),
+        (("masks", "--boxes", "{rows}"), "--boxes: says how predictions are read; name these"),
+        (("masks", "--from", "{rows}"), "rows.txt: says what is shown, but not where; give its"),
+        (("masks", "--from", "nowhere.txt"), "nowhere.txt: no such file or folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "rows.txt").write_text(ROWS)
+    filled = [one.format(rows=tmp_path / "rows.txt") for one in arguments]
+    done = riveg("run", *filled, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("riveg: ")]
+    assert message in line
