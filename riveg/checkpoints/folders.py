@@ -21,6 +21,9 @@ EXTRA = "models"
 FETCHED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 """Files of a model that are downloaded: weights that cannot run code, vocabularies, settings."""
 
+PICKLED = "pytorch_model*.bin"
+"""Weights of models that were never published as safetensors: pickles, read as tensors only."""
+
 _IGNORED = ("*/*",)
 """Files that are not downloaded: subfolders have the same weights for other libraries."""
 
@@ -104,11 +107,21 @@ def model_file(model: ModelFiles, base: Path) -> Path:
     return local if local.is_file() else model_folder(model, base) / model.files[0]
 
 
-def files_to_fetch(model: ModelFiles) -> dict[str, Any]:
-    """Which files of a model are downloaded, as arguments for the hub's library."""
+def files_to_fetch(model: ModelFiles, *more: str) -> dict[str, Any]:
+    """Which files of a model are downloaded, as arguments for the hub's library.
+
+    Args:
+        model: The model.
+        *more: Patterns of further files, for a model that names none.
+    """
     if model.files:
         return {"allow_patterns": [*model.files]}
-    return {"allow_patterns": [*FETCHED], "ignore_patterns": [*_IGNORED]}
+    return {"allow_patterns": [*FETCHED, *more], "ignore_patterns": [*_IGNORED]}
+
+
+def has_only_pickles(folder: Path) -> bool:
+    """Whether a model's folder has weights, but no safetensors."""
+    return not any(folder.glob("*.safetensors")) and any(folder.glob(PICKLED))
 
 
 def _cached(model: ModelFiles) -> Path:
@@ -150,7 +163,8 @@ def cache_name() -> str:
 
 def model_contents(folder: Path) -> Mapping[str, str]:
     """A backend's ``contents``: digests of the files of a model's folder that shape its answers."""
-    files = sorted({path for pattern in _SHAPING for path in folder.glob(pattern)})
+    patterns = (*_SHAPING, PICKLED) if has_only_pickles(folder) else _SHAPING
+    files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     try:
         return {path.name: file_digest(path) for path in files}
     except OSError as error:
@@ -199,7 +213,7 @@ def _require_bounded_sizes(values: object, path: Path, key: str = "") -> None:
 _SIZED = ("config.json", "preprocessor_config.json", "processor_config.json")
 
 
-class _Shards(BaseModel):
+class Shards(BaseModel):
     """An index of weights that lie in several files, each beside the index."""
 
     weight_map: dict[str, Annotated[str, Field(pattern=r"^[^/\\]+$")]]
@@ -222,4 +236,4 @@ def require_own_files(folder: Path) -> None:
         if path.name in _SIZED:
             _require_bounded_sizes(values, path)
         if path.name.endswith(".index.json"):
-            checked(_Shards, values, f"{path}: is no index of weights")
+            checked(Shards, values, f"{path}: is no index of weights")

@@ -12,10 +12,10 @@ from riveg.datasets.frame_values import present, whole_number
 from riveg.errors import UserError
 from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.json_objects import PlacedObject, read_objects
-from riveg.evaluation.foreign.lines import image_stem
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.evaluation.protocols.e2e import original_shares
 from riveg.formats.e2e_answer import Corners, Triple, answer_text, parse_answer
+from riveg.formats.image_names import image_stem
 from riveg.types import Box, ImageSize, Region
 
 ANSWER_KEYS = (

@@ -14,9 +14,9 @@ from riveg.datasets.frame_values import present, whole_number
 from riveg.errors import UserError
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.foreign.json_objects import read_objects
-from riveg.evaluation.foreign.lines import image_stem
 from riveg.evaluation.gold import GoldSample, GoldSet, gold_set
 from riveg.files import open_regular
+from riveg.formats.image_names import image_stem
 from riveg.types import Box, Span
 
 ENTITIES_KEY = "gt_entities"

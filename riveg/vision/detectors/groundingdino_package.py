@@ -30,12 +30,11 @@ from riveg.vision.detectors.grounding_dino import (
 from riveg.vision.detectors.grounding_dino_padding import FeatureMaps
 from riveg.vision.detectors.grounding_dino_prompts import PhrasePrompt
 from riveg.vision.detectors.groundingdino_configuration import read_configuration
+from riveg.vision.runtime.checkpoint_files import OF_OTHER_CONTENT, read_checkpoint
 from riveg.vision.runtime.loading import (
-    OF_OTHER_CONTENT,
     autocast,
     load_processor,
     place,
-    read_checkpoint,
 )
 from riveg.vision.runtime.options import TorchOptions
 

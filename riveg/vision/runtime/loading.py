@@ -1,31 +1,26 @@
-"""Weights from disk to a device: safetensors only, no code from outside, no download."""
+"""Weights from disk to a device: tensors only, no code from outside, no download."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riveg.errors import MissingExtra, UserError, reason
+from riveg.errors import UserError, reason
+from riveg.vision.runtime.checkpoint_files import import_torch
 from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.runtime.pickled_weights import read_pickled_weights
 
 if TYPE_CHECKING:
     import torch
 
-from riveg.checkpoints.folders import EXTRA, require_own_files
+from riveg.checkpoints.folders import has_only_pickles, require_own_files
 from riveg.checkpoints.tokenizer_files import require_bounded_files, require_bounded_tokenizer
 
 _MOST_WORKERS = 8
-OF_OTHER_CONTENT = (
-    *(OSError, EOFError, pickle.UnpicklingError, RuntimeError),
-    *(LookupError, TypeError, ValueError, AttributeError),
-)
-"""Errors of reading a ``.pth`` file that holds no checkpoint, or that of another network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +61,6 @@ def autocast(placement: Placement) -> Any:
     return torch.autocast(placement.device.type, dtype=number, enabled=enabled)
 
 
-def import_torch() -> Any:
-    """torch.
-
-    Raises:
-        MissingExtra: If it is not installed.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra("this backend", "torch", EXTRA) from error
-    return torch
-
-
 def _best_device(torch: Any) -> str:
     if torch.cuda.is_available():
         return "cuda"
@@ -108,7 +90,7 @@ def load_model(
 
     Raises:
         UserError: If the files are no such model, lack some of its weights or hold what is no
-            number, or hold no safetensors.
+            number, or hold neither safetensors nor a pickle of tensors only.
     """
     placement = place(options.device, options.dtype)
     require_own_files(folder)
@@ -116,14 +98,13 @@ def load_model(
     try:
         with silent_transformers():
             network, loaded = kind.from_pretrained(
-                folder,
+                **_weights_of(kind, folder),
                 dtype=placement.dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
                 output_loading_info=True,
                 **attention,
             )
+    except UserError:
+        raise
     except Exception as error:  # safetensors, tokenizers and whatever odd numbers cause
         raise _not_loaded(folder, kind, error) from error
     require_weights(loaded["missing_keys"], folder, f" of a {kind.__name__}")
@@ -132,6 +113,20 @@ def load_model(
     for part in compiled if options.compile else ():
         network.get_submodule(part).compile()
     return network
+
+
+def _weights_of(kind: Any, folder: Path) -> dict[str, Any]:
+    """Where a network's weights come from, as arguments for the library.
+
+    Raises:
+        UserError: If a pickle holds more than tensors.
+    """
+    safely = {"local_files_only": True, "trust_remote_code": False}
+    if not has_only_pickles(folder):
+        return {"pretrained_model_name_or_path": folder, "use_safetensors": True, **safely}
+    config = kind.config_class.from_pretrained(folder, **safely)
+    weights = read_pickled_weights(folder)
+    return {"pretrained_model_name_or_path": None, "config": config, "state_dict": weights}
 
 
 def require_weights(
@@ -206,25 +201,3 @@ def load_processor(kind: Any, folder: Path, **more: Any) -> Any:
 
 def _not_loaded(folder: Path, kind: Any, error: Exception) -> UserError:
     return UserError(f"{folder}: cannot be loaded as {kind.__name__}: {reason(error)}")
-
-
-def read_checkpoint(path: Path, what: str) -> Any:
-    """The content of a ``.pth`` file: tensors and their names; other objects are not read.
-
-    Args:
-        path: The file.
-        what: What the file should be, for the message.
-
-    Raises:
-        UserError: If the file is damaged, or holds other objects.
-    """
-    torch = import_torch()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OF_OTHER_CONTENT as error:
-        # The library's own message advises to read the file without safety.
-        raise UserError(
-            f"{path}: is no {what}: it is damaged, or holds more than weights, which is not read"
-        ) from error

@@ -17,8 +17,9 @@ from PIL import Image
 
 from riveg.errors import UserError
 from riveg.types import Box, ImageSize
+from riveg.vision.runtime.checkpoint_files import OF_OTHER_CONTENT, read_checkpoint
 from riveg.vision.runtime.image_worker import PreparedImage
-from riveg.vision.runtime.loading import OF_OTHER_CONTENT, place, read_checkpoint
+from riveg.vision.runtime.loading import place
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.segmenters.encoded_image import EncodedImage
 from riveg.vision.segmenters.prompted import BoxPrompt, shrunk_size

@@ -12,7 +12,8 @@ from helpers.tiny_siglip import save_siglip
 
 from riveg.errors import UserError
 from riveg.vision.matchers.siglip import load_siglip_matcher
-from riveg.vision.runtime.loading import load_model, load_processor, read_checkpoint
+from riveg.vision.runtime.checkpoint_files import read_checkpoint
+from riveg.vision.runtime.loading import load_model, load_processor
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.square_images import read_preparation
 
