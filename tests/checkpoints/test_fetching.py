@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -161,11 +162,16 @@ def test_without_a_network_one_line_says_what_to_do(
     assert "--to DIR" in line
 
 
+NO_SAFETENSORS = {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
+
+
 class Hub(BaseHTTPRequestHandler):
     """As much of the hub as a download needs: what a commit holds, and its files."""
 
     listed: ClassVar[dict[str, bytes]] = FILES
     """The files as it lists them; those that it sends may be others."""
+
+    sent: ClassVar[dict[str, bytes]] = FILES
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -179,7 +185,7 @@ class Hub(BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = self.path.partition("?")[0]
         headers = {"X-Repo-Commit": COMMIT}
-        if path == "/api/models/tiny/writer/revision/main":
+        if path in (f"/api/models/tiny/writer/revision/{name}" for name in ("main", COMMIT)):
             body = json.dumps({"id": "tiny/writer", "sha": COMMIT, "siblings": []}).encode()
         elif path.startswith("/api/models/tiny/writer/tree/"):
             body = json.dumps(
@@ -187,7 +193,7 @@ class Hub(BaseHTTPRequestHandler):
             ).encode()
         elif path.startswith("/tiny/writer/resolve/"):
             name = path.split("/", 5)[5]
-            body = FILES[name]
+            body = self.sent.get(name, self.listed[name])
             headers["ETag"] = f'"{_git_digest(self.listed[name])}"'
         else:
             self.send_response(404)
@@ -214,8 +220,11 @@ def _entry(name: str, content: bytes) -> dict[str, object]:
 
 @pytest.fixture
 def hub(request: pytest.FixtureRequest) -> Iterator[str]:
-    listed = {**FILES, **getattr(request, "param", {})}
-    handler = type("ThisHub", (Hub,), {"listed": listed})
+    given = getattr(request, "param", {})
+    own = {"listed": {**FILES, **given}}
+    if given is NO_SAFETENSORS:
+        own = {"listed": given, "sent": given}
+    handler = type("ThisHub", (Hub,), own)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever)
     thread.start()
@@ -334,3 +343,62 @@ def test_an_id_never_becomes_a_path_out_of_the_folder(folder: Path, model: str) 
     done = riveg(folder, "fetch", "three.yaml", "--to", "x", "--set", f"llm.main.model={model}x")
     assert done.returncode == 2
     assert "neither a folder nor an id of the hub" in done.stderr
+
+
+ONE_STAGE = """\
+name: one
+description: a model of a stage
+tag: {backend: mini}
+entail: {backend: itm, model: tiny/writer}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hub", [NO_SAFETENSORS], indirect=True)
+def test_a_pickle_is_fetched_only_where_there_are_no_safetensors(folder: Path, hub: str) -> None:
+    (folder / "one.yaml").write_text(ONE_STAGE)
+    done = riveg(folder, "fetch", "one.yaml", HF_ENDPOINT=hub)
+    assert done.returncode == 0, done.stderr
+    line, note = done.stdout.splitlines()
+    snapshot = Path(line.rpartition(", in ")[2])
+    assert {path.name for path in snapshot.rglob("*")} == {"config.json", "pytorch_model.bin"}
+    assert "its pickle is read as tensors only, and nothing in it is run" in note
+    done = riveg(folder, "fetch", "three.yaml", HF_ENDPOINT=hub)
+    assert "no safetensors in it, and riveg loads nothing else" in done.stderr, "a server's model"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", [(), ("--to", "carried")])
+def test_the_lock_says_which_commit_and_files_there_are(
+    folder: Path, hub: str, to: tuple[str, ...]
+) -> None:
+    (folder / "one.yaml").write_text(ONE_STAGE)
+    assert riveg(folder, "fetch", "one.yaml", *to, HF_ENDPOINT=hub).returncode == 0
+    (model,) = json.loads((folder / "models.lock").read_text())["models"]
+    assert (model["name"], model["revision"], model["asked"]) == ("tiny/writer", COMMIT, None)
+    assert [(one["path"], one["size"], one["sha256"]) for one in model["files"]] == [
+        (name, len(FILES[name]), hashlib.sha256(FILES[name]).hexdigest())
+        for name in ("config.json", "model.safetensors")
+    ]
+
+
+@pytest.mark.slow
+def test_locked_commits_are_fetched_and_checked(folder: Path, hub: str) -> None:
+    (folder / "one.yaml").write_text(ONE_STAGE)
+    done = riveg(folder, "fetch", "one.yaml", "--locked", HF_ENDPOINT=hub)
+    assert done.returncode == 2
+    assert "models.lock: cannot be read" in done.stderr
+    assert riveg(folder, "fetch", "one.yaml", HF_ENDPOINT=hub).returncode == 0
+    lock = folder / "models.lock"
+    text = lock.read_text()
+    shutil.rmtree(folder / "hub")
+    done = riveg(folder, "fetch", "one.yaml", "--locked", HF_ENDPOINT=hub)
+    assert done.returncode == 0, done.stderr
+    assert (lock.read_text(), next(folder.rglob("refs/main")).read_text()) == (text, COMMIT)
+    lock.write_text(text.replace(hashlib.sha256(b"weights").hexdigest(), "0" * 64))
+    done = riveg(folder, "fetch", "one.yaml", "--locked", HF_ENDPOINT=hub)
+    assert done.returncode == 2
+    assert "model.safetensors: is not what is locked at 0123456789ab" in done.stderr
+    lock.write_text(text.replace("tiny/writer", "tiny/reader"))
+    done = riveg(folder, "fetch", "one.yaml", "--locked", HF_ENDPOINT=hub)
+    assert "tiny/writer: the lock does not name it" in done.stderr
