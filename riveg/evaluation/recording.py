@@ -114,7 +114,7 @@ def frame_notes(records: Iterable[Sample]) -> tuple[str, ...]:
     texts = {
         "outside": "outside of the image, without a mask: is it another frame, or another image?",
         "over": "reaching over the edge of the image: the mask ends at the edge",
-        "unseen": "in images that could not be opened: no mask",
+        "unseen": "in images that no stage has opened: no mask",
     }
     return tuple(
         f"{counted(found[what], 'box', 'boxes')} {text}"

@@ -50,6 +50,7 @@ def _made(stdout: str) -> dict[str, int]:
         (("masks",), "extract.file: no predictions are named; say which with --from FILE"),
         (("masks", "--boxes", "{rows}"), "--boxes: says how predictions are read; name these"),
         (("masks", "--from", "{rows}"), "rows.txt: says what is shown, but not where; give its"),
+        (("quickstart", "--lock", "{rows}"), "rows.txt: cannot be read as JSON"),
         (("masks", "--from", "nowhere.txt"), "nowhere.txt: no such file or folder"),
     ],
 )

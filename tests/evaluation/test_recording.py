@@ -276,7 +276,7 @@ def test_boxes_beyond_their_image_are_told(tmp_path: Path) -> None:
         "1 box reaching over the edge of the image",
     ]
     (note,) = frame_notes([replace(sample, entities=entities[:1], image=ImageRef("x.jpg"))])
-    assert note.startswith("1 box in images that could not be opened")
+    assert note.startswith("1 box in images that no stage has opened")
 
 
 @pytest.mark.parametrize(

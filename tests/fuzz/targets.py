@@ -72,6 +72,11 @@ def _scored(path: str, *words: str) -> tuple[str, ...]:
     return ("eval", f"predictions/{path}", *_GOLD, *words, "--json", "-")
 
 
+def _masked(path: str, *words: str) -> tuple[str, ...]:
+    taken = ("--from", f"predictions/{path}", *words, "--until", "extract", "--out", "out")
+    return ("run", "masks", "--data", f"@{DATA}", *taken)
+
+
 _PREDICT = ("predict", "--text", "Ann met Bob in Paris", "--image")
 _SHORT_PREDICT = ("predict", "--system", SHORT, "--out", "out", *_PREDICT[1:])
 
@@ -90,6 +95,14 @@ TARGETS: Mapping[str, Target] = {
             *map(_scored, ("records.jsonl", "smner", "tags.conll", "e2e.jsonl", "tiger.txt")),
             _scored("riveg.txt", "--boxes", "predictions/boxes.json"),
             ("compare", "predictions/records.jsonl", "@run", *_GOLD),
+        ),
+    ),
+    "masks": Target(
+        ("predictions",),
+        ("predictions/*.*",),
+        (
+            *map(_masked, ("records.jsonl", "e2e.jsonl", "tiger.txt")),
+            _masked("riveg.txt", "--boxes", "predictions/boxes.json"),
         ),
     ),
     "scores": Target(
