@@ -10,6 +10,7 @@ import pytest
 from riveg.checkpoints.fetching import locked_notes, pickle_notes
 from riveg.checkpoints.lock import (
     LockedFile,
+    LockedModel,
     ModelLock,
     locked_model,
     read_lock,
@@ -87,7 +88,7 @@ def test_the_file_that_differs_is_named(
         require_locked_files(lock_of_file(lock), folder, lock)
 
 
-def lock_of_file(path: Path) -> object:
+def lock_of_file(path: Path) -> LockedModel:
     (model,) = read_lock(path).models
     return model
 

@@ -152,7 +152,7 @@ def _without_masks(sample: Sample) -> Sample:
 
 
 def recorded(
-    folder: Path, data: Dataset = DATA, **options: Path
+    folder: Path, options: dict[str, Path], data: Dataset = DATA
 ) -> tuple[list[Sample], tuple[str, ...]]:
     """The records of predictions, and what is told of them."""
     predictions = open_predictions(options["file"], boxes=options.get("boxes"))
@@ -181,7 +181,7 @@ def test_masks_are_made_of_every_form_and_the_scores_stay(
     tmp_path: Path, write: Callable[[Path], dict[str, Path]]
 ) -> None:
     options = write(tmp_path)
-    samples, _ = recorded(tmp_path, **options)
+    samples, _ = recorded(tmp_path, options)
     file = json.dumps(str(tmp_path / "recorded.jsonl"))
     run = load_system("masks", f"extract.file={file}").run(DATA, out=tmp_path / "run").folder
     masked = [*read_records(run)]
@@ -201,7 +201,7 @@ def test_masks_are_made_of_every_form_and_the_scores_stay(
 
 
 def test_the_words_of_an_entity_find_their_tokens(tmp_path: Path) -> None:
-    samples, notes = recorded(tmp_path, **write_riveg(tmp_path))
+    samples, notes = recorded(tmp_path, write_riveg(tmp_path))
     spans = {
         one.id: [(entity.text, entity.span) for entity in one.entities or ()] for one in samples
     }
@@ -218,7 +218,7 @@ def test_what_is_missing_is_told_and_is_in_the_records(tmp_path: Path) -> None:
         {"image_id": "elsewhere", "prediction": "None"},
     ]
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    samples, notes = recorded(tmp_path, file=tmp_path / "p.jsonl")
+    samples, notes = recorded(tmp_path, {"file": tmp_path / "p.jsonl"})
     assert [one.id for one in samples] == ["qs02-rocket", "qs03-cat", "qs05-camera"]
     rocket, cat, camera = samples
     (chelsea,) = cat.entities or ()
@@ -254,7 +254,7 @@ def test_a_record_about_other_tokens_is_aligned_by_its_words(tmp_path: Path) -> 
     (entity,) = other.entities or ()
     (placed,) = [replace(entity, regions=(Region(Box(1, 1, 5, 5), 0.5),), score=0.25)]
     write_records(tmp_path / "p.jsonl", [replace(other, entities=(placed,))])
-    (sample,), _ = recorded(tmp_path, file=tmp_path / "p.jsonl")
+    (sample,), _ = recorded(tmp_path, {"file": tmp_path / "p.jsonl"})
     (found,) = sample.entities or ()
     assert sample.tokens == cat.tokens
     assert (found.span.start, found.score) == (0, 0.25)
@@ -294,14 +294,14 @@ def test_predictions_that_cannot_be_joined_are_refused(
 ) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
-        recorded(tmp_path, file=tmp_path / name)
+        recorded(tmp_path, {"file": tmp_path / name})
 
 
 def test_posts_without_an_image_are_told(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"id": "1", "text": "Ann sang"}\n')
     (tmp_path / "p.jsonl").write_text('{"id": "1", "prediction": "Ann|PER|[1,1,9,9]"}\n')
     data = open_dataset(str(tmp_path / "d.jsonl"))
-    (sample,), notes = recorded(tmp_path, data, file=tmp_path / "p.jsonl")
+    (sample,), notes = recorded(tmp_path, {"file": tmp_path / "p.jsonl"}, data)
     assert sample.entities is not None
     assert notes == ("1 box of posts without an image: no mask",)
     assert not [one for one in sample.issues if isinstance(one, Issue)]
