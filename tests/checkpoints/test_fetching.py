@@ -391,7 +391,7 @@ def test_locked_commits_are_fetched_and_checked(folder: Path, hub: str) -> None:
     assert riveg(folder, "fetch", "one.yaml", HF_ENDPOINT=hub).returncode == 0
     lock = folder / "models.lock"
     text = lock.read_text()
-    shutil.rmtree(folder / "hub")
+    shutil.rmtree(folder / "home")
     done = riveg(folder, "fetch", "one.yaml", "--locked", HF_ENDPOINT=hub)
     assert done.returncode == 0, done.stderr
     assert (lock.read_text(), next(folder.rglob("refs/main")).read_text()) == (text, COMMIT)
