@@ -128,8 +128,8 @@ def _regions(box: Box | None) -> tuple[Region, ...]:
 
 
 def write_run(folder: Path) -> dict[str, Path]:
-    origin = {"origin": list(DATA.origin), "split": "test"}
-    return {"file": make_run(folder / "own", own_records(), **origin)}
+    run = make_run(folder / "own", own_records(), origin=list(DATA.origin), split="test")
+    return {"file": run}
 
 
 def write_file_of_records(folder: Path) -> dict[str, Path]:
