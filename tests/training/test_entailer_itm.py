@@ -32,6 +32,7 @@ from riveg.errors import UserError
 from riveg.protocols import Mention
 from riveg.registry import backend_config
 from riveg.runs.system import load_system
+from riveg.stages.entailers.itm import ItmEntailerConfig
 from riveg.training.config import Course
 from riveg.training.data import read_annotated
 from riveg.training.entailer_itm.config import EntailerItmTrainingConfig
@@ -50,7 +51,7 @@ SAVERS: Mapping[str, Callable[[Path], Path]] = {
     "siglip2": lambda folder: save_siglip(folder, "siglip2"),
 }
 MATCHERS = {"blip": "itm", "blip-2": "itm", "siglip": "siglip", "siglip2": "siglip"}
-BY_HEART = {"epochs": 8, "batch_size": 8, "learning_rate": 3e-3, "device": "cpu", "threads": 1}
+BY_HEART = {"epochs": 10, "batch_size": 8, "learning_rate": 3e-3, "device": "cpu", "threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +81,10 @@ def trainee(config: EntailerItmTrainingConfig, heard: Heard | None = None) -> En
 def entailed(folder: Path, data: Path, name: str, **more: Any) -> list[Entailment]:
     """What a system's backend says of the gold mentions of dev."""
     source = read_annotated(str(data), "dev")
-    config = backend_config("entail", name)(model=str(folder), device="cpu", **more)
-    backend: Any = config.build(BuildContext(images=source.images))
+    kind: Any = backend_config("entail", name)
+    backend = kind(model=str(folder), device="cpu", **more).build(
+        BuildContext(images=source.images)
+    )
     mentions = [
         Mention(sample, Entity(f"e{number}", one.text, one.label, one.span))
         for sample, gold in source.pairs
@@ -106,7 +109,7 @@ def test_posts_are_learnt_by_heart_and_the_folder_says_the_same(
     out = trained(config)
     card = (out / "CARD.md").read_text(encoding="utf-8")
     assert "| all | 100.00 | [100.0, 100.0] | 100.00 | 100.00 |" in card
-    again = trainee(settings(out, data, tmp_path / "again"))
+    again = trainee(settings(out, data, tmp_path / "again", loop=BY_HEART))
     assert again.judged_on_dev(again.matcher.network) == judged, "to the last digit"
     own = read_settings(out)
     assert own is not None
@@ -195,8 +198,8 @@ def test_a_system_takes_what_it_does_not_say_from_the_folder(
 
 
 def test_a_published_model_is_asked_as_ever(models: Mapping[str, Path]) -> None:
-    config = backend_config("entail", "itm")(model=models["blip"].name)
-    settled: Any = config.settled(models["blip"].parent)
+    config = ItmEntailerConfig(model=models["blip"].name)
+    settled = config.settled(models["blip"].parent)
     assert (settled.query, settled.threshold) == ("{expression}", 0.5)
     assert config.notes(models["blip"].parent) == ()
 

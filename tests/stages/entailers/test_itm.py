@@ -135,7 +135,7 @@ def test_padding_on_the_left_changes_nothing(model: Path, images: Path) -> None:
     mentions = mentions_of(*samples_about("odd.png", "square.png"))
     backend = build(model, images)
     expected = backend.entail(mentions)
-    backend._matcher.tokenizer.padding_side = "left"  # type: ignore[attr-defined]
+    backend._matcher.tokenizer.padding_side = "left"
     assert backend.entail(mentions) == expected
 
 
@@ -166,7 +166,7 @@ class Counted:
 def test_each_image_and_each_pair_is_looked_at_once(model: Path, images: Path) -> None:
     samples = samples_about("odd.png", "odd.png", "square.png")
     backend = build(model, images)
-    network = backend._matcher.network  # type: ignore[attr-defined]
+    network = backend._matcher.network
     counted = Counted(network, vision_model="pixel_values", text_encoder="input_ids")
     backend.entail(mentions_of(*samples))
     assert counted.rows == {"vision_model": 2, "text_encoder": 4}
@@ -185,7 +185,7 @@ def test_short_memory_halves_the_batch(
         if len(arguments["input_ids"]) > 2:
             raise torch.OutOfMemoryError("no more")
 
-    network = backend._matcher.network  # type: ignore[attr-defined]
+    network = backend._matcher.network
     network.text_encoder.register_forward_pre_hook(run_short, with_kwargs=True)
     assert probabilities(backend.entail(mentions)) == pytest.approx(
         probabilities(expected), rel=ROUNDED

@@ -141,7 +141,7 @@ def test_the_network_s_own_scale_and_bias_are_used(models: Path, images: Path) -
     import torch
 
     backend = build(models, images)
-    network = backend._matcher.network  # type: ignore[attr-defined]
+    network = backend._matcher.network
     with torch.no_grad():
         network.logit_bias.fill_(-40.0)
     answers = probabilities(backend.entail(mentions_of(*samples_about(*SIDES))))
@@ -159,7 +159,7 @@ def count_rows(network: Any, part: str, argument: str) -> list[int]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_image_and_each_text_is_read_once(models: Path, images: Path, kind: str) -> None:
     backend = build(models, images, kind)
-    network = backend._matcher.network  # type: ignore[attr-defined]
+    network = backend._matcher.network
     seen = count_rows(network, "vision_model", "pixel_values")
     read = count_rows(network, "text_model", "input_ids")
     backend.entail(mentions_of(*samples_about("odd.png", "square.png", "odd.png")))
@@ -186,7 +186,7 @@ def test_short_memory_halves_the_batch(
         if len(arguments[argument]) > 1:
             raise torch.OutOfMemoryError("no more")
 
-    network = backend._matcher.network  # type: ignore[attr-defined]
+    network = backend._matcher.network
     getattr(network, part).register_forward_pre_hook(run_short, with_kwargs=True)
     found = probabilities(backend.entail(mentions))
     assert found == pytest.approx(probabilities(expected), rel=ROUNDED)
