@@ -98,6 +98,10 @@ class MissingModel(UserError):
     """A model of the hub is not in its cache; ``riveg fetch`` gets it."""
 
 
+class UntrainedModel(MissingModel):
+    """A model that a system names is not there, and no hub has it: it has to be trained."""
+
+
 class ImageFault(RivegError):
     """An image that cannot be used; becomes an Issue on its sample.
 

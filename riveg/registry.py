@@ -64,6 +64,7 @@ BACKENDS: dict[str, dict[str, str]] = {
         "grounding-dino": "riveg.stages.grounders.grounding_dino:GroundingDinoConfig",
         "groundingdino": "riveg.stages.grounders.groundingdino:GroundingDinoPackageConfig",
         "owlv2": "riveg.stages.grounders.owlv2:Owlv2Config",
+        "itm-gradcam": "riveg.stages.grounders.itm_gradcam:ItmGradcamConfig",
         "florence2": "riveg.stages.grounders.florence2:Florence2Config",
         "chat": "riveg.stages.grounders.chat:ChatGrounderConfig",
         "evidence": "riveg.stages.grounders.evidence:EvidenceGrounderConfig",

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 if TYPE_CHECKING:
     from riveg.geometry.arrays import Bitmap
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the records on disk; raised whenever a field is added or changes its meaning."""
 
 OLDEST_SCHEMA = 1
-"""The oldest version whose records are still read: they lack fine labels and reasoning."""
+"""The oldest version whose records are still read: they lack fields that came later."""
 
 UNSEEN = ":unseen"
 """End of the source of an entailment that was decided by :attr:`Entailment.is_unseen`."""
@@ -35,6 +35,8 @@ _MOST_SIDE = 1_000_000
 
 MOST_MASKED = 100_000_000
 """Pixels of a mask: more than any image that riveg opens. Some ten bytes each trace its outline."""
+
+_MOST_PATCHES = 1024
 
 _MOST_TOKENS = 2**53
 
@@ -127,10 +129,34 @@ class Mask:
 
 
 @dataclass(frozen=True, slots=True)
+class HeatMap:
+    """How much each patch of an image speaks for an entity: what a region was found by.
+
+    Patches are of equal size and fill the upright image, 1 to 1 024 each way. ``values`` is a byte
+    a patch in reading order as base64: 255 where it speaks for it most, 0 where not at all.
+    """
+
+    rows: int
+    columns: int
+    values: str
+
+    def __post_init__(self) -> None:
+        if not all(1 <= side <= _MOST_PATCHES for side in (self.rows, self.columns)):
+            raise ValueError(f"a heat map needs 1 to {_MOST_PATCHES} patches each way")
+        # Four letters for every three bytes; the values themselves are read when they are needed.
+        if len(self.values) != -(-self.rows * self.columns // 3) * 4:
+            raise ValueError(f"a heat map needs {self.rows} x {self.columns} bytes as base64")
+
+    def __repr__(self) -> str:
+        return f"<heat map of {self.columns}x{self.rows} patches>"
+
+
+@dataclass(frozen=True, slots=True)
 class Region:
     """One place in the image: a box, how sure (``[0, 1]``), its pixels, and what found it.
 
-    ``guess``: nothing in the image supports the box; it has no mask.
+    ``guess``: nothing in the image supports the box; it has no mask. ``heat``: what the backend saw
+    it by, where it has such a thing and was told to keep it.
     """
 
     box: Box
@@ -138,6 +164,7 @@ class Region:
     mask: Mask | None = None
     source: str | None = None
     guess: bool = False
+    heat: HeatMap | None = None
 
     def __repr__(self) -> str:
         box = self.box

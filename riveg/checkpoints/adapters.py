@@ -63,7 +63,12 @@ def adapter_files(endpoint: Endpoint) -> ModelFiles | None:
     """The files of an endpoint's adapter; ``None`` where it has none."""
     if endpoint.adapter is None:
         return None
-    return ModelFiles(endpoint.adapter, setting="adapter", files=ADAPTER_FILES)
+    return ModelFiles(
+        endpoint.adapter,
+        setting="adapter",
+        files=ADAPTER_FILES,
+        trained_by=endpoint.trained_by,
+    )
 
 
 def adapter_of(endpoint: Endpoint) -> Adapter | None:

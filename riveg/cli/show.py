@@ -220,6 +220,9 @@ def show_run(
     image: Path | None = typer.Option(
         None, "--image", help="With --id: draws the answer over the picture, into this PNG file."
     ),
+    heat: bool = typer.Option(
+        False, "--heat", help="With --image: what drew the eye of `ground: itm-gradcam`, too."
+    ),
     font: Path | None = FONT,
     limit: int = typer.Option(40, min=1, max=MOST_COUNTED, help="At most so many samples."),
 ) -> None:
@@ -233,11 +236,13 @@ def show_run(
     from riveg.runs.reading import read_records, stage_answers, stages_without_answers
 
     console = stdout()
+    if heat and image is None:
+        raise UserError("--heat paints heat maps on a picture: say where with --id and --image")
     if id is not None:
         answers = stage_answers(folder, id)
         if image is not None:
             fonts = open_fonts(font)
-            write_overlay(folder, id, image, fonts)
+            write_overlay(folder, id, image, fonts, heat=heat)
             print_font_note(fonts)
         _print_answers(console, answers)
         lacking = stages_without_answers(folder, answers)

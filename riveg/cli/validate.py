@@ -26,19 +26,22 @@ def validate(
     from riveg.config.own_labels import label_notes
     from riveg.config.reader import load_config
     from riveg.config.yaml_file import InvalidConfig
-    from riveg.errors import MissingModel
+    from riveg.errors import MissingModel, UntrainedModel
 
     try:
         config = load_config(system, overrides)
     except InvalidConfig as error:
         _refuse(list(map(str, error.problems)))
     absent = list(_absent(config))
-    to_fetch = [key for key, error in absent if isinstance(error, MissingModel)]
-    _refuse([f"{key}: {error}" for key, error in absent if key not in to_fetch])
+    to_train = [(key, error) for key, error in absent if isinstance(error, UntrainedModel)]
+    lacking = [key for key, error in absent if isinstance(error, MissingModel)]
+    to_fetch = [key for key in lacking if key not in dict(to_train)]
+    _refuse([f"{key}: {error}" for key, error in absent if key not in lacking])
     console = stdout()
     stages = ", ".join(f"{step.stage.name}: {step.config.name}" for step in config.steps)
     console.print(plain(f"{config.file}: {config.name} is right ({stages})"))
-    for note in label_notes(config, config.steps):
+    whole = [step for step in config.steps if step.stage.name not in lacking]
+    for note in label_notes(config, whole):
         console.print(plain(note), soft_wrap=True)
     for step in config.steps:
         endpoint = config.endpoint_of(step)
@@ -52,6 +55,8 @@ def validate(
         words = [system, *(word for one in overrides for word in ("--set", one))]
         told = f"to run it, models are not here of {stages}: riveg fetch {shlex.join(words)}"
         console.print(plain(told), soft_wrap=True)
+    for key, error in to_train:
+        console.print(plain(f"to run it, {key}: {error}"), soft_wrap=True)
 
 
 def _absent(config: SystemConfig) -> Iterator[tuple[str, Exception]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,7 +25,7 @@ class BuildContext:
     ``base`` is the folder that relative paths of the configuration start from; ``gold`` is filled
     for oracle backends only; ``chats`` holds the system's language models by name (nothing is
     loaded or started before one is asked), ``endpoints`` how each is reached; ``labels`` are the
-    system's types.
+    system's types; ``networks`` holds what is loaded, for backends that can use the same.
     """
 
     images: ImageSource
@@ -34,6 +34,7 @@ class BuildContext:
     chats: Mapping[str, Chat] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     labels: tuple[Label, ...] = USUAL_LABELS
+    networks: dict[Hashable, Any] = field(default_factory=dict)
 
 
 class BackendConfig(BaseModel, Generic[Backend]):

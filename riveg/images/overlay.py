@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from riveg.errors import UserError
 from riveg.geometry.arrays import Bitmap, Pixels
 from riveg.images.chips import Rectangle, area, chip_place
 from riveg.images.fonts import PAPER, Fonts, Sizes
+from riveg.images.heat import paint_heat
 from riveg.images.lettering import Lettering
 from riveg.images.palette import INK, ink_on, type_colours
 from riveg.images.text_strip import draw_strip, entity_note
@@ -51,6 +53,8 @@ def draw_overlay(
     sample: Sample,
     colours: Mapping[str, str] | None = None,
     fonts: Fonts | None = None,
+    *,
+    heat: bool = False,
 ) -> Image.Image:
     """The image with every region of the sample's entities, and a strip with the sample below.
 
@@ -65,12 +69,13 @@ def draw_overlay(
         colours: The colour of each label; ``None`` for ``type_colours`` of this sample's labels,
             which are the same in every sample only for the usual labels.
         fonts: What texts are drawn with; ``None`` for the fonts of this machine.
+        heat: Whether the heat maps that regions were found by are painted beneath them.
 
     Returns:
         An RGB image; small images are enlarged and large ones reduced, so that labels are legible.
 
     Raises:
-        UserError: If the run lengths of a mask are damaged.
+        UserError: If the run lengths of a mask, or the values of a heat map, are damaged.
     """
     canvas, scale = _canvas(pixels)
     sizes = Sizes.of_image(max(canvas.size))
@@ -81,15 +86,14 @@ def draw_overlay(
     size = ImageSize(*canvas.size)
     marked = list(_marked(entities, colours, scale, size))
     marked.sort(key=lambda mark: -area(mark.frame))
+    for mark in marked if heat else ():
+        if mark.region.heat is not None:
+            with _naming(sample, mark, "heat map"):
+                paint_heat(canvas, mark.region.heat, mark.colour, sizes.line * 2)
     for mark in marked:
         if mark.region.mask is not None:
-            try:
+            with _naming(sample, mark, "mask"):
                 inside = mark.region.mask.to_numpy()
-            except ValueError as error:
-                raise UserError(
-                    f"sample {sample.id!r:.80}: the mask of {mark.entity.text!r:.80} is damaged: "
-                    f"{error}"
-                ) from error
             _paint_mask(canvas, inside, mark.colour, sizes)
     pen = ImageDraw.Draw(canvas)
     for mark in marked:
@@ -100,6 +104,17 @@ def draw_overlay(
     named = {chip.mark.entity.id for chip in chips}
     unnamed = [one for one in entities if one.regions and one.id not in named]
     return _stacked(canvas, draw_strip(sample, colours, canvas.width, sizes, fonts, unnamed))
+
+
+@contextmanager
+def _naming(sample: Sample, mark: _Marked, what: str) -> Iterator[None]:
+    """Says whose mask or heat map it is that is damaged."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(
+            f"sample {sample.id!r:.80}: the {what} of {mark.entity.text!r:.80} is damaged: {error}"
+        ) from error
 
 
 def _canvas(pixels: Pixels) -> tuple[Image.Image, float]:

@@ -80,7 +80,8 @@ class Endpoint(BaseModel):
 
     ``model``: hub id, local folder, or the name that the server knows it by; ``revision``: pinned
     commit; ``adapter``: LoRA weights on the model, a folder or a hub id; ``licence``, ``gated``:
-    shown by ``riveg show models``; ``base_urls``: OpenAI-compatible roots such as
+    shown by ``riveg show models``; ``trained_by``: the command that makes the adapter, or the model
+    where there is none, if it is one of your own; ``base_urls``: OpenAI-compatible roots such as
     ``http://127.0.0.1:8000/v1``, shared out by load; ``api_key_variable``: name of the environment
     variable with the key; ``structured``: whether the server is asked to keep to the JSON schema;
     ``thinking``: whether the model may think aloud before it answers; ``concurrency``: requests in
@@ -97,6 +98,7 @@ class Endpoint(BaseModel):
     adapter: str | None = Field(default=None, min_length=1)
     licence: str | None = None
     gated: bool = False
+    trained_by: str | None = None
     engine: Literal["http", "vllm-offline"] = "http"
     base_urls: tuple[str, ...] = ()
     api_key_variable: str | None = None
@@ -128,7 +130,7 @@ class Endpoint(BaseModel):
             _check_url(url)
         return value
 
-    @field_validator("model", "revision", "adapter", "licence", "options")
+    @field_validator("model", "revision", "adapter", "licence", "trained_by", "options")
     @classmethod
     def _without_secrets(cls, value: Any) -> Any:
         _refuse_secrets(value)

@@ -16,8 +16,9 @@ from PIL import Image
 
 from riveg.errors import NO_IMAGE, ImageFault
 from riveg.geometry.arrays import Pixels
+from riveg.geometry.heat_maps import heat_array
 from riveg.images.loader import ImageLoader
-from riveg.types import ImageRef
+from riveg.types import HeatMap, ImageRef
 
 SIDE = 560
 """Longest side of a small copy, in pixels."""
@@ -71,6 +72,20 @@ def small_copy(pixels: Pixels) -> bytes:
         if content.tell() <= MOST_BYTES:
             break
     return content.getvalue()
+
+
+def heat_address(heat: HeatMap) -> str | None:
+    """A ``data:`` address of a heat map as a grey image of a pixel a patch, white where it is hot.
+
+    ``None`` where its values are damaged.
+    """
+    try:
+        image = Image.fromarray(heat_array(heat))
+    except ValueError:
+        return None
+    content = BytesIO()
+    image.save(content, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def original_address(image: ImageRef | None, roots: Sequence[Path], page: Path) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.verdicts import Verdict
 from riveg.geometry.polygons import Ring, mask_to_polygons
-from riveg.report.images import SIDE, original_address
+from riveg.report.images import SIDE, heat_address, original_address
 from riveg.report.judging import Judgement
 from riveg.report.pairing import Item, items
 from riveg.report.scripts import utf16_positions
@@ -123,6 +123,7 @@ def _region_values(region: Region) -> Values:
         "mask": mask_path(region.mask) if region.mask else None,
         "maskSource": region.mask.source if region.mask else None,
         "guess": region.guess,
+        "heat": heat_address(region.heat) if region.heat else None,
     }
 
 

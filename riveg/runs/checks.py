@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from riveg.checkpoints.adapters import adapter_of
+from riveg.checkpoints.adapters import adapter_files, adapter_of
 from riveg.checkpoints.folders import (
     LoadsModels,
     ModelFiles,
@@ -15,10 +16,11 @@ from riveg.checkpoints.folders import (
 )
 from riveg.checkpoints.wheel_models import require_made
 from riveg.config.extras import missing_client
-from riveg.config.system import Step, SystemConfig
+from riveg.config.system import LLM_FIELD, Step, SystemConfig
 from riveg.datasets.dataset import quoted
 from riveg.errors import ImageFault, MissingExtra, MissingModel, UserError
 from riveg.images.loader import ImageLoader
+from riveg.llm.endpoint import Endpoint
 from riveg.runs.folder import RunFolder
 from riveg.runs.portion import Shard
 from riveg.runs.sources import DataSource
@@ -175,21 +177,44 @@ def require_models(config: SystemConfig, steps: Sequence[Step]) -> None:
         UserError: If an adapter of a language model is none, or for another model.
     """
     missing: list[str] = []
+    untrained: list[str] = []
     for step in steps:
         options = step.config
         if (endpoint := config.endpoint_of(step)) is not None:
-            adapter_of(endpoint)
+            untrained += _untrained_adapter(endpoint, str(getattr(options, LLM_FIELD)))
         if isinstance(options, LoadsModels):
-            missing += [
-                f"{step.stage.name}.{files.setting} {' '.join((files.model, *files.files[:1]))}"
-                for files in options.model_files()
-                if _is_missing(files, config.base)
-            ]
+            for files in options.model_files():
+                if not _is_missing(files, config.base):
+                    continue
+                what = f"{step.stage.name}.{files.setting} "
+                if files.trained_by is None:
+                    missing.append(what + " ".join((files.model, *files.files[:1])))
+                else:
+                    untrained.append(f"{what}{_place(files, config.base)} ({files.trained_by})")
+    told = []
     if missing:
-        raise MissingModel(
+        told.append(
             f"neither folders nor in the cache of the hub ({cache_name()}): {', '.join(missing)}; "
             f"riveg fetch {config.command_name}, with the same --set, gets them"
         )
+    if untrained:
+        each = ", ".join(dict.fromkeys(untrained))
+        told.append(f"not there, and nobody has published them; train them: {each}")
+    if told:
+        raise MissingModel("; ".join(told))
+
+
+def _untrained_adapter(endpoint: Endpoint, name: str) -> Iterator[str]:
+    """An adapter of one's own that is not there; one that is there is checked."""
+    files = adapter_files(endpoint)
+    if files is not None and files.trained_by is not None and _is_missing(files, Path()):
+        yield f"llm.{name}.{files.setting} {files.model} ({files.trained_by})"
+    else:
+        adapter_of(endpoint)
+
+
+def _place(files: ModelFiles, base: Path) -> str:
+    return os.path.relpath(base / files.model)
 
 
 def _is_missing(files: ModelFiles, base: Path) -> bool:

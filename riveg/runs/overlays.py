@@ -60,8 +60,17 @@ def write_overlays(folder: Path, most: int, fonts: Fonts | None = None) -> int:
     return drawn
 
 
-def write_overlay(folder: Path, sample_id: str, path: Path, fonts: Fonts | None = None) -> None:
+def write_overlay(
+    folder: Path, sample_id: str, path: Path, fonts: Fonts | None = None, *, heat: bool = False
+) -> None:
     """Draws one answered image, as ``overlays/`` and the report do, into a PNG file.
+
+    Args:
+        folder: A finished run.
+        sample_id: Which of its samples.
+        path: The file.
+        fonts: What texts are drawn with; ``None`` for those of this machine.
+        heat: Whether heat maps are painted, too.
 
     Raises:
         UserError: If the run holds no such sample, it has no image or one that cannot be read, or
@@ -71,20 +80,30 @@ def write_overlay(folder: Path, sample_id: str, path: Path, fonts: Fonts | None 
         raise UserError(f"{path}: the picture is written as PNG; give a name that ends in .png")
     if path.exists() and not _is_png(path):
         raise UserError(f"{path}: is there and is no PNG file; choose another name")
-    write_atomically(path, [_png(draw_sample(folder, sample_id, fonts))])
+    write_atomically(path, [_png(draw_sample(folder, sample_id, fonts, heat=heat))])
 
 
-def draw_sample(folder: Path, sample_id: str, fonts: Fonts | None = None) -> Image:
+def draw_sample(
+    folder: Path, sample_id: str, fonts: Fonts | None = None, *, heat: bool = False
+) -> Image:
     """One sample's image with what the run answered, RGB, in the colours of the whole run.
 
     Raises:
-        UserError: If the run holds no such sample, or it has no image or one that cannot be read.
+        UserError: If the run holds no such sample, or it has no image or one that cannot be read,
+            or heat maps are wanted and it has none.
     """
     sample = next((each for each in read_records(folder) if each.id == sample_id), None)
     if sample is None:
         raise no_such_sample(folder, sample_id)
     if sample.image is None:
         raise UserError(f"{folder}: sample {sample_id!r} has no picture to draw on")
+    if heat and not any(
+        region.heat for entity in sample.entities or () for region in entity.regions or ()
+    ):
+        raise UserError(
+            f"{folder}: sample {sample_id!r} has no heat map: `ground: itm-gradcam` makes them, "
+            "and keeps them with --set ground.heat=true"
+        )
     try:
         pixels = images_of(finished_manifest(folder)).load(sample.image)
     except ImageFault as error:
@@ -92,7 +111,7 @@ def draw_sample(folder: Path, sample_id: str, fonts: Fonts | None = None) -> Ima
             f"{folder}: the picture of sample {sample_id!r} cannot be used: {error}"
         ) from error
     colours = _colours_of(folder) if _has_unusual_labels(sample) else None
-    return draw_overlay(pixels, sample, colours, fonts)
+    return draw_overlay(pixels, sample, colours, fonts, heat=heat)
 
 
 def _has_unusual_labels(sample: Sample) -> bool:

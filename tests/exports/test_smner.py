@@ -147,7 +147,7 @@ def test_a_batch_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     for damage, message in {
         "{": "is no sample of an SMNER batch",
         "[]": "is no sample of an SMNER batch",
-        '{"id":"1","image":null,"entities":null}': "not a Sample of schema 2: text",
+        '{"id":"1","image":null,"entities":null}': "not a Sample of schema 3: text",
     }.items():
         path.write_text(damage)
         with pytest.raises(UserError, match=message):

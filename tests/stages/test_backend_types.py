@@ -48,6 +48,7 @@ from riveg.stages.grounders.florence2 import Florence2Config
 from riveg.stages.grounders.gold import GoldGrounderConfig
 from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
 from riveg.stages.grounders.groundingdino import GroundingDinoPackageConfig
+from riveg.stages.grounders.itm_gradcam import ItmGradcamConfig
 from riveg.stages.grounders.owlv2 import Owlv2Config
 from riveg.stages.grounders.recorded import RecordedGrounderConfig
 from riveg.stages.observers.evidence import EvidenceObserverConfig
@@ -121,6 +122,7 @@ GROUND: Backends[Grounder] = {
     "grounding-dino": GroundingDinoConfig,
     "groundingdino": GroundingDinoPackageConfig,
     "owlv2": Owlv2Config,
+    "itm-gradcam": ItmGradcamConfig,
     "florence2": Florence2Config,
     "chat": ChatGrounderConfig,
     "evidence": EvidenceGrounderConfig,

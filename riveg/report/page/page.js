@@ -66,11 +66,13 @@ function detailHead(row) {
       make("button", { "type": "button", "data-do": "next", "aria-label": "Next sample", "title": "Next (j)" }, "↓")));
 }
 
-const LAYER_KEYS = { g: "gold", b: "boxes", m: "masks", e: "evidence", o: "original" };
+const hasHeat = (entity) => (entity.regions || []).some((region) => region.heat);
+const LAYER_KEYS = { g: "gold", b: "boxes", m: "masks", e: "evidence", h: "heat", o: "original" };
 
 function layerButtons(row) {
   const there = {
     gold: hasGold, boxes: true, masks: true, original: row.original !== null,
+    heat: row.answers.some((answer) => answer && (answer.entities || []).some(hasHeat)),
     evidence: row.answers.some((answer) => answer && answer.observations.length),
   };
   return Object.entries(LAYER_KEYS).filter(([, name]) => there[name]).map(([key, name]) =>

@@ -166,6 +166,7 @@ function scoreTable() {
 const SHORTCUTS = [
   ["j  ↓", "next sample"], ["k  ↑", "previous sample"], ["/", "search"], ["g", "gold on or off"],
   ["b", "boxes on or off"], ["m", "masks on or off"], ["e", "what plain vision saw: faces, lettering"],
+  ["h", "heat maps that boxes were found by, where they were kept"],
   ["o", "original picture in place of the small copy"], ["Esc", "leave the search, close this"], ["?", "this help"],
 ];
 

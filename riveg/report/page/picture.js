@@ -75,12 +75,25 @@ function drawShape(svg, labels, shape, size) {
     "class": `shape${shape.isGold ? " gold" : ""}${shape.rank ? " lesser" : ""}${shape.guess ? " guess" : ""}`,
     "data-item": shape.item, "hue": colourOf(shape.label),
   });
+  if (shape.heat && state.layers.heat) group.append(...heatView(shape.heat, size));
   if (shape.mask && state.layers.masks) group.append(draw("path", { class: "mask", d: shape.mask, "fill-rule": "evenodd" }));
   if (shape.box && state.layers.boxes) {
     group.append(draw("rect", { class: "halo", ...sides(shape.box) }), draw("rect", { class: "box", ...sides(shape.box) }));
     if (!shape.rank && !(shape.isGold && shape.hasPartner)) labels.append(shapeLabel(shape, size));
   }
   svg.append(group);
+}
+
+let heatMasks = 0;
+
+/** The entity's colour over the picture, the more of it the hotter. */
+function heatView(address, [width, height]) {
+  const id = `heat-${heatMasks++}`;
+  const all = { x: 0, y: 0, width, height };
+  return [
+    draw("mask", { id }, draw("image", { href: address, preserveAspectRatio: "none", ...all })),
+    draw("rect", { class: "heat", mask: `url(#${id})`, ...all }),
+  ];
 }
 
 const sides = ([left, top, right, bottom]) => ({ x: left, y: top, width: right - left, height: bottom - top });

@@ -17,7 +17,7 @@ const SORTS = {
   margin: "nearest to the gate first",
 };
 
-const LAYERS = { gold: true, boxes: true, masks: true, evidence: false, original: false };
+const LAYERS = { gold: true, boxes: true, masks: true, evidence: false, heat: false, original: false };
 
 function nothingChosen() {
   return {

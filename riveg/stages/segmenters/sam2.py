@@ -17,6 +17,8 @@ from pydantic import Field
 from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.protocols import Segmenter
+from riveg.vision.runtime.loading import shared_network
+from riveg.vision.segmenters.loading import DEFAULTS
 from riveg.vision.segmenters.prompted import PromptOptions
 
 
@@ -30,8 +32,8 @@ class Sam2Config(PromptOptions, BackendConfig[Segmenter]):
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
     needs_image: ClassVar[bool] = True
 
-    model: str = Field(default="facebook/sam2.1-hiera-large", min_length=1)
-    licence: str | None = "apache-2.0"
+    model: str = Field(default=DEFAULTS["sam2"].model, min_length=1)
+    licence: str | None = DEFAULTS["sam2"].licence
 
     def build(self, context: BuildContext) -> Segmenter:
         """The live backend, with its weights loaded.
@@ -42,7 +44,9 @@ class Sam2Config(PromptOptions, BackendConfig[Segmenter]):
         folder = self.folder(context.base)
         from riveg.vision.segmenters.sam2 import load_sam2
 
-        return self.segmenter(load_sam2(folder, self), context, source=self.name)
+        return self.segmenter(
+            shared_network(context.networks, load_sam2, folder, self), context, source=self.name
+        )
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the model's files."""

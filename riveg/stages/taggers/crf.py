@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from riveg.checkpoints.folders import EXTRA
+from riveg.checkpoints.folders import EXTRA, ModelFiles, untrained
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.files import file_digest
@@ -37,6 +37,7 @@ class CrfTaggerConfig(BackendConfig[Tagger]):
     is one. ``batch_size``: windows of text in one forward pass. ``dropout_passes``: how often each
     text is read once more with dropout, 0 for not at all; how far these passes differ is each
     entity's ``uncertainty``, which the stage ``review`` can go by; ``dropout_seed``: their chance.
+    ``trained_by``: the command that makes the model, for messages and ``riveg fetch``.
     """
 
     stage: ClassVar[str] = "tag"
@@ -44,9 +45,10 @@ class CrfTaggerConfig(BackendConfig[Tagger]):
     summary: ClassVar[str] = "a tagger of your own: riveg train crf-tagger (also PGIM's and GEM's)"
     extra: ClassVar[str | None] = EXTRA
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors")
-    immaterial: ClassVar[frozenset[str]] = frozenset({"batch_size"})
+    immaterial: ClassVar[frozenset[str]] = frozenset({"batch_size", "trained_by"})
 
     model: Path
+    trained_by: str = "riveg train crf-tagger"
     knowledge: Literal["none", "appended"] = "none"
     device: Device = "auto"
     dtype: DType = "auto"
@@ -104,13 +106,18 @@ class CrfTaggerConfig(BackendConfig[Tagger]):
         _require_same_knowledge(folder, read_settings(folder).knowledge, self.knowledge)
         return {name: file_digest(folder / name) for name in _FILES}
 
+    def model_files(self) -> tuple[ModelFiles, ...]:
+        """Its own files, which no hub has."""
+        return (ModelFiles(str(self.model), files=_FILES, trained_by=self.trained_by),)
+
     def _folder(self, base: Path) -> Path:
         folder = base / self.model
+        if not folder.is_dir():
+            raise untrained(self.model_files()[0], base)
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if missing:
             raise UserError(
-                f"tag.model: {folder} lacks {', '.join(missing)}; make it with "
-                "`riveg train crf-tagger`"
+                f"tag.model: {folder} lacks {', '.join(missing)}; make it with `{self.trained_by}`"
             )
         return folder
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from riveg.errors import NO_IMAGE, ImageFault
 from riveg.protocols import AnswerOrIssue, ImageSource, Mention, PartialAnswer
-from riveg.types import ImageRef, Issue, Region
+from riveg.types import HeatMap, ImageRef, ImageSize, Issue, Region
 from riveg.vision.detectors.regions import choose_regions
 from riveg.vision.queries import CutText, TextReader
 from riveg.vision.runtime.image_queue import PreparedImageQueue
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_RegionsByText = Mapping[str, tuple[Region, ...]]
+_RegionsByText = Mapping[str, "tuple[Region, ...] | Unfound"]
 
 _BATCHES_AHEAD = 4
 """Batches of images of which the encodings are kept at a time: 2 to 18 MB an image."""
@@ -30,13 +30,25 @@ class PhraseBoxes:
     """Boxes for a text in an image.
 
     ``boxes``: xyxy in [0, 1] of the image, *shape* ``(n, 4)``. ``scores``: in [0, 1], *shape*
-    ``(n,)``; ``None`` where the network gives none and the boxes stand in their order.
+    ``(n,)``; ``None`` where the network gives none and the boxes stand in their order. ``heat``:
+    what they were found by, where it is to be kept.
     """
 
     path: str
     text: str
     boxes: NDArray[np.floating[Any]]
     scores: NDArray[np.float32] | None
+    heat: HeatMap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfound:
+    """Why a text was not looked for in an image to the end: an Issue's kind and message."""
+
+    path: str
+    text: str
+    kind: str
+    message: str
 
 
 class PhraseFinder(Protocol):
@@ -56,8 +68,8 @@ class PhraseFinder(Protocol):
 
     def find_boxes(
         self, images: Mapping[str, PreparedImage[Any]], texts: Mapping[str, Mapping[str, Any]]
-    ) -> Iterable[PhraseBoxes]:
-        """The boxes of every text in its image.
+    ) -> Iterable[PhraseBoxes | Unfound]:
+        """The boxes of every text in its image, or why it has none.
 
         Args:
             images: Prepared images by path.
@@ -126,18 +138,27 @@ class PhraseSearch:
                 faults[path] = image
             else:
                 usable[path] = image
-        regions: dict[str, dict[str, tuple[Region, ...]]] = {path: {} for path in usable}
+        regions: dict[str, dict[str, tuple[Region, ...] | Unfound]] = {path: {} for path in usable}
         for found in self._finder.find_boxes(usable, texts):
-            regions[found.path][found.text] = choose_regions(
-                found.boxes,
-                found.scores,
-                size=usable[found.path].size,
-                threshold=self._threshold,
-                overlap=self._overlap,
-                most=self._most_regions,
-                source=self._source,
+            chosen = (
+                found
+                if isinstance(found, Unfound)
+                else self._chosen(found, usable[found.path].size)
             )
+            regions[found.path][found.text] = chosen
         return {**faults, **regions}
+
+    def _chosen(self, found: PhraseBoxes, size: ImageSize) -> tuple[Region, ...]:
+        regions = choose_regions(
+            found.boxes,
+            found.scores,
+            size=size,
+            threshold=self._threshold,
+            overlap=self._overlap,
+            most=self._most_regions,
+            source=self._source,
+        )
+        return tuple(replace(region, heat=found.heat) for region in regions)
 
     def _answer(
         self,
@@ -154,5 +175,8 @@ class PhraseSearch:
         by_text = regions[image.path]
         if isinstance(by_text, ImageFault):
             return Issue("ground", entity.id, by_text.kind, str(by_text))
+        regions_of_text = by_text[cut.text]
+        if isinstance(regions_of_text, Unfound):
+            return Issue("ground", entity.id, regions_of_text.kind, regions_of_text.message)
         warnings = self._finder.reader.warnings("ground", entity, cut)
-        return PartialAnswer(by_text[cut.text], warnings) if warnings else by_text[cut.text]
+        return PartialAnswer(regions_of_text, warnings) if warnings else regions_of_text

@@ -15,12 +15,12 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
 from riveg.protocols import AnswerOrIssue, Entailer, ImageSource, Mention, PartialAnswer
 from riveg.types import Entailment, Issue
-from riveg.vision.matchers.loading import DEFAULTS, MatcherName, load_matcher
+from riveg.vision.matchers.loading import DEFAULTS, MatcherName, matcher_loader
 from riveg.vision.matchers.matcher import Pair, TextMatcher
 from riveg.vision.matchers.trained import MatcherSettings, calibrated, read_settings
 from riveg.vision.queries import CutText, QueryTemplate, TextReader
 from riveg.vision.runtime.image_queue import PreparedImageQueue
-from riveg.vision.runtime.loading import worker_count
+from riveg.vision.runtime.loading import shared_network, worker_count
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import image_tensors
 
@@ -49,11 +49,11 @@ class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
         Raises:
             UserError: If the model is not there, or is another.
         """
-        folder = self.folder(context.base)
+        folder, load = self.folder(context.base), matcher_loader(self.name)
         asked = self._asked(read_settings(folder))
         return MatchingEntailer(
             context.images,
-            load_matcher(self.name, folder, self),
+            shared_network(context.networks, load, folder, self),
             query=asked.query,
             threshold=asked.threshold,
             temperature=asked.temperature,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -55,10 +55,15 @@ def load_matcher(name: MatcherName, folder: Path, options: TorchOptions) -> Text
     Raises:
         UserError: If the folder holds no such model.
     """
+    return matcher_loader(name)(folder, options)
+
+
+def matcher_loader(name: MatcherName) -> Callable[[Path, TorchOptions], TextMatcher]:
+    """What loads the matcher of a folder; it raises ``UserError`` as :func:`load_matcher` does."""
     if name == "itm":
         from riveg.vision.matchers.itm import load_itm_matcher
 
-        return load_itm_matcher(folder, options)
+        return load_itm_matcher
     from riveg.vision.matchers.siglip import load_siglip_matcher
 
-    return load_siglip_matcher(folder, options)
+    return load_siglip_matcher

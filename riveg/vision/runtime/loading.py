@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from riveg.errors import UserError, reason
 from riveg.vision.runtime.checkpoint_files import import_torch
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 from riveg.checkpoints.folders import has_only_pickles, require_own_files
 from riveg.checkpoints.tokenizer_files import require_bounded_files, require_bounded_tokenizer
+
+Network = TypeVar("Network")
 
 _MOST_WORKERS = 8
 
@@ -127,6 +129,31 @@ def _weights_of(kind: Any, folder: Path) -> dict[str, Any]:
     config = kind.config_class.from_pretrained(folder, **safely)
     weights = read_pickled_weights(folder)
     return {"pretrained_model_name_or_path": None, "config": config, "state_dict": weights}
+
+
+def shared_network(
+    networks: dict[Hashable, Any],
+    load: Callable[[Path, TorchOptions], Network],
+    folder: Path,
+    options: TorchOptions,
+) -> Network:
+    """The network of a folder, loaded once for all backends that are built together.
+
+    Args:
+        networks: Those that are loaded already; a new one is added.
+        load: Loads a network; it looks at none but those options by which networks differ here.
+        folder: Its files.
+        options: Device, number type, attention, compilation, batch size.
+
+    Raises:
+        UserError: As ``load`` raises it.
+    """
+    here = (options.device, options.dtype, options.attention, options.compile, options.batch_size)
+    key = (load, folder.resolve(), *here)
+    if key not in networks:
+        networks[key] = load(folder, options)
+    network: Network = networks[key]
+    return network
 
 
 def require_weights(

@@ -34,7 +34,8 @@ class TorchOptions(BaseModel):
     """Fields that configurations of torch backends share; data only, imports no torch.
 
     ``model``: hub id or local folder; ``revision``: pinned commit of a hub id; ``licence``,
-    ``gated``: shown by ``riveg show models``; ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:N``
+    ``gated``: shown by ``riveg show models``; ``trained_by``: the command that makes the model,
+    where it is one of your own; ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:N``
     or ``mps``; ``dtype``: ``auto`` is bfloat16 on a GPU that has it and float32 elsewhere;
     ``attention``: the implementation inside transformers; ``compile``: whether torch compiles what
     sees the image, which takes minutes once; ``batch_size``: at most so many items in one
@@ -45,7 +46,7 @@ class TorchOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    immaterial: ClassVar[frozenset[str]] = frozenset({"batch_size", "workers"})
+    immaterial: ClassVar[frozenset[str]] = frozenset({"batch_size", "workers", "trained_by"})
     places: ClassVar[frozenset[str]] = frozenset({"model"})
     """Fields that may name a file or folder, or else something of the hub."""
 
@@ -53,6 +54,7 @@ class TorchOptions(BaseModel):
     revision: str | None = None
     licence: str | None = None
     gated: bool = False
+    trained_by: str | None = None
     device: Device = "auto"
     dtype: DType = "auto"
     attention: Attention = "auto"
@@ -62,7 +64,11 @@ class TorchOptions(BaseModel):
 
     def own_files(self) -> tuple[ModelFiles, ...]:
         """What the fields themselves name."""
-        return (ModelFiles(self.model, self.revision, self.licence, self.gated),)
+        return (
+            ModelFiles(
+                self.model, self.revision, self.licence, self.gated, trained_by=self.trained_by
+            ),
+        )
 
     def folder(self, base: Path) -> Path:
         """The folder of the model that the fields themselves name.

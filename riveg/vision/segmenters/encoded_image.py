@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
+from riveg.geometry.heat_maps import Point
 from riveg.types import Box, ImageSize
 
 
@@ -35,6 +36,17 @@ class EncodedImage:
         scale = [self.seen_size.width / self.size.width, self.seen_size.height / self.size.height]
         edges = box_edges(boxes).astype(precision).astype(np.float64)
         return torch.from_numpy(edges * (scale * 2))
+
+    def places(self, points: Sequence[Point]) -> torch.Tensor:
+        """Points in the pixels that the network saw: xy, float64.
+
+        *Shape:* ``(points, 2)``.
+
+        Args:
+            points: In pixels of the upright image.
+        """
+        scale = [self.seen_size.width / self.size.width, self.seen_size.height / self.size.height]
+        return torch.from_numpy(np.array(points, np.float64) * scale)
 
 
 def box_edges(boxes: Sequence[Box]) -> NDArray[np.float64]:

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from riveg.geometry.heat_maps import Point
 from riveg.types import Box, ImageSize
 from riveg.vision.runtime.image_worker import PreparedImage
 from riveg.vision.runtime.loading import load_processor
 from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.segmenters.best_masks import best_logits
 from riveg.vision.segmenters.encoded_image import EncodedImage
 from riveg.vision.segmenters.prompted import BoxPrompt, load_mask_network, shrunk_size
 
@@ -72,16 +74,27 @@ class SamNetwork:
         for logits in self._logits(image, [prompt.box for prompt in prompts]):
             yield self._bitmap(image, logits)
 
+    def decode_best_masks(self, image: EncodedImage, points: Sequence[Point]) -> Iterator[Bitmap]:
+        """Of the three masks of each point, the one that the network says is best.
+
+        *Shape:* each ``(height, width)`` of the upright image.
+        """
+        places = _in_library_precision(image, image.places(points))
+        with torch.inference_mode():
+            answer = self._network(
+                image_embeddings=image.embedding, input_points=places[None, :, None]
+            )
+        for logits in best_logits(answer):
+            yield self._bitmap(image, logits)
+
     def _logits(self, image: EncodedImage, boxes: Sequence[Box]) -> torch.Tensor:
         """*Shape* ``(boxes, 1, side, side)``, of the square that the network saw."""
-        # The library rounds edges to float32 and then computes in float64, which mps lacks.
-        corners = image.corners(boxes, np.float32)
-        if image.embedding.device.type == "mps":
-            corners = corners.float()
+        # The library rounds edges to float32 and then computes in float64.
+        corners = _in_library_precision(image, image.corners(boxes, np.float32))
         with torch.inference_mode():
             answer = self._network(
                 image_embeddings=image.embedding,
-                input_boxes=corners[None].to(image.embedding.device),
+                input_boxes=corners[None],
                 multimask_output=False,
             )
         logits: torch.Tensor = answer.pred_masks[0]
@@ -95,6 +108,12 @@ class SamNetwork:
             )
         bitmap: Bitmap = mask[0, 0].cpu().numpy()
         return bitmap
+
+
+def _in_library_precision(image: EncodedImage, values: torch.Tensor) -> torch.Tensor:
+    """Coordinates where the image is: float64 as the library's own, which mps lacks."""
+    device = image.embedding.device
+    return (values.float() if device.type == "mps" else values).to(device)
 
 
 def _prepare(processor: Any, pixels: Pixels) -> ImageTensors:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from riveg.geometry.heat_maps import Point
 from riveg.types import Box, ImageSize
 from riveg.vision.runtime.image_worker import PreparedImage
 from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.square_images import Preparation, read_preparation
+from riveg.vision.segmenters.best_masks import best_logits
 from riveg.vision.segmenters.encoded_image import box_edges
 from riveg.vision.segmenters.prompted import BoxPrompt, load_mask_network
 
@@ -96,21 +98,35 @@ class Sam2Network:
             with torch.inference_mode():
                 yield (resize_map(logits, image.size) > 0.0).cpu().numpy()
 
+    def decode_best_masks(self, image: FeaturePyramid, points: Sequence[Point]) -> Iterator[Bitmap]:
+        """Of the three masks of each point, the one that the network says is best.
+
+        *Shape:* each ``(height, width)`` of the upright image.
+        """
+        places = self._scaled(torch.tensor(points, dtype=torch.float32), image)
+        with torch.inference_mode():
+            answer = self._network(
+                image_embeddings=image.maps,
+                input_points=places[None, :, None],
+                input_labels=torch.ones((1, len(points), 1), dtype=torch.int, device=places.device),
+            )
+            for logits in best_logits(answer):
+                yield (resize_map(logits, image.size) > 0.0).cpu().numpy()
+
     def _logits(self, image: FeaturePyramid, boxes: Sequence[Box]) -> torch.Tensor:
         """*Shape* ``(boxes, 1, side, side)``, of the square that the network saw."""
-        corners = self._corners(boxes, image.size).to(image.maps[0].device)
+        corners = self._scaled(torch.from_numpy(box_edges(boxes)).float(), image)
         with torch.inference_mode():
             logits: torch.Tensor = self._network(
                 image_embeddings=image.maps, input_boxes=corners[None], multimask_output=False
             ).pred_masks[0]
         return logits
 
-    def _corners(self, boxes: Sequence[Box], size: ImageSize) -> torch.Tensor:
-        """Boxes in the square's pixels, *shape* ``(boxes, 4)``."""
-        corners = torch.from_numpy(box_edges(boxes)).float()
-        corners[:, 0::2] *= self._preparation.width / size.width
-        corners[:, 1::2] *= self._preparation.height / size.height
-        return corners
+    def _scaled(self, edges: torch.Tensor, image: FeaturePyramid) -> torch.Tensor:
+        """Boxes or points in the square's pixels, where the image is; *shape* stays."""
+        edges[:, 0::2] *= self._preparation.width / image.size.width
+        edges[:, 1::2] *= self._preparation.height / image.size.height
+        return edges.to(image.maps[0].device)
 
 
 def resize_map(values: torch.Tensor, size: ImageSize) -> torch.Tensor:
