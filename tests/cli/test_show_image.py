@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from riveg.formats.records import encode
 from riveg.images.palette import type_colours
 from riveg.runs.folder import Part, RunFolder
 from riveg.runs.overlays import draw_sample, write_overlay, write_overlays
+from riveg.runs.reading import read_records
+from riveg.types import HeatMap
 
 
 def show(folder: Path, *arguments: str | Path) -> Result:
@@ -69,9 +72,21 @@ def test_the_colours_are_those_of_the_whole_run(tmp_path: Path) -> None:
     assert drawn[27 * scale, 4 * scale].tolist() == expected
 
 
+def test_heat_is_painted_on_request(tmp_path: Path) -> None:
+    heat = HeatMap(1, 2, "AP8=")
+    places = replace(region(4, 12, 30), heat=heat)
+    folder = write_run(tmp_path, [answered("Mir", named("Mir", 0, places), id="1")]).folder
+    lines = tuple(encode(sample) for sample in read_records(folder))
+    RunFolder(folder).input.write(0, Part.of("input", "f", ("0",), lines))
+    for name, more in (("plain.png", []), ("hot.png", ["--heat"])):
+        assert show(folder, "--id", "1", "--image", tmp_path / name, *more).exit_code == 0
+    assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "hot.png").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--id", "2", "--heat", "--image", "one.png"], "has no heat map: `ground: itm-gradcam`"),
         (["--image", "one.png"], "say which with --id"),
         (["--id", "nobody", "--image", "one.png"], "holds no sample 'nobody'"),
         (["--id", "2", "--image", "one.jpg"], "ends in .png"),
@@ -96,3 +111,7 @@ def test_mistakes_are_reported_and_nothing_is_written(
     assert done.stdout == ""
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "notes.png").read_text() == "my notes"
+
+
+def test_heat_without_a_picture_is_one_line(run: Path) -> None:
+    assert "say where with --id and --image" in str(show(run, "--id", "2", "--heat").exception)

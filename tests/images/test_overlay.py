@@ -20,7 +20,7 @@ from riveg.images.overlay import draw_overlay
 from riveg.images.palette import PALETTE, type_colours
 from riveg.images.text_strip import entity_note
 from riveg.text.tokenise import tokenise
-from riveg.types import Box, Entailment, Entity, ImageRef, Mask, Region, Sample, Span
+from riveg.types import Box, Entailment, Entity, HeatMap, ImageRef, Mask, Region, Sample, Span
 
 GREY = (128, 128, 128)
 
@@ -413,3 +413,25 @@ def test_a_long_label_does_not_run_off_the_image() -> None:
     colour = type_colours(["L" * 300])["L" * 300]
     assert not pixels(drawn, colour)[:480, -1].any()
     assert not pixels(drawn, colour)[:480, 0].any()
+
+
+def with_heat(values: str) -> Sample:
+    found = entity(0, "Ada", [(500, 20, 620, 100)])
+    regions = tuple(replace(one, heat=HeatMap(1, 2, values)) for one in found.regions or ())
+    return sample("Ada smiles", replace(found, regions=regions))
+
+
+def test_heat_is_painted_only_where_it_is_wanted_and_hot() -> None:
+    hot = with_heat("AP8=")  # 0 on the left, 255 on the right
+    plain, painted = draw_overlay(blank(), hot), draw_overlay(blank(), hot, heat=True)
+    assert np.array_equal(np.asarray(plain), np.asarray(draw_overlay(blank(), with_heat("/wA="))))
+    change = np.abs(np.asarray(painted).astype(int) - np.asarray(plain).astype(int)).max(axis=2)
+    assert not change[:480, :100].any(), "cold"
+    assert (change[300:480, 500:] > 40).all(), "hot"
+    assert np.asarray(painted)[240, 480].tolist() == [255, 255, 255], "the hottest point"
+
+
+def test_damaged_heat_is_one_line() -> None:
+    with pytest.raises(UserError, match="sample 's': the heat map of 'Ada' is damaged"):
+        draw_overlay(blank(), with_heat("!!!="), heat=True)
+    draw_overlay(blank(), with_heat("!!!="))

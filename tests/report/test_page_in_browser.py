@@ -24,7 +24,7 @@ from helpers.scores import score_of
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.gold import GoldSample, gold_set
 from riveg.report.builder import write_page
-from riveg.types import Box, Region, Span
+from riveg.types import Box, HeatMap, Region, Span
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -215,6 +215,24 @@ def test_a_guess_is_dashed_and_named(tmp_path: Path, open_page: Open) -> None:
     assert box.evaluate("element => getComputedStyle(element).strokeDasharray") != "none"
     assert page.locator(".shape-label").inner_text() == "Ada Lovelace guess"
     assert "a guess · evidence:prior · box score 0.30" in page.locator(".card").inner_text()
+
+
+def test_heat_is_a_layer_of_the_types_colour(tmp_path: Path, open_page: Open) -> None:
+    region = Region(FACE, source="itm-gradcam", heat=HeatMap(1, 2, "AP8="))
+    sample = make_sample("Ada Lovelace now", [(0, 2, "PER")], id="hot")
+    sample = with_entities(sample, {"regions": (region,)})
+    draw_image(tmp_path / "hot.jpg")
+    run = make_run(tmp_path / "run", [sample], images=tmp_path)
+    opened = open_page(write_page(run, tmp_path / "report.html").path)
+    page = opened.page
+    assert page.locator(".shape .heat").count() == 0
+    page.keyboard.press("h")
+    heat = page.locator(".shape .heat")
+    colour = page.locator(".shape .box").evaluate("element => getComputedStyle(element).stroke")
+    assert heat.evaluate("element => getComputedStyle(element).fill") == colour
+    page.locator("[data-layer=heat]").click()
+    assert page.locator(".shape .heat").count() == 0
+    opened.check()
 
 
 def test_fine_types_are_shown_and_filtered(tmp_path: Path, open_page: Open) -> None:

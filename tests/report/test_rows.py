@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import replace
+from io import BytesIO
 from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,12 +16,13 @@ import numpy as np
 import pytest
 from helpers.factories import make_sample
 from helpers.report_runs import FACE, SIZE, annotated, disc, seen, story, with_entities
+from PIL import Image
 
 from riveg.geometry.boxes import box_text
-from riveg.report.images import original_address
+from riveg.report.images import heat_address, original_address
 from riveg.report.judging import Judgement
 from riveg.report.rows import mask_path, row
-from riveg.types import Before, Box, ImageRef, Mask, Region, Review, Span
+from riveg.types import Before, Box, HeatMap, ImageRef, Mask, Region, Review, Span
 
 
 def test_positions_are_counted_as_javascript_counts() -> None:
@@ -48,6 +51,15 @@ def test_gold_without_a_span_in_the_text_has_no_place() -> None:
     gold = (annotated("Ada", "PER", (0, 1)), annotated("Oslo", "LOC", (5, 6)))
     values = row([sample], [Judgement(gold)], [], Path("report.html"))
     assert [entity["place"] for entity in values["gold"]] == [[0, 3], None]
+
+
+def test_heat_is_a_grey_image_of_a_pixel_a_patch() -> None:
+    address = heat_address(HeatMap(1, 2, "AP8="))
+    assert address is not None
+    content = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    with Image.open(BytesIO(content)) as image:
+        assert np.asarray(image).tolist() == [[0, 255]]
+    assert heat_address(HeatMap(1, 2, "!!!=")) is None
 
 
 def rasterised(path: str, size: tuple[int, int]) -> np.ndarray:
