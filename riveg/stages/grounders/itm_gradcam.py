@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -29,6 +29,7 @@ from riveg.types import HeatMap, ImageSize
 from riveg.vision.detectors.phrase_search import PhraseBoxes, PhraseSearch, Unfound
 from riveg.vision.matchers.itm_heat import ItmHeat, require_layer
 from riveg.vision.matchers.loading import DEFAULTS as MATCHERS
+from riveg.vision.matchers.trained import read_settings
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_worker import PreparedImage
@@ -79,6 +80,9 @@ class PointSegmenter(TorchOptions):
 class ItmGradcamConfig(TorchOptions, BackendConfig[Grounder]):
     """``query``: the text that is held against the image, a template, as ``entail: itm`` has it.
 
+    Where the system does not state it, it is the one that the model was trained with
+    (``riveg train entailer-itm``), or ``{expression}`` of a published one.
+
     ``layer``: the text layer whose attention is looked at, from 0. ``heat``: whether the heat map
     of each entity is kept in the record. ``segmenter``: what cuts out the thing at the point.
     """
@@ -92,7 +96,7 @@ class ItmGradcamConfig(TorchOptions, BackendConfig[Grounder]):
 
     model: str = Field(default=MATCHERS["itm"].model, min_length=1)
     licence: str | None = MATCHERS["itm"].licence
-    query: QueryTemplate = "{expression}"
+    query: QueryTemplate | None = None
     layer: int = Field(default=7, ge=0)
     heat: bool = False
     segmenter: PointSegmenter = PointSegmenter()
@@ -112,13 +116,21 @@ class ItmGradcamConfig(TorchOptions, BackendConfig[Grounder]):
         finder = GradcamFinder(
             ItmHeat(matcher, self.layer, batch_size=self.batch_size),
             share(point_network_loader(self.segmenter.network), cutter, self.segmenter),
-            TextReader(self.query, matcher.most_tokens, matcher.count_tokens),
+            TextReader(self._query(folder), matcher.most_tokens, matcher.count_tokens),
             partial(image_tensors, matcher.processor),
             keeps_heat=self.heat,
             batch_size=self.batch_size,
             images_at_once=self.segmenter.batch_size,
         )
         return PhraseSearch(context.images, finder, source=self.name, workers=worker_count(self))
+
+    def settled(self, base: Path) -> Self:
+        """With the query that is used."""
+        return self.model_copy(update={"query": self._query(self.folder(base))})
+
+    def _query(self, folder: Path) -> str:
+        trained = read_settings(folder)
+        return self.query or ("{expression}" if trained is None else trained.query)
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of both models.
