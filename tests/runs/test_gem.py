@@ -64,7 +64,9 @@ class World:
             *("llm.reranker.serve=null", f"llm.reranker.base_urls=[{self.server.url}]"),
             *("llm.reranker.adapter=null", "rerank.gamma=0", "run.part_size=2"),
             # Whatever a random network says: something is to be grounded.
-            *("entail.threshold=0", "ground.layer=1", "ground.heat=true"),
+            "entail.threshold=0",
+            # Tiny networks read few tokens and have two layers.
+            *("caption.max_new_tokens=4", "ground.layer=1", "ground.heat=true"),
         ]
 
     def run(self, system: str, level: str, out: Path, until: str | None = None) -> Path:
