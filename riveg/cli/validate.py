@@ -55,8 +55,8 @@ def validate(
         words = [system, *(word for one in overrides for word in ("--set", one))]
         told = f"to run it, models are not here of {stages}: riveg fetch {shlex.join(words)}"
         console.print(plain(told), soft_wrap=True)
-    for key, error in to_train:
-        console.print(plain(f"to run it, {key}: {error}"), soft_wrap=True)
+    for key, why in to_train:
+        console.print(plain(f"to run it, {key}: {why}"), soft_wrap=True)
 
 
 def _absent(config: SystemConfig) -> Iterator[tuple[str, Exception]]:

@@ -246,14 +246,14 @@ def test_stages_of_one_folder_share_their_networks(folder: Path) -> None:
     grounder: Any = config(folder).build(context)
     entailer = ItmEntailerConfig(model="itm", device="cpu").build(context)
     segmenter: Any = SamConfig(model="sam", device="cpu").build(context)
-    assert grounder._finder._heat._matcher is entailer._matcher  # type: ignore[attr-defined]
+    assert grounder._finder._heat._matcher is entailer._matcher
     assert grounder._finder._segmenter is segmenter._network
     asked = mentions_of(*samples_about("odd.png"))
     before = entailer.entail(asked)
     grounder.ground(asked)
     assert entailer.entail(asked) == before, "no hook stays behind"
     other = ItmEntailerConfig(model="itm", device="cpu", dtype="bfloat16").build(context)
-    assert other._matcher is not entailer._matcher  # type: ignore[attr-defined]
+    assert other._matcher is not entailer._matcher
 
 
 def test_a_model_of_a_training_is_asked_as_in_it(folder: Path) -> None:
