@@ -19,6 +19,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,7 +34,10 @@ from riveg.types import Box, Entity, Gold, ImageSize, Sample
 from riveg.vision.matchers.itm import ItmMatcher, load_itm_matcher
 from riveg.vision.matchers.itm_heat import ItmHeat
 from riveg.vision.queries import query_text
-from riveg.vision.runtime.tensors import ImageTensors, image_tensors
+from riveg.vision.runtime.tensors import image_tensors
+
+if TYPE_CHECKING:
+    from riveg.vision.runtime.tensors import ImageTensors
 
 
 def main() -> None:
