@@ -2,6 +2,8 @@
 
 ``None`` means *not answered* (the stage did not run, or an :class:`Issue` says why), ``()`` means
 *answered: nothing there*. No box or number ever stands for "nothing".
+
+One file because the records hold one another, and who reads riveg reads them first.
 """
 
 from __future__ import annotations
