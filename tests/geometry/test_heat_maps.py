@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -22,6 +22,7 @@ def drawn_map(rows: int, columns: int, seed: int) -> np.ndarray:
 MAPS = st.builds(drawn_map, st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1))
 
 
+@settings(deadline=None)
 @given(MAPS)
 def test_a_map_is_written_and_read(values: np.ndarray) -> None:
     heat = heat_from_array(values)
@@ -34,6 +35,7 @@ def test_a_map_is_written_and_read(values: np.ndarray) -> None:
     assert np.abs(read / 255 - values.astype(np.float64) / float(values.max())).max() <= 0.5 / 255
 
 
+@settings(deadline=None)
 @given(MAPS, st.integers(6, 40), st.integers(6, 40))
 def test_the_point_is_where_the_resized_map_is_hottest(
     values: np.ndarray, width: int, height: int
