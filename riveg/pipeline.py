@@ -23,6 +23,7 @@ from riveg.protocols import (
     PartialAnswer,
     listening,
 )
+from riveg.reads import Latest, Questions, Reads
 from riveg.types import ImageRef, Issue, Sample
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Stage(Generic[Backend, Item, Answer]):
         tell: The answer in an item in few words; ``None`` where there is none.
         describe: The answer in an item for somebody who wants to know all, in lines.
         source: Which backend or evidence gave the answer in an item, where the record says so.
+        reads: What ``wants``, ``unasked``, ``check`` and ``join`` look at; ``None``: all of it.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Stage(Generic[Backend, Item, Answer]):
     tell: Callable[[Item], str | None] = lambda _: None
     describe: Callable[[Item], Iterable[str]]
     source: Callable[[Item], str | None] = lambda _: None
+    reads: Reads | None = None
     needs_entities: bool = False
 
     @property
@@ -124,6 +127,9 @@ class StageRunner(Generic[Backend, Item, Answer]):
         needs_image: Whether the backend opens images.
         batch_size: Samples a call.
         gated: Whether a stage before decides what is grounded.
+        reads: What stage and backend read: the backend sees nothing else, and equal questions are
+            asked once. ``None``: it sees everything and is asked every question.
+        most_kept: Answers that are kept for equal questions of later batches.
     """
 
     def __init__(
@@ -135,8 +141,17 @@ class StageRunner(Generic[Backend, Item, Answer]):
         needs_image: bool,
         batch_size: int,
         gated: bool,
+        reads: Reads | None = None,
+        most_kept: int = 0,
     ) -> None:
         self._stage = stage
+        self._images = images
+        self._questions = (
+            None
+            if reads is None
+            else Questions[Item, Answer](reads, self._stamp, most_kept=most_kept)
+        )
+        self._probed_images = Latest[tuple[str, str], ImageRef](most_kept)
         self._backend = backend
         self._queue = backend.image_queue if isinstance(backend, HasImageQueue) else None
         self._probe = images.probe if self._queue is None else self._queue.probe
@@ -160,7 +175,7 @@ class StageRunner(Generic[Backend, Item, Answer]):
             for start in range(0, len(samples), self._batch_size)
         ]
         if self._queue is not None:
-            self._queue.expect([image for batch in batches for image in self._images_of(batch)])
+            self._queue.expect(list(self._expected(batches)))
         for batch in batches:
             probed = [self._probed(sample) for sample in batch]
             yield from self._answer(probed, finished)
@@ -170,30 +185,50 @@ class StageRunner(Generic[Backend, Item, Answer]):
         if self._queue is not None:
             self._queue.close()
 
-    def _images_of(self, batch: Sequence[Sample]) -> Iterable[ImageRef]:
-        """Each image once that the backend will be asked about, as far as can be told now."""
-        distinct: dict[str, ImageRef] = {}
-        for sample in batch:
-            if sample.image is not None and any(map(self._asks, self._stage.per.split(sample))):
-                distinct.setdefault(sample.image.path, sample.image)
-        return distinct.values()
+    def _expected(self, batches: Iterable[Sequence[Sample]]) -> Iterator[ImageRef]:
+        """The images that the backend will be asked about, each batch's once, as far as is known.
+
+        Not those of questions that will have an answer by then.
+        """
+        planned: set[bytes] = set()
+        for batch in batches:
+            split = map(self._stage.per.split, batch)
+            asked = [item for items in split for item in items if self._asks(item)]
+            if self._questions is not None:
+                new = self._questions.new(asked, planned)
+                planned.update(new)
+                asked = list(new.values())
+            images = (_sample_of(item).image for item in asked)
+            yield from {image.path: image for image in images if image is not None}.values()
+
+    def _stamp(self, sample: Sample) -> str | None:
+        if not self._opens_images:
+            return None
+        return "" if sample.image is None else self._images.stamp(sample.image)
 
     def _probed(self, sample: Sample) -> Sample:
         """The sample with the sides of its image, or with an Issue that says what is wrong."""
         image = sample.image
         if not self._opens_images or image is None or image.width or is_image_broken(sample):
             return sample
+        place = image.path, self._images.stamp(image)
         try:
-            return replace(sample, image=self._probe(image))
+            probed = self._probed_images.get(place) or self._probe(image)
         except ImageFault as fault:
             return _with_issues(sample, [Issue(self._stage.name, None, fault.kind, str(fault))])
+        self._probed_images.put(place, probed)
+        return replace(sample, image=probed)
 
     def _answer(self, batch: Sequence[Sample], finished: Listener | None) -> Iterator[Sample]:
         split = [self._stage.per.split(sample) for sample in batch]
         asked = [item for items in split for item in items if self._asks(item)]
         samples_asked = len({_sample_of(item).id for item in asked})
-        with listening(_in_samples(finished, len(asked), samples_asked)):
-            found = self._answers(asked)
+
+        def ask(items: Sequence[Item]) -> Sequence[AnswerOrIssue[Answer]]:
+            with listening(_in_samples(finished, len(items), samples_asked)):
+                return self._answers(items)
+
+        found = ask(asked) if self._questions is None else self._questions.answers(asked, ask)
         answers = {_key(item): answer for item, answer in zip(asked, found, strict=True)}
         for sample, items in zip(batch, split, strict=True):
             joined: list[Item] = []

@@ -23,7 +23,7 @@ PACKAGE = ROOT / "riveg"
 LAYERS = (
     ("types", "labels", "errors", "files", "geometry.arrays", "geometry.run_lengths"),
     ("formats", "geometry", "text"),
-    ("protocols", "llm.conversation", "llm.endpoint"),
+    ("protocols", "reads", "llm.conversation", "llm.endpoint"),
     ("pipeline", "stages.table", "stages.words", "stages.answer_checks"),
     ("registry", "config", "checkpoints", "images"),
     ("llm", "vision", "nn"),
@@ -95,6 +95,7 @@ def test_the_pipeline_can_be_read_with_types_and_protocols_alone() -> None:
     assert set(imports(PACKAGE / "pipeline.py")) == {
         "riveg.errors",
         "riveg.protocols",
+        "riveg.reads",
         "riveg.types",
     }
 

@@ -13,6 +13,7 @@ from riveg.labels import USUAL_LABELS, Label
 from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
 from riveg.protocols import ImageSource
+from riveg.reads import Reads
 from riveg.types import Gold
 
 Backend = TypeVar("Backend", covariant=True)
@@ -70,6 +71,14 @@ class BackendConfig(BaseModel, Generic[Backend]):
     def build(self, context: BuildContext) -> Backend:
         """The live backend; heavy packages are imported here."""
         raise NotImplementedError
+
+    def reads(self) -> Reads | None:
+        """What of a record its answers depend on; ``None``: on anything.
+
+        It is handed nothing else besides the ids, is asked equal questions once, and keeps its
+        answers when something else of a record changes.
+        """
+        return None
 
     def clash(self, others: Mapping[str, BackendConfig[object]]) -> tuple[str, str] | None:  # noqa: ARG002
         """A field of this backend that others of the system leave without effect, and advice.

@@ -21,6 +21,7 @@ from riveg.files import shipped
 from riveg.labels import Label
 from riveg.llm.endpoint import Endpoint
 from riveg.pipeline import AnyStage
+from riveg.reads import Reads
 from riveg.stages.table import stage_named
 
 LLM_FIELD = "llm"
@@ -63,6 +64,12 @@ class Step:
             UserError: If the model is not there, or its settings cannot be read.
         """
         return Step(self.stage, self.config.settled(base))
+
+    @property
+    def reads(self) -> Reads | None:
+        """What of a record its answers depend on; ``None``: on anything."""
+        own, backends = self.stage.reads, self.config.reads()
+        return None if own is None or backends is None else own | backends
 
     def __reduce__(self) -> tuple[Callable[..., Step], tuple[object, ...]]:
         """A stage is code: another process takes its own of the same name."""

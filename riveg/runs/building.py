@@ -67,8 +67,12 @@ def build_context(
     )
 
 
+MOST_ANSWERS = 2048
+"""Answers of a stage that a run keeps for equal questions: of masks some ten megabytes."""
+
+
 def build_runner(
-    step: Step, context: BuildContext, *, batch_size: int, gated: bool
+    step: Step, context: BuildContext, *, batch_size: int, gated: bool, most_kept: int = 0
 ) -> AnyStageRunner:
     """The live backend of one step of a system, ready to be asked."""
     return StageRunner(
@@ -78,6 +82,8 @@ def build_runner(
         needs_image=step.config.needs_image,
         batch_size=batch_size,
         gated=gated,
+        reads=step.reads,
+        most_kept=most_kept,
     )
 
 

@@ -18,7 +18,7 @@ from riveg.labels import Label
 from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
 from riveg.pipeline import AnyStageRunner
-from riveg.runs.building import build_context, build_runner, open_models
+from riveg.runs.building import MOST_ANSWERS, build_context, build_runner, open_models
 from riveg.runs.folder import Part, PartWriter, RunFolder, StageFolder, line_digest, reusable
 from riveg.runs.progress import Progress, Silence
 from riveg.types import WARNING, Gold, Issue, Sample
@@ -134,7 +134,13 @@ class StageWork:
         if chats is None:
             chats, _ = self._held.enter_context(open_models(job.llm, job.run_folder, self._images))
         context = build_context(job, self._images, chats=chats, gold=job.gold)
-        runner = build_runner(job.step, context, batch_size=job.batch_size, gated=job.gated)
+        runner = build_runner(
+            job.step,
+            context,
+            batch_size=job.batch_size,
+            gated=job.gated,
+            most_kept=MOST_ANSWERS,
+        )
         self._held.callback(runner.close)
         return runner
 

@@ -28,6 +28,7 @@ from riveg.protocols import (
     Segmenter,
     Tagger,
 )
+from riveg.reads import reads
 from riveg.stages import answer_checks, words
 from riveg.types import (
     Entailment,
@@ -53,6 +54,7 @@ CAPTION = Stage[Captioner, Sample, str](
     gives=frozenset({"caption"}),
     ask=lambda backend, samples: backend.caption(samples),
     join=lambda sample, caption: replace(sample, caption=caption),
+    reads=reads(),
     tell=lambda sample: sample.caption,
     describe=lambda sample: [sample.caption or words.NOT_ANSWERED],
 )
@@ -64,6 +66,7 @@ AUGMENT = Stage[Augmenter, Sample, str](
     gives=frozenset({"knowledge"}),
     ask=lambda backend, samples: backend.augment(samples),
     join=lambda sample, knowledge: replace(sample, knowledge=knowledge),
+    reads=reads(),
     tell=lambda sample: sample.knowledge,
     describe=lambda sample: [sample.knowledge or words.NOT_ANSWERED],
 )
@@ -76,6 +79,7 @@ TAG = Stage[Tagger, Sample, tuple[Entity, ...]](
     ask=lambda backend, samples: backend.tag(samples),
     check=answer_checks.check_tagged,
     join=lambda sample, entities: replace(sample, entities=entities),
+    reads=reads("text"),
     tell=words.tell_entities,
     describe=words.describe_entities,
 )
@@ -97,6 +101,7 @@ EXTRACT = Stage[Extractor, Sample, Extraction](
     check=answer_checks.check_extracted,
     join=lambda sample, found: replace(sample, entities=found.entities, reasoning=found.reasoning),
     unasked=_without_image,
+    reads=reads("text image"),
     tell=words.tell_extraction,
     describe=words.describe_extraction,
 )
@@ -125,6 +130,7 @@ RERANK = Stage[Reranker, Mention, Ranking](
     check=answer_checks.check_ranking,
     join=lambda mention, ranking: _with_entity(mention, _ranked(mention.entity, ranking)),
     needs_image=False,
+    reads=reads(entity="label label_scores fine_label fine_label_scores"),
     tell=words.tell_label,
     describe=words.describe_label,
 )
@@ -145,6 +151,7 @@ REWRITE = Stage[Rewriter, Mention, Expression](
         ),
     ),
     needs_image=False,
+    reads=reads(),
     tell=words.tell_expression,
     describe=words.describe_expression,
     source=lambda mention: mention.entity.expression_source,
@@ -158,6 +165,7 @@ OBSERVE = Stage[Observer, Sample, tuple[Observation, ...]](
     ask=lambda backend, samples: backend.observe(samples),
     check=answer_checks.check_observations,
     join=lambda sample, observations: replace(sample, observations=observations),
+    reads=reads("image"),
     describe=words.describe_observations,
 )
 
@@ -181,6 +189,7 @@ ENTAIL = Stage[Entailer, Mention, Entailment](
     ),
     needs_image=True,
     unasked=_not_shown,
+    reads=reads("image"),
     tell=words.tell_entailment,
     describe=words.describe_entailment,
     source=words.entailment_source,
@@ -210,6 +219,7 @@ GROUND = Stage[Grounder, Mention, tuple[Region, ...]](
     needs_image=True,
     wants=_passes_gate,
     unasked=_no_region,
+    reads=reads("image", entity="entailment"),
     tell=words.tell_regions,
     describe=words.describe_regions,
     source=words.first_region_source,
@@ -270,6 +280,7 @@ SEGMENT = Stage[Segmenter, Mention, tuple[Mask, ...]](
     join=_with_masks,
     needs_image=True,
     wants=lambda mention, _: not all(one.guess for one in mention.entity.regions or ()),
+    reads=reads("image", entity="regions"),
     describe=words.describe_masks,
 )
 

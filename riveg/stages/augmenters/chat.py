@@ -14,6 +14,7 @@ from riveg.files import file_digest
 from riveg.llm.answer_text import one_line
 from riveg.llm.conversation import PreparedRequest, PromptValue
 from riveg.protocols import AnswerOrIssue, Augmenter, ImageSource
+from riveg.reads import Reads, reads
 from riveg.stages.augmenters.answers import FORMS
 from riveg.stages.chat_backend import (
     PromptedChat,
@@ -56,6 +57,9 @@ class ChatAugmenterConfig(BackendConfig[Augmenter]):
     embedding: Path | None = None
     picture_embedding: Path | None = None
     max_tokens: int = Field(default=512, ge=1)
+
+    def reads(self) -> Reads:
+        return reads("text caption image")
 
     def build(self, context: BuildContext) -> ChatAugmenter:
         """Reads prompt and pool, and finds the model; nothing is asked yet.

@@ -13,6 +13,7 @@ from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault, UserError
 from riveg.protocols import Captioner, ImageSource, finishing
+from riveg.reads import Reads, reads
 from riveg.types import Issue, Sample
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_queue import PreparedImageQueue
@@ -46,6 +47,9 @@ class BlipConfig(TorchOptions, BackendConfig[Captioner]):
     licence: str | None = "bsd-3-clause"
     prompt: str = ""
     max_new_tokens: int = Field(default=40, ge=1)
+
+    def reads(self) -> Reads:
+        return reads("image")
 
     def build(self, context: BuildContext) -> Blip:
         """Loads the network.

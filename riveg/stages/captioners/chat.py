@@ -14,6 +14,7 @@ from riveg.llm.answer_marks import without_markup
 from riveg.llm.answer_text import text_of
 from riveg.llm.conversation import PreparedRequest, Response, Unparsable
 from riveg.protocols import AnswerOrIssue, Captioner
+from riveg.reads import Reads, reads
 from riveg.stages.chat_backend import PromptedChat, PromptVariables, prompted_chat
 from riveg.types import Sample
 
@@ -41,6 +42,9 @@ class ChatCaptionerConfig(BackendConfig[Captioner]):
     llm: str = "main"
     prompt: str = "caption/short.v1"
     max_tokens: int = Field(default=128, ge=1)
+
+    def reads(self) -> Reads:
+        return reads("image")
 
     def build(self, context: BuildContext) -> ChatCaptioner:
         """Reads the prompt and finds the model; nothing is asked yet.

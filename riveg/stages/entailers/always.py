@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.protocols import Entailer, Mention
+from riveg.reads import Reads, reads
 from riveg.types import Entailment
 
 
@@ -16,6 +17,9 @@ class AlwaysEntailerConfig(BackendConfig[Entailer]):
     stage: ClassVar[str] = "entail"
     name: ClassVar[str] = "always"
     summary: ClassVar[str] = "everything is groundable where there is a picture"
+
+    def reads(self) -> Reads:
+        return reads("image")
 
     def build(self, context: BuildContext) -> AlwaysEntailer:  # noqa: ARG002 - nothing needed
         return AlwaysEntailer()

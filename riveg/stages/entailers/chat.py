@@ -15,6 +15,7 @@ from riveg.llm.conversation import ChatAnswer, PreparedRequest, Refused, Respons
 from riveg.llm.json_answers import yes_probability
 from riveg.llm.refusals import refuses
 from riveg.protocols import AnswerOrIssue, Entailer, Mention
+from riveg.reads import NAMED, Reads, reads
 from riveg.stages.chat_backend import (
     PromptedChat,
     PromptVariables,
@@ -64,6 +65,9 @@ class ChatEntailerConfig(BackendConfig[Entailer]):
     llm: str = "main"
     prompt: str = "entail/yes_no.v1"
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+
+    def reads(self) -> Reads:
+        return reads("text caption image", entity=NAMED)
 
     def build(self, context: BuildContext) -> ChatEntailer:
         """Reads the prompt and finds the model; nothing is asked yet.

@@ -16,6 +16,7 @@ from riveg.nn.entailment_features import NearbyContext
 from riveg.nn.image_evidence import evidence_bounds, evidence_shifts, is_supported
 from riveg.nn.named_bodies import NamedBodies, find_named_bodies
 from riveg.protocols import Entailer, Mention
+from riveg.reads import Reads, reads
 from riveg.stages.mentions import by_sample
 from riveg.types import UNSEEN, Entailment, Entity, Sample
 
@@ -26,6 +27,8 @@ CAPTIONED = "caption.json"
 """The model for samples with a caption."""
 CAPTIONLESS = "captionless.json"
 """The model for samples without one."""
+
+_READ = "text label span label_scores"
 
 
 class MiniEntailerConfig(BackendConfig[Entailer]):
@@ -44,6 +47,9 @@ class MiniEntailerConfig(BackendConfig[Entailer]):
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     unseen: Unseen = "text"
     model: Path | None = None
+
+    def reads(self) -> Reads:
+        return reads("text caption image observations", entity=_READ, entities=_READ)
 
     def build(self, context: BuildContext) -> MiniEntailer:
         """Reads both models.

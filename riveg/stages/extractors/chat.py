@@ -25,6 +25,7 @@ from riveg.llm.conversation import (
 )
 from riveg.llm.token_scores import part_score
 from riveg.protocols import AnswerOrIssue, Extraction, Extractor
+from riveg.reads import Reads, reads
 from riveg.stages.chat_backend import (
     PromptedChat,
     PromptVariables,
@@ -88,6 +89,9 @@ class ChatExtractorConfig(BackendConfig[Extractor]):
     most_entities: int = Field(default=40, ge=1)
     most_regions: int = Field(default=8, ge=1)
     max_tokens: int = Field(default=2048, ge=1)
+
+    def reads(self) -> Reads:
+        return reads("text caption knowledge image")
 
     def build(self, context: BuildContext) -> ChatExtractor:
         """Reads the prompt and finds the model; nothing is asked yet.

@@ -24,6 +24,7 @@ from riveg.errors import ImageFault, UserError
 from riveg.files import file_digest
 from riveg.nn.mner_qg_design import SETTINGS, read_settings
 from riveg.protocols import AnswerOrIssue, Extraction, Extractor, ImageSource
+from riveg.reads import Reads, reads
 from riveg.text.spans import span_text
 from riveg.types import Entity, ImageSize, Issue, Region, Sample
 from riveg.vision.detectors.regions import choose_regions
@@ -65,6 +66,9 @@ class MnerQgExtractorConfig(BackendConfig[Extractor]):
     dtype: DType = "auto"
     batch_size: int = Field(default=8, ge=1)
     workers: int = Field(default=0, ge=0)
+
+    def reads(self) -> Reads:
+        return reads("text image")
 
     def build(self, context: BuildContext) -> MnerQgExtractor:
         """Loads the network.

@@ -19,6 +19,7 @@ from riveg.llm.conversation import (
     Unparsable,
 )
 from riveg.protocols import AnswerOrIssue, Grounder, Mention, PartialAnswer
+from riveg.reads import NAMED, Reads, reads
 from riveg.stages.chat_backend import (
     PromptedChat,
     PromptVariables,
@@ -71,6 +72,9 @@ class ChatGrounderConfig(BackendConfig[Grounder]):
     resize: Resize = Resize()
     most_regions: int = Field(default=8, ge=1)
     max_tokens: int = Field(default=384, ge=1)
+
+    def reads(self) -> Reads:
+        return reads("text caption image", entity=NAMED)
 
     def build(self, context: BuildContext) -> ChatGrounder:
         """Reads the prompt and finds the model; nothing is asked yet.

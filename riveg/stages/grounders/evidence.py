@@ -46,6 +46,7 @@ from riveg.nn.named_bodies import (
 )
 from riveg.nn.named_things import find_things
 from riveg.protocols import AnswerOrIssue, Grounder, Mention
+from riveg.reads import Reads, reads
 from riveg.stages.mentions import by_sample
 from riveg.types import Box, Entity, ImageSize, Issue, Observation, Region, Sample
 from riveg.vision.plain.names_in_ocr import Spelling, find_spellings
@@ -56,6 +57,8 @@ _PLACES = 10
 
 
 Prior = Literal["never", "guess"]
+
+_READ = "text label span entailment"
 
 
 class EvidenceGrounderConfig(BackendConfig[Grounder]):
@@ -80,6 +83,9 @@ class EvidenceGrounderConfig(BackendConfig[Grounder]):
     least_score: float = Field(default=LEAST_SPELLING, ge=0, le=1)
     threshold: float = Field(default=0.0, ge=0, le=1)
     person_labels: tuple[str, ...] = ("PER", "person")
+
+    def reads(self) -> Reads:
+        return reads("text caption image observations", entity=_READ, entities=_READ)
 
     def build(self, context: BuildContext) -> EvidenceGrounder:
         """Reads the prior.

@@ -26,6 +26,7 @@ from riveg.config.threads import ThreadCount, Threads, count_threads
 from riveg.errors import NO_IMAGE, ImageFault
 from riveg.files import asset, file_digest
 from riveg.protocols import AnswerOrIssue, ImageSource, Observer, finishing
+from riveg.reads import Reads, reads
 from riveg.types import ImageSize, Issue, Observation, Sample
 from riveg.vision.plain.blazeface import BlazeFace
 from riveg.vision.plain.nanodet import PERSON, NanoDet
@@ -67,6 +68,9 @@ class EvidenceObserverConfig(BackendConfig[Observer]):
     least_score: float = Field(default=0.5, ge=0, le=1)
     person_labels: tuple[str, ...] = ("PER", "person")
     threads: Threads = "auto"
+
+    def reads(self) -> Reads:
+        return reads("image", entities="label" if self.lettering == "auto" else "")
 
     def build(self, context: BuildContext) -> EvidenceObserver:
         """Loads the networks.

@@ -11,6 +11,7 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import UserError
 from riveg.llm.prompts import Prompt, load_prompt
 from riveg.protocols import AnswerOrIssue, Mention, Rewriter
+from riveg.reads import Reads, reads
 from riveg.types import Expression, Issue
 
 SOURCE = "template"
@@ -28,6 +29,9 @@ class TemplateRewriterConfig(BackendConfig[Rewriter]):
     summary: ClassVar[str] = "a phrase from the type and the caption's words, by rules; not an LLM"
 
     prompt: str = "rewrite/template.v1"
+
+    def reads(self) -> Reads:
+        return reads("caption", entity="text label fine_label")
 
     def build(self, context: BuildContext) -> TemplateRewriter:
         """Reads the prompt.

@@ -28,9 +28,11 @@ from riveg.config.threads import ThreadCount, Threads, count_threads
 from riveg.files import asset, file_digest
 from riveg.geometry.masks import mask_from_array
 from riveg.protocols import AnswerOrIssue, ImageSource, Mention, Segmenter
+from riveg.reads import Reads, reads
+from riveg.stages.mentions import by_sample
 from riveg.stages.segmenters.grabcut import GrabCut
 from riveg.stages.segmenters.region_masks import cut_regions
-from riveg.types import Box, Mask, Region
+from riveg.types import Box, Mask, Region, Sample
 from riveg.vision.plain.neighbours import is_neighbour, without_neighbours
 from riveg.vision.plain.selfie import Selfie
 
@@ -66,6 +68,9 @@ class EvidenceSegmenterConfig(BackendConfig[Segmenter]):
     side: int = Field(default=200, ge=32)
     rounds: int = Field(default=3, ge=1)
     threads: Threads = "auto"
+
+    def reads(self) -> Reads:
+        return reads("image observations", entity="regions", entities="regions")
 
     def build(self, context: BuildContext) -> EvidenceSegmenter:
         """Loads the network.
@@ -125,7 +130,12 @@ class EvidenceSegmenter:
 
     def segment(self, mentions: Sequence[Mention]) -> Sequence[AnswerOrIssue[tuple[Mask, ...]]]:
         """A mask inside each region's box, of the whole image's size; equal ones are cut once."""
-        return cut_regions(mentions, self._images, _request, self._mask, self._pool)
+        people = {id(sample): _people(sample) for sample, _ in by_sample(mentions)}
+
+        def request_of(mention: Mention, region: Region) -> _Request:
+            return _request(region, people[id(mention.sample)])
+
+        return cut_regions(mentions, self._images, request_of, self._mask, self._pool)
 
     def _mask(self, pixels: Pixels, request: _Request) -> Mask:
         if request.source in _PEOPLE:
@@ -136,17 +146,15 @@ class EvidenceSegmenter:
         return self._grabcut.mask(pixels, request.box, request.source)
 
 
-def _request(mention: Mention, region: Region) -> _Request:
+def _request(region: Region, people: Iterable[Box]) -> _Request:
     if region.source not in _PEOPLE:
         return _Request(region.box, region.source)
-    others = sorted(set(_people(mention)), key=_edges)
-    neighbours = (one for one in others if is_neighbour(one, region.box))
+    neighbours = (one for one in people if is_neighbour(one, region.box))
     return _Request(region.box, region.source, tuple(neighbours))
 
 
-def _people(mention: Mention) -> Iterable[Box]:
+def _people(sample: Sample) -> Sequence[Box]:
     """Boxes of people in the image, but for those too small to count; some may be one person's."""
-    sample = mention.sample
     size = None if sample.image is None else sample.image.size
     least = 0.0 if size is None else _LEAST_NEIGHBOUR * size.width * size.height
     seen = [one.box for one in sample.observations or () if one.kind == "person"]
@@ -156,7 +164,8 @@ def _people(mention: Mention) -> Iterable[Box]:
         for region in entity.regions or ()
         if region.source in _PEOPLE
     ]
-    return (box for box in (*seen, *named) if box.area >= least)
+    distinct = dict.fromkeys((*seen, *named))
+    return sorted((box for box in distinct if box.area >= least), key=_edges)
 
 
 def _edges(box: Box) -> tuple[float, float, float, float]:

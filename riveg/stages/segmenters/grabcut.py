@@ -21,6 +21,7 @@ from riveg.config.backend import BackendConfig, BuildContext
 from riveg.config.threads import ThreadCount, Threads, count_threads
 from riveg.geometry.boxes import whole_edges
 from riveg.protocols import AnswerOrIssue, ImageSource, Mention, Segmenter
+from riveg.reads import Reads, reads
 from riveg.stages.segmenters.region_masks import cut_regions
 from riveg.types import Box, ImageSize, Mask, Region
 
@@ -61,6 +62,9 @@ class GrabCutConfig(BackendConfig[Segmenter]):
     least_share: float = Field(default=0.15, ge=0, le=1)
     most_share: float = Field(default=0.97, ge=0, le=1)
     threads: Threads = "auto"
+
+    def reads(self) -> Reads:
+        return reads("image", entity="regions")
 
     def build(self, context: BuildContext) -> GrabCut:
         """The live backend."""

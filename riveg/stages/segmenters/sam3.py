@@ -19,6 +19,7 @@ from pydantic import Field
 from riveg.checkpoints.folders import model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.protocols import Segmenter
+from riveg.reads import NAMED, Reads, reads
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.segmenters.prompted import PromptOptions
 
@@ -45,6 +46,9 @@ class Sam3Config(PromptOptions, BackendConfig[Segmenter]):
     query: QueryTemplate = "{expression}"
     threshold: float = Field(default=0.3, ge=0, lt=1)
     overlap: float = Field(default=0.5, gt=0, le=1)
+
+    def reads(self) -> Reads:
+        return reads("image", entity="regions" if self.prompt == "box" else f"regions {NAMED}")
 
     def build(self, context: BuildContext) -> Segmenter:
         """The live backend, with its weights loaded.

@@ -18,6 +18,7 @@ from riveg.llm.conversation import (
     Unparsable,
 )
 from riveg.protocols import AnswerOrIssue, Tagger
+from riveg.reads import Reads, reads
 from riveg.stages.chat_backend import (
     PromptedChat,
     PromptVariables,
@@ -52,6 +53,9 @@ class ChatTaggerConfig(BackendConfig[Tagger]):
     prompt: str = "tag/entities.v1"
     most_entities: int = Field(default=40, ge=1)
     max_tokens: int = Field(default=1024, ge=1)
+
+    def reads(self) -> Reads:
+        return reads("text caption knowledge")
 
     def build(self, context: BuildContext) -> ChatTagger:
         """Reads the prompt and finds the model; nothing is asked yet.

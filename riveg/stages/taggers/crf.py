@@ -17,6 +17,7 @@ from riveg.formats.knowledge_runs import AUGMENT
 from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.tagger_design import read_settings
 from riveg.protocols import AnswerOrIssue, PartialAnswer, Tagger
+from riveg.reads import Reads, reads
 from riveg.text.spans import span_text
 from riveg.types import WARNING, Entity, Issue, Sample
 from riveg.vision.runtime.loading import place
@@ -62,6 +63,9 @@ class CrfTaggerConfig(BackendConfig[Tagger]):
         if value == 1:
             raise ValueError("one pass cannot differ from another; give 2 or more, or 0")
         return value
+
+    def reads(self) -> Reads:
+        return reads("text" if self.knowledge == "none" else "text knowledge")
 
     def build(self, context: BuildContext) -> CrfTagger:
         """Loads the network.

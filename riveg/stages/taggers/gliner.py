@@ -20,6 +20,7 @@ from riveg.nn.gliner_network import (
     load_gliner,
 )
 from riveg.protocols import Tagger
+from riveg.reads import Reads, reads
 from riveg.text.alignment import without_overlaps
 from riveg.text.spans import covering_span, span_text
 from riveg.types import Entity, Sample, Span
@@ -66,6 +67,9 @@ class GlinerTaggerConfig(TorchOptions, BackendConfig[Tagger]):
 
     def own_files(self) -> tuple[ModelFiles, ...]:
         return (ModelFiles(self.model, self.revision, self.licence, self.gated, files=_FILES),)
+
+    def reads(self) -> Reads:
+        return reads("text")
 
     def build(self, context: BuildContext) -> GlinerTagger:
         """Loads the network.

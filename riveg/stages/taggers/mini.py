@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -21,10 +21,14 @@ from riveg.nn.bio_decoding import DecodedSpan, decode
 from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.word_pieces import Window, WordPieceWindows
 from riveg.protocols import Tagger, finishing
+from riveg.reads import Reads, reads
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "shape_ids"})
+
+_Inputs = tuple[tuple[int, ...], tuple[int, ...]]
+"""All that a window's logits depend on."""
 
 _FILES = ("model.onnx", "tokenizer.json", "tagger.json")
 
@@ -32,7 +36,7 @@ _FILES = ("model.onnx", "tokenizer.json", "tagger.json")
 class MiniTaggerConfig(BackendConfig[Tagger]):
     """``model``: a folder that ``riveg train tagger`` made, or nothing for the shipped one.
 
-    ``threads``: samples that are tagged at the same time; the answers do not depend on it.
+    ``threads``: windows of text that are tagged at the same time; the answers do not depend on it.
     """
 
     stage: ClassVar[str] = "tag"
@@ -41,6 +45,9 @@ class MiniTaggerConfig(BackendConfig[Tagger]):
 
     model: Path | None = None
     threads: int = Field(default=2, ge=1)
+
+    def reads(self) -> Reads:
+        return reads("text")
 
     def build(self, context: BuildContext) -> MiniTagger:
         """Loads the model.
@@ -98,13 +105,13 @@ def _read_settings(path: Path) -> _Settings:
 
 
 class MiniTagger:
-    """Tags samples one by one on a pool of threads.
+    """Tags windows of text one by one on a pool of threads, equal ones once.
 
     (The int8 kernels scale activations by everything in a call, so batches would change scores.)
 
     Args:
         folder: Holds ``model.onnx``, ``tokenizer.json`` and ``tagger.json``.
-        threads: Samples at the same time.
+        threads: Windows at the same time.
     """
 
     def __init__(self, folder: Path, *, threads: int = 2) -> None:
@@ -121,10 +128,11 @@ class MiniTagger:
 
     def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...]]:
         """Entities by position; ``score`` is the calibrated P(span and label are right)."""
-        return list(finishing(self._pool.map(self._tag_one, samples)))
+        return list(
+            finishing(map(self._tag_one, samples, self._logits([one.tokens for one in samples])))
+        )
 
-    def _tag_one(self, sample: Sample) -> tuple[Entity, ...]:
-        logits = self.word_logits(sample.tokens)
+    def _tag_one(self, sample: Sample, logits: Floats) -> tuple[Entity, ...]:
         return tuple(
             self._entity(sample, found, number)
             for number, found in enumerate(decode(logits, self._tags))
@@ -135,10 +143,24 @@ class MiniTagger:
 
         *Shape:* ``(words, tags)``
         """
-        parts = [self._window_logits(window) for window in self._windows(tokens)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self._tags)))
+        return next(self._logits([tokens]))
+
+    def _logits(self, texts: Sequence[Sequence[str]]) -> Iterator[Floats]:
+        """The same of each text, as soon as it is there."""
+        windows = [self._windows(tokens) for tokens in texts]
+        distinct = {_inputs(one): one for of_text in windows for one in of_text}
+        # All begin at once: a long text keeps every thread busy, as many short ones do.
+        results = self._pool.map(self._window_logits, distinct.values())
+        computed = zip(distinct, results, strict=True)
+        known: dict[_Inputs, Floats] = {}
+        for of_text in windows:
+            while any(_inputs(one) not in known for one in of_text):
+                known.update([next(computed)])
+            parts = [known[_inputs(one)][list(one.owned_pieces)] for one in of_text]
+            yield np.concatenate(parts) if parts else np.zeros((0, len(self._tags)))
 
     def _window_logits(self, window: Window) -> Floats:
+        """*Shape:* ``(pieces, tags)``."""
         ids = np.array([window.input_ids], dtype=np.int64)
         (logits,) = self._session.run(
             None,
@@ -148,7 +170,7 @@ class MiniTagger:
                 "shape_ids": np.array([window.shape_ids], dtype=np.int64),
             },
         )
-        rows: Floats = logits[0][list(window.owned_pieces)].astype(np.float64)
+        rows: Floats = logits[0].astype(np.float64)
         return rows
 
     def _entity(self, sample: Sample, found: DecodedSpan, number: int) -> Entity:
@@ -160,3 +182,7 @@ class MiniTagger:
             score=round(float(self._calibration(log_odds(np.array(found.confidence)))), 4),
             label_scores={name: round(score, 4) for name, score in found.label_scores.items()},
         )
+
+
+def _inputs(window: Window) -> _Inputs:
+    return window.input_ids, window.shape_ids

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.protocols import Tagger
+from riveg.reads import Reads, reads
 from riveg.text.spans import span_text
 from riveg.types import Entity, Sample, Span
 
@@ -23,6 +24,9 @@ class PhraseTaggerConfig(BackendConfig[Tagger]):
     summary: ClassVar[str] = 'the phrases of a text such as "a cat. two dogs. sign"'
 
     label: str = Field(default="PHRASE", min_length=1)
+
+    def reads(self) -> Reads:
+        return reads("text")
 
     def build(self, context: BuildContext) -> PhraseTagger:  # noqa: ARG002
         return PhraseTagger(self.label)

@@ -25,6 +25,7 @@ from riveg.config.backend import BuildContext
 from riveg.errors import ImageFault
 from riveg.geometry.boxes import grown_box, whole_edges
 from riveg.protocols import AnswerOrIssue, Grounder, ImageSource, Mention, PartialAnswer
+from riveg.reads import NAMED, Reads, reads
 from riveg.types import Box, ImageRef, ImageSize, Issue, Region
 from riveg.vision.detectors.phrase_search import PhraseFinder, PhraseSearch
 from riveg.vision.matchers.loading import DEFAULTS, MatcherName, load_matcher
@@ -100,6 +101,9 @@ class RegionOptions(BaseModel):
     def most_regions(self) -> int:
         """How many regions of a mention the detector gives at most: those that are re-checked."""
         return 1 if self.regions == "one" and self.recheck is None else self.top_k
+
+    def reads(self) -> Reads:
+        return reads("image", entity=NAMED)
 
     def grounder(
         self,

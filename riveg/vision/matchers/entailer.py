@@ -14,6 +14,7 @@ from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
 from riveg.errors import ImageFault
 from riveg.protocols import AnswerOrIssue, Entailer, ImageSource, Mention, PartialAnswer
+from riveg.reads import NAMED, Reads, reads
 from riveg.types import Entailment, Issue
 from riveg.vision.matchers.loading import DEFAULTS, MatcherName, matcher_loader
 from riveg.vision.matchers.matcher import Pair, TextMatcher
@@ -42,6 +43,9 @@ class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
 
     query: QueryTemplate | None = None
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+
+    def reads(self) -> Reads:
+        return reads("image", entity=NAMED)
 
     def build(self, context: BuildContext) -> MatchingEntailer:
         """Loads the network.

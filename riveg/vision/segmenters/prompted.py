@@ -14,6 +14,7 @@ from riveg.config.backend import BuildContext
 from riveg.errors import NO_IMAGE, ImageFault
 from riveg.geometry.masks import box_pixels, mask_from_array
 from riveg.protocols import AnswerOrIssue, ImageSource, Mention, PartialAnswer
+from riveg.reads import Reads, reads
 from riveg.types import WARNING, Box, ImageRef, ImageSize, Issue, Mask
 from riveg.vision.queries import CutText, TextReader
 from riveg.vision.runtime.batches import in_batches
@@ -64,6 +65,9 @@ class PromptOptions(TorchOptions):
     immaterial: ClassVar[frozenset[str]] = TorchOptions.immaterial | {"boxes_at_once"}
 
     boxes_at_once: int = Field(default=32, ge=1)
+
+    def reads(self) -> Reads:
+        return reads("image", entity="regions")
 
     def segmenter(
         self,

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.contracts import check_backend
 
@@ -11,6 +12,8 @@ from riveg.config.backend import BuildContext
 from riveg.errors import UserError
 from riveg.files import asset
 from riveg.formats.conll import read_conll
+from riveg.geometry.arrays import Floats
+from riveg.nn.word_pieces import Window
 from riveg.runs.sources import make_sample
 from riveg.stages.table import TAG
 from riveg.stages.taggers.mini import MiniTagger, MiniTaggerConfig
@@ -90,6 +93,24 @@ def test_the_shipped_files_are_small_and_say_where_they_come_from() -> None:
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert "riveg train tagger configs/train/tagger-mini.yaml" in card
     assert json.loads((folder / "tagger.json").read_text())["calibration"]["slope"] > 0
+
+
+def test_windows_that_repeat_are_computed_once_and_long_texts_use_every_thread(
+    tagger: MiniTagger,
+) -> None:
+    class Counting(MiniTagger):
+        computed = 0
+
+        def _window_logits(self, window: Window) -> Floats:
+            self.computed += 1
+            return super()._window_logits(window)
+
+    counting = Counting(asset("tagger"), threads=3)
+    words = ("Messi", "of", "Barcelona", "met", "Obama") * 200
+    windows = counting._windows(words)
+    expected = [tagger._window_logits(one)[list(one.owned_pieces)] for one in windows]
+    assert (counting.word_logits(words) == np.concatenate(expected)).all()
+    assert counting.computed == len({one.input_ids for one in windows}) < len(windows)
 
 
 @pytest.mark.slow
