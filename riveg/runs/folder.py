@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -37,7 +37,8 @@ _TRIES_TO_LOCK = 3
 class PartHeader:
     """First line of a part.
 
-    ``inputs`` are digests of what the records were made from, ``outputs`` of the records, in order.
+    ``inputs`` are digests of what the records were made from, ``outputs`` of the records, in order;
+    ``reads`` of what the answers depend on, where the stage's backend says what it reads.
     """
 
     schema: int
@@ -45,6 +46,12 @@ class PartHeader:
     fingerprint: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+
+    def line(self) -> bytes:
+        """As it is written; what is empty is left out."""
+        values = {name: value for name, value in asdict(self).items() if name != "reads" or value}
+        return json.dumps(values, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,16 @@ class Part:
 
     @classmethod
     def of(
-        cls, stage: str, fingerprint: str, inputs: tuple[str, ...], lines: tuple[bytes, ...]
+        cls,
+        stage: str,
+        fingerprint: str,
+        inputs: tuple[str, ...],
+        lines: tuple[bytes, ...],
+        reads: tuple[str, ...] = (),
     ) -> Part:
         """A part with its header."""
         outputs = tuple(line_digest(line) for line in lines)
-        return cls(PartHeader(SCHEMA_VERSION, stage, fingerprint, inputs, outputs), lines)
+        return cls(PartHeader(SCHEMA_VERSION, stage, fingerprint, inputs, outputs, reads), lines)
 
     @property
     def is_whole(self) -> bool:
@@ -132,8 +144,7 @@ class StageFolder:
     def write(self, index: int, part: Part) -> None:
         """Writes a part atomically."""
         make_folder(self.path)
-        header = json.dumps(asdict(part.header), separators=(",", ":")).encode()
-        lines = (line + b"\n" for line in (header, *part.lines))
+        lines = (line + b"\n" for line in (part.header.line(), *part.lines))
         write_atomically(self.part_path(index), lines, goes_on=True)
 
     def parts(self) -> Iterator[Part]:
@@ -324,20 +335,3 @@ def _take(handle: IO[str]) -> None:
             return
         time.sleep(0.05)
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def reusable(part: Part | None, fingerprint: str, inputs: Sequence[str]) -> dict[str, bytes]:
-    """Lines of an earlier part that still hold, by the digest of what they were made from.
-
-    A line that is not what was written (cut off, edited, moved) does not hold.
-    """
-    if part is None or part.header.fingerprint != fingerprint:
-        return {}
-    wanted = set(inputs)
-    # A file that was cut off has fewer lines than its header says.
-    rows = zip(part.header.inputs, part.header.outputs, part.lines, strict=False)
-    return {
-        digest: line
-        for digest, written, line in rows
-        if digest in wanted and line_digest(line) == written
-    }

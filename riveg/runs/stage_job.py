@@ -19,7 +19,8 @@ from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
 from riveg.pipeline import AnyStageRunner
 from riveg.runs.building import MOST_ANSWERS, build_context, build_runner, open_models
-from riveg.runs.folder import Part, PartWriter, RunFolder, StageFolder, line_digest, reusable
+from riveg.runs.folder import Part, PartWriter, RunFolder, StageFolder, line_digest
+from riveg.runs.moving import digest_of_reads, moved, reusable, reusable_answers
 from riveg.runs.progress import Progress, Silence
 from riveg.types import WARNING, Gold, Issue, Sample
 from riveg.vision.runtime.batches import note_shortages
@@ -92,12 +93,15 @@ class _Plan:
         present: The part as it is now.
         kept: Record lines that still hold, by their digest in ``inputs``.
         missing: The samples of the other records, in order.
+        reads: For every record, the digest of what its answers depend on; none where the backend
+            may read anything, or nothing has changed.
     """
 
     inputs: tuple[str, ...]
     present: Part | None
     kept: Mapping[str, bytes]
     missing: Sequence[Sample]
+    reads: tuple[str, ...]
 
 
 class StageWork:
@@ -151,7 +155,8 @@ class StageWork:
         lines = tuple(
             plan.kept[digest] if digest in plan.kept else next(made) for digest in plan.inputs
         )
-        part = Part.of(self._job.step.stage.name, self._job.fingerprint, plan.inputs, lines)
+        name, fingerprint = self._job.step.stage.name, self._job.fingerprint
+        part = Part.of(name, fingerprint, plan.inputs, lines, plan.reads)
         if part != plan.present:
             self._written.write(index, part)
         issues = sum(map(self._has_own_issue, lines))
@@ -168,27 +173,40 @@ class StageWork:
             raise UserError(f"{path}: is gone; give the command again")
         inputs = tuple(self._input_digest(line) for line in source.lines)
         present = self._job.folder.read(index)
-        kept = self._kept(present, inputs)
-        missing = [
-            decode(Sample, line, where=str(path))
+        whole = self._without_failed(reusable(present, self._job.fingerprint))
+        kept = {digest: whole[digest] for digest in inputs if digest in whole}
+        if present is not None and present.header.inputs == inputs and kept.keys() >= {*inputs}:
+            return _Plan(inputs, present, kept, (), present.header.reads)
+        samples = {
+            digest: decode(Sample, line, where=str(path))
             for digest, line in zip(inputs, source.lines, strict=True)
-            if digest not in kept
-        ]
-        return _Plan(inputs, present, kept, missing)
+        }
+        reads = {digest: self._reads(sample) for digest, sample in samples.items()}
+        made = self._without_failed(reusable_answers(present, self._job.fingerprint))
+        for digest, of_reads in reads.items():
+            if digest not in kept and of_reads in made:
+                sample = moved(self._job.step, samples[digest], decode(Sample, made[of_reads]))
+                kept[digest] = encode(sample)
+        missing = [samples[digest] for digest in inputs if digest not in kept]
+        written = tuple(reads[digest] for digest in inputs) if self._job.step.reads else ()
+        return _Plan(inputs, present, kept, missing, written)
+
+    def _reads(self, sample: Sample) -> str:
+        return digest_of_reads(self._job.step, sample, self._stamp(sample))
+
+    def _stamp(self, sample: Sample) -> str:
+        return "" if sample.image is None else self._images.stamp(sample.image)
 
     def _input_digest(self, line: bytes) -> str:
         """Of the record upstream and, for a stage that opens it, of the image as it is now."""
         if not self._job.step.config.needs_image or b'"image":' not in line:
             return line_digest(line)
-        image = decode(Sample, line).image
-        stamp = "" if image is None else self._images.stamp(image)
-        return line_digest(line + stamp.encode())
+        return line_digest(line + self._stamp(decode(Sample, line)).encode())
 
-    def _kept(self, present: Part | None, inputs: tuple[str, ...]) -> dict[str, bytes]:
-        kept = reusable(present, self._job.fingerprint, inputs)
+    def _without_failed(self, lines: dict[str, bytes]) -> dict[str, bytes]:
         if not self._job.retry_failed:
-            return kept
-        return {digest: line for digest, line in kept.items() if not self._has_own_issue(line)}
+            return lines
+        return {digest: line for digest, line in lines.items() if not self._has_own_issue(line)}
 
     def _made(self, samples: Sequence[Sample]) -> Iterator[bytes]:
         if not samples:
