@@ -183,12 +183,12 @@ class EvidenceGrounder:
         """
         spellings = {name: self._spellings(sample, entity) for name, entity in names.items()}
         things = {name: find_things(sample, entity) for name, entity in names.items()}
-        people = [
-            name
+        people = {
+            name: entity
             for name, entity in names.items()
             if self._is_person(entity) and not things[name].is_meant
-        ]
-        found = self._place_people(sample, people, spellings)
+        }
+        found = self._place_people(sample, list(people), spellings)
         others = [name for name in names if name not in people]
         found |= {name: _lettering(spellings[name]) for name in others}
         unread = {name: things[name].objects for name in others if not found[name]}
@@ -214,10 +214,11 @@ class EvidenceGrounder:
         rest = [name for name in names if name not in assigned]
         assigned |= assign_bodies(rest, free, spellings, _image_size(sample).width)
         found = {name: _person_region(body) for name, body in assigned.items()}
+        taken = [regions[0].box for regions in found.values()]
         for name in rest:
             if name not in found:
-                taken = [regions[0].box for regions in found.values() if regions]
                 found[name] = _lettering(_spellings_off(taken, spellings[name]))
+                taken += [region.box for region in found[name][:1]]
         return found
 
     def _bodies(self, sample: Sample, names: int) -> Sequence[SeenPerson]:
