@@ -11,7 +11,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from riveg.errors import IMAGE_FAULTS
 from riveg.formats.records import encode
@@ -100,19 +100,21 @@ class Reads:
             items: Samples or mentions; those of a sample stand side by side.
             stamp: As in :meth:`digest`, of each sample.
         """
-        last, view, of_sample = None, None, b""
+        last: Sample | None = None
+        view: Sample | None = None
+        of_sample = b""
         for item in items:
-            sample = item.sample if isinstance(item, Mention) else item
+            sample, entity = _parts(item)
             if view is None or sample is not last:
                 last, view = sample, self.view(sample)
                 of_sample = self._key(view, stamp(sample))
-            if not isinstance(item, Mention):
-                yield Question(of_sample, view)  # type: ignore[arg-type]
+            if entity is None:
+                yield Question(of_sample, cast("Item", view))
                 continue
-            seen = entity_view(item.entity, self.entity)
+            seen = entity_view(entity, self.entity)
             own = seen if "id" in self.entity else replace(seen, id="")
             key = hashlib.blake2b(of_sample + encode(own), digest_size=16).digest()
-            yield Question(key, Mention(view, seen))  # type: ignore[arg-type]
+            yield Question(key, cast("Item", Mention(view, seen)))
 
 
 class Question(NamedTuple, Generic[Item]):
@@ -133,8 +135,13 @@ def reads(sample: str = "", *, entity: str = "", entities: str = "") -> Reads:
 
 def entity_view(entity: Entity, fields: Iterable[str]) -> Entity:
     """An entity with nothing but these fields and its id."""
-    known = {name: getattr(entity, name) for name in fields}
-    return Entity(**{"text": "", "label": "", "span": _NOWHERE, **known, "id": entity.id})
+    values: dict[str, Any] = {"text": "", "label": "", "span": _NOWHERE}
+    values.update({name: getattr(entity, name) for name in fields}, id=entity.id)
+    return Entity(**values)
+
+
+def _parts(item: Sample | Mention) -> tuple[Sample, Entity | None]:
+    return (item.sample, item.entity) if isinstance(item, Mention) else (item, None)
 
 
 def _ends(issue: Issue) -> bool:
@@ -219,7 +226,9 @@ class Questions(Generic[Item, Answer]):
         ]
 
 
-def _about(item: Item, asked: Item, answer: AnswerOrIssue[Answer]) -> AnswerOrIssue[Answer]:
+def _about(
+    item: Sample | Mention, asked: Sample | Mention, answer: AnswerOrIssue[Answer]
+) -> AnswerOrIssue[Answer]:
     """The answer to an equal question, its Issues about this item's entity."""
     if not (isinstance(item, Mention) and isinstance(asked, Mention)):
         return answer

@@ -24,7 +24,13 @@ def run(
     stage: str, answer: Any, samples: Sequence[Sample], read: Reads | None, **options: Any
 ) -> tuple[list[Sample], Answers]:
     backend = Answers(answer)
-    settings = {"needs_image": True, "batch_size": 2, "gated": False, "most_kept": 8, **options}
+    settings: dict[str, Any] = {
+        "needs_image": True,
+        "batch_size": 2,
+        "gated": False,
+        "most_kept": 8,
+        **options,
+    }
     runner = StageRunner(STAGE[stage], backend, Images(), reads=read, **settings)
     return list(runner(samples)), backend
 
@@ -132,9 +138,9 @@ def test_a_region_of_fourteen_thousand_entities_is_cut_once() -> None:
     class Counting(GrabCut):
         cut = 0
 
-        def mask(self, *arguments: Any) -> Mask:
+        def mask(self, *arguments: Any, **named: Any) -> Mask:
             self.cut += 1
-            return super().mask(*arguments)
+            return super().mask(*arguments, **named)
 
     regions = (Region(Box(10, 10, 60, 40), 0.9, source="test"),)
     entities = tuple(make_entity(f"e{at}", regions=regions) for at in range(14_000))
