@@ -6,14 +6,26 @@ its pixels, so that no cache helps. Stages run one after the other over all samp
 in a run.
 
     python benchmarks/stages.py [--posts 40] [--batch 8]
+
+With `--cores`, `riveg run quickstart` instead, on one core and on all: seconds of each stage, and
+of the whole command, and how many times as fast all cores are. On a machine that does other things,
+give it more `--rounds`, of which the fastest count, and look at "cores": processor time by the
+clock, which tells how much of the machine the run has had.
+
+    python benchmarks/stages.py --cores --posts 512 [--rounds 1]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -138,15 +150,76 @@ def measure(samples: list[Sample], folder: Path, batch: int) -> dict[str, Spent]
     return seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A run of `quickstart`: seconds of the command and of each stage, and its processor time."""
+
+    clock: float
+    processor: float
+    stages: Mapping[str, float]
+
+
+def run_quickstart(folder: Path, out: Path, cores: set[int]) -> Timed:
+    """Runs it on these cores alone, as a command of its own."""
+    command = [sys.executable, "-m", "riveg", "run", "quickstart", "--data"]
+    command += [str(folder / "posts.jsonl"), "--out", str(out), "--set", "run.overlays=0"]
+    own = os.sched_getaffinity(0)
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    os.sched_setaffinity(0, cores)
+    try:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finally:
+        os.sched_setaffinity(0, own)
+    clock, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    stages = json.loads((out / "manifest.json").read_text())["seconds"]
+    return Timed(clock, processor, stages)
+
+
+def compare_cores(samples: Sequence[Sample], folder: Path, rounds: int) -> None:
+    """Runs on one core and on all of them in turn, and prints the fastest of each."""
+    with (folder / "posts.jsonl").open("w") as handle:
+        for one in samples:
+            assert one.image is not None
+            post = {"id": one.id, "text": one.text, "image": one.image.path}
+            handle.write(json.dumps(post) + "\n")
+    cores = os.sched_getaffinity(0)
+    one_core: list[Timed] = []
+    all_cores: list[Timed] = []
+    for number in range(rounds):
+        one_core.append(run_quickstart(folder, folder / f"one-{number}", {min(cores)}))
+        all_cores.append(run_quickstart(folder, folder / f"all-{number}", cores))
+        parts = [sorted((folder / f"{name}-{number}").rglob("*.jsonl")) for name in ("one", "all")]
+        if [path.read_bytes() for path in parts[0]] != [path.read_bytes() for path in parts[1]]:
+            raise SystemExit("the bytes differ")
+    slow, fast = (min(found, key=lambda one: one.clock) for found in (one_core, all_cores))
+    print(f"{len(samples)} posts, the same bytes on 1 core and on {len(cores)}")
+    print(f"{'stage':<10} {'1 core, s':>10} {f'{len(cores)} cores, s':>12} {'times as fast':>14}")
+    for stage, seconds in slow.stages.items():
+        print(
+            f"{stage:<10} {seconds:>10.1f} {fast.stages[stage]:>12.1f} "
+            f"{seconds / fast.stages[stage]:>14.2f}"
+        )
+    ratio = slow.clock / fast.clock
+    print(f"{'command':<10} {slow.clock:>10.1f} {fast.clock:>12.1f} {ratio:>14.2f}")
+    shares = [one.processor / one.clock for one in (slow, fast)]
+    print(f"{'cores':<10} {shares[0]:>10.2f} {shares[1]:>12.2f}")
+
+
 def main() -> None:
     """Makes samples, runs the stages, prints the table."""
     parser = argparse.ArgumentParser(description="Posts a second of each embedded stage.")
     parser.add_argument("--posts", type=int, default=40)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--cores", action="store_true", help="the whole command, one core and all")
+    parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         samples = make_samples(folder, arguments.posts)
+        if arguments.cores:
+            compare_cores(samples, folder, arguments.rounds)
+            return
         seconds = measure(samples, folder, arguments.batch)
     count = len(samples)
     clocks = [spent.clock for spent in seconds.values()]

@@ -45,11 +45,12 @@ class BackendConfig(BaseModel, Generic[Backend]):
     (import names); ``needs_image`` that it opens the image; ``needs_stage`` that another stage
     must be in the system; ``oracle`` that it looks at gold; ``uses_labels`` that the system's types
     shape its answers; ``whole_parts`` that it is asked about a part's samples at once, because many
-    questions in flight are faster. A field ``llm`` names the language model that it asks.
-    ``gone`` names fields of earlier versions, which messages call by that. ``immaterial`` names
-    fields that do not shape answers beyond rounding: parts stand when they
-    change. ``code_revision`` is raised when the code changes the answers, so that parts made before
-    are made anew.
+    questions in flight are faster; ``parallel`` that it computes on a processor alone and is small,
+    so that every core may have one of its own. A field ``llm`` names the language model that it
+    asks. ``gone`` names fields of earlier versions, which messages call by that. ``immaterial``
+    names fields that do not shape answers beyond rounding: parts stand when they change.
+    ``code_revision`` is raised when the code changes the answers, so that parts made before are
+    made anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +65,7 @@ class BackendConfig(BaseModel, Generic[Backend]):
     oracle: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False
     whole_parts: ClassVar[bool] = False
+    parallel: ClassVar[bool] = False
     gone: ClassVar[frozenset[str]] = frozenset()
     immaterial: ClassVar[frozenset[str]] = frozenset()
     code_revision: ClassVar[int] = 1

@@ -16,6 +16,7 @@ from riveg.config.llm_blocks import (
     no_language_models,
     resolved_blocks,
 )
+from riveg.config.threads import Threads
 from riveg.errors import UserError, suggest
 from riveg.files import shipped
 from riveg.labels import Label
@@ -36,6 +37,7 @@ class RunSettings(BaseModel):
 
     ``part_size``: samples a part file; ``batch_size``: samples a call of a backend;
     ``max_error_rate``: the exit code is 1 above this share of samples with an Issue, in [0, 1];
+    ``workers``: processes that make parts of stages that only compute, ``auto`` for one a core;
     ``overlays``: on so many images, from the first, a run draws its answers;
     ``first_images``: a run does not begin if so many images, from the first, are all missing, 0 for
     a run that begins in any case.
@@ -46,6 +48,7 @@ class RunSettings(BaseModel):
     part_size: int = Field(default=64, ge=1)
     batch_size: int = Field(default=16, ge=1)
     max_error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    workers: Threads = "auto"
     overlays: int = Field(default=0, ge=0)
     first_images: int = Field(default=20, ge=0)
 

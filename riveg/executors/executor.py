@@ -36,10 +36,27 @@ Worker: TypeAlias = Callable[[int], PartReport]
 """Does the part of a number."""
 
 
+class PartListener(Protocol):
+    """Hears how the parts of a job get on."""
+
+    def keep(self, samples: int, /) -> None:
+        """So many samples had been done before; a negative number takes back."""
+
+    def advance(self, samples: int, issues: int, /) -> None:
+        """More samples are done, so many of them with an Issue; negative numbers take back."""
+
+    def note(self, text: str, /) -> None:
+        """Something to know now."""
+
+
 class Job(Protocol):
     """Work over parts."""
 
-    def open(self) -> AbstractContextManager[Worker]:
+    @property
+    def is_parallel(self) -> bool:
+        """Whether processes may do its parts at the same time, each with all it needs."""
+
+    def open(self, *, progress: PartListener) -> AbstractContextManager[Worker]:
         """The work itself, in the process that calls this; its end writes and frees everything."""
 
 
@@ -52,6 +69,9 @@ class Executor(Protocol[JobT]):
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
         """The report of each part, as soon as it is there; with the last one all is written."""
 
+    def close(self) -> None:
+        """Ends what it holds from one job to the next."""
+
 
 EXECUTORS = {"local": "riveg.executors.local:LocalExecutor"}
 """``name -> "module:class"``, by the key ``executor`` of a system."""
@@ -60,14 +80,20 @@ AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 def open_executor(
-    name: str, open_job: Callable[[AnyJob], AbstractContextManager[Worker]]
+    name: str,
+    open_job: Callable[[AnyJob], AbstractContextManager[Worker]],
+    *,
+    workers: int,
+    progress: PartListener,
 ) -> Executor[AnyJob]:
     """The executor of a name.
 
     Args:
         name: One of :data:`EXECUTORS`.
         open_job: Opens a job in this process, with what this process has ready for it.
+        workers: How many processes may do parts at the same time.
+        progress: Hears of the parts that other processes do.
     """
     module, _, kind = EXECUTORS[name].partition(":")
     executor: Any = getattr(import_module(module), kind)
-    return cast("Executor[AnyJob]", executor(open_job))
+    return cast("Executor[AnyJob]", executor(open_job, workers=workers, progress=progress))

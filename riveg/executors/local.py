@@ -1,4 +1,8 @@
-"""One part after the other, in this process; backends bring their own threads and workers."""
+"""Every core of this machine: parts side by side in worker processes, or one after the other here.
+
+A job says which it is (:attr:`~riveg.executors.executor.Job.is_parallel`): what only computes is
+done by as many processes as there are cores; what holds a GPU or asks a server stays in this one.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,63 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
-from riveg.executors.executor import Job, PartReport, Worker
+from riveg.config.threads import count_cores
+from riveg.executors.executor import Job, PartListener, PartReport, Worker
+from riveg.executors.part_workers import PartWorkers
 
 JobT = TypeVar("JobT", bound=Job)
 
 
 class LocalExecutor(Generic[JobT]):
-    """Runs jobs in this process.
+    """Runs jobs on this machine.
 
     Args:
         open_job: Opens a job with what this process has ready for it, such as language models that
             stay loaded from one job to the next.
+        workers: Highest number of processes; 1 does everything in this one.
+        progress: Hears of the parts that other processes do.
     """
 
-    def __init__(self, open_job: Callable[[JobT], AbstractContextManager[Worker]]) -> None:
+    def __init__(
+        self,
+        open_job: Callable[[JobT], AbstractContextManager[Worker]],
+        *,
+        workers: int,
+        progress: PartListener,
+    ) -> None:
         self._open_job = open_job
+        self._most_workers = workers
+        self._progress = progress
+        self._workers: PartWorkers | None = None
 
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
-        """The report of each part, in order."""
+        """The report of each part; in order where no other process does them."""
+        numbers = list(parts)
+        count = min(self._most_workers, len(numbers)) if job.is_parallel else 1
+        if count > 1:
+            yield from self._workers_for(count, len(numbers)).run(job, numbers)
+            return
+        # What they hold is free before a large model is loaded here.
+        self.close()
         with self._open_job(job) as work:
-            for index in parts:
+            for index in numbers:
                 yield work(index)
+
+    def close(self) -> None:
+        """Ends the processes."""
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
+
+    def _workers_for(self, count: int, parts: int) -> PartWorkers:
+        """The processes of the job before, or new ones."""
+        if self._workers is None:
+            self._workers = PartWorkers(count, _threads(count, parts), self._progress)
+        return self._workers
+
+
+def _threads(workers: int, parts: int) -> int:
+    """How many threads each worker has; more where, with few parts, some are without work soon."""
+    cores = count_cores()
+    each = max(1, cores // workers)
+    return each if parts >= 4 * workers else min(cores, 2 * each)

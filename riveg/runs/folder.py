@@ -262,7 +262,10 @@ class RunFolder:
                 handle.write(str(os.getpid()))
                 handle.flush()
             self._remove_partial()
-            yield
+            try:
+                yield
+            finally:
+                self._remove_partial()
 
     def process(self) -> int | None:
         """The process that is at work on the folder; ``None`` if there is none."""
@@ -308,7 +311,7 @@ class RunFolder:
                     )
 
     def _remove_partial(self) -> None:
-        """Removes what runs left that were killed while they wrote; the lock keeps others out."""
+        """Removes what runs, or processes of this one, left that were killed while they wrote."""
         stages = self.path.glob(f"[0-9]*-*/part-*{PARTIAL}")
         for path in (*self.path.glob(f"*.json*{PARTIAL}"), *stages):
             path.unlink(missing_ok=True)

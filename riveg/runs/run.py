@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from riveg.checkpoints.adapters import shaping
 from riveg.config.own_labels import label_notes
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
+from riveg.config.threads import count_threads
 from riveg.errors import UserError
 from riveg.executors.executor import open_executor
 from riveg.files import text_digest
@@ -112,7 +113,10 @@ class Run:
         self._progress = progress
         self._gold = gold
         self._executor = open_executor(
-            config.executor, partial(StageJob.open, chats=chats, progress=progress)
+            config.executor,
+            partial(StageJob.open, chats=chats, progress=progress),
+            workers=count_threads(config.run.workers),
+            progress=progress,
         )
         self._release = release
         self._looks_at_images = any(step.config.needs_image for step in steps)
@@ -209,6 +213,10 @@ class Run:
                 shortages=shortages,
             )
 
+    def close(self) -> None:
+        """Ends what works for it."""
+        self._executor.close()
+
     def job(self, position: int) -> StageJob:
         """One stage of this run as a value; ``position`` counts the stages of the system from 1."""
         step = self._steps[position - 1]
@@ -222,7 +230,7 @@ class Run:
             fingerprint=self.fingerprint(step),
             base=self._config.base.absolute(),
             image_roots=tuple(root.absolute() for root in self._data.image_roots),
-            llm=self._config.llm,
+            llm={} if step.config.parallel else self._config.llm,
             labels=self._config.labels,
             gold=self._gold if step.config.oracle else {},
             batch_size=settings.part_size if step.config.whole_parts else settings.batch_size,

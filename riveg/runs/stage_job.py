@@ -11,7 +11,7 @@ from typing import Self
 
 from riveg.config.system import Step
 from riveg.errors import UserError
-from riveg.executors.executor import PartReport
+from riveg.executors.executor import PartListener, PartReport
 from riveg.formats.records import decode, encode
 from riveg.images.loader import ImageLoader
 from riveg.labels import Label
@@ -21,7 +21,7 @@ from riveg.pipeline import AnyStageRunner
 from riveg.runs.building import MOST_ANSWERS, build_context, build_runner, open_models
 from riveg.runs.folder import Part, PartWriter, RunFolder, StageFolder, line_digest
 from riveg.runs.moving import digest_of_reads, moved, reusable, reusable_answers
-from riveg.runs.progress import Progress, Silence
+from riveg.runs.progress import Silence
 from riveg.types import WARNING, Gold, Issue, Sample
 from riveg.vision.runtime.batches import note_shortages
 
@@ -71,8 +71,13 @@ class StageJob:
         """Where the parts go."""
         return RunFolder(self.run_folder).stage(self.position, self.step.stage.name)
 
+    @property
+    def is_parallel(self) -> bool:
+        """Whether processes may do its parts at the same time: the backend only computes."""
+        return self.step.config.parallel
+
     def open(
-        self, chats: Mapping[str, Chat] | None = None, progress: Progress | None = None
+        self, chats: Mapping[str, Chat] | None = None, progress: PartListener | None = None
     ) -> StageWork:
         """The work itself, in this process.
 
@@ -111,7 +116,9 @@ class StageWork:
     is written while the next one is made; with the end of the context all is written.
     """
 
-    def __init__(self, job: StageJob, chats: Mapping[str, Chat] | None, progress: Progress) -> None:
+    def __init__(
+        self, job: StageJob, chats: Mapping[str, Chat] | None, progress: PartListener
+    ) -> None:
         self._job = job
         self._chats = chats
         self._progress = progress

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,7 +192,8 @@ class System:
             {**manifest, "started": started, "finished": None, "seconds": seconds}
         )
         write_atomically(folder.path / CONFIG, [settings.encode()], goes_on=True, is_private=True)
-        stages = tuple(run.run_stages(samples, parts))
+        with closing(run):
+            stages = tuple(run.run_stages(samples, parts))
         failed = run.write_records(parts)
         sent = run.sent_images(parts)
         notes = (*notes, *sent.notes())

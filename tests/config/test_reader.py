@@ -92,7 +92,7 @@ def test_an_override_that_is_none(tmp_path: Path, item: str) -> None:
 
 def test_resolved_fills_in_every_default(tmp_path: Path) -> None:
     resolved = load_config(write(tmp_path, "tag: mini\n")).resolved()
-    assert resolved["tag"] == {"backend": "mini", "model": None, "threads": 2}
+    assert resolved["tag"] == {"backend": "mini", "model": None, "threads": "auto"}
     assert resolved["run"]["part_size"] == 64
 
 

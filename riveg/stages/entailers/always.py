@@ -17,6 +17,7 @@ class AlwaysEntailerConfig(BackendConfig[Entailer]):
     stage: ClassVar[str] = "entail"
     name: ClassVar[str] = "always"
     summary: ClassVar[str] = "everything is groundable where there is a picture"
+    parallel: ClassVar[bool] = True
 
     def reads(self) -> Reads:
         return reads("image")

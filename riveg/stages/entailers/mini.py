@@ -43,6 +43,7 @@ class MiniEntailerConfig(BackendConfig[Entailer]):
     name: ClassVar[str] = "mini"
     summary: ClassVar[str] = "small calibrated classifier over text, caption and what is seen"
     code_revision: ClassVar[int] = 3
+    parallel: ClassVar[bool] = True
 
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     unseen: Unseen = "text"

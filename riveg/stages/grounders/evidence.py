@@ -76,6 +76,7 @@ class EvidenceGrounderConfig(BackendConfig[Grounder]):
     summary: ClassVar[str] = "people, faces, things, lettering that spells the name"
     needs_stage: ClassVar[str | None] = "observe"
     code_revision: ClassVar[int] = 4
+    parallel: ClassVar[bool] = True
 
     prior: Prior = "never"
     prior_file: Path | None = None

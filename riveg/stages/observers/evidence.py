@@ -58,6 +58,7 @@ class EvidenceObserverConfig(BackendConfig[Observer]):
     gone: ClassVar[frozenset[str]] = frozenset({"face_side", "profile_side", "person_side"})
     immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
     code_revision: ClassVar[int] = 4
+    parallel: ClassVar[bool] = True
 
     least_face: float = Field(default=0.6, ge=0, le=1)
     least_person: float = Field(default=0.4, ge=0, le=1)

@@ -27,6 +27,7 @@ class TemplateRewriterConfig(BackendConfig[Rewriter]):
     stage: ClassVar[str] = "rewrite"
     name: ClassVar[str] = "template"
     summary: ClassVar[str] = "a phrase from the type and the caption's words, by rules; not an LLM"
+    parallel: ClassVar[bool] = True
 
     prompt: str = "rewrite/template.v1"
 

@@ -61,6 +61,7 @@ class EvidenceSegmenterConfig(BackendConfig[Segmenter]):
     summary: ClassVar[str] = "people by selfie segmentation, the rest by GrabCut"
     needs_image: ClassVar[bool] = True
     immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
+    parallel: ClassVar[bool] = True
 
     margin: float = Field(default=0.1, ge=0, le=1)
     least_probability: float = Field(default=0.3, gt=0, lt=1)

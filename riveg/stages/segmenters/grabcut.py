@@ -56,6 +56,7 @@ class GrabCutConfig(BackendConfig[Segmenter]):
     summary: ClassVar[str] = "GrabCut from the box (OpenCV), else the box's ellipse"
     needs_image: ClassVar[bool] = True
     immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
+    parallel: ClassVar[bool] = True
 
     side: int = Field(default=200, ge=32)
     rounds: int = Field(default=3, ge=1)

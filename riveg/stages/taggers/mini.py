@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from riveg.checkpoints.onnx_session import open_session, require_inputs
 from riveg.checkpoints.tokenizer_files import read_tokenizer
 from riveg.config.backend import BackendConfig, BuildContext
+from riveg.config.threads import ThreadCount, Threads, count_threads
 from riveg.errors import UserError, reason
 from riveg.files import asset, file_digest
 from riveg.formats.json_files import checked, read_json
@@ -36,15 +37,18 @@ _FILES = ("model.onnx", "tokenizer.json", "tagger.json")
 class MiniTaggerConfig(BackendConfig[Tagger]):
     """``model``: a folder that ``riveg train tagger`` made, or nothing for the shipped one.
 
-    ``threads``: windows of text that are tagged at the same time; the answers do not depend on it.
+    ``threads``: windows of text that are tagged at the same time, ``auto`` for one a core; the
+    answers do not depend on it.
     """
 
     stage: ClassVar[str] = "tag"
     name: ClassVar[str] = "mini"
     summary: ClassVar[str] = "small tagger trained on Twitter-GMNER (PER, LOC, ORG, OTHER)"
+    parallel: ClassVar[bool] = True
+    immaterial: ClassVar[frozenset[str]] = frozenset({"threads"})
 
     model: Path | None = None
-    threads: int = Field(default=2, ge=1)
+    threads: Threads = "auto"
 
     def reads(self) -> Reads:
         return reads("text")
@@ -111,10 +115,10 @@ class MiniTagger:
 
     Args:
         folder: Holds ``model.onnx``, ``tokenizer.json`` and ``tagger.json``.
-        threads: Windows at the same time.
+        threads: Windows at the same time; ``auto``: one a core.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 2) -> None:
+    def __init__(self, folder: Path, *, threads: ThreadCount = "auto") -> None:
         settings = _read_settings(folder / "tagger.json")
         self._tags = settings.tags
         self._calibration = PlattCurve(settings.calibration.slope, settings.calibration.intercept)
@@ -124,7 +128,7 @@ class MiniTagger:
         self._session = open_session(folder / "model.onnx")
         require_inputs(self._session, folder / "model.onnx", _INPUTS, len(self._tags))
         # One pool for the tagger's life: memory of threads that end is not given back.
-        self._pool = ThreadPoolExecutor(threads)
+        self._pool = ThreadPoolExecutor(count_threads(threads))
 
     def tag(self, samples: Sequence[Sample]) -> Sequence[tuple[Entity, ...]]:
         """Entities by position; ``score`` is the calibrated P(span and label are right)."""

@@ -1,20 +1,16 @@
 """Images that other processes open and resize while the network computes.
 
-Workers are programs of their own on a pipe, not children of ``multiprocessing``: nothing is forked
-under threads or a GPU, a script without a ``__main__`` guard is not run again, and no worker
-outlives this process, however it ends. Whatever goes wrong in a worker, the image is prepared in
-this process instead, where its error is raised in the usual way. So is every image that is needed
-before a worker has begun with it.
+Workers are programs of their own (:mod:`riveg.processes`) on a pipe. Whatever goes wrong in a
+worker, the image is prepared in this process instead, where its error is raised in the usual way.
+So is every image that is needed before a worker has begun with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import pickle
 import subprocess
-import sys
 import threading
 import weakref
 from collections import deque
@@ -22,14 +18,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from riveg.errors import ImageFault
+from riveg.processes import start_python
 from riveg.protocols import ImageSource
 from riveg.types import ImageRef
-from riveg.vision.runtime.image_worker import ENVIRONMENT, PreparedImage, prepare_image
+from riveg.vision.runtime.image_worker import PreparedImage, prepare_image
 
 log = logging.getLogger(__name__)
 
@@ -217,15 +213,12 @@ def _start_workers(prepare: Callable[[Any], Any], count: int) -> _Workers | None
 
 
 def _start_worker() -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", "from riveg.vision.runtime.image_worker import main; main()"],
+    return start_python(
+        "from riveg.vision.runtime.image_worker import main; main()",
+        threads=1,  # there are as many workers as cores
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
-        # A session of its own, so that Ctrl-C reaches this process alone.
-        start_new_session=True,
     )
 
 

@@ -9,25 +9,15 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
 
+from riveg.processes import end_with_parent
 from riveg.protocols import ImageSource
 from riveg.types import ImageRef, ImageSize
 
 T = TypeVar("T")
-
-ENVIRONMENT: Mapping[str, str] = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OPENCV_FOR_THREADS_NUM": "1",
-    "CUDA_VISIBLE_DEVICES": "",
-}
-"""Of a worker: one thread, because there are as many workers as cores, and no GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +53,13 @@ class _Pickler(pickle.Pickler):
 
 def main() -> None:
     """Works until there are no more tasks."""
-    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not get among the results
     try:
         _serve(sys.stdin.buffer, results)
     except (EOFError, OSError):  # the other process has ended
         os._exit(0)
-
-
-def _end_after(parent: int) -> None:
-    """Ends this process after its parent, even while it loads libraries, which takes seconds."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(0)
 
 
 def _serve(tasks: IO[bytes], results: IO[bytes]) -> None:

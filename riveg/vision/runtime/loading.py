@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from riveg.config.threads import count_cores
 from riveg.errors import UserError, reason
 from riveg.vision.runtime.checkpoint_files import import_torch
 from riveg.vision.runtime.options import TorchOptions
@@ -75,7 +75,7 @@ def worker_count(options: TorchOptions) -> int:
         return options.workers
     if place(options.device, options.dtype).device.type == "cpu":
         return 0
-    return min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 1))
+    return min(_MOST_WORKERS, count_cores() - 1)
 
 
 def load_model(
