@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from contextlib import closing
 from types import TracebackType
 
 from riveg.errors import UserError
@@ -21,8 +20,11 @@ class FirstSeen:
             "PRAGMA journal_mode = OFF",
             "PRAGMA synchronous = OFF",
             "CREATE TABLE seen (key BLOB PRIMARY KEY, place BLOB) WITHOUT ROWID",
+            # One transaction for all: one for each key takes three times as long.
+            "BEGIN",
         ):
             self._connection.execute(statement)
+        self._cursor = self._connection.cursor()
 
     def __enter__(self) -> FirstSeen:
         return self
@@ -55,9 +57,11 @@ class FirstSeen:
         return found.decode("utf-8", "surrogatepass")
 
     def _insert_or_find(self, digest: bytes, value: bytes) -> bytes | None:
-        with closing(self._connection.cursor()) as cursor:
-            cursor.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (digest, value))
-            if cursor.rowcount:
-                return None
-            cursor.execute("SELECT place FROM seen WHERE key = ?", (digest,))
-            return bytes(cursor.fetchone()[0])
+        cursor = self._cursor
+        cursor.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (digest, value))
+        if cursor.rowcount:
+            return None
+        cursor.execute("SELECT place FROM seen WHERE key = ?", (digest,))
+        place = bytes(cursor.fetchone()[0])
+        cursor.fetchone()  # nothing: the statement ends
+        return place

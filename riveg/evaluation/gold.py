@@ -18,6 +18,7 @@ from riveg.evaluation.cases import (
     predicted_of,
 )
 from riveg.evaluation.proposals import placed
+from riveg.evaluation.stored_samples import StoredSamples
 from riveg.types import GoldEntity, ImageSize, Sample
 
 
@@ -128,13 +129,16 @@ def read_gold(dataset: Dataset) -> GoldSet:
     Raises:
         UserError: If the dataset has none, two samples have one id, or an annotation is unusable.
     """
-    samples: dict[str, GoldSample] = {}
     unread = UnreadGold()
-    for row in dataset.unique_rows(annotated=True):
-        unread.add(row)
-        gold = usable_gold(row)
-        if gold is not None:
-            samples[row.sample.id] = _gold_sample(row, gold.entities)
+
+    def annotated() -> Iterator[tuple[str, GoldSample]]:
+        for row in dataset.unique_rows(annotated=True):
+            unread.add(row)
+            gold = usable_gold(row)
+            if gold is not None:
+                yield row.sample.id, _gold_sample(row, gold.entities)
+
+    samples = StoredSamples(annotated())
     found = gold_set(dataset.name, samples, version=dataset.version, split=dataset.split)
     return replace(found, notes=tuple(unread.notes()))
 
@@ -153,15 +157,21 @@ def gold_set(
     """
     if not samples:
         raise UserError(f"{name}: has no gold, which scores are counted against")
-    entities = [entity for sample in samples.values() for entity in sample.entities]
+    has_boxes = has_masks = False
+    coarse_of: dict[str, str] = {}
+    for entity in (entity for sample in samples.values() for entity in sample.entities):
+        has_boxes |= entity.boxes is not None
+        has_masks |= entity.masks is not None
+        if entity.fine_label:
+            coarse_of[entity.fine_label] = entity.label
     return GoldSet(
         name,
         version,
         split,
         samples,
-        has_boxes=any(entity.boxes is not None for entity in entities),
-        has_masks=any(entity.masks is not None for entity in entities),
-        coarse_of={entity.fine_label: entity.label for entity in entities if entity.fine_label},
+        has_boxes=has_boxes,
+        has_masks=has_masks,
+        coarse_of=coarse_of,
     )
 
 

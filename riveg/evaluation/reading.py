@@ -28,6 +28,7 @@ from riveg.evaluation.predictions import (
 from riveg.evaluation.proposals import read_proposals
 from riveg.evaluation.protocols import PROTOCOLS
 from riveg.evaluation.slices import folded
+from riveg.evaluation.stored_samples import StoredSamples
 from riveg.formats.run_records import require_whole_export
 from riveg.formats.smner import read_index, read_smner
 
@@ -119,10 +120,10 @@ def open_gold(
         return gold
     return replace(
         gold,
-        samples={
-            sample_id: replace(sample, proposals=read_proposals(proposals, sample_id))
+        samples=StoredSamples(
+            (sample_id, replace(sample, proposals=read_proposals(proposals, sample_id)))
             for sample_id, sample in gold.samples.items()
-        },
+        ),
     )
 
 

@@ -35,7 +35,9 @@ def _pattern() -> re.Pattern[str]:
     url = rf"[^\s{letters}\u3000-\u303f\uff01-\uff65]"
     return re.compile(
         rf"""
-          (?P<url>https?://(?:(?!\.){url})*\.?)(?P<path>{url}*(?![.,;:!?'")\]}}…]){url})?
+          # Most tokens are this; the alternatives below find the same, in three times as long.
+          [a-zA-Z]++(?=\ |\Z)
+        | (?P<url>https?://(?:(?!\.){url})*\.?)(?P<path>{url}*(?![.,;:!?'")\]}}…]){url})?
         | &\#?[^\W{letters}]{{1,12}}(?=;)
         | [0-9#*]\ufe0f?\u20e3[{after}]*+
         | \d+(?:[.,:]\d+)+(?!\ufe0f?\u20e3)[{after}]*+
@@ -62,7 +64,8 @@ def tokenise(text: str) -> tuple[tuple[str, ...], Offsets]:
     ('김', '민', '수', '는', '2024', '年')
     """
     offsets = tuple(_ranges(text))
-    return tuple(text[start:end] for start, end in offsets), offsets
+    # A list first: that is quicker than a generator.
+    return tuple([text[start:end] for start, end in offsets]), offsets
 
 
 def join_tokens(tokens: Sequence[str]) -> tuple[str, Offsets]:
@@ -81,7 +84,8 @@ def join_tokens(tokens: Sequence[str]) -> tuple[str, Offsets]:
 
 def _ranges(text: str) -> Iterable[tuple[int, int]]:
     for match in _pattern().finditer(text):
-        if match["url"] and match["path"]:
+        # Most tokens have no named group, which is quicker to see than that both are empty.
+        if match.lastgroup and match["path"]:
             yield match.span("url")
             yield match.span("path")
         else:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riveg.formats.conll import read_conll
+from riveg.text import tokenise as tokenise_module
 from riveg.text.tokenise import join_tokens, tokenise
 
 
@@ -197,3 +198,14 @@ def test_most_annotated_samples_are_cut_as_the_annotators_cut_them() -> None:
     sentences = list(read_conll(Path(root) / "twitter-gmner-v2" / "txt" / "dev.txt"))
     same = sum(tokenise(" ".join(s.tokens))[0] == s.tokens for s in sentences)
     assert same / len(sentences) > 0.85
+
+
+@given(st.text(alphabet="abzAZ09 \n\t.,:'#@&;_-éß\u0301\u200d\ufe0f漢🙂") | st.text())
+def test_the_quick_way_for_plain_words_finds_what_the_others_find(text: str) -> None:
+    quick = tokenise_module._pattern()
+    without = quick.pattern.replace(r"[a-zA-Z]++(?=\ |\Z)", "(?!)")
+    assert without != quick.pattern
+    slow = re.compile(without, re.VERBOSE)
+    assert [one.span() for one in quick.finditer(text)] == [
+        one.span() for one in slow.finditer(text)
+    ]
