@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _MOST = 2000
 """Samples on a page, if nobody says otherwise: some 60 MB, which a browser opens at once."""
 
+_MOST_PAGES = 1_000_000
+
 NAMES = {
     "gmner": "GMNER",
     "eeg": "EEG",
@@ -32,9 +34,14 @@ def report(
     compare: Path | None = typer.Option(
         None, metavar="RUN_B", help="A second run of the same samples, shown beside the first."
     ),
-    out: Path | None = typer.Option(None, help="The page (default: RUN/report.html)."),
+    out: Path | None = typer.Option(
+        None, help="The page (default: RUN/report.html, RUN/report-2.html)."
+    ),
     max_samples: int = typer.Option(
-        _MOST, min=1, max=MOST_COUNTED, help="Show the first N samples; totals are of all."
+        _MOST, min=1, max=MOST_COUNTED, help="Samples on a page; totals are of all."
+    ),
+    page: int = typer.Option(
+        1, min=1, max=_MOST_PAGES, help="Which page: 2 has the samples after those of the first."
     ),
 ) -> None:
     """Write one HTML page of a run. Pictures, boxes, masks, and what became of each entity."""
@@ -45,8 +52,10 @@ def report(
     annotation = None
     if gold is not None:
         annotation = open_gold(gold, predictions_of_run(run), split=split)
-    page = out or run / "report.html"
-    _print(write_page(run, page, gold=annotation, other=compare, most=max_samples))
+    file = out or run / ("report.html" if page == 1 else f"report-{page}.html")
+    skip = (page - 1) * max_samples
+    written = write_page(run, file, gold=annotation, other=compare, most=max_samples, skip=skip)
+    _print(written)
 
 
 def _print(written: WrittenPage) -> None:
@@ -56,9 +65,11 @@ def _print(written: WrittenPage) -> None:
     console = stdout()
     lines = [f"{written.path}  {written.size / 1e6:.1f} MB, {counted(written.shown, 'sample')}"]
     if written.shown < written.samples:
+        last = written.skipped + written.shown
+        which = f"samples {written.skipped + 1} to" if written.skipped else "the first"
         lines.append(
-            f"partial: the first {written.shown} of {written.samples} samples; totals are of all "
-            "(--max-samples)"
+            f"partial: {which} {last} of {written.samples} samples; totals are of all "
+            "(--max-samples, --page)"
         )
     for evaluation in written.evaluations:
         scores = evaluation.scores["canonical"].items()

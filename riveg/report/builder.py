@@ -52,6 +52,7 @@ class WrittenPage:
         path: The page.
         samples: How many samples the run has.
         shown: How many of them are on the page.
+        skipped: How many come before those.
         only_in_second: How many samples only the second run has.
         size: The page's size in bytes.
         evaluations: For each run its scores; ``()`` without gold.
@@ -60,6 +61,7 @@ class WrittenPage:
     path: Path
     samples: int
     shown: int
+    skipped: int
     only_in_second: int
     size: int
     evaluations: tuple[Evaluation, ...]
@@ -72,6 +74,7 @@ def write_page(
     gold: GoldSet | None = None,
     other: Path | None = None,
     most: int | None = None,
+    skip: int = 0,
 ) -> WrittenPage:
     """Writes the report of a run; memory does not grow with the run.
 
@@ -81,11 +84,13 @@ def write_page(
         gold: Annotation to judge the run by; without it there are no verdicts.
         other: A second run of the same samples, shown beside the first.
         most: At most so many samples are on the page; totals are always those of the whole run.
+        skip: So many samples before them are not.
 
     Raises:
-        UserError: If a folder holds no finished run, or the page cannot be written.
+        UserError: If a folder holds no finished run or no more samples than are skipped, or the
+            page cannot be written.
     """
-    builder = PageBuilder(folder, out, gold=gold, other=other, most=most)
+    builder = PageBuilder(folder, out, gold=gold, other=other, most=most, skip=skip)
     make_folder(out.parent)
     write_atomically(out, builder.pieces())
     return builder.written()
@@ -102,8 +107,9 @@ class PageBuilder:
         gold: GoldSet | None = None,
         other: Path | None = None,
         most: int | None = None,
+        skip: int = 0,
     ) -> None:
-        self._out, self._gold, self._most = out, gold, most
+        self._out, self._gold, self._skip, self._most = out, gold, skip, most
         folders = [path for path in (folder, other) if path is not None]
         self._runs = [ReportedRun.of(path) for path in folders]
         predictions = [predictions_of_run(path) for path in folders]
@@ -131,7 +137,8 @@ class PageBuilder:
             yield _data(rows, 'class="rows"')
         yield _data(self._summary(), 'id="summary"')
         yield between.replace("/*script*/", script).encode()
-        images = (sample.image for sample in islice(self._records(), self._shown))
+        shown = islice(self._records(), self._skip, self._skip + self._shown)
+        images = (sample.image for sample in shown)
         for number, image in enumerate(SmallCopies(self._roots).of(images)):
             yield _data(image, f'id="picture-{number}"')
         yield after.encode()
@@ -142,6 +149,7 @@ class PageBuilder:
             self._out,
             self._samples,
             self._shown,
+            self._skip,
             self._lookup.not_read if self._lookup else 0,
             self._out.stat().st_size,
             tuple(self._evaluations),
@@ -153,7 +161,8 @@ class PageBuilder:
 
     @property
     def _shown(self) -> int:
-        return self._samples if self._most is None else min(self._most, self._samples)
+        after = self._samples - self._skip
+        return after if self._most is None else min(self._most, after)
 
     def _records(self) -> Iterator[Sample]:
         return self._runs[0].source.records()
@@ -165,8 +174,14 @@ class PageBuilder:
             judgements = self._judged(samples)
             self._samples = number + 1
             self._collect_labels(samples, judgements)
-            if self._most is None or number < self._most:
+            place = number - self._skip
+            if place >= 0 and (self._most is None or place < self._most):
                 yield row(samples, judgements, self._roots, self._out)
+        if self._samples <= self._skip:
+            raise UserError(
+                f"{self._runs[0].source.folder}: has {self._samples} samples, none behind the "
+                f"first {self._skip}; give a smaller --page"
+            )
         if self._lookup is not None and self._samples == self._not_in_second:
             a, b = (run.source.folder for run in self._runs)
             raise UserError(f"{a} and {b} share no sample; compare runs over the same data")
@@ -212,6 +227,7 @@ class PageBuilder:
             "colours": {label: [hue, ink_on(hue)] for label, hue in colours.items()},
             "samples": self._samples,
             "shown": self._shown,
+            "skipped": self._skip,
             "notInSecond": self._not_in_second,
             "onlyInSecond": self._lookup.not_read if self._lookup else 0,
         }

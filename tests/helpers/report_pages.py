@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,3 +59,14 @@ class Written:
     @property
     def path(self) -> Path:
         return self.written.path
+
+
+def data_of(path: Path, attribute: str) -> Any:
+    """The JSON of the page's elements with an attribute."""
+    pattern = rf'<script type="application/json" {attribute}>(.*?)</script>'
+    return [json.loads(found) for found in re.findall(pattern, path.read_text(encoding="utf-8"))]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The samples on a page."""
+    return [one for rows in data_of(path, 'class="rows"') for one in rows]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections import Counter
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from helpers.report_pages import Written
+from helpers.report_pages import Written, data_of, rows_of
 from helpers.report_runs import HOSTILE, draw_image, make_run, story, with_entities
 from PIL import Image
 
@@ -26,15 +24,6 @@ from riveg.evaluation.verdicts import verdicts
 from riveg.report.builder import PageBuilder, page_script, write_page
 from riveg.report.images import MOST_BYTES, SIDE, SmallCopies, small_copy
 from riveg.types import ImageRef
-
-
-def data_of(path: Path, attribute: str) -> Any:
-    pattern = rf'<script type="application/json" {attribute}>(.*?)</script>'
-    return [json.loads(found) for found in re.findall(pattern, path.read_text(encoding="utf-8"))]
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    return [one for rows in data_of(path, 'class="rows"') for one in rows]
 
 
 def test_the_policy_allows_this_script_and_this_style_and_nothing_else(judged: Written) -> None:

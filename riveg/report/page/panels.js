@@ -45,7 +45,9 @@ const scoreTitle = (counts) => counts.map((count, side) => count &&
 function showNotice() {
   const notes = [];
   if (summary.shown < summary.samples) {
-    notes.push(`Partial: the first ${whole(summary.shown)} of ${counted(summary.samples, "sample")} are shown, and counted in the filters. Scores are of the whole run.`);
+    const last = summary.skipped + summary.shown;
+    const which = summary.skipped ? `samples ${whole(summary.skipped + 1)} to ${whole(last)}` : `the first ${whole(last)}`;
+    notes.push(`Partial: ${which} of ${counted(summary.samples, "sample")} are shown, and counted in the filters. Scores are of the whole run.`);
   }
   summary.runs.forEach((run, side) => {
     const name = isComparison ? `${SIDES[side]}: ` : "";
