@@ -9,6 +9,7 @@ of the longest window, D the design's width, I images, N positions of a scale, K
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -121,20 +122,22 @@ class ScaleInteraction(nn.Module):
 
 
 class ExistenceInteraction(nn.Module):
-    """Says whether the sentence has an entity of the type, and tells every piece of it."""
+    """Says whether the sentence has an entity of the type, and tells every piece of it.
+
+    No norm follows: beside what all pieces share, it would shrink what is a piece's own.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.state = nn.Linear(width, width)
         self.head = nn.Linear(width, 1)
         self.back = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width)
 
     def forward(self, pieces: Tensor) -> tuple[Tensor, Tensor]:
         """Pieces that know it, and the logit. *Shape:* ``(R, L, D)``; ``(R, L, D)``, ``(R,)``."""
         state = torch.tanh(self.state(pieces[:, 0]))
         logit = self.head(state).squeeze(1)
-        return self.norm(pieces + self.back(state)[:, None]), logit
+        return pieces + self.back(state)[:, None], logit
 
 
 class SpanHeads(nn.Module):
@@ -156,15 +159,19 @@ class SpanHeads(nn.Module):
 
 
 class GroundingHeads(nn.Module):
-    """Logits and boxes of all anchors, and the logit of no region."""
+    """Logits and boxes of all K anchors, and the logit of no region.
 
-    def __init__(self, width: int) -> None:
+    A region begins as likely as none: K anchors would outweigh what is right of most queries.
+    """
+
+    def __init__(self, width: int, anchors: int) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
             nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, ANCHORS * _NUMBERS))
             for _ in range(SCALES)
         )
         self.no_region = nn.Linear(width, 1)
+        nn.init.constant_(self.no_region.bias, math.log(anchors))
 
     def forward(self, scales: list[Tensor], query: Tensor) -> tuple[Tensor, Tensor]:
         """Of every anchor.
@@ -206,7 +213,8 @@ class MnerQg(nn.Module):
         self.existence = ExistenceInteraction(width) if design.existence else None
         self.dropout = nn.Dropout(design.dropout)
         self.spans = SpanHeads(width)
-        self.grounding = GroundingHeads(width) if design.anchors else None
+        anchors = ANCHORS * sum(grid * grid for grid in design.grids)
+        self.grounding = GroundingHeads(width, anchors) if design.anchors else None
 
     def train(self, mode: bool = True) -> MnerQg:
         """As any module's; frozen batch norms stay as they are."""
@@ -231,8 +239,7 @@ class MnerQg(nn.Module):
         if self.existence is not None:
             pieces, existence = self.existence(pieces)
         pieces = self.dropout(pieces)
-        places = batch["places"][..., None].expand(-1, -1, pieces.shape[2])
-        start, end, match = self.spans(pieces.gather(1, places))
+        start, end, match = self.spans(_word_states(pieces, batch))
         if self.grounding is None or not scales:
             return QueryLogits(start, end, match, existence, None, None)
         anchor, box = self.grounding(scales, pieces[:, 0])
@@ -264,7 +271,7 @@ class MnerQg(nn.Module):
         output = self.encoder(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **more
         )
-        states: Tensor = self.to_width(output.last_hidden_state)
+        states: Tensor = self.norm(self.to_width(output.last_hidden_state))
         return states
 
     def _interact(
@@ -277,9 +284,9 @@ class MnerQg(nn.Module):
         image_of = batch["image_of"].clamp(min=0)
         if self.interactions is None:
             hearing = [scale.index_select(0, image_of) + pieces[:, :1] for scale in scales]
-            return self.norm(pieces), hearing
+            return pieces, hearing
         if not scales:
-            return self.norm(pieces), []
+            return pieces, []
         is_piece = batch["attention_mask"].bool()
         both = [
             interaction(scale, image_of, pieces, is_piece)
@@ -287,7 +294,19 @@ class MnerQg(nn.Module):
         ]
         seen = self.fusion(torch.cat([one for _, one in both], dim=-1))
         has_image = (batch["image_of"] >= 0)[:, None, None]
-        return self.norm(pieces + seen * has_image), [positions for positions, _ in both]
+        # No norm here either: most of what is seen is common to all pieces.
+        return pieces + seen * has_image, [positions for positions, _ in both]
+
+
+def _word_states(pieces: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    """The mean of each word's pieces: the end of a name may say more than its beginning.
+
+    *Shape:* ``pieces (R, L, D)``; ``(R, W, D)``, 0 at padding.
+    """
+    position = torch.arange(pieces.shape[1], device=pieces.device)
+    first, behind = batch["places"][..., None], batch["ends"][..., None]
+    shares = ((position >= first) & (position < behind)).to(pieces.dtype)
+    return (shares / (behind - first).clamp(min=1)) @ pieces
 
 
 def _binary(logits: Tensor, gold: Tensor) -> Tensor:

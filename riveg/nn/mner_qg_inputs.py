@@ -45,6 +45,10 @@ def collate_queries(posts: Sequence[QueriedPost], *, padding_id: int) -> dict[st
         image_of += [-1 if post.image is None else seen] * len(post.windows)
         seen += post.image is not None
     places = [torch.tensor(window.first_pieces, dtype=torch.long) for window in windows]
+    ends = [
+        torch.tensor([*window.first_pieces[1:], window.words_end], dtype=torch.long)
+        for window in windows
+    ]
     types = [
         [0] * window.query_pieces + [1] * (len(window.input_ids) - window.query_pieces)
         for window in windows
@@ -54,6 +58,7 @@ def collate_queries(posts: Sequence[QueriedPost], *, padding_id: int) -> dict[st
         "attention_mask": padded([[1] * len(window.input_ids) for window in windows], 0),
         "token_type_ids": padded(types, 0),
         "places": pad_sequence(places, batch_first=True),
+        "ends": pad_sequence(ends, batch_first=True),
         "words": pad_sequence(
             [torch.ones_like(one, dtype=torch.bool) for one in places], batch_first=True
         ),

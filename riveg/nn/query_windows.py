@@ -20,8 +20,8 @@ class QueryWindow:
     """One input of the encoder, special tokens included: a query, and words of a sentence.
 
     ``query`` is the query's number. ``first_pieces[i]`` is the position of the first piece of word
-    ``words.start + i``; ``owned`` are the words at which an entity may begin here.
-    ``query_pieces`` counts what stands before the words.
+    ``words.start + i``; ``words_end`` the one behind the last word. ``owned`` are the words at
+    which an entity may begin here. ``query_pieces`` counts what stands before the words.
     """
 
     query: int
@@ -29,6 +29,7 @@ class QueryWindow:
     query_pieces: int
     words: range
     first_pieces: tuple[int, ...]
+    words_end: int
     owned: range
 
 
@@ -97,5 +98,6 @@ class QueryWindows:
                 len(beginning),
                 words,
                 tuple(first_pieces),
+                len(input_ids),
                 owned,
             )

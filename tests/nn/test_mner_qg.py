@@ -115,6 +115,43 @@ def test_what_the_image_shows_changes_spans_and_regions(tmp_path: Path) -> None:
     assert not torch.allclose(first.anchor, second.anchor)
 
 
+def test_a_word_is_the_mean_of_its_pieces(tmp_path: Path) -> None:
+    network = make_network(tmp_path)
+    batch = collate_queries(posts_of(), padding_id=0)
+    seen: dict[str, Tensor] = {}
+    network.dropout.register_forward_hook(lambda _m, _i, out: seen.update(pieces=out))
+    network.spans.register_forward_pre_hook(lambda _m, given: seen.update(words=given[0]))
+    network(batch)
+    several = 0
+    for row, word in batch["words"].nonzero().tolist():
+        first, behind = (int(batch[name][row, word]) for name in ("places", "ends"))
+        several += behind - first > 1
+        mean = seen["pieces"][row, first:behind].mean(dim=0)
+        torch.testing.assert_close(seen["words"][row, word], mean, rtol=1e-4, atol=1e-5)
+    assert several, "some words have more than one piece"
+
+
+def test_words_stay_apart_however_strong_the_existence_is(tmp_path: Path) -> None:
+    network = make_network(tmp_path).eval()
+    batch = collate_queries(posts_of(), padding_id=0)
+    assert network.existence is not None
+    with torch.no_grad():
+        before = network(batch)
+        network.existence.back.weight *= 100
+        after = network(batch)
+    words = batch["words"]
+    for one, other in ((before.start, after.start), (before.end, after.end)):
+        assert not torch.allclose(one[words], other[words])
+        apart, still = ((logits - logits[:, :1])[words] for logits in (one, other))
+        torch.testing.assert_close(apart, still, rtol=1e-3, atol=1e-3)
+
+
+def test_a_region_begins_about_as_likely_as_none(tmp_path: Path) -> None:
+    said = make_network(tmp_path)(collate_queries(posts_of(), padding_id=0))
+    nothing = said.anchor.detach().softmax(dim=-1)[:, -1]
+    assert 0.2 < float(nothing.mean()) < 0.8
+
+
 SWITCHES: list[tuple[dict[str, Any], set[str]]] = [
     ({}, PARTS),
     ({"existence": False}, PARTS - {EXISTENCE}),

@@ -35,6 +35,7 @@ def test_one_window_is_the_tokenizer_s_own_pair() -> None:
     pair = tokenizer.encode(QUERIES["PER"], "Ann met Bob")
     assert list(window.input_ids) == pair.ids
     assert window.query_pieces == pair.type_ids.index(1)
+    assert window.words_end == len(pair.ids) - 1, "the words end before the last [SEP]"
 
 
 def test_a_text_without_words_has_no_window() -> None:
