@@ -77,8 +77,10 @@ def main() -> None:
     if unknown := [way for way in ways if way not in WAYS]:
         raise SystemExit(f"--ways: {unknown[0]}: expected {', '.join(WAYS)}")
     data = options.world / "world.yaml"
-    encoder, backbone = save_encoder(options.out / "encoder", data), options.out / "backbone"
-    save_backbone(backbone)
+    encoder, backbone = options.out / "encoder", options.out / "backbone"
+    if not backbone.is_dir():  # once only: another call would learn slightly other pieces
+        save_encoder(encoder, data)
+        save_backbone(backbone)
     print(f"{'':18}", *(f"{name:>24}" for name in _FIGURES), f"{'minutes':>8} {'processor':>9}")
     for way in ways:
         values = {
@@ -119,7 +121,7 @@ def _cell(score: Score | None) -> str:
     return "-" if score is None else f"{score.count.f1:.1f} {score.f1}"
 
 
-def save_encoder(folder: Path, data: Path) -> Path:
+def save_encoder(folder: Path, data: Path) -> None:
     """A BERT of two layers with random weights; its pieces are learnt from train and queries.
 
     So few pieces that names fall into syllables, and yet each query is one. Positions begin as
@@ -148,7 +150,6 @@ def save_encoder(folder: Path, data: Path) -> Path:
     with torch.no_grad():
         positions.copy_(_waves(*positions.shape) * config.initializer_range)
     encoder.save_pretrained(folder)
-    return folder
 
 
 def _waves(count: int, width: int) -> Tensor:
