@@ -22,6 +22,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "vllm": ("vllm",),
     "laptop": ("openai", *_LAPTOP),
     "gliner": ("gliner2", "torch", "transformers", "safetensors", "peft"),
+    "ray": ("ray",),
     "groundingdino": ("groundingdino", "torch", "torchvision", "transformers"),
     "sam": ("segment_anything", "torch", "torchvision"),
 }

@@ -28,7 +28,7 @@ from riveg.stages.table import stage_named
 LLM_FIELD = "llm"
 """The field by which a backend's configuration names a language model."""
 
-ExecutorName = Literal["local"]
+ExecutorName = Literal["local", "ray"]
 """What maps the jobs of a run over their parts."""
 
 

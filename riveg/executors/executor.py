@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
+from riveg.config.threads import ThreadCount
 from riveg.vision.runtime.batches import Shortage
 
 
@@ -56,6 +57,10 @@ class Job(Protocol):
     def is_parallel(self) -> bool:
         """Whether processes may do its parts at the same time, each with all it needs."""
 
+    @property
+    def device(self) -> str | None:
+        """What its network runs on, as configured; ``None``: it has none, or stays here."""
+
     def open(self, *, progress: PartListener) -> AbstractContextManager[Worker]:
         """The work itself, in the process that calls this; its end writes and frees everything."""
 
@@ -73,7 +78,10 @@ class Executor(Protocol[JobT]):
         """Ends what it holds from one job to the next."""
 
 
-EXECUTORS = {"local": "riveg.executors.local:LocalExecutor"}
+EXECUTORS = {
+    "local": "riveg.executors.local:LocalExecutor",
+    "ray": "riveg.executors.ray:RayExecutor",
+}
 """``name -> "module:class"``, by the key ``executor`` of a system."""
 
 AnyJob = TypeVar("AnyJob", bound=Job)
@@ -83,7 +91,7 @@ def open_executor(
     name: str,
     open_job: Callable[[AnyJob], AbstractContextManager[Worker]],
     *,
-    workers: int,
+    workers: ThreadCount,
     progress: PartListener,
 ) -> Executor[AnyJob]:
     """The executor of a name.
@@ -91,7 +99,7 @@ def open_executor(
     Args:
         name: One of :data:`EXECUTORS`.
         open_job: Opens a job in this process, with what this process has ready for it.
-        workers: How many processes may do parts at the same time.
+        workers: How many processes may do parts at the same time; ``auto``: it finds out.
         progress: Hears of the parts that other processes do.
     """
     module, _, kind = EXECUTORS[name].partition(":")

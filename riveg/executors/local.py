@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
-from riveg.config.threads import count_cores
+from riveg.config.threads import ThreadCount, count_cores, count_threads
 from riveg.executors.executor import Job, PartListener, PartReport, Worker
 from riveg.executors.part_workers import PartWorkers
 
@@ -23,7 +23,7 @@ class LocalExecutor(Generic[JobT]):
     Args:
         open_job: Opens a job with what this process has ready for it, such as language models that
             stay loaded from one job to the next.
-        workers: Highest number of processes; 1 does everything in this one.
+        workers: Highest number of processes, ``auto`` for one a core; 1: all is done in this one.
         progress: Hears of the parts that other processes do.
     """
 
@@ -31,11 +31,11 @@ class LocalExecutor(Generic[JobT]):
         self,
         open_job: Callable[[JobT], AbstractContextManager[Worker]],
         *,
-        workers: int,
+        workers: ThreadCount,
         progress: PartListener,
     ) -> None:
         self._open_job = open_job
-        self._most_workers = workers
+        self._most_workers = count_threads(workers)
         self._progress = progress
         self._workers: PartWorkers | None = None
 

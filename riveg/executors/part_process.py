@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Any
 
-from riveg.errors import RivegError
+from riveg.errors import RivegError, UserError
 from riveg.executors.executor import Job
 from riveg.processes import end_with_parent
 
@@ -32,7 +32,7 @@ def main() -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)
     except BaseException as error:  # it is raised again in the other process
-        pipe.send(("failed", _portable(error)))
+        pipe.send(("failed", portable(error)))
 
 
 class _Pipe:
@@ -84,12 +84,14 @@ class _LogSender(logging.handlers.QueueHandler):
         self._pipe.send(("log", record))
 
 
-def _portable(error: BaseException) -> BaseException:
+def portable(error: BaseException) -> BaseException:
     """The error itself where it can be sent, else what it says; where it arose, if it is a bug."""
     if not isinstance(error, RivegError):
         error.add_note("".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
+        if isinstance(error, UserError):  # of a class that is made from more than its message
+            return UserError(str(error))
         return RuntimeError("".join(traceback.format_exception(error)))
     return error

@@ -16,7 +16,6 @@ from pydantic import BaseModel
 from riveg.checkpoints.adapters import shaping
 from riveg.config.own_labels import label_notes
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
-from riveg.config.threads import count_threads
 from riveg.errors import UserError
 from riveg.executors.executor import open_executor
 from riveg.files import text_digest
@@ -115,7 +114,7 @@ class Run:
         self._executor = open_executor(
             config.executor,
             partial(StageJob.open, chats=chats, progress=progress),
-            workers=count_threads(config.run.workers),
+            workers=config.run.workers,
             progress=progress,
         )
         self._release = release

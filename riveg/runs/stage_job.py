@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from riveg.config.system import Step
+from riveg.config.system import LLM_FIELD, Step
 from riveg.errors import UserError
 from riveg.executors.executor import PartListener, PartReport
 from riveg.formats.records import decode, encode
@@ -75,6 +75,12 @@ class StageJob:
     def is_parallel(self) -> bool:
         """Whether processes may do its parts at the same time: the backend only computes."""
         return self.step.config.parallel
+
+    @property
+    def device(self) -> str | None:
+        """What its network runs on, as configured; ``None``: it has none, or asks others."""
+        asks = getattr(self.step.config, LLM_FIELD, None) is not None
+        return None if asks else getattr(self.step.config, "device", None)
 
     def open(
         self, chats: Mapping[str, Chat] | None = None, progress: PartListener | None = None
