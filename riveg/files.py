@@ -20,6 +20,9 @@ from riveg.errors import UserError
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
 
+_STORES = {f"{scheme}:" for scheme in ("s3", "gs", "gcs", "az", "abfs", "hdfs", "hf", "memory")}
+"""How a path that names an object store begins; as a path it has lost a slash."""
+
 _AS_THE_USER_SAYS = 0o666
 """Mode of a new file before the umask is taken off."""
 
@@ -188,8 +191,13 @@ def make_folder(path: Path) -> None:
     """Makes a folder, and those that it lies in, unless it is there.
 
     Raises:
-        UserError: If it cannot be made; names it and says what to do.
+        UserError: If it cannot be made, or names an object store (``s3://...``); says what to do.
     """
+    if store := _STORES.intersection(path.parts):
+        raise UserError(
+            f"{path}: {min(store)}// is no folder of this machine, and parts are renamed in place; "
+            "write here and copy, or mount it as a file system"
+        )
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
 

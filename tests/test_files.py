@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from riveg.errors import UserError
-from riveg.files import PARTIAL, replacing, write_atomically
+from riveg.files import PARTIAL, make_folder, replacing, write_atomically
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
@@ -179,3 +179,14 @@ def test_a_file_that_cannot_be_written_is_the_users_error(tmp_path: Path) -> Non
         write_atomically(tmp_path / "none" / "a.txt", [b"x"])
     with pytest.raises(UserError, match="expected the name of a file"):
         write_atomically(Path("/"), [b"x"])
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/run", "gs://bucket", "memory://x/y"])
+def test_an_object_store_is_no_folder(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(place), Path(place).absolute()):
+        with pytest.raises(UserError, match=r"is no folder of this machine.*copy, or mount it"):
+            make_folder(path)
+    assert not [*tmp_path.iterdir()]

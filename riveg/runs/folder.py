@@ -242,8 +242,8 @@ class RunFolder:
                 or links that lead out of it.
         """
         self._require_own()
+        make_folder(self.path)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             self.refuse_links()
             handle = (self.path / _LOCK).open("a+")
         except OSError as error:
