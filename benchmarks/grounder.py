@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from learning import draw_world
+from own_words import often_pieces, word_piece_tokenizer
 
 from riveg.datasets.opening import open_dataset
 from riveg.runs.progress import Silence
@@ -171,32 +172,18 @@ def save_network(folder: Path, data: Path, kind: str = "grounding-dino", **field
 
 def save_tokenizer(folder: Path, data: Path) -> None:
     """BERT's kind of tokenizer, whose marks have BERT's numbers; pieces are those of train."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    def tokenizer_of(model: models.WordPiece) -> Tokenizer:
-        tokenizer = Tokenizer(model)
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        return tokenizer
-
-    learnt = tokenizer_of(models.WordPiece(unk_token="[UNK]"))
     dataset = open_dataset(str(data), split="train")
     texts = [sample.text for sample in dataset.samples()]
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=300, special_tokens=["[UNK]"], show_progress=False
-    )
-    learnt.train_from_iterator([*texts, *dataset.labels], trainer)
     free = (number for number in range(1100) if number not in _MARKS)
     numbers = {name: number for number, name in _MARKS.items()}
-    for piece in sorted(learnt.get_vocab()):
+    for piece in often_pieces([*texts, *dataset.labels], 300):
         if piece not in numbers:
             numbers[piece] = next(free)
-    tokenizer = tokenizer_of(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 102), ("[CLS]", 101))
     folder.mkdir(parents=True, exist_ok=True)
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=word_piece_tokenizer(numbers),
         unk_token="[UNK]",
         pad_token="[PAD]",
         cls_token="[CLS]",

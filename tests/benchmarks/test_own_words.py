@@ -1,0 +1,24 @@
+"""Pieces of the benchmarks' tokenizers: the same each time, and small enough to tell syllables."""
+
+import sys
+
+from helpers.places import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from own_words import often_pieces
+
+TEXTS = ("Rubville and Zafville", "Rubcorp of Zafville , Rubcorp")
+
+
+def test_pieces_are_letters_then_what_shortens_most() -> None:
+    pieces = often_pieces(TEXTS, 40)
+    assert [len(one.removeprefix("##")) > 1 for one in pieces] == sorted(
+        len(one.removeprefix("##")) > 1 for one in pieces
+    )
+    assert "##ville" in pieces and "rubcorp" in pieces
+    assert "##vill" not in pieces, "it never stands but within ##ville"
+    assert often_pieces(TEXTS, 30) == pieces[:30]
+
+
+def test_order_of_texts_does_not_matter() -> None:
+    assert often_pieces(TEXTS[::-1], 40) == often_pieces(TEXTS, 40)
