@@ -28,7 +28,7 @@ from riveg.runs.progress import Silence
 from riveg.training.data import AnnotatedSplit, read_annotated
 from riveg.training.entailer_itm.config import EntailerItmTrainingConfig
 from riveg.training.training import train_model
-from riveg.vision.matchers.trained import SETTINGS
+from riveg.vision.matchers.trained import MatcherSettings
 
 _SIDE, _PATCH = 64, 8
 """Of the pictures as the network sees them, and of its patches, in pixels."""
@@ -80,7 +80,7 @@ def main() -> None:
         }
     )
     started = time.monotonic()
-    if not (config.out / SETTINGS).is_file():
+    if not (config.out / MatcherSettings.file).is_file():
         train_model(config, progress=_Spoken(), command=" ".join(sys.argv), resume=True)
     minutes = (time.monotonic() - started) / 60
     test = read_annotated(str(data), "test")

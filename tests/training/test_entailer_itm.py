@@ -40,7 +40,7 @@ from riveg.training.entailer_itm.figures import Judged
 from riveg.training.entailer_itm.trainee import EntailerItm
 from riveg.training.loop import train
 from riveg.types import Entailment, Entity
-from riveg.vision.matchers.trained import MatcherSettings, calibrated, read_settings, write_settings
+from riveg.vision.matchers.trained import MatcherSettings, calibrated
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -111,7 +111,7 @@ def test_posts_are_learnt_by_heart_and_the_folder_says_the_same(
     assert "| all | 100.00 | [100.0, 100.0] | 100.00 | 100.00 |" in card
     again = trainee(settings(out, data, tmp_path / "again", loop=BY_HEART))
     assert again.judged_on_dev(again.matcher.network) == judged, "to the last digit"
-    own = read_settings(out)
+    own = MatcherSettings.read(out)
     assert own is not None
     answers = entailed(out, data, MATCHERS[kind])
     assert [one.groundable for one in answers] == [one.row.is_shown for one in judged]
@@ -170,12 +170,12 @@ def test_a_system_takes_what_it_does_not_say_from_the_folder(
     folder: Path, data: Path, tmp_path: Path
 ) -> None:
     own = MatcherSettings(query="{mention} is belong {label}", threshold=0.4, temperature=1.5)
-    write_settings(folder, own)
+    own.write(folder)
     dev = open_dataset(str(data), split="dev")
     cases: list[tuple[dict[str, Any], float, list[str]]] = [
         ({}, 0.4, ["temperature 1.5, calibrated with it, and the threshold 0.4, calibrated"]),
         ({"threshold": 0.7}, 0.7, ["the threshold 0.7, of this system"]),
-        ({"query": "{label}"}, 0.4, ["threshold 0.4", "and is asked '{label}'"]),
+        ({"query": "{label}"}, 0.4, ["threshold 0.4", "and is asked with '{label}'"]),
     ]
     for number, (said, threshold, notes) in enumerate(cases):
         system = tmp_path / f"{number}.yaml"

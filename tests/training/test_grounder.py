@@ -27,14 +27,13 @@ from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.runs.reading import read_records
 from riveg.runs.system import load_system
-from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
 from riveg.training.batches import Chance, Pick
 from riveg.training.config import Course
 from riveg.training.grounder.config import GrounderTrainingConfig
 from riveg.training.grounder.loss import BOX_COUNT, BOXES, pixels_key
 from riveg.training.grounder.trainee import GrounderTrainee
 from riveg.types import Observation, Sample
-from riveg.vision.detectors.phrase_settings import PhraseSettings, read_phrase_settings
+from riveg.vision.detectors.phrase_settings import PhraseSettings
 
 LOOP = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "device": "cpu", "threads": 1}
 MOVED = {
@@ -244,7 +243,7 @@ def test_what_is_saved_answers_as_what_was_trained(parts: Path, tmp_path: Path) 
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert "Asked `{mention} ({label})`, pictures of 64 to 64 pixels" in card
     assert "| acc_50 |" in card
-    assert read_phrase_settings(folder) == PhraseSettings(
+    assert PhraseSettings.read(folder) == PhraseSettings(
         query="{mention} ({label})", shortest_edge=64, longest_edge=64
     )
     after = trainee(config.model_copy(update={"model": str(folder)}), tmp_path / "again")
@@ -263,7 +262,11 @@ def test_what_is_saved_answers_as_what_was_trained(parts: Path, tmp_path: Path) 
     }
     system.write_text(f"name: asked\ntag: {{backend: gold}}\nground: {json.dumps(ground)}\n")
     dev = open_dataset(config.data, split="dev")
-    load_system(system).run(dev, out=tmp_path / "run")
+    report = load_system(system).run(dev, out=tmp_path / "run")
+    assert report.notes == ()
+    resolved = (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
+    assert "query: '{mention} ({label})'\n" in resolved
+    assert "shortest_edge: 64\n  longest_edge: 64\n" in resolved
     records = [
         entity.regions
         for sample in read_records(tmp_path / "run")
@@ -336,18 +339,6 @@ def test_mistakes_in_data_and_models_are_told_in_one_line(parts: Path, tmp_path:
         with pytest.raises(UserError, match=message) as raised:
             trainee(settings(parts, tmp_path, **more), tmp_path)
         assert "\n" not in str(raised.value)
-
-
-def test_a_model_is_not_asked_otherwise_than_trained(parts: Path, tmp_path: Path) -> None:
-    said = PhraseSettings(query="{mention}", shortest_edge=64, longest_edge=128)
-    (tmp_path / "grounder.json").write_text(said.model_dump_json())
-    config = GroundingDinoConfig(model=str(tmp_path), query="{expression}")
-    with pytest.raises(UserError, match=r"was trained with '\{mention\}': leave `query` out"):
-        config.contents(Path())
-    GroundingDinoConfig(model=str(tmp_path), query="{mention}").contents(Path())
-    (tmp_path / "grounder.json").write_text('{"query": 7}')
-    with pytest.raises(UserError, match="does not say how the model is asked: query"):
-        GroundingDinoConfig(model=str(tmp_path)).contents(Path())
 
 
 @pytest.mark.parametrize(

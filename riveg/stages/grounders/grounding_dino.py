@@ -18,11 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from riveg.checkpoints.folders import EXTRA, model_contents
 from riveg.config.backend import BackendConfig, BuildContext
-from riveg.errors import UserError
 from riveg.protocols import Grounder
 from riveg.types import ImageSize
 from riveg.vision.detectors.crop_recheck import RegionOptions
@@ -36,12 +35,12 @@ from riveg.vision.detectors.grounding_dino_prompts import (
     read_phrase,
 )
 from riveg.vision.detectors.phrase_search import PhraseBoxes
-from riveg.vision.detectors.phrase_settings import PhraseSettings, read_phrase_settings
+from riveg.vision.detectors.phrase_settings import PhraseSettings
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_worker import PreparedImage
 from riveg.vision.runtime.loading import worker_count
-from riveg.vision.runtime.options import TorchOptions
+from riveg.vision.trained import AskedAsTrained
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,19 +67,17 @@ _MOST_PADDING = 1.15
 """Highest number of pixels of a group of images with padding, as a multiple of those without."""
 
 
-class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig[Grounder]):
-    """``query``: the phrase, a template; ``null``: as trained.
-
-    A model of ``riveg train grounder`` was trained with a template and sides of pictures, which
-    count where ``query``, ``shortest_edge`` and ``longest_edge`` are left out; with another
-    template it is refused. Others then have ``{expression}``, 800 and 1333.
+class GroundingDinoConfig(RegionOptions, AskedAsTrained[PhraseSettings], BackendConfig[Grounder]):
+    """``query``: the phrase, a template.
 
     ``phrases``: ``separate`` asks for each on its own and is exact, ``joined`` for all of an image
     at once. ``box_threshold``: a box's score must be above it. ``text_threshold``: where phrases
     are joined, the score of a phrase's strongest token must be above it too. ``overlap``: of two
     boxes with a higher intersection over union the worse is dropped; 1 keeps all.
     ``shortest_edge``, ``longest_edge``: what the image is resized to, in pixels; half of both is
-    a quarter of the work.
+    a quarter of the work. Where the system states none, template and edges are those that the model
+    was trained with (``riveg train grounder``), or of a published one ``{expression}``, 800 and
+    1333.
     """
 
     stage: ClassVar[str] = "ground"
@@ -110,30 +107,29 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig[Grounder]):
         """The live backend.
 
         Raises:
-            UserError: If the folder is no such model's, or it was trained on another query.
+            UserError: If the folder is no such model's, or the shortest edge is above the longest.
         """
-        folder = self.folder(context.base)
-        trained = self._asked_as_trained(folder)
+        folder, asked = self.folder(context.base), self.asked(context.base)
         from riveg.vision.detectors.grounding_dino import GroundingDinoNetwork
 
-        return self.build_on(GroundingDinoNetwork(folder, self), context, trained)
+        return self.build_on(GroundingDinoNetwork(folder, self), context, asked)
 
     def build_on(
-        self, network: PhraseNetwork, context: BuildContext, trained: PhraseSettings | None = None
+        self, network: PhraseNetwork, context: BuildContext, asked: PhraseSettings | None = None
     ) -> Grounder:
         """The live backend on any network of this kind.
 
         Args:
             network: It, loaded.
             context: Where images come from.
-            trained: How it is asked, where this configuration does not say so.
+            asked: How it is asked; ``None``: as a published one.
 
         Raises:
             UserError: If the shortest edge is above the longest.
         """
         finder = GroundingDino(
             network,
-            self._settings(trained or PhraseSettings()),
+            asked or self.over(self.usual()),
             phrases=self.phrases,
             text_threshold=self.text_threshold,
             batch_size=self.batch_size,
@@ -149,28 +145,11 @@ class GroundingDinoConfig(RegionOptions, TorchOptions, BackendConfig[Grounder]):
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of the checkpoint, and of the re-check's."""
-        folder = self.folder(base)
-        self._asked_as_trained(folder)
-        return {**model_contents(folder), **self.recheck_contents(base)}
+        return {**model_contents(self.folder(base)), **self.recheck_contents(base)}
 
-    def _asked_as_trained(self, folder: Path) -> PhraseSettings | None:
-        trained = read_phrase_settings(folder)
-        if trained is not None and self.query not in (None, trained.query):
-            raise UserError(
-                f"ground.query: {self.query!r}: {folder} was trained with {trained.query!r}: leave "
-                "`query` out, or say the same"
-            )
-        return trained
-
-    def _settings(self, trained: PhraseSettings) -> PhraseSettings:
-        said = self.model_dump(include={*PhraseSettings.model_fields}, exclude_none=True)
-        try:
-            return PhraseSettings(**{**trained.model_dump(), **said})
-        except ValidationError as error:
-            raise UserError(
-                f"ground.shortest_edge: is above longest_edge with {trained.shortest_edge} and "
-                f"{trained.longest_edge}, which stand where one is left out; set both"
-            ) from error
+    def usual(self) -> PhraseSettings:
+        """How a published model is asked."""
+        return PhraseSettings()
 
 
 @dataclass(frozen=True, slots=True)

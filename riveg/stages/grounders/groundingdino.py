@@ -76,6 +76,10 @@ class GroundingDinoPackageConfig(GroundingDinoConfig):
         network = GroundingDinoPackageNetwork(path, configuration, folder, self)
         return self.build_on(network, context)
 
+    def trained(self, base: Path) -> None:  # noqa: ARG002
+        """``riveg train grounder`` makes no checkpoints of the package."""
+        return
+
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the checkpoint, of what describes it, and of the re-check's files."""
         checkpoint, text_encoder = self.own_files()

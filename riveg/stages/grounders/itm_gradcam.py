@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -29,7 +29,8 @@ from riveg.types import HeatMap, ImageSize
 from riveg.vision.detectors.phrase_search import PhraseBoxes, PhraseSearch, Unfound
 from riveg.vision.matchers.itm_heat import ItmHeat, require_layer
 from riveg.vision.matchers.loading import DEFAULTS as MATCHERS
-from riveg.vision.matchers.trained import read_settings
+from riveg.vision.matchers.loading import usual_settings
+from riveg.vision.matchers.trained import MatcherSettings
 from riveg.vision.queries import QueryTemplate, TextReader
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.image_worker import PreparedImage
@@ -38,6 +39,7 @@ from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import image_tensors
 from riveg.vision.segmenters.loading import DEFAULTS as SEGMENTERS
 from riveg.vision.segmenters.loading import PointNetworkName, point_network_loader
+from riveg.vision.trained import AskedAsTrained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +79,7 @@ class PointSegmenter(TorchOptions):
         return workers
 
 
-class ItmGradcamConfig(TorchOptions, BackendConfig[Grounder]):
+class ItmGradcamConfig(AskedAsTrained[MatcherSettings], BackendConfig[Grounder]):
     """``query``: the text that is held against the image, a template, as ``entail: itm`` has it.
 
     Where the system does not state it, it is the one that the model was trained with
@@ -109,14 +111,14 @@ class ItmGradcamConfig(TorchOptions, BackendConfig[Grounder]):
         """
         from riveg.vision.matchers.itm import load_itm_matcher
 
-        folder = self._folder_with_layer(context.base)
+        folder, asked = self._folder_with_layer(context.base), self.asked(context.base)
         cutter = self.segmenter.folder(context.base)
         share = partial(shared_network, context.networks)
         matcher = share(load_itm_matcher, folder, self)
         finder = GradcamFinder(
             ItmHeat(matcher, self.layer, batch_size=self.batch_size),
             share(point_network_loader(self.segmenter.network), cutter, self.segmenter),
-            TextReader(self._query(folder), matcher.most_tokens, matcher.count_tokens),
+            TextReader(asked.query, matcher.most_tokens, matcher.count_tokens),
             partial(image_tensors, matcher.processor),
             keeps_heat=self.heat,
             batch_size=self.batch_size,
@@ -124,13 +126,9 @@ class ItmGradcamConfig(TorchOptions, BackendConfig[Grounder]):
         )
         return PhraseSearch(context.images, finder, source=self.name, workers=worker_count(self))
 
-    def settled(self, base: Path) -> Self:
-        """With the query that is used."""
-        return self.model_copy(update={"query": self._query(self.folder(base))})
-
-    def _query(self, folder: Path) -> str:
-        trained = read_settings(folder)
-        return self.query or ("{expression}" if trained is None else trained.query)
+    def usual(self) -> MatcherSettings:
+        """How a published model is asked."""
+        return usual_settings("itm")
 
     def contents(self, base: Path) -> Mapping[str, str]:
         """Digests of the files of both models.

@@ -13,7 +13,7 @@ from riveg.files import writing
 from riveg.training.cards import best_epoch, settings_lines
 from riveg.training.entailer_itm.figures import ACCURACY, SHOWN, Judged, calibrate, tally
 from riveg.training.reliability import measure_reliability
-from riveg.vision.matchers.trained import MatcherSettings, calibrated, write_settings
+from riveg.vision.matchers.trained import MatcherSettings, calibrated
 from riveg.vision.runtime.loading import silent_transformers
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def export_entailer(trainee: EntailerItm, network: nn.Module, trained: Trained, 
     with writing(out), silent_transformers():
         for part in (matcher.network, matcher.tokenizer, matcher.processor):
             part.save_pretrained(out)
-    write_settings(out, settings)
+    settings.write(out)
     return "\n".join(_card(trainee, trained, judged, settings)) + "\n"
 
 

@@ -19,7 +19,6 @@ from riveg.training.grounder.figures import (
     figures,
     tally,
 )
-from riveg.vision.detectors.phrase_settings import write_phrase_settings
 from riveg.vision.runtime.loading import silent_transformers
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def export_grounder(trainee: GrounderTrainee, network: Any, trained: Trained, ou
     with writing(out), silent_transformers():
         network.save_pretrained(out)
         copy_beside(trainee.folder, out)
-    write_phrase_settings(out, trainee.config.asked)
+    trainee.config.asked.write(out)
     answers = trainee.answers_on_dev(network)
     return "\n".join(_card(trainee, answers, trained)) + "\n"
 
@@ -70,7 +69,7 @@ def _card(trainee: GrounderTrainee, answers: Sequence[Found], trained: Trained) 
     yield f"- From `{config.model}`" + (f" at {config.revision}" if config.revision else "")
     yield (
         f"- Asked `{config.query}`, pictures of {config.shortest_edge} to {config.longest_edge} "
-        "pixels, as `grounder.json` says to the backend"
+        "pixels, where the system states nothing else"
     )
     yield from (f"- {remark}" for remark in trainee.remarks)
     yield ""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -16,17 +16,17 @@ from riveg.errors import ImageFault
 from riveg.protocols import AnswerOrIssue, Entailer, ImageSource, Mention, PartialAnswer
 from riveg.reads import NAMED, Reads, reads
 from riveg.types import Entailment, Issue
-from riveg.vision.matchers.loading import DEFAULTS, MatcherName, matcher_loader
+from riveg.vision.matchers.loading import MatcherName, matcher_loader, usual_settings
 from riveg.vision.matchers.matcher import Pair, TextMatcher
-from riveg.vision.matchers.trained import MatcherSettings, calibrated, read_settings
+from riveg.vision.matchers.trained import MatcherSettings, calibrated
 from riveg.vision.queries import CutText, QueryTemplate, TextReader
 from riveg.vision.runtime.image_queue import PreparedImageQueue
 from riveg.vision.runtime.loading import shared_network, worker_count
-from riveg.vision.runtime.options import TorchOptions
 from riveg.vision.runtime.tensors import image_tensors
+from riveg.vision.trained import AskedAsTrained
 
 
-class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
+class MatchingEntailerConfig(AskedAsTrained[MatcherSettings], BackendConfig[Entailer]):
     """``query``: the text that is held against the image, as a template.
 
     It may hold ``{mention}``, ``{label}``, ``{fine_label}``, ``{expression}`` and
@@ -54,7 +54,7 @@ class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
             UserError: If the model is not there, or is another.
         """
         folder, load = self.folder(context.base), matcher_loader(self.name)
-        asked = self._asked(read_settings(folder))
+        asked = self.asked(context.base)
         return MatchingEntailer(
             context.images,
             shared_network(context.networks, load, folder, self),
@@ -69,38 +69,21 @@ class MatchingEntailerConfig(TorchOptions, BackendConfig[Entailer]):
         """Digests of the model's files."""
         return model_contents(self.folder(base))
 
-    def settled(self, base: Path) -> Self:
-        """With the query and the threshold that are used."""
-        asked = self._asked(read_settings(self.folder(base)))
-        return self.model_copy(update=asked.model_dump(include={"query", "threshold"}))
+    def usual(self) -> MatcherSettings:
+        """How a published model is asked."""
+        return usual_settings(self.name)
 
     def notes(self, base: Path) -> tuple[str, ...]:
-        """Whether a model that riveg has trained is asked as in its training."""
-        trained = read_settings(self.folder(base))
+        """How a model that riveg has trained is asked, and whether as in its training."""
+        trained = self.trained(base)
         if trained is None:
             return ()
-        asked = self._asked(trained)
+        asked = self.over(trained)
         is_own = "calibrated with it" if asked.threshold == trained.threshold else "of this system"
-        notes = [
+        return (
             f"{self.model} answers at the temperature {asked.temperature:g}, calibrated with it, "
-            f"and the threshold {asked.threshold:g}, {is_own}"
-        ]
-        if asked.query != trained.query:
-            notes.append(
-                f"{self.model} was trained with the query {trained.query!r}, and is asked "
-                f"{asked.query!r}: its answers may be worse than they could be, and its threshold "
-                "another"
-            )
-        return tuple(notes)
-
-    def _asked(self, trained: MatcherSettings | None) -> MatcherSettings:
-        """What is said here, else what the model's training says, else what is usual."""
-        usual = trained or MatcherSettings(
-            query="{expression}", threshold=DEFAULTS[self.name].threshold
-        )
-        said = {"query": self.query, "threshold": self.threshold}
-        return usual.model_copy(
-            update={name: value for name, value in said.items() if value is not None}
+            f"and the threshold {asked.threshold:g}, {is_own}",
+            *super().notes(base),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from riveg.errors import UserError
 from riveg.vision.matchers.matcher import TextMatcher
+from riveg.vision.matchers.trained import MatcherSettings
 from riveg.vision.runtime.loading import load_processor
 from riveg.vision.runtime.options import TorchOptions
 
@@ -28,6 +29,11 @@ DEFAULTS: Mapping[str, MatcherDefaults] = {
     "itm": MatcherDefaults("Salesforce/blip-itm-base-coco", "bsd-3-clause", 0.5),
 }
 """By matcher, for what a configuration does not say."""
+
+
+def usual_settings(name: MatcherName) -> MatcherSettings:
+    """How a published model is asked."""
+    return MatcherSettings(query="{expression}", threshold=DEFAULTS[name].threshold)
 
 
 def matcher_of(folder: Path) -> MatcherName:

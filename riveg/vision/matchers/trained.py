@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from riveg.errors import UserError, reason
-from riveg.files import write_atomically
-from riveg.formats.json_files import checked, read_json
 from riveg.nn.calibration import at_temperature
 from riveg.vision.matchers.matcher import four_digits
 from riveg.vision.queries import QueryTemplate
+from riveg.vision.trained import TrainedSettings
 
-SETTINGS = "entailment.json"
 
-
-class MatcherSettings(BaseModel):
+class MatcherSettings(TrainedSettings):
     """How a network is asked, and what its answers mean.
 
     Args:
@@ -25,36 +21,12 @@ class MatcherSettings(BaseModel):
         temperature: By which log-odds of probabilities are divided, so that they are calibrated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    file: ClassVar[str] = "entailment.json"
+    trainee: ClassVar[str] = "entailer-itm"
 
     query: QueryTemplate
     threshold: float = Field(ge=0, le=1)
     temperature: float = Field(default=1.0, gt=0)
-
-
-def read_settings(folder: Path) -> MatcherSettings | None:
-    """What ``entailment.json`` says; ``None`` for a model that riveg has not trained.
-
-    Raises:
-        UserError: If the file is not of such a training.
-    """
-    path = folder / SETTINGS
-    if not path.exists():
-        return None
-    where = f"{path}: is not of riveg train entailer-itm"
-    try:
-        return checked(MatcherSettings, read_json(path), where)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{where} ({reason(error)})") from error
-
-
-def write_settings(folder: Path, settings: MatcherSettings) -> None:
-    """Writes ``entailment.json``.
-
-    Raises:
-        UserError: If the file cannot be written.
-    """
-    write_atomically(folder / SETTINGS, [f"{settings.model_dump_json(indent=2)}\n".encode()])
 
 
 def calibrated(probability: float, temperature: float) -> float:

@@ -28,7 +28,7 @@ from riveg.stages.table import GROUND
 from riveg.types import Box, HeatMap, ImageSize, Issue
 from riveg.vision.matchers.itm import load_itm_matcher
 from riveg.vision.matchers.itm_heat import ItmHeat
-from riveg.vision.matchers.trained import SETTINGS, MatcherSettings, write_settings
+from riveg.vision.matchers.trained import MatcherSettings
 from riveg.vision.queries import query_text
 from riveg.vision.runtime.square_images import Preparation
 from riveg.vision.runtime.tensors import image_tensors
@@ -259,12 +259,12 @@ def test_stages_of_one_folder_share_their_networks(folder: Path) -> None:
 def test_a_model_of_a_training_is_asked_as_in_it(folder: Path) -> None:
     assert ItmGradcamConfig(model="itm").settled(folder).query == "{expression}"
     trained = MatcherSettings(query="{label} {mention}", threshold=0.5)
-    write_settings(folder / "itm", trained)
+    trained.write(folder / "itm")
     try:
         assert ItmGradcamConfig(model="itm").settled(folder).query == "{label} {mention}"
         assert config(folder).settled(folder).query == QUERY
     finally:
-        (folder / "itm" / SETTINGS).unlink()
+        (folder / "itm" / MatcherSettings.file).unlink()
 
 
 def test_half_precision_gives_answers(folder: Path) -> None:
