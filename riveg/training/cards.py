@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from riveg.training.loop import Trained
 
 
+def pinned(model: str, revision: str | None) -> str:
+    """A model, and its commit where one is pinned."""
+    return f"{model} at {revision}" if revision else model
+
+
 def best_epoch(trained: Trained, loop: LoopSettings, metric: str) -> str:
     """Which epoch was kept, and by what."""
     return f"Best epoch: {trained.epoch} of {loop.epochs}, by {metric}; one seed, {loop.seed}."

@@ -271,8 +271,8 @@ def test_what_cannot_be_learnt_from_is_told(models: Mapping[str, Path], tmp_path
     assert "drawn train: 8 of 15 mentions are shown (53.3%)" in heard.notes
     told = "\n".join(heard.notes)
     for part in (
-        "drawn train: 1 mentions have no picture: left out",
-        "drawn train: 1 pictures cannot be used, and their",
+        "drawn train: 1 posts have no picture, and are left out with their mentions",
+        "drawn train: 1 pictures cannot be used, and their posts are left out with their mentions",
         "cut.png",
         "drawn train: of 1 mentions gold does not say",
         "drawn train: 1 texts are too long and were cut, as",

@@ -344,8 +344,8 @@ def test_mistakes_in_data_and_models_are_told_in_one_line(parts: Path, tmp_path:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"query": "{expression}"}, r"\{expression\} needs `expressions`"),
-        ({"expressions": ["run"]}, r"query holds no \{expression\}"),
+        ({"query": "{expression}"}, r"query: \{expression\} is what a rewriter says"),
+        ({"expressions": ["run"]}, r"the query .* has no \{expression\}"),
         ({"augmentation": {"flip": 0.5}}, "flip needs `observations`"),
         ({"shortest_edge": 128}, "shortest_edge must not be above longest_edge"),
         ({"loop": {"learning_rates": {"crf": 0.1}}}, "no parameter's name begins with 'crf'"),

@@ -14,7 +14,7 @@ from riveg.nn.calibration import PlattCurve, log_odds
 from riveg.nn.sequence_tagger import SequenceTagger
 from riveg.nn.tagger_design import write_settings
 from riveg.nn.tagger_folder import write_network
-from riveg.training.cards import best_epoch, settings_lines
+from riveg.training.cards import best_epoch, pinned, settings_lines
 from riveg.training.reliability import measure_reliability
 from riveg.training.temperature import fit_temperature
 
@@ -80,7 +80,7 @@ def _card(
     yield ""
     yield f"Made by `riveg train crf-tagger`; `tag: crf` with `model: {config.out}` loads it."
     yield ""
-    yield f"- Encoder: {config.model}" + (f" at {config.revision}" if config.revision else "")
+    yield f"- Encoder: {pinned(config.model, config.revision)}"
     for posts in (trainee.train, trainee.dev):
         yield from (
             f"- Knowledge about {posts.name}: {path.name}, sha256 {file_digest(path)[:16]}"

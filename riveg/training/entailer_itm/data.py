@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from riveg.datasets.dataset import quoted
-from riveg.errors import ImageFault, UserError
+from riveg.errors import UserError
 from riveg.protocols import ImageSource
 from riveg.training.data import AnnotatedSplit
 from riveg.training.expressions import Expressions
+from riveg.training.pictures import UsablePictures
 from riveg.types import Entity, GoldEntity, ImageRef, Sample
 from riveg.vision.queries import TextReader
 
@@ -63,34 +64,31 @@ def read_rows(
     Raises:
         UserError: If all mentions are shown, or none, or no mention has an expression.
     """
-    left_out = _LeftOut()
-    images = source.images
+    pictures = UsablePictures(source)
+    unknown = 0
     rows: list[MatchRow] = []
     cut: list[str] = []
     for number, (sample, gold) in enumerate(source.pairs):
-        known = left_out.known(gold.entities)
-        if not known:
-            continue
-        if sample.image is None:
-            left_out.without_picture += len(known)
-            continue
-        try:
-            images.probe(sample.image)
-        except ImageFault as fault:
-            left_out.faults.append(str(fault))
-            left_out.of_faults += len(known)
+        known = [one for one in gold.entities if one.boxes is not None]
+        unknown += len(gold.entities) - len(known)
+        if not known or (image := pictures.of(sample)) is None:
             continue
         texts = reader.read([_entity(sample, one, expressions) for one in known])
         for one, text in zip(known, texts, strict=True):
             if text.was_cut:
                 cut.append(f"{quoted(one.text)} of {quoted(sample.id)}")
-            rows.append(MatchRow(sample.image, text.text, bool(one.boxes), one.label, number))
-    remarks = [_balance(source, rows), *left_out.remarks(source)]
+            rows.append(MatchRow(image, text.text, bool(one.boxes), one.label, number))
+    remarks = [_balance(source, rows), *pictures.remarks("are left out with their mentions")]
+    if unknown:
+        remarks.append(
+            f"{source.name}: of {unknown} mentions gold does not say whether they have a box: left "
+            "out"
+        )
     if cut:
         remarks.append(f"{source.name}: {len(cut)} texts are too long and were cut, as {cut[0]}")
     if expressions is not None:
         remarks.append(expressions.remark(source))
-    return MatchRows(source, tuple(rows), images, tuple(remarks))
+    return MatchRows(source, tuple(rows), source.images, tuple(remarks))
 
 
 def _entity(sample: Sample, one: GoldEntity, expressions: Expressions | None) -> Entity:
@@ -104,39 +102,6 @@ def _entity(sample: Sample, one: GoldEntity, expressions: Expressions | None) ->
         expression=None if said is None else said.text,
         description=None if said is None else said.description,
     )
-
-
-@dataclass
-class _LeftOut:
-    """Mentions that nothing can be learnt from, counted."""
-
-    without_picture: int = 0
-    of_faults: int = 0
-    without_boxes: int = 0
-
-    def __post_init__(self) -> None:
-        self.faults: list[str] = []
-
-    def known(self, entities: Sequence[GoldEntity]) -> list[GoldEntity]:
-        """Those of which gold says whether they have a box; the others are counted."""
-        found = [one for one in entities if one.boxes is not None]
-        self.without_boxes += len(entities) - len(found)
-        return found
-
-    def remarks(self, source: AnnotatedSplit) -> Iterator[str]:
-        """A line for each reason."""
-        if self.without_boxes:
-            yield (
-                f"{source.name}: of {self.without_boxes} mentions gold does not say whether they "
-                "have a box: left out"
-            )
-        if self.without_picture:
-            yield f"{source.name}: {self.without_picture} mentions have no picture: left out"
-        if self.faults:
-            yield (
-                f"{source.name}: {len(self.faults)} pictures cannot be used, and their "
-                f"{self.of_faults} mentions are left out; the first: {self.faults[0]}"
-            )
 
 
 def _balance(source: AnnotatedSplit, rows: Sequence[MatchRow]) -> str:

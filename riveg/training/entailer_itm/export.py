@@ -10,7 +10,7 @@ from torch import nn
 
 from riveg.evaluation.bootstrap import RESAMPLES, Score
 from riveg.files import writing
-from riveg.training.cards import best_epoch, settings_lines
+from riveg.training.cards import best_epoch, pinned, settings_lines
 from riveg.training.entailer_itm.figures import ACCURACY, SHOWN, Judged, calibrate, tally
 from riveg.training.reliability import measure_reliability
 from riveg.vision.matchers.trained import MatcherSettings, calibrated
@@ -56,7 +56,7 @@ def _card(
     yield f"`entail: {{backend: {trainee.matcher_name}, model: {config.out}}}`, which takes query,"
     yield "threshold and temperature from here where the system states none."
     yield ""
-    yield f"- From `{config.model}`" + (f" at {config.revision}" if config.revision else "")
+    yield f"- From {pinned(f'`{config.model}`', config.revision)}"
     yield f"- Query: `{settings.query}`"
     if config.expressions:
         yield f"- Expressions of {', '.join(map(str, config.expressions))}"

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from riveg.checkpoints.folders import base_model_folder
-from riveg.errors import ImageFault, UserError
+from riveg.errors import UserError
 from riveg.training.config import Course
 from riveg.training.entailer_itm.data import MatchRow, MatchRows, read_rows
 from riveg.training.entailer_itm.figures import ACCURACY, Judged, calibrate, tally
 from riveg.training.entailer_itm.settings import EntailerItmSettings
 from riveg.training.expressions import read_expressions
 from riveg.training.loop_settings import LoopSettings
-from riveg.types import ImageRef
+from riveg.training.pictures import open_again
 from riveg.vision.matchers.loading import load_matcher, matcher_of
 from riveg.vision.matchers.matcher import Pair
 from riveg.vision.queries import TextReader
@@ -89,15 +89,13 @@ class EntailerItm:
         Raises:
             UserError: If a picture that could be opened before cannot be any more.
         """
-        images = {row.image.path: row.image for row in rows}
-        places = {path: place for place, path in enumerate(images)}
-        prepared = [self._prepared(self.train, image) for image in images.values()]
+        prepared, places = self._pictures(self.train, rows)
         seen = stacked(prepared, torch.device("cpu"))
         words = self.matcher.words([row.text for row in rows])
         return {
             **{f"{_IMAGE}{name}": one for name, one in seen.items()},
             **{f"{_WORDS}{name}": one for name, one in words.items()},
-            _PLACES: torch.tensor([places[row.image.path] for row in rows]),
+            _PLACES: torch.tensor(places),
             _SHOWN: torch.tensor([float(row.is_shown) for row in rows]),
         }
 
@@ -119,10 +117,8 @@ class EntailerItm:
         matcher = self.matcher.with_network(network)
         found: list[Judged] = []
         for rows in self._some_at_a_time():
-            images = {row.image.path: row.image for row in rows}
-            places = {path: place for place, path in enumerate(images)}
-            prepared = [self._prepared(self.dev, image) for image in images.values()]
-            pairs = [Pair(places[row.image.path], row.text) for row in rows]
+            prepared, places = self._pictures(self.dev, rows)
+            pairs = [Pair(place, row.text) for place, row in zip(places, rows, strict=True)]
             found += map(Judged, rows, matcher.probabilities(prepared, pairs))
         return found
 
@@ -132,12 +128,17 @@ class EntailerItm:
         for start in range(0, len(self.dev.rows), step):
             yield self.dev.rows[start : start + step]
 
-    def _prepared(self, split: MatchRows, image: ImageRef) -> ImageTensors:
-        try:
-            pixels = split.images.load(image)
-        except ImageFault as fault:
-            raise UserError(f"{fault}: it could be opened when the training began") from fault
-        return image_tensors(self.matcher.processor, pixels)
+    def _pictures(
+        self, split: MatchRows, rows: Sequence[MatchRow]
+    ) -> tuple[list[ImageTensors], list[int]]:
+        """The pictures of rows, each once, and the place of each row's picture among them."""
+        images = {row.image.path: row.image for row in rows}
+        numbers = {path: number for number, path in enumerate(images)}
+        prepared = [
+            image_tensors(self.matcher.processor, open_again(split.images, image))
+            for image in images.values()
+        ]
+        return prepared, [numbers[row.image.path] for row in rows]
 
     def _freeze(self) -> None:
         """Parameters that stay as they are, or that no answer depends on, are not trained."""

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from riveg.errors import ImageFault, UserError
+from riveg.errors import UserError
 from riveg.evaluation.reruns import run_settings
 from riveg.geometry.boxes import box_around, clip_box
 from riveg.lessons.questions import annotated_entities
-from riveg.protocols import ImageSource, Mention
+from riveg.protocols import Mention
 from riveg.runs.reading import read_records
 from riveg.training.data import AnnotatedSplit
 from riveg.training.expressions import Expressions
+from riveg.training.pictures import UsablePictures
 from riveg.types import Box, Entity, ImageSize, Sample
 
 
@@ -55,33 +56,23 @@ class BoxedMentions:
     remarks: tuple[str, ...]
 
 
-def read_mentions(
-    source: AnnotatedSplit, images: ImageSource, expressions: Expressions | None
-) -> BoxedMentions:
+def read_mentions(source: AnnotatedSplit, expressions: Expressions | None) -> BoxedMentions:
     """The mentions of a split whose boxes are known; each picture is opened once.
 
     Args:
         source: The split.
-        images: Where its pictures come from.
         expressions: What runs have called the mentions.
 
     Raises:
         UserError: If no mention has an expression, where some are asked for, or none has a box.
     """
     found: list[BoxedMention] = []
-    faults: list[str] = []
-    without = unknown = outside = 0
+    pictures = UsablePictures(source)
+    unknown = outside = 0
     for sample, gold in source.pairs:
-        if not gold.entities:
+        if not gold.entities or (image := pictures.of(sample)) is None:
             continue
-        if sample.image is None:
-            without += 1
-            continue
-        try:
-            seen = replace(sample, image=images.probe(sample.image))
-        except ImageFault as fault:
-            faults.append(str(fault))
-            continue
+        seen = replace(sample, image=image)
         for number, (entity, one) in enumerate(
             zip(annotated_entities(seen, gold), gold.entities, strict=True)
         ):
@@ -95,7 +86,8 @@ def read_mentions(
                 found.append(BoxedMention(mention, number, boxes))
     remarks = [
         *([] if expressions is None else [expressions.remark(source)]),
-        *_remarks(source.name, without=without, faults=faults, unknown=unknown, outside=outside),
+        *pictures.remarks("are left out with their mentions"),
+        *_remarks(source.name, unknown=unknown, outside=outside),
     ]
     if not any(one.boxes for one in found):
         told = f"; {remarks[-1]}" if remarks else ""
@@ -126,16 +118,7 @@ def _within(boxes: Sequence[Box], sample: Sample) -> Iterator[Box]:
             yield inside
 
 
-def _remarks(
-    name: str, *, without: int, faults: Sequence[str], unknown: int, outside: int
-) -> Iterator[str]:
-    if without:
-        yield f"{name}: {without} posts with mentions have no picture: left out"
-    if faults:
-        yield (
-            f"{name}: {len(faults)} pictures cannot be used, and their posts are left out; the "
-            f"first: {faults[0]}"
-        )
+def _remarks(name: str, *, unknown: int, outside: int) -> Iterator[str]:
     if unknown:
         yield f"{name}: of {unknown} mentions nobody says whether the picture shows them: left out"
     if outside:

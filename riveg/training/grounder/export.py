@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from riveg.evaluation.bootstrap import RESAMPLES
 from riveg.files import writing
 from riveg.training.beside import copy_beside
-from riveg.training.cards import best_epoch, settings_lines
+from riveg.training.cards import best_epoch, pinned, settings_lines
 from riveg.training.grounder.figures import (
     ACCURACY,
     BOX_AP,
@@ -66,7 +66,7 @@ def _card(trainee: GrounderTrainee, answers: Sequence[Found], trained: Trained) 
     yield "which gives each entity its best box, as the figures below have it; a higher"
     yield "`box_threshold` leaves out boxes that score less."
     yield ""
-    yield f"- From `{config.model}`" + (f" at {config.revision}" if config.revision else "")
+    yield f"- From {pinned(f'`{config.model}`', config.revision)}"
     yield (
         f"- Asked `{config.query}`, pictures of {config.shortest_edge} to {config.longest_edge} "
         "pixels, where the system states nothing else"

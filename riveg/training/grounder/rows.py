@@ -11,13 +11,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from riveg.errors import ImageFault, UserError
 from riveg.geometry.jitter import visit_chance
 from riveg.protocols import ImageSource
 from riveg.training.grounder.augmentation import Change, names_a_side
 from riveg.training.grounder.data import BoxedMention
 from riveg.training.grounder.loss import BOX_COUNT, BOXES, MASK, PHRASE, TOKENS, pixels_key
 from riveg.training.grounder.settings import GrounderTrainingSettings
+from riveg.training.pictures import open_again
 from riveg.types import Box, ImageRef, ImageSize
 from riveg.vision.detectors.grounding_dino import PhraseReader, padded_tokens
 from riveg.vision.detectors.grounding_dino_prompts import (
@@ -167,10 +167,7 @@ class RowMaker:
         self, row: GroundingRow, visit: str | None
     ) -> tuple[Tensor, list[tuple[float, float, float, float]]]:
         """A row's input at a visit, and its boxes: centre and sides in [0, 1]."""
-        try:
-            pixels = self._images.load(row.image)
-        except ImageFault as fault:
-            raise UserError(f"{fault}: it could be opened when the training began") from fault
+        pixels = open_again(self._images, row.image)
         change, boxes = Change((0, 0, *row.size)), row.boxes
         if visit is not None:
             chance = visit_chance(visit, row.sample_id, row.number)

@@ -57,8 +57,8 @@ class GrounderTrainee:
         self._reader = PhraseReader(self.folder, network.config)
         expressions = read_expressions(config.expressions) if config.expressions else None
         self._dev_images = course.dev.images
-        train = read_mentions(course.train, course.train.images, expressions)
-        self.dev = read_mentions(course.dev, self._dev_images, expressions)
+        train = read_mentions(course.train, expressions)
+        self.dev = read_mentions(course.dev, expressions)
         made_of: dict[str, Any] = {
             "strides": _strides(network),
             "queries": network.config.num_queries if network.config.two_stage else 0,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from riveg.datasets.dataset import quoted
-from riveg.errors import ImageFault, UserError
+from riveg.errors import UserError
 from riveg.geometry.boxes import clip_box
 from riveg.runs.reading import read_records
 from riveg.training.data import AnnotatedSplit
 from riveg.training.mner_qg.settings import MnerQgTrainingSettings
+from riveg.training.pictures import UsablePictures
 from riveg.types import Box, Gold, GoldEntity, ImageSize, Sample
 
 Edges = tuple[float, float, float, float]
@@ -81,34 +82,20 @@ def read_posts(
         source: The split.
         weak: The boxes of posts by id, in the place of gold; others have those of gold.
     """
-    images = source.images
+    pictures = UsablePictures(source)
     posts: list[QueryPost] = []
-    faults: list[str] = []
-    without = outside = 0
+    outside = 0
     for sample, gold in source.pairs:
         if not sample.tokens:
             continue
-        size = None
-        if sample.image is None:
-            without += 1
-        else:
-            try:
-                size = images.probe(sample.image).size
-            except ImageFault as fault:
-                faults.append(str(fault))
+        image = pictures.of(sample)
+        size = None if image is None else image.size
         boxes = weak.get(sample.id) or _gold_boxes(gold, config.level)
         post = QueryPost(sample, gold, size, boxes)
         posts.append(post)
         for label, known in boxes.items() if size else ():
             outside += len(known or ()) - len(post.shares(label) or ())
-    remarks = []
-    if without:
-        remarks.append(f"{source.name}: {without} posts have no picture: they teach text alone")
-    if faults:
-        remarks.append(
-            f"{source.name}: {len(faults)} pictures cannot be used, and their posts teach text "
-            f"alone; the first: {faults[0]}"
-        )
+    remarks = list(pictures.remarks("teach text alone"))
     if outside:
         remarks.append(f"{source.name}: {outside} boxes lie outside of their pictures: left out")
     return QueryPosts(source, tuple(posts), tuple(remarks))

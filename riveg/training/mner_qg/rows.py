@@ -10,13 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from riveg.errors import ImageFault, UserError
 from riveg.nn.anchors import AnchorGrid, AnchorTargets
 from riveg.nn.mner_qg import ANCHOR, BOX, END, EXISTENCE, GROUNDED, MATCH, START
 from riveg.nn.mner_qg_inputs import QueriedPost, collate_queries
 from riveg.nn.query_windows import QueryWindow, QueryWindows
 from riveg.protocols import ImageSource
 from riveg.training.mner_qg.data import QueryPost, label_of
+from riveg.training.pictures import open_again
 from riveg.vision.runtime.square_images import Preparation
 
 _NO_BOXES = AnchorTargets((), ())
@@ -93,10 +93,7 @@ class RowMaker:
         image = row.post.sample.image
         if row.post.size is None or image is None:
             return QueriedPost(row.windows, None)
-        try:
-            pixels = self._images.load(image)
-        except ImageFault as fault:
-            raise UserError(f"{fault}: it could be opened when the training began") from fault
+        pixels = open_again(self._images, image)
         return QueriedPost(row.windows, self._preparation.prepare(pixels)[0])
 
     def batch(self, rows: Sequence[QueryRow]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from riveg.files import write_atomically, writing
 from riveg.formats.json_files import read_json
 from riveg.geometry.frames import Resize
 from riveg.training.beside import copy_beside
-from riveg.training.cards import best_epoch, settings_lines
+from riveg.training.cards import best_epoch, pinned, settings_lines
 from riveg.training.loop import Trained
 from riveg.training.vlm.settings import VlmSettings
 from riveg.training.vlm.trainee import VlmTrainee
@@ -98,7 +98,7 @@ def _card(trainee: VlmTrainee, trained: Trained, scores: Mapping[str, Score]) ->
     yield ""
     yield f"Made by `riveg train vlm`; {_use(config.merge, str(config.out), config.model)}"
     yield ""
-    yield f"- Base: {config.model}" + (f" at {config.revision}" if config.revision else "")
+    yield f"- Base: {pinned(config.model, config.revision)}"
     if config.adapter is not None:
         yield f"- Gone on from the adapter {config.adapter}"
     yield from (f"- {remark}" for remark in trainee.remarks)
