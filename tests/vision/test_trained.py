@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from riveg.vision.detectors.phrase_settings import PhraseSettings
 from riveg.vision.matchers.trained import MatcherSettings
 from riveg.vision.trained import AskedAsTrained, TrainedSettings
 
-Config = type[AskedAsTrained[Any]]
+Config = Callable[..., AskedAsTrained[Any]]
 
 MATCHER = MatcherSettings(query="{mention}", threshold=0.3, temperature=2.0)
 PHRASE = PhraseSettings(query="{mention}", shortest_edge=64, longest_edge=128)
