@@ -12,6 +12,7 @@ from riveg.errors import UserError
 from riveg.stages.entailers.itm import ItmEntailerConfig
 from riveg.stages.entailers.siglip import SiglipEntailerConfig
 from riveg.stages.grounders.grounding_dino import GroundingDinoConfig
+from riveg.stages.grounders.itm_gradcam import ItmGradcamConfig
 from riveg.vision.detectors.phrase_settings import PhraseSettings
 from riveg.vision.matchers.trained import MatcherSettings
 from riveg.vision.trained import AskedAsTrained, TrainedSettings
@@ -26,13 +27,14 @@ CASES = pytest.mark.parametrize(
     [
         (ItmEntailerConfig, MATCHER, {"query": "{expression}", "threshold": 0.5}),
         (SiglipEntailerConfig, MATCHER, {"query": "{expression}", "threshold": 0.1}),
+        (ItmGradcamConfig, MATCHER, {"query": "{expression}"}),
         (
             GroundingDinoConfig,
             PHRASE,
             {"query": "{expression}", "shortest_edge": 800, "longest_edge": 1333},
         ),
     ],
-    ids=["itm", "siglip", "grounding-dino"],
+    ids=["itm", "siglip", "itm-gradcam", "grounding-dino"],
 )
 
 
