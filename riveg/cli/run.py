@@ -97,7 +97,7 @@ def run(
     for note in source.notes:
         typer.echo(visible(f"riveg: {source.name}: {note}"), err=True)
     share = None if shard is None else Shard.parse(shard)
-    stem = None if taken is None else taken.file.absolute().stem
+    stem = None if taken is None else taken.name
     folder = out or _folder_of(config.name, source.name, split, stem, share)
     notes = (*source.notes, *_model_notes(config, lock))
     if taken is not None:

@@ -41,6 +41,12 @@ class TakenPredictions:
                 raise UserError(f"{name}: says how predictions are read; name these with --from")
         return None
 
+    @property
+    def name(self) -> str:
+        """Of the file without its suffix, or of the folder."""
+        path = self.file.absolute()
+        return path.name if path.is_dir() else path.stem
+
     def write(
         self, config: SystemConfig, data: Dataset, folder: Path, shard: Shard | None
     ) -> tuple[str, tuple[str, ...]]:

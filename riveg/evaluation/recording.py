@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -224,34 +223,25 @@ def _aligned(
     """The post with the entities whose words stand in it; spans of other tokens say nothing."""
     aligner = TokenAligner(sample.text, sample.offsets)
     said: Counter[str] = Counter()
+    latest: dict[str, Span] = {}
     entities: list[Entity] = []
     issues: list[Issue] = []
     for number, one in enumerate(predicted):
         said[one.text] += 1
         try:
-            span = _place(aligner, one.text, said[one.text])
+            latest[one.text] = aligner.find(one.text, said[one.text])
         except Unaligned as reason:
-            counts.unaligned += 1
-            issues.append(Issue(STAGE, None, UNALIGNED, str(reason)))
-            continue
-        entities.append(_entity(one.id or f"e{number}", one, span, source))
+            if one.text not in latest:
+                counts.unaligned += 1
+                issues.append(Issue(STAGE, None, UNALIGNED, str(reason)))
+                continue
+            # Said more often than it stands there: the last place is shared.
+        entities.append(_entity(one.id or f"e{number}", one, latest[one.text], source))
     counts.ambiguous += sum(
         number for words, number in said.items() if _stands_once_more(aligner, words, number)
     )
     counts.repeated += _sharing(entities)
     return replace(sample, entities=tuple(entities), issues=tuple(issues))
-
-
-def _place(aligner: TokenAligner, words: str, occurrence: int) -> Span:
-    """The tokens of the words at this place, or at the last one where there are fewer.
-
-    Raises:
-        Unaligned: If the words do not stand in the post.
-    """
-    for number in range(occurrence, 1, -1):
-        with suppress(Unaligned):
-            return aligner.find(words, number)
-    return aligner.find(words)
 
 
 def _stands_once_more(aligner: TokenAligner, words: str, said: int) -> bool:

@@ -51,15 +51,28 @@ def read_recorded(path: Path, pick: Callable[[Sample], Picked]) -> dict[str, Pic
     """What ``pick`` takes from each record, by sample id.
 
     Raises:
-        UserError: If a line is no record, or two records have one id; says file and line.
+        UserError: If a line is no record, or two records, or two entities of one, have one id;
+            says file and line.
     """
     picked: dict[str, Picked] = {}
     with open_regular(path) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 sample = decode(Sample, line, where=f"{path}:{number}")
+                _require_own_ids(sample, f"{path}:{number}")
                 add_once(picked, sample.id, pick(sample), f"{path}:{number}")
     return picked
+
+
+def _require_own_ids(sample: Sample, where: str) -> None:
+    seen: set[str] = set()
+    for entity in sample.entities or ():
+        if entity.id in seen:
+            raise UserError(
+                f"{where}: two entities of {sample.id!r} have the id {entity.id!r}, by which "
+                "stages join their answers; give each its own"
+            )
+        seen.add(entity.id)
 
 
 def add_once(answers: dict[str, Picked], sample_id: str, answer: Picked, where: str) -> None:

@@ -23,7 +23,7 @@ from riveg.formats.riveg_rows import (
 )
 from riveg.pipeline import Answer
 from riveg.protocols import AnswerOrIssue, Mention
-from riveg.stages.recordings import not_recorded, recorded_digest, recorded_file
+from riveg.stages.recordings import add_once, not_recorded, recorded_digest, recorded_file
 from riveg.text.folding import drop_blanks
 
 OFA = "ofa"
@@ -70,7 +70,9 @@ def shown_rows(file: Path, rows: Path | None, base: Path) -> list[tuple[EntityRo
             raise UserError(f"rows: {path} holds its own rows; rows go with a JSON list")
         return [(row, _flag(row, path)) for row in read_rows(path)]
     named = _named_rows(path, rows, base)
-    answers = {one.row_id: one.shown for one in read_row_answers(path)}
+    answers: dict[str, bool] = {}
+    for one in read_row_answers(path):
+        add_once(answers, one.row_id, one.shown, str(path))
     lacking = next((row for row in named if row.row_id not in answers), None)
     if lacking is not None:
         raise UserError(
@@ -104,9 +106,11 @@ def placed_rows(file: Path, rows: Path | None, base: Path) -> list[tuple[EntityR
     named = _named_rows(path, rows, base)
     asked = [row for row in named if row.shown is not False]
     boxes, is_by_id = join_boxes(asked, read_row_boxes(path), path)
-    if not is_by_id:  # by order, as in the released program: each is of its row's image at least
+    if not is_by_id:  # by order, as in the released program: none may be of another row or image
+        own = {row.row_id for row in asked}
         for row, box in zip(asked, boxes, strict=True):
-            if row.image_id != image_of(box.row_id):
+            is_of_another = box.row_id in own and box.row_id != row.row_id
+            if is_of_another or row.image_id != image_of(box.row_id):
                 raise UserError(
                     f"{path}: {box.row_id!r} stands where {rows} has {row.row_id!r} (line "
                     f"{row.line}): ids differ, and so does the order"

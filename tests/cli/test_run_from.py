@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import riveg
 
+from riveg.cli.taken_predictions import TakenPredictions
 from riveg.runs.reading import read_records
 
 pytestmark = pytest.mark.slow
@@ -36,6 +37,18 @@ def test_masks_are_made_kept_and_made_anew(tmp_path: Path) -> None:
     assert _made(riveg(*given).stdout) == {"extract": 0, "segment": 0}
     boxes.write_text(json.dumps([{**box, "box": [20, 20, 300, 460]}]))
     assert _made(riveg(*given).stdout) == {"extract": 12, "segment": 1}
+
+
+def test_folders_with_a_point_in_their_names_stay_apart(tmp_path: Path) -> None:
+    for name in ("seed-0.1", "seed-0.2"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "p.v1.jsonl").touch()
+    names = {one.name: _taken(one).name for one in tmp_path.iterdir()}
+    assert names == {"seed-0.1": "seed-0.1", "seed-0.2": "seed-0.2", "p.v1.jsonl": "p.v1"}
+
+
+def _taken(file: Path) -> TakenPredictions:
+    return TakenPredictions(file, "auto", None, None)
 
 
 def _made(stdout: str) -> dict[str, int]:

@@ -156,6 +156,27 @@ def test_files_that_are_not_of_each_other_are_refused(
         build(stage, tmp_path, **fields)
 
 
+def test_a_row_with_two_answers_is_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.txt")
+    said = [{"uniq_id": row, "answer": "yes"} for row in (*ROWS, next(iter(ROWS)))]
+    (tmp_path / "predict.json").write_text(json.dumps(said))
+    with pytest.raises(UserError, match=r"predict\.json: a second answer for '17_1.jpg#00a1'"):
+        build("entail", tmp_path, file="predict.json", rows="rows.txt")
+
+
+@pytest.mark.parametrize(
+    "ids", [["17_1.jpg#0002", "17_1.jpg#0003"], ["17_1.jpg#0001", "17_1.jpg#0001"]]
+)
+def test_a_box_of_another_row_is_refused(tmp_path: Path, ids: list[str]) -> None:
+    rows = [f"Imageid:17_1.jpg#000{number}###Ann(PER)###x###2\n" for number in (1, 2)]
+    (tmp_path / "rows.txt").write_text("".join(rows))
+    (tmp_path / "boxes.json").write_text(
+        json.dumps([{"uniq_id": one, "box": [0, 0, 3, 4]} for one in ids])
+    )
+    with pytest.raises(UserError, match="ids differ, and so does the order"):
+        build("ground", tmp_path, file="boxes.json", rows="rows.txt")
+
+
 @pytest.mark.parametrize(
     ("stage", "message"),
     [("entail", r"rows.txt:1: no flag ###0 or ###2"), ("ground", "expected records")],

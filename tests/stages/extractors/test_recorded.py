@@ -72,6 +72,14 @@ def test_what_lacks_is_an_issue(tmp_path: Path) -> None:
     assert "token 2 is 'Eve' there and 'Ann' here" in issue_of(others[2]).message
 
 
+def test_two_entities_with_one_id_are_refused(tmp_path: Path) -> None:
+    both = recorded("1", (), ())
+    twins = tuple(replace(entity, id="e0") for entity in both.entities or ())
+    write_records(tmp_path / "r.jsonl", [replace(both, entities=twins)])
+    with pytest.raises(UserError, match=r"r\.jsonl:1: two entities of '1' have the id 'e0'"):
+        build(tmp_path)
+
+
 def test_what_the_file_says_counts_and_not_where_it_lies(tmp_path: Path) -> None:
     for name in ("r.jsonl", "moved.jsonl"):
         write_records(tmp_path / name, [recorded("1", ())])
