@@ -26,7 +26,9 @@ def evaluate(
         None, help="A dataset, or the gold file of RiVEG, UnCo or SAKE (default: the run's own)."
     ),
     split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
-    format: str = typer.Option("auto", help="auto, run, jsonl, smner, riveg, e2e, tiger or conll."),
+    format: str = typer.Option(
+        "auto", help="auto, run, jsonl, smner, riveg, e2e, sake, tiger or conll."
+    ),
     scheme: str | None = typer.Option(
         None, help="Tag scheme of a CoNLL file, such as bioes (default: recognised)."
     ),

@@ -48,7 +48,8 @@ class Predictions:
 
     Args:
         name: Where the predictions come from, for users.
-        format: One of ``run``, ``jsonl``, ``smner``, ``riveg``, ``e2e``, ``tiger``, ``conll``.
+        format: One of ``run``, ``jsonl``, ``smner``, ``riveg``, ``e2e``, ``sake``,
+            ``tiger``, ``conll``.
         read: Reads the predictions in their own order, any number of times.
         detail: What the predictions say of an entity.
         stages: The stages that the system ran.

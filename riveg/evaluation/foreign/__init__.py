@@ -9,6 +9,7 @@ from riveg.evaluation.foreign.conll import read_predicted_conll
 from riveg.evaluation.foreign.e2e import read_e2e
 from riveg.evaluation.foreign.predictions import ForeignFile, ForeignPredictions
 from riveg.evaluation.foreign.riveg_text import read_riveg, read_riveg_gold
+from riveg.evaluation.foreign.sake import read_sake
 from riveg.evaluation.foreign.sniff import FORMATS, is_riveg_gold, sniff
 from riveg.evaluation.foreign.tiger import read_tiger
 
@@ -23,7 +24,7 @@ __all__ = [
     "sniff",
 ]
 
-READERS = {"e2e": read_e2e, "tiger": read_tiger}
+READERS = {"e2e": read_e2e, "sake": read_sake, "tiger": read_tiger}
 """Readers of formats of one file that needs no more than its path."""
 
 
@@ -34,7 +35,7 @@ def read_foreign(
 
     Args:
         path: Its file.
-        kind: ``riveg``, ``e2e``, ``tiger`` or ``conll``.
+        kind: ``riveg``, ``e2e``, ``sake``, ``tiger`` or ``conll``.
         boxes: RiVEG's boxes.
         scheme: The name of a CoNLL file's tag scheme; ``None``: the one that its tags have.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ ID_KEYS = ("image_id", "img_id", "image", "image_path", "id")
 """Keys that may hold the id of the sample; the first of them that is there counts."""
 
 _DROPPED = "pieces of answers without mention, type and region"
-_DEGENERATE = "boxes that enclose nothing"
+DEGENERATE = "boxes that enclose nothing"
+
+AnswerReader = Callable[[Any, Counter[str]], tuple[PredictedEntity, ...]]
+"""Reads the answer of one sample, and counts what it leaves out."""
 
 
 def read_e2e(path: Path) -> ForeignFile:
@@ -52,18 +56,35 @@ def read_e2e(path: Path) -> ForeignFile:
     Raises:
         UserError: If a line is no object with one answer, or only some lines have an id.
     """
+    return read_answers(path, "e2e")
+
+
+def read_answers(
+    path: Path, format: str, read: AnswerReader | None = None, *, notes: tuple[str, ...] = ()
+) -> ForeignFile:
+    """Samples by the ids, keys and order of :func:`read_e2e`.
+
+    Args:
+        path: The file.
+        format: Its name.
+        read: Reads an answer; ``None``: E2E-GMNER's text.
+        notes: What a reader of the scores should know of the format.
+
+    Raises:
+        UserError: As of :func:`read_e2e`.
+    """
     lost: Counter[str] = Counter()
     samples: list[ForeignPredictions] = []
     places: dict[str, int] = {}
     for item in read_objects(path):
-        sample = _sample(item, lost)
+        sample = _sample(item, lost, read)
         _require_like_first(sample, samples, places, item.where)
         samples.append(sample)
     by_order = any(sample.sample_id is None for sample in samples)
-    notes = [f"left out: {what} ({count})" for what, count in lost.items()]
+    told = [f"left out: {what} ({count})" for what, count in lost.items() if count]
     if by_order:
-        notes.append("its lines have no ids: they are matched to the samples by order")
-    return ForeignFile("e2e", tuple(samples), "regions", by_order, notes=tuple(notes))
+        told.append("its lines have no ids: they are matched to the samples by order")
+    return ForeignFile(format, tuple(samples), "regions", by_order, notes=(*told, *notes))
 
 
 def answer_keys(values: dict[str, Any]) -> list[str]:
@@ -72,16 +93,24 @@ def answer_keys(values: dict[str, Any]) -> list[str]:
     return own[:1] or [key for key in ANSWER_KEYS if key in values]
 
 
-def _sample(item: PlacedObject, lost: Counter[str]) -> ForeignPredictions:
+def _sample(
+    item: PlacedObject, lost: Counter[str], read: AnswerReader | None
+) -> ForeignPredictions:
     values, where = item.values, item.where
     if len(values) > 1 and all(isinstance(value, (dict, list)) for value in values.values()):
         raise UserError(
             f"{where}: its keys are columns; expected one object a sample, as "
             "to_json(orient='records', lines=True) writes them"
         )
-    sample_id, text = _sample_id(values, where), _answer(values, where)
+    sample_id, (key, text) = _sample_id(values, where), _answer(values, where)
     if text is None:
         return ForeignPredictions(sample_id, (), item.number, answered=False)
+    if read is not None:
+        if not isinstance(text, str | list):
+            raise UserError(f"{where}: {key} must be a list of entities, found {_shown(text)}")
+        return ForeignPredictions(sample_id, read(text, lost), item.number)
+    if not isinstance(text, str):
+        raise UserError(f"{where}: {key} must be a text, found {_shown(text)}")
     answer = parse_answer(answer_text(text))
     size = _size(values, where)
     shares = original_shares(size) if size is not None and SCALED_KEY in values else (1.0, 1.0)
@@ -113,8 +142,8 @@ def _size(values: dict[str, Any], where: str) -> ImageSize | None:
     return ImageSize(*sides)
 
 
-def _answer(values: dict[str, Any], where: str) -> str | None:
-    """The answer; ``None`` where the system gave none (null, or NaN as data frames write it)."""
+def _answer(values: dict[str, Any], where: str) -> tuple[str, Any]:
+    """Key and answer; ``None`` where there is none (null, or NaN as data frames write it)."""
     keys = answer_keys(values)
     filled = [key for key in keys if present(values[key]) is not None]
     if not keys or len(filled) > 1:
@@ -123,12 +152,11 @@ def _answer(values: dict[str, Any], where: str) -> str | None:
             f"{where}: the answer must stand under exactly one of {', '.join(ANSWER_KEYS)}; "
             f"found {found}"
         )
-    if not filled:
-        return None
-    answer = values[filled[0]]
-    if not isinstance(answer, str):
-        raise UserError(f"{where}: {filled[0]} must be a text, found {quoted(json.dumps(answer))}")
-    return answer
+    return (filled[0], values[filled[0]]) if filled else (keys[0], None)
+
+
+def _shown(value: Any) -> str:
+    return quoted(json.dumps(value))
 
 
 def _sample_id(values: dict[str, Any], where: str) -> str | None:
@@ -160,7 +188,7 @@ def _predicted(triple: Triple, shares: tuple[float, float], lost: Counter[str]) 
     boxes = [_box(corners, shares) for corners in triple.boxes or ()]
     regions = tuple(Region(box) for box in boxes if box is not None)
     if len(regions) < len(boxes):
-        lost[_DEGENERATE] += len(boxes) - len(regions)
+        lost[DEGENERATE] += len(boxes) - len(regions)
     # A region that cannot be read says that the image shows the entity, but not where.
     return PredictedEntity(triple.mention, triple.label, groundable=True, regions=regions or None)
 

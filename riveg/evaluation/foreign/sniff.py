@@ -11,6 +11,7 @@ from riveg.datasets.dataset import quoted
 from riveg.errors import UserError
 from riveg.evaluation.foreign.e2e import ANSWER_KEYS, answer_keys
 from riveg.evaluation.foreign.json_objects import read_objects
+from riveg.evaluation.foreign.sake import is_sake
 from riveg.evaluation.foreign.tiger import is_dumped
 from riveg.formats.conll import DOCUMENT_MARK, HEADER
 from riveg.formats.lines import numbered_lines
@@ -19,7 +20,7 @@ from riveg.formats.records import decode
 from riveg.formats.tiger_text import NOT_SHOWN, SHOWN, TAIL
 from riveg.types import Sample
 
-FORMATS = ("run", "jsonl", "smner", "riveg", "e2e", "tiger", "conll")
+FORMATS = ("run", "jsonl", "smner", "riveg", "e2e", "sake", "tiger", "conll")
 """The formats that can be recognised."""
 
 _MOST_LINES = 200
@@ -122,4 +123,6 @@ def _of_objects(path: Path, first_line: str) -> str:
             f"{path}: is in none of the formats {', '.join(FORMATS)}; its first object has the "
             f"keys {keys}, and an answer stands under one of {', '.join(ANSWER_KEYS)}"
         )
-    return "e2e"
+    firsts = islice(read_objects(path), _MOST_LINES)
+    answers = (item.values[key] for item in firsts for key in answer_keys(item.values)[:1])
+    return "sake" if any(map(is_sake, answers)) else "e2e"
