@@ -9,6 +9,7 @@ from pathlib import Path
 from riveg.evaluation.cases import PredictedEntity
 from riveg.evaluation.foreign.e2e import DEGENERATE, read_answers
 from riveg.evaluation.foreign.predictions import ForeignFile
+from riveg.evaluation.foreign.sysu import MISC, OTHER
 from riveg.formats.e2e_answer import answer_text
 from riveg.geometry.frames import FRAMES
 from riveg.llm.conversation import Response, Unparsable
@@ -18,6 +19,7 @@ from riveg.types import Box, Region
 _DROPPED = "entries without entity, type and box2d"
 _NO_LIST = "answers that are no list of entities"
 _FRAME = "boxes are taken as pixels of the original image, and not of the resized one"
+_RENAMED = f"the type {MISC} is read as {OTHER}"
 _ANY_FRAME = FRAMES["norm1"]
 """Only the order of a box's numbers is asked of it; nothing is converted."""
 
@@ -27,12 +29,13 @@ def read_sake(path: Path) -> ForeignFile:
 
     The answer is ``[{"entity", "type", "box2d": [x_min, y_min, x_max, y_max]}]``, as a list or as
     text, in a block ``<answer>`` or without one. Entries with the same words and type are one
-    entity with several boxes, as ``extract: chat`` reads them. Ids are those of :func:`read_e2e`.
+    entity with several boxes, as ``extract: chat`` reads them. Ids are those of :func:`read_e2e`;
+    the type MISC is OTHER, as the datasets call it.
 
     Raises:
         UserError: If an object has no answer, or more than one, or only some objects have an id.
     """
-    return read_answers(path, "sake", _entities, notes=(_FRAME,))
+    return read_answers(path, "sake", _entities, notes=(_FRAME, _RENAMED))
 
 
 def is_sake(answer: object) -> bool:
@@ -61,7 +64,7 @@ def _predicted(stated: StatedEntity, lost: Counter[str]) -> PredictedEntity:
     regions = tuple(Region(Box(*one)) for one in stated.boxes or ())
     return PredictedEntity(
         stated.words,
-        stated.label,
+        OTHER if stated.label == MISC else stated.label,
         groundable=is_shown,
         regions=regions if regions or not is_shown else None,
     )

@@ -41,13 +41,18 @@ def test_a_list_is_read_however_it_is_written(tmp_path: Path, answer: object) ->
     file = read_foreign(path, "sake")
     assert [one.sample_id for one in file.samples] == ["0", "1", "2"]
     assert [one.predicted for one in file.samples] == [(), FOUND, ()]
-    assert ["pixels of the original image" in note for note in file.notes] == [True]
+    assert "pixels of the original image" in file.notes[0]
 
 
 def test_an_entity_with_several_boxes_is_one(tmp_path: Path) -> None:
     other = ANN | {"box2d": [50, 2, 80, 40]}
     (sample,) = read_foreign(write(tmp_path, [ANN, other, ANN]), "sake").samples
     assert [len(one.regions or ()) for one in sample.predicted] == [2, 1]
+
+
+def test_its_fourth_type_is_called_as_in_the_data(tmp_path: Path) -> None:
+    (sample,) = read_foreign(write(tmp_path, [NASA | {"type": "MISC"}]), "sake").samples
+    assert [one.label for one in sample.predicted] == ["OTHER"]
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
