@@ -81,7 +81,8 @@ def calibrate_review(
 
     A review keeps the number of entities, so the most hits are the best F1. One gate after the
     other is put where it makes most hits, the rest as it is, until none makes more; from no review
-    and from everything, so that the outcome is never below either.
+    and from everything, so that the outcome is never below either; but
+    a look at what is utterly uncertain, 1, stays at every gate.
 
     Raises:
         UserError: If the run has no review, nothing was reviewed, or GMNER is asked for and the
