@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,30 +46,29 @@ def word_piece_tokenizer(numbers: Mapping[str, int]) -> Any:
 
 
 def often_pieces(texts: Iterable[str], size: int) -> Sequence[str]:
-    """Every letter, then the pieces that shorten the texts most, for the same texts the same.
+    """Every letter, then the beginnings and ends of words that shorten the texts most.
 
-    A piece that never stands but within a longer one is left out.
+    The same texts give the same pieces. Of pieces that always stand together the longest is taken.
+    None is from the middle of a word: read from the left, it could cut an ending in two.
     """
     words = Counter(word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower()))
-    counts: Counter[str] = Counter()
-    within: dict[str, int] = {}
+    letters: set[str] = set()
+    starts: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
     for word, count in words.items():
-        for piece in _parts(word):
-            counts[piece] += count
+        letters.update(word[0], (f"##{letter}" for letter in word[1:]))
+        for length in range(2, min(len(word), _LONGEST) + 1):
+            starts[word[:length]] += count
+            if length < len(word):
+                ends[f"##{word[-length:]}"] += count
+    found = {**_longest(starts, lambda one: one[:-1]), **_longest(ends, lambda one: f"##{one[3:]}")}
+    best = sorted(found, key=lambda one: (found[one] * (1 - len(one.removeprefix("##"))), one))
+    return [*sorted(letters), *best][:size]
+
+
+def _longest(counts: Counter[str], shorter: Callable[[str], str]) -> dict[str, int]:
+    """Pieces with their counts, less those that never stand without a longer one."""
+    within: Counter[str] = Counter()
     for piece, count in counts.items():
-        for shorter in (piece[:-1], _without_first(piece)):
-            within[shorter] = max(within.get(shorter, 0), count)
-    letters = sorted(piece for piece in counts if len(piece.removeprefix("##")) == 1)
-    longer = (one for one in counts.keys() - {*letters} if within.get(one, 0) < counts[one])
-    best = sorted(longer, key=lambda one: (counts[one] * (1 - len(one.removeprefix("##"))), one))
-    return [*letters, *best][:size]
-
-
-def _parts(word: str) -> Iterable[str]:
-    for start in range(len(word)):
-        for end in range(start + 1, min(len(word), start + _LONGEST) + 1):
-            yield f"{'##' if start else ''}{word[start:end]}"
-
-
-def _without_first(piece: str) -> str:
-    return f"##{piece.removeprefix('##')[1:]}"
+        within[shorter(piece)] = max(within[shorter(piece)], count)
+    return {piece: count for piece, count in counts.items() if within[piece] < count}
