@@ -1,11 +1,10 @@
 """Pieces of the benchmarks' tokenizers: the same each time, and small enough to tell syllables."""
 
-import sys
+import runpy
 
 from helpers.places import ROOT
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-from own_words import often_pieces
+often_pieces = runpy.run_path(str(ROOT / "benchmarks" / "own_words.py"))["often_pieces"]
 
 TEXTS = ("Rubville and Zafville", "Rubcorp of Zafcorp , Rubcorp")
 

@@ -144,7 +144,9 @@ def test_of_one_text_it_is_the_loss_of_the_library(kind: str, folder: Path) -> N
 
 def _summed(parts: dict[str, Tensor], which: str) -> Tensor:
     weights = {"loss_ce": 2.0, "loss_bbox": 5.0, "loss_giou": 2.0}
-    return sum(weight * parts[f"{name}{which}"] for name, weight in weights.items())
+    weighted = [one * parts[f"{name}{which}"] for name, one in weights.items()]
+    total: Tensor = torch.stack(weighted).sum(dim=0)
+    return total
 
 
 def _first_stage(network: Any, answer: Any, given: dict[str, Tensor], labels: Any) -> Tensor:

@@ -295,7 +295,7 @@ def test_no_number_is_no_answer(models: Path, images: Path) -> None:
     (mention, _) = mentions_of(*samples_about("odd.png"))
     backend = rechecked(models, images, (Region(Box(0, 0, 30, 30), 0.5),))
     with torch.no_grad():
-        backend._matcher.network.logit_bias.fill_(math.nan)  # type: ignore[attr-defined]
+        backend._matcher.network.logit_bias.fill_(math.nan)
     (answer,) = backend.ground([mention])
     assert isinstance(answer, Issue)
     assert (answer.stage, answer.entity_id, answer.kind) == ("ground", "e0", "no-number")
@@ -305,7 +305,7 @@ def test_each_image_crop_and_text_is_looked_at_once(models: Path, images: Path) 
     mentions = mentions_of(*samples_about("odd.png", "square.png", "odd.png"))
     boxes = [Region(Box(x, 0, 30, 30), 0.5, source="mine") for x in (0, 5)]
     backend = rechecked(models, images, *[tuple(boxes)] * len(mentions))
-    network = backend._matcher.network  # type: ignore[attr-defined]
+    network = backend._matcher.network
     rows = {"pixel_values": 0, "input_ids": 0}
     opened: list[str] = []
 
