@@ -37,7 +37,7 @@ from riveg.vision.runtime.batches import Shortage
 _ANSWER_SCHEMA = 1
 """In fingerprints: the version of the records from which on the same settings mean the same answer.
 
-Version 2 of the records only adds fields, so that runs of version 1 can be gone on with.
+Versions 2 and 3 of the records only add fields, so that older runs can be gone on with.
 """
 
 

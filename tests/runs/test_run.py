@@ -422,24 +422,25 @@ def test_a_sample_is_made_of_texts(values: dict[str, Any], word: str) -> None:
 def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
     system().run(samples(2), out=tmp_path)
     path = tmp_path / "1-caption" / "part-00000.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"schema":2', b'"schema":99'))
-    with pytest.raises(UserError, match="is of schema 99, this riveg reads 1 to 2"):
+    path.write_bytes(path.read_bytes().replace(b'"schema":3', b'"schema":99'))
+    with pytest.raises(UserError, match="is of schema 99, this riveg reads 1 to 3"):
         system().run(samples(2), out=tmp_path)
 
 
-def test_a_run_of_schema_1_is_gone_on_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [b"1", b"2"])
+def test_a_run_of_an_older_schema_is_gone_on_with(tmp_path: Path, schema: bytes) -> None:
     system().run(samples(2), out=tmp_path)
     records = (tmp_path / "records.jsonl").read_bytes()
     for path in (*tmp_path.glob("*/part-*.jsonl"), tmp_path / "manifest.json"):
         content = path.read_bytes()
-        older = re.sub(rb'"schema":( ?)2', rb'"schema":\g<1>1', content, count=1)
+        older = re.sub(rb'"schema":( ?)3', rb'"schema":\g<1>' + schema, content, count=1)
         assert older != content
         path.write_bytes(older)
     assert [sample.id for sample in read_records(tmp_path)] == ["0", "1"]
     asked.clear()
     system().run(samples(2), out=tmp_path)
     assert not asked
-    assert RunFolder(tmp_path).read_manifest()["schema"] == 2
+    assert RunFolder(tmp_path).read_manifest()["schema"] == 3
     assert (tmp_path / "records.jsonl").read_bytes() == records
 
 
