@@ -1,6 +1,6 @@
 """Whether an entailer learns: a small BLIP with random weights on the drawn world.
 
-    python benchmarks/entailment.py WORLD OUT [--epochs 20] [--batch-size 32] [--threads 2]
+    python benchmarks/entailment.py WORLD OUT [--epochs 25] [--batch-size 16] [--threads 2]
                       [--query "{mention} is belong {label}"]
 
 ``WORLD`` is a folder of ``benchmarks/learning.py``. The network begins with random weights and the
@@ -30,7 +30,7 @@ from riveg.training.entailer_itm.config import EntailerItmTrainingConfig
 from riveg.training.training import train_model
 from riveg.vision.matchers.trained import MatcherSettings
 
-_SIDE, _PATCH = 64, 8
+_SIDE, _PATCH = 64, 16
 """Of the pictures as the network sees them, and of its patches, in pixels."""
 _PIECES = 250
 """So few that names are cut into syllables, which say what is to be seen."""
@@ -56,8 +56,8 @@ def main() -> None:
     )
     parser.add_argument("world", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--query", default="{mention} is belong {label}")
     options = parser.parse_args()
@@ -71,9 +71,10 @@ def main() -> None:
             "loop": {
                 "epochs": options.epochs,
                 "batch_size": options.batch_size,
-                "learning_rate": 2e-3,
+                "learning_rate": 1e-3,
                 "weight_decay": 0.05,
                 "schedule": "cosine",
+                "warmup": 0.1,
                 "device": "cpu",
                 "threads": options.threads,
             },
@@ -91,7 +92,7 @@ def main() -> None:
 
 
 def save_blip(folder: Path, data: Path) -> Path:
-    """A ``BlipForImageTextRetrieval`` of two layers with random weights."""
+    """A ``BlipForImageTextRetrieval`` of few layers with random weights."""
     import torch
     from transformers import (
         BlipConfig,
@@ -125,7 +126,7 @@ def save_blip(folder: Path, data: Path) -> Path:
         "eos_token_id": 3,
         "sep_token_id": 3,
     }
-    seen = {**sizes, "image_size": _SIDE, "patch_size": _PATCH}
+    seen = {**sizes, "num_hidden_layers": 1, "image_size": _SIDE, "patch_size": _PATCH}
     torch.manual_seed(0)
     network = BlipForImageTextRetrieval(
         BlipConfig(text_config=text, vision_config=seen, image_text_hidden_size=16)

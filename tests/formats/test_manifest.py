@@ -42,13 +42,13 @@ def test_a_manifest_stays_as_it_stands_in_its_file() -> None:
 
 
 def test_a_schema_is_told() -> None:
-    with pytest.raises(UserError, match=r"^m: is of schema None, this riveg reads 1 to 2"):
+    with pytest.raises(UserError, match=r"^m: is of schema None, this riveg reads 1 to 3"):
         checked_manifest({key: one for key, one in WHOLE.items() if key != "schema"}, "m")
 
 
 @pytest.mark.parametrize("schema", [99, "1", None, True, 1.0])
 def test_another_schema_is_refused(schema: object) -> None:
-    with pytest.raises(UserError, match=r"^m: is of schema .*, this riveg reads 1 to 2"):
+    with pytest.raises(UserError, match=r"^m: is of schema .*, this riveg reads 1 to 3"):
         checked_manifest({**WHOLE, "schema": schema}, "m")
 
 

@@ -108,6 +108,7 @@ OWN_FILES = {
     "cli/train.py": "what the command has just written",
     "training/checkpoints.py": "marks of riveg's own checkpoints",
     "training/training.py": "settings and logs of riveg's own trainings",
+    "config/threads.py": "what the kernel says of control groups",
     "checkpoints/wheel_models.py": "a model that riveg has just downloaded, and its licence",
     "llm/local_server.py": "the log of a server that riveg has started",
     "llm/server_log.py": "the log of a server that riveg has started",

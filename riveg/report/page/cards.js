@@ -131,8 +131,8 @@ function reviewsView(reviews) {
     const line = make("li", {}, `${review.kind} ${worded(review.outcome)} · uncertainty ${decimal(review.uncertainty)}`);
     if (review.change) {
       const [before, after] = review.change;
-      line.append(make("span", { class: "before", title: "before the review" }, ` ${before} `),
-        make("span", { class: "after", title: "after the review" }, `→ ${after}`));
+      line.append(" · ", make("span", { class: "before", title: "before the review" }, before),
+        make("span", { class: "after", title: "after the review" }, ` → ${after}`));
     }
     lines.append(line);
   }
