@@ -49,6 +49,8 @@ _VALUES: Mapping[str, object] = {
     "label": "PER",
     "fine_label": "singer",
     "caption_words": tuple(_CAPTION.split()),
+    "uncertainty": "0.55",
+    "box": "[120, 80, 640, 900]",
 }
 _BATCHES: Mapping[str, Mapping[str, object]] = {
     "sample": {"entities": (_PERSON, _SHIP), "others": ()},

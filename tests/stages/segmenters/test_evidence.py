@@ -218,7 +218,7 @@ def test_config_builds(images: ImageLoader, tmp_path: Path) -> None:
     config = EvidenceSegmenterConfig(threads=2)
     assert isinstance(config.build(BuildContext(images)), EvidenceSegmenter)
     assert list(config.contents(tmp_path)) == ["mediapipe-selfie-256-fp16w.onnx"]
-    with pytest.raises(ValueError, match="auto or a number of threads"):
+    with pytest.raises(ValueError, match="auto or a number, at least 1"):
         EvidenceSegmenterConfig.model_validate({"threads": 0})
 
 
