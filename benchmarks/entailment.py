@@ -1,6 +1,6 @@
 """Whether an entailer learns: a small BLIP with random weights on the drawn world.
 
-    python benchmarks/entailment.py WORLD OUT [--epochs 25] [--batch-size 16] [--threads 2]
+    python benchmarks/entailment.py WORLD OUT [--epochs 15] [--batch-size 16] [--threads 2]
                       [--query "{mention} is belong {label}"]
 
 ``WORLD`` is a folder of ``benchmarks/learning.py``. The network begins with random weights and the
@@ -32,10 +32,7 @@ from riveg.vision.matchers.trained import MatcherSettings
 
 _SIDE, _PATCH = 64, 16
 """Of the pictures as the network sees them, and of its patches, in pixels."""
-_PIECES = 250
-"""So few that names are cut into syllables, which say what is to be seen."""
-
-_OFTEN = "is belong PER LOC ORG OTHER"
+_WHOLE = "is belong PER LOC ORG OTHER"
 """Words of queries, which stay whole."""
 _WIDTH = 64
 _SPREAD = 0.1
@@ -56,7 +53,7 @@ def main() -> None:
     )
     parser.add_argument("world", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--query", default="{mention} is belong {label}")
@@ -102,7 +99,7 @@ def save_blip(folder: Path, data: Path) -> Path:
     )
 
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=learn_word_pieces(data, more=[_OFTEN] * 500, size=_PIECES),
+        tokenizer_object=learn_word_pieces(data, whole=[_WHOLE]),
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",

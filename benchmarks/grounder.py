@@ -178,7 +178,7 @@ def save_tokenizer(folder: Path, data: Path) -> None:
     texts = [sample.text for sample in dataset.samples()]
     free = (number for number in range(1100) if number not in _MARKS)
     numbers = {name: number for number, name in _MARKS.items()}
-    for piece in often_pieces([*texts, *dataset.labels], 300):
+    for piece in often_pieces(texts, whole=dataset.labels):
         if piece not in numbers:
             numbers[piece] = next(free)
     folder.mkdir(parents=True, exist_ok=True)

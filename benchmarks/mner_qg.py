@@ -47,9 +47,6 @@ _QUERIES = {
     "ORG": "companies",
     "OTHER": "products",
 }
-_PIECES, _OFTEN = 280, 2000
-"""Few enough that names fall into syllables; queries often enough that each is one piece."""
-
 _FIGURES = ("f1", "existence", "grounding", "gmner_f1")
 
 
@@ -124,13 +121,13 @@ def _cell(score: Score | None) -> str:
 def save_encoder(folder: Path, data: Path) -> None:
     """A BERT of two layers with random weights; its pieces are learnt from train and queries.
 
-    So few pieces that names fall into syllables, and yet each query is one. Positions begin as
+    Names fall into syllables, and each query is one piece. Positions begin as
     waves, since a few thousand posts are not enough to learn which pieces are neighbours.
     """
     import torch
     from transformers import BertConfig, BertModel
 
-    tokenizer = learn_word_pieces(data, more=[*_QUERIES.values()] * _OFTEN, size=_PIECES)
+    tokenizer = learn_word_pieces(data, whole=_QUERIES.values())
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(0)

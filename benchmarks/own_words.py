@@ -14,22 +14,20 @@ from typing import Any
 from riveg.datasets.opening import open_dataset
 
 MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-_LONGEST = 12
 
 
-def learn_word_pieces(data: Path, *, more: Iterable[str] = (), size: int = 400) -> Any:
+def learn_word_pieces(data: Path, *, whole: Iterable[str] = ()) -> Any:
     """A tokenizer with the pieces of train's texts; a text is read between ``[CLS]`` and ``[SEP]``.
 
     Args:
         data: The dataset's YAML file.
-        more: Other texts whose words have pieces.
-        size: Of the vocabulary; few pieces cut names into their syllables.
+        whole: Texts whose words are not cut.
 
     Returns:
         A ``Tokenizer`` of the library tokenizers.
     """
     texts = [sample.text for sample in open_dataset(str(data), split="train").samples()]
-    pieces = often_pieces([*texts, *more], size - len(MARKS))
+    pieces = often_pieces(texts, whole=whole)
     return word_piece_tokenizer({piece: at for at, piece in enumerate([*MARKS, *pieces])})
 
 
@@ -45,25 +43,36 @@ def word_piece_tokenizer(numbers: Mapping[str, int]) -> Any:
     return tokenizer
 
 
-def often_pieces(texts: Iterable[str], size: int) -> Sequence[str]:
-    """Every letter, then the beginnings and ends of words that shorten the texts most.
+def often_pieces(
+    texts: Iterable[str], syllables: int = 24, *, whole: Iterable[str] = ()
+) -> Sequence[str]:
+    """Letters, the words that stay whole, then the beginnings and ends that most words share.
 
-    The same texts give the same pieces. Of pieces that always stand together the longest is taken.
-    None is from the middle of a word: read from the left, it could cut an ending in two.
+    The same texts give the same pieces, and a name that train has not falls into them as those of
+    train do: what many words share are its syllables. Of pieces that always stand together the
+    longest is taken.
+
+    Args:
+        texts: Where the pieces come from.
+        syllables: How many beginnings and ends.
+        whole: Texts whose words are not cut.
     """
-    words = Counter(word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower()))
+    uncut = dict.fromkeys(word for text in whole for word in _words(text))
     letters: set[str] = set()
     starts: Counter[str] = Counter()
     ends: Counter[str] = Counter()
-    for word, count in words.items():
+    for word in {word for text in texts for word in _words(text)}:
         letters.update(word[0], (f"##{letter}" for letter in word[1:]))
-        for length in range(2, min(len(word), _LONGEST) + 1):
-            starts[word[:length]] += count
-            if length < len(word):
-                ends[f"##{word[-length:]}"] += count
+        for length in range(2, len(word)):
+            starts[word[:length]] += 1
+            ends[f"##{word[-length:]}"] += 1
     found = {**_longest(starts, lambda one: one[:-1]), **_longest(ends, lambda one: f"##{one[3:]}")}
     best = sorted(found, key=lambda one: (found[one] * (1 - len(one.removeprefix("##"))), one))
-    return [*sorted(letters), *best][:size]
+    return list(dict.fromkeys([*sorted(letters), *uncut, *best[:syllables]]))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+|[^\w\s]", text.lower())
 
 
 def _longest(counts: Counter[str], shorter: Callable[[str], str]) -> dict[str, int]:

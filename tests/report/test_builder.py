@@ -44,7 +44,7 @@ def test_nothing_in_the_page_leads_out_of_it(judged: Written) -> None:
     text = re.sub(r'(<script type="application/json"[^>]*>).*?</script>', r"\1</script>", text)
     assert set(re.findall(r"https?://[\w.]+", text)) == {"http://www.w3.org"}, "the name of SVG"
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text)
-    assert not re.search(r"<(link|iframe|object|embed|base)\b|\bon\w+=|@import|url\(", text)
+    assert not re.search(r"<(link|iframe|object|embed|base)\b|\bon\w+=|@import|url\((?!#)", text)
 
 
 def test_hostile_text_stays_in_its_script_element(judged: Written) -> None:
