@@ -1,7 +1,7 @@
 """Whether a grounder learns: a tiny GroundingDINO with random weights on the drawn world.
 
     python benchmarks/grounder.py OUT [--kind grounding-dino|mm-grounding-dino]
-                                      [--ways by-heart,unseen] [--threads 1]
+                                      [--ways by-heart,unseen] [--threads 1] [--epochs N]
 
 Two ways, both by ``riveg train grounder``'s own code. ``by-heart``: 16 posts are train and dev at
 once; the best box of every mention that is shown must come right. ``unseen``: 100 posts, measured
@@ -46,7 +46,7 @@ class Way:
 
 
 WAYS = {
-    "by-heart": Way({"train": 16}, "train", {"epochs": 60, "batch_size": 4}),
+    "by-heart": Way({"train": 16}, "train", {"epochs": 100, "batch_size": 4}),
     "unseen": Way({"train": 100, "dev": 40}, "dev", {"epochs": 15, "batch_size": 8}),
 }
 _MARKS = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 1012: ".", 1029: "?"}
@@ -71,6 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--epochs", type=int, help="instead of each way's own")
     options = parser.parse_args()
     ways = options.ways.split(",")
     if unknown := [way for way in ways if way not in WAYS]:
@@ -82,6 +83,7 @@ def main() -> None:
         data = draw_world(folder / "world", way.posts, side=SIDE)
         model = save_network(folder / "random", data, options.kind)
         loop = {**way.loop, "threads": options.threads}
+        loop["epochs"] = options.epochs or loop["epochs"]
         config = settings(data, model, folder / "trained", dev_split=way.dev_split, loop=loop)
         before = _measured(config)
         started = time.monotonic()
