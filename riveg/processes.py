@@ -19,6 +19,9 @@ from pathlib import Path
 CORES = "RIVEG_CORES"
 """Environment variable: how many cores riveg takes, where that is not all that it may use."""
 
+_STARTED_BY = "RIVEG_STARTED_BY"
+"""Environment variable of a program: the number of the process that started it."""
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 _SET_PARENT_DEATH_SIGNAL = 1
 
@@ -57,6 +60,7 @@ def start_python(
             **os.environ,
             **dict.fromkeys(_THREADS, str(threads)),
             CORES: str(threads),
+            _STARTED_BY: str(os.getpid()),
             "CUDA_VISIBLE_DEVICES": "",
             "PYTHONPATH": path,
         },
@@ -66,7 +70,9 @@ def start_python(
 
 
 def end_with_parent(*, at_once: bool = False) -> None:
-    """Has this process end after its parent, even while it loads libraries, which takes seconds.
+    """Has this process end after the one that started it, even while it loads libraries for seconds.
+
+    That one may be gone already: the interpreter needs its time to get here.
 
     Args:
         at_once: Not up to half a second later, where the kernel can do that (Linux): for a process
@@ -75,7 +81,10 @@ def end_with_parent(*, at_once: bool = False) -> None:
     """
     if at_once and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+    parent = int(os.environ[_STARTED_BY])
+    if os.getppid() != parent:
+        os._exit(0)
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 
 def _end_after(parent: int) -> None:
