@@ -110,6 +110,17 @@ def resampled(
     return totals.reshape(resamples, -1, 3)
 
 
+def resampled_f1(totals: NDArray[np.int64], resamples: int) -> NDArray[np.float64]:
+    """F1 in [0, 100] of each metric over resampled samples, the same draws for all.
+
+    *Shape:* ``totals (samples, 3 * metrics)``: hits, predicted, gold of each metric; result
+    ``(resamples, metrics)``.
+    """
+    rows, often = np.unique(totals, axis=0, return_counts=True)
+    drawn = resampled([tuple(row) for row in rows], often.tolist(), resamples, SEED)
+    return percentages(drawn)[2]
+
+
 def percentages(
     totals: NDArray[np.int64], of_nothing: float = 0.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -12,19 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riveg.errors import UserError
-from riveg.evaluation.bootstrap import SEED, percentages, resampled
+from riveg.evaluation.annotated_runs import AnnotatedRun
+from riveg.evaluation.bootstrap import resampled_f1
 from riveg.evaluation.calibration_run import RunThresholds
 from riveg.evaluation.canonical import AGREEMENTS, CanonicalScorer, Rules
 from riveg.evaluation.cases import Case, PredictedEntity
 from riveg.evaluation.counts import Count
 from riveg.evaluation.gold import GoldSet
-from riveg.evaluation.joining import JoinCounts
-from riveg.evaluation.notes import join_notes, lacking_note
-from riveg.evaluation.predictions import prediction_of
 from riveg.evaluation.threshold_search import Axis, Rectangle, Surface
-from riveg.formats.run_records import finished_manifest
 from riveg.pipeline import is_image_broken
-from riveg.runs.reading import read_records
 from riveg.types import Sample, Span
 
 Hits = NDArray[np.int64]
@@ -80,9 +76,7 @@ class Outcomes:
         """
         sizes = np.array([(one.predicted, one.gold) for one in self.samples], dtype=np.int64)
         totals = np.hstack([np.column_stack([hits, sizes]) for hits in columns])
-        rows, often = np.unique(totals, axis=0, return_counts=True)
-        drawn = resampled([tuple(row) for row in rows], often.tolist(), resamples, SEED)
-        return percentages(drawn)[2]
+        return resampled_f1(totals, resamples)
 
 
 def read_outcomes(folder: Path, gold: GoldSet, own: RunThresholds, rules: Rules) -> Outcomes:
@@ -92,28 +86,19 @@ def read_outcomes(folder: Path, gold: GoldSet, own: RunThresholds, rules: Rules)
         UserError: If no sample is annotated, or the gate did not decide by the threshold.
     """
     reader = _Reader(own, CanonicalScorer(rules, {"gmner": AGREEMENTS["gmner"]}, masks=False))
-    joined = JoinCounts()
-    for sample in read_records(folder):
-        case = gold.case_of(sample)
-        if case is None:
-            joined.without_gold += 1
-        else:
-            joined.add(sample.id, prediction_of(sample), gold.samples[sample.id])
-            reader.add(sample, case)
-    if not reader.samples:
-        raise UserError(f"{folder}: none of its samples is annotated in {gold.name}")
-    is_partial = finished_manifest(folder).get("limit")
-    lacking = 0 if is_partial else len(gold.samples) - joined.samples
+    run = AnnotatedRun(folder, gold)
+    for sample, case in run.cases():
+        reader.add(sample, case)
     pair = own.entail.value if own.entail else 0.0, own.ground.value if own.ground else 0.0
     return Outcomes(
         tuple(reader.samples),
         reader.surface(reader.entail_axis(folder), Axis.since(pair[1], reader.scores)),
         pair,
-        joined.without_gold,
+        run.joined.without_gold,
         len(reader.stopped),
         reader.without_probability,
         reader.without_score,
-        (*gold.notes, *join_notes(joined), *lacking_note(lacking)),
+        run.notes(),
     )
 
 

@@ -10,19 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riveg.errors import UserError
-from riveg.evaluation.bootstrap import SEED, percentages, resampled
+from riveg.evaluation.annotated_runs import AnnotatedRun
+from riveg.evaluation.bootstrap import resampled_f1
 from riveg.evaluation.canonical import AGREEMENTS, CanonicalScorer, Rules
 from riveg.evaluation.cases import Case, PredictedEntity
 from riveg.evaluation.counts import Count
 from riveg.evaluation.gold import GoldSet
-from riveg.evaluation.joining import JoinCounts
-from riveg.evaluation.notes import join_notes, lacking_note
-from riveg.evaluation.predictions import prediction_of
 from riveg.evaluation.reviewing import undone
 from riveg.evaluation.threshold_search import Axis, Curve
-from riveg.formats.run_records import finished_manifest
 from riveg.geometry.arrays import Floats
-from riveg.runs.reading import read_records
 from riveg.types import REVIEW_KINDS, Review, ReviewKind
 
 Gates = Mapping[ReviewKind, float]
@@ -158,9 +154,7 @@ class ReviewOutcomes:
         *Shape:* ``(resamples, columns)``.
         """
         totals = np.hstack([np.column_stack([hits, self._sizes()]) for hits in columns])
-        rows, often = np.unique(totals, axis=0, return_counts=True)
-        drawn = resampled([tuple(row) for row in rows], often.tolist(), resamples, SEED)
-        return percentages(drawn)[2]
+        return resampled_f1(totals, resamples)
 
 
 def read_review_outcomes(folder: Path, gold: GoldSet, own: Gates, metric: str) -> ReviewOutcomes:
@@ -176,30 +170,19 @@ def read_review_outcomes(folder: Path, gold: GoldSet, own: Gates, metric: str) -
         UserError: If no sample is annotated, or no second look is in the records.
     """
     scorer = CanonicalScorer(Rules(), {metric: AGREEMENTS[metric]}, masks=False)
-    samples: list[ReviewedCase] = []
-    joined = JoinCounts()
-    for sample in read_records(folder):
-        case = gold.case_of(sample)
-        if case is None:
-            joined.without_gold += 1
-        else:
-            joined.add(sample.id, prediction_of(sample), gold.samples[sample.id])
-            samples.append(ReviewedCase(case, scorer, metric))
-    if not samples:
-        raise UserError(f"{folder}: none of its samples is annotated in {gold.name}")
+    run = AnnotatedRun(folder, gold)
+    samples = tuple(ReviewedCase(case, scorer, metric) for _, case in run.cases())
     looks = [review for sample in samples for _, review in sample.looks]
     if not looks:
         raise UserError(f"{folder}: nothing was reviewed; run it with the gates at 0")
     predicted = (entity for sample in samples for entity in sample.case.predicted)
-    is_partial = finished_manifest(folder).get("limit")
-    lacking = 0 if is_partial else len(gold.samples) - joined.samples
     return ReviewOutcomes(
-        tuple(samples),
+        samples,
         {
             kind: Axis.since(gate, [one.uncertainty for one in looks if one.kind == kind])
             for kind, gate in own.items()
         },
         sum(entity.reviews is not None for entity in predicted),
-        joined.without_gold,
-        (*gold.notes, *join_notes(joined), *lacking_note(lacking)),
+        run.joined.without_gold,
+        run.notes(),
     )

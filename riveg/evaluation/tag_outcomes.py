@@ -12,19 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from riveg.errors import UserError
-from riveg.evaluation.bootstrap import SEED, percentages, resampled
+from riveg.evaluation.annotated_runs import AnnotatedRun
+from riveg.evaluation.bootstrap import percentages, resampled_f1
 from riveg.evaluation.canonical import AGREEMENTS, CanonicalScorer, Rules
 from riveg.evaluation.cases import Case
 from riveg.evaluation.counts import Count
 from riveg.evaluation.gold import GoldSet
-from riveg.evaluation.joining import JoinCounts
-from riveg.evaluation.notes import join_notes, lacking_note
-from riveg.evaluation.predictions import prediction_of
 from riveg.evaluation.threshold_search import Axis, Plateau, widest_plateau
-from riveg.formats.run_records import finished_manifest
 from riveg.geometry.arrays import Floats
-from riveg.runs.reading import read_records
 
 METRIC = "mner"
 
@@ -97,9 +92,7 @@ class TagOutcomes:
         *Shape:* ``(resamples, columns)``.
         """
         totals = np.hstack([np.column_stack([counts, self.gold]) for counts in columns])
-        rows, often = np.unique(totals, axis=0, return_counts=True)
-        drawn = resampled([tuple(row) for row in rows], often.tolist(), resamples, SEED)
-        return percentages(drawn)[2]
+        return resampled_f1(totals, resamples)
 
 
 def read_tag_outcomes(folder: Path, gold: GoldSet, own: float) -> TagOutcomes:
@@ -113,26 +106,17 @@ def read_tag_outcomes(folder: Path, gold: GoldSet, own: float) -> TagOutcomes:
     Raises:
         UserError: If no sample is annotated.
     """
-    reader, joined = _Reader(), JoinCounts()
-    for sample in read_records(folder):
-        case = gold.case_of(sample)
-        if case is None:
-            joined.without_gold += 1
-        else:
-            joined.add(sample.id, prediction_of(sample), gold.samples[sample.id])
-            reader.add(case, [entity.score for entity in sample.entities or ()])
-    if not reader.gold:
-        raise UserError(f"{folder}: none of its samples is annotated in {gold.name}")
-    is_partial = finished_manifest(folder).get("limit")
-    lacking = 0 if is_partial else len(gold.samples) - joined.samples
+    reader, run = _Reader(), AnnotatedRun(folder, gold)
+    for sample, case in run.cases():
+        reader.add(case, [entity.score for entity in sample.entities or ()])
     axis = Axis.since(own, reader.scores)
     return TagOutcomes(
         axis,
         reader.rows(axis),
         np.array(reader.gold, dtype=np.int64),
-        joined.without_gold,
+        run.joined.without_gold,
         reader.without_score,
-        (*gold.notes, *join_notes(joined), *lacking_note(lacking)),
+        run.notes(),
     )
 
 
