@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from riveg.errors import UserError
+from riveg.formats.records import decode, encode
 
 Stored = TypeVar("Stored")
 
@@ -20,7 +20,7 @@ class StoredSamples(Mapping[str, Stored], Generic[Stored]):
     """A mapping by sample id, in the order of the items; each look takes its value from the file.
 
     Args:
-        items: What is stored; a later value of an id replaces an earlier one.
+        items: What is stored, all of one kind; a later value of an id replaces an earlier one.
 
     Raises:
         UserError: If the temporary file has no room.
@@ -30,10 +30,12 @@ class StoredSamples(Mapping[str, Stored], Generic[Stored]):
         self._file = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115
         weakref.finalize(self, self._file.close)
         self._places: dict[str, int] = {}
+        self._kind: type[Stored] | None = None
         try:
             for key, value in items:
                 self._places[key] = self._file.tell()
-                pickle.dump(value, self._file, protocol=5)
+                self._kind = type(value)
+                self._file.write(encode(value) + b"\n")
         except OSError as error:
             raise UserError(
                 f"the gold cannot be kept, its temporary file has no room ({error.strerror}); make "
@@ -42,8 +44,8 @@ class StoredSamples(Mapping[str, Stored], Generic[Stored]):
 
     def __getitem__(self, key: str) -> Stored:
         self._file.seek(self._places[key])
-        value: Stored = pickle.load(self._file)
-        return value
+        assert self._kind is not None
+        return decode(self._kind, self._file.readline())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

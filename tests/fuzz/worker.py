@@ -51,16 +51,6 @@ _NEVER = {
 
 _PRIVATE = ("/dev/null", "/dev/tty", "/proc/self/", "/dev/shm/sem.")
 
-_HARMLESS = {
-    # Python asks it for the processor.
-    "subprocess.Popen": (("uname",),),
-    # What eval has put aside in a temporary file without a name: its own values, plain data.
-    "pickle.find_class": tuple(
-        (f"riveg.{name}",) for name in ("types", "evaluation.gold", "evaluation.cases")
-    ),
-}
-"""First values of events that would else be told."""
-
 
 class Watch:
     """Notes what a command does outside its folder, by the interpreter's own events."""
@@ -80,7 +70,7 @@ class Watch:
     def __call__(self, event: str, values: tuple[Any, ...]) -> None:
         if self._folder is None:
             return
-        if event in _NEVER and values[:1] not in _HARMLESS.get(event, ()):
+        if event in _NEVER and values[:1] != ("uname",):  # Python asks it for the processor
             self._note(event, values)
         elif event == "open":
             path, _, flags = values
