@@ -17,10 +17,11 @@ from torch import Tensor
 from riveg.nn.crf import LinearChainCrf
 from riveg.nn.sequence_tagger import Emissions, SequenceTagger
 from riveg.nn.tagger_decoding import label_distribution
-from riveg.nn.tagger_inputs import collate, to_device
+from riveg.nn.tagger_inputs import collate
+from riveg.nn.tagger_prediction import emissions_of
 from riveg.nn.word_pieces import Window
 from riveg.types import Span
-from riveg.vision.runtime.loading import Placement, autocast
+from riveg.vision.runtime.loading import Placement
 
 _WINDOWS_AT_ONCE = 32
 """Part of what the seed decides: another number draws other dropout."""
@@ -83,12 +84,9 @@ class DropoutPasses:
             padding_id=self._padding_id,
             with_knowledge=self._with_knowledge,
         )
-        device = self._placement.device
-        with torch.no_grad(), self._dropping(), autocast(self._placement):
-            found = self._network(to_device(batch, device), windows_at_once=_WINDOWS_AT_ONCE)
-        tags, fine = found
-        fine = None if fine is None else fine.float().cpu()
-        return Emissions(tags.float().cpu(), fine), batch["words"]
+        with self._dropping():
+            found = emissions_of(self._network, self._placement, batch, _WINDOWS_AT_ONCE)
+        return found, batch["words"]
 
     @contextmanager
     def _dropping(self) -> Iterator[None]:

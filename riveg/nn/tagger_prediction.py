@@ -67,13 +67,8 @@ class TaggerPrediction:
                 padding_id=self._padding_id,
                 with_knowledge=self._with_knowledge,
             )
-            with torch.no_grad(), autocast(self._placement):
-                emissions = self._network(
-                    to_device(batch, self._placement.device), windows_at_once=self._batch_size
-                )
-            tags, fine_tags = emissions
-            fine_tags = None if fine_tags is None else _on_cpu(fine_tags)
-            yield numbers, Emissions(_on_cpu(tags), fine_tags), batch["words"]
+            found = emissions_of(self._network, self._placement, batch, self._batch_size)
+            yield numbers, found, batch["words"]
 
     def _batches(self, texts: Sequence[Text]) -> Iterator[list[int]]:
         lengths = [sum(len(window.input_ids) for window in text) for text in texts]
@@ -91,5 +86,15 @@ class TaggerPrediction:
             yield numbers
 
 
-def _on_cpu(logits: torch.Tensor) -> torch.Tensor:
-    return logits.detach().float().cpu()
+def emissions_of(
+    network: SequenceTagger,
+    placement: Placement,
+    batch: Mapping[str, torch.Tensor],
+    windows_at_once: int,
+) -> Emissions:
+    """What a network says of a batch, on the CPU and in float32; nothing is learnt from it."""
+    with torch.no_grad(), autocast(placement):
+        tags, fine_tags = network(
+            to_device(batch, placement.device), windows_at_once=windows_at_once
+        )
+    return Emissions(tags.float().cpu(), None if fine_tags is None else fine_tags.float().cpu())

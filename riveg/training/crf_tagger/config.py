@@ -25,12 +25,6 @@ class CrfTaggerTrainingConfig(CrfTaggerSettings):
         """
         from riveg.training.crf_tagger.export import export_tagger
         from riveg.training.crf_tagger.trainee import CrfTagger
-        from riveg.training.loop import train
-        from riveg.vision.runtime.loading import place
+        from riveg.training.looped import train_and_export
 
-        place(self.loop.device, "float32")
-        trainee = CrfTagger(self, course)
-        trained = train(trainee, self.loop, course.work, progress=course.progress)
-        network = trainee.network()
-        trained.load_into(network)
-        return export_tagger(trainee, network.eval(), trained, course.out)
+        return train_and_export(self, course, CrfTagger, export_tagger)

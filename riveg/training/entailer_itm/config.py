@@ -25,12 +25,6 @@ class EntailerItmTrainingConfig(EntailerItmSettings):
         """
         from riveg.training.entailer_itm.export import export_entailer
         from riveg.training.entailer_itm.trainee import EntailerItm
-        from riveg.training.loop import train
-        from riveg.vision.runtime.loading import place
+        from riveg.training.looped import train_and_export
 
-        place(self.loop.device, "float32")
-        trainee = EntailerItm(self, course)
-        trained = train(trainee, self.loop, course.work, progress=course.progress)
-        network = trainee.network()
-        trained.load_into(network)
-        return export_entailer(trainee, network.eval(), trained, course.out)
+        return train_and_export(self, course, EntailerItm, export_entailer)

@@ -24,12 +24,6 @@ class GrounderTrainingConfig(GrounderTrainingSettings):
         """
         from riveg.training.grounder.export import export_grounder
         from riveg.training.grounder.trainee import GrounderTrainee
-        from riveg.training.loop import train
-        from riveg.vision.runtime.loading import place
+        from riveg.training.looped import train_and_export
 
-        place(self.loop.device, "float32")
-        trainee = GrounderTrainee(self, course)
-        trained = train(trainee, self.loop, course.work, progress=course.progress)
-        network = trainee.network()
-        trained.load_into(network)
-        return export_grounder(trainee, network.eval(), trained, course.out)
+        return train_and_export(self, course, GrounderTrainee, export_grounder)

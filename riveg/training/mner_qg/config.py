@@ -23,14 +23,8 @@ class MnerQgTrainingConfig(MnerQgTrainingSettings):
             UserError: If the data, their boxes, encoder, backbone or device are not what they
                 should be.
         """
-        from riveg.training.loop import train
+        from riveg.training.looped import train_and_export
         from riveg.training.mner_qg.export import export_mner_qg
         from riveg.training.mner_qg.trainee import MnerQgTrainee
-        from riveg.vision.runtime.loading import place
 
-        place(self.loop.device, "float32")
-        trainee = MnerQgTrainee(self, course)
-        trained = train(trainee, self.loop, course.work, progress=course.progress)
-        network = trainee.network()
-        trained.load_into(network)
-        return export_mner_qg(trainee, network.eval(), trained, course.out)
+        return train_and_export(self, course, MnerQgTrainee, export_mner_qg)
