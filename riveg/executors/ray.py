@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -119,11 +120,13 @@ class _Flock:
         """The part that a copy did before: it may not be written yet."""
         self._losses: Counter[int] = Counter()
         self._idle_looks = 0
+        self._next_look = 0.0
 
     def run(self, job: Job, parts: Iterable[int]) -> Iterator[PartReport]:
         """The report of each part."""
         self._job = self._ray.put(job)
         self._left.extend(parts)
+        self._next_look = 0.0
         reported: set[int] = set()
         while self._left:  # again where a copy was lost before all that it did was written
             while self._left or self._at:
@@ -144,7 +147,10 @@ class _Flock:
         self._copies.clear()
 
     def _grow(self) -> None:
-        """As many copies as there is room and work for."""
+        """As many copies as there is room and work for, by a look at the cluster now and then."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK_S
         room = _room(self.needs, self._ray.nodes())
         most = room if self._most is None else min(room, self._most)
         wanted = min(most, len(self._copies) + len(self._left))
@@ -214,6 +220,7 @@ class _Flock:
             parts.insert(0, self._last.pop(copy))
         self._left.extendleft(reversed(parts))
         self._copies.remove(copy)
+        self._next_look = 0.0
         self._ray.kill(copy)
         self._progress.note("a worker of the cluster was lost; others do its parts")
 
