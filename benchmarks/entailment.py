@@ -16,18 +16,16 @@ whether they are shown, with 95 % intervals by bootstrap over posts, beside one 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 from own_words import learn_word_pieces
+from spoken import train_once
 
 from riveg.evaluation.bootstrap import Tally
 from riveg.evaluation.counts import Count
-from riveg.runs.progress import Silence
 from riveg.training.data import AnnotatedSplit, read_annotated
 from riveg.training.entailer_itm.config import EntailerItmTrainingConfig
-from riveg.training.training import train_model
 from riveg.vision.matchers.trained import MatcherSettings
 
 _SIDE, _PATCH = 64, 16
@@ -37,13 +35,6 @@ _WHOLE = "is belong PER LOC ORG OTHER"
 _WIDTH = 64
 _SPREAD = 0.1
 """Of the first weights, for this width. BLIP's own is next to nothing in its vision tower."""
-
-
-class _Spoken(Silence):
-    """Says each epoch on stderr."""
-
-    def note(self, text: str, /) -> None:
-        print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -78,8 +69,7 @@ def main() -> None:
         }
     )
     started = time.monotonic()
-    if not (config.out / MatcherSettings.file).is_file():
-        train_model(config, progress=_Spoken(), command=" ".join(sys.argv), resume=True)
+    train_once(config, MatcherSettings.file)
     minutes = (time.monotonic() - started) / 60
     test = read_annotated(str(data), "test")
     print(f"{'test':12}{'mentions':>10}{'right, percent':>24}")

@@ -1,7 +1,7 @@
 """Whether a grounder learns: a tiny GroundingDINO with random weights on the drawn world.
 
     python benchmarks/grounder.py OUT [--kind grounding-dino|mm-grounding-dino]
-                                      [--ways by-heart,unseen] [--threads 1] [--epochs N]
+                                      [--ways by-heart,unseen] [--threads 1]
 
 Two ways, both by ``riveg train grounder``'s own code. ``by-heart``: 16 posts are train and dev at
 once; the best box of every mention that is shown must come right. ``unseen``: 100 posts, measured
@@ -15,7 +15,6 @@ percent, and the minutes.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 
 from learning import draw_world
 from own_words import often_pieces, word_piece_tokenizer
+from spoken import train_once
 
 from riveg.datasets.opening import open_dataset
 from riveg.runs.progress import Silence
@@ -31,7 +31,6 @@ from riveg.training.config import Course
 from riveg.training.grounder.config import GrounderTrainingConfig
 from riveg.training.grounder.figures import ACCURACY, BOX_AP, LOSS, MEAN_IOU
 from riveg.training.grounder.trainee import GrounderTrainee
-from riveg.training.training import train_model
 
 SIDE = 96
 
@@ -53,13 +52,6 @@ _MARKS = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 1012: ".", 1029:
 """Numbers of pieces that the network knows by heart, those of BERT."""
 
 
-class _Spoken(Silence):
-    """Says each epoch on stderr."""
-
-    def note(self, text: str, /) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Trains what is not there yet and prints a line for each training."""
     parser = argparse.ArgumentParser(
@@ -71,7 +63,6 @@ def main() -> None:
     )
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--epochs", type=int, help="instead of each way's own")
     options = parser.parse_args()
     ways = options.ways.split(",")
     if unknown := [way for way in ways if way not in WAYS]:
@@ -83,12 +74,10 @@ def main() -> None:
         data = draw_world(folder / "world", way.posts, side=SIDE)
         model = save_network(folder / "random", data, options.kind)
         loop = {**way.loop, "threads": options.threads}
-        loop["epochs"] = options.epochs or loop["epochs"]
         config = settings(data, model, folder / "trained", dev_split=way.dev_split, loop=loop)
         before = _measured(config)
         started = time.monotonic()
-        if not (config.out / "CARD.md").is_file():
-            train_model(config, progress=_Spoken(), command=" ".join(sys.argv), resume=True)
+        train_once(config, "CARD.md")
         minutes = (time.monotonic() - started) / 60
         after = _measured(config.model_copy(update={"model": str(config.out)}))
         shares = f"{after[ACCURACY]:7.1f} {after[MEAN_IOU]:9.1f} {after[BOX_AP]:7.1f}"

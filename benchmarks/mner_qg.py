@@ -17,20 +17,19 @@ minutes that this call spent on it: by the clock, and of processors where other 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from own_words import learn_word_pieces
+from spoken import train_once
 
 from riveg.evaluation.bootstrap import Score
 from riveg.nn.mner_qg_design import SETTINGS, read_settings
 from riveg.runs.progress import Silence
 from riveg.training.config import Course
 from riveg.training.mner_qg.config import MnerQgTrainingConfig
-from riveg.training.training import train_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,13 +47,6 @@ _QUERIES = {
     "OTHER": "products",
 }
 _FIGURES = ("f1", "existence", "grounding", "gmner_f1")
-
-
-class _Spoken(Silence):
-    """Says each epoch on stderr."""
-
-    def note(self, text: str, /) -> None:
-        print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -75,9 +67,8 @@ def main() -> None:
         raise SystemExit(f"--ways: {unknown[0]}: expected {', '.join(WAYS)}")
     data = options.world / "world.yaml"
     encoder, backbone = options.out / "encoder", options.out / "backbone"
-    if not backbone.is_dir():  # once only: another call would learn slightly other pieces
-        save_encoder(encoder, data)
-        save_backbone(backbone)
+    save_encoder(encoder, data)
+    save_backbone(backbone)
     print(f"{'':18}", *(f"{name:>24}" for name in _FIGURES), f"{'minutes':>8} {'processor':>9}")
     for way in ways:
         values = {
@@ -101,8 +92,7 @@ def main() -> None:
         }
         config = MnerQgTrainingConfig.model_validate(values)
         started, used = time.monotonic(), time.process_time()
-        if not (config.out / SETTINGS).is_file():
-            train_model(config, progress=_Spoken(), command=" ".join(sys.argv), resume=True)
+        train_once(config, SETTINGS)
         minutes = [(time.monotonic() - started) / 60, (time.process_time() - used) / 60]
         scores = figures_on_test(config)
         cells = (_cell(scores.get(name)) for name in _FIGURES)

@@ -295,23 +295,18 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(parts: Path, tmp_
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-@pytest.mark.slow  # 160 steps
-def test_sixteen_posts_are_all_but_learnt_by_heart(tmp_path: Path) -> None:
-    """``benchmarks/grounder.py``, which takes more steps and learns them all."""
+@pytest.mark.slow  # 320 steps
+def test_sixteen_posts_are_learnt_by_heart(tmp_path: Path) -> None:
+    """As ``benchmarks/grounder.py`` shows it."""
     command = [sys.executable, str(ROOT / "benchmarks" / "grounder.py"), str(tmp_path / "out")]
     given = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, "--ways", "by-heart", "--epochs", "40"],
-        env=given,
-        capture_output=True,
-        text=True,
-        check=False,
+        [*command, "--ways", "by-heart"], env=given, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     name, before, after, accuracy, *_ = done.stdout.splitlines()[-1].split()
-    assert name == "by-heart"
-    assert float(accuracy) > 70
-    assert float(after) < float(before) / 50
+    assert (name, accuracy) == ("by-heart", "100.0")
+    assert float(after) < float(before)
 
 
 def test_mistakes_in_data_and_models_are_told_in_one_line(parts: Path, tmp_path: Path) -> None:
