@@ -44,9 +44,9 @@ def word_piece_tokenizer(numbers: Mapping[str, int]) -> Any:
 
 
 def often_pieces(
-    texts: Iterable[str], syllables: int = 24, *, whole: Iterable[str] = ()
+    texts: Sequence[str], syllables: int = 24, *, whole: Iterable[str] = ()
 ) -> Sequence[str]:
-    """Letters, the words that stay whole, then the beginnings and ends that most words share.
+    """Letters, the words that stay whole, then the beginnings and ends that other words share.
 
     The same texts give the same pieces, and a name that train has not falls into them as those of
     train do: what many words share are its syllables. Of pieces that always stand together the
@@ -55,15 +55,17 @@ def often_pieces(
     Args:
         texts: Where the pieces come from.
         syllables: How many beginnings and ends.
-        whole: Texts whose words are not cut.
+        whole: Texts whose words are not cut; nor are those that one text in a hundred has.
     """
+    often = Counter(word for text in texts for word in {*_words(text)})
     uncut = dict.fromkeys(word for text in whole for word in _words(text))
+    uncut |= dict.fromkeys(sorted(one for one in often if often[one] * 100 >= len(texts)))
     letters: set[str] = set()
     starts: Counter[str] = Counter()
     ends: Counter[str] = Counter()
-    for word in {word for text in texts for word in _words(text)}:
+    for word in often:
         letters.update(word[0], (f"##{letter}" for letter in word[1:]))
-        for length in range(2, len(word)):
+        for length in range(2, len(word)) if word not in uncut else ():
             starts[word[:length]] += 1
             ends[f"##{word[-length:]}"] += 1
     found = {**_longest(starts, lambda one: one[:-1]), **_longest(ends, lambda one: f"##{one[3:]}")}

@@ -70,7 +70,7 @@ def start_python(
 
 
 def end_with_parent(*, at_once: bool = False) -> None:
-    """Has this process end after the one that started it, even while it loads libraries for seconds.
+    """Has this process end after the one that started it, even while it loads libraries.
 
     That one may be gone already: the interpreter needs its time to get here.
 

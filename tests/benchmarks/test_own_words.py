@@ -6,13 +6,17 @@ from helpers.places import ROOT
 
 often_pieces = runpy.run_path(str(ROOT / "benchmarks" / "own_words.py"))["often_pieces"]
 
-TEXTS = ("Rubville and Zafville , Golville", "Rubcorp of Zafcorp , Golcorp and Rubosoft , Rubtech")
+TEXTS = (
+    "Rubville and Zafville , Golville",
+    "Rubcorp of Zafcorp , Golcorp and Rubosoft , Rubtech",
+    *["out of and back"] * 300,
+)
 
 
-def test_pieces_are_letters_and_what_most_words_share() -> None:
-    pieces = often_pieces(TEXTS, 3, whole=["of and"])
+def test_pieces_are_letters_frequent_words_and_what_other_words_share() -> None:
+    pieces = often_pieces(TEXTS, 3, whole=["PER"])
     longer = [one for one in pieces if len(one.removeprefix("##")) > 1]
-    assert longer == ["of", "and", "##ville", "##corp", "rub"]
+    assert longer == ["per", "and", "back", "of", "out", "##ville", "##corp", "rub"]
     assert "##lle" not in often_pieces(TEXTS, 99), "it never stands but within ##ville"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 pytest.importorskip("accelerate", reason='needs the extra: pip install "riveg[train]"')
@@ -18,11 +19,15 @@ from helpers.training import Heard, trained
 
 from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
+from riveg.nn.anchors import AnchorGrid
 from riveg.nn.mner_qg_design import read_settings
 from riveg.runs.system import load_system
 from riveg.training.config import Course
 from riveg.training.mner_qg.config import MnerQgTrainingConfig
 from riveg.training.mner_qg.trainee import MnerQgTrainee
+
+CHANNELS = {"PER": 0, "LOC": 1, "ORG": 2}
+"""Of the colours in which the pictures show each type."""
 
 LOOP = {
     "epochs": 160,
@@ -136,11 +141,36 @@ def test_a_post_without_a_usable_picture_teaches_text_alone(parts: Path, tmp_pat
     gone, broken, whole = found.rows()[:3]
     for row in (gone, broken):
         assert any(gold.spans for gold in row.golds)
-        assert {gold.anchors for gold in row.golds} == {None}
-    assert None not in {gold.anchors for gold in whole.golds}
+        assert {gold.boxes for gold in row.golds} == {None}
+    assert None not in {gold.boxes for gold in whole.golds}
     losses = found.network().losses(found.batch([gone, broken], random.Random(0)))
     assert losses["anchor"] == losses["box"] == 0
     assert losses["start"] > 0
+
+
+def test_boxes_move_with_pictures_that_are_cropped(parts: Path, tmp_path: Path) -> None:
+    found = trainee(
+        settings(parts, tmp_path, augmentation={"crop": 1, "least_crop": 0.4}), tmp_path
+    )
+    grid = AnchorGrid(found.design.grids, found.design.anchors)
+    channels = [CHANNELS[label] for label in QUERIES]
+    rows, looked = found.rows(), 0
+    for seed in range(5):
+        batch = found.batch(rows, random.Random(seed))
+        other = found.batch(rows, random.Random(seed + 9))
+        assert not torch.equal(batch["pixels"], other["pixels"])
+        queries = [window.query for row in rows for window in row.windows]
+        for number, anchor in batch["anchor"][:, :-1].nonzero().tolist():
+            offsets = batch["box"][number, anchor].clone()
+            offsets[:2] = offsets[:2].logit(eps=1e-4)
+            (box,) = grid.boxes(torch.tensor([anchor]), offsets[None]) * SIDE
+            left, top, right, bottom = (round(float(edge)) for edge in box)
+            pixels = batch["pixels"][batch["image_of"][number]]
+            lit = pixels[:, top + 2 : bottom - 2, left + 2 : right - 2]
+            assert (lit.argmax(dim=0) == channels[queries[number]]).all()
+            assert (lit.max(dim=0).values - lit.min(dim=0).values > 1).all()
+            looked += 1
+    assert looked > 20
 
 
 def test_long_texts_are_learnt_in_windows(parts: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from riveg.geometry.jitter import visit_chance
 from riveg.protocols import ImageSource
-from riveg.training.grounder.augmentation import Change, names_a_side
+from riveg.training.augmentation import Change, names_a_side
 from riveg.training.grounder.data import BoxedMention
 from riveg.training.grounder.loss import BOX_COUNT, BOXES, MASK, PHRASE, TOKENS, pixels_key
 from riveg.training.grounder.settings import GrounderTrainingSettings

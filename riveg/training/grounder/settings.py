@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from riveg.geometry.jitter import Jitter
-from riveg.training.grounder.augmentation import Augmentation
+from riveg.training.augmentation import Augmentation
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.query_settings import QueryTrainingConfig
 from riveg.vision.detectors.phrase_settings import PhraseSettings

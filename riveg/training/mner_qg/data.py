@@ -38,18 +38,18 @@ class QueryPost:
     size: ImageSize | None
     boxes: LabelBoxes
 
-    def shares(self, label: str) -> tuple[Edges, ...] | None:
+    def inside(self, label: str) -> tuple[Box, ...] | None:
         """The boxes of a type within the image; ``None`` where nobody knows them."""
         boxes = self.boxes.get(label, ())
         if boxes is None or self.size is None:
             return None
-        width, height = self.size
-        inside = (clip_box(box, self.size) for box in boxes)
-        return tuple(
-            (one.x_min / width, one.y_min / height, one.x_max / width, one.y_max / height)
-            for one in inside
-            if one is not None
-        )
+        return tuple(one for box in boxes if (one := clip_box(box, self.size)) is not None)
+
+
+def shares(box: Box, size: ImageSize) -> Edges:
+    """A box in pixels of an image as shares of its sides."""
+    width, height = size
+    return box.x_min / width, box.y_min / height, box.x_max / width, box.y_max / height
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def read_posts(
         post = QueryPost(sample, gold, size, boxes)
         posts.append(post)
         for label, known in boxes.items() if size else ():
-            outside += len(known or ()) - len(post.shares(label) or ())
+            outside += len(known or ()) - len(post.inside(label) or ())
     remarks = list(pictures.remarks("teach text alone"))
     if outside:
         remarks.append(f"{source.name}: {outside} boxes lie outside of their pictures: left out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,22 +16,22 @@ from riveg.nn.mner_qg import ANCHOR, BOX, END, EXISTENCE, GROUNDED, MATCH, START
 from riveg.nn.mner_qg_inputs import QueriedPost, collate_queries
 from riveg.nn.query_windows import QueryWindow, QueryWindows
 from riveg.protocols import ImageSource
-from riveg.training.mner_qg.data import QueryPost, label_of
+from riveg.training.augmentation import Change, Cropping
+from riveg.training.mner_qg.data import QueryPost, label_of, shares
 from riveg.training.pictures import open_again
+from riveg.types import Box
 from riveg.vision.runtime.square_images import Preparation
-
-_NO_BOXES = AnchorTargets((), ())
 
 
 class WindowGold(NamedTuple):
     """What is right about a window.
 
     ``spans``: first and last word of each entity of the type, from the window's first word on;
-    ``anchors``: those of its boxes, none for no region; ``None``: nobody knows.
+    ``boxes``: in pixels of the picture, none for no region; ``None``: nobody knows.
     """
 
     spans: tuple[tuple[int, int], ...]
-    anchors: AnchorTargets | None
+    boxes: tuple[Box, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,13 @@ class QueryRow:
     def pieces(self) -> int:
         """All pieces of its windows."""
         return sum(len(window.input_ids) for window in self.windows)
+
+    def cropped(self, cropping: Cropping, chance: random.Random) -> Change | None:
+        """The part of its picture that is seen at a visit; ``None`` without one."""
+        if self.post.size is None:
+            return None
+        boxes = tuple(box for gold in self.golds for box in gold.boxes or ())
+        return cropping.cropped(self.post.size, boxes, chance)
 
 
 class RowMaker:
@@ -84,8 +92,8 @@ class RowMaker:
         windows = self._windows(post.sample.tokens)
         return QueryRow(post, windows, tuple(map(partial(self._gold, post), windows)))
 
-    def queried(self, row: QueryRow) -> QueriedPost:
-        """A row as the network reads it; its picture is opened.
+    def queried(self, row: QueryRow, change: Change | None = None) -> QueriedPost:
+        """A row as the network reads it; its picture is opened, and changed where that is asked.
 
         Raises:
             UserError: If a picture that could be opened before cannot be any more.
@@ -94,11 +102,22 @@ class RowMaker:
         if row.post.size is None or image is None:
             return QueriedPost(row.windows, None)
         pixels = open_again(self._images, image)
+        if change is not None:
+            pixels = change.pixels(pixels)
         return QueriedPost(row.windows, self._preparation.prepare(pixels)[0])
 
-    def batch(self, rows: Sequence[QueryRow]) -> dict[str, Tensor]:
-        """Inputs and gold of rows, as :meth:`riveg.nn.mner_qg.MnerQg.losses` takes them."""
-        batch = collate_queries([self.queried(row) for row in rows], padding_id=self._padding_id)
+    def batch(
+        self, rows: Sequence[QueryRow], changes: Sequence[Change | None] | None = None
+    ) -> dict[str, Tensor]:
+        """Inputs and gold of rows, as :meth:`riveg.nn.mner_qg.MnerQg.losses` takes them.
+
+        Args:
+            rows: At least one.
+            changes: Of each row's picture; none is changed without them.
+        """
+        changes = changes or [None] * len(rows)
+        posts = [self.queried(row, change) for row, change in zip(rows, changes, strict=True)]
+        batch = collate_queries(posts, padding_id=self._padding_id)
         golds = [gold for row in rows for gold in row.golds]
         count, words = batch["words"].shape
         start, end = (torch.zeros(count, words, dtype=torch.bool) for _ in range(2))
@@ -107,7 +126,14 @@ class RowMaker:
             for first, last in gold.spans:
                 start[number, first] = end[number, last] = match[number, first, last] = True
         batch |= {START: start, END: end, MATCH: match, EXISTENCE: start.any(dim=1)}
-        return batch if self._grid is None else batch | self._regions(golds, len(self._grid))
+        if self._grid is None:
+            return batch
+        targets = [
+            _targets(self._grid, row.post, gold, change)
+            for row, change in zip(rows, changes, strict=True)
+            for gold in row.golds
+        ]
+        return batch | _regions(targets, len(self._grid))
 
     def _gold(self, post: QueryPost, window: QueryWindow) -> WindowGold:
         label = self._labels[window.query]
@@ -117,25 +143,34 @@ class RowMaker:
         spans = tuple((span.start - words.start, span.end - 1 - words.start) for span in inside)
         return WindowGold(
             spans,
-            self._anchors(post, label, has_entity=any(one.start in window.owned for one in own)),
+            self._boxes(post, label, has_entity=any(one.start in window.owned for one in own)),
         )
 
-    def _anchors(self, post: QueryPost, label: str, *, has_entity: bool) -> AnchorTargets | None:
+    def _boxes(self, post: QueryPost, label: str, *, has_entity: bool) -> tuple[Box, ...] | None:
         if self._grid is None or post.size is None:
             return None
-        boxes = post.shares(label) if has_entity else ()
-        if boxes is None:
-            return None
-        return self._grid.targets(boxes) if boxes else _NO_BOXES
+        return post.inside(label) if has_entity else ()
 
-    def _regions(self, golds: Sequence[WindowGold], anchors: int) -> dict[str, Tensor]:
-        right = torch.zeros(len(golds), anchors + 1, dtype=torch.bool)
-        boxes = torch.zeros(len(golds), anchors, 4)
-        for number, gold in enumerate(golds):
-            targets = gold.anchors or _NO_BOXES
-            right[number, -1] = not targets.numbers
+
+def _targets(
+    grid: AnchorGrid, post: QueryPost, gold: WindowGold, change: Change | None
+) -> AnchorTargets | None:
+    """The anchors of a window's boxes, none for no region; ``None``: nobody knows."""
+    if gold.boxes is None or post.size is None:
+        return None
+    if change is None:
+        return grid.targets([shares(box, post.size) for box in gold.boxes])
+    return grid.targets([shares(change.box(box), change.size) for box in gold.boxes])
+
+
+def _regions(found: Sequence[AnchorTargets | None], anchors: int) -> dict[str, Tensor]:
+    right = torch.zeros(len(found), anchors + 1, dtype=torch.bool)
+    boxes = torch.zeros(len(found), anchors, 4)
+    for number, targets in enumerate(found):
+        right[number, -1] = targets is None or not targets.numbers
+        if targets is not None:
             for anchor, offsets in zip(targets.numbers, targets.offsets, strict=True):
                 right[number, anchor] = True
                 boxes[number, anchor] = torch.tensor(offsets)
-        known = torch.tensor([gold.anchors is not None for gold in golds])
-        return {GROUNDED: known, ANCHOR: right, BOX: boxes}
+    known = torch.tensor([targets is not None for targets in found])
+    return {GROUNDED: known, ANCHOR: right, BOX: boxes}

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from riveg.training.augmentation import Cropping
 from riveg.training.config import TrainingConfig
 from riveg.training.loop_settings import LoopSettings
 
@@ -58,6 +59,8 @@ class MnerQgTrainingSettings(TrainingConfig):
     ``cross_modality``: whether text and picture look at each other. ``frozen_norms``: batch norms
     of the backbone keep their statistics, as is usual with pretrained ones.
 
+    ``augmentation``: how pictures are cropped at each visit, their boxes with them.
+
     ``weights``: of the parts of the loss. ``weak_boxes``: run folders whose regions are learnt in
     the place of gold boxes.
     """
@@ -78,6 +81,7 @@ class MnerQgTrainingSettings(TrainingConfig):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     cross_modality: bool = True
     frozen_norms: bool = True
+    augmentation: Cropping = Cropping()
     weights: LossWeights = LossWeights()
     weak_boxes: tuple[Path, ...] = ()
     loop: LoopSettings = LoopSettings()

@@ -107,8 +107,8 @@ class MnerQgTrainee:
         texts = [f"{rows} posts to learn from, {dev} to choose by"]
         texts += [*self.train.remarks, *self.dev.remarks]
         if self.design.anchors:
-            golds = [gold.anchors for row in self._rows for gold in row.golds]
-            boxed = sum(1 for one in golds if one is not None and one.numbers)
+            golds = [gold.boxes for row in self._rows for gold in row.golds]
+            boxed = sum(1 for one in golds if one)
             unknown = sum(1 for one in golds if one is None)
             texts.append(
                 f"{self.train.source.name}: {boxed} of {len(golds)} queries have a region, of "
@@ -130,9 +130,10 @@ class MnerQgTrainee:
         backbone = load_backbone(self._backbone_folder)
         return MnerQg(load_encoder(self._folder), backbone, self.design)
 
-    def batch(self, rows: Sequence[QueryRow], chance: random.Random) -> dict[str, Tensor]:  # noqa: ARG002
-        """Inputs and gold of rows."""
-        return self._maker.batch(rows)
+    def batch(self, rows: Sequence[QueryRow], chance: random.Random) -> dict[str, Tensor]:
+        """Inputs and gold of rows, whose pictures are cropped as the configuration says."""
+        changes = [row.cropped(self.config.augmentation, chance) for row in rows]
+        return self._maker.batch(rows, changes)
 
     def loss(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of the parts that the design has."""
@@ -197,10 +198,11 @@ def _anchors(
         UserError: If there are none.
     """
     sizes = [
-        (right - left, bottom - top)
+        (box.width / post.size.width, box.height / post.size.height)
         for post in train.posts
+        if post.size is not None
         for label in config.queries
-        for left, top, right, bottom in post.shares(label) or ()
+        for box in post.inside(label) or ()
     ]
     if not sizes:
         raise UserError(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from riveg.training.grounder.augmentation import Augmentation, Change, names_a_side
+from riveg.training.augmentation import Augmentation, Change, Cropping, names_a_side
 from riveg.types import Box, ImageSize
 
 ALL = Augmentation(flip=0.5, crop=0.8, least_crop=0.3, scale=(0.5, 1.5))
@@ -45,6 +45,19 @@ def test_a_box_moves_with_what_it_holds(
         held = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         assert change.box(box) == held
         assert held.area == box.area  # nothing of it was cut off
+
+
+@given(pictures(), st.integers(0, 10_000))
+def test_what_is_cropped_holds_all_boxes(
+    picture: tuple[ImageSize, tuple[Box, ...]], seed: int
+) -> None:
+    size, boxes = picture
+    change = Cropping(crop=1, least_crop=0.3).cropped(size, boxes, random.Random(seed))
+    assert not change.flipped
+    for box in map(change.box, boxes):
+        assert 0 <= box.x_min < box.x_max <= change.size.width
+        assert 0 <= box.y_min < box.y_max <= change.size.height
+    assert Cropping().cropped(size, boxes, random.Random(seed)) == Change((0, 0, *size))
 
 
 @given(pictures(), st.integers(0, 10_000))

@@ -58,21 +58,64 @@ class Change:
         return Box(x_min, box.y_min - top, x_max, box.y_max - top)
 
 
-class Augmentation(BaseModel):
-    """How pictures are changed; the default changes nothing.
+class Cropping(BaseModel):
+    """How pictures are cropped; the default changes nothing.
 
-    ``flip``: the share of visits in which a picture is mirrored. Only pictures in which a run with
-    ``observe`` found no words are, and only for phrases without words such as "left".
     ``crop``: the share of visits in which a part is cut out; all boxes of the row stay whole.
-    ``least_crop``: the least share of each side that is kept. ``scale``: least and largest factor
-    of the sides that pictures are resized to.
+    ``least_crop``: the least share of each side that is kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    flip: float = Field(default=0.0, ge=0, le=1)
     crop: float = Field(default=0.0, ge=0, le=1)
     least_crop: float = Field(default=0.5, gt=0, le=1)
+
+    def cropped(self, size: ImageSize, boxes: tuple[Box, ...], chance: random.Random) -> Change:
+        """The part of a picture that is seen at one visit.
+
+        Args:
+            size: Of the upright picture.
+            boxes: Within it; they stay whole.
+            chance: What is drawn comes from it.
+        """
+        draws = [chance.random() for _ in range(5)]
+        return Change(self._window(size, boxes, draws))
+
+    def _window(
+        self, size: ImageSize, boxes: tuple[Box, ...], draws: list[float]
+    ) -> tuple[int, int, int, int]:
+        """By five numbers in [0, 1), the first of which says whether anything is cut off."""
+        if draws[0] >= self.crop:
+            return 0, 0, size.width, size.height
+        edges = touched_edges(box_around(boxes), size) if boxes else None
+        left, top, right, bottom = edges or (None,) * 4
+        columns = self._part(size.width, left, right, draws[1:3])
+        rows = self._part(size.height, top, bottom, draws[3:])
+        return columns[0], rows[0], columns[1], rows[1]
+
+    def _part(
+        self, side: int, low: int | None, high: int | None, draws: list[float]
+    ) -> tuple[int, int]:
+        """A part of a side that holds ``low`` to ``high``, in whole pixels."""
+        kept = 0 if low is None or high is None else high - low
+        least = max(1, kept, round(self.least_crop * side))
+        length = min(side, least + int(draws[0] * (side - least + 1)))
+        first = 0 if high is None else max(0, high - length)
+        last = side - length if low is None else min(low, side - length)
+        start = min(last, first + int(draws[1] * (last - first + 1)))
+        return start, start + length
+
+
+class Augmentation(Cropping):
+    """How pictures are changed; the default changes nothing.
+
+    ``flip``: the share of visits in which a picture is mirrored. Only pictures in which a run with
+    ``observe`` found no words are, and only for phrases without words such as "left".
+    ``crop``, ``least_crop``: as everywhere. ``scale``: least and largest factor of the sides that
+    pictures are resized to.
+    """
+
+    flip: float = Field(default=0.0, ge=0, le=1)
     scale: tuple[float, float] = (1.0, 1.0)
 
     @model_validator(mode="after")
@@ -95,34 +138,10 @@ class Augmentation(BaseModel):
             chance: What is drawn comes from it.
             mirrors: Whether the picture may be mirrored.
         """
-        draws = [chance.random() for _ in range(7)]
-        crops, flips, factor = draws[0] < self.crop, draws[1] < self.flip, draws[2]
-        window = (0, 0, size.width, size.height)
-        if crops:
-            window = self._window(size, boxes, draws[3:])
+        crops, flips, factor, *draws = (chance.random() for _ in range(7))
+        window = self._window(size, boxes, [crops, *draws])
         least, largest = self.scale
-        return Change(window, flips and mirrors, least + factor * (largest - least))
-
-    def _window(
-        self, size: ImageSize, boxes: tuple[Box, ...], draws: list[float]
-    ) -> tuple[int, int, int, int]:
-        edges = touched_edges(box_around(boxes), size) if boxes else None
-        left, top, right, bottom = edges or (None,) * 4
-        columns = self._part(size.width, left, right, draws[:2])
-        rows = self._part(size.height, top, bottom, draws[2:])
-        return columns[0], rows[0], columns[1], rows[1]
-
-    def _part(
-        self, side: int, low: int | None, high: int | None, draws: list[float]
-    ) -> tuple[int, int]:
-        """A part of a side that holds ``low`` to ``high``, in whole pixels."""
-        kept = 0 if low is None or high is None else high - low
-        least = max(1, kept, round(self.least_crop * side))
-        length = min(side, least + int(draws[0] * (side - least + 1)))
-        first = 0 if high is None else max(0, high - length)
-        last = side - length if low is None else min(low, side - length)
-        start = min(last, first + int(draws[1] * (last - first + 1)))
-        return start, start + length
+        return Change(window, flips < self.flip and mirrors, least + factor * (largest - least))
 
 
 def names_a_side(text: str) -> bool:
