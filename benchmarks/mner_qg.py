@@ -81,7 +81,6 @@ def main() -> None:
             "image_side": options.image_side,
             "width": 64,
             "frozen_norms": False,
-            "augmentation": {"crop": 0.7, "least_crop": 0.6},
             "loop": {
                 "epochs": options.epochs,
                 "batch_size": options.batch_size,
@@ -135,6 +134,8 @@ def save_encoder(folder: Path, data: Path) -> None:
         intermediate_size=256,
         max_position_embeddings=128,
         initializer_range=0.04,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
     encoder = BertModel(config)
     positions = encoder.embeddings.position_embeddings.weight

@@ -55,11 +55,11 @@ def often_pieces(
     Args:
         texts: Where the pieces come from.
         syllables: How many beginnings and ends.
-        whole: Texts whose words are not cut; nor are those that one text in a hundred has.
+        whole: Texts whose words are not cut; nor are those that one text in twenty has.
     """
     often = Counter(word for text in texts for word in {*_words(text)})
     uncut = dict.fromkeys(word for text in whole for word in _words(text))
-    uncut |= dict.fromkeys(sorted(one for one in often if often[one] * 100 >= len(texts)))
+    uncut |= dict.fromkeys(sorted(one for one in often if often[one] * 20 >= len(texts)))
     letters: set[str] = set()
     starts: Counter[str] = Counter()
     ends: Counter[str] = Counter()

@@ -26,6 +26,8 @@ from helpers.samples_on_the_fly import (
     write_system,
 )
 
+from riveg.processes import CORES
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
 
 Process = subprocess.Popen[str]
@@ -349,16 +351,17 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def peak_memory(*arguments: str | Path) -> int:
-    """Peak resident memory of a riveg, in KiB.
+    """Peak resident memory of a riveg that does all in one process, in KiB.
 
-    It is started by a small process: Linux counts what a process was before it became another.
+    Of several, a short run may not have had each at work. It is started by a small process: Linux
+    counts what a process was before it became another.
     """
     done = subprocess.run(
         [sys.executable, "-c", _WATCH, *command(*arguments)],
         capture_output=True,
         check=False,
         text=True,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, CORES: "1"},
     )
     assert done.returncode == 0, done.stderr
     return int(done.stdout.splitlines()[-1])
