@@ -34,12 +34,18 @@ class GroundedSpan:
     region: FoundRegion | None
 
 
-def grounded_spans(answers: Sequence[QueryAnswer]) -> tuple[GroundedSpan, ...]:
-    """Entities by position; of those that overlap the most probable is kept."""
+def grounded_spans(
+    answers: Sequence[QueryAnswer], settings: MnerQgSettings
+) -> tuple[GroundedSpan, ...]:
+    """Entities by position whose calibrated score reaches the threshold of spans.
+
+    Of those that overlap the most probable is kept.
+    """
     found = [
         GroundedSpan(one.span, query, round(one.probability, _DIGITS), answer.region)
         for query, answer in enumerate(answers)
         for one in answer.spans
+        if calibrated(one.probability, settings.span_temperature) >= settings.span_threshold
     ]
     return without_overlaps(found, lambda one: (-one.probability, one.span.start))[0]
 

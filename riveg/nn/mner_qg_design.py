@@ -74,6 +74,7 @@ class MnerQgSettings(BaseModel):
         mean: Of an image's channels in [0, 1], RGB, which is taken from each.
         deviation: By which they are then divided.
         span_temperature: By which log-odds of spans are divided, so that they are calibrated.
+        span_threshold: A span's calibrated score must reach it, in [0, 1].
         region_temperature: The same of regions.
         threshold: A region's calibrated score must reach it, in [0, 1].
         weak_boxes: Whether the boxes that were learnt are another system's.
@@ -92,6 +93,7 @@ class MnerQgSettings(BaseModel):
         Annotated[float, Field(gt=0)],
     ]
     span_temperature: float = Field(default=1.0, gt=0)
+    span_threshold: float = Field(default=0.5, ge=0, le=1)
     region_temperature: float = Field(default=1.0, gt=0)
     threshold: float = Field(default=0.5, ge=0, le=1)
     weak_boxes: bool = False

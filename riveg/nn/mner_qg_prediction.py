@@ -18,10 +18,13 @@ from riveg.types import Span
 from riveg.vision.runtime.batches import in_batches
 from riveg.vision.runtime.loading import Placement, autocast
 
+_LEAST = 0.05
+"""Less probable spans are not answered at all: a text has very many of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundSpan:
-    """A span that answers a query; ``probability`` in [0, 1], not yet calibrated."""
+    """A span that may answer a query; ``probability`` in [0.05, 1], not yet calibrated."""
 
     span: Span
     probability: float
@@ -45,7 +48,7 @@ class QueryAnswer:
     """What the network answers to one query about a post.
 
     Args:
-        spans: By position; they may overlap.
+        spans: By position, the improbable ones too; they may overlap.
         existence: Probability that the text has an entity of the type; ``None``: not asked.
         region: ``None`` without an image, or where the network grounds nothing.
     """
@@ -134,9 +137,9 @@ def _on_cpu(said: QueryLogits) -> QueryLogits:
 
 
 def _spans(said: QueryLogits, words: Tensor) -> list[list[tuple[int, int, float]]]:
-    """First and last word of each span of each row, and its probability.
+    """First and last word of each span of each row that may be one, and its probability.
 
-    Start, end and match are each more likely than not; the probability is their geometric mean.
+    It is the geometric mean of those of start, end and match.
     """
     start, end = (logits.sigmoid() * words for logits in (said.start, said.end))
     parts = torch.stack(
@@ -148,7 +151,7 @@ def _spans(said: QueryLogits, words: Tensor) -> list[list[tuple[int, int, float]
     )
     means = parts.log().mean(dim=0).exp()
     found: list[list[tuple[int, int, float]]] = [[] for _ in words]
-    for row, first, last in (parts > 0.5).all(dim=0).triu().nonzero().tolist():
+    for row, first, last in (means >= _LEAST).triu().nonzero().tolist():
         found[row].append((first, last, float(means[row, first, last])))
     return found
 

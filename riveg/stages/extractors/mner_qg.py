@@ -177,7 +177,7 @@ class MnerQgExtractor:
         ]
         answers = self._prediction.answers(posts)
         return [
-            self._answer(sample, grounded_spans(answer), prepared)
+            self._answer(sample, grounded_spans(answer, self._settings), prepared)
             for sample, answer in zip(samples, answers, strict=True)
         ]
 

@@ -81,7 +81,7 @@ def _card(
     yield best_epoch(trained, config.loop, trainee.metric)
     yield (
         f"Chosen on dev: the temperatures of spans ({settings.span_temperature:g}) and regions "
-        f"({settings.region_temperature:g}), and the threshold of regions "
-        f"({settings.threshold:g})."
+        f"({settings.region_temperature:g}), and the thresholds of spans "
+        f"({settings.span_threshold:g}) and regions ({settings.threshold:g})."
     )
     yield from settings_lines(config)

@@ -43,13 +43,14 @@ class Judged:
 
 
 def judged(
-    post: QueryPost, answers: Sequence[QueryAnswer], labels: Sequence[str], level: str
+    post: QueryPost, answers: Sequence[QueryAnswer], settings: MnerQgSettings, level: str
 ) -> tuple[Judged, ...]:
     """The entities of a post that were found, each beside gold."""
+    labels = tuple(settings.queries)
     gold = {(one.span, label_of(one, level)): one for one in post.gold.entities}
     return tuple(
         _judge(post, one, labels[one.query], gold.get((one.span, labels[one.query])))
-        for one in grounded_spans(answers)
+        for one in grounded_spans(answers, settings)
     )
 
 
@@ -86,7 +87,7 @@ def tally(
     labels = tuple(settings.queries)
     counted = Tally()
     for post, said in zip(posts, answers, strict=True):
-        found = judged(post, said, labels, level)
+        found = judged(post, said, settings, level)
         gold = {(one.span, label_of(one, level)) for one in post.gold.entities}
         hits = sum(one.is_one for one in found)
         counts = {F1: Count(hits, len(found), len(gold))}
@@ -136,16 +137,25 @@ def calibrate(
 ) -> MnerQgSettings:
     """The settings with temperatures and threshold that fit these posts.
 
-    The threshold is that of most entities whose region is right, or rightly not there, from the
-    middle of the widest run of such thresholds.
+    The threshold of spans is that by which most of them are rightly kept or left, that of regions
+    that of most entities whose region is right, or rightly not there; each from the middle of the
+    widest run of such thresholds.
     """
-    labels = tuple(settings.queries)
-    found = [
+    lenient = settings.model_copy(update={"span_threshold": 0.0})
+    candidates = [
         one
         for post, said in zip(posts, answers, strict=True)
-        for one in judged(post, said, labels, level)
+        for one in judged(post, said, lenient, level)
     ]
-    spans = fit_temperature([one.found.probability for one in found], [one.is_one for one in found])
+    scores = [one.found.probability for one in candidates]
+    span_temperature = round(fit_temperature(scores, [one.is_one for one in candidates]), 4)
+    scores = [calibrated(score, span_temperature) for score in scores]
+    sides = [
+        Scored(score, one.is_one, not one.is_one)
+        for score, one in zip(scores, candidates, strict=True)
+    ]
+    span_threshold = best_threshold(sides).value if sides else settings.span_threshold
+    found = [one for score, one in zip(scores, candidates, strict=True) if score >= span_threshold]
     grounded = [
         (one, one.found.region.probability)
         for one in found
@@ -154,7 +164,7 @@ def calibrate(
     regions = fit_temperature(
         [score for _, score in grounded], [one.region_is_right for one, _ in grounded]
     )
-    span_temperature, region_temperature = round(spans, 4), round(regions, 4)
+    region_temperature = round(regions, 4)
     scored = [
         Scored(calibrated(score, region_temperature), one.region_is_right, not one.boxes)
         for one, score in grounded
@@ -162,6 +172,7 @@ def calibrate(
     return settings.model_copy(
         update={
             "span_temperature": span_temperature,
+            "span_threshold": span_threshold,
             "region_temperature": region_temperature,
             "threshold": best_threshold(scored).value if scored else settings.threshold,
         }
