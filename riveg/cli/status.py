@@ -66,16 +66,18 @@ def _until_end(found: RunStatus) -> Iterator[RunStatus]:
 def _page(found: RunStatus) -> RenderableType:
     from rich.console import Group
 
+    from riveg.cli.accounts import account_table
     from riveg.cli.tables import bare_table, plain
 
     table = bare_table()
     table.add_column("stage")
     table.add_column("backend")
-    for name in ("parts", "samples", "samples/s", "left"):
+    for name in ("parts", "samples", "samples/s", "workers", "left"):
         table.add_column(name, justify="right")
     for stage in found.stages:
         table.add_row(*map(plain, _cells(stage, found)))
-    return Group(plain(_first_line(found)), table, *map(plain, _last_lines(found)))
+    spent = [account_table(found.accounts)] if found.accounts else []
+    return Group(plain(_first_line(found)), table, *spent, *map(plain, _last_lines(found)))
 
 
 def _first_line(found: RunStatus) -> str:
@@ -93,12 +95,17 @@ def _cells(stage: StageStatus, found: RunStatus) -> tuple[str, ...]:
         f"{stage.parts}/{found.parts}",
         str(stage.samples),
         "" if stage.rate is None else f"{stage.rate:.1f}",
+        "" if stage.workers is None else str(stage.workers),
         "" if not left else str(timedelta(seconds=round(left))),
     )
 
 
 def _last_lines(found: RunStatus) -> list[str]:
+    from riveg.cli.accounts import account_lines
+
     lines = [f"issues    {number} {kind}" for kind, number in found.issues.items()]
+    if found.accounts:
+        return [*account_lines(found.accounts), *lines]
     for asked in found.asked:
         tokens = (
             ""

@@ -16,7 +16,6 @@ from riveg.evaluation.reruns import run_settings
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.response_cache import Asked, ResponseCache
 from riveg.runs.building import ANSWERS
-from riveg.runs.request_counts import cost_of
 from riveg.types import REVIEW_KINDS, Review, ReviewKind
 
 STAGE = "review"
@@ -189,8 +188,8 @@ def _only_asked_by_review(settings: Mapping[str, Any]) -> Endpoint | None:
 
 
 def _cost(endpoint: Endpoint, asked: Asked) -> ReviewCost:
-    prompt, answer = asked.prompt_tokens, asked.answer_tokens
-    known = prompt is not None and answer is not None
-    cost = cost_of(endpoint, prompt or 0, answer or 0) if known else None
-    currency = None if cost is None or endpoint.prices is None else endpoint.prices.currency
-    return ReviewCost(asked.requests, prompt, answer, cost, currency)
+    prompt, answer, prices = asked.prompt_tokens, asked.answer_tokens, endpoint.prices
+    if prices is None or prompt is None or answer is None:
+        return ReviewCost(asked.requests, prompt, answer)
+    cost = prices.cost(prompt, answer)
+    return ReviewCost(asked.requests, prompt, answer, cost, prices.currency)

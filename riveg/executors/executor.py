@@ -74,6 +74,10 @@ class Executor(Protocol[JobT]):
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
         """The report of each part, as soon as it is there; with the last one all is written."""
 
+    @property
+    def workers(self) -> int:
+        """How many do the parts of the job that runs."""
+
     def close(self) -> None:
         """Ends what it holds from one job to the next."""
 

@@ -38,11 +38,13 @@ class LocalExecutor(Generic[JobT]):
         self._most_workers = count_threads(workers)
         self._progress = progress
         self._workers: PartWorkers | None = None
+        self.workers = 1
 
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
         """The report of each part; in order where no other process does them."""
         numbers = list(parts)
         count = min(self._most_workers, len(numbers)) if job.is_parallel else 1
+        self.workers = count
         if count > 1:
             yield from self._workers_for(count, len(numbers)).run(job, numbers)
             return

@@ -60,6 +60,7 @@ class RayExecutor(Generic[JobT]):
         self._most = None if workers == "auto" else workers
         self._progress = progress
         self._flock: _Flock | None = None
+        self._is_away = False
 
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
         """The report of each part, as soon as it is there; with the last one all is written.
@@ -69,11 +70,17 @@ class RayExecutor(Generic[JobT]):
             UserError: If there is no cluster, or none with what the job needs; if a part has ended
                 several copies; and whatever the job raises.
         """
-        if job.device is None and not job.is_parallel:
+        self._is_away = job.device is not None or job.is_parallel
+        if not self._is_away:
             with self._open_job(job) as work:
                 yield from map(work, parts)
         else:
             yield from self._flock_for(job.device).run(job, parts)
+
+    @property
+    def workers(self) -> int:
+        """How many copies do the parts of the job; 1: this process does them."""
+        return max(1, self._flock.size) if self._is_away and self._flock else 1
 
     def close(self) -> None:
         """Ends what it has on the cluster, and leaves it."""
@@ -139,6 +146,11 @@ class _Flock:
                         yield told.report
             self._finish()
         self._losses.clear()
+
+    @property
+    def size(self) -> int:
+        """How many copies there are."""
+        return len(self._copies)
 
     def end(self) -> None:
         """Ends the copies; what they are at is lost."""

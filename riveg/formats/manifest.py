@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from riveg.errors import UserError
+from riveg.formats.accounts import Account
 from riveg.formats.json_files import checked
 from riveg.types import OLDEST_SCHEMA, SCHEMA_VERSION
 
@@ -55,6 +56,8 @@ class RunKeys(Checked):
     stages: dict[str, _Stage] = {}
     packages: dict[str, str | None] = {}
     seconds: dict[str, float] = {}
+    workers: dict[str, int] = {}
+    accounts: dict[str, list[Account]] = {}
     out_of_memory: dict[str, list[dict[str, Any]]] = {}
     notes: list[str] = []
     python: str | None = None

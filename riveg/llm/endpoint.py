@@ -29,6 +29,10 @@ class Prices(BaseModel):
     output: float = Field(ge=0)
     currency: str = "USD"
 
+    def cost(self, prompt_tokens: int, answer_tokens: int) -> float:
+        """What tokens cost."""
+        return (prompt_tokens * self.input + answer_tokens * self.output) / 1e6
+
 
 ADAPTER = "adapter"
 """How a server that riveg starts, and an engine, call a model with its adapter."""
@@ -87,8 +91,8 @@ class Endpoint(BaseModel):
     ``thinking``: whether the model may think aloud before it answers; ``concurrency``: requests in
     flight; ``requests_per_minute``, ``tokens_per_minute``: limits; ``timeout_s``: seconds for one
     request; ``tries``: for faults of the server; ``re_asks``: for answers that cannot be read;
-    ``picture_side``: the longer side of images sent, in pixels; ``prices``: for ``--dry-run``;
-    ``options``: more arguments of ``vllm.LLM`` for ``vllm-offline``.
+    ``picture_side``: the longer side of images sent, in pixels; ``prices``: for ``--dry-run`` and a
+    run's accounts; ``options``: more arguments of ``vllm.LLM`` for ``vllm-offline``.
     """
 
     model_config = _STRICT

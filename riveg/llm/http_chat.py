@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from riveg.errors import ImageFault
+from riveg.llm.accounting import Accountant, Book, no_book
 from riveg.llm.cached_response import CachedResponse
 from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
@@ -40,6 +41,7 @@ class HttpChat:
             sent.
         api_key: Called right after it.
         say: Told of what the user should know while it goes on.
+        book: Takes the account of every request.
         pause_s: The wait after a first failure; later ones are longer.
     """
 
@@ -52,6 +54,7 @@ class HttpChat:
         urls: Callable[[], Sequence[str]],
         api_key: Callable[[], str | None],
         say: Say,
+        book: Book = no_book,
         pause_s: float = 0.5,
     ) -> None:
         self._endpoint = endpoint
@@ -59,6 +62,7 @@ class HttpChat:
         self._urls = urls
         self._api_key = api_key
         self._say = say
+        self._accountant = Accountant(endpoint, book)
         self._pause_s = pause_s
         self._images = ImageEncoder(images, endpoint.picture_side)
         self._tokens = TokenCounter(endpoint, self._images)
@@ -148,6 +152,7 @@ class HttpChat:
                     tokens=self._tokens,
                     pause_s=self._pause_s,
                     say=self._say,
+                    accountant=self._accountant,
                 )
             return self._sender
 

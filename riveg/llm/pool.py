@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from riveg.errors import ServerGone, UserError
+from riveg.llm.accounting import Book, no_book
 from riveg.llm.conversation import Chat, ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.local_server import Say, Server
@@ -37,6 +38,7 @@ class Models(Mapping[str, Chat]):
         images: Where the images of requests come from.
         say: Receives a line about each longer wait.
         logs: Folder for what servers print; ``None``: kept only while they run.
+        book: Takes the account of every request.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Models(Mapping[str, Chat]):
         images: ImageSource,
         say: Say,
         logs: Path | None = None,
+        book: Book = no_book,
     ) -> None:
         self._endpoints = dict(endpoints)
         self._cache = cache
         self._images = images
         self._say = say
         self._logs = logs
+        self._book = book
         self._lock = threading.RLock()
         self._chats: dict[str, HttpChat | OfflineChat | ServedChat] = {}
         self._servers: dict[str, Server] = {}
@@ -118,13 +122,31 @@ class Models(Mapping[str, Chat]):
         if endpoint.engine == "vllm-offline":
             from riveg.llm.vllm_offline import OfflineChat
 
-            return OfflineChat(endpoint, cache=self._cache, images=self._images)
-        if endpoint.serve is not None:
-            server = self._server(endpoint)
-            return ServedChat(
-                endpoint, server, cache=self._cache, images=self._images, say=self._say
-            )
-        return _http_chat(endpoint, cache=self._cache, images=self._images, say=self._say)
+            return OfflineChat(endpoint, cache=self._cache, images=self._images, book=self._book)
+        if endpoint.serve is None:
+            variable = endpoint.api_key_variable
+            return self._http_chat(endpoint, lambda: endpoint.base_urls, lambda: _api_key(variable))
+        server = self._server(endpoint)
+        chat = self._http_chat(endpoint, lambda: (server.start(),), lambda: server.api_key)
+        return ServedChat(server, chat)
+
+    def _http_chat(
+        self,
+        endpoint: Endpoint,
+        urls: Callable[[], Sequence[str]],
+        api_key: Callable[[], str | None],
+    ) -> HttpChat:
+        from riveg.llm.http_chat import HttpChat
+
+        return HttpChat(
+            endpoint,
+            cache=self._cache,
+            images=self._images,
+            urls=urls,
+            api_key=api_key,
+            say=self._say,
+            book=self._book,
+        )
 
     def _server(self, endpoint: Endpoint) -> Server:
         key = _server_key(endpoint)
@@ -134,28 +156,16 @@ class Models(Mapping[str, Chat]):
 
 
 class ServedChat:
-    """A model behind a server that riveg starts at the first request that is not cached."""
+    """A model behind a server that riveg starts at the first request that is not cached.
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        server: Server,
-        *,
-        cache: ResponseCache,
-        images: ImageSource,
-        say: Say,
-    ) -> None:
-        from riveg.llm.http_chat import HttpChat
+    Args:
+        server: It.
+        chat: Asks it.
+    """
 
+    def __init__(self, server: Server, chat: HttpChat) -> None:
         self._server = server
-        self._chat = HttpChat(
-            endpoint,
-            cache=cache,
-            images=images,
-            urls=lambda: (server.start(),),
-            api_key=lambda: server.api_key,
-            say=say,
-        )
+        self._chat = chat
 
     @property
     def model(self) -> str:
@@ -187,21 +197,6 @@ class ServedChat:
     def close(self) -> None:
         """Closes the connections; the server's owner stops the server."""
         self._chat.close()
-
-
-def _http_chat(
-    endpoint: Endpoint, *, cache: ResponseCache, images: ImageSource, say: Say
-) -> HttpChat:
-    from riveg.llm.http_chat import HttpChat
-
-    return HttpChat(
-        endpoint,
-        cache=cache,
-        images=images,
-        urls=lambda: endpoint.base_urls,
-        api_key=lambda: _api_key(endpoint.api_key_variable),
-        say=say,
-    )
 
 
 def _api_key(variable: str | None) -> str | None:

@@ -9,7 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from riveg.errors import ServerGone
+from riveg.errors import ServerGone, UserError
+from riveg.formats.accounts import known_sum
+from riveg.llm.accounting import Accountant
 from riveg.llm.conversation import NoAnswer, Request
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.local_server import Say
@@ -38,8 +40,8 @@ class Effort:
     answer_tokens: int | None = None
 
     def add(self, completion: Completion) -> None:
-        self.prompt_tokens = _sum(self.prompt_tokens, completion.prompt_tokens)
-        self.answer_tokens = _sum(self.answer_tokens, completion.answer_tokens)
+        self.prompt_tokens = known_sum(self.prompt_tokens, completion.prompt_tokens)
+        self.answer_tokens = known_sum(self.answer_tokens, completion.answer_tokens)
 
 
 class Sender:
@@ -50,7 +52,8 @@ class Sender:
         addresses: Its servers.
         tokens: Estimates requests, if tokens a minute are limited.
         pause_s: The wait after a first failure; later ones are longer.
-        say: Told once of each server that cannot be reached while others of the model can.
+        say: Told once of each server that is lost while others of the model work.
+        accountant: Told of every request that has ended.
     """
 
     def __init__(
@@ -61,12 +64,14 @@ class Sender:
         tokens: TokenCounter,
         pause_s: float,
         say: Say,
+        accountant: Accountant,
     ) -> None:
         self._endpoint = endpoint
         self._addresses = addresses
         self._tokens = tokens
         self._pause_s = pause_s
         self._say = say
+        self._accountant = accountant
         self._told: set[str] = set()
         self._requests_pace = Pace(endpoint.requests_per_minute)
         self._tokens_pace = Pace(endpoint.tokens_per_minute)
@@ -90,51 +95,62 @@ class Sender:
         """
         left_out = self.left_out
         failures = 0
+        is_retry = False
         while True:
             await self._paced(request)
             sent = without_fields(body, left_out)
             try:
-                completion = await self._post(sent, effort)
+                completion = await self._post(sent, effort, is_retry=is_retry)
             except Refusal as refusal:
                 more = self._refused(sent, refusal.words) - left_out
                 if not more:
                     self._given_up = 0
                     return NoAnswer("no-answer", str(refusal))
                 left_out |= more
+                is_retry = True
             except ServerFault as fault:
                 failures += 1
                 if failures >= self._endpoint.tries:
                     return self._give_up(fault)
                 await self._rest(failures, fault)
+                is_retry = True
             else:
                 self._given_up = 0
                 self._learn(left_out, frozenset(sent))
                 return completion
 
-    async def _post(self, body: dict[str, Any], effort: Effort) -> Completion:
+    async def _post(self, body: dict[str, Any], effort: Effort, *, is_retry: bool) -> Completion:
         address = self._addresses.pick(time.monotonic())
         effort.requests += 1
+        told = self._accountant
         try:
             async with asyncio.timeout(self._endpoint.timeout_s):
                 completion = await self._addresses.post(address, body)
         except TimeoutError:
             limit = f"{self._endpoint.timeout_s:g} s"
             fault = ServerFault(f"{address.shown} did not answer within {limit}")
-            address.failed(fault, time.monotonic(), self._pause_s)
+            self._failed(address, fault, is_retry=is_retry)
             raise fault from None
         except ServerFault as fault:
-            address.failed(fault, time.monotonic(), self._pause_s)
-            self._tell(address, fault)
+            self._failed(address, fault, is_retry=is_retry)
             raise
-        except Refusal:
+        except (Refusal, UserError):
             address.answered()
+            told.failed(address.shown, is_retry=is_retry)
             raise
         address.answered()
+        told.answered(completion, address.shown, is_retry=is_retry)
         return completion
+
+    def _failed(self, address: Address, fault: ServerFault, *, is_retry: bool) -> None:
+        address.failed(fault, time.monotonic(), self._pause_s)
+        self._tell(address, fault)
+        lost_since = address.lost_since
+        self._accountant.failed(address.shown, is_retry=is_retry, lost_since=lost_since)
 
     def _tell(self, address: Address, fault: ServerFault) -> None:
         """Says that others do a server's work; where none is left, the run ends and says so."""
-        if not fault.unreachable or self._addresses.are_unreachable or address.url in self._told:
+        if not address.is_lost or self._addresses.are_lost or address.url in self._told:
             return
         self._told.add(address.url)
         self._say(f"{fault}; the other servers of {self._endpoint.model} do its work")
@@ -191,7 +207,3 @@ class Sender:
     async def close(self) -> None:
         """Closes all connections."""
         await self._addresses.close()
-
-
-def _sum(first: int | None, second: int | None) -> int | None:
-    return second if first is None else first + (second or 0)

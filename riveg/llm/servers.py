@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -79,20 +80,33 @@ class Address:
     in_flight: int = 0
     sent: int = 0
     failures: int = 0
+    failing_since: float | None = None
     unreachable: bool = False
     rests_until: float = 0.0
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was not reached at the last try, or has failed several times in a row."""
+        return self.unreachable or self.failures >= _RESTS_AFTER
+
+    @property
+    def lost_since(self) -> float | None:
+        """Its first failure without a response since, in seconds since 1970, if it is lost."""
+        return self.failing_since if self.is_lost else None
+
     def failed(self, fault: ServerFault, now: float, pause_s: float) -> None:
-        """Notes a failure; after several, or if it was not reached, the server rests."""
+        """Notes a failure; a server that is lost rests."""
         self.failures += 1
+        self.failing_since = self.failing_since or time.time()
         self.unreachable = fault.unreachable
-        if fault.unreachable or self.failures >= _RESTS_AFTER:
+        if self.is_lost:
             rest = pause_s * 2.0 ** min(self.failures, 30)
             self.rests_until = now + min(LONGEST_PAUSE_S, rest)
 
     def answered(self) -> None:
         """Notes that the server works."""
         self.failures = 0
+        self.failing_since = None
         self.unreachable = False
         self.rests_until = 0.0
 
@@ -126,6 +140,11 @@ class Addresses:
     def are_unreachable(self) -> bool:
         """Whether none of them was reached at the last try."""
         return all(address.unreachable for address in self.all)
+
+    @property
+    def are_lost(self) -> bool:
+        """Whether none of them works."""
+        return all(address.is_lost for address in self.all)
 
     def pick(self, now: float) -> Address:
         """The least busy of those that do not rest; else the one whose rest ends first."""

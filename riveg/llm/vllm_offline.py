@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from riveg.errors import ImageFault, RivegError
+from riveg.llm.accounting import Accountant, Book, no_book
 from riveg.llm.cached_response import CachedResponse
 from riveg.llm.conversation import (
     ChatAnswer,
@@ -50,11 +51,20 @@ class OfflineChat:
         endpoint: With ``engine: vllm-offline``; its ``options`` are more arguments of ``vllm.LLM``.
         cache: Where responses are looked up and kept.
         images: Where the images of requests come from.
+        book: Takes the account of every request.
     """
 
-    def __init__(self, endpoint: Endpoint, *, cache: ResponseCache, images: ImageSource) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        cache: ResponseCache,
+        images: ImageSource,
+        book: Book = no_book,
+    ) -> None:
         self._endpoint = endpoint
         self._cache = cache
+        self._accountant = Accountant(endpoint, book)
         self._images = ImageEncoder(images, endpoint.picture_side)
         self._tokens = TokenCounter(endpoint, self._images)
         self._lock = threading.Lock()
@@ -182,12 +192,16 @@ class OfflineChat:
             if len(waiting) > 1:
                 return [outcome for one in waiting for outcome in self._complete([one])]
             refusal = NoAnswer("no-answer", f"vllm refused the question: {first_line(error)}")
+            self._accountant.failed()
             return [(refusal, 0.0)]
         seconds = time.monotonic() - started
-        return [
-            (_completion(output, one.request.first_tokens), seconds)
+        completions = [
+            _completion(output, one.request.first_tokens)
             for one, output in zip(waiting, outputs, strict=True)
         ]
+        for completion in completions:
+            self._accountant.answered(completion)
+        return [(completion, seconds) for completion in completions]
 
     def _outputs(self, waiting: Sequence[_Pending]) -> list[Any]:
         """A ``vllm.RequestOutput`` for each: turns and texts to complete are different calls."""

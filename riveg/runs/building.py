@@ -11,6 +11,7 @@ from riveg.config.backend import BuildContext
 from riveg.config.extras import missing_package
 from riveg.config.system import Step
 from riveg.errors import MissingExtra
+from riveg.formats.accounts import Account
 from riveg.labels import Label
 from riveg.llm.conversation import Chat
 from riveg.llm.endpoint import Endpoint
@@ -87,7 +88,7 @@ def build_runner(
     )
 
 
-def _ignore(_: str) -> None:
+def _ignore(_: object) -> None:
     return None
 
 
@@ -97,6 +98,7 @@ def open_models(
     folder: Path | None,
     images: ImageSource,
     say: Callable[[str], None] = _ignore,
+    book: Callable[[Account], None] = _ignore,
 ) -> Iterator[tuple[Mapping[str, Chat], Callable[[str], None]]]:
     """A system's language models, and what releases one of them by name.
 
@@ -106,6 +108,7 @@ def open_models(
             block runs.
         images: Where images of the requests come from.
         say: Told what is waited for.
+        book: Takes the account of every request.
     """
     if not endpoints:
         yield {}, _ignore
@@ -117,6 +120,6 @@ def open_models(
     logs = None if folder is None else folder / LOGS
     with (
         ResponseCache(answers) as cache,
-        Models(endpoints, cache=cache, images=images, say=say, logs=logs) as models,
+        Models(endpoints, cache=cache, images=images, say=say, logs=logs, book=book) as models,
     ):
         yield models, models.release

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -75,20 +75,6 @@ def manifest_of(
         "packages": _versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-    }
-
-
-def kept_seconds(before: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, float]:
-    """How long stages of the same settings took, by the manifest of the run before."""
-    earlier, now = (
-        {name: stage.get("fingerprint") for name, stage in each.get("stages", {}).items()}
-        for each in (before, manifest)
-    )
-    known: Mapping[str, float] = before.get("seconds", {})
-    return {
-        name: seconds
-        for name, seconds in known.items()
-        if now.get(name) is not None and now[name] == earlier.get(name)
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from riveg.errors import UserError
 from riveg.files import digest_of, file_digest, read_regular, write_atomically
+from riveg.formats.accounts import merged_accounts, read_accounts, written_accounts
 from riveg.formats.manifest import part_count
 from riveg.formats.run_records import CONFIG, CONFIG_DIGEST, DIGEST, MANIFEST, finished_manifest
 from riveg.llm.response_cache import ResponseCache
@@ -133,7 +134,9 @@ def _manifest(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "notes": [*_united(manifests, "notes"), *_differences(manifests)],
         "started": min(_times(manifests, "started"), default=None),
         "finished": max(_times(manifests, "finished"), default=None),
-        "seconds": _summed(manifests),
+        "seconds": _summed(manifests, "seconds"),
+        "workers": _summed(manifests, "workers"),
+        "accounts": written_accounts(merged_accounts(map(read_accounts, manifests))),
         "out_of_memory": _shortages(manifests),
         **_sent(manifests),
     }
@@ -204,11 +207,11 @@ def _united(manifests: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
     return [*dict.fromkeys(item for manifest in manifests for item in manifest.get(key, []))]
 
 
-def _summed(manifests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _summed(manifests: Sequence[Mapping[str, Any]], key: str) -> dict[str, float]:
     total: dict[str, float] = {}
     for manifest in manifests:
-        for stage, seconds in manifest.get("seconds", {}).items():
-            total[stage] = round(total.get(stage, 0.0) + seconds, 3)
+        for stage, number in manifest.get(key, {}).items():
+            total[stage] = round(total.get(stage, 0) + number, 3)
     return total
 
 

@@ -106,7 +106,7 @@ class RequestCounter:
             prompt_tokens=prompt,
             exact=self._exact and not estimated,
             answer_tokens=answer,
-            cost=cost_of(self._endpoint, prompt, answer),
+            cost=None if prices is None else prices.cost(prompt, answer),
             currency=None if prices is None else prices.currency,
             estimated=estimated,
         )
@@ -128,11 +128,3 @@ class RequestCounter:
             currency=None,
             estimated=True,
         )
-
-
-def cost_of(endpoint: Endpoint, prompt_tokens: int, answer_tokens: int) -> float | None:
-    """The cost of tokens, in the currency of the endpoint's prices; ``None`` without prices."""
-    prices = endpoint.prices
-    if prices is None:
-        return None
-    return (prompt_tokens * prices.input + answer_tokens * prices.output) / 1e6

@@ -24,6 +24,7 @@ from riveg.llm.conversation import Chat
 from riveg.runs.checks import refuse_missing_images
 from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
 from riveg.runs.foreign_scripts import ForeignScripts
+from riveg.runs.live_manifest import LiveManifest
 from riveg.runs.portion import Portion, Shard
 from riveg.runs.progress import Progress
 from riveg.runs.record_files import write_records
@@ -188,12 +189,19 @@ class Run:
             "--out"
         )
 
-    def run_stages(self, samples: int, parts: int) -> Iterator[StageReport]:
-        """Runs one stage after another; the backend of each is freed before the next is built."""
+    def run_stages(
+        self, samples: int, parts: int, manifest: LiveManifest | None = None
+    ) -> Iterator[StageReport]:
+        """Runs one stage after another; the backend of each is freed before the next is built.
+
+        What they take goes to ``manifest``, if there is one.
+        """
         for position, step in enumerate(self._steps, start=1):
             self._progress.begin(step.stage.name, samples)
             started = time.monotonic()
-            reports = list(self._executor.run(self.job(position), range(parts)))
+            work = self._executor.run(self.job(position), range(parts))
+            name, executor = step.stage.name, self._executor
+            reports = list(work if manifest is None else manifest.noted(name, work, executor))
             seconds = time.monotonic() - started
             self._progress.end(seconds)
             shortages = _smallest(report.shortages for report in reports)

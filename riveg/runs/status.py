@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from riveg.errors import UserError
+from riveg.formats.accounts import Account, read_accounts
 from riveg.formats.manifest import part_count
 from riveg.formats.run_records import is_finished
 from riveg.llm.response_cache import Asked, ResponseCache
@@ -31,6 +32,9 @@ class StageStatus:
         rate: Records a second of those that this process wrote; ``None`` before its first part.
         seconds_left: Until the stage ends at that rate; ``None`` where that is not known, 0 where
             it has ended.
+        workers: How many do its parts, or did; ``None`` before its first part.
+        seconds: How long it has taken, in all runs of the folder with its settings; ``None``
+            before its first part.
     """
 
     stage: str
@@ -39,6 +43,8 @@ class StageStatus:
     samples: int
     rate: float | None
     seconds_left: float | None
+    workers: int | None
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,9 @@ class RunStatus:
         stages: In their order.
         issues: Missing answers by stage and kind, as ``ground: no-answer``, of every sample's
             latest record.
-        asked: What its language models were asked.
+        asked: What its language models were asked for the answers on file.
+        accounts: What their servers were asked for each stage, in all runs of the folder, and what
+            that cost; while a run is at work, a few seconds or a part old.
     """
 
     schema: int
@@ -72,6 +80,7 @@ class RunStatus:
     stages: tuple[StageStatus, ...]
     issues: Mapping[str, int]
     asked: tuple[Asked, ...]
+    accounts: Mapping[str, Sequence[Account]]
 
 
 def run_status(path: Path) -> RunStatus:
@@ -89,7 +98,7 @@ def run_status(path: Path) -> RunStatus:
     stages = []
     began = run.began() or 0.0
     for stage, values in run.stages(manifest):
-        status, began = _stage_status(stage, values, manifest["samples"], parts, began)
+        status, began = _stage_status(stage, values, manifest, parts, began)
         stages.append(status)
     done = process is None and is_finished(manifest)
     with ResponseCache(path / ANSWERS) as cache:
@@ -106,6 +115,7 @@ def run_status(path: Path) -> RunStatus:
         stages=tuple(stages),
         issues=_issues(run, manifest, parts),
         asked=asked,
+        accounts=read_accounts(manifest),
     )
 
 
@@ -119,7 +129,11 @@ def _without_manifest(run: RunFolder, process: int | None) -> str:
 
 
 def _stage_status(
-    stage: StageFolder, values: Mapping[str, Any], samples: int, parts: int, began: float
+    stage: StageFolder,
+    values: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    parts: int,
+    began: float,
 ) -> tuple[StageStatus, float]:
     """A stage's status, and when this process wrote its last part (``began``: when it started)."""
     written = count = made = 0
@@ -135,8 +149,12 @@ def _stage_status(
             made += len(header.inputs)
             last = max(last, at)
     rate = made / (last - began) if made and last > began else None
-    left = 0.0 if written == parts else None if rate is None else (samples - count) / rate
-    status = StageStatus(stage.stage, values["backend"], written, count, rate, left)
+    to_do = manifest["samples"] - count
+    left = 0.0 if written == parts else None if rate is None else to_do / rate
+    workers, seconds = (manifest.get(key, {}).get(stage.stage) for key in ("workers", "seconds"))
+    status = StageStatus(
+        stage.stage, values["backend"], written, count, rate, left, workers, seconds
+    )
     return status, last
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict
@@ -31,7 +30,8 @@ from riveg.runs.checks import (
     require_same_origin,
 )
 from riveg.runs.folder import RunFolder
-from riveg.runs.manifest import kept_seconds, manifest_of
+from riveg.runs.live_manifest import LiveManifest
+from riveg.runs.manifest import manifest_of
 from riveg.runs.portion import Portion, Shard
 from riveg.runs.prediction import Prediction
 from riveg.runs.progress import Progress, Silence
@@ -153,7 +153,10 @@ class System:
         progress = progress or Silence()
         images = ImageLoader(source.image_roots)
         gold = gold_of(source, steps)
-        with open_models(self.config.llm, folder.path, images, progress.note) as opened:
+        manifest = LiveManifest(folder)
+        with open_models(
+            self.config.llm, folder.path, images, progress.note, manifest.add
+        ) as opened:
             models, release = opened
             run = Run(
                 self.config,
@@ -166,7 +169,7 @@ class System:
                 chats=models,
                 release=release,
             )
-            return self._done(run, source, folder, steps, portion)
+            return self._done(run, source, folder, steps, portion, manifest)
 
     def _done(
         self,
@@ -175,43 +178,30 @@ class System:
         folder: RunFolder,
         steps: tuple[Step, ...],
         portion: Portion,
+        manifest: LiveManifest,
     ) -> RunReport:
-        started = time.time()
-        before = folder.read_manifest()
         samples, parts, share = run.write_input(portion)
         notes = run.notes()
         settings = resolved_text(self.config.with_steps(steps))
-        manifest = {
-            **manifest_of(self.config, run, source, steps, samples),
-            **share,
-            CONFIG_DIGEST: text_digest(settings),
-        }
-        # A stage that has nothing to do keeps what it took when it was done.
-        seconds = kept_seconds(before, manifest)
-        folder.write_manifest(
-            {**manifest, "started": started, "finished": None, "seconds": seconds}
+        manifest.begin(
+            {
+                **manifest_of(self.config, run, source, steps, samples),
+                **share,
+                CONFIG_DIGEST: text_digest(settings),
+            }
         )
         write_atomically(folder.path / CONFIG, [settings.encode()], goes_on=True, is_private=True)
         with closing(run):
-            stages = tuple(run.run_stages(samples, parts))
+            stages = tuple(run.run_stages(samples, parts, manifest))
         failed = run.write_records(parts)
         sent = run.sent_images(parts)
         notes = (*notes, *sent.notes())
-        folder.write_manifest(
+        manifest.end(
             {
-                **manifest,
-                "started": started,
-                "finished": time.time(),
                 "failed": failed,
                 "notes": list(notes),
                 **({"images_sent": sent.record()} if sent.is_any else {}),
                 DIGEST: file_digest(folder.records_path),
-                "seconds": {
-                    report.stage: seconds[report.stage]
-                    if report.stage in seconds and not report.made
-                    else round(report.seconds, 3)
-                    for report in stages
-                },
                 "out_of_memory": {
                     report.stage: [asdict(shortage) for shortage in report.shortages]
                     for report in stages

@@ -59,7 +59,7 @@ def test_what_it_prints(work: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, heads, *stages, last = done.stdout.splitlines()
     assert first == f"finished: small-parts on posts, {POSTS} samples"
-    assert heads.split() == ["stage", "backend", "parts", "samples", "samples/s", "left"]
+    assert heads.split() == ["stage", "backend", "parts", "samples", "samples/s", "workers", "left"]
     assert stages[0].split()[:4] == ["tag", "mini", "3/3", "24"]
     assert last.startswith("issues    1 ")
     assert max(map(len, done.stdout.splitlines())) <= 80
