@@ -10,7 +10,7 @@ from rich.table import Table
 from riveg.cli.numbers import money, short
 from riveg.cli.tables import bare_table, plain
 from riveg.cli.visible import counted
-from riveg.formats.accounts import Account, Accounts
+from riveg.formats.accounts import Account, Accounts, lost_servers
 
 
 def account_table(accounts: Accounts) -> Table:
@@ -36,7 +36,8 @@ def _cells(one: Account) -> tuple[str, ...]:
 
 
 def account_lines(accounts: Accounts) -> Iterator[str]:
-    """The cost of all, and what is not in it."""
+    """The servers that are lost, the cost of all, and what is not in it."""
+    yield from (f"lost      {line}" for line in lost_servers(accounts))
     costs = _costs(accounts)
     if not costs:
         return

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Number = TypeVar("Number", int, float)
+
+_LAST = 253_402_300_799
+"""The last second of the year 9999; later times have no date."""
 
 
 class Account(BaseModel):
@@ -41,7 +45,7 @@ class Account(BaseModel):
     prompt_tokens: int | None = Field(default=None, ge=0)
     answer_tokens: int | None = Field(default=None, ge=0)
     cost: float | None = Field(default=None, ge=0)
-    lost_since: float | None = None
+    lost_since: float | None = Field(default=None, ge=0, le=_LAST)
 
     @property
     def key(self) -> tuple[str, str, str | None]:
@@ -64,6 +68,16 @@ class Account(BaseModel):
             lost_since=later.lost_since,
         )
 
+    def lost(self) -> str | None:
+        """That the server is lost, since when, and what failed, in one line; ``None``: it works."""
+        if self.lost_since is None:
+            return None
+        since = datetime.fromtimestamp(self.lost_since, UTC)
+        return (
+            f"{self.server} is lost: no response since {since:%Y-%m-%d %H:%M:%S} UTC, requests "
+            f"that failed: {self.failures}"
+        )
+
 
 Accounts = Mapping[str, Sequence[Account]]
 """By stage."""
@@ -80,6 +94,12 @@ def read_accounts(manifest: Mapping[str, Any]) -> Accounts:
     """The accounts of a checked manifest; none where an older riveg has written it."""
     found: Mapping[str, list[dict[str, Any]]] = manifest.get("accounts", {})
     return {stage: [Account.model_validate(one) for one in each] for stage, each in found.items()}
+
+
+def lost_servers(accounts: Accounts) -> Iterator[str]:
+    """A line for each server that a stage has lost."""
+    for stage, each in accounts.items():
+        yield from (f"{stage}: {line}" for one in each if (line := one.lost()))
 
 
 def written_accounts(accounts: Accounts) -> dict[str, list[dict[str, Any]]]:

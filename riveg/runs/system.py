@@ -16,6 +16,7 @@ from riveg.config.reader import load_config
 from riveg.config.system import Step, SystemConfig
 from riveg.errors import UserError
 from riveg.files import file_digest, text_digest, write_atomically
+from riveg.formats.accounts import lost_servers
 from riveg.formats.run_records import CONFIG, CONFIG_DIGEST, DIGEST
 from riveg.images.loader import ImageLoader
 from riveg.pipeline import AnyStageRunner
@@ -195,7 +196,7 @@ class System:
             stages = tuple(run.run_stages(samples, parts, manifest))
         failed = run.write_records(parts)
         sent = run.sent_images(parts)
-        notes = (*notes, *sent.notes())
+        notes = (*notes, *sent.notes(), *lost_servers(manifest.accounts))
         manifest.end(
             {
                 "failed": failed,

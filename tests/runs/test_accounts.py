@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from helpers.command_line import riveg
-from helpers.fault_server import Running, fault_server
+from helpers.fault_server import Running, fault_server, free_port
 from helpers.places import ROOT
 
 from riveg.runs.merging import merge_runs
@@ -173,6 +173,49 @@ def test_shards_add_up(server: Running, tmp_path: Path) -> None:
     assert (merged["requests"], merged["retries"]) == (POSTS + 2, 2)
     run(system, posts, tmp_path / "all")
     assert account_of(tmp_path / "all") == merged
+
+
+def test_a_dead_server_among_living_ones_is_told_at_once_at_the_end_and_later(
+    server: Running, tmp_path: Path
+) -> None:
+    dead = f"http://127.0.0.1:{free_port()}/v1"
+    system = write_system(tmp_path / "system.yaml", dead, server.url)
+    posts = write_posts(tmp_path / "posts.jsonl", count=3 * PART)
+    out, began = tmp_path / "run", time.time()
+    done = riveg("run", system, "--data", posts, "--out", out)
+    assert done.returncode == 0, done.stderr
+    at_once = " ".join(done.stderr.split())
+    assert at_once.count(dead) == 1
+    assert f"{dead} cannot be reached" in at_once
+    assert "; the other servers of any do its work" in at_once
+    accounts = {one["server"]: one for one in manifest_of(out)["accounts"]["augment"]}
+    lost, living = accounts[dead], accounts[server.url]
+    assert lost["failures"] == lost["requests"] > 0
+    assert living["requests"] - living["failures"] == 3 * PART
+    assert living["retries"] + lost["retries"] == lost["failures"]
+    assert began < lost["lost_since"] < time.time()
+    assert living["lost_since"] is None
+    (note,) = [line for line in done.stdout.splitlines() if dead in line]
+    told = f"augment: {dead} is lost: no response since 20"
+    assert note.startswith(f"note      {told}")
+    assert note.endswith(f" UTC, requests that failed: {lost['failures']}")
+    assert note.removeprefix("note      ") in manifest_of(out)["notes"]
+    shown = " ".join(riveg("status", out).stdout.split())
+    assert f"lost {told}" in shown
+
+
+def test_a_server_that_answers_again_is_lost_no_more(tmp_path: Path) -> None:
+    """Five failures in a row, also of one that can be reached."""
+    with fault_server(tmp_path / "counts") as other, fault_server(tmp_path / "more") as server:
+        system = write_system(tmp_path / "system.yaml", server.url)
+        posts = write_posts(tmp_path / "posts.jsonl", dict.fromkeys(range(5), "500*9"), count=5)
+        report = run(system, posts, tmp_path / "run")
+        (note,) = report.notes
+        assert f"{server.url} is lost" in note
+        assert account_of(tmp_path / "run")["failures"] == 20
+        system = write_system(tmp_path / "system.yaml", server.url, other.url)
+        report = run(system, write_posts(posts, count=9), tmp_path / "run")
+        assert report.notes == ()
 
 
 def test_status_shows_them_in_eighty_columns(server: Running, tmp_path: Path) -> None:
