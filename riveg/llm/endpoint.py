@@ -91,7 +91,9 @@ class Endpoint(BaseModel):
     ``thinking``: whether the model may think aloud before it answers; ``concurrency``: requests in
     flight; ``requests_per_minute``, ``tokens_per_minute``: limits; ``timeout_s``: seconds for one
     request; ``tries``: for faults of the server; ``re_asks``: for answers that cannot be read;
-    ``picture_side``: the longer side of images sent, in pixels; ``prices``: for ``--dry-run`` and a
+    ``picture_side``: the longer side of images sent, in pixels; ``picture_ids``: whether a picture
+    is sent with vLLM's ``uuid``, a digest of its content (if nothing is said: where riveg starts
+    vLLM, and nowhere else); ``prices``: for ``--dry-run`` and a
     run's accounts; ``options``: more arguments of ``vllm.LLM`` for ``vllm-offline``.
     """
 
@@ -120,6 +122,7 @@ class Endpoint(BaseModel):
     tries: int = Field(default=6, ge=1)
     re_asks: int = Field(default=2, ge=0)
     picture_side: int = Field(default=1024, ge=28)
+    picture_ids: bool | None = None
     prices: Prices | None = None
 
     @field_validator("serve", mode="before")
@@ -177,6 +180,15 @@ class Endpoint(BaseModel):
     def asked_as(self) -> str:
         """The model's name in a request."""
         return self.model if self.adapter is None else ADAPTER
+
+    @property
+    def sends_picture_ids(self) -> bool:
+        """Whether pictures are sent with ids; other servers may refuse what they do not know."""
+        if self.picture_ids is not None:
+            return self.picture_ids
+        return self.engine == "vllm-offline" or (
+            self.serve is not None and self.serve.engine == "vllm"
+        )
 
     def shaping(self) -> dict[str, Any]:
         """What shapes the responses: not where the server is, nor how fast it is asked.

@@ -15,7 +15,7 @@ from riveg.llm.cached_response import CachedResponse
 from riveg.llm.conversation import ChatAnswer, NoAnswer, Request, TokenCount
 from riveg.llm.endpoint import Endpoint
 from riveg.llm.event_loop import BackgroundLoop
-from riveg.llm.images import ImageEncoder, SentImages, image_failure
+from riveg.llm.images import ImageEncoder, SentImages, by_image, image_failure
 from riveg.llm.local_server import Say
 from riveg.llm.reasking import Dialogue
 from riveg.llm.request import request_body, request_key
@@ -85,7 +85,7 @@ class HttpChat:
         return self._sender.left_out if self._sender else frozenset()
 
     def ask(self, requests: Sequence[Request]) -> Sequence[ChatAnswer | NoAnswer]:
-        """Answers in the order of the requests; equal requests are sent once.
+        """Answers in order; equal requests are sent once, those about one image together.
 
         Each response is cached as soon as it is there. An interrupt, or a server that is gone, ends
         all requests of the call.
@@ -95,6 +95,9 @@ class HttpChat:
             UserError: If the server takes no such requests: wrong key, model or URL.
             MissingExtra: If the client package is not installed.
         """
+        return by_image(requests, self._ask)
+
+    def _ask(self, requests: Sequence[Request]) -> list[ChatAnswer | NoAnswer]:
         loop = self._running()
         outcomes = loop.run(_all([self._look_up(request) for request in requests]))
         keys = {at: one for at, one in enumerate(outcomes) if isinstance(one, str)}

@@ -7,17 +7,19 @@ import hashlib
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from riveg.errors import ImageFault
 from riveg.geometry.boxes import touched_edges
-from riveg.llm.conversation import AttachedImage, NoAnswer
+from riveg.llm.conversation import AttachedImage, NoAnswer, Request
 from riveg.types import ImageSize
 
 if TYPE_CHECKING:
     from riveg.protocols import ImageSource
+
+Answer = TypeVar("Answer")
 
 _QUALITY = 92
 
@@ -44,6 +46,29 @@ def image_failure(fault: ImageFault | ValueError) -> NoAnswer:
     """Why a request whose image cannot be used has no answer."""
     kind = fault.kind if isinstance(fault, ImageFault) else "bad-picture"
     return NoAnswer(kind, str(fault))
+
+
+def by_image(
+    requests: Sequence[Request], ask: Callable[[Sequence[Request]], Sequence[Answer]]
+) -> list[Answer]:
+    """Answers in the order of the requests, which are sent in another one.
+
+    Requests about the same images come next to each other, where the first of them stood: what a
+    server keeps of an image is still there for the next.
+
+    Args:
+        requests: In any order.
+        ask: Gives an answer to each request, in order.
+    """
+    first: dict[tuple[str, ...], int] = {}
+
+    def place(at: int) -> int:
+        paths = tuple(one.image.path for one in requests[at].images)
+        return first.setdefault(paths, at) if paths else at
+
+    order = sorted(range(len(requests)), key=place)
+    answers = dict(zip(order, ask([requests[at] for at in order]), strict=True))
+    return [answers[at] for at in range(len(requests))]
 
 
 def _crop_edges(attached: AttachedImage, size: ImageSize) -> tuple[int, int, int, int]:

@@ -18,14 +18,18 @@ KEY_VERSION = 1
 """Raised when an equal request would be sent in other words."""
 
 
-def chat_messages(messages: Sequence[Message], images: SentImages) -> list[dict[str, Any]]:
+def chat_messages(
+    messages: Sequence[Message], images: SentImages, *, with_ids: bool = False
+) -> list[dict[str, Any]]:
     """The messages in the form that OpenAI-compatible servers and ``LLM.chat`` of vLLM take.
 
     Args:
         messages: In order.
         images: Every image of the messages, encoded.
+        with_ids: Whether images have vLLM's ``uuid``: it then computes nothing twice for an image
+            that it has seen under that.
     """
-    return [_chat_message(message, images) for message in messages]
+    return [_chat_message(message, images, with_ids=with_ids) for message in messages]
 
 
 def request_body(
@@ -44,7 +48,7 @@ def request_body(
     """
     body: dict[str, Any] = {
         "model": endpoint.asked_as,
-        **_asked(messages, images),
+        **_asked(messages, images, with_ids=endpoint.sends_picture_ids),
         "temperature": endpoint.temperature,
         "top_p": endpoint.top_p,
         "seed": endpoint.seed,
@@ -132,19 +136,24 @@ def request_key(endpoint: Endpoint, request: Request, images: SentImages) -> str
     )
 
 
-def _asked(messages: Sequence[Message], images: SentImages) -> dict[str, Any]:
+def _asked(messages: Sequence[Message], images: SentImages, *, with_ids: bool) -> dict[str, Any]:
     text = text_to_complete(messages)
     if text is None:
-        return {"messages": chat_messages(messages, images)}
+        return {"messages": chat_messages(messages, images, with_ids=with_ids)}
     return {"prompt": whole_characters(text)}
 
 
-def _chat_message(message: Message, images: SentImages) -> dict[str, Any]:
+def _chat_message(message: Message, images: SentImages, *, with_ids: bool) -> dict[str, Any]:
     text = whole_characters(message.text)
     if not message.images:
         return {"role": message.role, "content": text}
+    sent = [images[image] for image in message.images]
     parts: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": images[image].data_url}}
-        for image in message.images
+        {
+            "type": "image_url",
+            "image_url": {"url": one.data_url},
+            **({"uuid": one.digest} if with_ids else {}),
+        }
+        for one in sent
     ]
     return {"role": message.role, "content": [*parts, {"type": "text", "text": text}]}

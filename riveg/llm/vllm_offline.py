@@ -25,7 +25,7 @@ from riveg.llm.conversation import (
     text_to_complete,
 )
 from riveg.llm.endpoint import Endpoint
-from riveg.llm.images import ImageEncoder, SentImages, image_failure
+from riveg.llm.images import ImageEncoder, SentImages, by_image, image_failure
 from riveg.llm.json_answers import (
     first_spoken_token,
     thoughts_in,
@@ -77,12 +77,15 @@ class OfflineChat:
         return self._endpoint.shown
 
     def ask(self, requests: Sequence[Request]) -> Sequence[ChatAnswer | NoAnswer]:
-        """Answers in the order of the requests; equal requests are sent once.
+        """Answers in order; equal requests are sent once, those about one image together.
 
         Raises:
             MissingExtra: If vLLM is not installed.
             RivegError: If vLLM cannot load the model, or fails as a whole.
         """
+        return by_image(requests, self._ask)
+
+    def _ask(self, requests: Sequence[Request]) -> list[ChatAnswer | NoAnswer]:
         with self._lock:
             outcomes = [self._look_up(request) for request in requests]
             pending: dict[str, _Pending] = {}
@@ -211,7 +214,14 @@ class OfflineChat:
         adapter = adapter_request(self._endpoint)
         said = iter(
             self._engine.chat(
-                [chat_messages(one.dialogue.messages, one.images) for one in turns],
+                [
+                    chat_messages(
+                        one.dialogue.messages,
+                        one.images,
+                        with_ids=self._endpoint.sends_picture_ids,
+                    )
+                    for one in turns
+                ],
                 [self._sampling(one.request) for one in turns],
                 use_tqdm=False,
                 lora_request=adapter,

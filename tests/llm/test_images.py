@@ -1,5 +1,6 @@
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from riveg.errors import ImageFault
-from riveg.llm.conversation import AttachedImage
-from riveg.llm.images import ImageEncoder, encoded, sent_size
+from riveg.llm.conversation import AttachedImage, Message, Request
+from riveg.llm.images import ImageEncoder, by_image, encoded, sent_size
 from riveg.types import Box, ImageRef, ImageSize
 
 
@@ -111,3 +112,24 @@ def test_images_are_kept_for_the_next_request_until_they_change_or_room_is_short
     narrow.encode((image,))
     narrow.encode((image,))
     assert images.loads == 4
+
+
+def test_requests_about_one_image_come_next_to_each_other() -> None:
+    crop = Box(0, 0, 5, 5)
+    asked = [("a", None), ("b", None), (None, None), ("a", crop), ("c", None), ("b", crop)]
+    requests = [
+        Request((Message("user", str(at), images_of(path, part)),), lambda response: response)
+        for at, (path, part) in enumerate(asked)
+    ]
+    sent: list[str] = []
+
+    def ask(ordered: Sequence[Request]) -> list[str]:
+        sent.extend(request.messages[0].text for request in ordered)
+        return [f"answer to {request.messages[0].text}" for request in ordered]
+
+    assert by_image(requests, ask) == [f"answer to {at}" for at in range(len(asked))]
+    assert sent == ["0", "3", "1", "5", "2", "4"]
+
+
+def images_of(path: str | None, crop: Box | None) -> tuple[AttachedImage, ...]:
+    return () if path is None else (AttachedImage(ImageRef(path), crop),)

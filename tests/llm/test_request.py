@@ -93,6 +93,33 @@ def test_the_key_does_not_hang_on_where_and_how_fast(fields: dict[str, object]) 
     assert request_key(ENDPOINT.model_copy(update=fields), QUESTION, SENT) == KEY
 
 
+@pytest.mark.parametrize(
+    ("fields", "has_ids"),
+    [
+        ({"base_urls": ["http://127.0.0.1:1/v1"]}, False),
+        ({"base_urls": ["http://127.0.0.1:1/v1"], "picture_ids": True}, True),
+        ({"serve": "vllm"}, True),
+        ({"serve": "vllm", "picture_ids": False}, False),
+        ({"serve": "transformers"}, False),
+        ({"engine": "vllm-offline"}, True),
+    ],
+)
+def test_only_vllm_gets_the_ids_of_pictures_and_no_key_hangs_on_them(
+    fields: dict[str, object], has_ids: bool
+) -> None:
+    made = Endpoint.model_validate({"model": "m", **fields})
+    body = request_body(made, QUESTION, QUESTION.messages, SENT)
+    pictures = [
+        part
+        for message in body["messages"]
+        for part in message["content"]
+        if isinstance(part, dict) and part["type"] == "image_url"
+    ]
+    ids = [part.get("uuid") for part in pictures]
+    assert ids == ([SENT[IMAGE].digest] if has_ids else [None])
+    assert request_key(made, QUESTION, SENT) == KEY
+
+
 def changed_question(**fields: object) -> Request:
     kept = {name: getattr(QUESTION, name) for name in ("messages", "parse", "schema")}
     return Request(**{**kept, **fields})
