@@ -21,12 +21,14 @@ class PartReport:
     """What was done about one part.
 
     Args:
+        index: Its number.
         samples: Records that it holds.
         made: Of them, those that were made now; the others were kept.
         issues: Of them, those with an Issue of the stage.
         shortages: By computation, where memory has been too short so far for the open job.
     """
 
+    index: int
     samples: int
     made: int
     issues: int

@@ -23,7 +23,7 @@ ANSWERS = "answers.sqlite"
 """File of a run folder with every response of a language model."""
 
 LOGS = "logs"
-"""Folder of a run folder with what servers printed that riveg started."""
+"""Folder of a run folder with what the run told, and what servers printed that riveg started."""
 
 
 def require_packages(step: Step) -> None:

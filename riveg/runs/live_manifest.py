@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from riveg.executors.executor import PartReport
 from riveg.formats.accounts import Account, Accounts, read_accounts, written_accounts
 from riveg.runs.folder import RunFolder
+from riveg.runs.run_log import RunLog
 
 _SECONDS_BETWEEN_WRITES = 5.0
 
@@ -32,13 +33,15 @@ class LiveManifest:
 
     Args:
         folder: The run folder, whose lock this process holds.
+        log: Told of each part that was made, and of each server that is lost.
 
     Raises:
         UserError: If the folder's manifest is none; and, by every method, if it cannot be written.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, log: RunLog) -> None:
         self._folder = folder
+        self._log = log
         self.before = folder.read_manifest()
         """The manifest as an earlier run has left it; empty where there was none."""
         self._accounts = {
@@ -103,6 +106,9 @@ class LiveManifest:
             known = self._accounts.setdefault(self._stage, {})
             before = known.get(account.key)
             known[account.key] = account if before is None else before + account
+            if account.lost_since and not (before and before.lost_since):
+                lost = known[account.key].lost() or ""
+                self._log.write("server lost", lost, level="warning", values={"stage": self._stage})
             self._has_made = self._is_spent = True
             self._write_now_and_then()
 
@@ -110,6 +116,9 @@ class LiveManifest:
         with self._lock:
             if report.made:
                 self._has_made = True
+                done = {"part": report.index, "samples": report.samples, "made": report.made}
+                more = {"issues": report.issues, "workers": workers}
+                self._log.write("part done", values={"stage": self._stage, **done, **more})
                 self._workers[self._stage] = max(workers, self._workers.get(self._stage, 0))
             if self._is_spent:
                 self._write()

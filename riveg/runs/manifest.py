@@ -72,7 +72,7 @@ def manifest_of(
             }
             for step in steps
         },
-        "packages": _versions(),
+        "packages": package_versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
@@ -92,7 +92,8 @@ def _declared_labels(config: SystemConfig, source: DataSource, steps: Sequence[S
     return [*dict.fromkeys((*(label.name for label in config.labels), *of_gold))]
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """The versions of riveg and of what shapes its answers, as far as it is installed."""
     found = {}
     for package in _PACKAGES:
         if package == "torch" and "torch" not in sys.modules:

@@ -173,7 +173,7 @@ class StageWork:
         if part != plan.present:
             self._written.write(index, part)
         issues = sum(map(self._has_own_issue, lines))
-        return PartReport(len(lines), len(plan.missing), issues, dict(self._shortages))
+        return PartReport(index, len(lines), len(plan.missing), issues, dict(self._shortages))
 
     def missing(self, index: int) -> Sequence[Sample]:
         """The samples of a part that would have to be made now; nothing is made or written."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict
@@ -21,7 +22,12 @@ from riveg.formats.run_records import CONFIG, CONFIG_DIGEST, DIGEST
 from riveg.images.loader import ImageLoader
 from riveg.pipeline import AnyStageRunner
 from riveg.protocols import ImageSource
-from riveg.runs.building import build_context, build_runner, open_models, require_packages
+from riveg.runs.building import (
+    build_context,
+    build_runner,
+    open_models,
+    require_packages,
+)
 from riveg.runs.checks import (
     gold_of,
     origin_of,
@@ -32,11 +38,12 @@ from riveg.runs.checks import (
 )
 from riveg.runs.folder import RunFolder
 from riveg.runs.live_manifest import LiveManifest
-from riveg.runs.manifest import manifest_of
+from riveg.runs.manifest import manifest_of, package_versions
 from riveg.runs.portion import Portion, Shard
 from riveg.runs.prediction import Prediction
 from riveg.runs.progress import Progress, Silence
 from riveg.runs.run import Run, RunReport
+from riveg.runs.run_log import LoggedProgress, RunLog
 from riveg.runs.sources import DataSource, GivenImage, as_source, image_on_disk, make_sample
 from riveg.types import ImageRef, Sample
 
@@ -138,8 +145,20 @@ class System:
         require_images(steps, source)
         steps = tuple(step.settled(self.config.base) for step in steps)
         with folder.lock():
-            portion = Portion(limit, shard)
-            return self._run_locked(source, folder, steps, portion, retry_failed, progress)
+            require_same_origin(folder, origin_of(self.config, source, shard))
+            log = RunLog(folder)
+            heard = LoggedProgress(progress or Silence(), log)
+            versions = {"versions": package_versions(), "python": platform.python_version()}
+            with log.run(versions):
+                manifest, portion = LiveManifest(folder, log), Portion(limit, shard)
+                report = self._run_locked(
+                    source, folder, steps, portion, manifest, heard, retry_failed=retry_failed
+                )
+                for note in report.notes:
+                    log.write("note", note)
+                counts = {"samples": report.samples, "failed": report.failed}
+                log.write("run ended", values=counts)
+            return report
 
     def _run_locked(
         self,
@@ -147,14 +166,13 @@ class System:
         folder: RunFolder,
         steps: tuple[Step, ...],
         portion: Portion,
+        manifest: LiveManifest,
+        progress: Progress,
+        *,
         retry_failed: bool,
-        progress: Progress | None,
     ) -> RunReport:
-        require_same_origin(folder, origin_of(self.config, source, portion.shard))
-        progress = progress or Silence()
         images = ImageLoader(source.image_roots)
         gold = gold_of(source, steps)
-        manifest = LiveManifest(folder)
         with open_models(
             self.config.llm, folder.path, images, progress.note, manifest.add
         ) as opened:

@@ -200,6 +200,13 @@ def test_a_dead_server_among_living_ones_is_told_at_once_at_the_end_and_later(
     assert note.startswith(f"note      {told}")
     assert note.endswith(f" UTC, requests that failed: {lost['failures']}")
     assert note.removeprefix("note      ") in manifest_of(out)["notes"]
+    (logged,) = [
+        line
+        for line in map(json.loads, (out / "logs" / "riveg.log").read_text().splitlines())
+        if line["event"] == "server lost"
+    ]
+    assert (logged["level"], logged["stage"]) == ("warning", "augment")
+    assert logged["message"].startswith(f"{dead} is lost: no response since 20")
     shown = " ".join(riveg("status", out).stdout.split())
     assert f"lost {told}" in shown
 
