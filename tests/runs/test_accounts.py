@@ -53,7 +53,11 @@ run: {{part_size: {PART}}}
 
 
 def write_posts(path: Path, faults: dict[int, str] | None = None, count: int = POSTS) -> Path:
-    """Posts that tell the server what happens to the requests about them."""
+    """Posts that tell the server what happens to the requests about them.
+
+    A 400 belongs behind the first part: before a request has been answered, fields of it that a
+    server may not know are left out at the next try.
+    """
     lines = []
     for number in range(count):
         fault = (faults or {}).get(number)
@@ -83,7 +87,7 @@ def test_requests_tokens_and_cost_are_in_the_manifest_and_a_rerun_leaves_them(
     server: Running, tmp_path: Path
 ) -> None:
     system = write_system(tmp_path / "system.yaml", server.url)
-    posts = write_posts(tmp_path / "posts.jsonl", {1: "500*1", 2: "400*1"})
+    posts = write_posts(tmp_path / "posts.jsonl", {1: "500*1", 6: "400*1"})
     out = tmp_path / "run"
     run(system, posts, out)
     first = manifest_of(out)
@@ -227,7 +231,7 @@ def test_a_server_that_answers_again_is_lost_no_more(tmp_path: Path) -> None:
 
 def test_status_shows_them_in_eighty_columns(server: Running, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    posts = write_posts(tmp_path / "posts.jsonl", {1: "400*1"})
+    posts = write_posts(tmp_path / "posts.jsonl", {6: "400*1"})
     run(write_system(tmp_path / "system.yaml", server.url), posts, out)
     done = riveg("status", out, "--json", tmp_path / "status.json")
     lines = done.stdout.splitlines()
