@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from riveg.datasets.column_names import ColumnChoice, known_columns
 from riveg.datasets.dataset import Defect, Row, quoted
@@ -92,8 +92,7 @@ class ColumnRules:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Wording:
+class _Wording(NamedTuple):
     """A text with its tokens and their character ranges."""
 
     text: str
@@ -122,7 +121,11 @@ def row_of_columns(
     if isinstance(columns, Fault):
         return Row(place, Sample(fallback_id, "", (), (), issues=_issues([columns], place)))
     known = _known(tuple(columns), tuple(rules.columns.items()))
-    columns = {name: _value(columns[own], name) for own, name in known.items()}
+    columns = {
+        name: _value(columns[own], name)
+        for own, name in known.items()
+        if annotated or name != "entities"
+    }
     identity = _identity(columns)
     wording = _wording(columns)
     image = _image(columns.get("image"), rules.images)
@@ -138,10 +141,10 @@ def row_of_columns(
         offsets=words.offsets,
         image=ImageRef(image) if isinstance(image, str) else None,
         caption=caption if isinstance(caption, str) else None,
-        issues=_issues(faults, place),
+        issues=_issues(faults, place) if faults else (),
     )
     value = columns.get("entities")
-    if not annotated or value is None or isinstance(wording, Fault):
+    if value is None or isinstance(wording, Fault):
         return Row(place, sample)
     if isinstance(value, Fault):
         message = f"what is in 'entities' {value.message}"

@@ -8,9 +8,19 @@ from types import TracebackType
 
 from riveg.errors import UserError
 
+_MOST_NEW = 4096
+"""Keys that wait to be stored: many at once, in order, take a quarter of the time."""
+
+_FILTER_BITS = 1 << 24
+"""Of a million keys, one in seventeen shares its bit with another one."""
+
 
 class FirstSeen:
-    """Remembers the first place of each key, in a temporary file once there are many."""
+    """Remembers the first place of each key, in a temporary file once there are many.
+
+    A key whose bit in a filter is not set has not been stored, so that nothing is looked up for
+    most new keys.
+    """
 
     def __init__(self) -> None:
         # With an empty name, SQLite keeps a private database that moves to a temporary file when
@@ -24,7 +34,8 @@ class FirstSeen:
             "BEGIN",
         ):
             self._connection.execute(statement)
-        self._cursor = self._connection.cursor()
+        self._new: dict[bytes, bytes] = {}
+        self._filter = bytearray(_FILTER_BITS // 8)
 
     def __enter__(self) -> FirstSeen:
         return self
@@ -44,24 +55,48 @@ class FirstSeen:
             UserError: If the temporary file has no room.
         """
         digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        value = place.encode("utf-8", "surrogatepass")
-        try:
-            found = self._insert_or_find(digest, value)
-        except sqlite3.Error as error:
-            raise UserError(
-                f"ids cannot be compared, their temporary file has no room ({error}); make room, "
-                "or set TMPDIR to another place"
-            ) from error
+        found = self._new.get(digest)
         if found is None:
-            return None
-        return found.decode("utf-8", "surrogatepass")
+            byte, bit = _bit(digest)
+            if self._filter[byte] & bit:
+                found = self._stored(digest)
+        if found is not None:
+            return found.decode("utf-8", "surrogatepass")
+        self._new[digest] = place.encode("utf-8", "surrogatepass")
+        if len(self._new) == _MOST_NEW:
+            self._store()
+        return None
 
-    def _insert_or_find(self, digest: bytes, value: bytes) -> bytes | None:
-        cursor = self._cursor
-        cursor.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (digest, value))
-        if cursor.rowcount:
-            return None
-        cursor.execute("SELECT place FROM seen WHERE key = ?", (digest,))
-        place = bytes(cursor.fetchone()[0])
-        cursor.fetchone()  # nothing: the statement ends
-        return place
+    def _stored(self, digest: bytes) -> bytes | None:
+        try:
+            found = self._connection.execute("SELECT place FROM seen WHERE key = ?", (digest,))
+            row = found.fetchone()
+            found.close()
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+        return None if row is None else bytes(row[0])
+
+    def _store(self) -> None:
+        for digest in self._new:
+            byte, bit = _bit(digest)
+            self._filter[byte] |= bit
+        try:
+            self._connection.executemany(
+                "INSERT INTO seen VALUES (?, ?)", sorted(self._new.items())
+            )
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+        self._new.clear()
+
+
+def _bit(digest: bytes) -> tuple[int, int]:
+    """The place of a key in the filter."""
+    place = int.from_bytes(digest[:4], "little") % _FILTER_BITS
+    return place >> 3, 1 << (place & 7)
+
+
+def _no_room(error: sqlite3.Error) -> UserError:
+    return UserError(
+        f"ids cannot be compared, their temporary file has no room ({error}); make room, "
+        "or set TMPDIR to another place"
+    )

@@ -12,7 +12,7 @@ format characters inside a word stay in it; an emoji with all that changes it is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from riveg.text import characters
@@ -63,8 +63,12 @@ def tokenise(text: str) -> tuple[tuple[str, ...], Offsets]:
     >>> tokenise("김민수는 2024年")[0]
     ('김', '민', '수', '는', '2024', '年')
     """
-    offsets = tuple(_ranges(text))
-    # A list first: that is quicker than a generator.
+    matches = _pattern().finditer(text)
+    if "://" in text:
+        offsets = tuple(_ranges(matches))
+    else:
+        # Without a URL every match is one token. Lists first: they are quicker than generators.
+        offsets = tuple([match.span() for match in matches])
     return tuple([text[start:end] for start, end in offsets]), offsets
 
 
@@ -82,8 +86,8 @@ def join_tokens(tokens: Sequence[str]) -> tuple[str, Offsets]:
     return " ".join(tokens), tuple(offsets)
 
 
-def _ranges(text: str) -> Iterable[tuple[int, int]]:
-    for match in _pattern().finditer(text):
+def _ranges(matches: Iterable[re.Match[str]]) -> Iterator[tuple[int, int]]:
+    for match in matches:
         # Most tokens have no named group, which is quicker to see than that both are empty.
         if match.lastgroup and match["path"]:
             yield match.span("url")

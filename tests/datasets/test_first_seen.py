@@ -23,12 +23,25 @@ def test_any_string_is_a_key(key: str) -> None:
         assert seen.place_of(f"{key}!", "other") is None
 
 
+def test_keys_that_have_long_been_stored_are_known() -> None:
+    with FirstSeen() as seen:
+        for number in range(30_000):
+            assert seen.place_of(f"id-{number}", f"line {number}") is None
+        assert [seen.place_of(f"id-{n}", "later") for n in (0, 12_345, 29_999)] == [
+            "line 0",
+            "line 12345",
+            "line 29999",
+        ]
+
+
 @pytest.mark.slow
-def test_python_keeps_nothing_of_many_keys() -> None:
+def test_memory_does_not_grow_with_the_keys() -> None:
+    held = []
     with FirstSeen() as seen:
         tracemalloc.start()
-        for number in range(100_000):
+        for number in range(200_000):
             assert seen.place_of(f"id-{number}", "somewhere") is None
-        held, _ = tracemalloc.get_traced_memory()
+            if number % 100_000 == 50_000:
+                held.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
-    assert held < 100_000
+    assert held[1] < held[0] + 500_000
