@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from riveg.images.fonts import Fonts
     from riveg.runs.portion import Portion, Shard
     from riveg.runs.run import RunReport
-    from riveg.types import Sample
 
 _SHOWN = 40
 """Entities listed after a run; the rest is in the folder."""
@@ -192,14 +191,8 @@ def _print_report(
     from riveg.runs.reading import read_records
 
     console = stdout()
-    samples: list[Sample] = []
-    total = 0
-    for sample in read_records(report.folder):
-        total += len(sample.entities or ())
-        if len(samples) < _SHOWN:
-            samples.append(sample)
     if report.samples <= _SHOWN:
-        console.print(entity_table(samples))
+        console.print(entity_table([*read_records(report.folder)]))
     console.print(stage_table(report.stages))
     partial = []
     if portion.limit:
@@ -209,7 +202,9 @@ def _print_report(
     if until:
         partial.append(f"partial: --until {until}")
     note = f" ({'; '.join(partial)})" if partial else ""
-    counts = f"{counted(report.samples, 'sample')}, {counted(total, 'entity', 'entities')}"
+    counts = (
+        f"{counted(report.samples, 'sample')}, {counted(report.entities, 'entity', 'entities')}"
+    )
     console.print(f"{counts}{note}")
     console.print(plain(f"records   {report.folder / 'records.jsonl'}"), soft_wrap=True)
     if overlays:

@@ -16,6 +16,7 @@ from riveg.datasets.arrow_files import (
 from riveg.datasets.column_names import ColumnChoice, known_columns
 from riveg.datasets.columns import ColumnRules, Fault
 from riveg.datasets.dataset import Row
+from riveg.datasets.made_of import digest_of_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ class ArrowReader:
                 for own, first in inexact.items():
                     columns[own] = _exact(columns[own], first)
                 yield self.rules.row(columns, path, number, annotated=annotated, unit="row")
+
+    def digest(self, split: str) -> str | None:
+        """Of the file and the rules; a folder, or images to be stored, cannot be told by it."""
+        if self.rules.images is not None:
+            return None
+        return digest_of_files(self.rules, [self.files[split]])
 
     def columns(self, split: str) -> tuple[str, ...]:
         """The names of the columns."""

@@ -71,6 +71,10 @@ class ConllReader:
             else:
                 yield Row(place, sample)
 
+    def digest(self, split: str) -> str | None:  # noqa: ARG002
+        """Nothing: images are looked for, and these sets are small."""
+        return None
+
     def schemes(self, split: str) -> tuple[TagScheme, ...]:
         """The tag scheme of each column of a split, for which its whole file is read.
 

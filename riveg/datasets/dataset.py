@@ -10,6 +10,7 @@ from typing import Protocol
 from riveg.datasets.column_names import ColumnChoice
 from riveg.datasets.first_seen import FirstSeen
 from riveg.errors import UserError
+from riveg.files import text_digest
 from riveg.images.paths import spelling_on_disk
 from riveg.labels import Levels
 from riveg.types import Gold, ImageSize, Sample
@@ -37,6 +38,7 @@ class Row:
         objects: How many objects the image's own file annotates; ``None`` where it has no file.
         unmatched_objects: How many of them belong to no entity.
         forms: How each of the objects is written, for sets whose format is not published.
+        is_sought: Whether the image was looked for on disk: its path hangs on what is there.
     """
 
     place: str
@@ -47,6 +49,7 @@ class Row:
     objects: int | None = None
     unmatched_objects: int = 0
     forms: tuple[str, ...] = ()
+    is_sought: bool = False
 
 
 class Reader(Protocol):
@@ -58,6 +61,9 @@ class Reader(Protocol):
 
     def rows(self, split: str, *, annotated: bool) -> Iterator[Row]:
         """Rows in file order, one in memory at a time; with gold only if ``annotated``."""
+
+    def digest(self, split: str) -> str | None:
+        """Digest of all that the samples of a split are made of; ``None``: that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,21 @@ class Dataset:
         """
         return (row.sample for row in self.unique_rows(annotated=False))
 
+    def reading(self) -> Reading:
+        """One pass over the samples, which can tell afterwards what they were made of."""
+        return Reading(self)
+
+    def digest(self) -> str | None:
+        """Digest of all that the samples are made of, but for images that are looked for.
+
+        ``None`` where that cannot be told.
+        """
+        parts = [self.reader.digest(split) for split in self.splits]
+        if None in parts:
+            return None
+        roots = [(str(root.absolute()), str(root.resolve())) for root in self.image_roots]
+        return text_digest(repr((self.name, self.origin, roots, parts)))
+
     def gold(self) -> Iterator[Gold]:
         """The annotation of every annotated sample, in file order.
 
@@ -163,6 +184,33 @@ class Dataset:
             gold = usable_gold(row)
             if gold is not None:
                 yield row.sample, gold
+
+
+class Reading:
+    """One pass over the samples of a dataset, which can tell afterwards what they were made of.
+
+    Args:
+        dataset: What is read.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.expected = dataset.digest()
+        """Digest of all that the samples would be made of; ``None``: that cannot be told."""
+        self._dataset = dataset
+        self._is_sought = False
+
+    def __iter__(self) -> Iterator[Sample]:
+        for row in self._dataset.unique_rows(annotated=False):
+            self._is_sought = self._is_sought or row.is_sought
+            yield row.sample
+
+    def digest(self) -> str | None:
+        """The same of what they were made of; ``None`` also where that hangs on images on disk.
+
+        Or where the data have changed meanwhile.
+        """
+        same = not self._is_sought and self._dataset.digest() == self.expected
+        return self.expected if same else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +240,7 @@ def _with_relative_image(row: Row, roots: Sequence[_Root]) -> Row:
         if relative is None:
             continue
         # The loader takes the first root that has the file, which must be this root.
+        row = replace(row, is_sought=row.is_sought or position > 0)
         if any(_exists(earlier.given / relative) for earlier in roots[:position]):
             return row
         return replace(row, sample=replace(row.sample, image=replace(image, path=str(relative))))
@@ -205,6 +254,7 @@ def _with_path_on_disk(row: Row, roots: Sequence[Path]) -> Row:
         "\\" in image.path or image.path != image.path.strip() or not image.path.isascii()
     ):
         return row
+    row = replace(row, is_sought=True)
     written = spelling_on_disk(roots, image.path)
     if written is None or written == image.path:
         return row

@@ -12,6 +12,7 @@ from riveg.datasets.csv_dialect import recognise_dialect
 from riveg.datasets.csv_rows import CsvDialect, CsvRow, NotCsv, csv_rows
 from riveg.datasets.dataset import Row
 from riveg.datasets.frame_values import in_text, number_in_text
+from riveg.datasets.made_of import digest_of_files
 from riveg.datasets.standard_input import shown
 from riveg.errors import UserError
 
@@ -42,6 +43,10 @@ class CsvReader:
         for row in rows:
             columns = self._columns(header, row.cells, self.dialects[split])
             yield self.rules.row(columns, path, row.number, annotated=annotated)
+
+    def digest(self, split: str) -> str | None:
+        """Of the file, how it is written, and the rules."""
+        return digest_of_files((self.dialects[split], self.rules), [self.files[split]])
 
     def columns(self, split: str) -> tuple[str, ...]:
         """The header."""

@@ -58,6 +58,10 @@ class JoinedReader:
         rows = part.rows(annotated=annotated)
         return rows if len(self.folders) < 2 else (self._from_base(row, part) for row in rows)
 
+    def digest(self, split: str) -> str | None:
+        """Of the part; ``None`` where its images lie in a folder of its own, and are looked for."""
+        return self.parts[split].digest() if len(self.folders) < 2 else None
+
     def _from_base(self, row: Row, part: Dataset) -> Row:
         image = row.sample.image
         if image is None or leads_out(image.path):

@@ -14,6 +14,7 @@ from riveg.datasets.column_names import known_columns
 from riveg.datasets.columns import ColumnRules, Fault
 from riveg.datasets.dataset import Row, quoted
 from riveg.datasets.encoding import one_line_errors, open_utf_8
+from riveg.datasets.made_of import digest_of_files
 from riveg.datasets.standard_input import shown
 from riveg.errors import UserError
 from riveg.formats.json_files import values_in_a_row
@@ -48,6 +49,10 @@ class JsonlReader:
         unit = "line" if items is None else "row"
         for number, columns in _lines(path) if items is None else enumerate(items, start=1):
             yield self.rules.row(columns, path, number, annotated=annotated, unit=unit)
+
+    def digest(self, split: str) -> str | None:
+        """Of the file and the rules."""
+        return digest_of_files(self.rules, [self.files[split]])
 
     def columns(self, split: str) -> tuple[str, ...]:
         """The keys of the first objects, and of more until every chosen column has occurred."""

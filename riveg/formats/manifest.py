@@ -29,6 +29,14 @@ class _Stage(Checked):
     contents: dict[str, str] = {}
 
 
+class _Input(Checked):
+    """What a run's input was made of, and what it was made to."""
+
+    made_of: str
+    parts: str
+    scripts: dict[str, dict[str, int]] = {}
+
+
 class RunKeys(Checked):
     """The keys that riveg reads; a stage's name is a part of a folder's name."""
 
@@ -42,6 +50,7 @@ class RunKeys(Checked):
     data_version: str | None = None
     split: str | None = None
     image_roots: list[str] = []
+    input: _Input | None = None
     limit: int | None = Field(default=None, ge=0, le=_MOST)
     shard: str = ""
     shared_out: str = ""

@@ -75,6 +75,11 @@ class Part:
         return cls(PartHeader(SCHEMA_VERSION, stage, fingerprint, inputs, outputs, reads), lines)
 
     @property
+    def content(self) -> bytes:
+        """Its file."""
+        return b"\n".join((self.header.line(), *self.lines, b""))
+
+    @property
     def is_whole(self) -> bool:
         """Whether its lines are those that were written, all of them."""
         return self.header.outputs == tuple(map(line_digest, self.lines))
@@ -115,13 +120,7 @@ class StageFolder:
             UserError: If the file is a part of another stage or schema version.
         """
         path = self.part_path(index)
-        try:
-            raw = read_regular(path, _MOST_PART_BYTES)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-        first, _, rest = raw.partition(b"\n")
+        first, _, rest = (self.content(index) or b"").partition(b"\n")
         header = _header(first)
         if header is None:
             return None
@@ -132,6 +131,20 @@ class StageFolder:
                 "run folder"
             )
         return Part(header, tuple(rest.split(b"\n")[:-1]))
+
+    def content(self, index: int) -> bytes | None:
+        """The bytes of a part's file, whatever they are; ``None`` where there is none.
+
+        Raises:
+            UserError: If it cannot be read.
+        """
+        path = self.part_path(index)
+        try:
+            return read_regular(path, _MOST_PART_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
     def header(self, index: int) -> PartHeader | None:
         """The header of a part alone; ``None`` where there is no part or it is damaged."""
@@ -144,8 +157,7 @@ class StageFolder:
     def write(self, index: int, part: Part) -> None:
         """Writes a part atomically."""
         make_folder(self.path)
-        lines = (line + b"\n" for line in (part.header.line(), *part.lines))
-        write_atomically(self.part_path(index), lines, goes_on=True)
+        write_atomically(self.part_path(index), [part.content], goes_on=True)
 
     def parts(self) -> Iterator[Part]:
         """Every part that is not damaged, in order."""
@@ -153,8 +165,7 @@ class StageFolder:
 
     def lines(self) -> Iterator[bytes]:
         """Every record line, part by part."""
-        for part in self.parts():
-            yield from part.lines
+        return (line for part in self.parts() for line in part.lines)
 
     def fingerprints(self) -> set[str]:
         """The fingerprints that the parts have: one, unless a run with others was interrupted."""
@@ -197,10 +208,9 @@ class PartWriter:
 
 
 def _header(line: bytes) -> PartHeader | None:
-    try:
+    with suppress(UserError):
         return decode(PartHeader, line)
-    except UserError:
-        return None
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from riveg.config.system import Step
 from riveg.text.scripts import foreign_script
@@ -25,6 +25,21 @@ class ForeignScripts:
         }
         self._found: dict[str, Counter[str]] = {name: Counter() for name in self._known}
         self._samples = 0
+
+    @property
+    def known(self) -> dict[str, list[str]]:
+        """The scripts that each backend knows."""
+        return {name: sorted(scripts) for name, scripts in self._known.items()}
+
+    @property
+    def found(self) -> dict[str, dict[str, int]]:
+        """How many samples are mostly in which other script, for each backend."""
+        return {name: dict(counts) for name, counts in self._found.items()}
+
+    def restore(self, samples: int, found: Mapping[str, Mapping[str, int]]) -> None:
+        """Takes what was found before, instead of looking at the same samples again."""
+        self._samples = samples
+        self._found = {name: Counter(found.get(name, {})) for name in self._known}
 
     def add(self, sample: Sample) -> None:
         """Looks at a sample's tokens."""

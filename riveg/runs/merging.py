@@ -20,6 +20,7 @@ from riveg.runs.folder import Part, RunFolder, StageFolder
 from riveg.runs.portion import SHARED_OUT, Shard
 from riveg.runs.progress import Progress, Silence
 from riveg.runs.record_files import write_records
+from riveg.runs.run_input import INPUT
 from riveg.runs.sent_images import merged_records
 
 _SAME = (
@@ -66,9 +67,9 @@ def merge_runs(folders: Sequence[Path], out: Path, progress: Progress | None = N
         parts = _merge_parts(shards, merged, progress)
         write_atomically(out / CONFIG, [settings], goes_on=True, is_private=True)
         _merge_answers([folder.path / ANSWERS for folder, _, _ in shards], out / ANSWERS)
-        failed = write_records(merged, _stages(merged, manifest)[-1], parts)
+        written = write_records(merged, _stages(merged, manifest)[-1], parts)
         digest = file_digest(merged.records_path)
-        merged.write_manifest({**manifest, "failed": failed, DIGEST: digest})
+        merged.write_manifest({**manifest, "failed": written.failed, DIGEST: digest})
     samples: int = manifest["samples"]
     return samples
 
@@ -126,7 +127,8 @@ def _settings(shard: _Found) -> bytes:
 
 def _manifest(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The manifest of the run over everything."""
-    kept = {key: value for key, value in manifests[0].items() if key not in {"shard", SHARED_OUT}}
+    own = {"shard", SHARED_OUT, INPUT}
+    kept = {key: value for key, value in manifests[0].items() if key not in own}
     return {
         **kept,
         "samples": sum(manifest["samples"] for manifest in manifests),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Self
@@ -84,6 +84,11 @@ class Portion:
     def of(self, samples: Iterable[Sample], part_size: int) -> Taken:
         """The samples that it takes."""
         return Taken(self, samples, part_size)
+
+    def keys_of(self, manifest: Mapping[str, object]) -> dict[str, object]:
+        """What the manifest of a run over the same portion says of it."""
+        keys = ("limit",) if self.shard is None else ("limit", "shard", SHARED_OUT)
+        return {key: manifest.get(key) for key in keys}
 
 
 class Taken:

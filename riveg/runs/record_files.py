@@ -4,33 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
 
-from riveg.files import write_atomically
+from riveg.files import replacing, write_atomically, writing
 from riveg.formats.records import decode, encode
 from riveg.runs.folder import RunFolder, StageFolder
 from riveg.runs.stage_job import faults_of
 from riveg.types import Sample
 
 
-def write_records(folder: RunFolder, last: StageFolder, parts: int) -> int:
-    """Writes ``records.jsonl`` and ``failed.jsonl`` of a run from the parts of its last stage.
+@dataclass(slots=True)
+class Written:
+    """What the records of a run are: how many have failed, and the entities of all."""
 
-    Returns:
-        The number of failed samples.
-    """
-    lines = _lines_of(last, parts)
-    write_atomically(folder.records_path, (line + b"\n" for line in lines), goes_on=True)
-    failed = 0
+    failed: int = 0
+    entities: int = 0
 
-    def rows() -> Iterator[bytes]:
-        nonlocal failed
+
+def write_records(folder: RunFolder, last: StageFolder, parts: int) -> Written:
+    """Writes ``records.jsonl`` and ``failed.jsonl`` of a run from the parts of its last stage."""
+    written = Written()
+    path = folder.failed_path
+
+    def rows(failed: IO[bytes]) -> Iterator[bytes]:
         for line in _lines_of(last, parts):
+            written.entities += count_entities(line)
             if faults_of(line):
-                failed += 1
-                yield _failed_row(decode(Sample, line))
+                written.failed += 1
+                failed.write(_failed_row(decode(Sample, line)))
+            yield line + b"\n"
 
-    write_atomically(folder.failed_path, rows(), goes_on=True)
-    return failed
+    with (
+        writing(path, goes_on=True),
+        replacing(path) as temporary,
+        temporary.open("wb") as failed,
+    ):
+        write_atomically(folder.records_path, rows(failed), goes_on=True)
+    return written
+
+
+def count_entities(line: bytes) -> int:
+    """The entities of a record line, which is not parsed."""
+    # Only the record and its entities begin with an id, and a quote inside a text is escaped.
+    return line.count(b'{"id":"') - 1
 
 
 def _failed_row(sample: Sample) -> bytes:

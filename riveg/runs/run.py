@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,22 @@ from pydantic import BaseModel
 from riveg.checkpoints.adapters import shaping
 from riveg.config.own_labels import label_notes
 from riveg.config.system import LLM_FIELD, Step, SystemConfig
-from riveg.errors import UserError
 from riveg.executors.executor import open_executor
 from riveg.files import text_digest
 from riveg.formats.records import encode
 from riveg.llm.conversation import Chat
-from riveg.runs.checks import refuse_missing_images
-from riveg.runs.folder import Part, RunFolder, StageFolder, line_digest
+from riveg.runs.folder import RunFolder, StageFolder
 from riveg.runs.foreign_scripts import ForeignScripts
 from riveg.runs.live_manifest import LiveManifest
-from riveg.runs.portion import Portion, Shard
+from riveg.runs.portion import Portion
 from riveg.runs.progress import Progress
-from riveg.runs.record_files import write_records
+from riveg.runs.record_files import Written, write_records
+from riveg.runs.run_input import RunInput
 from riveg.runs.sent_images import SentImages, token_notes
 from riveg.runs.sources import DataSource
-from riveg.runs.stage_job import StageJob, issues_of
+from riveg.runs.stage_job import StageJob
 from riveg.runs.trained_with import training_notes
-from riveg.types import Gold, Sample
+from riveg.types import Gold
 from riveg.vision.runtime.batches import Shortage
 
 _ANSWER_SCHEMA = 1
@@ -73,6 +71,7 @@ class RunReport:
         folder: Where it is.
         samples: How many it has.
         failed: Of them, those with at least one Issue.
+        entities: Of all samples.
         stages: What each stage did.
         notes: What a reader of the answers should know; one line each.
     """
@@ -80,6 +79,7 @@ class RunReport:
     folder: Path
     samples: int
     failed: int
+    entities: int
     stages: tuple[StageReport, ...]
     notes: tuple[str, ...] = ()
 
@@ -124,47 +124,16 @@ class Run:
         self._scripts = ForeignScripts(steps)
 
     def write_input(self, portion: Portion) -> tuple[int, int, dict[str, object]]:
-        """Writes the samples in parts; their number, that of parts, what the manifest says of them.
-
-        A part that is there already and equal is not written. A run folder never shrinks: that
-        would throw answers away.
-
-        Raises:
-            UserError: If there are no samples, or fewer than the folder holds, or stages need
-                images and the first of them are all missing.
-        """
-        limit, shard = portion.limit, portion.shard
-        self._progress.begin("input", limit if shard is None else None)
-        started = time.monotonic()
-        before = self._folder.read_manifest().get("samples", 0)
-        if limit is not None and limit < before and shard is None:
-            raise self._shrunk(before, f"--limit {limit}")
-        count = parts = 0
-        size = self._config.run.part_size
-        taken = portion.of(self._data.samples(), size)
-        samples = refuse_missing_images(
-            iter(taken),
+        """Writes the samples in parts, as :meth:`riveg.runs.run_input.RunInput.write`."""
+        settings = self._config.run
+        return RunInput(
             self._data,
-            most=self._config.run.first_images if self._looks_at_images else 0,
-        )
-        for chunk in _chunks(samples, size):
-            for sample in chunk:
-                self._scripts.add(sample)
-            part = _input_part(chunk)
-            present = self._folder.input.read(parts)
-            if present is not None and len(present.lines) > len(part.lines):
-                raise self._shrunk(before, f"{self._data.name} with fewer")
-            if present != part:
-                self._folder.input.write(parts, part)
-            count += len(part.lines)
-            parts += 1
-            self._progress.advance(len(part.lines), sum(bool(issues_of(x)) for x in part.lines))
-        if not count:
-            raise UserError(f"{self._data.name}: {_nothing(shard, size)}")
-        if count < before:
-            raise self._shrunk(before, f"{self._data.name} with {count}")
-        self._progress.end(time.monotonic() - started)
-        return count, parts, taken.manifest()
+            self._folder,
+            part_size=settings.part_size,
+            first_images=settings.first_images if self._looks_at_images else 0,
+            scripts=self._scripts,
+            progress=self._progress,
+        ).write(portion)
 
     def notes(self) -> tuple[str, ...]:
         """What its backends are not made for, once the input is written; one line each."""
@@ -181,13 +150,6 @@ class Run:
             yield from (
                 f"{step.stage.name}: {note}" for note in step.config.notes(self._config.base)
             )
-
-    def _shrunk(self, before: int, now: str) -> UserError:
-        held = f"a run over {before} samples" if before else "more samples"
-        return UserError(
-            f"{self._folder.path}: holds {held}, {now} would throw answers away; choose another "
-            "--out"
-        )
 
     def run_stages(
         self, samples: int, parts: int, manifest: LiveManifest | None = None
@@ -284,8 +246,8 @@ class Run:
             )
         )
 
-    def write_records(self, parts: int) -> int:
-        """Writes ``records.jsonl`` and ``failed.jsonl``, and gives the number of failed samples."""
+    def write_records(self, parts: int) -> Written:
+        """Writes ``records.jsonl`` and ``failed.jsonl``."""
         return write_records(self._folder, self._last_folder, parts)
 
     def sent_images(self, parts: int) -> SentImages:
@@ -311,25 +273,6 @@ def immaterial(config: BaseModel) -> dict[str, Any]:
     inside = {name: immaterial(value) for name, value in config if isinstance(value, BaseModel)}
     own = dict.fromkeys(sorted(getattr(config, "immaterial", ())), True)
     return {**{name: found for name, found in inside.items() if found}, **own}
-
-
-def _nothing(shard: Shard | None, size: int) -> str:
-    if shard is None:
-        return "no samples in it"
-    return (
-        f"no samples for shard {shard}, as it has fewer than {shard.number} parts of {size}; "
-        "make fewer shards, or run.part_size smaller"
-    )
-
-
-def _chunks(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
-    while chunk := list(islice(samples, size)):
-        yield chunk
-
-
-def _input_part(samples: list[Sample]) -> Part:
-    lines = tuple(encode(sample) for sample in samples)
-    return Part.of("input", "", tuple(line_digest(line) for line in lines), lines)
 
 
 def _smallest(noted: Iterable[Mapping[str, Shortage]]) -> tuple[Shortage, ...]:

@@ -212,12 +212,12 @@ class System:
         write_atomically(folder.path / CONFIG, [settings.encode()], goes_on=True, is_private=True)
         with closing(run):
             stages = tuple(run.run_stages(samples, parts, manifest))
-        failed = run.write_records(parts)
+        written = run.write_records(parts)
         sent = run.sent_images(parts)
         notes = (*notes, *sent.notes(), *lost_servers(manifest.accounts))
         manifest.end(
             {
-                "failed": failed,
+                "failed": written.failed,
                 "notes": list(notes),
                 **({"images_sent": sent.record()} if sent.is_any else {}),
                 DIGEST: file_digest(folder.records_path),
@@ -228,7 +228,7 @@ class System:
                 },
             }
         )
-        return RunReport(folder.path, samples, failed, stages, notes)
+        return RunReport(folder.path, samples, written.failed, written.entities, stages, notes)
 
     def _built(self) -> tuple[AnyStageRunner, ...]:
         if self._runners is None:
