@@ -19,6 +19,9 @@ from pathlib import Path
 CORES = "RIVEG_CORES"
 """Environment variable: how many cores riveg takes, where that is not all that it may use."""
 
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+"""Environment variable of CUDA: the GPUs that a process sees, with commas between."""
+
 _STARTED_BY = "RIVEG_STARTED_BY"
 """Environment variable of a program: the number of the process that started it."""
 
@@ -30,17 +33,19 @@ def start_python(
     code: str,
     *arguments: str,
     threads: int,
+    gpu: str = "",
     stdin: int = subprocess.DEVNULL,
     stdout: int | None = None,
     stderr: int | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Starts the interpreter of this process, with its packages and no GPU.
+    """Starts the interpreter of this process, with its packages and at most one GPU.
 
     Args:
         code: What it runs; its first act is :func:`end_with_parent`.
         arguments: Of the code.
         threads: How many threads libraries may start in it, and cores it may count on.
+        gpu: The one that it sees, as ``CUDA_VISIBLE_DEVICES`` names it; empty: none.
         stdin: As that of :class:`subprocess.Popen`.
         stdout: Likewise.
         stderr: Likewise.
@@ -61,7 +66,7 @@ def start_python(
             **dict.fromkeys(_THREADS, str(threads)),
             CORES: str(threads),
             _STARTED_BY: str(os.getpid()),
-            "CUDA_VISIBLE_DEVICES": "",
+            VISIBLE_GPUS: gpu,
             "PYTHONPATH": path,
         },
         # A group of its own, so that Ctrl-C reaches this process alone.

@@ -38,6 +38,8 @@ class RunSettings(BaseModel):
     ``part_size``: samples a part file; ``batch_size``: samples a call of a backend;
     ``max_error_rate``: the exit code is 1 above this share of samples with an Issue, in [0, 1];
     ``workers``: processes that make parts of stages that only compute, ``auto`` for one a core;
+    ``gpus``: GPUs of this machine that each have a process with the network of a stage, ``auto``
+    for all, 1 for the one of riveg's own process;
     ``overlays``: on so many images, from the first, a run draws its answers;
     ``first_images``: a run does not begin if so many images, from the first, are all missing, 0 for
     a run that begins in any case.
@@ -49,6 +51,7 @@ class RunSettings(BaseModel):
     batch_size: int = Field(default=16, ge=1)
     max_error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     workers: Threads = "auto"
+    gpus: Threads = 1
     overlays: int = Field(default=0, ge=0)
     first_images: int = Field(default=20, ge=0)
 

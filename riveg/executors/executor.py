@@ -98,6 +98,7 @@ def open_executor(
     open_job: Callable[[AnyJob], AbstractContextManager[Worker]],
     *,
     workers: ThreadCount,
+    gpus: ThreadCount,
     progress: PartListener,
 ) -> Executor[AnyJob]:
     """The executor of a name.
@@ -106,8 +107,11 @@ def open_executor(
         name: One of :data:`EXECUTORS`.
         open_job: Opens a job in this process, with what this process has ready for it.
         workers: How many processes may do parts at the same time; ``auto``: it finds out.
+        gpus: How many GPUs of one machine have a process; a cluster's executor takes what is free.
         progress: Hears of the parts that other processes do.
     """
     module, _, kind = EXECUTORS[name].partition(":")
     executor: Any = getattr(import_module(module), kind)
-    return cast("Executor[AnyJob]", executor(open_job, workers=workers, progress=progress))
+    return cast(
+        "Executor[AnyJob]", executor(open_job, workers=workers, gpus=gpus, progress=progress)
+    )

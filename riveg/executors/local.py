@@ -1,7 +1,8 @@
 """Every core of this machine: parts side by side in worker processes, or one after the other here.
 
 A job says which it is (:attr:`~riveg.executors.executor.Job.is_parallel`): what only computes is
-done by as many processes as there are cores; what holds a GPU or asks a server stays in this one.
+done by as many processes as there are cores; what asks a server stays in this one, and so does what
+holds a GPU, unless several GPUs are wanted: then each has a process with a network of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Generic, TypeVar
 
 from riveg.config.threads import ThreadCount, count_cores, count_threads
 from riveg.executors.executor import Job, PartListener, PartReport, Worker
+from riveg.executors.gpus import gpus_of
 from riveg.executors.part_workers import PartWorkers
 
 JobT = TypeVar("JobT", bound=Job)
@@ -24,6 +26,7 @@ class LocalExecutor(Generic[JobT]):
         open_job: Opens a job with what this process has ready for it, such as language models that
             stay loaded from one job to the next.
         workers: Highest number of processes, ``auto`` for one a core; 1: all is done in this one.
+        gpus: How many GPUs have a process, ``auto`` for all; 1: the network stays in this process.
         progress: Hears of the parts that other processes do.
     """
 
@@ -32,21 +35,29 @@ class LocalExecutor(Generic[JobT]):
         open_job: Callable[[JobT], AbstractContextManager[Worker]],
         *,
         workers: ThreadCount,
+        gpus: ThreadCount = 1,
         progress: PartListener,
     ) -> None:
         self._open_job = open_job
         self._most_workers = count_threads(workers)
+        self._gpus = gpus
         self._progress = progress
         self._workers: PartWorkers | None = None
         self.workers = 1
+        self._gpus_of_workers: tuple[str, ...] = ()
 
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
-        """The report of each part; in order where no other process does them."""
+        """The report of each part; in order where no other process does them.
+
+        Raises:
+            UserError: If there are fewer GPUs than are wanted; and whatever the job raises.
+        """
         numbers = list(parts)
-        count = min(self._most_workers, len(numbers)) if job.is_parallel else 1
-        self.workers = count
+        gpus = () if job.is_parallel else gpus_of(job.device, self._gpus)[: len(numbers)]
+        count = min(self._most_workers, len(numbers)) if job.is_parallel else len(gpus)
+        self.workers = max(1, count)
         if count > 1:
-            yield from self._workers_for(count, len(numbers)).run(job, numbers)
+            yield from self._workers_for(count, len(numbers), gpus).run(job, numbers)
             return
         # What they hold is free before a large model is loaded here.
         self.close()
@@ -60,10 +71,13 @@ class LocalExecutor(Generic[JobT]):
             self._workers.close()
             self._workers = None
 
-    def _workers_for(self, count: int, parts: int) -> PartWorkers:
-        """The processes of the job before, or new ones."""
+    def _workers_for(self, count: int, parts: int, gpus: tuple[str, ...]) -> PartWorkers:
+        """The processes of the job before, or new ones where these need other GPUs."""
+        if self._workers is not None and gpus != self._gpus_of_workers:
+            self.close()
         if self._workers is None:
-            self._workers = PartWorkers(count, _threads(count, parts), self._progress)
+            self._workers = PartWorkers(count, _threads(count, parts), self._progress, gpus)
+            self._gpus_of_workers = gpus
         return self._workers
 
 

@@ -10,7 +10,7 @@ import logging
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
@@ -48,18 +48,21 @@ class PartWorkers:
         count: How many.
         threads: Of each.
         progress: Hears how the parts get on.
+        gpus: One for each of them, as ``CUDA_VISIBLE_DEVICES`` names it; empty: they see none.
 
     Raises:
         UserError: If they cannot be started.
     """
 
-    def __init__(self, count: int, threads: int, progress: PartListener) -> None:
+    def __init__(
+        self, count: int, threads: int, progress: PartListener, gpus: Sequence[str] = ()
+    ) -> None:
         self._progress = progress
         self._processes: list[_Process] = []
         self._again: set[int] = set()
         try:
-            for _ in range(count):
-                self._processes.append(_start(threads))
+            for gpu in gpus or [""] * count:
+                self._processes.append(_start(threads, gpu))
         except OSError as error:
             self.close()
             raise UserError(
@@ -180,12 +183,14 @@ def _log(record: logging.LogRecord) -> None:
         logger.handle(record)
 
 
-def _start(threads: int) -> _Process:
+def _start(threads: int, gpu: str) -> _Process:
     own, other = Pipe()
     with other:
         number = other.fileno()
         level = logging.getLogger("riveg").getEffectiveLevel()
-        program = start_python(_CODE, str(number), str(level), threads=threads, pass_fds=[number])
+        program = start_python(
+            _CODE, str(number), str(level), threads=threads, gpu=gpu, pass_fds=[number]
+        )
     return _Process(program, own)
 
 

@@ -46,6 +46,7 @@ class RayExecutor(Generic[JobT]):
         open_job: Opens a job in this process, for what is not done on the cluster.
         workers: Highest number of copies of a backend; ``auto``: as many as the cluster has room
             for, also when it grows.
+        gpus: Not heeded: copies go wherever the cluster has GPUs, and ``workers`` bounds them.
         progress: Hears of the parts that the cluster does.
     """
 
@@ -54,6 +55,7 @@ class RayExecutor(Generic[JobT]):
         open_job: Callable[[JobT], AbstractContextManager[Worker]],
         *,
         workers: ThreadCount,
+        gpus: ThreadCount = 1,  # noqa: ARG002
         progress: PartListener,
     ) -> None:
         self._open_job = open_job

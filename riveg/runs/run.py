@@ -116,6 +116,7 @@ class Run:
             config.executor,
             partial(StageJob.open, chats=chats, progress=progress),
             workers=config.run.workers,
+            gpus=config.run.gpus,
             progress=progress,
         )
         self._release = release
