@@ -20,8 +20,11 @@ from riveg.errors import UserError
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
 
-_STORES = {f"{scheme}:" for scheme in ("s3", "gs", "gcs", "az", "abfs", "hdfs", "hf", "memory")}
-"""How a path that names an object store begins; as a path it has lost a slash."""
+STORES = frozenset({"s3", "gs", "gcs", "az", "abfs", "memory"})
+"""Object stores, by how their addresses begin: ``s3://``."""
+
+_NO_FOLDERS = {f"{scheme}:" for scheme in (*STORES, "hdfs", "hf")}
+"""How a path that names a place elsewhere begins; as a path it has lost a slash."""
 
 _AS_THE_USER_SAYS = 0o666
 """Mode of a new file before the umask is taken off."""
@@ -193,10 +196,10 @@ def make_folder(path: Path) -> None:
     Raises:
         UserError: If it cannot be made, or names an object store (``s3://...``); says what to do.
     """
-    if store := _STORES.intersection(path.parts):
+    if store := _NO_FOLDERS.intersection(path.parts):
         raise UserError(
-            f"{path}: {min(store)}// is no folder of this machine, and parts are renamed in place; "
-            "write here and copy, or mount it as a file system"
+            f"{path}: {min(store)}// is no folder of this machine; write here and copy, or mount "
+            "it as a file system"
         )
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)

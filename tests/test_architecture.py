@@ -21,7 +21,10 @@ from riveg.stages.table import STAGES
 PACKAGE = ROOT / "riveg"
 
 LAYERS = (
-    ("types", "labels", "errors", "files", "processes", "geometry.arrays", "geometry.run_lengths"),
+    (
+        *("types", "labels", "errors", "files", "caches", "stores", "processes"),
+        *("geometry.arrays", "geometry.run_lengths"),
+    ),
     ("formats", "geometry", "text"),
     ("protocols", "reads", "llm.conversation", "llm.endpoint"),
     ("pipeline", "stages.table", "stages.words", "stages.answer_checks"),

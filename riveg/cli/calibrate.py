@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from riveg.cli.places import opened
 from riveg.cli.visible import counted, visible
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    folder: Path = typer.Argument(metavar="RUN", help="A finished run over dev."),
+    folder: Path = typer.Argument(metavar="RUN", help="A finished run over dev.", callback=opened),
     gold: str = typer.Option(metavar="DEV", help="The dataset that was run, with its gold."),
     split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
     metric: Literal["gmner", "mner"] = typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from riveg.cli.numbers import MOST_COUNTED, MOST_RESAMPLES, finite
+from riveg.cli.places import opened
 from riveg.cli.visible import counted
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ _WHAT = "A run folder, a records file, or another system's output."
 
 
 def compare(
-    run_a: Path = typer.Argument(metavar="RUN_A", help=_WHAT),
-    run_b: Path = typer.Argument(metavar="RUN_B", help="What it is compared with."),
+    run_a: Path = typer.Argument(metavar="RUN_A", help=_WHAT, callback=opened),
+    run_b: Path = typer.Argument(
+        metavar="RUN_B", help="What it is compared with.", callback=opened
+    ),
     gold: str | None = typer.Option(
         None,
         help="A dataset, or the gold file of RiVEG, UnCo or SAKE (default: the first run's own).",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from riveg.cli.numbers import MOST_RESAMPLES, finite
+from riveg.cli.places import opened
 
 if TYPE_CHECKING:
     from riveg.evaluation.canonical import Rules
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from riveg.evaluation.predictions import Predictions
 
 PREDICTIONS = typer.Argument(
-    help="A run folder, a records file, an smner export, or another system's output."
+    help="A run folder, a records file, an smner export, or another system's output.",
+    callback=opened,
 )
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from riveg.cli.numbers import finite
+from riveg.cli.places import opened
 
 if TYPE_CHECKING:
     from riveg.exports.source import ExportReport, ExportSource
 
 
 def export(
-    run: Path = typer.Argument(help="A run folder."),
+    run: Path = typer.Argument(help="A run folder.", callback=opened),
     format: str = typer.Option(
         help="smner, coco, labelstudio, parquet, png, voc, yolo-seg, jsonl or triples."
     ),

@@ -11,6 +11,7 @@ import typer
 
 from riveg.cli.data_options import COLUMN
 from riveg.cli.numbers import MOST_COUNTED
+from riveg.cli.places import opened
 
 if TYPE_CHECKING:
     from riveg.config.system import SystemConfig
@@ -38,7 +39,9 @@ def prompt_debug(
         help="N posts drawn at random, the same each time.",
     ),
     run: Path | None = typer.Option(
-        None, help="A run folder: its records before the stage, and its answers."
+        None,
+        help="A run folder: its records before the stage, and its answers.",
+        callback=opened,
     ),
     text: str | None = typer.Option(None, help="A post's text."),
     image: Path | None = typer.Option(None, help="With --text: its picture."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from riveg.cli.numbers import MOST_COUNTED
+from riveg.cli.places import opened
 
 if TYPE_CHECKING:
     from riveg.report.builder import WrittenPage
@@ -28,11 +29,14 @@ NAMES = {
 
 
 def report(
-    run: Path = typer.Argument(help="A run folder.", metavar="RUN"),
+    run: Path = typer.Argument(help="A run folder.", metavar="RUN", callback=opened),
     gold: str | None = typer.Option(None, help="Dataset whose gold the run is judged by."),
     split: str | None = typer.Option(None, help="Split of the gold (default: the run's)."),
     compare: Path | None = typer.Option(
-        None, metavar="RUN_B", help="A second run of the same samples, shown beside the first."
+        None,
+        metavar="RUN_B",
+        help="A second run of the same samples, shown beside the first.",
+        callback=opened,
     ),
     out: Path | None = typer.Option(
         None, help="The page (default: RUN/report.html, RUN/report-2.html)."

@@ -30,7 +30,7 @@ def run(
         [], metavar="DATA", help=f"{KINDS} for standard input; may be repeated: read in order."
     ),
     out: Path | None = typer.Option(
-        None, help="Run folder (default: runs/SYSTEM-DATA, or -DATA-SPLIT)."
+        None, help="Run folder, also s3://BUCKET/RUN (default: runs/SYSTEM-DATA, or -DATA-SPLIT)."
     ),
     split: str | None = typer.Option(None, help="Split of the dataset."),
     images: Path | None = typer.Option(None, help="Folder that the pictures' paths start from."),
@@ -82,8 +82,10 @@ def run(
     from riveg.evaluation.recording import frame_notes
     from riveg.runs.portion import Portion, Shard
     from riveg.runs.reading import read_records
+    from riveg.runs.stored import working_folder
     from riveg.runs.system import load_system
     from riveg.stages.table import stages_giving
+    from riveg.stores.store import store_address
 
     fonts = open_fonts(font)
     taken = TakenPredictions.of(predictions, format, boxes, proposals)
@@ -99,37 +101,44 @@ def run(
     stem = None if taken is None else taken.name
     folder = out or _folder_of(config.name, source.name, split, stem, share)
     notes = (*source.notes, *_model_notes(config, lock))
-    if taken is not None:
-        setting, said = taken.write(config, source, folder, share)
-        loaded = load_system(system, *overrides, setting)
-        config, notes = loaded.config, (*notes, *said)
-    if dry:
-        _count_requests(
-            config, source, folder, Portion(limit, share), until, retry_failed=retry_failed
+    with working_folder(folder, _say) as place:
+        if taken is not None:
+            setting, said = taken.write(config, source, place, share)
+            loaded = load_system(system, *overrides, setting)
+            config, notes = loaded.config, (*notes, *said)
+        if dry:
+            _count_requests(
+                config, source, place, Portion(limit, share), until, retry_failed=retry_failed
+            )
+            return
+        with RichProgress() as progress:
+            report = loaded.run(
+                source,
+                out=place,
+                limit=limit,
+                shard=share,
+                until=until,
+                retry_failed=retry_failed,
+                progress=progress,
+            )
+        drawn = config.run.overlays if overlays is None else overlays
+        located = {*stages_giving("regions")} & {stage.stage for stage in report.stages}
+        _print_report(
+            report, until, Portion(limit, share), overlays=drawn if located else 0, fonts=fonts
         )
-        return
-    with RichProgress() as progress:
-        report = loaded.run(
-            source,
-            out=folder,
-            limit=limit,
-            shard=share,
-            until=until,
-            retry_failed=retry_failed,
-            progress=progress,
-        )
+        if taken is not None:
+            notes += frame_notes(read_records(report.folder))
+        for note in (*notes, *report.notes):
+            typer.echo(visible(f"note      {note}"))
+    if place != folder:
+        typer.echo(visible(f"stored    {store_address(folder)}"))
     allowed = config.run.max_error_rate if max_error_rate is None else max_error_rate
-    drawn = config.run.overlays if overlays is None else overlays
-    located = {*stages_giving("regions")} & {stage.stage for stage in report.stages}
-    _print_report(
-        report, until, Portion(limit, share), overlays=drawn if located else 0, fonts=fonts
-    )
-    if taken is not None:
-        notes += frame_notes(read_records(report.folder))
-    for note in (*notes, *report.notes):
-        typer.echo(visible(f"note      {note}"))
     if report.error_rate > allowed:
         raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(visible(f"riveg: {line}"), err=True)
 
 
 def _model_notes(config: SystemConfig, lock: Path | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import typer
 
 from riveg.cli.font_option import FONT, open_fonts, print_font_note
 from riveg.cli.numbers import MOST_COUNTED
+from riveg.cli.places import opened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -215,7 +216,7 @@ def schema(name: str = typer.Argument(help="record, evaluation, comparison, expo
 
 @app.command("run")
 def show_run(
-    folder: Path = typer.Argument(help="A run folder."),
+    folder: Path = typer.Argument(help="A run folder.", callback=opened),
     id: str | None = typer.Option(None, "--id", help="Every stage's answer about this sample."),
     image: Path | None = typer.Option(
         None, "--image", help="With --id: draws the answer over the picture, into this PNG file."

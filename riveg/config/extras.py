@@ -23,6 +23,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "laptop": ("openai", *_LAPTOP),
     "gliner": ("gliner2", "torch", "transformers", "safetensors", "peft"),
     "ray": ("ray",),
+    "stores": ("fsspec", "s3fs"),
     "groundingdino": ("groundingdino", "torch", "torchvision", "transformers"),
     "sam": ("segment_anything", "torch", "torchvision"),
 }

@@ -13,6 +13,8 @@ from riveg.errors import UserError
 from riveg.files import text_digest
 from riveg.images.paths import spelling_on_disk
 from riveg.labels import Levels
+from riveg.stores.files import copy_of, place_of
+from riveg.stores.store import store_address
 from riveg.types import Gold, ImageSize, Sample
 
 
@@ -101,8 +103,8 @@ class Dataset:
 
     @property
     def origin(self) -> tuple[str, ...]:
-        """Full paths of the files that are read; they identify the data."""
-        return tuple(str(self.reader.files[split].resolve()) for split in self.splits)
+        """Full paths of the files that are read, or their addresses; they identify the data."""
+        return tuple(place_of(self.reader.files[split].resolve()) for split in self.splits)
 
     @property
     def split(self) -> str | None:
@@ -116,8 +118,8 @@ class Dataset:
     def rows(self, *, annotated: bool = True) -> Iterator[Row]:
         """Samples with their gold and with the defects at their place, for checks and copies.
 
-        The absolute path of an image below one of the roots becomes a relative one, and a path
-        that is written in another way than the file's own becomes that.
+        The absolute path, or the address in a store, of an image below one of the roots becomes a
+        relative one, and a path that is written in another way than the file's own becomes that.
         """
         roots = [_Root.of(root) for root in self.image_roots]
         for split in self.splits:
@@ -233,10 +235,14 @@ class _Root:
 
 def _with_relative_image(row: Row, roots: Sequence[_Root]) -> Row:
     image = row.sample.image
-    if image is None or not Path(image.path).is_absolute() or ".." in Path(image.path).parts:
+    if image is None:
+        return row
+    address = store_address(image.path)
+    path = Path(image.path) if address is None else copy_of(address)
+    if not path.is_absolute() or ".." in path.parts:
         return row
     for position, root in enumerate(roots):
-        relative = root.relative(Path(image.path))
+        relative = root.relative(path)
         if relative is None:
             continue
         # The loader takes the first root that has the file, which must be this root.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from riveg.caches import cache_home
 from riveg.errors import UserError
 from riveg.files import replacing, text_digest
 
@@ -50,12 +50,5 @@ class ImageCache:
 
 
 def cache_folder(source: Path) -> Path:
-    """Where the images of a file go, below :func:`cache_home`."""
+    """Where the images of a file go, below :func:`~riveg.caches.cache_home`."""
     return cache_home() / "pictures" / text_digest(str(source.resolve()))
-
-
-def cache_home() -> Path:
-    """``$RIVEG_CACHE``, else ``riveg`` in the user's cache."""
-    chosen = os.environ.get("RIVEG_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "riveg"
-    return Path(chosen) if chosen else home

@@ -23,6 +23,8 @@ from riveg.datasets.tables import TABLE_FORMATS, open_table, with_table_images
 from riveg.errors import UserError, suggest
 from riveg.formats.run_records import require_whole_export
 from riveg.labels import Levels
+from riveg.stores.files import local_file, local_folder
+from riveg.stores.store import store_address
 
 _SUFFIXES = {
     ".jsonl": "jsonl",
@@ -50,8 +52,9 @@ def open_dataset(
 
     Args:
         source: A shipped dataset's name, a dataset YAML, a ``.jsonl``, ``.json``, ``.csv``,
-            ``.tsv`` or ``.parquet`` file, also with ``.gz`` behind it, ``-`` for standard input, or
-            a folder saved by Hugging Face ``datasets``. Or a list of these.
+            ``.tsv`` or ``.parquet`` file, also with ``.gz`` behind it or in an object store
+            (``s3://bucket/posts.jsonl``), ``-`` for standard input, or a folder saved by Hugging
+            Face ``datasets``. Or a list of these.
         split: The split to read; ``None`` for all there are, one after the other.
         images: Where the images' paths start, instead of what the dataset says.
         columns: Which column is which: riveg's name -> the data's own, for example ``{"text":
@@ -62,8 +65,7 @@ def open_dataset(
             its YAML file is wrong, or it is of an export that was cut off.
         MissingExtra: If its format needs packages that are not installed.
     """
-    if images is not None and not images.is_dir():
-        raise UserError(f"--images {images}: no such folder")
+    images = None if images is None else _image_folder(images)
     chosen = columns or {}
     require_choice(chosen, "columns")
     sources = [source] if isinstance(source, str | Path) else [*source]
@@ -91,9 +93,14 @@ def with_images(dataset: Dataset, images: Path) -> Dataset:
     Raises:
         UserError: If there is no such folder.
     """
-    if not images.is_dir():
-        raise UserError(f"--images {images}: no such folder")
-    return with_table_images(dataset, images)
+    return with_table_images(dataset, _image_folder(images))
+
+
+def _image_folder(place: Path) -> Path:
+    folder = local_folder(place)
+    if not folder.is_dir():
+        raise UserError(f"--images {place}: no such folder")
+    return folder
 
 
 def _opened(
@@ -103,7 +110,7 @@ def _opened(
     chosen: ColumnChoice,
     called: str | None,
 ) -> Dataset:
-    path = Path(source)
+    path = _local_table(source)
     require_whole_export(path)
     shipped = shipped_dataset_files()
     start = "" if called is None else f"{called}:"
@@ -130,6 +137,15 @@ def _opened(
     if split is not None:
         dataset = _only(dataset, split)
     return dataset if images is None else with_images(dataset, images)
+
+
+def _local_table(source: str | Path) -> Path:
+    """The file or folder of a name; of one in an object store a copy."""
+    address = store_address(source)
+    if address is not None and _kind_of(Path(source)) is None:
+        endings = ", ".join(_SUFFIXES)
+        raise UserError(f"{address}: of a store, only files are read: {endings} (also .gz)")
+    return local_file(source)
 
 
 def _standard_input(kept: Path, rules: ColumnRules) -> Dataset:

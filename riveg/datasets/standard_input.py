@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from riveg.datasets.image_cache import cache_home
+from riveg.caches import cache_home
 from riveg.errors import UserError
 
 STANDARD_INPUT = "-"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from riveg.formats.run_records import finished_manifest
-from riveg.runs.reading import read_records
+from riveg.runs.reading import image_roots_of, read_records
 from riveg.types import Sample
 
 
@@ -36,8 +36,7 @@ class ExportSource:
             UserError: If the folder holds no finished run.
         """
         manifest = finished_manifest(folder)
-        roots = tuple(Path(root) for root in manifest.get("image_roots", []))
-        return cls(folder, manifest, roots)
+        return cls(folder, manifest, image_roots_of(manifest))
 
     def records(self) -> Iterator[Sample]:
         """The records in input order.

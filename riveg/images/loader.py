@@ -15,6 +15,7 @@ from riveg.geometry.arrays import Pixels
 from riveg.images.decoding import decode, is_turned
 from riveg.images.headers import ImageLimits
 from riveg.images.paths import advice, spelling_on_disk
+from riveg.stores.files import bring
 from riveg.types import ImageRef
 
 _LIMITS = ImageLimits()
@@ -131,7 +132,7 @@ def _resolve(root: Path, relative: Path) -> Path | None:
     """The resolved regular file, or ``None`` where this root has no such name."""
     shown = _shown(str(relative))
     try:
-        path = (root / relative).resolve(strict=True)
+        path = _there(root / relative).resolve(strict=True)
         mode = path.stat().st_mode
         home = root.resolve()
     except (FileNotFoundError, NotADirectoryError):
@@ -144,6 +145,12 @@ def _resolve(root: Path, relative: Path) -> Path | None:
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise ImageFault("not-an-image", f"{shown}: is {what}")
+    return path
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        bring(path)
     return path
 
 

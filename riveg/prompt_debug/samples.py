@@ -17,7 +17,7 @@ from riveg.evaluation.predictions import predictions_of_run
 from riveg.evaluation.reading import open_gold
 from riveg.formats.records import decode
 from riveg.runs.folder import RunFolder, StageFolder
-from riveg.runs.reading import own_stages
+from riveg.runs.reading import image_roots_of, own_stages
 from riveg.runs.sources import make_sample
 from riveg.types import Gold, GoldEntity, Sample
 
@@ -98,11 +98,10 @@ def samples_of_run(
         raise UserError(f"{folder}: holds no manifest.json; is it a run folder?")
     found, answered = _last_of(run, manifest, upstream)
     samples = _choose((decode(Sample, line) for line in found.lines()), ids, sample, str(folder))
-    roots = tuple(Path(root) for root in manifest.get("image_roots", []))
     return ChosenSamples(
         str(folder),
         samples,
-        roots,
+        image_roots_of(manifest),
         answered,
         lambda: open_gold(gold, predictions_of_run(folder), split=split),
     )

@@ -14,6 +14,7 @@ from riveg.config.system import Step, SystemConfig
 from riveg.llm.endpoint import Endpoint
 from riveg.runs.run import Run
 from riveg.runs.sources import DataSource
+from riveg.stores.files import place_of
 from riveg.types import SCHEMA_VERSION
 
 _MODEL_FIELDS = ("model", "revision", "licence", "gated", "engine")
@@ -56,7 +57,7 @@ def manifest_of(
         "labels": _declared_labels(config, source, steps),
         "data_version": getattr(source, "version", None),
         "split": getattr(source, "split", None),
-        "image_roots": [str(root.absolute()) for root in source.image_roots],
+        "image_roots": [place_of(root) for root in source.image_roots],
         "samples": samples,
         "artifacts": {item.key: asdict(item) for item in config.artifacts},
         "models": {

@@ -14,6 +14,7 @@ from riveg.formats.records import decode, encode
 from riveg.formats.run_records import open_records
 from riveg.images.loader import ImageLoader
 from riveg.runs.folder import RunFolder, StageFolder, line_digest
+from riveg.stores.files import local_folder
 from riveg.types import Sample
 
 
@@ -113,7 +114,17 @@ def own_stages(run: RunFolder, manifest: Mapping[str, Any]) -> Iterator[RanStage
 
 def images_of(manifest: Mapping[str, Any]) -> ImageLoader:
     """Opens the images that a run has looked at."""
-    return ImageLoader([Path(root) for root in manifest.get("image_roots", [])])
+    return ImageLoader(image_roots_of(manifest))
+
+
+def image_roots_of(manifest: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Where the paths of a run's images start; of folders in a store, where their copies go.
+
+    Raises:
+        UserError: If a folder is in a store and cannot be copied from.
+        MissingExtra: If the package for that kind of store is not installed.
+    """
+    return tuple(local_folder(root) for root in manifest.get("image_roots", []))
 
 
 def no_such_sample(folder: Path, sample_id: str) -> UserError:

@@ -68,7 +68,7 @@ class RunReport:
     """The result of a run.
 
     Args:
-        folder: Where it is.
+        folder: Where it is; of a run in an object store, the folder in which it was made.
         samples: How many it has.
         failed: Of them, those with at least one Issue.
         entities: Of all samples.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from riveg.llm.response_cache import Asked, ResponseCache
 from riveg.runs.building import ANSWERS
 from riveg.runs.folder import PartHeader, RunFolder, StageFolder
 from riveg.runs.stage_job import faults_of
+from riveg.runs.stored import local_run, process_in_store
 
 State = Literal["running", "stopped", "finished"]
 
@@ -83,20 +85,21 @@ class RunStatus:
     accounts: Mapping[str, Sequence[Account]]
 
 
-def run_status(path: Path) -> RunStatus:
-    """How far the run in a folder is; only read, so that it disturbs nobody.
+def run_status(place: Path) -> RunStatus:
+    """How far the run in a folder, or in an object store, is; only read: it disturbs nobody.
 
     Raises:
         UserError: If the folder holds no run that has read its input.
     """
+    path = local_run(place)
     run = RunFolder(path)
     manifest = run.read_manifest()
-    process = run.process()
+    process = run.process() if path == place else process_in_store(place)
     if not manifest:
-        raise UserError(f"{path}: {_without_manifest(run, process)}")
+        raise UserError(f"{place}: {_without_manifest(run, process)}")
     parts = part_count(manifest)
     stages = []
-    began = run.began() or 0.0
+    began = run.began() or math.inf  # not known of a run in a store
     for stage, values in run.stages(manifest):
         status, began = _stage_status(stage, values, manifest, parts, began)
         stages.append(status)
@@ -105,7 +108,7 @@ def run_status(path: Path) -> RunStatus:
         asked = cache.asked()
     return RunStatus(
         schema=1,
-        folder=path,
+        folder=place,
         state="finished" if done else "stopped" if process is None else "running",
         process=process,
         system=manifest.get("system") or "",

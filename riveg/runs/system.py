@@ -45,6 +45,7 @@ from riveg.runs.progress import Progress, Silence
 from riveg.runs.run import Run, RunReport
 from riveg.runs.run_log import LoggedProgress, RunLog
 from riveg.runs.sources import DataSource, GivenImage, as_source, image_on_disk, make_sample
+from riveg.runs.stored import working_folder
 from riveg.types import ImageRef, Sample
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class System:
         Args:
             data: A dataset, its name or path, several names or paths, which are read in order, or
                 samples with ids of their own.
-            out: The run folder.
+            out: The run folder, or the address of one in an object store, ``s3://bucket/run``.
             images: Where relative paths of images start; ``None``: where the dataset says, and for
                 samples the working folder.
             limit: Only the first so many samples.
@@ -137,17 +138,18 @@ class System:
         """
         source = as_source(data, None if images is None else Path(images))
         steps = self.config.until(until)
-        folder = RunFolder(Path(out))
         for step in steps:
             require_packages(step)
         require_clients(self.config, steps)
         require_models(self.config, steps)
         require_images(steps, source)
         steps = tuple(step.settled(self.config.base) for step in steps)
-        with folder.lock():
+        shown = progress or Silence()
+        with working_folder(Path(out), shown.note) as place, RunFolder(place).lock():
+            folder = RunFolder(place)
             require_same_origin(folder, origin_of(self.config, source, shard))
             log = RunLog(folder)
-            heard = LoggedProgress(progress or Silence(), log)
+            heard = LoggedProgress(shown, log)
             versions = {"versions": package_versions(), "python": platform.python_version()}
             with log.run(versions):
                 manifest, portion = LiveManifest(folder, log), Portion(limit, shard)

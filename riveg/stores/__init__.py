@@ -1,0 +1,1 @@
+"""Object stores such as S3: whole objects by ``fsspec``, copies of them here, a lock there."""
