@@ -17,7 +17,7 @@ from helpers.s3_server import BUCKET, names_of, needs_s3, objects_of, put, s3_se
 
 from riveg.stores.lock import FOLDER
 
-pytestmark = needs_s3
+pytestmark = [needs_s3, pytest.mark.timeout(1800)]
 
 POSTS = 240
 NAMES = ("Ann Lee", "Oslo", "NASA", "Paris", "Bob")
@@ -79,7 +79,7 @@ def elsewhere(server: dict[str, str], tmp_path: Path) -> Machine:
 
 
 def command(data: str | Path, out: str | Path, *more: str) -> tuple[str | Path, ...]:
-    settings = ("--until", "tag", "--set", "run.part_size=2", "--set", "run.workers=1")
+    settings = ("--until", "tag", "--set", "run.part_size=8", "--set", "run.workers=1")
     return ("run", "quickstart", "--data", data, "--out", out, *settings, *more)
 
 
@@ -109,6 +109,7 @@ def has_parts(server: dict[str, str], name: str) -> bool:
     return any(path.startswith("0-input/") for path in names_of(server, name))
 
 
+@pytest.mark.slow
 def test_a_run_in_a_store_has_the_bytes_of_one_in_a_folder_and_is_read_from_anywhere(
     here: Machine,
     elsewhere: Machine,
@@ -161,6 +162,7 @@ def test_a_killed_run_goes_on_here_at_once_and_elsewhere_after_its_lease(
         assert lines_of(server, name) == unbroken
 
 
+@pytest.mark.slow
 def test_two_runs_at_one_address_are_one_run_and_one_line(
     here: Machine,
     elsewhere: Machine,
@@ -222,6 +224,7 @@ def test_a_run_that_was_silent_for_long_writes_nothing_over_the_one_that_took_it
     assert [(lock["number"], lock["has_ended"]) for lock in locks] == [(1, False), (2, True)]
 
 
+@pytest.mark.slow
 def test_shards_in_a_store_are_merged_into_a_store(
     here: Machine,
     elsewhere: Machine,
