@@ -8,9 +8,8 @@ import subprocess
 import sys
 
 import pytest
-
-from tests.helpers.marked_processes import gone_within
-from tests.helpers.places import ROOT
+from helpers.marked_processes import gone_within
+from helpers.places import ROOT
 
 _PARENT = """
 import sys, time

@@ -38,7 +38,7 @@ class GpuJob:
         end = time.monotonic() + 60
         while len(self.processes()) < self.wait_for and time.monotonic() < end:
             time.sleep(0.02)
-        return PartReport(samples=1, made=1, issues=0)
+        return PartReport(index=part, samples=1, made=1, issues=0)
 
     def processes(self) -> dict[int, str]:
         """The processes that did parts, and what each of them saw."""
