@@ -295,6 +295,21 @@ def test_data_of_one_class_is_refused(models: Mapping[str, Path], tmp_path: Path
             trainee(settings(models["blip"], data, tmp_path / "out"))
 
 
+def test_data_of_which_nothing_is_left_says_why(models: Mapping[str, Path], tmp_path: Path) -> None:
+    data = write_posts(tmp_path)
+    config = settings(models["blip"], data, tmp_path / "out")
+    unknown = {"label": "PER", "start": 0, "end": 1, "boxes": None}
+    post = {"id": "a", "text": "Zoe", "image": "p0.png", "entities": [unknown]}
+    (tmp_path / "train.jsonl").write_text(f"{json.dumps(post)}\n")
+    with pytest.raises(UserError, match=r"no mention is left .* of 1 mentions gold does not"):
+        trainee(config)
+    post["entities"] = [{**unknown, "boxes": [[0, 0, 9, 9]]}]
+    post["image"] = "gone.png"
+    (tmp_path / "train.jsonl").write_text(f"{json.dumps(post)}\n")
+    with pytest.raises(UserError, match=r"1 pictures cannot be used, .*gone\.png"):
+        trainee(config)
+
+
 def test_models_that_are_none_are_refused(
     models: Mapping[str, Path], data: Path, tmp_path: Path
 ) -> None:

@@ -78,12 +78,13 @@ def read_rows(
             if text.was_cut:
                 cut.append(f"{quoted(one.text)} of {quoted(sample.id)}")
             rows.append(MatchRow(image, text.text, bool(one.boxes), one.label, number))
-    remarks = [_balance(source, rows), *pictures.remarks("are left out with their mentions")]
+    left_out = [*pictures.remarks("are left out with their mentions")]
     if unknown:
-        remarks.append(
+        left_out.append(
             f"{source.name}: of {unknown} mentions gold does not say whether they have a box: left "
             "out"
         )
+    remarks = [_balance(source, rows, left_out), *left_out]
     if cut:
         remarks.append(f"{source.name}: {len(cut)} texts are too long and were cut, as {cut[0]}")
     if expressions is not None:
@@ -104,8 +105,13 @@ def _entity(sample: Sample, one: GoldEntity, expressions: Expressions | None) ->
     )
 
 
-def _balance(source: AnnotatedSplit, rows: Sequence[MatchRow]) -> str:
+def _balance(source: AnnotatedSplit, rows: Sequence[MatchRow], left_out: Sequence[str]) -> str:
     """How many mentions are shown.
+
+    Args:
+        source: The split.
+        rows: Its mentions.
+        left_out: Which mentions are not among them, and why.
 
     Raises:
         UserError: If they are all alike: there is nothing to learn, or to choose a threshold by.
@@ -114,8 +120,9 @@ def _balance(source: AnnotatedSplit, rows: Sequence[MatchRow]) -> str:
     if not 0 < shown < len(rows):
         what = "all" if shown else "none"
         count = f"{len(rows)} mentions with a picture that can be opened"
-        raise UserError(
-            f"{source.name}: of {count}, {what} have a box, so there is nothing to tell apart; it "
-            "takes data with gold boxes, where some mentions have none"
-        )
+        problem = f"of {count}, {what} have a box, so there is nothing to tell apart"
+        if not rows:
+            problem = "no mention is left to learn from"
+        why = "; ".join(left_out) or "it takes data with gold boxes, where some mentions have none"
+        raise UserError(f"{source.name}: {problem}; {why}")
     return f"{source.name}: {shown} of {len(rows)} mentions are shown ({shown / len(rows):.1%})"
