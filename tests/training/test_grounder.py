@@ -21,6 +21,7 @@ from helpers.report_runs import make_run
 from helpers.tiny_grounding_dino import save_grounding_dino
 from helpers.tiny_mner_qg import write_dataset
 from helpers.training import Heard, trained
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from riveg.datasets.opening import open_dataset
@@ -178,6 +179,18 @@ def test_pictures_that_cannot_be_used_are_told(parts: Path, tmp_path: Path) -> N
     told = [one for one in found.remarks if "tiny train: 2 pictures cannot be used" in one]
     assert len(told) == 1
     assert "0.png" in told[0]
+
+
+def test_a_split_of_which_nothing_is_left_is_named(parts: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    (data.parent / "dev.txt").write_text("IMGID:narrow\nAda\tB-PER\tB-actor\n")
+    Image.new("RGB", (400, 3)).save(data.parent / "images" / "narrow.png")
+    box = "<xmin>0</xmin><ymin>0</ymin><xmax>90</xmax><ymax>3</ymax>"
+    (data.parent / "xml" / "narrow.xml").write_text(
+        f"<annotation><object><name>Ada</name><bndbox>{box}</bndbox></object></annotation>"
+    )
+    with pytest.raises(UserError, match="tiny dev: no phrase is left to measure on; 1 mentions"):
+        trainee(settings(parts, tmp_path, data=str(data)), tmp_path)
 
 
 def run_of(parts: Path, folder: Path) -> Path:

@@ -72,12 +72,15 @@ class GrounderTrainee:
         )
         self._dev_maker = RowMaker(config, self._reader, self._dev_images, **made_of)
         self._rows, told = self._maker.rows(train.mentions)
-        self._dev_rows, _ = self._dev_maker.rows(self.dev.mentions)
+        self._dev_rows, told_of_dev = self._dev_maker.rows(self.dev.mentions)
         self.remarks = (*train.remarks, *self.dev.remarks, *told, *self._mirrored())
         for text in self.remarks:
             course.progress.note(text)
-        if not any(row.boxes for row in self._rows) or not self._dev_rows:
+        if not any(row.boxes for row in self._rows):
             raise UserError(f"{train.source.name}: no phrase is left to learn from; {told[-1]}")
+        if not self._dev_rows:
+            name = self.dev.source.name
+            raise UserError(f"{name}: no phrase is left to measure on; {told_of_dev[-1]}")
 
     @property
     def metric(self) -> str:
