@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +73,16 @@ class TrainingConfig(BaseModel, ABC):
     dev_split: str = "dev"
     preset: str | None = None
 
+    def learnt_from(self) -> tuple[Path, ...]:
+        """The files and run folders that the configuration names beside its dataset."""
+        own = {"out", "work"}
+        return tuple(
+            path
+            for name in type(self).model_fields
+            if name not in own
+            for path in _paths(getattr(self, name))
+        )
+
     @abstractmethod
     def train(self, course: Course) -> str:
         """Trains, writes the model's files into ``course.out``, and gives the text of its card.
@@ -81,3 +92,14 @@ class TrainingConfig(BaseModel, ABC):
         Raises:
             UserError: If the data or a base model cannot be used.
         """
+
+
+def _paths(value: object) -> Iterator[Path]:
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _paths(one)
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _paths(one)

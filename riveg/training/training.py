@@ -17,7 +17,8 @@ from pathlib import Path
 
 import riveg
 from riveg.errors import MissingExtra, UserError
-from riveg.files import write_atomically
+from riveg.files import file_digest, write_atomically
+from riveg.formats.run_records import RECORDS
 from riveg.runs.progress import Progress
 from riveg.training.config import Course, TrainingConfig
 
@@ -139,13 +140,26 @@ def _kept(work: Path, name: str) -> dict[str, object] | None:
 
 def _require_same_data(course: Course) -> None:
     """Keeps the digests of the data; what has learnt from others is not gone on with."""
-    found = {split.name: split.digest for split in (course.train, course.dev)}
-    if _kept(course.work, _DATA) not in (None, found):
+    found = {
+        **{split.name: split.digest for split in (course.train, course.dev)},
+        **{str(path): _digest(path) for path in course.config.learnt_from()},
+    }
+    before = _kept(course.work, _DATA)
+    if before is not None and before != found:
+        changed = " and ".join(name for name in found if before.get(name) != found[name])
         raise UserError(
-            f"--resume: {' or '.join(found)} has changed since {course.work} was begun; begin anew "
+            f"--resume: {changed} changed since {course.work} was begun; begin anew "
             "without --resume in another `work`"
         )
     write_atomically(course.work / _DATA, [json.dumps(found, indent=2).encode()])
+
+
+def _digest(path: Path) -> str | None:
+    """Of a file, or of a run's records; ``None`` where whoever reads it will say what it lacks."""
+    try:
+        return file_digest(path / RECORDS if path.is_dir() else path)
+    except OSError:
+        return None
 
 
 def _has_checkpoint(work: Path) -> bool:

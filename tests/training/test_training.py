@@ -32,6 +32,7 @@ class Small(TrainingConfig):
     stops: ClassVar[int] = 0
 
     seed: int = 1
+    expressions: tuple[Path, ...] = ()
 
     def train(self, course: Course) -> str:
         settings = SETTINGS.model_copy(update={"seed": self.seed})
@@ -110,7 +111,7 @@ def test_an_interrupted_training_goes_on_only_when_asked_to(
         trained(config.model_copy(update={"seed": 2}), resume=True)
     posts = tmp_path / "train.txt"
     posts.write_text(POSTS.replace("Ann", "Bob"))
-    with pytest.raises(UserError, match=r"posts train or posts dev has changed since .* was begun"):
+    with pytest.raises(UserError, match=r"--resume: posts train changed since .* was begun"):
         trained(config, resume=True)
     posts.write_text(POSTS)
     heard = Heard()
@@ -118,6 +119,22 @@ def test_an_interrupted_training_goes_on_only_when_asked_to(
     assert heard.notes[0].startswith("goes on after step ")
     assert (again / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
     assert "the part after the last interruption" in (again / "CARD.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_training_does_not_go_on_with_other_runs_than_it_was_begun_with(
+    config: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    records = tmp_path / "run" / "records.jsonl"
+    records.write_text("first")
+    config = config.model_copy(update={"expressions": (tmp_path / "run",)})
+    interrupt(config, monkeypatch)
+    records.write_text("other")
+    with pytest.raises(UserError, match=r"--resume: \S+/run changed since .* was begun"):
+        trained(config, resume=True)
+    records.write_text("first")
+    trained(config, resume=True)
 
 
 @pytest.mark.slow
