@@ -14,7 +14,7 @@ from secrets import token_hex
 
 from riveg.caches import cache_home
 from riveg.errors import UserError
-from riveg.files import make_folder, text_digest, write_atomically, writing
+from riveg.files import make_folder, read_regular, text_digest, write_atomically, writing
 from riveg.stores.store import Listed, Store
 
 _AT_ONCE = 8
@@ -147,7 +147,7 @@ class FolderCopy:
 
     def _known(self) -> dict[str, tuple[str, int, int]]:
         try:
-            values = json.loads((self._home / _KNOWN).read_bytes())
+            values = json.loads(read_regular(self._home / _KNOWN))
             return {name: (str(value[0]), value[1], value[2]) for name, value in values.items()}
         except (OSError, ValueError):
             return {}
