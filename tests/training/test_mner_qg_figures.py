@@ -52,7 +52,7 @@ def test_a_span_is_an_entity_from_the_threshold_on(least: float, kept: int) -> N
     assert all(one.query == 0 for one in found)
 
 
-def test_the_threshold_of_spans_is_where_most_are_rightly_kept_or_left() -> None:
+def test_the_threshold_of_spans_is_that_of_the_highest_f1() -> None:
     posts = [post(0, 1)] * 6 + [post()] * 6
     answers = [[answer(w0=0.35, w1=0.3), QueryAnswer()]] * 6 + [
         [answer(w0=0.12), answer(w3=0.1)]

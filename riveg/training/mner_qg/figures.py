@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from riveg.evaluation.bootstrap import Tally
 from riveg.evaluation.counts import Count
-from riveg.evaluation.threshold_search import Scored, best_threshold
+from riveg.evaluation.threshold_search import Axis, Scored, best_threshold, widest_plateau
 from riveg.geometry.boxes import box_iou
 from riveg.nn.mner_qg_decoding import GroundedSpan, calibrated, grounded_spans, shown
 from riveg.nn.mner_qg_design import MnerQgSettings
@@ -137,9 +139,9 @@ def calibrate(
 ) -> MnerQgSettings:
     """The settings with temperatures and threshold that fit these posts.
 
-    The threshold of spans is that by which most of them are rightly kept or left, that of regions
-    that of most entities whose region is right, or rightly not there; each from the middle of the
-    widest run of such thresholds.
+    The threshold of spans is that of the highest F1, that of regions that of most entities whose
+    region is right, or rightly not there; each from the middle of the widest run of such
+    thresholds.
     """
     lenient = settings.model_copy(update={"span_threshold": 0.0})
     candidates = [
@@ -150,11 +152,10 @@ def calibrate(
     scores = [one.found.probability for one in candidates]
     span_temperature = round(fit_temperature(scores, [one.is_one for one in candidates]), 4)
     scores = [calibrated(score, span_temperature) for score in scores]
-    sides = [
-        Scored(score, one.is_one, not one.is_one)
-        for score, one in zip(scores, candidates, strict=True)
-    ]
-    span_threshold = best_threshold(sides).value if sides else settings.span_threshold
+    span_threshold = settings.span_threshold
+    if candidates:
+        gold = sum(len(post.gold.entities) for post in posts)
+        span_threshold = _threshold_of_f1(scores, [one.is_one for one in candidates], gold)
     found = [one for score, one in zip(scores, candidates, strict=True) if score >= span_threshold]
     grounded = [
         (one, one.found.region.probability)
@@ -177,3 +178,14 @@ def calibrate(
             "threshold": best_threshold(scored).value if scored else settings.threshold,
         }
     )
+
+
+def _threshold_of_f1(scores: Sequence[float], is_right: Sequence[bool], gold: int) -> float:
+    """The threshold in [0, 1] at which what reaches it has the highest F1."""
+    axis = Axis.since(0.0, scores)
+    hits, kept = np.zeros(axis.cells), np.zeros(axis.cells)
+    for score, right in zip(scores, is_right, strict=True):
+        passed = axis.passed_until(score)
+        hits[:passed] += right
+        kept[:passed] += 1
+    return widest_plateau(axis, 2 * hits / np.maximum(kept + gold, 1)).value
