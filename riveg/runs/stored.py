@@ -79,6 +79,9 @@ def working_folder(out: Path, say: Say) -> Iterator[Path]:
                 raise
             lock.refuse_lost()
             sender.finish()
+        except KeyboardInterrupt:
+            lock.refuse_lost()  # what ended the run may have come while the rest was being sent
+            raise
         finally:
             lock.give_back()
 
