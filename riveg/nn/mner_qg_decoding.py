@@ -45,9 +45,13 @@ def grounded_spans(
         GroundedSpan(one.span, query, round(one.probability, _DIGITS), answer.region)
         for query, answer in enumerate(answers)
         for one in answer.spans
+    ]
+    kept = [
+        one
+        for one in found
         if calibrated(one.probability, settings.span_temperature) >= settings.span_threshold
     ]
-    return without_overlaps(found, lambda one: (-one.probability, one.span.start))[0]
+    return without_overlaps(kept, lambda one: (-one.probability, one.span.start))[0]
 
 
 def calibrated(probability: float, temperature: float) -> float:
