@@ -107,15 +107,14 @@ class RowMaker:
         return QueriedPost(row.windows, self._preparation.prepare(pixels)[0])
 
     def batch(
-        self, rows: Sequence[QueryRow], changes: Sequence[Change | None] | None = None
+        self, rows: Sequence[QueryRow], changes: Sequence[Change | None]
     ) -> dict[str, Tensor]:
         """Inputs and gold of rows, as :meth:`riveg.nn.mner_qg.MnerQg.losses` takes them.
 
         Args:
             rows: At least one.
-            changes: Of each row's picture; none is changed without them.
+            changes: Of each row's picture; ``None`` where it has none that can be used.
         """
-        changes = changes or [None] * len(rows)
         posts = [self.queried(row, change) for row, change in zip(rows, changes, strict=True)]
         batch = collate_queries(posts, padding_id=self._padding_id)
         golds = [gold for row in rows for gold in row.golds]
@@ -129,7 +128,7 @@ class RowMaker:
         if self._grid is None:
             return batch
         targets = [
-            _targets(self._grid, row.post, gold, change)
+            _targets(self._grid, gold, change)
             for row, change in zip(rows, changes, strict=True)
             for gold in row.golds
         ]
@@ -152,14 +151,10 @@ class RowMaker:
         return post.inside(label) if has_entity else ()
 
 
-def _targets(
-    grid: AnchorGrid, post: QueryPost, gold: WindowGold, change: Change | None
-) -> AnchorTargets | None:
+def _targets(grid: AnchorGrid, gold: WindowGold, change: Change | None) -> AnchorTargets | None:
     """The anchors of a window's boxes, none for no region; ``None``: nobody knows."""
-    if gold.boxes is None or post.size is None:
+    if gold.boxes is None or change is None:
         return None
-    if change is None:
-        return grid.targets([shares(box, post.size) for box in gold.boxes])
     return grid.targets([shares(change.box(box), change.size) for box in gold.boxes])
 
 
