@@ -44,7 +44,6 @@ class LocalExecutor(Generic[JobT]):
         self._progress = progress
         self._workers: PartWorkers | None = None
         self.workers = 1
-        self._gpus_of_workers: tuple[str, ...] = ()
 
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
         """The report of each part; in order where no other process does them.
@@ -73,11 +72,10 @@ class LocalExecutor(Generic[JobT]):
 
     def _workers_for(self, count: int, parts: int, gpus: tuple[str, ...]) -> PartWorkers:
         """The processes of the job before, or new ones where these need other GPUs."""
-        if self._workers is not None and gpus != self._gpus_of_workers:
+        if self._workers is not None and gpus != self._workers.gpus:
             self.close()
         if self._workers is None:
             self._workers = PartWorkers(count, _threads(count, parts), self._progress, gpus)
-            self._gpus_of_workers = gpus
         return self._workers
 
 

@@ -57,6 +57,7 @@ class PartWorkers:
     def __init__(
         self, count: int, threads: int, progress: PartListener, gpus: Sequence[str] = ()
     ) -> None:
+        self.gpus = tuple(gpus)
         self._progress = progress
         self._processes: list[_Process] = []
         self._again: set[int] = set()

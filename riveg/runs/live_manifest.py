@@ -6,22 +6,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
-from riveg.executors.executor import PartReport
+from riveg.executors.executor import Executor, PartReport
 from riveg.formats.accounts import Account, Accounts, read_accounts, written_accounts
 from riveg.runs.folder import RunFolder
 from riveg.runs.run_log import RunLog
 
 _SECONDS_BETWEEN_WRITES = 5.0
-
-
-class HasWorkers(Protocol):
-    """An executor, as far as its workers go."""
-
-    @property
-    def workers(self) -> int:
-        """How many do the parts of the job that runs."""
 
 
 class LiveManifest:
@@ -73,7 +65,7 @@ class LiveManifest:
         self._write()
 
     def noted(
-        self, stage: str, reports: Iterable[PartReport], executor: HasWorkers
+        self, stage: str, reports: Iterable[PartReport], executor: Executor[Any]
     ) -> Iterator[PartReport]:
         """The reports of a stage's parts; what is taken and spent until their end is the stage's.
 
