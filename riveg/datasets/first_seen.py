@@ -7,6 +7,7 @@ import sqlite3
 from types import TracebackType
 
 from riveg.errors import UserError
+from riveg.formats.temporary_database import key_bytes, key_text, temporary_database
 
 _MOST_NEW = 4096
 """Keys that wait to be stored: many at once, in order, take a quarter of the time."""
@@ -23,17 +24,9 @@ class FirstSeen:
     """
 
     def __init__(self) -> None:
-        # With an empty name, SQLite keeps a private database that moves to a temporary file when
-        # it grows and is deleted with the connection.
-        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "CREATE TABLE seen (key BLOB PRIMARY KEY, place BLOB) WITHOUT ROWID",
-            # One transaction for all: one for each key takes three times as long.
-            "BEGIN",
-        ):
-            self._connection.execute(statement)
+        self._connection = temporary_database(
+            "seen (key BLOB PRIMARY KEY, place BLOB) WITHOUT ROWID"
+        )
         self._new: dict[bytes, bytes] = {}
         self._filter = bytearray(_FILTER_BITS // 8)
 
@@ -54,15 +47,15 @@ class FirstSeen:
         Raises:
             UserError: If the temporary file has no room.
         """
-        digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        digest = hashlib.blake2b(key_bytes(key), digest_size=16).digest()
         found = self._new.get(digest)
         if found is None:
             byte, bit = _bit(digest)
             if self._filter[byte] & bit:
                 found = self._stored(digest)
         if found is not None:
-            return found.decode("utf-8", "surrogatepass")
-        self._new[digest] = place.encode("utf-8", "surrogatepass")
+            return key_text(found)
+        self._new[digest] = key_bytes(place)
         if len(self._new) == _MOST_NEW:
             self._store()
         return None

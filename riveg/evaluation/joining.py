@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from riveg.datasets.first_seen import FirstSeen
 from riveg.errors import UserError
 from riveg.evaluation.cases import Case, PredictedEntity
 from riveg.evaluation.gold import GoldSample, GoldSet
@@ -80,17 +81,20 @@ def join(predictions: Predictions, gold: GoldSet, joined: JoinCounts) -> Iterato
     if first.sample_id is None:
         yield from _by_order(predictions, gold, joined)
         return
-    yield from _by_id(predictions, gold, joined)
+    with FirstSeen() as seen:
+        yield from _by_id(predictions, gold, joined, seen)
 
 
-def _by_id(predictions: Predictions, gold: GoldSet, joined: JoinCounts) -> Iterator[Case]:
-    seen: set[str] = set()
-    known = 0
+def _by_id(
+    predictions: Predictions, gold: GoldSet, joined: JoinCounts, seen: FirstSeen
+) -> Iterator[Case]:
+    first, number, known = "", 0, 0
     for prediction in predictions.read():
+        number += 1
         sample_id = prediction.sample_id or ""
-        if sample_id in seen:
+        first = first or sample_id
+        if seen.place_of(sample_id, "") is not None:
             raise UserError(f"{predictions.name}: the sample {sample_id!r} comes twice")
-        seen.add(sample_id)
         if sample_id in gold.samples:
             known += 1
             yield _case(sample_id, prediction, gold, joined)
@@ -100,11 +104,11 @@ def _by_id(predictions: Predictions, gold: GoldSet, joined: JoinCounts) -> Itera
         else:
             joined.without_gold += 1
     if not known:
-        raise none_is_known(predictions, len(seen), next(iter(seen)), _gold_name(gold))
+        raise none_is_known(predictions, number, first, _gold_name(gold))
     if predictions.manifest.get("limit"):
         return
     for sample_id in gold.samples:
-        if sample_id not in seen:
+        if seen.place_of(sample_id, "") is None:
             joined.samples += 1
             joined.without_prediction += not predictions.absent_is_empty
             yield gold.case(sample_id, (), answered=predictions.absent_is_empty)
