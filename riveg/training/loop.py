@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
+from riveg.config.threads import count_cores
 from riveg.errors import UserError
 from riveg.runs.progress import Progress
 from riveg.training.batches import BatchesByLength, Chance, Pick
@@ -152,7 +153,7 @@ def _arguments(settings: LoopSettings, folder: Path, metric: str) -> transformer
         warmup_steps=settings.warmup,
         max_grad_norm=settings.clip,
         seed=settings.seed,
-        dataloader_num_workers=settings.workers,
+        dataloader_num_workers=min(settings.workers, count_cores()),  # torch warns of more
         remove_unused_columns=False,
         eval_strategy="epoch",
         save_strategy="epoch",

@@ -23,8 +23,9 @@ class LoopSettings(BaseModel):
     none. ``precision``: of the activations; weights stay as they are. ``average_decay``: decay of
     the moving average of the weights, which is then what is evaluated and kept; 0 for none.
     ``patience``: epochs without a better one before it stops. ``save_steps``: steps between
-    checkpoints; an epoch's end always has one. ``workers``: processes that make batches.
-    ``trackers``: where the curves go, beside ``training.log``.
+    checkpoints; an epoch's end always has one. ``workers``: processes that make batches, at
+    most one a core that may be used; the weights do not depend on it. ``trackers``: where the
+    curves go, beside ``training.log``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

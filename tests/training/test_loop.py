@@ -57,6 +57,22 @@ def test_the_same_seed_gives_the_same_weights_and_another_other_ones(tmp_path: P
     assert weights[0] == weights[1] != weights[2]
 
 
+def test_more_workers_than_cores_change_nothing_and_warn_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIVEG_CORES", "1")
+    weights = [
+        train(
+            Halves(),
+            SETTINGS.model_copy(update={"epochs": 1, "workers": workers}),
+            tmp_path / str(workers),
+            progress=Heard(),
+        ).weights.read_bytes()
+        for workers in (0, 1000)
+    ]
+    assert weights[0] == weights[1]
+
+
 @pytest.mark.slow
 def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path) -> None:
     """SIGKILL at random moments, again and again, until one comes to its end."""
