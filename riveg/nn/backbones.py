@@ -58,9 +58,10 @@ def empty_backbone(folder: Path) -> Any:
     Raises:
         UserError: If the file says no backbone.
     """
+    config = _config(folder)
     try:
         with silent_transformers():
-            return _from_config(_config(folder))
+            return _from_config(config)
     except Exception as error:  # whatever odd numbers cause
         raise _no_backbone(folder, error) from error
 

@@ -46,7 +46,7 @@ class QueryWindows:
         overlap: Words that neighbours share.
 
     Raises:
-        UserError: If a query takes more than half of a window.
+        UserError: If a query says nothing, or takes more than half of a window.
     """
 
     def __init__(
@@ -63,6 +63,8 @@ class QueryWindows:
         self._beginnings = []
         for label, text in queries.items():
             pieces = tokenizer.encode(text, add_special_tokens=False).ids
+            if not text.strip() or not pieces:
+                raise UserError(f"queries.{label}: {text!r} says nothing; give a text that asks")
             beginning = (*self._layout.opening, *pieces, *self._layout.separator)
             if 2 * (len(beginning) + len(self._layout.closing)) > max_pieces:
                 raise UserError(

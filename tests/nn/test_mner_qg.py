@@ -16,7 +16,7 @@ from helpers.tiny_taggers import POSTS, tiny_tokenizer
 from torch import Tensor
 
 from riveg.errors import UserError
-from riveg.nn.backbones import load_backbone, scale_grids
+from riveg.nn.backbones import empty_backbone, load_backbone, scale_grids
 from riveg.nn.mner_qg import ANCHOR, BOX, END, EXISTENCE, GROUNDED, MATCH, START, MnerQg
 from riveg.nn.mner_qg_design import read_settings
 from riveg.nn.mner_qg_folder import read_network, read_windows
@@ -230,6 +230,10 @@ def test_a_backbone_without_three_scales_is_refused_in_one_line(tmp_path: Path) 
     (tmp_path / "none" / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(UserError, match="is none that can be loaded, as ResNet, Swin or ConvNeXt"):
         load_backbone(tmp_path / "none")
+    (tmp_path / "none" / "config.json").write_text("{}")
+    with pytest.raises(UserError) as raised:
+        empty_backbone(tmp_path / "none")
+    assert str(raised.value).count("backbone: ") == 1
 
 
 def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> None:

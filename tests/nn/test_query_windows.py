@@ -45,3 +45,9 @@ def test_a_text_without_words_has_no_window() -> None:
 def test_a_query_longer_than_half_a_window_is_refused() -> None:
     with pytest.raises(UserError, match=r"queries\.PER: takes \d+ of 20 pieces; give a shorter"):
         QueryWindows(tiny_tokenizer("bert"), QUERIES, max_pieces=20)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_query_of_blanks_is_refused(kind: str) -> None:
+    with pytest.raises(UserError, match=r"queries\.LOC: '  ' says nothing; give a text that asks"):
+        QueryWindows(tiny_tokenizer(kind), {"PER": "people", "LOC": "  "}, max_pieces=30)
