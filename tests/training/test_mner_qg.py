@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from riveg.nn.mner_qg_design import read_settings
 from riveg.runs.system import load_system
 from riveg.training.config import Course
 from riveg.training.mner_qg.config import MnerQgTrainingConfig
+from riveg.training.mner_qg.data import read_posts
 from riveg.training.mner_qg.trainee import MnerQgTrainee
+from riveg.types import Box
 
 CHANNELS = {"PER": 0, "LOC": 1, "ORG": 2}
 """Of the colours in which the pictures show each type."""
@@ -148,6 +151,54 @@ def test_a_post_without_a_usable_picture_teaches_text_alone(parts: Path, tmp_pat
     assert losses["start"] > 0
 
 
+def test_boxes_outside_of_their_picture_teach_no_region_at_all(parts: Path, tmp_path: Path) -> None:
+    """They do not teach that there is none, either: the entity is shown, nobody knows where."""
+    data = write_dataset(tmp_path / "data")
+    shown = trainee(settings(parts, tmp_path, data=str(data)), tmp_path).rows()
+    number = next(at for at, row in enumerate(shown) if any(gold.boxes for gold in row.golds))
+    path = data.parent / "xml" / f"{number}.xml"
+    xml = re.sub(r"<xmin>\d+", "<xmin>4000", path.read_text())
+    path.write_text(re.sub(r"<xmax>\d+", "<xmax>5000", xml))
+    found = trainee(settings(parts, tmp_path, data=str(data)), tmp_path)
+    for before, now in zip(shown[number].golds, found.rows()[number].golds, strict=True):
+        assert now.boxes == (None if before.boxes else before.boxes)
+    assert "boxes lie outside of their pictures: left out" in " ".join(found.remarks())
+
+
+def test_a_network_that_looks_at_nothing_opens_no_picture(parts: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    for path in (data.parent / "images").iterdir():
+        path.unlink()
+    blind = {"cross_modality": False, "weights": {"anchor": 0}}
+    told = trainee(settings(parts, tmp_path, data=str(data), **blind), tmp_path).remarks()
+    assert "no picture is opened: nothing in this network looks at one" in told
+    assert "cannot be used" not in " ".join(told)
+    seen = trainee(settings(parts, tmp_path, **blind), tmp_path)
+    assert not len(seen.batch(seen.rows(), random.Random(0))["pixels"])
+
+
+def test_a_query_for_no_type_of_the_data_is_told(parts: Path, tmp_path: Path) -> None:
+    queries = {**QUERIES, "SHIP": "names of ships"}
+    found = trainee(settings(parts, tmp_path, queries=queries), tmp_path)
+    told = "tiny train: has no SHIP, so queries.SHIP learns to find nothing"
+    assert told in found.remarks()
+    fine = {**{fine: QUERIES[label] for label, fine in FINE.items()}, "ship": "names of ships"}
+    with pytest.raises(UserError, match=r"queries\.ship: no entity of .* which type it belongs to"):
+        trainee(settings(parts, tmp_path, level="fine", queries=fine), tmp_path)
+
+
+def test_a_fine_type_that_only_dev_has_stands_below_its_type(parts: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    path = data.parent / "dev.txt"
+    path.write_text(path.read_text().replace(f"B-{FINE['PER']}", "B-pope"))
+    path.write_text(path.read_text().replace(f"I-{FINE['PER']}", "I-pope"))
+    queries = {**{fine: QUERIES[label] for label, fine in FINE.items()}, "pope": "popes"}
+    found = trainee(
+        settings(parts, tmp_path, data=str(data), level="fine", queries=queries), tmp_path
+    )
+    assert found.settings.coarse_of["pope"] == "PER"
+
+
 def test_boxes_move_with_pictures_that_are_cropped(parts: Path, tmp_path: Path) -> None:
     found = trainee(
         settings(parts, tmp_path, augmentation={"crop": 1, "least_crop": 0.4}), tmp_path
@@ -197,22 +248,50 @@ def test_long_texts_are_learnt_in_windows(parts: Path, tmp_path: Path) -> None:
     assert starts == {number for number, (_, tag) in enumerate(words) if tag == "B-PER"}
 
 
-def test_the_regions_of_a_run_are_weak_boxes(parts: Path, tmp_path: Path) -> None:
-    """A set without boxes learns those of a run; here a run that repeats gold."""
+def test_each_window_that_shows_an_entity_learns_where_it_is(parts: Path, tmp_path: Path) -> None:
+    """Also one that does not own it: it would learn that what it reads of has no region."""
+    data = write_dataset(tmp_path / "data")
+    shown = trainee(settings(parts, tmp_path, data=str(data)), tmp_path).rows()
+    row = next(row for row in shown if any(gold.boxes for gold in row.golds))
+    first = next(one for one in row.post.gold.entities if one.boxes)
+    texts = (data.parent / "train.txt").read_text().split("\n\n")
+    block = texts[shown.index(row)].rstrip("\n")
+    noise = ["a\tO\tO"] * 200
+    for before in (20, 24, 28, 32):  # some of these lie where two windows overlap
+        words = [block.split("\n")[0], *noise[:before], *block.split("\n")[1:], *noise]
+        (data.parent / "train.txt").write_text("\n".join(words) + "\n")
+        (long,) = trainee(settings(parts, tmp_path, data=str(data)), tmp_path).rows()
+        golds = [
+            gold
+            for window, gold in zip(long.windows, long.golds, strict=True)
+            if tuple(QUERIES)[window.query] == first.label and gold.spans
+        ]
+        assert golds
+        assert all(gold.boxes for gold in golds)
+
+
+def without_boxes(parts: Path, folder: Path) -> Path:
+    """The same posts as a set without boxes; ``run`` beside it has those of gold for train."""
     gold = open_dataset(str(parts / "data" / "tiny.yaml"), split="train")
-    system = tmp_path / "system.yaml"
+    system = folder / "system.yaml"
     system.write_text("name: repeated\ntag: {backend: gold}\nground: {backend: gold}\n")
-    load_system(system).run(gold, out=tmp_path / "run")
+    load_system(system).run(gold, out=folder / "run")
     values = json.loads((parts / "data" / "tiny.yaml").read_text())
     del values["xml"]
     values |= {"format": "twitter-mner", "root": str(parts / "data")}
     for split in ("train", "dev"):
         texts = (parts / "data" / f"{split}.txt").read_text().splitlines()
         lines = ["\t".join(line.split("\t")[:2]) for line in texts]
-        (tmp_path / f"{split}.txt").write_text("\n".join(lines) + "\n")
-    values |= {"text": {split: str(tmp_path / f"{split}.txt") for split in ("train", "dev")}}
-    plain = tmp_path / "plain.yaml"
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    values |= {"text": {split: str(folder / f"{split}.txt") for split in ("train", "dev")}}
+    plain = folder / "plain.yaml"
     plain.write_text(json.dumps(values))
+    return plain
+
+
+def test_the_regions_of_a_run_are_weak_boxes(parts: Path, tmp_path: Path) -> None:
+    """A set without boxes learns those of a run; here a run that repeats gold."""
+    plain = without_boxes(parts, tmp_path)
     with pytest.raises(UserError, match="has no box in a picture that can be opened"):
         trainee(settings(parts, tmp_path, data=str(plain)), tmp_path)
     weak = settings(parts, tmp_path, data=str(plain), weak_boxes=[tmp_path / "run"])
@@ -222,6 +301,40 @@ def test_the_regions_of_a_run_are_weak_boxes(parts: Path, tmp_path: Path) -> Non
     assert [row.golds for row in found.rows()] == [row.golds for row in known.rows()]
     with pytest.raises(UserError, match=r"weak_boxes: .* is about '0', as another run before it"):
         trainee(settings(parts, tmp_path, weak_boxes=[tmp_path / "run"] * 2), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("split", "old", "new", "message"),
+    [
+        ("dev", "IMGID:", "IMGID:9", "tiny dev: has no boxes to choose an epoch and thresholds by"),
+        ("train", "IMGID:", "IMGID:8", "its run is about no post of tiny train or tiny dev"),
+        ("train", "Ann", "Zoe", "its '0' has another text than that of tiny train or tiny dev"),
+    ],
+)
+def test_weak_boxes_of_other_posts_are_told(
+    split: str, old: str, new: str, message: str, parts: Path, tmp_path: Path
+) -> None:
+    plain = without_boxes(parts, tmp_path)
+    weak = settings(parts, tmp_path, data=str(plain), weak_boxes=[tmp_path / "run"])
+    path = tmp_path / f"{split}.txt"
+    changed = path.read_text().replace(old, new)
+    assert changed != path.read_text()
+    path.write_text(changed)
+    if split == "train":
+        (tmp_path / "dev.txt").write_text(changed)
+    with pytest.raises(UserError, match=message):
+        trainee(weak, tmp_path)
+
+
+def test_what_a_run_has_not_found_is_not_known(parts: Path, tmp_path: Path) -> None:
+    config = settings(parts, tmp_path)
+    course = Course(config, tmp_path / "model", tmp_path / "work", Heard())
+    weak = {post.id: {"PER": (Box(1, 2, 30, 40),)} for post, _ in course.train.pairs}
+    found = read_posts(config, course.train, weak).posts
+    assert {label for post in found for label in post.boxes} == set(QUERIES)
+    for post in found:
+        for label in post.boxes:
+            assert post.inside(label) == (weak[post.sample.id]["PER"] if label == "PER" else None)
 
 
 def test_mistakes_in_data_and_models_are_told_in_one_line(parts: Path, tmp_path: Path) -> None:

@@ -39,11 +39,15 @@ class QueryPost:
     boxes: LabelBoxes
 
     def inside(self, label: str) -> tuple[Box, ...] | None:
-        """The boxes of a type within the image; ``None`` where nobody knows them."""
+        """The boxes of a type within the image; ``None`` where nobody knows them.
+
+        That is so, too, where all of them lie outside: the picture shows the type somewhere else.
+        """
         boxes = self.boxes.get(label, ())
         if boxes is None or self.size is None:
             return None
-        return tuple(one for box in boxes if (one := clip_box(box, self.size)) is not None)
+        found = tuple(one for box in boxes if (one := clip_box(box, self.size)) is not None)
+        return found if found or not boxes else None
 
 
 def shares(box: Box, size: ImageSize) -> Edges:
@@ -77,6 +81,8 @@ def read_posts(
 ) -> QueryPosts:
     """The posts of a split; each picture is opened once, to know which can be used.
 
+    Where the network looks at none, no picture is opened, and all posts are as without one.
+
     Args:
         config: What is trained.
         source: The split.
@@ -88,9 +94,12 @@ def read_posts(
     for sample, gold in source.pairs:
         if not sample.tokens:
             continue
-        image = pictures.of(sample)
+        image = pictures.of(sample) if config.looks else None
         size = None if image is None else image.size
-        boxes = weak.get(sample.id) or _gold_boxes(gold, config.level)
+        boxes = gold_boxes(gold, config.level)
+        if sample.id in weak:
+            # What the run found nothing of may be in the picture all the same.
+            boxes = {label: weak[sample.id].get(label) for label in boxes}
         post = QueryPost(sample, gold, size, boxes)
         posts.append(post)
         for label, known in boxes.items() if size else ():
@@ -101,7 +110,8 @@ def read_posts(
     return QueryPosts(source, tuple(posts), tuple(remarks))
 
 
-def _gold_boxes(gold: Gold, level: str) -> LabelBoxes:
+def gold_boxes(gold: Gold, level: str) -> LabelBoxes:
+    """The annotated boxes of each type that a post has an entity of."""
     found: dict[str, tuple[Box, ...] | None] = {}
     for entity in gold.entities:
         label = label_of(entity, level)
@@ -111,34 +121,88 @@ def _gold_boxes(gold: Gold, level: str) -> LabelBoxes:
     return found
 
 
-def read_weak_boxes(folders: Sequence[Path], level: str) -> dict[str, LabelBoxes]:
+def read_weak_boxes(
+    folders: Sequence[Path], level: str, *splits: AnnotatedSplit
+) -> dict[str, LabelBoxes]:
     """The regions that runs have found for the entities of each type, by the post's id.
 
+    Args:
+        folders: Of the runs.
+        level: On which the types are.
+        splits: The posts that are asked for.
+
     Raises:
-        UserError: If a folder holds no finished run, a run has grounded nothing, or two runs are
-            about one post.
+        UserError: If a folder holds no finished run, a run has grounded nothing or is about none of
+            the posts, two runs are about one post, or one has another text of a post.
     """
+    texts: dict[str, set[str]] = {}
+    for split in splits:
+        for post, _ in split.pairs:
+            texts.setdefault(post.id, set()).add(post.text)
+    names = " or ".join(split.name for split in splits)
     found: dict[str, LabelBoxes] = {}
     for folder in folders:
-        regions = 0
+        own: dict[str, LabelBoxes] = {}
         for sample in read_records(folder):
+            if sample.text not in texts.get(sample.id, {sample.text}):
+                raise UserError(
+                    f"weak_boxes: {folder}: its {quoted(sample.id)} has another text than that of "
+                    f"{names}; is it a run over this data?"
+                )
             if sample.id in found:
                 raise UserError(
                     f"weak_boxes: {folder} is about {quoted(sample.id)}, as another run before it"
                 )
-            boxes: dict[str, tuple[Box, ...] | None] = {}
-            for entity in sample.entities or ():
-                label = entity.label if level == "coarse" else str(entity.fine_label)
-                before = boxes.get(label, ())
-                unknown = before is None or entity.regions is None
-                own = tuple(region.box for region in entity.regions or () if not region.guess)
-                boxes[label] = None if unknown else (*(before or ()), *own)
-                regions += len(own)
-            if boxes:
-                found[sample.id] = boxes
-        if not regions:
+            if boxes := _found_boxes(sample, level):
+                own[sample.id] = boxes
+        if not any(any(boxes.values()) for boxes in own.values()):
             raise UserError(f"weak_boxes: {folder}: its run has no region that could be learnt")
+        if not texts.keys() & own.keys():
+            raise UserError(f"weak_boxes: {folder}: its run is about no post of {names}")
+        found |= own
     return found
+
+
+def _found_boxes(sample: Sample, level: str) -> LabelBoxes:
+    """The regions of each type that a run has found in a post, guesses left out."""
+    boxes: dict[str, tuple[Box, ...] | None] = {}
+    for entity in sample.entities or ():
+        label = entity.label if level == "coarse" else str(entity.fine_label)
+        before = boxes.get(label, ())
+        unknown = before is None or entity.regions is None
+        own = tuple(region.box for region in entity.regions or () if not region.guess)
+        boxes[label] = None if unknown else (*(before or ()), *own)
+    return boxes
+
+
+def right_boxes(post: QueryPost, level: str) -> LabelBoxes:
+    """The boxes that regions are measured by: gold ones, where there are none the weak ones."""
+    return {
+        label: post.boxes.get(label) if boxes is None else boxes
+        for label, boxes in gold_boxes(post.gold, level).items()
+    }
+
+
+def unasked(config: MnerQgTrainingSettings, train: QueryPosts) -> tuple[str, ...]:
+    """The types with a query of which the posts have no entity."""
+    there = {
+        label_of(entity, config.level) for post in train.posts for entity in post.gold.entities
+    }
+    return tuple(label for label in config.queries if label not in there)
+
+
+def require_known_boxes(dev: QueryPosts, level: str) -> None:
+    """Makes sure that regions can be measured.
+
+    Raises:
+        UserError: If nobody knows of any entity of dev where it is.
+    """
+    known = [boxes for post in dev.posts for boxes in right_boxes(post, level).values()]
+    if known and all(boxes is None for boxes in known):
+        raise UserError(
+            f"{dev.source.name}: has no boxes to choose an epoch and thresholds by; name a run "
+            "over it in weak_boxes, too, or set weights.anchor=0"
+        )
 
 
 def require_queries(config: MnerQgTrainingSettings, *splits: QueryPosts) -> None:

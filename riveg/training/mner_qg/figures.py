@@ -14,7 +14,7 @@ from riveg.geometry.boxes import box_iou
 from riveg.nn.mner_qg_decoding import GroundedSpan, calibrated, grounded_spans, shown
 from riveg.nn.mner_qg_design import MnerQgSettings
 from riveg.nn.mner_qg_prediction import FoundRegion, QueryAnswer
-from riveg.training.mner_qg.data import QueryPost, label_of
+from riveg.training.mner_qg.data import QueryPost, label_of, right_boxes
 from riveg.training.temperature import fit_temperature
 from riveg.types import Box, GoldEntity
 
@@ -97,7 +97,7 @@ def tally(
             scores = shown([one.found for one in found], settings, "all")
             right = sum(map(_whole, found, scores))
             counts[GMNER] = Count(right, len(found), len(gold))
-            counts[GROUNDING] = _grounding(post, said, labels)
+            counts[GROUNDING] = _grounding(post, said, labels, level)
         if settings.design.existence:
             counts[EXISTENCE] = _existence(post, said, labels, level)
         counted.add(counts)
@@ -120,11 +120,14 @@ def _existence(
     return Count(right, len(labels), len(labels))
 
 
-def _grounding(post: QueryPost, said: Sequence[QueryAnswer], labels: Sequence[str]) -> Count:
+def _grounding(
+    post: QueryPost, said: Sequence[QueryAnswer], labels: Sequence[str], level: str
+) -> Count:
     """Of the types that the picture shows: how often the best box is right, whatever its score."""
+    known = right_boxes(post, level)
     right = asked = 0
     for label, answer in zip(labels, said, strict=True):
-        boxes = post.boxes.get(label)
+        boxes = known.get(label)
         if boxes and answer.region is not None:
             asked += 1
             right += _hits(post, answer.region, boxes)

@@ -139,10 +139,11 @@ class RowMaker:
         own = [one.span for one in post.gold.entities if label_of(one, self._level) == label]
         words = window.words
         inside = [span for span in own if words.start <= span.start and span.end <= words.stop]
+        is_begun = any(span.start in window.owned for span in own)
         spans = tuple((span.start - words.start, span.end - 1 - words.start) for span in inside)
         return WindowGold(
             spans,
-            self._boxes(post, label, has_entity=any(one.start in window.owned for one in own)),
+            self._boxes(post, label, has_entity=bool(spans) or is_begun),
         )
 
     def _boxes(self, post: QueryPost, label: str, *, has_entity: bool) -> tuple[Box, ...] | None:

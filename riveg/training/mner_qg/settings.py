@@ -96,6 +96,11 @@ class MnerQgTrainingSettings(TrainingConfig):
             )
         return self
 
+    @property
+    def looks(self) -> bool:
+        """Whether anything in the network looks at pictures."""
+        return self.cross_modality or self.weights.anchor > 0
+
     @field_validator("loop")
     @classmethod
     def _check_names_of_rates(cls, loop: LoopSettings) -> LoopSettings:

@@ -23,7 +23,14 @@ from riveg.nn.query_windows import QueryWindows
 from riveg.nn.tagger_folder import require_pieces, require_positions
 from riveg.training.config import Course
 from riveg.training.data import coarse_of_fine
-from riveg.training.mner_qg.data import QueryPosts, read_posts, read_weak_boxes, require_queries
+from riveg.training.mner_qg.data import (
+    QueryPosts,
+    read_posts,
+    read_weak_boxes,
+    require_known_boxes,
+    require_queries,
+    unasked,
+)
 from riveg.training.mner_qg.figures import F1, GMNER, tally
 from riveg.training.mner_qg.rows import QueryRow, RowMaker
 from riveg.training.mner_qg.settings import MnerQgTrainingSettings
@@ -51,14 +58,14 @@ class MnerQgTrainee:
         require_pieces(encoder, self.tokenizer, self._folder)
         grids = scale_grids(backbone, config.image_side, self._backbone_folder)
         windows = QueryWindows(self.tokenizer, config.queries, max_pieces=config.max_pieces)
-        self._coarse_of = {}
-        if config.level == "fine":
-            self._coarse_of = coarse_of_fine(course.train, "level: fine")
-        weak = read_weak_boxes(config.weak_boxes, config.level)
+        self._coarse_of = _coarse_of(config, course) if config.level == "fine" else {}
+        weak = read_weak_boxes(config.weak_boxes, config.level, course.train, course.dev)
         self.train = read_posts(config, course.train, weak)
         self.dev = read_posts(config, course.dev, weak)
         require_queries(config, self.train, self.dev)
         self.design = _design(config, self.train, grids)
+        if self.design.anchors:
+            require_known_boxes(self.dev, config.level)
         self._statistics = channel_statistics(self._backbone_folder)
         self._padding_id = padding_id(encoder)
         train_maker, self._dev_maker = (
@@ -88,13 +95,10 @@ class MnerQgTrainee:
     def settings(self) -> MnerQgSettings:
         """What the trained folder says of itself, before it is calibrated."""
         mean, deviation = self._statistics
-        used = self.config.queries
         return MnerQgSettings(
             design=self.design,
-            queries=used,
-            coarse_of={name: self._coarse_of.get(name, name) for name in used}
-            if self._coarse_of
-            else {},
+            queries=self.config.queries,
+            coarse_of=self._coarse_of,
             max_pieces=self.config.max_pieces,
             mean=mean,
             deviation=deviation,
@@ -106,13 +110,19 @@ class MnerQgTrainee:
         rows, dev = len(self._rows), len(self._dev_rows)
         texts = [f"{rows} posts to learn from, {dev} to choose by"]
         texts += [*self.train.remarks, *self.dev.remarks]
+        if not self.config.looks:
+            texts.append("no picture is opened: nothing in this network looks at one")
+        texts += [
+            f"{self.train.source.name}: has no {label}, so queries.{label} learns to find nothing"
+            for label in unasked(self.config, self.train)
+        ]
         if self.design.anchors:
             golds = [gold.boxes for row in self._rows for gold in row.golds]
             boxed = sum(1 for one in golds if one)
             unknown = sum(1 for one in golds if one is None)
             texts.append(
-                f"{self.train.source.name}: {boxed} of {len(golds)} queries have a region, of "
-                f"{unknown} nobody knows"
+                f"{self.train.source.name}: {boxed} of {len(golds)} queries have a region"
+                + (f"; of {unknown} it is not known" if unknown else "")
             )
         return texts
 
@@ -171,6 +181,25 @@ class MnerQgTrainee:
         mean, deviation = self._statistics
         side = self.config.image_side
         return Preparation(side, side, mean=mean, deviation=deviation)
+
+
+def _coarse_of(config: MnerQgTrainingSettings, course: Course) -> dict[str, str]:
+    """The type above each query's fine type.
+
+    Raises:
+        UserError: If an entity has no fine type, or one stands below two types or below none.
+    """
+    declared = course.train.dataset.fine_labels.items()
+    found = {fine: label for label, below in declared for fine in below}
+    for split in (course.dev, course.train):
+        found |= coarse_of_fine(split, "level: fine")
+    for name in config.queries:
+        if name not in found:
+            raise UserError(
+                f"queries.{name}: no entity of {course.train.name} or {course.dev.name} has this "
+                "fine type, so it is not known which type it belongs to; leave the query out"
+            )
+    return {name: found[name] for name in config.queries}
 
 
 def _design(
