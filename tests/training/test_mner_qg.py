@@ -22,6 +22,7 @@ from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.nn.anchors import AnchorGrid
 from riveg.nn.mner_qg_design import read_settings
+from riveg.nn.mner_qg_prediction import FoundSpan, QueryAnswer
 from riveg.runs.system import load_system
 from riveg.training.config import Course
 from riveg.training.mner_qg.config import MnerQgTrainingConfig
@@ -197,6 +198,25 @@ def test_a_fine_type_that_only_dev_has_stands_below_its_type(parts: Path, tmp_pa
         settings(parts, tmp_path, data=str(data), level="fine", queries=queries), tmp_path
     )
     assert found.settings.coarse_of["pope"] == "PER"
+
+
+def test_an_epoch_is_measured_as_the_trained_folder_answers(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spans that are all right, and all less probable than the threshold before calibration."""
+    found = trainee(settings(parts, tmp_path, weights={"anchor": 0}), tmp_path)
+    answers = [
+        tuple(
+            QueryAnswer(
+                tuple(FoundSpan(one.span, 0.3) for one in post.gold.entities if one.label == label),
+                existence=0.5,
+            )
+            for label in QUERIES
+        )
+        for post in found.dev.posts
+    ]
+    monkeypatch.setattr(found, "answers_on_dev", lambda network: answers)
+    assert found.evaluate(found.network())["f1"] == 100
 
 
 def test_boxes_move_with_pictures_that_are_cropped(parts: Path, tmp_path: Path) -> None:

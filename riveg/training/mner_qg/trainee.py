@@ -31,7 +31,7 @@ from riveg.training.mner_qg.data import (
     require_queries,
     unasked,
 )
-from riveg.training.mner_qg.figures import F1, GMNER, tally
+from riveg.training.mner_qg.figures import F1, GMNER, calibrate, tally
 from riveg.training.mner_qg.rows import QueryRow, RowMaker
 from riveg.training.mner_qg.settings import MnerQgTrainingSettings
 from riveg.vision.runtime.loading import Placement
@@ -152,9 +152,10 @@ class MnerQgTrainee:
         return torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Figures on dev in percent, at a threshold of 0.5 and with nothing calibrated."""
+        """Figures on dev in percent, as the trained folder would answer after this epoch."""
         answers = self.answers_on_dev(_mner_qg(network))
-        found = tally(self.dev.posts, answers, self.settings, self.config.level)
+        settings = calibrate(self.dev.posts, answers, self.settings, self.config.level)
+        found = tally(self.dev.posts, answers, settings, self.config.level)
         return {name: count.f1 for name, count in found.totals().items()}
 
     def answers_on_dev(self, network: MnerQg) -> list[tuple[QueryAnswer, ...]]:
