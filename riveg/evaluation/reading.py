@@ -9,7 +9,7 @@ from typing import Any
 
 from riveg.datasets.config import shipped_datasets
 from riveg.datasets.dataset import Dataset
-from riveg.datasets.opening import open_dataset
+from riveg.datasets.opening import open_dataset, table_name
 from riveg.errors import UserError, suggest
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.foreign import FORMATS, read_foreign, sniff
@@ -184,6 +184,12 @@ def _own_data(manifest: Mapping[str, Any]) -> str | list[str]:
     if name in shipped_datasets():
         return str(name)
     if origin and all(Path(file).exists() for file in origin):
+        for file in map(Path, origin):
+            if file.is_file() and table_name(file) is None:
+                raise UserError(
+                    f"--gold: name the YAML file of {name}: the run's manifest knows only {file}, "
+                    "which says nothing of its form"
+                )
         return [str(file) for file in origin]
     raise UserError("--gold: say which data the predictions are scored against")
 

@@ -1,6 +1,7 @@
 """From what a user names to what is scored."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,16 @@ def write_samples(folder: Path) -> Path:
     path = folder / "posts.jsonl"
     path.write_text(json.dumps({"id": "1", "text": "Ann sings"}) + "\n")
     return path
+
+
+def test_a_run_over_a_yaml_s_text_files_asks_for_the_yaml(records: Path, tmp_path: Path) -> None:
+    text = tmp_path / "test.txt"
+    text.write_text("IMGID:1\nAnn\tB-PER\n")
+    predictions = replace(
+        open_predictions(records), manifest={"data": "mine", "origin": [str(text)], "split": "test"}
+    )
+    with pytest.raises(UserError, match=r"--gold: name the YAML file of mine: .*test\.txt, which"):
+        open_gold(None, predictions)
 
 
 def test_protocols_by_name() -> None:
