@@ -30,6 +30,7 @@ from riveg.nn.mner_qg_design import SETTINGS, read_settings
 from riveg.runs.progress import Silence
 from riveg.training.config import Course
 from riveg.training.mner_qg.config import MnerQgTrainingConfig
+from riveg.vision.runtime.loading import silent_transformers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,8 +68,9 @@ def main() -> None:
         raise SystemExit(f"--ways: {unknown[0]}: expected {', '.join(WAYS)}")
     data = options.world / "world.yaml"
     encoder, backbone = options.out / "encoder", options.out / "backbone"
-    save_encoder(encoder, data)
-    save_backbone(backbone)
+    with silent_transformers():
+        save_encoder(encoder, data)
+        save_backbone(backbone)
     print(f"{'':18}", *(f"{name:>24}" for name in _FIGURES), f"{'minutes':>8} {'processor':>9}")
     for way in ways:
         values = {
