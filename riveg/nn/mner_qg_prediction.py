@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ from riveg.vision.runtime.loading import Placement, autocast
 
 _LEAST = 0.05
 """Less probable spans are not answered at all: a text has very many of them."""
+
+_MOST_ROWS = 64
+"""Windows of a post in one forward pass: a text may be a book, and memory is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,20 @@ class QueryAnswer:
     region: FoundRegion | None = None
 
 
+class _Row(NamedTuple):
+    """What the network says of a window; ``spans``: first and last word there, probability."""
+
+    window: QueryWindow
+    spans: Sequence[tuple[int, int, float]]
+    existence: float | None
+    region: FoundRegion | None
+
+    @property
+    def query(self) -> int:
+        """The number of the query that the window asks."""
+        return self.window.query
+
+
 class MnerQgPrediction:
     """Asks a network in evaluation mode, which stays on its device.
 
@@ -66,7 +84,8 @@ class MnerQgPrediction:
         placement: Where it is, and in which numbers it computes.
         padding_id: The tokenizer's piece for padding.
         queries: How many there are.
-        batch_size: At most so many posts in one forward pass.
+        batch_size: At most so many posts in one forward pass; one with very many windows is read
+            in parts.
     """
 
     def __init__(
@@ -88,29 +107,30 @@ class MnerQgPrediction:
 
     def answers(self, posts: Sequence[QueriedPost]) -> list[tuple[QueryAnswer, ...]]:
         """The answer to each query about each post, in the order of the queries."""
-        found = [(QueryAnswer(),) * self._queries] * len(posts)
-        asked = [number for number, post in enumerate(posts) if post.windows]
-        answers = in_batches([posts[one] for one in asked], self._batch_size, self._forward)
-        for number, answer in zip(asked, answers, strict=True):
-            found[number] = answer
-        return found
+        parts = [(number, part) for number, post in enumerate(posts) for part in _parts(post)]
+        found = in_batches([part for _, part in parts], self._batch_size, self._forward)
+        rows: list[list[_Row]] = [[] for _ in posts]
+        for (number, _), own in zip(parts, found, strict=True):
+            rows[number] += own
+        return [
+            tuple(_joined(list(group)) for _, group in groupby(own, key=lambda row: row.query))
+            or (QueryAnswer(),) * self._queries
+            for own in rows
+        ]
 
-    def _forward(self, posts: Sequence[QueriedPost]) -> list[tuple[QueryAnswer, ...]]:
+    def _forward(self, posts: Sequence[QueriedPost]) -> list[list[_Row]]:
         batch = collate_queries(posts, padding_id=self._padding_id)
         with torch.no_grad(), autocast(self._placement):
             said = _on_cpu(self._network(to_device(batch, self._placement.device)))
         spans = _spans(said, batch["words"])
-        existence = None if said.existence is None else said.existence.sigmoid().tolist()
+        existence = [None] * len(spans) if said.existence is None else said.existence.sigmoid()
         regions = self._regions(said, batch["image_of"])
-        windows = [window for post in posts for window in post.windows]
-        rows = iter(range(len(windows)))
+        rows = zip(spans, existence, regions, strict=True)
         return [
-            tuple(
-                _joined(list(group), windows, spans, existence, regions)
-                for _, group in groupby(
-                    [next(rows) for _ in post.windows], key=lambda row: windows[row].query
-                )
-            )
+            [
+                _Row(window, own, None if there is None else float(there), region)
+                for window, (own, there, region) in zip(post.windows, rows, strict=False)
+            ]
             for post in posts
         ]
 
@@ -127,6 +147,11 @@ class MnerQgPrediction:
                 boxes.tolist(), shares[:, -1].tolist(), image_of.tolist(), strict=True
             )
         ]
+
+
+def _parts(post: QueriedPost) -> Iterator[QueriedPost]:
+    for start in range(0, len(post.windows), _MOST_ROWS):
+        yield QueriedPost(post.windows[start : start + _MOST_ROWS], post.image)
 
 
 def _on_cpu(said: QueryLogits) -> QueryLogits:
@@ -156,25 +181,19 @@ def _spans(said: QueryLogits, words: Tensor) -> list[list[tuple[int, int, float]
     return found
 
 
-def _joined(
-    rows: list[int],
-    windows: Sequence[QueryWindow],
-    spans: Sequence[Sequence[tuple[int, int, float]]],
-    existence: Sequence[float] | None,
-    regions: Sequence[FoundRegion | None],
-) -> QueryAnswer:
+def _joined(rows: Sequence[_Row]) -> QueryAnswer:
     """The answer to a query from all of its windows; each owns the spans that begin in it."""
     found = []
     for row in rows:
-        start = windows[row].words.start
+        start = row.window.words.start
         found += [
             FoundSpan(Span(start + first, start + last + 1), probability)
-            for first, last, probability in spans[row]
-            if start + first in windows[row].owned
+            for first, last, probability in row.spans
+            if start + first in row.window.owned
         ]
-    boxed = [region for row in rows if (region := regions[row]) is not None]
+    boxed = [row.region for row in rows if row.region is not None]
     return QueryAnswer(
         tuple(found),
-        None if existence is None else max(existence[row] for row in rows),
+        max((row.existence for row in rows if row.existence is not None), default=None),
         max(boxed, key=lambda one: one.probability, default=None),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from helpers.tiny_taggers import POSTS
 
 from riveg.errors import UserError
 from riveg.nn.mner_qg_design import MnerQgSettings, read_settings, write_settings
+from riveg.nn.mner_qg_inputs import QueriedPost, collate_queries
 from riveg.protocols import Extraction
 from riveg.runs.sources import make_sample
 from riveg.stages.extractors.mner_qg import MnerQgExtractor, MnerQgExtractorConfig
@@ -108,6 +110,24 @@ def test_batches_of_any_size_and_workers_answer_alike(model: Path, images: Path)
         assert extractor.extract(samples) == expected
     finally:
         extractor.image_queue.close()
+
+
+def test_a_text_of_many_windows_is_read_in_parts(
+    model: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = about(*SIDES, text=LONG)
+    extractor = build(model, images)
+    expected = extractor.extract(samples)
+    rows: list[int] = []
+
+    def counted(posts: Sequence[QueriedPost], *, padding_id: int) -> dict[str, Any]:
+        rows.append(max(len(post.windows) for post in posts))
+        return collate_queries(posts, padding_id=padding_id)
+
+    monkeypatch.setattr("riveg.nn.mner_qg_prediction._MOST_ROWS", 2)
+    monkeypatch.setattr("riveg.nn.mner_qg_prediction.collate_queries", counted)
+    assert extractor.extract(samples) == expected
+    assert set(rows) == {1, 2}
 
 
 def test_it_computes_in_bfloat16_too(model: Path, images: Path) -> None:
