@@ -41,6 +41,9 @@ from riveg.training.weights import load_weights, read_figures, save_weights
 _BEST = "best.safetensors"
 _WEIGHTS = "model.safetensors"
 _AVERAGED = "averaged.safetensors"
+_FAULT = "fault"
+"""In the place of a batch, why there is none: what a worker raises comes with its traceback."""
+
 _SECONDS_TO_WAIT = 24 * 3600
 """One process evaluates, the others wait for it."""
 
@@ -243,9 +246,12 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has 
         if self._average is not None:
             self.add_callback(Averaging(self._average, module.network))
 
-    def _collate(self, items: Sequence[tuple[Any, Pick]]) -> Mapping[str, Tensor]:
+    def _collate(self, items: Sequence[tuple[Any, Pick]]) -> Mapping[str, Any]:
         rows = [row for row, _ in items]
-        return self._trainee.batch(rows, Chance.of(items[0][1]))
+        try:
+            return self._trainee.batch(rows, Chance.of(items[0][1]))
+        except UserError as error:
+            return {_FAULT: str(error)}
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         loader = DataLoader(
@@ -261,6 +267,8 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has 
     def compute_loss(
         self, model: nn.Module, inputs: Mapping[str, Tensor], *_: object, **__: object
     ) -> Tensor:
+        if _FAULT in inputs:
+            raise UserError(str(inputs[_FAULT]))
         loss: Tensor = model(inputs)
         return loss
 

@@ -302,6 +302,18 @@ def test_an_unknown_device_is_refused() -> None:
         LoopSettings(device="tpu")
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_that_cannot_be_made_is_one_line(workers: int, tmp_path: Path) -> None:
+    class Gone(Halves):
+        def batch(self, rows: Sequence[int], chance: random.Random, /) -> dict[str, Tensor]:
+            raise UserError("1.png: no such file")
+
+    settings = SETTINGS.model_copy(update={"workers": workers})
+    with pytest.raises(UserError) as raised:
+        train(Gone(), settings, tmp_path, progress=Heard())
+    assert str(raised.value) == "1.png: no such file"
+
+
 @pytest.mark.slow
 def test_bf16_trains_on_the_cpu(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"precision": "bf16"})
