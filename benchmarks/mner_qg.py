@@ -67,6 +67,8 @@ def main() -> None:
     if unknown := [way for way in ways if way not in WAYS]:
         raise SystemExit(f"--ways: {unknown[0]}: expected {', '.join(WAYS)}")
     data = options.world / "world.yaml"
+    if not data.is_file():
+        raise SystemExit(f"{data}: no such file; benchmarks/learning.py {options.world} makes it")
     encoder, backbone = options.out / "encoder", options.out / "backbone"
     with silent_transformers():
         save_encoder(encoder, data)

@@ -86,6 +86,7 @@ class Dataset:
         knowledge: Files with a language model's knowledge about the posts of each split.
         fine_labels: The fine types of each type, ``()`` of one that has none; empty where no fine
             types are declared.
+        file: The user's own YAML file that describes it, if one does.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Dataset:
     columns: ColumnChoice = field(default_factory=dict)
     knowledge: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     fine_labels: Levels = field(default_factory=dict)
+    file: Path | None = None
 
     @property
     def origin(self) -> tuple[str, ...]:

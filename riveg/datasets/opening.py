@@ -122,7 +122,7 @@ def _opened(
     elif str(source) == STANDARD_INPUT:
         dataset = _standard_input(keep_standard_input(), rules)
     elif path.suffix in {".yaml", ".yml"} and path.is_file():
-        dataset = _configured(path, split, rules)
+        dataset = replace(_configured(path, split, rules), file=path.absolute())
     elif path.is_file() and shown(path) == CALLED:
         dataset = _standard_input(path, rules)
     elif (kind := _kind_of(path)) is not None and path.is_file():

@@ -9,7 +9,7 @@ from typing import Any
 
 from riveg.datasets.config import shipped_datasets
 from riveg.datasets.dataset import Dataset
-from riveg.datasets.opening import open_dataset, table_name
+from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError, suggest
 from riveg.evaluation.cases import AnnotatedEntity
 from riveg.evaluation.foreign import FORMATS, read_foreign, sniff
@@ -181,15 +181,15 @@ def seen_mentions(
 def _own_data(manifest: Mapping[str, Any]) -> str | list[str]:
     """The run's data: by its name, or the files that it was read from."""
     name, origin = manifest.get("data"), manifest.get("origin", [])
+    if (described := manifest.get("data_file")) is not None:
+        if not Path(described).is_file():
+            raise UserError(
+                f"{described}: is gone, which described the data of the run; name it as --gold"
+            )
+        return str(described)
     if name in shipped_datasets():
         return str(name)
     if origin and all(Path(file).exists() for file in origin):
-        for file in map(Path, origin):
-            if file.is_file() and table_name(file) is None:
-                raise UserError(
-                    f"--gold: name the YAML file of {name}: the run's manifest knows only {file}, "
-                    "which says nothing of its form"
-                )
         return [str(file) for file in origin]
     raise UserError("--gold: say which data the predictions are scored against")
 

@@ -99,10 +99,12 @@ def _system(folder: Path) -> str:
 
 def _data_words(manifest: Mapping[str, Any]) -> Iterator[str]:
     """The options that name the data: files with columns as they were given, or a dataset."""
+    described = manifest.get("data_file")
     files = [str(file) for file in manifest.get("origin") or []]
     names = [name for file in files if (name := table_name(Path(file)))]
-    if not names or len(names) < len(files) or joined_name(names) != manifest.get("data"):
-        yield from ("--data", str(manifest.get("data")))
+    is_plain = names and len(names) == len(files) and joined_name(names) == manifest.get("data")
+    if described is not None or not is_plain:
+        yield from ("--data", str(described or manifest.get("data")))
         if manifest.get("split"):
             yield from ("--split", str(manifest["split"]))
         return

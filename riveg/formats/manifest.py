@@ -44,6 +44,7 @@ class RunKeys(Checked):
     system: str | None = None
     data: str | None = None
     origin: list[str] = []
+    data_file: str | None = None
     columns: dict[str, str | None] = {}
     part_size: int = Field(default=1, ge=1, le=_MOST)
     labels: list[str] = []

@@ -52,6 +52,7 @@ def manifest_of(
         "system": config.name,
         "data": source.name,
         "origin": list(source.origin),
+        **({"data_file": str(file)} if (file := getattr(source, "file", None)) else {}),
         **({"columns": dict(chosen)} if (chosen := getattr(source, "columns", {})) else {}),
         "part_size": config.run.part_size,
         "labels": _declared_labels(config, source, steps),

@@ -1,7 +1,6 @@
 """From what a user names to what is scored."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from riveg.evaluation.evaluate import evaluate
 from riveg.evaluation.proposals import read_proposals
 from riveg.evaluation.protocols import PROTOCOLS
 from riveg.evaluation.reading import open_gold, open_predictions, protocols_named
+from riveg.evaluation.reruns import rerun_command
+from riveg.runs.system import load_system
 from riveg.types import Box
 
 GOLD_ROWS = [
@@ -117,14 +118,32 @@ def write_samples(folder: Path) -> Path:
     return path
 
 
-def test_a_run_over_a_yaml_s_text_files_asks_for_the_yaml(records: Path, tmp_path: Path) -> None:
-    text = tmp_path / "test.txt"
-    text.write_text("IMGID:1\nAnn\tB-PER\n")
-    predictions = replace(
-        open_predictions(records), manifest={"data": "mine", "origin": [str(text)], "split": "test"}
+def test_a_run_over_a_yaml_of_ones_own_knows_its_gold(tmp_path: Path) -> None:
+    """Its files alone say neither their form nor what their labels mean."""
+    oracle = tmp_path / "oracle.yaml"
+    oracle.write_text("name: oracle\ntag: gold\n")
+    (tmp_path / "test.txt").write_text("IMGID:1\nAnn\tB-PER\nsings\tO\n")
+    (tmp_path / "posts.jsonl").write_text(
+        json.dumps(
+            {"id": "1", "text": "Ann", "entities": [{"label": "people", "start": 0, "end": 1}]}
+        )
     )
-    with pytest.raises(UserError, match=r"--gold: name the YAML file of mine: .*test\.txt, which"):
-        open_gold(None, predictions)
+    for form, text, more in (
+        ("twitter-mner", "test.txt", ""),
+        ("jsonl", "posts.jsonl", "label_map: {people: PER}\n"),
+    ):
+        file = tmp_path / f"{form}.yaml"
+        file.write_text(
+            f"name: mine\nformat: {form}\ntext: {{test: {text}}}\nlabels: [PER]\n{more}"
+        )
+        out = tmp_path / form
+        load_system(oracle).run(file, out=out)
+        gold = open_gold(None, open_predictions(out))
+        assert [entity.label for entity in gold.entities()] == ["PER"]
+        assert f" --data {file} --split test " in rerun_command(out, suffix="again")
+        file.unlink()
+        with pytest.raises(UserError, match=rf"{form}\.yaml: is gone, .* name it as --gold"):
+            open_gold(None, open_predictions(out))
 
 
 def test_protocols_by_name() -> None:
