@@ -8,12 +8,13 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import riveg
 from riveg.errors import MissingExtra, UserError
@@ -25,6 +26,9 @@ from riveg.training.config import Course, TrainingConfig
 _SETTINGS = "settings.json"
 _DATA = "data.json"
 _DONE = "done"
+_IMMATERIAL = ".workers"
+"""The setting that no weight depends on."""
+
 _PACKAGES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "numpy", "onnxruntime")
 
 
@@ -97,10 +101,8 @@ def _opened(
     if before is None and work.exists() and any(work.iterdir()):
         raise UserError(f"work: {work} holds other things than a training; name another folder")
     if resume and before is not None:
-        changed = sorted(
-            key for key in {*before, *settings} if before.get(key) != settings.get(key)
-        )
-        if changed:
+        names = (name for name in _changed(before, settings) if not name.endswith(_IMMATERIAL))
+        if changed := sorted(names):
             raise UserError(
                 f"--resume: {work} was begun with another {', '.join(changed)}; give the same "
                 "settings, or begin anew without --resume in another `work`"
@@ -125,6 +127,16 @@ def _opened(
     write_atomically(work / _DONE, [b""])
     for used in (*work.rglob("checkpoint-*"), *work.glob("model*")):
         shutil.rmtree(used)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """The settings that differ, as ``--set`` names them."""
+    for key in {*before, *now}:
+        one, other = before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from (f"{key}.{inner}" for inner in _changed(one, other))
+        elif one != other:
+            yield key
 
 
 def _kept(work: Path, name: str) -> dict[str, object] | None:

@@ -19,6 +19,7 @@ from riveg.cli import app
 from riveg.errors import UserError
 from riveg.training.config import Course, TrainingConfig
 from riveg.training.loop import train
+from riveg.training.loop_settings import LoopSettings
 from riveg.training.trainees import TRAINEES, trainee_config
 
 POSTS = "IMGID:1\nAnn\tB-PER\n\n"
@@ -32,10 +33,11 @@ class Small(TrainingConfig):
     stops: ClassVar[int] = 0
 
     seed: int = 1
+    loop: LoopSettings = SETTINGS
     expressions: tuple[Path, ...] = ()
 
     def train(self, course: Course) -> str:
-        settings = SETTINGS.model_copy(update={"seed": self.seed})
+        settings = self.loop.model_copy(update={"seed": self.seed})
         found = train(
             _Stopping(self.stops), settings, course.work / "loop", progress=course.progress
         )
@@ -109,13 +111,17 @@ def test_an_interrupted_training_goes_on_only_when_asked_to(
         trained(config)
     with pytest.raises(UserError, match=r"was begun with another seed; give the same settings"):
         trained(config.model_copy(update={"seed": 2}), resume=True)
+    longer = config.loop.model_copy(update={"epochs": config.loop.epochs + 1})
+    with pytest.raises(UserError, match=r"was begun with another loop\.epochs; give the same"):
+        trained(config.model_copy(update={"loop": longer}), resume=True)
     posts = tmp_path / "train.txt"
     posts.write_text(POSTS.replace("Ann", "Bob"))
     with pytest.raises(UserError, match=r"--resume: posts train changed since .* was begun"):
         trained(config, resume=True)
     posts.write_text(POSTS)
     heard = Heard()
-    again = trained(config, heard, resume=True)
+    more = config.loop.model_copy(update={"workers": 1})
+    again = trained(config.model_copy(update={"loop": more}), heard, resume=True)
     assert heard.notes[0].startswith("goes on after step ")
     assert (again / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
     assert "the part after the last interruption" in (again / "CARD.md").read_text()
