@@ -1,24 +1,25 @@
 """Whether MNER-QG learns: trained on the drawn world, whole and with a part left out each time.
 
-    python benchmarks/mner_qg.py WORLD OUT [--epochs 16] [--batch-size 8] [--threads 1]
-                      [--image-side 64]
+    python benchmarks/mner_qg.py WORLD OUT [--seeds 1 2 3] [--epochs 16] [--batch-size 8]
+                      [--threads 1] [--image-side 64]
                       [--ways whole,no-grounding,no-existence,no-cross-modality]
 
 ``WORLD`` is a folder of ``benchmarks/learning.py``. Encoder and backbone are small and begin with
 random weights and the words of train, so that nothing has to be fetched: what is measured is
-whether the network learns, not how good it is on photographs. ``OUT`` gets a folder for each way,
-as ``riveg train mner-qg`` makes it; a way that was interrupted goes on, and one that is there is
-not trained again.
+whether the network learns, not how good it is on photographs. ``OUT`` gets a folder for each way
+and seed, as ``riveg train mner-qg`` makes it; a training that was interrupted goes on, and one that
+is there is not done again.
 
-Prints figures of test for each way, with 95 % intervals by bootstrap over posts, and the
-minutes that this call spent on it: by the clock, and of processors where other work shares them.
+Prints figures of test for each training, with 95 % intervals by bootstrap over posts, and the
+minutes that this call spent on it: by the clock, and of processors where other work shares them;
+then the mean of each way's seeds, with the least and the most.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("world", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
@@ -73,41 +75,59 @@ def main() -> None:
     with silent_transformers():
         save_encoder(encoder, data)
         save_backbone(backbone)
-    print(f"{'':18}", *(f"{name:>24}" for name in _FIGURES), f"{'minutes':>8} {'processor':>9}")
+    print(f"{'':20}", *(f"{name:>24}" for name in _FIGURES), f"{'minutes':>8} {'processor':>9}")
     for way in ways:
-        values = {
-            "data": str(data),
-            "model": str(encoder),
-            "backbone": str(backbone),
-            "out": options.out / way,
-            "queries": _QUERIES,
-            "max_pieces": 96,
-            "image_side": options.image_side,
-            "width": 64,
-            "frozen_norms": False,
-            "loop": {
-                "epochs": options.epochs,
-                "batch_size": options.batch_size,
-                "learning_rate": 1e-3,
-                "learning_rates": {"encoder": 5e-4, "image": 2e-3, "grounding": 2e-3},
-                "schedule": "cosine",
-                "device": "cpu",
-                "threads": options.threads,
-            },
-            **WAYS[way],
-        }
-        config = MnerQgTrainingConfig.model_validate(values)
-        started, used = time.monotonic(), time.process_time()
-        train_once(config, SETTINGS)
-        minutes = [(time.monotonic() - started) / 60, (time.process_time() - used) / 60]
-        scores = figures_on_test(config)
-        cells = (_cell(scores.get(name)) for name in _FIGURES)
-        print(
-            f"{way:18}",
-            *(f"{cell:>24}" for cell in cells),
-            "{:8.1f} {:9.1f}".format(*minutes),
-            flush=True,
-        )
+        found: list[Mapping[str, Score]] = []
+        for seed in options.seeds:
+            config = config_of(way, seed, options, data, encoder, backbone)
+            started, used = time.monotonic(), time.process_time()
+            train_once(config, SETTINGS)
+            minutes = [(time.monotonic() - started) / 60, (time.process_time() - used) / 60]
+            found.append(figures_on_test(config))
+            cells = (_cell(found[-1].get(name)) for name in _FIGURES)
+            _print_row(f"{way} {seed}", cells, "{:8.1f} {:9.1f}".format(*minutes))
+        if len(found) > 1:
+            _print_row(f"{way}, mean", (_mean(found, name) for name in _FIGURES))
+
+
+def config_of(
+    way: str, seed: int, options: argparse.Namespace, data: Path, encoder: Path, backbone: Path
+) -> MnerQgTrainingConfig:
+    """What trains one way with one seed."""
+    values = {
+        "data": str(data),
+        "model": str(encoder),
+        "backbone": str(backbone),
+        "out": options.out / f"{way}-{seed}",
+        "queries": _QUERIES,
+        "max_pieces": 96,
+        "image_side": options.image_side,
+        "width": 64,
+        "frozen_norms": False,
+        "loop": {
+            "epochs": options.epochs,
+            "batch_size": options.batch_size,
+            "learning_rate": 1e-3,
+            "learning_rates": {"encoder": 5e-4, "image": 2e-3, "grounding": 2e-3},
+            "schedule": "cosine",
+            "device": "cpu",
+            "threads": options.threads,
+            "seed": seed,
+        },
+        **WAYS[way],
+    }
+    return MnerQgTrainingConfig.model_validate(values)
+
+
+def _print_row(name: str, cells: Iterable[str], more: str = "") -> None:
+    print(f"{name:20}", *(f"{cell:>24}" for cell in cells), more, flush=True)
+
+
+def _mean(found: Sequence[Mapping[str, Score]], name: str) -> str:
+    values = [one[name].count.f1 for one in found if name in one]
+    if not values:
+        return "-"
+    return f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
 def _cell(score: Score | None) -> str:
