@@ -73,6 +73,9 @@ JobT = TypeVar("JobT", bound=Job, contravariant=True)
 class Executor(Protocol[JobT]):
     """Maps a job over parts."""
 
+    def require(self, jobs: Iterable[JobT]) -> None:
+        """Makes sure that what the jobs need is there, before the first of them runs."""
+
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
         """The report of each part, as soon as it is there; with the last one all is written."""
 

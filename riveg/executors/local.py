@@ -64,6 +64,16 @@ class LocalExecutor(Generic[JobT]):
             for index in numbers:
                 yield work(index)
 
+    def require(self, jobs: Iterable[JobT]) -> None:
+        """Makes sure, before the first job, that there are as many GPUs as are wanted.
+
+        Raises:
+            UserError: If there are fewer.
+        """
+        for job in jobs:
+            if not job.is_parallel:
+                gpus_of(job.device, self._gpus)
+
     def close(self) -> None:
         """Ends the processes."""
         if self._workers is not None:

@@ -35,8 +35,17 @@ _LOOK_S = 10.0
 _IDLE_LOOKS = 3
 """After so many without an answer, a user is told what is waited for."""
 _PATIENCE_S = 10.0
+_MUTE_S = 20.0
+"""A head that has not answered for so long is gone: Ray itself ends this process after a minute."""
 _MOST_LOSSES = 3
 """A part with which so many copies have ended is not given to another one."""
+
+_TLS = "RAY_USE_TLS"
+"""Ray's own environment variable: everything in the cluster is encrypted."""
+
+_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
+"""How HTTP/2, which a head speaks, begins (RFC 9113, 3.4): the other side sends its settings."""
 
 
 class RayExecutor(Generic[JobT]):
@@ -63,6 +72,7 @@ class RayExecutor(Generic[JobT]):
         self._progress = progress
         self._flock: _Flock | None = None
         self._is_away = False
+        self._has_joined = False
 
     def run(self, job: JobT, parts: Iterable[int]) -> Iterator[PartReport]:
         """The report of each part, as soon as it is there; with the last one all is written.
@@ -72,8 +82,10 @@ class RayExecutor(Generic[JobT]):
             UserError: If there is no cluster, or none with what the job needs; if a part has ended
                 several copies; and whatever the job raises.
         """
-        self._is_away = job.device is not None or job.is_parallel
+        self._is_away = _is_away(job)
         if not self._is_away:
+            # It may take hours, in which others can use what the copies hold.
+            self.close()
             with self._open_job(job) as work:
                 yield from map(work, parts)
         else:
@@ -89,13 +101,31 @@ class RayExecutor(Generic[JobT]):
         if self._flock is not None:
             self._flock.end()
             self._flock = None
+        if self._has_joined:
+            self._has_joined = False
             import ray
 
             ray.shutdown()
 
+    def require(self, jobs: Iterable[JobT]) -> None:
+        """Makes sure, before the first job, that the cluster is there and has what they need.
+
+        Raises:
+            MissingExtra: If Ray is not installed.
+            UserError: If there is no cluster, or none with what one of them needs.
+        """
+        for job in filter(_is_away, jobs):
+            self._needs(job.device)
+
+    def _needs(self, device: str | None) -> Mapping[str, int]:
+        """The cores and GPUs of a copy; this process joins the cluster if it has not."""
+        nodes = _cluster()
+        self._has_joined = True
+        return _needs(device, nodes)
+
     def _flock_for(self, device: str | None) -> _Flock:
         """The copies of the job before, where they have what this one needs, or others."""
-        needs = _needs(device, _cluster())
+        needs = self._needs(device)
         if self._flock is not None and self._flock.needs != needs:
             self._flock.end()
             self._flock = None
@@ -129,6 +159,7 @@ class _Flock:
         """The part that a copy did before: it may not be written yet."""
         self._losses: Counter[int] = Counter()
         self._idle_looks = 0
+        self._mute_since: float | None = None
         self._next_look = 0.0
 
     def run(self, job: Job, parts: Iterable[int]) -> Iterator[PartReport]:
@@ -165,6 +196,8 @@ class _Flock:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_S
+        if not self._hears_head():
+            return
         room = _room(self.needs, self._ray.nodes())
         most = room if self._most is None else min(room, self._most)
         wanted = min(most, len(self._copies) + len(self._left))
@@ -175,6 +208,27 @@ class _Flock:
             runtime_env={"env_vars": {CORES: str(self.needs["CPU"])}},
         )
         self._copies += [actor.remote() for _ in range(wanted - len(self._copies))]
+
+    def _hears_head(self) -> bool:
+        """Whether the head answers; without it, to ask for more would wait until Ray ends all.
+
+        Raises:
+            UserError: If it is gone.
+        """
+        head = self._ray.get_runtime_context().gcs_address
+        try:
+            _refuse_deaf(head)
+        except OSError as error:
+            now = time.monotonic()
+            self._mute_since = self._mute_since or now
+            if self._copies and now - self._mute_since < _MUTE_S:
+                return False
+            raise UserError(
+                f"the head of the cluster at {head} is gone ({_line(error)}); the same command "
+                "goes on with what is done"
+            ) from error
+        self._mute_since = None
+        return True
 
     def _give(self) -> None:
         """The next parts, first to the copies that have none."""
@@ -251,6 +305,11 @@ class _Flock:
             self._progress.note(note)
 
 
+def _is_away(job: Job) -> bool:
+    """Whether the cluster does a job's parts, and not this process."""
+    return job.device is not None or job.is_parallel
+
+
 def _cluster() -> Sequence[Mapping[str, Any]]:
     """The machines of the cluster as Ray tells of them; this process joins it if it has not.
 
@@ -278,10 +337,21 @@ def _cluster() -> Sequence[Mapping[str, Any]]:
 
 
 def _refuse_deaf(address: str) -> None:
-    """Ray itself tries for a minute and more where nobody listens."""
+    """Ray itself tries for minutes where nobody listens, or something else than a cluster.
+
+    Raises:
+        OSError: If it is so.
+    """
     host, _, port = address.rpartition(":")
-    if host and port.isdecimal() and "//" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
+    if not host or not port.isdecimal() or "//" in address:
+        return
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S) as asked:
+        if os.environ.get(_TLS, "0").lower() not in {"", "0", "false"}:
+            return  # it would not answer this
+        asked.sendall(_HELLO)
+        with asked.makefile("rb") as answer:
+            if answer.read(len(_SETTINGS))[3:4] != _SETTINGS[3:4]:
+                raise ConnectionError("what listens there is no head of a cluster")
 
 
 def _needs(device: str | None, nodes: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:

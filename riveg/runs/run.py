@@ -158,11 +158,17 @@ class Run:
         """Runs one stage after another; the backend of each is freed before the next is built.
 
         What they take goes to ``manifest``, if there is one.
+
+        Raises:
+            UserError: Before the first stage, if what does the parts lacks something that one of
+                them needs; and whatever a stage raises.
         """
-        for position, step in enumerate(self._steps, start=1):
+        jobs = [self.job(position) for position, _ in enumerate(self._steps, start=1)]
+        self._executor.require(jobs)
+        for position, (step, job) in enumerate(zip(self._steps, jobs, strict=True), start=1):
             self._progress.begin(step.stage.name, samples)
             started = time.monotonic()
-            work = self._executor.run(self.job(position), range(parts))
+            work = self._executor.run(job, range(parts))
             name, executor = step.stage.name, self._executor
             reports = list(work if manifest is None else manifest.noted(name, work, executor))
             seconds = time.monotonic() - started

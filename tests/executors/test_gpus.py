@@ -130,6 +130,16 @@ def test_more_gpus_than_there_are_is_one_line(
     assert not [*(tmp_path / "parts").iterdir()]
 
 
+def test_too_few_gpus_are_told_before_the_first_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    computes = GpuJob(tmp_path, device=None, is_parallel=True)
+    executor(4).require([computes])
+    with pytest.raises(UserError, match=r"run\.gpus: 4 are asked for and 2 are there"):
+        executor(4).require([computes, GpuJob(tmp_path)])
+
+
 def test_a_system_says_how_many() -> None:
     assert load_system("quickstart").config.run.gpus == 1
     assert load_system("quickstart", "run.gpus=auto").config.run.gpus == "auto"

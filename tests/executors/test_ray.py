@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -123,6 +125,33 @@ def test_a_driver_that_is_interrupted_ends_its_workers_and_goes_on(
     assert (out / "records.jsonl").read_bytes() == local
 
 
+def test_a_head_that_is_lost_is_one_line_and_the_run_goes_on(
+    posts: Path, local: bytes, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with (
+        ray_cluster(nodes=1) as short_lived,
+        subprocess.Popen(
+            on_ray(posts, out, "--set", "run.part_size=1"),
+            env=address_of(short_lived),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as running,
+    ):
+        while not stage_parts(out) and running.poll() is None:
+            time.sleep(0.05)
+        kill(short_lived.head_node.all_processes["gcs_server"][0].process.pid)
+        said = running.communicate(timeout=120)[0].decode()
+    assert running.returncode == 2, said
+    assert "is gone" in said.splitlines()[-1]
+    assert "the same command goes on" in said.splitlines()[-1]
+    *_, last = (out / "logs" / "riveg.log").read_text().splitlines()
+    assert json.loads(last)["event"] == "run stopped"
+    again = [*riveg_run(posts, out), "--set", "run.part_size=1"]
+    subprocess.run(again, check=True, capture_output=True)
+    assert (out / "records.jsonl").read_bytes() == local
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -146,14 +175,46 @@ def test_mistakes_are_one_line(
 
 
 def test_a_cluster_that_is_not_there_is_one_line(posts: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra ray is not installed")
-    done = subprocess.run(
-        on_ray(posts, tmp_path / "run"),
-        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_at("127.0.0.1:1", posts, tmp_path / "run")
     assert done.returncode == 2
     assert "no cluster at RAY_ADDRESS=127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_listens_and_is_no_cluster_is_one_line_at_once(posts: Path, tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        done = run_at(address, posts, tmp_path / "run", timeout=60)
+        server.shutdown()
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert f"no cluster at RAY_ADDRESS={address} (what listens there is no head" in last
+
+
+def test_a_cluster_is_looked_for_before_the_first_stage(posts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    system = tmp_path / "system.yaml"
+    system.write_text(
+        "tag: {backend: chat, llm: main}\n"
+        "rewrite: {backend: template}\n"
+        "llm: {main: {model: none, base_urls: [http://127.0.0.1:9/v1]}}\n"
+    )
+    done = run_at("127.0.0.1:1", posts, out, system=str(system))
+    assert done.returncode == 2
+    assert "no cluster at RAY_ADDRESS=127.0.0.1:1" in done.stderr
+    assert not stage_parts(out)
+
+
+def run_at(
+    address: str, posts: Path, out: Path, *, timeout: float = 120, system: str = "quickstart"
+) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    return subprocess.run(
+        [system if word == "quickstart" else word for word in on_ray(posts, out)],
+        env={**os.environ, "RAY_ADDRESS": address},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
