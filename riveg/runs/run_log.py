@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Literal
+from typing import IO, Literal
 
 from riveg.errors import RivegError, UserError
 from riveg.files import make_folder, writing
@@ -20,6 +20,9 @@ from riveg.runs.progress import Progress
 from riveg.text.secrets import Redaction, secrets_of
 
 RUN_LOG = "riveg.log"
+
+_BLOCK = 1024
+"""Bytes in which the last line end is looked for; most lines are shorter."""
 
 Level = Literal["info", "warning", "error"]
 
@@ -77,7 +80,8 @@ class RunLog:
         make_folder(self._path.parent)
         if self._path.exists() and not self._path.is_file():
             raise UserError(f"{self._path}: is there and is no file; move it away")
-        with writing(self._path, goes_on=True), self._path.open("ab") as handle:
+        with writing(self._path, goes_on=True), self._path.open("a+b") as handle:
+            _cut_torn_line(handle)
             handle.writelines(self._waiting)
         self._waiting.clear()
 
@@ -101,6 +105,21 @@ class RunLog:
         except Exception as error:
             self.write("run stopped", f"{type(error).__name__}: {error}", level="error")
             raise
+
+
+def _cut_torn_line(handle: IO[bytes]) -> None:
+    """Removes what follows the last line end: a full disk or a kill has left half a line."""
+    size = end = handle.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        handle.seek(start)
+        found = handle.read(end - start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end < size:
+        handle.truncate(end)
 
 
 class LoggedProgress:

@@ -94,6 +94,21 @@ def test_a_run_that_cannot_begin_leaves_no_log(tmp_path: Path) -> None:
     assert lines_of(out)[0]["event"] == "run begun"
 
 
+def test_a_line_that_was_cut_off_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    (tmp_path / "system.yaml").write_text(SYSTEM)
+    posts, out = write_posts(tmp_path / "posts.jsonl", 1), tmp_path / "run"
+    load_system(tmp_path / "system.yaml").run(posts, out=out)
+    whole = lines_of(out)
+    with (out / "logs" / "riveg.log").open("a") as log:
+        log.write('{"time": "2026-1')  # as a full disk leaves it
+    load_system(tmp_path / "system.yaml").run(posts, out=out)
+    assert lines_of(out)[: len(whole)] == whole
+    assert lines_of(out)[len(whole)]["event"] == "run begun"
+    (out / "logs" / "riveg.log").write_text('{"time": "2026-1')
+    load_system(tmp_path / "system.yaml").run(posts, out=out)
+    assert lines_of(out)[0]["event"] == "run begun"
+
+
 def test_a_log_that_is_no_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "system.yaml").write_text(SYSTEM)
     posts, out = write_posts(tmp_path / "posts.jsonl", 1), tmp_path / "run"
