@@ -18,16 +18,13 @@ from riveg.llm.local_server import Say
 from riveg.llm.rate_limits import Pace, wait_s
 from riveg.llm.request import refused_fields, without_fields
 from riveg.llm.response import Completion
-from riveg.llm.servers import Address, Addresses, Refusal, ServerFault
+from riveg.llm.servers import LONGEST_REST_S, Address, Addresses, Refusal, ServerFault
 from riveg.llm.token_counts import TokenCounter
 
 _log = logging.getLogger(__name__)
 
 _GIVEN_UP_IN_A_ROW = 16
 """Requests that a server fails at without a response in between, after which it counts as gone."""
-
-_LONGEST_REST_S = 600.0
-"""A server that wants a longer rest counts as gone for this run."""
 
 
 @dataclass(slots=True)
@@ -95,12 +92,14 @@ class Sender:
         """
         left_out = self.left_out
         failures = 0
+        failed: set[str] = set()
         is_retry = False
         while True:
             await self._paced(request)
             sent = without_fields(body, left_out)
+            address = self._addresses.pick(time.monotonic(), failed)
             try:
-                completion = await self._post(sent, effort, is_retry=is_retry)
+                completion = await self._post(address, sent, effort, is_retry=is_retry)
             except Refusal as refusal:
                 more = self._refused(sent, refusal.words) - left_out
                 if not more:
@@ -110,6 +109,7 @@ class Sender:
                 is_retry = True
             except ServerFault as fault:
                 failures += 1
+                failed.add(address.url)
                 if failures >= self._endpoint.tries:
                     return self._give_up(fault)
                 await self._rest(failures, fault)
@@ -119,8 +119,9 @@ class Sender:
                 self._learn(left_out, frozenset(sent))
                 return completion
 
-    async def _post(self, body: dict[str, Any], effort: Effort, *, is_retry: bool) -> Completion:
-        address = self._addresses.pick(time.monotonic())
+    async def _post(
+        self, address: Address, body: dict[str, Any], effort: Effort, *, is_retry: bool
+    ) -> Completion:
         effort.requests += 1
         told = self._accountant
         try:
@@ -163,7 +164,9 @@ class Sender:
 
     async def _rest(self, failures: int, fault: ServerFault) -> None:
         asked_for = fault.retry_after_s
-        if asked_for is not None and asked_for > _LONGEST_REST_S:
+        if asked_for is not None and asked_for > LONGEST_REST_S:
+            if not self._addresses.are_lost:
+                return  # another one is asked
             raise ServerGone(
                 f"{fault}; it asks to be left alone for {asked_for:.0f} s: "
                 "start the same command again later, answers so far are kept"

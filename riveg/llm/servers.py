@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -26,6 +26,9 @@ _RETRIED = frozenset({408, 409, 425, 429})
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
 _RESTS_AFTER = 5
 """Failures in a row after which a server is not asked for a while."""
+
+LONGEST_REST_S = 600.0
+"""A server that wants a longer rest counts as lost for this run."""
 
 _SHOWN = 240
 """Characters of a server's words in a message."""
@@ -99,9 +102,12 @@ class Address:
         self.failures += 1
         self.failing_since = self.failing_since or time.time()
         self.unreachable = fault.unreachable
+        asked_for = fault.retry_after_s or 0.0
+        if asked_for > LONGEST_REST_S:
+            self.failures = max(self.failures, _RESTS_AFTER)
         if self.is_lost:
             rest = pause_s * 2.0 ** min(self.failures, 30)
-            self.rests_until = now + min(LONGEST_PAUSE_S, rest)
+            self.rests_until = now + max(asked_for, min(LONGEST_PAUSE_S, rest))
 
     def answered(self) -> None:
         """Notes that the server works."""
@@ -146,10 +152,16 @@ class Addresses:
         """Whether none of them works."""
         return all(address.is_lost for address in self.all)
 
-    def pick(self, now: float) -> Address:
-        """The least busy of those that do not rest; else the one whose rest ends first."""
+    def pick(self, now: float, failed: Container[str] = ()) -> Address:
+        """The least busy of those that do not rest; else the one whose rest ends first.
+
+        Args:
+            now: Seconds on a monotonic clock.
+            failed: URLs of servers that have failed at the question: others go first.
+        """
         awake = [address for address in self.all if address.rests_until <= now]
         if awake:
+            awake = [address for address in awake if address.url not in failed] or awake
             return min(awake, key=lambda address: (address.in_flight, address.sent))
         return min(self.all, key=lambda address: address.rests_until)
 

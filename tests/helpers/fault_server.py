@@ -247,6 +247,8 @@ class Handler(BaseHTTPRequestHandler):
         answer = with_key(answer, self.headers.get("Authorization", "").partition(" ")[2])
         if fault and before < int(times or 1):
             return FAULTS[fault](answer)
+        if self.options.always:
+            return FAULTS[self.options.always](answer)
         if self.options.leaks:
             return self._leak(total)
         if "prompt" in body:
@@ -327,6 +329,7 @@ def serve() -> None:
     parser.add_argument("--delay-s", type=float, default=0.0)
     parser.add_argument("--key")
     parser.add_argument("--leaks", action="store_true")
+    parser.add_argument("--always", choices=FAULTS)
     parser.add_argument("--refuse", nargs="*", default=[])
     Handler.options = parser.parse_args()
     Handler.counts = Counts(Handler.options.counts)

@@ -287,6 +287,23 @@ def test_a_dead_server_is_passed_over_and_the_load_is_shared(
     assert "the other servers of m do its work" in line
 
 
+@pytest.mark.parametrize("fault", ["500", "half-body", "429-day"])
+def test_a_question_that_one_server_fails_at_is_asked_of_another(
+    fault: str, tmp_path: Path, open_chat: Opener, said: list[str]
+) -> None:
+    with (
+        fault_server(tmp_path / "a", "--always", fault) as broken,
+        fault_server(tmp_path / "b", "--delay-s", "0.05") as works,
+    ):
+        chat = open_chat(broken.url, works.url, tries=2, concurrency=8)
+        outcomes = chat.ask([make_request(f"q{number}") for number in range(40)])
+    assert all(map(is_reply, outcomes))
+    assert works.counts().total() == 40
+    (line,) = said
+    assert broken.url in line
+    assert "the other servers of m do its work" in line
+
+
 def test_the_same_request_is_asked_once_also_across_threads(
     server: Running, open_chat: Opener
 ) -> None:
