@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +26,9 @@ from riveg.cli.visible import counted
 
 _SECONDS_BETWEEN_LINES = 60.0
 """Without a terminal, how long a stage says nothing."""
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+"""How often it is looked whether a line is due."""
 
 _EARLY_SECONDS = 0.2
 """Before that, a rate means nothing."""
@@ -106,10 +110,15 @@ class RichProgress:
         )
         self._task: TaskID | None = None
         self._stage = StageProgress("", None)
+        self._is_at_work = False
         self._last_line = 0.0
+        self._lock = threading.Lock()
+        self._ends = threading.Event()
 
     def __enter__(self) -> RichProgress:
         self._bars.__enter__()
+        if not self._console.is_terminal:
+            threading.Thread(target=self._speak, daemon=True).start()
         return self
 
     def __exit__(
@@ -118,12 +127,19 @@ class RichProgress:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._ends.set()
         self._bars.__exit__(kind, value, trace)
+
+    def _speak(self) -> None:
+        """A line a minute, also while nothing gets done: a model loads, a server is silent."""
+        while not self._ends.wait(_SECONDS_BETWEEN_LOOKS):
+            self._say_if_due()
 
     def begin(self, stage: str, total: int | None) -> None:
         """Adds a bar; an unknown total pulses."""
         self._stage = StageProgress(stage, total)
         self._last_line = self._stage.started
+        self._is_at_work = True
         self._task = self._bars.add_task(stage, total=total, noted="", stage=self._stage)
 
     def keep(self, samples: int) -> None:
@@ -141,10 +157,18 @@ class RichProgress:
         stage = self._stage
         if self._task is not None:
             self._bars.update(self._task, completed=stage.done, noted=plain(stage.noted))
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            self._console.print(plain(stage.line(now)), highlight=False, soft_wrap=True)
+        self._say_if_due()
+
+    def _say_if_due(self) -> None:
+        """Without a terminal, how far the stage is, if it has said nothing for a minute."""
+        if self._console.is_terminal:
+            return
+        with self._lock:
+            now = time.monotonic()
+            if self._is_at_work and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+                self._last_line = now
+                line = plain(self._stage.line(now))
+                self._console.print(line, highlight=False, soft_wrap=True)
 
     def remark(self, text: str) -> None:
         """Is shown with the next step of the current bar."""
@@ -153,6 +177,8 @@ class RichProgress:
     def end(self, seconds: float) -> None:
         """Fills the current bar, or says on one line what the stage did."""
         stage = self._stage
+        with self._lock:
+            self._is_at_work = False
         if self._task is not None:
             self._bars.update(self._task, total=stage.done, completed=stage.done)
         if not self._console.is_terminal:
@@ -163,8 +189,9 @@ class RichProgress:
             )
 
     def note(self, text: str) -> None:
-        """One dim line above the bars."""
-        self._console.print(plain(text), style="dim", highlight=False)
+        """One dim line above the bars; without a terminal it is not cut into several."""
+        whole = not self._console.is_terminal
+        self._console.print(plain(text), style="dim", highlight=False, soft_wrap=whole)
 
 
 class _RateColumn(ProgressColumn):

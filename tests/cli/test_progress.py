@@ -54,6 +54,30 @@ def test_without_a_terminal_a_line_a_minute() -> None:
     assert lines[2] == "observe   3 samples in 122.0 s, 2 issues"
 
 
+def test_without_a_terminal_a_stage_at_which_nothing_gets_done_is_not_silent() -> None:
+    written = StringIO()
+    with RichProgress(Console(file=written, force_terminal=False, width=80)) as progress:
+        progress.begin("observe", 40)
+        progress.advance(1, 0)
+        progress._last_line -= 61
+        end = time.monotonic() + 10
+        while not written.getvalue() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert written.getvalue().startswith("observe   1/40")
+        progress.end(122.0)
+        progress._last_line -= 61
+        time.sleep(1.5)
+    assert len(written.getvalue().splitlines()) == 2, "between stages there is nothing to say"
+
+
+def test_without_a_terminal_a_note_is_one_line() -> None:
+    written = StringIO()
+    note = "http://a-server.example:8000/v1 answers 500; the other servers of a-large-model do it"
+    with RichProgress(Console(file=written, force_terminal=False, width=80)) as progress:
+        progress.note(note)
+    assert written.getvalue() == f"{note}\n"
+
+
 def test_bars_fit_the_terminal() -> None:
     written = StringIO()
     console = Console(file=written, force_terminal=True, width=80, color_system=None)
