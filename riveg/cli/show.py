@@ -227,14 +227,17 @@ def show_run(
     font: Path | None = FONT,
     limit: int = typer.Option(40, min=1, max=MOST_COUNTED, help="At most so many samples."),
 ) -> None:
-    """A run's answers; with --id, what every stage said of one sample."""
+    """A run's answers, or how far it is; with --id, what every stage said of one sample."""
     from itertools import islice
 
+    from riveg.cli.status import status_page
     from riveg.cli.tables import entity_table, plain, stdout
     from riveg.cli.visible import counted
     from riveg.errors import UserError
+    from riveg.formats.run_records import is_finished, read_manifest
     from riveg.runs.overlays import write_overlay
     from riveg.runs.reading import read_records, stage_answers, stages_without_answers
+    from riveg.runs.status import run_status
 
     console = stdout()
     if heat and image is None:
@@ -253,6 +256,9 @@ def show_run(
         return
     if image is not None:
         raise UserError("--image draws one sample: say which with --id")
+    manifest = read_manifest(folder)
+    if manifest and not is_finished(manifest):
+        console.print(status_page(run_status(folder)))
     records = read_records(folder)
     console.print(entity_table(islice(records, limit)))
     rest = sum(1 for _ in records)

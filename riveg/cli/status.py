@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from riveg.cli.visible import counted
+from riveg.cli.visible import counted, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,21 +36,36 @@ def status(
 
     console = stdout()
     prints = json_file != "-"
-    found = run_status(folder)
+    found = _when_begun(folder) if watch else run_status(folder)
     if prints and watch and console.is_terminal:
-        with Live(_page(found), console=console, auto_refresh=False) as live:
+        with Live(status_page(found), console=console, auto_refresh=False) as live:
             for later in _until_end(found):
                 found = later
-                live.update(_page(found), refresh=True)
+                live.update(status_page(found), refresh=True)
     else:
         if prints:
-            console.print(_page(found))
+            console.print(status_page(found))
         if watch and found.state == "running":
             *_, found = _until_end(found)
             if prints:
-                console.print(_page(found))
+                console.print(status_page(found))
     if json_file is not None:
         write_json(found, json_file)
+
+
+def _when_begun(folder: Path) -> RunStatus:
+    """Waits as long as a run reads its input."""
+    from riveg.runs.status import InputUnderWay, run_status
+
+    is_told = False
+    while True:
+        try:
+            return run_status(folder)
+        except InputUnderWay as news:
+            if not is_told:
+                typer.echo(visible(f"riveg: {news}"), err=True)
+            is_told = True
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _until_end(found: RunStatus) -> Iterator[RunStatus]:
@@ -63,7 +78,8 @@ def _until_end(found: RunStatus) -> Iterator[RunStatus]:
         yield found
 
 
-def _page(found: RunStatus) -> RenderableType:
+def status_page(found: RunStatus) -> RenderableType:
+    """How far a run is, for a terminal of 80 columns."""
     from rich.console import Group
 
     from riveg.cli.accounts import account_table

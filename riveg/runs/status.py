@@ -22,6 +22,10 @@ from riveg.runs.stored import local_run, process_in_store
 State = Literal["running", "stopped", "finished"]
 
 
+class InputUnderWay(UserError):
+    """A run is at work and still reads its input: soon there is more to say."""
+
+
 @dataclass(frozen=True, slots=True)
 class StageStatus:
     """How far one stage is.
@@ -89,6 +93,7 @@ def run_status(place: Path) -> RunStatus:
     """How far the run in a folder, or in an object store, is; only read: it disturbs nobody.
 
     Raises:
+        InputUnderWay: If its run is still reading the input.
         UserError: If the folder holds no run that has read its input.
     """
     path = local_run(place)
@@ -96,7 +101,7 @@ def run_status(place: Path) -> RunStatus:
     manifest = run.read_manifest()
     process = run.process() if path == place else process_in_store(place)
     if not manifest:
-        raise UserError(f"{place}: {_without_manifest(run, process)}")
+        raise _without_manifest(place, run, process)
     parts = part_count(manifest)
     stages = []
     began = run.began() or math.inf  # not known of a run in a store
@@ -122,13 +127,16 @@ def run_status(place: Path) -> RunStatus:
     )
 
 
-def _without_manifest(run: RunFolder, process: int | None) -> str:
+def _without_manifest(place: Path, run: RunFolder, process: int | None) -> UserError:
     parts = run.input.count()
     if process is not None:
-        return f"its run is still reading the input, parts so far: {parts}"
+        return InputUnderWay(f"{place}: its run is still reading the input, parts so far: {parts}")
     if parts:
-        return "only input has been read, and no run is at work on it; give the command again"
-    return "holds no run"
+        return UserError(
+            f"{place}: only input has been read, and no run is at work on it; give the command "
+            "again"
+        )
+    return UserError(f"{place}: holds no run")
 
 
 def _stage_status(

@@ -124,6 +124,26 @@ def test_what_holds_no_run_is_told(tmp_path: Path) -> None:
         run_status(tmp_path)
 
 
+def test_who_watches_waits_until_the_input_is_read(work: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(work / "run", out)
+    (out / "manifest.json").rename(tmp_path / "later.json")
+    with RunFolder(out).lock():
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "riveg", "status", str(out), "--watch"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert watching.stderr is not None
+        assert "is still reading the input" in watching.stderr.readline()
+        (tmp_path / "later.json").rename(out / "manifest.json")
+    printed, more = watching.communicate(timeout=60)
+    assert printed.splitlines()[-1].startswith("issues"), more
+    assert (watching.returncode, more) == (0, "")
+
+
 def test_looking_never_keeps_a_run_out(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert folder.process() is None
@@ -164,6 +184,9 @@ def test_a_run_under_way_and_one_that_was_killed(work: Path, tmp_path: Path) -> 
     assert done.stdout.startswith(
         "stopped: small-parts on posts, 24 samples; give the same command"
     )
+    shown = riveg("show", "run", out)
+    assert shown.stdout == done.stdout, "how far it is"
+    assert shown.returncode == 2
     again = riveg("eval", out)
     assert "`riveg status` says how far it is" in again.stderr.replace("\n", " ")
 
