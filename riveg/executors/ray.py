@@ -35,6 +35,7 @@ _LOOK_S = 10.0
 _IDLE_LOOKS = 3
 """After so many without an answer, a user is told what is waited for."""
 _PATIENCE_S = 10.0
+"""How long it may take to be heard by the head."""
 _MUTE_S = 20.0
 """A head that has not answered for so long is gone: Ray itself ends this process after a minute."""
 _MOST_LOSSES = 3
@@ -159,7 +160,6 @@ class _Flock:
         """The part that a copy did before: it may not be written yet."""
         self._losses: Counter[int] = Counter()
         self._idle_looks = 0
-        self._mute_since: float | None = None
         self._next_look = 0.0
 
     def run(self, job: Job, parts: Iterable[int]) -> Iterator[PartReport]:
@@ -196,8 +196,7 @@ class _Flock:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_S
-        if not self._hears_head():
-            return
+        _wait_for_head(self._ray)
         room = _room(self.needs, self._ray.nodes())
         most = room if self._most is None else min(room, self._most)
         wanted = min(most, len(self._copies) + len(self._left))
@@ -208,27 +207,6 @@ class _Flock:
             runtime_env={"env_vars": {CORES: str(self.needs["CPU"])}},
         )
         self._copies += [actor.remote() for _ in range(wanted - len(self._copies))]
-
-    def _hears_head(self) -> bool:
-        """Whether the head answers; without it, to ask for more would wait until Ray ends all.
-
-        Raises:
-            UserError: If it is gone.
-        """
-        head = self._ray.get_runtime_context().gcs_address
-        try:
-            _refuse_deaf(head)
-        except OSError as error:
-            now = time.monotonic()
-            self._mute_since = self._mute_since or now
-            if self._copies and now - self._mute_since < _MUTE_S:
-                return False
-            raise UserError(
-                f"the head of the cluster at {head} is gone ({_line(error)}); the same command "
-                "goes on with what is done"
-            ) from error
-        self._mute_since = None
-        return True
 
     def _give(self) -> None:
         """The next parts, first to the copies that have none."""
@@ -332,8 +310,31 @@ def _cluster() -> Sequence[Mapping[str, Any]]:
             f"`ray start --head`, name one with {ADDRESS}=HOST:PORT, or take this machine alone "
             f"with {ADDRESS}=local"
         ) from error
+    _wait_for_head(ray)
     nodes: Sequence[Mapping[str, Any]] = ray.nodes()
     return nodes
+
+
+def _wait_for_head(ray: Any) -> None:
+    """Asked for anything while its head is gone, Ray ends this process without a word of riveg's.
+
+    Raises:
+        UserError: If the head is gone.
+    """
+    head = ray.get_runtime_context().gcs_address
+    deadline = time.monotonic() + _MUTE_S
+    while True:
+        try:
+            _refuse_deaf(head)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"the head of the cluster at {head} is gone ({_line(error)}); the same command "
+                    "goes on with what is done"
+                ) from error
+            time.sleep(1)
+        else:
+            return
 
 
 def _refuse_deaf(address: str) -> None:
