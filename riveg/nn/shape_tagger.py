@@ -42,10 +42,23 @@ class ShapeTagger(nn.Module):
 
         *Shape:* all arguments ``(batch, pieces)``, result ``(batch, pieces, hidden)``.
         """
-        words = self.encoder.embeddings.word_embeddings(input_ids)
-        output = self.encoder(
-            inputs_embeds=words + self.shapes(shape_ids), attention_mask=attention_mask
-        )
+        return self.read(self.embed(input_ids, shape_ids), attention_mask)
+
+    def embed(self, input_ids: Tensor, shape_ids: Tensor) -> Tensor:
+        """The vector of each piece, with its word's shape.
+
+        *Shape:* all arguments ``(batch, pieces)``, result ``(batch, pieces, hidden)``.
+        """
+        words: Tensor = self.encoder.embeddings.word_embeddings(input_ids)
+        shapes: Tensor = self.shapes(shape_ids)
+        return words + shapes
+
+    def read(self, vectors: Tensor, attention_mask: Tensor) -> Tensor:
+        """The last hidden state from the vectors of pieces, with dropout in training.
+
+        *Shape:* ``vectors`` and result ``(batch, pieces, hidden)``, the mask ``(batch, pieces)``.
+        """
+        output = self.encoder(inputs_embeds=vectors, attention_mask=attention_mask)
         hidden: Tensor = self.dropout(output.last_hidden_state)
         return hidden
 

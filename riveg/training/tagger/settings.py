@@ -61,6 +61,8 @@ class TaggerSettings(TrainingConfig):
 
     ``swap_rates``: for each seed, the probability to replace a mention by another of its fine label
     (different seeds average better); ``mask_rate``: the probability to mask a word piece.
+    ``adversarial``: how far the vectors of pieces are pushed to where the loss grows; what is
+    learnt is right there, too (0: not done; else an epoch takes more than twice as long).
     ``train_words``: whether the embeddings of pieces are trained as well; without, words that only
     the base has seen stay in step with those of the data.
     """
@@ -81,6 +83,7 @@ class TaggerSettings(TrainingConfig):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     fine_weight: float = Field(default=0.5, ge=0)
     mask_rate: float = Field(default=0.1, ge=0, lt=1)
+    adversarial: float = Field(default=0.0, ge=0, le=10)
     train_words: bool = True
     max_pieces: int = Field(default=128, ge=16, le=512)
 

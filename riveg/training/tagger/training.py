@@ -206,6 +206,7 @@ class TaggerTraining:
             label_smoothing=config.label_smoothing,
             fine_weight=config.fine_weight,
             trust=config.teacher.trust if config.teacher else 0.0,
+            adversarial=config.adversarial,
         )
 
     def _loop(self, trainee: TaggerTrainee, settings: LoopSettings, name: str) -> Trained:
