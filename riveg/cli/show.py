@@ -227,7 +227,7 @@ def show_run(
     font: Path | None = FONT,
     limit: int = typer.Option(40, min=1, max=MOST_COUNTED, help="At most so many samples."),
 ) -> None:
-    """A run's answers, or how far it is; with --id, what every stage said of one sample."""
+    """A run's answers, or how far it is; with --id, all of one sample."""
     from itertools import islice
 
     from riveg.cli.status import status_page

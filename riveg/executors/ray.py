@@ -7,46 +7,29 @@ process alone writes the answers down.
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
 from riveg.config.threads import ThreadCount
-from riveg.errors import MissingExtra, UserError
+from riveg.errors import UserError
 from riveg.executors.executor import Job, PartListener, PartReport, Worker
+from riveg.executors.ray_cluster import cluster_nodes, first_line, needs_of, room_for, wait_for_head
 from riveg.executors.ray_copy import Copy, Failed, Sums, Told
 from riveg.processes import CORES
 
 JobT = TypeVar("JobT", bound=Job)
 
-ADDRESS = "RAY_ADDRESS"
-"""Ray's own environment variable: ``HOST:PORT`` of a cluster, ``auto``, or ``local``."""
-
-_MOST_CORES = 8
-"""For a network on processors; beyond these one forward gains little."""
 _AHEAD = 2
 """Parts that a copy has been given: one that it is at and one that is next."""
 _LOOK_S = 10.0
 """How often the cluster is looked at for machines that are new or free again."""
 _IDLE_LOOKS = 3
 """After so many without an answer, a user is told what is waited for."""
-_PATIENCE_S = 10.0
-"""How long it may take to be heard by the head."""
-_MUTE_S = 20.0
-"""A head that has not answered for so long is gone: Ray itself ends this process after a minute."""
 _MOST_LOSSES = 3
 """A part with which so many copies have ended is not given to another one."""
-
-_TLS = "RAY_USE_TLS"
-"""Ray's own environment variable: everything in the cluster is encrypted."""
-
-_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
-_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
-"""How HTTP/2, which a head speaks, begins (RFC 9113, 3.4): the other side sends its settings."""
 
 
 class RayExecutor(Generic[JobT]):
@@ -120,9 +103,9 @@ class RayExecutor(Generic[JobT]):
 
     def _needs(self, device: str | None) -> Mapping[str, int]:
         """The cores and GPUs of a copy; this process joins the cluster if it has not."""
-        nodes = _cluster()
+        nodes = cluster_nodes()
         self._has_joined = True
-        return _needs(device, nodes)
+        return needs_of(device, nodes)
 
     def _flock_for(self, device: str | None) -> _Flock:
         """The copies of the job before, where they have what this one needs, or others."""
@@ -196,8 +179,8 @@ class _Flock:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_S
-        _wait_for_head(self._ray)
-        room = _room(self.needs, self._ray.nodes())
+        wait_for_head(self._ray)
+        room = room_for(self.needs, self._ray.nodes())
         most = room if self._most is None else min(room, self._most)
         wanted = min(most, len(self._copies) + len(self._left))
         actor = self._ray.remote(Copy).options(
@@ -252,7 +235,7 @@ class _Flock:
             UserError: If no copy can be made, or several have ended at the same part.
         """
         if isinstance(error, self._ray.exceptions.RuntimeEnvSetupError):
-            raise UserError(f"the cluster cannot start workers ({_line(error)})") from error
+            raise UserError(f"the cluster cannot start workers ({first_line(error)})") from error
         asked = [ref for ref, (owner, _) in self._at.items() if owner is copy]
         parts = [self._at.pop(ref)[1] for ref in asked]
         if parts:
@@ -260,7 +243,7 @@ class _Flock:
             if self._losses[parts[0]] == _MOST_LOSSES:
                 raise UserError(
                     f"part {parts[0]}: {_MOST_LOSSES} workers of the cluster have ended at it "
-                    f"({_line(error)}); the same command goes on with what is done"
+                    f"({first_line(error)}); the same command goes on with what is done"
                 ) from error
         if copy in self._last:
             parts.insert(0, self._last.pop(copy))
@@ -288,107 +271,8 @@ def _is_away(job: Job) -> bool:
     return job.device is not None or job.is_parallel
 
 
-def _cluster() -> Sequence[Mapping[str, Any]]:
-    """The machines of the cluster as Ray tells of them; this process joins it if it has not.
-
-    Raises:
-        MissingExtra: If Ray is not installed.
-        UserError: If there is no cluster.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtra("executor: ray", "ray", "ray") from error
-    address = os.environ.get(ADDRESS, "auto")
-    try:
-        if not ray.is_initialized():
-            _refuse_deaf(address)
-            ray.init(address, log_to_driver=False, logging_level="ERROR")
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"executor: ray: no cluster at {ADDRESS}={address} ({_line(error)}); start one with "
-            f"`ray start --head`, name one with {ADDRESS}=HOST:PORT, or take this machine alone "
-            f"with {ADDRESS}=local"
-        ) from error
-    _wait_for_head(ray)
-    nodes: Sequence[Mapping[str, Any]] = ray.nodes()
-    return nodes
-
-
-def _wait_for_head(ray: Any) -> None:
-    """Asked for anything while its head is gone, Ray ends this process without a word of riveg's.
-
-    Raises:
-        UserError: If the head is gone.
-    """
-    head = ray.get_runtime_context().gcs_address
-    deadline = time.monotonic() + _MUTE_S
-    while True:
-        try:
-            _refuse_deaf(head)
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise UserError(
-                    f"the head of the cluster at {head} is gone ({_line(error)}); the same command "
-                    "goes on with what is done"
-                ) from error
-            time.sleep(1)
-        else:
-            return
-
-
-def _refuse_deaf(address: str) -> None:
-    """Ray itself tries for minutes where nobody listens, or something else than a cluster.
-
-    Raises:
-        OSError: If it is so.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "//" in address:
-        return
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S) as asked:
-        if os.environ.get(_TLS, "0").lower() not in {"", "0", "false"}:
-            return  # it would not answer this
-        asked.sendall(_HELLO)
-        with asked.makefile("rb") as answer:
-            if answer.read(len(_SETTINGS))[3:4] != _SETTINGS[3:4]:
-                raise ConnectionError("what listens there is no head of a cluster")
-
-
-def _needs(device: str | None, nodes: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
-    """The cores and GPUs of a copy.
-
-    Args:
-        device: What its network runs on, as configured; ``None``: it has none.
-        nodes: As Ray tells of them.
-
-    Raises:
-        UserError: If it wants a GPU and the cluster has none.
-    """
-    has_gpu = any(node["Alive"] and node["Resources"].get("GPU", 0) >= 1 for node in nodes)
-    if device is not None and device.startswith("cuda") and not has_gpu:
-        raise UserError(f"device: {device}: no machine of the cluster has a GPU; say auto or cpu")
-    if device is None:
-        return {"CPU": 1, "GPU": 0}
-    if has_gpu and device != "cpu":
-        return {"CPU": 1, "GPU": 1}
-    cores = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
-    return {"CPU": min([_MOST_CORES, *(count for count in cores if count)]), "GPU": 0}
-
-
-def _room(needs: Mapping[str, int], nodes: Sequence[Mapping[str, Any]]) -> int:
-    """How many copies the machines that are alive have room for; at least 1."""
-    alive = [node["Resources"] for node in nodes if node["Alive"]]
-    wanted = {name: count for name, count in needs.items() if count}
-    return max(1, sum(min(int(has.get(n, 0) // c) for n, c in wanted.items()) for has in alive))
-
-
 def _told_where(failed: Failed) -> BaseException:
     """The error of a copy; a user is told on which machine."""
     if isinstance(failed.error, UserError):
         return UserError(f"on {failed.node}: {failed.error}")
     return failed.error
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
