@@ -47,8 +47,8 @@ def cluster_nodes() -> Sequence[Mapping[str, Any]]:
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"executor: ray: no cluster at {ADDRESS}={address} ({first_line(error)}); start one "
-            f"with `ray start --head`, name one with {ADDRESS}=HOST:PORT, or take this machine alone "
-            f"with {ADDRESS}=local"
+            f"with `ray start --head`, name one with {ADDRESS}=HOST:PORT, or take this machine "
+            f"alone with {ADDRESS}=local"
         ) from error
     wait_for_head(ray)
     nodes: Sequence[Mapping[str, Any]] = ray.nodes()
