@@ -152,23 +152,25 @@ class Run:
                 f"{step.stage.name}: {note}" for note in step.config.notes(self._config.base)
             )
 
+    def require_executor(self) -> None:
+        """Makes sure, before the first stage, that what does the parts has what each stage needs.
+
+        Raises:
+            UserError: If it lacks something.
+        """
+        self._executor.require(self.job(place) for place, _ in enumerate(self._steps, start=1))
+
     def run_stages(
         self, samples: int, parts: int, manifest: LiveManifest | None = None
     ) -> Iterator[StageReport]:
         """Runs one stage after another; the backend of each is freed before the next is built.
 
         What they take goes to ``manifest``, if there is one.
-
-        Raises:
-            UserError: Before the first stage, if what does the parts lacks something that one of
-                them needs; and whatever a stage raises.
         """
-        jobs = [self.job(position) for position, _ in enumerate(self._steps, start=1)]
-        self._executor.require(jobs)
-        for position, (step, job) in enumerate(zip(self._steps, jobs, strict=True), start=1):
+        for position, step in enumerate(self._steps, start=1):
             self._progress.begin(step.stage.name, samples)
             started = time.monotonic()
-            work = self._executor.run(job, range(parts))
+            work = self._executor.run(self.job(position), range(parts))
             name, executor = step.stage.name, self._executor
             reports = list(work if manifest is None else manifest.noted(name, work, executor))
             seconds = time.monotonic() - started

@@ -213,6 +213,7 @@ class System:
         )
         write_atomically(folder.path / CONFIG, [settings.encode()], goes_on=True, is_private=True)
         with closing(run):
+            run.require_executor()
             stages = tuple(run.run_stages(samples, parts, manifest))
         written = run.write_records(parts)
         sent = run.sent_images(parts)
