@@ -258,8 +258,8 @@ def test_an_ended_run_leaves_no_worker_and_goes_on_later(
             process.send_signal(number)
             _, stderr = process.communicate()
         assert len(workers) == 2
-        expected = -number if number == signal.SIGKILL else 130
-        assert process.returncode == expected, stderr.decode()
+        code = -number if number == signal.SIGKILL else 130
+        assert process.returncode == code, stderr.decode()
         assert b"Traceback" not in stderr
         assert gone_within(workers, 10)
     finally:
