@@ -10,16 +10,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 pytest.importorskip("transformers", reason="the extra train is not installed")
 
-from helpers.tiny_taggers import save_encoder, tiny_tokenizer  # noqa: E402
+from helpers.tiny_learners import tiny_learner  # noqa: E402
+from helpers.tiny_taggers import save_encoder  # noqa: E402
 from transformers import BertModel  # noqa: E402
 
-from riveg.nn.shape_tagger import ShapeTagger  # noqa: E402
-from riveg.nn.word_pieces import WordPieceWindows  # noqa: E402
 from riveg.text.bio import bio_tags  # noqa: E402
-from riveg.training.tagger.data import MentionSwapper, TaggedSentence  # noqa: E402
+from riveg.training.tagger.data import TaggedSentence  # noqa: E402
 from riveg.training.tagger.trainee import (  # noqa: E402
     TAGS,
-    TaggerTrainee,
     TaskSentence,
     steepest_push,
 )
@@ -58,21 +56,8 @@ def test_the_loss_of_pushed_words_is_added_and_learnt_from(tmp_path: Path) -> No
 
 
 def loss(base: BertModel, rows: list[TaskSentence], adversarial: float) -> float:
-    torch.manual_seed(1)
-    network = ShapeTagger(base, len(NAMES), {}, 0.0).eval()
-    trainee = TaggerTrainee(
-        start=lambda: network,
-        sentences=rows,
-        dev=[],
-        classes={TAGS: NAMES},
-        windows=WordPieceWindows(tiny_tokenizer("bert"), max_pieces=40),
-        swapper=MentionSwapper(SENTENCES, rate=0.0),
-        mask_rate=0.0,
-        mask_id=0,
-        label_smoothing=0.0,
-        fine_weight=1.0,
-        adversarial=adversarial,
-    )
+    trainee = tiny_learner(base, NAMES, adversarial=adversarial)
+    network = trainee.network().eval()
     found = trainee.loss(network, trainee.batch(rows, random.Random(0)))
     found.backward()
     assert network.shapes.weight.grad is not None

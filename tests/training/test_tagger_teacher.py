@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from helpers.tiny_taggers import POSTS, save_encoder, tiny_tokenizer  # noqa: E402
+from helpers.tiny_learners import tiny_learner  # noqa: E402
+from helpers.tiny_taggers import POSTS, save_encoder  # noqa: E402
 from helpers.training import Heard  # noqa: E402
 from transformers import BertModel  # noqa: E402
 
@@ -20,12 +21,10 @@ from riveg.errors import UserError  # noqa: E402
 from riveg.geometry.arrays import Floats  # noqa: E402
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer  # noqa: E402
 from riveg.nn.sequence_tagger import SequenceTagger  # noqa: E402
-from riveg.nn.shape_tagger import ShapeTagger  # noqa: E402
 from riveg.nn.tagger_design import TaggerDesign, TaggerSettings, write_settings  # noqa: E402
 from riveg.nn.tagger_folder import write_network  # noqa: E402
-from riveg.nn.word_pieces import WordPieceWindows  # noqa: E402
 from riveg.text.bio import bio_tags  # noqa: E402
-from riveg.training.tagger.data import MentionSwapper, TaggedSentence  # noqa: E402
+from riveg.training.tagger.data import TaggedSentence  # noqa: E402
 from riveg.training.tagger.teacher import Teacher  # noqa: E402
 from riveg.training.tagger.trainee import TAGS, TaggerTrainee, TaskSentence  # noqa: E402
 
@@ -84,7 +83,7 @@ def test_a_teacher_that_cannot_teach_is_refused(tmp_path: Path) -> None:
 def test_a_teacher_who_says_what_is_right_changes_nothing(encoder: BertModel) -> None:
     rows = [TaskSentence(TAGS, sentence) for sentence in SENTENCES]
     right = [replace(row, answers=exact(row.sentence.tags)) for row in rows]
-    trainee = learner(encoder, trust=0.7)
+    trainee = tiny_learner(encoder, NAMES, trust=0.7)
     assert loss(trainee, right) == pytest.approx(loss(trainee, rows), rel=1e-5)
 
 
@@ -92,7 +91,7 @@ def test_its_answers_weigh_as_much_as_it_is_trusted(encoder: BertModel) -> None:
     rows = [TaskSentence(TAGS, sentence) for sentence in SENTENCES]
     wrong = [replace(row, answers=exact(["B-ORG"] * len(row.sentence.tags))) for row in rows]
     gold, deaf, half, blind = (
-        loss(learner(encoder, trust=trust), some)
+        loss(tiny_learner(encoder, NAMES, trust=trust), some)
         for trust, some in ((0.0, rows), (0.0, wrong), (0.5, wrong), (1.0, wrong))
     )
     assert deaf == pytest.approx(gold, rel=1e-5)
@@ -103,17 +102,19 @@ def test_its_answers_weigh_as_much_as_it_is_trusted(encoder: BertModel) -> None:
 def test_of_other_texts_only_its_answers_are_learnt(encoder: BertModel) -> None:
     unknown = TaggedSentence(SENTENCES[0].tokens, ("B-name",) * len(SENTENCES[0].tokens))
     answers = exact(SENTENCES[0].tags)
-    trainee = learner(encoder, trust=0.2)
+    trainee = tiny_learner(encoder, NAMES, trust=0.2)
     found = loss(trainee, [TaskSentence(None, unknown, answers)])
     assert found == pytest.approx(loss(trainee, [TaskSentence(TAGS, SENTENCES[0])]), rel=1e-5)
 
 
 def test_it_is_silent_about_words_that_it_did_not_read(encoder: BertModel) -> None:
     one = TaggedSentence(("Bob", "met"), ("B-PER", "O"), ("x", "O"))
-    trainee = learner(encoder, trust=0.5, swapper=lambda *_: replace(one, tokens=("Ann", "met")))
+    trainee = tiny_learner(
+        encoder, NAMES, trust=0.5, swapper=lambda *_: replace(one, tokens=("Ann", "met"))
+    )
     batch = trainee.batch([TaskSentence(TAGS, one, exact(one.tags))], random.Random(0))
     assert "answers" not in batch
-    kept = learner(encoder, trust=0.5).batch(
+    kept = tiny_learner(encoder, NAMES, trust=0.5).batch(
         [TaskSentence(TAGS, one, exact(one.tags)), TaskSentence("other", one)], random.Random(0)
     )
     assert [int(row.sum() * 2) for row in kept["trust"]] == [2, 0]
@@ -127,27 +128,3 @@ def loss(trainee: TaggerTrainee, rows: Sequence[TaskSentence]) -> float:
     network = trainee.network().eval()
     with torch.inference_mode():
         return float(trainee.loss(network, trainee.batch(rows, random.Random(0))))
-
-
-def learner(
-    base: BertModel,
-    trust: float,
-    swapper: Callable[[TaggedSentence, random.Random], TaggedSentence] | None = None,
-) -> TaggerTrainee:
-    def start() -> ShapeTagger:
-        torch.manual_seed(1)
-        return ShapeTagger(base, len(NAMES), {"other": len(NAMES)}, 0.0)
-
-    return TaggerTrainee(
-        start=start,
-        sentences=[],
-        dev=[],
-        classes={TAGS: NAMES, "other": NAMES},
-        windows=WordPieceWindows(tiny_tokenizer("bert"), max_pieces=40),
-        swapper=swapper or MentionSwapper(SENTENCES, rate=0.0),
-        mask_rate=0.0,
-        mask_id=0,
-        label_smoothing=0.0,
-        fine_weight=1.0,
-        trust=trust,
-    )
