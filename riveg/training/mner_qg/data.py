@@ -96,7 +96,7 @@ def read_posts(
             continue
         image = pictures.of(sample) if config.looks else None
         size = None if image is None else image.size
-        boxes = gold_boxes(gold, config.level)
+        boxes = _gold_boxes(gold, config.level)
         if sample.id in weak:
             # What the run found nothing of may be in the picture all the same.
             boxes = {label: weak[sample.id].get(label) for label in boxes}
@@ -110,7 +110,7 @@ def read_posts(
     return QueryPosts(source, tuple(posts), tuple(remarks))
 
 
-def gold_boxes(gold: Gold, level: str) -> LabelBoxes:
+def _gold_boxes(gold: Gold, level: str) -> LabelBoxes:
     """The annotated boxes of each type that a post has an entity of."""
     found: dict[str, tuple[Box, ...] | None] = {}
     for entity in gold.entities:
@@ -179,7 +179,7 @@ def right_boxes(post: QueryPost, level: str) -> LabelBoxes:
     """The boxes that regions are measured by: gold ones, where there are none the weak ones."""
     return {
         label: post.boxes.get(label) if boxes is None else boxes
-        for label, boxes in gold_boxes(post.gold, level).items()
+        for label, boxes in _gold_boxes(post.gold, level).items()
     }
 
 
