@@ -97,7 +97,7 @@ def _made(place: Path, mode: int) -> int | None:
     except FileExistsError:
         return None
     # Until it is locked, another writer may have taken it for a file that was left.
-    if _lock(held) is not False and _lies_at(held, place):
+    if try_lock(held) is not False and _lies_at(held, place):
         return held
     os.close(held)
     return None
@@ -111,7 +111,7 @@ def _remove_left(place: Path) -> None:
         return
     try:
         is_own = os.fstat(found).st_uid == os.geteuid()
-        if is_own and _lock(found) and _lies_at(found, place):
+        if is_own and try_lock(found) and _lies_at(found, place):
             place.unlink()
     except OSError:
         pass
@@ -119,8 +119,11 @@ def _remove_left(place: Path) -> None:
         os.close(found)
 
 
-def _lock(descriptor: int) -> bool | None:
-    """Whether the lock is had; ``None`` where the file system knows no locks."""
+def try_lock(descriptor: int) -> bool | None:
+    """Whether the lock of an open file or folder is had; ``None`` where its system knows no locks.
+
+    The kernel gives it back when the file is closed or the process ends, however that ends.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

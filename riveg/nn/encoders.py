@@ -30,6 +30,10 @@ _COUNT_FROM_PADDING = frozenset(
 """Kinds whose positions begin behind the number of the padding piece."""
 
 
+_NO_END = 100_000
+"""Pieces in a window, where a network sets no limit."""
+
+
 def load_encoder(folder: Path) -> Any:
     """A pretrained encoder in float32 on the CPU, without a pooler.
 
@@ -51,6 +55,7 @@ def load_encoder(folder: Path) -> Any:
         )
     except Exception as error:  # safetensors and whatever odd numbers cause
         raise UserError(f"{folder}: is no encoder that can be loaded ({reason(error)})") from error
+    _require_reader(encoder, folder)
     require_weights(loaded["missing_keys"], folder, unused=_UNUSED)
     return _without_pooler(encoder)
 
@@ -72,6 +77,7 @@ def empty_encoder(folder: Path) -> Any:
         encoder = transformers.AutoModel.from_config(config, trust_remote_code=False)
     except Exception as error:  # whatever odd numbers cause
         raise UserError(f"{folder}: says no encoder ({reason(error)})") from error
+    _require_reader(encoder, folder)
     return _without_pooler(encoder)
 
 
@@ -79,6 +85,8 @@ def most_pieces(encoder: Any) -> int:
     """How many pieces an encoder has positions for."""
     config = encoder.config
     most: int = getattr(config, "max_position_embeddings", 512)
+    if most < 1:  # XLNet says so of positions that have no end
+        return _NO_END
     return most - padding_id(encoder) - 1 if config.model_type in _COUNT_FROM_PADDING else most
 
 
@@ -124,6 +132,22 @@ def _converted(folder: Path) -> Tokenizer:
     require_bounded_tokenizer(loaded, folder)
     tokenizer: Tokenizer = loaded.backend_tokenizer
     return tokenizer
+
+
+def _require_reader(encoder: Any, folder: Path) -> None:
+    """Makes sure that a network reads word pieces, and nothing but them."""
+    import torch
+
+    kind = encoder.config.model_type
+    advice = "choose an encoder of texts, such as BERT, RoBERTa, XLM-R or DeBERTa"
+    if encoder.config.is_encoder_decoder:
+        raise UserError(f"{folder}: {kind} reads and writes; {advice}")
+    try:
+        pieces = encoder.get_input_embeddings()
+    except NotImplementedError:
+        pieces = None
+    if not isinstance(pieces, torch.nn.Embedding):
+        raise UserError(f"{folder}: {kind} does not read word pieces alone; {advice}")
 
 
 def _without_pooler(encoder: Any) -> Any:

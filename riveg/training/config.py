@@ -47,6 +47,13 @@ class Course:
 
         return read_annotated(self.config.data, self.config.dev_split)
 
+    @cached_property
+    def others(self) -> tuple[AnnotatedSplit, ...]:
+        """What else is learnt from, in the order of :meth:`TrainingConfig.other_data`."""
+        from riveg.training.data import read_annotated
+
+        return tuple(read_annotated(*each) for each in self.config.other_data())
+
 
 class TrainingConfig(BaseModel, ABC):
     """A trainee's configuration: importing it imports nothing heavy.
@@ -73,8 +80,12 @@ class TrainingConfig(BaseModel, ABC):
     dev_split: str = "dev"
     preset: str | None = None
 
-    def learnt_from(self) -> tuple[Path, ...]:
-        """The files and run folders that the configuration names beside its dataset."""
+    def other_data(self) -> tuple[tuple[str, str], ...]:
+        """Datasets that are learnt from beside ``data``, each with a split."""
+        return ()
+
+    def learnt_from(self, course: Course) -> tuple[Path, ...]:  # noqa: ARG002  # see subclasses
+        """The files, run folders and models that are learnt from beside the posts themselves."""
         own = {"out", "work"}
         return tuple(
             path

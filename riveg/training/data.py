@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,8 @@ from riveg.datasets.opening import open_dataset
 from riveg.errors import UserError
 from riveg.formats.records import encode
 from riveg.images.loader import ImageLoader
-from riveg.types import Gold, Sample
+from riveg.text.alignment import without_overlaps
+from riveg.types import Gold, GoldEntity, Sample
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,20 @@ def read_annotated(data: str, split: str) -> AnnotatedSplit:
     if not pairs:
         raise UserError(f"{data} {split}: has no gold to train on; `riveg data check` tells more")
     return AnnotatedSplit(dataset, pairs)
+
+
+def apart(entities: Sequence[GoldEntity]) -> tuple[GoldEntity, ...]:
+    """Those that share no word: of entities that overlap the longest, of equal ones the first."""
+    return without_overlaps(entities, lambda one: (one.span.start - one.span.end,))[0]
+
+
+def hidden_by_longer(source: AnnotatedSplit) -> str | None:
+    """Told where entities overlap, so that tags cannot say all; the words that begin a line."""
+    golds = [gold.entities for _, gold in source.pairs]
+    hidden = sum(len(gold) - len(apart(gold)) for gold in golds)
+    if not hidden:
+        return None
+    return f"{source.name}: {hidden} entities overlap longer ones and have no tags of their own"
 
 
 def coarse_of_fine(source: AnnotatedSplit, setting: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from riveg.config.threads import count_cores
 from riveg.errors import UserError
+from riveg.files import make_folder
 from riveg.runs.progress import Progress
 from riveg.training.batches import BatchesByLength, Chance, Pick
 from riveg.training.checkpoints import (
@@ -90,12 +91,13 @@ def train(
         UserError: If the device or a tracker is not there, the loss is not finite, or the
             trainee's metric never was a number.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
+    # Of several processes the first has by then looked at the folder that this one lies in.
     arguments = _arguments(settings, folder, trainee.metric)
+    make_folder(folder)
     transformers.set_seed(settings.seed)
     module = _LossOf(trainee, trainee.network())
     if not is_finished(folder):
@@ -134,17 +136,11 @@ def _result(trainee: Trainee[Any], folder: Path) -> Trained:
 
 
 def _arguments(settings: LoopSettings, folder: Path, metric: str) -> transformers.TrainingArguments:
-    on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
-    if on_cpu and settings.device == "cuda":
-        raise UserError("loop.device: cuda: torch sees no GPU here; loop.device=cpu trains without")
-    if on_cpu and settings.precision == "fp16":
-        raise UserError("loop.precision: fp16 needs a GPU; on the CPU there is fp32 and bf16")
-    for tracker in settings.trackers:
-        _require_tracker(tracker)
+    require_there(settings)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return transformers.TrainingArguments(
         output_dir=str(folder),
-        use_cpu=on_cpu,
+        use_cpu=_is_on_cpu(settings),
         bf16=settings.precision == "bf16",
         fp16=settings.precision == "fp16",
         per_device_train_batch_size=settings.batch_size,
@@ -172,13 +168,34 @@ def _arguments(settings: LoopSettings, folder: Path, metric: str) -> transformer
     )
 
 
-def _require_tracker(name: str) -> None:
+def require_there(settings: LoopSettings, key: str = "loop") -> None:
+    """Makes sure that a loop's device, precision and trackers are to be had here.
+
+    Args:
+        settings: The loop's.
+        key: Their name in the configuration.
+
+    Raises:
+        UserError: If one is not.
+    """
+    on_cpu = _is_on_cpu(settings)
+    if on_cpu and settings.device == "cuda":
+        raise UserError(
+            f"{key}.device: cuda: torch sees no GPU here; {key}.device=cpu trains without"
+        )
+    if on_cpu and settings.precision == "fp16":
+        raise UserError(f"{key}.precision: fp16 needs a GPU; on the CPU there is fp32 and bf16")
     available = {
         "tensorboard": transformers.integrations.is_tensorboard_available,
         "wandb": transformers.integrations.is_wandb_available,
     }
-    if not available[name]():
-        raise UserError(f"loop.trackers: {name} is not installed: pip install {name}")
+    for name in settings.trackers:
+        if not available[name]():
+            raise UserError(f"{key}.trackers: {name} is not installed: pip install {name}")
+
+
+def _is_on_cpu(settings: LoopSettings) -> bool:
+    return settings.device == "cpu" or not torch.cuda.is_available()
 
 
 class _LossOf(nn.Module):

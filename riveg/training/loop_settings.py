@@ -13,6 +13,8 @@ _MOST_UNTRAINED = 0.05
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
 
 class LoopSettings(BaseModel):
     """One training, from the first step to the best epoch.
@@ -42,7 +44,7 @@ class LoopSettings(BaseModel):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
     threads: int | None = Field(default=None, ge=1, le=1024)
-    seed: int = Field(default=1, ge=0, lt=2**32)
+    seed: Seed = 1
     average_decay: float = Field(default=0.0, ge=0, lt=1)
     patience: int | None = Field(default=None, ge=1)
     save_steps: int | None = Field(default=None, ge=1)

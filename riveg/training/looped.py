@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from riveg.training.config import Course
-from riveg.training.loop import Trained, train
+from riveg.training.loop import Trained, require_there, train
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.trainee import Trainee
-from riveg.vision.runtime.loading import place
 
 
 class Looped(Protocol):
@@ -45,7 +44,7 @@ def train_and_export(
     Raises:
         UserError: If the device is not there; and whatever ``make`` and ``export`` raise.
     """
-    place(config.loop.device, "float32")
+    require_there(config.loop)
     trainee = make(config, course)
     trained = train(trainee, config.loop, course.work, progress=course.progress)
     network = trainee.network()

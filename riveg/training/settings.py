@@ -54,7 +54,8 @@ def _with_preset(document: Document, name: object) -> dict[str, Any]:
         return values
     block = blocks.get(name) if isinstance(blocks, Mapping) and isinstance(name, str) else None
     if not isinstance(block, Mapping):
-        known = ", ".join(map(str, blocks)) or "there is none"
+        names = blocks if isinstance(blocks, Mapping) else ()
+        known = ", ".join(map(str, names)) or "there is none"
         raise InvalidConfig([document.problem("preset", name, f"a block of `presets`: {known}")])
     return _laid_over(values, block)
 

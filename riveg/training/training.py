@@ -13,19 +13,23 @@ from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from itertools import permutations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import riveg
 from riveg.errors import MissingExtra, UserError
-from riveg.files import file_digest, write_atomically
+from riveg.files import file_digest, make_folder, write_atomically, writing
 from riveg.formats.run_records import RECORDS
 from riveg.runs.progress import Progress
 from riveg.training.config import Course, TrainingConfig
+from riveg.training.work_lock import alone_in
 
 _SETTINGS = "settings.json"
 _DATA = "data.json"
 _DONE = "done"
+_WEIGHTS = "model.safetensors"
 _IMMATERIAL = ".workers"
 """The setting that no weight depends on."""
 
@@ -49,20 +53,19 @@ def train_model(
 
     Raises:
         UserError: If a package, the data or a base model is missing, ``out`` is a file, or ``work``
-            holds another training, one of other data, or one that was interrupted and ``resume`` is
-            not asked for.
+            holds another training, one of other data, one that is under way, or one that was
+            interrupted and ``resume`` is not asked for.
     """
     _require_packages(config)
-    if config.out.exists() and not config.out.is_dir():
-        raise UserError(f"out: {config.out} is a file; name a folder")
-    work = config.work or config.out.with_name(f"{config.out.name}.training")
-    rank = process_rank()
-    if rank:
-        # It only lends a hand in the loop; the first process writes.
-        config.train(Course(config, _empty(work / f"model-{rank}"), work, progress))
+    work = _work_of(config)
+    if process_rank():
+        # It only lends a hand in the loop; the first process writes, and may not have looked yet
+        # whether its folder holds anything.
+        with TemporaryDirectory(prefix="riveg-") as unused:
+            config.train(Course(config, Path(unused), work, progress))
         return config.out
     started = time.monotonic()
-    with _opened(work, config, progress, resume=resume):
+    with alone_in(work), _opened(work, config, progress, resume=resume):
         made = _empty(work / "model")
         course = Course(config, made, work, progress)
         _require_same_data(course)
@@ -77,6 +80,20 @@ def train_model(
 def process_rank() -> int:
     """The number of this process among those that train together; ``torchrun`` sets it."""
     return int(os.environ.get("RANK", "0"))
+
+
+def _work_of(config: TrainingConfig) -> Path:
+    """The folder for checkpoints, apart from that of the model."""
+    out = config.out
+    if out.exists() and not out.is_dir():
+        raise UserError(f"out: {out} is a file; name a folder")
+    if config.work is None and not out.name:
+        raise UserError(f"out: {out} has no name for a folder beside it; name a folder, or `work`")
+    work = config.work or out.with_name(f"{out.name}.training")
+    places = [out.resolve(), work.resolve()]
+    if any(one.is_relative_to(other) for one, other in permutations(places, 2)):
+        raise UserError(f"work: {work} and out: {out} lie in each other; name two folders")
+    return work
 
 
 def _empty(folder: Path) -> Path:
@@ -98,7 +115,7 @@ def _opened(
     settings = json.loads(config.model_dump_json(exclude={"out", "work"}))
     before = _kept(work, _SETTINGS)
     is_done = (work / _DONE).exists()
-    if before is None and work.exists() and any(work.iterdir()):
+    if before is None and any(work.iterdir()):
         raise UserError(f"work: {work} holds other things than a training; name another folder")
     if resume and before is not None:
         names = (name for name in _changed(before, settings) if not name.endswith(_IMMATERIAL))
@@ -113,10 +130,9 @@ def _opened(
             "anew, remove that folder"
         )
     elif before is not None:
-        shutil.rmtree(work)
+        _clear(work)
     if resume and before is None:
         progress.note(f"{work}: nothing to go on with yet, so it begins")
-    work.mkdir(parents=True, exist_ok=True)
     write_atomically(work / _SETTINGS, [json.dumps(settings, indent=2).encode()])
     try:
         yield
@@ -127,6 +143,15 @@ def _opened(
     write_atomically(work / _DONE, [b""])
     for used in (*work.rglob("checkpoint-*"), *work.glob("model*")):
         shutil.rmtree(used)
+
+
+def _clear(work: Path) -> None:
+    # Its lock is on the folder itself, which therefore stays.
+    for path in work.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -153,12 +178,13 @@ def _kept(work: Path, name: str) -> dict[str, object] | None:
 def _require_same_data(course: Course) -> None:
     """Keeps the digests of the data; what has learnt from others is not gone on with."""
     found = {
-        **{split.name: split.digest for split in (course.train, course.dev)},
-        **{str(path): _digest(path) for path in course.config.learnt_from()},
+        **{split.name: split.digest for split in (course.train, course.dev, *course.others)},
+        **{str(path): _digest(path) for path in course.config.learnt_from(course)},
     }
     before = _kept(course.work, _DATA)
     if before is not None and before != found:
-        changed = " and ".join(name for name in found if before.get(name) != found[name])
+        names = {**before, **found}
+        changed = " and ".join(name for name in names if before.get(name) != found.get(name))
         raise UserError(
             f"--resume: {changed} changed since {course.work} was begun; begin anew "
             "without --resume in another `work`"
@@ -167,9 +193,10 @@ def _require_same_data(course: Course) -> None:
 
 
 def _digest(path: Path) -> str | None:
-    """Of a file, or of a run's records; ``None`` where whoever reads it will say what it lacks."""
+    """Of a file, a run's records or a model; ``None`` where whoever reads it says what it lacks."""
+    within = (path / name for name in (RECORDS, _WEIGHTS))
     try:
-        return file_digest(path / RECORDS if path.is_dir() else path)
+        return file_digest(next((one for one in within if one.is_file()), path))
     except OSError:
         return None
 
@@ -179,17 +206,18 @@ def _has_checkpoint(work: Path) -> bool:
 
 
 def _move(made: Path, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(made.rglob("*")):
-        target = out / path.relative_to(made)
-        if path.is_dir():
-            target.mkdir(exist_ok=True)
-        else:
-            shutil.move(path, target)
+    make_folder(out)
+    with writing(out):
+        for path in sorted(made.rglob("*")):
+            target = out / path.relative_to(made)
+            if path.is_dir():
+                target.mkdir(exist_ok=True)
+            else:
+                shutil.move(path, target)
 
 
 def _provenance(course: Course, command: str, seconds: float) -> str:
-    splits = [course.train, course.dev]
+    splits = [course.train, course.dev, *course.others]
     tests = [split for split in splits if split.is_test]
     lines = [
         "## How it was made",

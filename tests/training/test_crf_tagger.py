@@ -23,6 +23,7 @@ from riveg.evaluation.evaluate import evaluate
 from riveg.evaluation.gold import read_gold
 from riveg.evaluation.predictions import predictions_of_run
 from riveg.formats.records import encode
+from riveg.nn.encoders import most_pieces
 from riveg.runs.system import load_system
 from riveg.stages.taggers.crf import CrfTagger
 from riveg.text.bio import bio_to_spans
@@ -223,8 +224,86 @@ def test_a_gpu_that_is_not_there_is_told(
         pytest.skip("there is a GPU")
     loop = {**LOOP, "device": "cuda"}
     config = settings(data, encoders["bert"], tmp_path / "out", loop=loop)
-    with pytest.raises(UserError, match="device: cuda: torch sees no CUDA device"):
+    with pytest.raises(UserError, match=r"loop\.device: cuda: torch sees no GPU here"):
         trained(config, Heard())
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "vit"])
+def test_a_network_that_does_not_read_texts_alone_is_refused(
+    kind: str, data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    import transformers
+
+    folder = shutil.copytree(encoders["bert"], tmp_path / kind)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32}
+    made = {
+        "t5": transformers.T5Config(vocab_size=80, d_model=32, d_ff=32, num_layers=1, num_heads=2),
+        "bart": transformers.BartConfig(
+            vocab_size=80,
+            d_model=32,
+            **dict.fromkeys(("encoder_layers", "decoder_layers"), 1),
+            **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 2),
+        ),
+        "vit": transformers.ViTConfig(**sizes),
+    }
+    transformers.AutoModel.from_config(made[kind]).save_pretrained(folder)
+    config = settings(data, folder, tmp_path / "out")
+    with pytest.raises(UserError, match=f"{kind}: {kind} .*; choose an encoder of texts") as raised:
+        trained(config)
+    assert "\n" not in str(raised.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [kind]
+
+
+def test_positions_without_an_end_set_no_limit() -> None:
+    import transformers
+
+    config = transformers.XLNetConfig(vocab_size=80, d_model=32, n_layer=1, n_head=2, d_inner=32)
+    assert most_pieces(transformers.AutoModel.from_config(config)) > 10_000
+
+
+def test_an_entity_of_dev_without_a_fine_label_is_told(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for split, more in (("train", {"fine_label": "actor"}), ("dev", {})):
+        entities = [{"label": "PER", "start": 0, "end": 1, **more}]
+        post = json.dumps({"id": split, "text": "Ann sings", "entities": entities})
+        (folder / f"{split}.jsonl").write_text(post, encoding="utf-8")
+    values = {"name": "own", "format": "jsonl"}
+    text = {split: f"{split}.jsonl" for split in ("train", "dev")}
+    (folder / "own.yaml").write_text(json.dumps({**values, "text": text}), encoding="utf-8")
+    config = settings(folder / "own.yaml", encoders["bert"], tmp_path, level="both")
+    with pytest.raises(UserError, match="own dev: 'Ann' of 'dev' has no fine label; level: both"):
+        trainee(config, tmp_path)
+
+
+def test_more_labels_than_a_tagger_can_have_are_refused(
+    encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = (
+        {"text": "Ann", "entities": [{"label": f"L{number}", "start": 0, "end": 1}]}
+        for number in range(1001)
+    )
+    (tmp_path / "posts.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    values = {"name": "many", "format": "jsonl"}
+    text = {"train": "posts.jsonl", "dev": "posts.jsonl"}
+    (tmp_path / "data.yaml").write_text(json.dumps({**values, "text": text}), encoding="utf-8")
+    config = settings(tmp_path / "data.yaml", encoders["bert"], tmp_path)
+    with pytest.raises(UserError, match=r"many train: nobody can learn its labels: tags: .* 2000"):
+        trainee(config, tmp_path)
+
+
+def test_the_knowledge_that_a_dataset_names_is_among_what_is_learnt_from(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    plain = settings(data, encoders["bert"], tmp_path)
+    told = settings(data, encoders["bert"], tmp_path, knowledge="appended")
+    names = [
+        [path.name for path in config.learnt_from(Course(config, tmp_path, tmp_path, Heard()))]
+        for config in (plain, told)
+    ]
+    assert names == [[], ["train-knowledge.txt", "dev-knowledge.txt"]]
 
 
 @pytest.mark.parametrize(

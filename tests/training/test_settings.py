@@ -74,3 +74,10 @@ def test_a_preset_that_is_not_there_is_told(file: Path) -> None:
         read_settings(file, Nested, ["preset=released"])
     message = "--set preset: preset: found released; a block of `presets`: paper"
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("presets", ["3", "[released]", "released"])
+def test_presets_that_are_no_blocks_are_told(file: Path, presets: str) -> None:
+    file.write_text(f"data: quickstart\nloop: {{}}\npresets: {presets}\n")
+    with pytest.raises(InvalidConfig, match="a block of `presets`: there is none"):
+        read_settings(file, Nested, ["preset=released"])

@@ -21,6 +21,7 @@ from riveg.training.config import Course, TrainingConfig
 from riveg.training.loop import train
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.trainees import TRAINEES, trainee_config
+from riveg.training.work_lock import alone_in
 
 POSTS = "IMGID:1\nAnn\tB-PER\n\n"
 
@@ -35,6 +36,10 @@ class Small(TrainingConfig):
     seed: int = 1
     loop: LoopSettings = SETTINGS
     expressions: tuple[Path, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
+
+    def other_data(self) -> tuple[tuple[str, str], ...]:
+        return self.others
 
     def train(self, course: Course) -> str:
         settings = self.loop.model_copy(update={"seed": self.seed})
@@ -101,6 +106,12 @@ def test_a_test_split_is_marked_in_the_card(config: Small) -> None:
 
 
 @pytest.mark.slow
+def test_a_test_split_of_other_data_is_marked_in_the_card(config: Small) -> None:
+    folder = trained(config.model_copy(update={"others": ((config.data, "test"),)}))
+    assert "**It has seen the test split of posts**" in (folder / "CARD.md").read_text()
+
+
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_only_when_asked_to(
     config: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,11 +139,12 @@ def test_an_interrupted_training_goes_on_only_when_asked_to(
 
 
 @pytest.mark.slow
-def test_a_training_does_not_go_on_with_other_runs_than_it_was_begun_with(
-    config: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["records.jsonl", "model.safetensors"])
+def test_a_training_does_not_go_on_with_other_runs_or_models_than_it_was_begun_with(
+    name: str, config: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "run").mkdir()
-    records = tmp_path / "run" / "records.jsonl"
+    records = tmp_path / "run" / name
     records.write_text("first")
     config = config.model_copy(update={"expressions": (tmp_path / "run",)})
     interrupt(config, monkeypatch)
@@ -141,6 +153,65 @@ def test_a_training_does_not_go_on_with_other_runs_than_it_was_begun_with(
         trained(config, resume=True)
     records.write_text("first")
     trained(config, resume=True)
+
+
+@pytest.mark.slow
+def test_a_training_does_not_go_on_with_other_data_than_it_was_begun_with(
+    config: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config.model_copy(update={"others": ((config.data, "test"),)})
+    interrupt(config, monkeypatch)
+    (tmp_path / "test.txt").write_text(POSTS.replace("Ann", "Bob"))
+    with pytest.raises(UserError, match=r"--resume: posts test changed since .* was begun"):
+        trained(config, resume=True)
+
+
+def test_a_folder_in_which_another_training_is_at_work_is_left_alone(config: Small) -> None:
+    work = config.out.with_name("out.training")
+    with alone_in(work):
+        (work / "settings.json").write_text("{}")
+        for resume in (False, True):
+            with pytest.raises(UserError, match=r"out\.training: another training is at work in"):
+                trained(config, resume=resume)
+    assert [path.name for path in work.iterdir()] == ["settings.json"]
+
+
+@pytest.mark.parametrize(
+    ("out", "work", "message"),
+    [
+        (".", None, "out: . has no name for a folder beside it"),
+        ("model", "model", "work: model and out: model lie in each other"),
+        ("work/model", "work", "work: work and out: work/model lie in each other"),
+        ("model", "model/../model/work", "lie in each other"),
+    ],
+)
+def test_model_and_checkpoints_lie_apart(
+    out: str,
+    work: str | None,
+    message: str,
+    config: Small,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    places = {"out": Path(out), "work": work and Path(work)}
+    with pytest.raises(UserError, match=message):
+        trained(config.model_copy(update=places))
+    assert not list(Path().iterdir())
+
+
+def test_a_process_that_lends_a_hand_leaves_the_folder_to_the_first(
+    config: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reading(Small):
+        def train(self, course: Course) -> str:
+            assert not list(course.out.iterdir())
+            assert not course.work.exists(), "the first process has not looked at it yet"
+            return ""
+
+    monkeypatch.setenv("RANK", "1")
+    trained(Reading(**config.model_dump()))
 
 
 @pytest.mark.slow

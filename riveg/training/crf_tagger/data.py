@@ -16,10 +16,9 @@ from riveg.errors import UserError
 from riveg.formats.knowledge_runs import UNKNOWN, knowledge_run
 from riveg.nn.tag_transitions import span_tags
 from riveg.nn.word_pieces import Window, WordPieceWindows
-from riveg.text.alignment import without_overlaps
 from riveg.text.bio import OUTSIDE
 from riveg.training.crf_tagger.settings import CrfTaggerSettings
-from riveg.training.data import AnnotatedSplit, coarse_of_fine
+from riveg.training.data import AnnotatedSplit, apart, coarse_of_fine
 from riveg.types import Gold, GoldEntity, Sample, Span
 
 
@@ -119,20 +118,20 @@ def read_posts(config: CrfTaggerSettings, source: AnnotatedSplit) -> Posts:
     Raises:
         UserError: If knowledge is not there, or about other posts.
     """
-    split = source.dataset.split or ""
     pairs = [pair for pair in source.pairs if pair[0].tokens]
     if config.knowledge == "none":
         return Posts(source, tuple(Post(*pair) for pair in pairs))
-    files = config.knowledge_files.get(split) or source.dataset.knowledge.get(split, ())
+    files = config.files_of_knowledge(source)
+    name = f"{config.data} {source.dataset.split}"
     if not files:
         raise UserError(
-            f"knowledge: {config.data} names no knowledge files for {split}; add `knowledge:` to "
-            "its YAML file, or set knowledge_files"
+            f"knowledge: {name} has no knowledge files; add `knowledge:` to the dataset's YAML "
+            "file, or set knowledge_files"
         )
     remarks: list[str] = []
     # A run has knowledge about posts without words or gold, too.
     samples = source.dataset.samples()
-    found = knowledge_of(samples, files, f"{config.data} {split}", remarks.append)
+    found = knowledge_of(samples, files, name, remarks.append)
     posts = tuple(Post(sample, gold, found.get(sample.id, ())) for sample, gold in pairs)
     return Posts(source, posts, tuple(files), tuple(remarks))
 
@@ -173,6 +172,11 @@ def label_set(config: CrfTaggerSettings, train: Posts, dev: Posts) -> LabelSet:
     if config.level != "coarse":
         coarse_of = coarse_of_fine(train.source, f"level: {config.level}")
     for post, entity in _entities(dev.posts):
+        if coarse_of and entity.fine_label is None:
+            raise UserError(
+                f"{dev.name}: {quoted(entity.text)} of {quoted(post.sample.id)} has no fine "
+                f"label; level: {config.level} needs one on every entity"
+            )
         asked = [(entity.label, labels), *([(entity.fine_label, coarse_of)] if coarse_of else [])]
         for name, known in asked:
             if name not in known:
@@ -185,11 +189,6 @@ def label_set(config: CrfTaggerSettings, train: Posts, dev: Posts) -> LabelSet:
 
 def _entities(posts: Sequence[Post]) -> Iterator[tuple[Post, GoldEntity]]:
     return ((post, entity) for post in posts for entity in post.gold.entities)
-
-
-def apart(entities: Sequence[GoldEntity]) -> tuple[GoldEntity, ...]:
-    """Those that share no word: of entities that overlap the longest, of equal ones the first."""
-    return without_overlaps(entities, lambda one: (one.span.start - one.span.end,))[0]
 
 
 class RowMaker:

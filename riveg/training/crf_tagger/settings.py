@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from riveg.training.config import TrainingConfig
 from riveg.training.loop_settings import LoopSettings
+
+if TYPE_CHECKING:
+    from riveg.training.config import Course
+    from riveg.training.data import AnnotatedSplit
 
 _PARTS = ("encoder", "shapes", "head", "crf", "fine_head", "fine_crf", "coarse_to_fine")
 """What the names of a sequence tagger's parameters begin with; not each tagger has all."""
@@ -50,6 +54,18 @@ class CrfTaggerSettings(TrainingConfig):
     alpha: float = Field(default=0.1, ge=0, le=1)
     beta: float = Field(default=0.1, ge=0, le=1)
     loop: LoopSettings = LoopSettings()
+
+    def learnt_from(self, course: Course) -> tuple[Path, ...]:
+        """Also the files of knowledge that the dataset names."""
+        if self.knowledge == "none":
+            return super().learnt_from(course)
+        named = (self.files_of_knowledge(split) for split in (course.train, course.dev))
+        return (*super().learnt_from(course), *(path for files in named for path in files))
+
+    def files_of_knowledge(self, source: AnnotatedSplit) -> tuple[Path, ...]:
+        """Those about a split: the configuration's, or those that the dataset names."""
+        split = source.dataset.split or ""
+        return self.knowledge_files.get(split) or source.dataset.knowledge.get(split, ())
 
     @model_validator(mode="after")
     def _check_knowledge(self) -> Self:

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from riveg.checkpoints.encoder_folders import encoder_folder
 from riveg.evaluation.bootstrap import Tally
 from riveg.evaluation.counts import Count
+from riveg.formats.json_files import checked
 from riveg.nn.encoders import load_encoder, load_fast_tokenizer, padding_id
 from riveg.nn.sequence_tagger import FINE_TAGS, TAGS, SequenceTagger
 from riveg.nn.tagger_decoding import FoundEntity, fine_spans, found_entities
@@ -27,7 +28,6 @@ from riveg.training.crf_tagger.data import (
     LabelSet,
     RowMaker,
     TaggerRow,
-    apart,
     knowledge_differs,
     label_set,
     read_posts,
@@ -35,6 +35,7 @@ from riveg.training.crf_tagger.data import (
     together,
 )
 from riveg.training.crf_tagger.settings import CrfTaggerSettings
+from riveg.training.data import hidden_by_longer
 from riveg.types import Span
 from riveg.vision.runtime.loading import Placement
 
@@ -82,7 +83,7 @@ class CrfTagger:
         )
         self._rows = list(maker.rows(self.train.posts))
         self._dev_rows = list(maker.first_rows(self.dev.posts))
-        self.design = _design(config, self.labels)
+        self.design = _design(config, self.labels, self.train.name)
         for text in self.remarks():
             course.progress.note(text)
 
@@ -108,12 +109,8 @@ class CrfTagger:
         rows, dev = len(self._rows), len(self._dev_rows)
         texts = [f"{rows} rows to learn from, {dev} posts to choose by"]
         for posts in (self.train, self.dev):
-            golds = [post.gold.entities for post in posts.posts]
-            if hidden := sum(len(gold) - len(apart(gold)) for gold in golds):
-                texts.append(
-                    f"{posts.name}: {hidden} entities overlap longer ones and have no tags of "
-                    "their own; they are not learnt, and on dev they count as missed"
-                )
+            if (hidden := hidden_by_longer(posts.source)) is not None:
+                texts.append(f"{hidden}; they are not learnt, and on dev they count as missed")
         if self.config.knowledge != "none":
             for posts, found in ((self.train, self._rows), (self.dev, self._dev_rows)):
                 texts += posts.remarks
@@ -213,16 +210,14 @@ def _tagger(network: nn.Module) -> SequenceTagger:
     return network
 
 
-def _design(config: CrfTaggerSettings, labels: LabelSet) -> TaggerDesign:
-    return TaggerDesign(
-        tags=labels.fine_tags if config.level == "fine" else labels.tags,
-        fine_tags=labels.fine_tags if config.level == "both" else (),
-        crf=config.head == "crf",
-        shapes=config.shapes,
-        dropout=config.dropout,
-        alpha=config.alpha,
-        beta=config.beta,
-    )
+def _design(config: CrfTaggerSettings, labels: LabelSet, name: str) -> TaggerDesign:
+    values = {
+        "tags": labels.fine_tags if config.level == "fine" else labels.tags,
+        "fine_tags": labels.fine_tags if config.level == "both" else (),
+        "crf": config.head == "crf",
+        **config.model_dump(include={"shapes", "dropout", "alpha", "beta"}),
+    }
+    return checked(TaggerDesign, values, f"{name}: nobody can learn its labels")
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
