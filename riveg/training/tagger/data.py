@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from riveg.errors import UserError
 from riveg.text.bio import OUTSIDE, bio_to_spans, spans_to_bio
 from riveg.text.tokenise import tokenise
-from riveg.training.data import AnnotatedSplit, read_annotated
+from riveg.training.data import AnnotatedSplit, apart
 from riveg.types import Gold, Sample, Span
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ def _tagged(
     sample: Sample, gold: Gold, split: AnnotatedSplit, labels: Sequence[str]
 ) -> TaggedSentence:
     fine = [OUTSIDE] * len(sample.tokens)
-    for entity in gold.entities:
+    entities = apart(gold.entities)
+    for entity in entities:
         if entity.label not in labels:
-            name = f"{split.dataset.name} {split.dataset.split}"
-            raise UserError(f"{name}: label {entity.label!r} is not among `labels`")
+            raise UserError(f"{split.name}: label {entity.label!r} is not among `labels`")
         span = entity.span
         fine[span.start : span.end] = [entity.fine_label or entity.label] * (span.end - span.start)
-    spans = [(entity.span, entity.label) for entity in gold.entities]
+    spans = [(entity.span, entity.label) for entity in entities]
     return TaggedSentence(sample.tokens, spans_to_bio(spans, len(sample.tokens)), tuple(fine))
 
 
@@ -111,17 +111,19 @@ class TaggedCorpus:
     credit: str
 
 
-def read_corpus(corpus: Corpus, chance: random.Random) -> TaggedCorpus:
+def tagged_corpus(
+    corpus: Corpus, splits: Sequence[AnnotatedSplit], chance: random.Random
+) -> TaggedCorpus:
     """The sentences of another corpus, cut into words as posts are.
 
     Args:
-        corpus: Where they lie.
+        corpus: What is asked for.
+        splits: Its splits.
         chance: Chooses the sentences without an entity.
 
     Raises:
-        UserError: If a split is not there or has no entity.
+        UserError: If they have no entity.
     """
-    splits = [read_annotated(corpus.data, split) for split in corpus.splits]
     pairs = [pair for split in splits for pair in split.pairs]
     labels = sorted({entity.label for _, gold in pairs for entity in gold.entities})
     if not labels:
@@ -130,7 +132,7 @@ def read_corpus(corpus: Corpus, chance: random.Random) -> TaggedCorpus:
         splits[0].dataset.name,
         tuple(labels),
         tuple(
-            recut(sample.tokens, [(entity.span, entity.label) for entity in gold.entities])
+            recut(sample.tokens, [(entity.span, entity.label) for entity in apart(gold.entities)])
             for sample, gold in pairs
             if sample.tokens and (gold.entities or chance.random() < corpus.plain_share)
         ),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from riveg.text.bio import bio_tags
 from riveg.training.config import TrainingConfig
-from riveg.training.loop_settings import LoopSettings
+from riveg.training.loop_settings import LoopSettings, Seed
+
+_PARTS = ("encoder", "shapes", "tag_head", "side_heads")
+"""What the names of its parameters begin with."""
 
 
 class Corpus(BaseModel):
@@ -72,12 +75,14 @@ class TaggerSettings(TrainingConfig):
     packages: ClassVar[tuple[str, ...]] = (*TrainingConfig.packages, "onnx")
 
     base: str
-    labels: tuple[str, ...] = ("PER", "LOC", "ORG", "OTHER")
+    labels: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=("PER", "LOC", "ORG", "OTHER"), min_length=1
+    )
     corpora: tuple[Corpus, ...] = ()
     teacher: TeacherSettings | None = None
     pretraining: LoopSettings = LoopSettings()
     loop: LoopSettings = LoopSettings()
-    seeds: tuple[int, ...] = Field(default=(1, 2), min_length=1)
+    seeds: tuple[Seed, ...] = (1, 2)
     swap_rates: tuple[float, ...] = (0.0, 0.2)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -86,6 +91,10 @@ class TaggerSettings(TrainingConfig):
     adversarial: float = Field(default=0.0, ge=0, le=10)
     train_words: bool = True
     max_pieces: int = Field(default=128, ge=16, le=512)
+
+    def other_data(self) -> tuple[tuple[str, str], ...]:
+        """Each split of each corpus."""
+        return tuple((corpus.data, split) for corpus in self.corpora for split in corpus.splits)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -96,6 +105,27 @@ class TaggerSettings(TrainingConfig):
     def seed_plan(self) -> tuple[tuple[int, float], ...]:
         """Each seed with its swap rate."""
         return tuple(zip(self.seeds, self.swap_rates, strict=True))
+
+    @field_validator("labels")
+    @classmethod
+    def _check_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*labels}) < len(labels):
+            raise ValueError("each label stands once")
+        return labels
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds:
+            raise ValueError("one at least has to be there")
+        if len({*seeds}) < len(seeds):
+            raise ValueError("each seed is one training: the same one twice brings nothing")
+        return seeds
+
+    @field_validator("pretraining", "loop")
+    @classmethod
+    def _check_names_of_rates(cls, loop: LoopSettings) -> LoopSettings:
+        return loop.with_rates_of(_PARTS)
 
     @model_validator(mode="after")
     def _check_swap_rates(self) -> Self:

@@ -16,18 +16,20 @@ from riveg.checkpoints.tokenizer_files import read_tokenizer
 from riveg.errors import UserError
 from riveg.evaluation.counts import Count
 from riveg.files import write_atomically
+from riveg.nn.encoders import load_encoder
 from riveg.nn.piece_layout import special_id
 from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import WordPieceWindows
 from riveg.text.bio import bio_tags
-from riveg.training.loop import Trained, train
+from riveg.training.data import hidden_by_longer
+from riveg.training.loop import Trained, require_there, train
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.tagger.card import card_of, measure
 from riveg.training.tagger.data import (
     MentionSwapper,
     TaggedCorpus,
     fine_types_of,
-    read_corpus,
+    tagged_corpus,
     tagged_sentences,
 )
 from riveg.training.tagger.export import (
@@ -50,6 +52,8 @@ from riveg.training.tagger.trainee import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from riveg.training.config import Course
@@ -73,17 +77,29 @@ class TaggerTraining:
     def __init__(self, config: TaggerSettings, course: Course) -> None:
         self._config = config
         self._course = course
+        # What only the last loop asks for should not be missed after the first has taken an hour.
+        if config.corpora:
+            require_there(config.pretraining, "pretraining")
+        require_there(config.loop)
         for model in config.teacher.models if config.teacher else ():
             teacher_settings(model, config.tags)
         self._base = encoder_folder(config.base)
+        _require_bert(self._base)
         self._tokenizer = read_tokenizer(self._base / "tokenizer.json")
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._windows = WordPieceWindows(self._tokenizer, max_pieces=config.max_pieces)
         self._train = tagged_sentences(course.train, config.labels)
         self._dev = tagged_sentences(course.dev, config.labels)
-        self._corpora = [read_corpus(corpus, random.Random(0)) for corpus in config.corpora]
+        others = iter(course.others)
+        self._corpora = [
+            tagged_corpus(corpus, [next(others) for _ in corpus.splits], random.Random(0))
+            for corpus in config.corpora
+        ]
         _require_different(self._corpora)
+        for split in (course.train, course.dev, *course.others):
+            if (hidden := hidden_by_longer(split)) is not None:
+                course.progress.note(f"{hidden}; they are neither learnt nor, on dev, counted")
         course.progress.note(
             f"{len(self._train)} sentences to train on, {len(self._dev)} to choose by"
         )
@@ -243,6 +259,16 @@ class TaggerTraining:
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
         calibration = calibrate_tagger(self._dev, int8_logits(out, self._dev), tags)
         write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
+
+
+def _require_bert(folder: Path) -> None:
+    """The library would give any other kind random weights, and say nothing."""
+    kind = load_encoder(folder).config.model_type
+    if kind != "bert":
+        raise UserError(
+            f"base: {folder} is an encoder of the kind {kind}; `tag: mini` runs bert alone, "
+            "`riveg train crf-tagger` takes any"
+        )
 
 
 def _task(corpus: TaggedCorpus) -> str:
