@@ -7,12 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from riveg.errors import UserError
+from riveg.errors import UserError, reason
 from riveg.files import make_folder, write_atomically, writing
 
 _FINISHED = "finished"
 _WHOLE = "whole"
 """Holds the seconds of training; a checkpoint without it was not written to its end."""
+
+
+@contextmanager
+def reading_checkpoint(checkpoint: Path) -> Iterator[None]:
+    """Whatever a damaged file of a checkpoint causes in the block becomes one line.
+
+    Raises:
+        UserError: Says which checkpoint to remove.
+    """
+    try:
+        yield
+    except Exception as error:  # pickles, JSON and safetensors each have their own
+        raise UserError(
+            f"{checkpoint}: cannot be gone on with ({reason(error)}); remove that folder, then the "
+            "same command goes on from the one before"
+        ) from error
 
 
 @contextmanager
@@ -69,7 +85,8 @@ def seconds_of(folder: Path) -> float:
 
 def last_whole(folder: Path) -> Path | None:
     """The last checkpoint that was written to its end; what a kill left of another is removed."""
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=step_of)
+    found = (path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal())
+    checkpoints = sorted(found, key=step_of)
     for path in checkpoints:
         if not (path / _WHOLE).exists():
             shutil.rmtree(path)

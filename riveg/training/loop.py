@@ -29,6 +29,7 @@ from riveg.training.checkpoints import (
     is_finished,
     last_whole,
     mark_finished,
+    reading_checkpoint,
     seconds_of,
     step_of,
     writing_checkpoint,
@@ -42,6 +43,7 @@ from riveg.training.weights import load_weights, read_figures, save_weights
 _BEST = "best.safetensors"
 _WEIGHTS = "model.safetensors"
 _AVERAGED = "averaged.safetensors"
+_STATE = "trainer_state.json"
 _FAULT = "fault"
 """In the place of a batch, why there is none: what a worker raises comes with its traceback."""
 
@@ -103,7 +105,11 @@ def train(
     if not is_finished(folder):
         with arguments.main_process_first():
             start = last_whole(folder)
-        before = 0.0 if start is None else seconds_of(start)
+        before = 0.0
+        if start is not None:
+            with reading_checkpoint(start):
+                before = seconds_of(start)
+                transformers.TrainerState.load_from_json(str(start / _STATE))
         log = folder / "training.log"
         watcher = LoopProgress(
             progress,
@@ -354,9 +360,18 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers has 
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, *_: object) -> None:
         folder = Path(resume_from_checkpoint)
-        load_weights(self._network, folder / _WEIGHTS)
-        if self._average is not None:
-            load_weights(self._average, folder / _AVERAGED)
+        with reading_checkpoint(folder):
+            load_weights(self._network, folder / _WEIGHTS)
+            if self._average is not None:
+                load_weights(self._average, folder / _AVERAGED)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with reading_checkpoint(Path(checkpoint or "")):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with reading_checkpoint(Path(checkpoint or "")):
+            super()._load_rng_state(checkpoint)
 
 
 def _rate_of(name: str, settings: LoopSettings) -> float:

@@ -169,9 +169,11 @@ def _kept(work: Path, name: str) -> dict[str, object] | None:
     if not path.exists():
         return None
     try:
-        kept: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        kept: object = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: is no JSON; remove {work} and begin anew") from error
+    if not isinstance(kept, dict):
+        raise UserError(f"{path}: is not of a training; remove {work} and begin anew")
     return kept
 
 

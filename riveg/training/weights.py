@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from riveg.errors import UserError
+from riveg.errors import UserError, reason
 from riveg.files import write_atomically
 
 _FIGURES = "figures"
@@ -42,9 +42,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """Gives a module what another of its kind learnt.
 
     Raises:
-        UserError: If the file holds the weights of another network.
+        UserError: If the file is damaged, or holds the weights of another network.
     """
-    weights = load_file(path)
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)})") from error
     with torch.no_grad(), _named(path):
         for name, tensor in _learnt(module):
             tensor.copy_(weights[name])

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +123,31 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     assert again.weights.read_bytes() == whole
     assert heard.notes[0].startswith("goes on after step ")
     assert not cut.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("model.safetensors", "averaged.safetensors", "optimizer.pt", "scheduler.pt"),
+        *("rng_state.pth", "trainer_state.json", "whole"),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line_and_the_one_before_it_is_gone_on_with(
+    tmp_path: Path, name: str
+) -> None:
+    _stop_in_epoch(tmp_path, 3)
+    (tmp_path / "checkpoint-of-mine").mkdir()
+    numbers = (path.name.removeprefix("checkpoint-") for path in tmp_path.glob("checkpoint-[0-9]*"))
+    last = tmp_path / f"checkpoint-{max(map(int, numbers))}"
+    (last / name).write_bytes(b"{damaged")
+    with pytest.raises(UserError, match=r"cannot be gone on with \(.*\); remove that") as told:
+        train(Halves(), SETTINGS, tmp_path, progress=Heard())
+    assert str(told.value).startswith(f"{last}: ")
+    assert "\n" not in str(told.value)
+    shutil.rmtree(last)
+    heard = Heard()
+    train(Halves(), SETTINGS, tmp_path, progress=heard)
+    assert heard.notes[0].startswith("goes on after step ")
 
 
 class _Interrupted(Halves):

@@ -214,6 +214,14 @@ def test_a_process_that_lends_a_hand_leaves_the_folder_to_the_first(
     trained(Reading(**config.model_dump()))
 
 
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_damaged_work_folder_is_told(config: Small, tmp_path: Path, text: str) -> None:
+    (tmp_path / "out.training").mkdir()
+    (tmp_path / "out.training" / "settings.json").write_text(text)
+    with pytest.raises(UserError, match=r"settings\.json: is .*; remove .* and begin anew"):
+        trained(config, resume=True)
+
+
 @pytest.mark.slow
 def test_a_finished_training_is_begun_anew(config: Small) -> None:
     trained(config)
