@@ -120,10 +120,7 @@ def _remove_left(place: Path) -> None:
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Whether the lock of an open file or folder is had; ``None`` where its system knows no locks.
-
-    The kernel gives it back when the file is closed or the process ends, however that ends.
-    """
+    """Whether an open file's or folder's lock is had; ``None`` where its system knows no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,7 +8,6 @@ weights, the best epoch's weights as safetensors, checkpoints that a kill cannot
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from riveg.config.threads import count_cores
 from riveg.errors import UserError
 from riveg.files import make_folder
 from riveg.runs.progress import Progress
@@ -34,6 +32,7 @@ from riveg.training.checkpoints import (
     step_of,
     writing_checkpoint,
 )
+from riveg.training.loop_arguments import trainer_arguments
 from riveg.training.loop_callbacks import Averaging, EpochsAndCheckpoints, not_finite
 from riveg.training.loop_progress import LoopProgress
 from riveg.training.loop_settings import LoopSettings
@@ -46,9 +45,6 @@ _AVERAGED = "averaged.safetensors"
 _STATE = "trainer_state.json"
 _FAULT = "fault"
 """In the place of a batch, why there is none: what a worker raises comes with its traceback."""
-
-_SECONDS_TO_WAIT = 24 * 3600
-"""One process evaluates, the others wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,7 @@ def train(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     # Of several processes the first has by then looked at the folder that this one lies in.
-    arguments = _arguments(settings, folder, trainee.metric)
+    arguments = trainer_arguments(settings, folder, trainee.metric)
     make_folder(folder)
     transformers.set_seed(settings.seed)
     module = _LossOf(trainee, trainee.network())
@@ -139,69 +135,6 @@ def _result(trainee: Trainee[Any], folder: Path) -> Trained:
     figures = read_figures(weights)
     epoch = round(figures.pop("epoch"))
     return Trained(weights, figures, epoch, seconds_of(folder))
-
-
-def _arguments(settings: LoopSettings, folder: Path, metric: str) -> transformers.TrainingArguments:
-    require_there(settings)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    return transformers.TrainingArguments(
-        output_dir=str(folder),
-        use_cpu=_is_on_cpu(settings),
-        bf16=settings.precision == "bf16",
-        fp16=settings.precision == "fp16",
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulate,
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup,
-        max_grad_norm=settings.clip,
-        seed=settings.seed,
-        dataloader_num_workers=min(settings.workers, count_cores()),  # torch warns of more
-        remove_unused_columns=False,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=3,
-        logging_steps=10,
-        logging_nan_inf_filter=False,
-        report_to=list(settings.trackers) or "none",
-        disable_tqdm=True,
-        metric_for_best_model=metric,
-        greater_is_better=True,
-        restore_callback_states_from_checkpoint=True,
-        ddp_timeout=_SECONDS_TO_WAIT,
-    )
-
-
-def require_there(settings: LoopSettings, key: str = "loop") -> None:
-    """Makes sure that a loop's device, precision and trackers are to be had here.
-
-    Args:
-        settings: The loop's.
-        key: Their name in the configuration.
-
-    Raises:
-        UserError: If one is not.
-    """
-    on_cpu = _is_on_cpu(settings)
-    if on_cpu and settings.device == "cuda":
-        raise UserError(
-            f"{key}.device: cuda: torch sees no GPU here; {key}.device=cpu trains without"
-        )
-    if on_cpu and settings.precision == "fp16":
-        raise UserError(f"{key}.precision: fp16 needs a GPU; on the CPU there is fp32 and bf16")
-    available = {
-        "tensorboard": transformers.integrations.is_tensorboard_available,
-        "wandb": transformers.integrations.is_wandb_available,
-    }
-    for name in settings.trackers:
-        if not available[name]():
-            raise UserError(f"{key}.trackers: {name} is not installed: pip install {name}")
-
-
-def _is_on_cpu(settings: LoopSettings) -> bool:
-    return settings.device == "cpu" or not torch.cuda.is_available()
 
 
 class _LossOf(nn.Module):

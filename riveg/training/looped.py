@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from riveg.training.config import Course
-from riveg.training.loop import Trained, require_there, train
+from riveg.training.loop import Trained, train
+from riveg.training.loop_arguments import require_there
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.trainee import Trainee
 

@@ -22,7 +22,8 @@ from riveg.nn.shape_tagger import ShapeTagger
 from riveg.nn.word_pieces import WordPieceWindows
 from riveg.text.bio import bio_tags
 from riveg.training.data import hidden_by_longer
-from riveg.training.loop import Trained, require_there, train
+from riveg.training.loop import Trained, train
+from riveg.training.loop_arguments import require_there
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.tagger.card import card_of, measure
 from riveg.training.tagger.data import (
