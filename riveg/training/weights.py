@@ -44,13 +44,22 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         UserError: If the file is damaged, or holds the weights of another network.
     """
-    try:
+    with _read(path):
         weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: cannot be read ({reason(error)})") from error
     with torch.no_grad(), _named(path):
         for name, tensor in _learnt(module):
             tensor.copy_(weights[name])
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({reason(error)}); remove {path.parent}, then "
+            "go on with --resume"
+        ) from error
 
 
 @contextmanager
@@ -62,7 +71,11 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def read_figures(path: Path) -> dict[str, float]:
-    """The figures that were written beside the weights."""
-    with safe_open(path, framework="pt") as handle:
+    """The figures that were written beside the weights.
+
+    Raises:
+        UserError: If the file is damaged.
+    """
+    with _read(path), safe_open(path, framework="pt") as handle:
         figures: dict[str, float] = json.loads(handle.metadata()[_FIGURES])
     return figures

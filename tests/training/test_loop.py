@@ -150,6 +150,19 @@ def test_a_damaged_checkpoint_is_one_line_and_the_one_before_it_is_gone_on_with(
     assert heard.notes[0].startswith("goes on after step ")
 
 
+def test_a_damaged_result_is_one_line_and_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    weights = train(Halves(), SETTINGS, folder, progress=Heard()).weights
+    whole = weights.read_bytes()
+    for damaged in (b"", b"{damaged", whole[:-4]):
+        weights.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"cannot be read \(.*\); remove .*a, then go") as told:
+            train(Halves(), SETTINGS, folder, progress=Heard())
+        assert "\n" not in str(told.value)
+    shutil.rmtree(folder)
+    assert train(Halves(), SETTINGS, folder, progress=Heard()).weights.read_bytes() == whole
+
+
 class _Interrupted(Halves):
     def __init__(self, epoch: int) -> None:
         super().__init__()

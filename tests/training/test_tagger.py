@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -146,6 +147,26 @@ def test_it_learns_exports_and_describes(encoder: Path, data: Path, tmp_path: Pa
     assert "Finds people (PER), places (LOC), organisations (ORG), other named things" in card
     assert any(line.startswith("average of seed") for line in heard.notes)
     assert json.loads((folder / "tagger.json").read_text())["max_pieces"] == 16
+
+
+@pytest.mark.slow
+def test_what_finds_most_in_int8_is_exported(encoder: Path, data: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    loop = {"epochs": 1, "batch_size": 4, "learning_rate": 5e-3, "threads": 1}
+    config = settings(
+        encoder, data, tmp_path, loop=loop, seeds=(1, 2, 3), swap_rates=(0.0, 0.2, 0.5)
+    )
+    card = (trained(config, heard) / "CARD.md").read_text(encoding="utf-8")
+    told = dict(
+        found.group(1, 2)
+        for line in heard.notes
+        if (found := re.fullmatch(r"(.+): dev F1 \S+, in int8 (\S+)", line))
+    )
+    chosen = re.search(r"^- Chosen on dev: (.+?)\. Every figure", card, re.MULTILINE)
+    assert len(told) == 5, "three seeds, an average of two, one more"
+    assert chosen
+    assert float(told[chosen[1]]) == max(map(float, told.values()))
+    assert f" {told[chosen[1]]} |\n\nBefore int8" in card
 
 
 @pytest.mark.slow

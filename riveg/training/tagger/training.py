@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,19 +55,21 @@ from riveg.training.tagger.trainee import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
+    from riveg.geometry.arrays import Floats
     from riveg.training.config import Course
     from riveg.training.tagger.settings import TaggerSettings
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """Weights of the whole network; what they find on dev as they are, and in int8."""
+
     name: str
     weights: Mapping[str, Tensor]
-    dev: Count
+    full: Count
+    int8: Count
 
 
 class TaggerTraining:
@@ -117,13 +121,13 @@ class TaggerTraining:
             self._candidate(f"seed {seed}", self._trained(start, taught, seed, swap_rate))
             for seed, swap_rate in self._config.seed_plan
         ]
-        best = max(self._averages(candidates), key=lambda candidate: candidate.dev.f1)
-        self._export(best)
+        best = self._averaged(candidates)
+        self._export(best.weights)
         return card_of(
             config=self._config,
             corpora=self._corpora,
             chosen=best.name,
-            float_f1=best.dev.f1,
+            float_f1=best.full.f1,
             figures=measure(self._course.out, self._dev),
             source=self._course.train,
             sentences=self._train,
@@ -232,35 +236,48 @@ class TaggerTraining:
         return train(trainee, settings, folder, progress=self._course.progress, name=name)
 
     def _candidate(self, name: str, weights: Mapping[str, Tensor]) -> _Candidate:
-        network = self._network()
-        network.load_state_dict(weights)
-        network.eval()
+        network = self._network_of(weights)
         with torch.inference_mode():
             logits = word_logits(network, self._dev, self._windows)
-        counts = count_spans(logits, self._dev, self._config.tags)
-        self._course.progress.note(f"{name}: dev F1 {counts.f1:.2f}")
-        return _Candidate(name, weights, counts)
+        full = count_spans(logits, self._dev, self._config.tags)
+        with tempfile.TemporaryDirectory() as folder:
+            int8 = count_spans(self._written(network, Path(folder)), self._dev, self._config.tags)
+        self._course.progress.note(f"{name}: dev F1 {full.f1:.2f}, in int8 {int8.f1:.2f}")
+        return _Candidate(name, weights, full, int8)
 
-    def _averages(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
-        ranked = sorted(candidates, key=lambda candidate: -candidate.dev.f1)
-        tried = list(candidates)
-        for size in range(2, len(ranked) + 1):
-            names = ", ".join(candidate.name for candidate in ranked[:size])
-            weights = average_weights([candidate.weights for candidate in ranked[:size]])
-            tried.append(self._candidate(f"average of {names}", weights))
-        return tried
+    def _averaged(self, candidates: Sequence[_Candidate]) -> _Candidate:
+        """The greedy soup of Wortsman et al. (2022, section 2), by what int8 finds on dev."""
+        best, *others = sorted(candidates, key=lambda candidate: -candidate.int8.f1)
+        averaged = [best]
+        for other in others:
+            tried = [*averaged, other]
+            name = f"average of {', '.join(candidate.name for candidate in tried)}"
+            weights = average_weights([candidate.weights for candidate in tried])
+            if (average := self._candidate(name, weights)).int8.f1 >= best.int8.f1:
+                best, averaged = average, tried
+        return best
 
-    def _export(self, best: _Candidate) -> None:
-        out = self._course.out
+    def _network_of(self, weights: Mapping[str, Tensor]) -> ShapeTagger:
         network = self._network()
-        network.load_state_dict(best.weights)
-        export_int8(network, out / "model.onnx")
-        write_atomically(out / "tokenizer.json", [self._tokenizer.to_str(pretty=True).encode()])
-        calibration = {"slope": 1.0, "intercept": 0.0}
+        network.load_state_dict(weights)
+        return network.eval()
+
+    def _written(self, network: ShapeTagger, folder: Path) -> list[Floats]:
+        """Writes the files of ``tag: mini`` without a calibration; what they say of dev."""
+        export_int8(network, folder / "model.onnx")
+        tokenizer = self._tokenizer.to_str(pretty=True)
+        write_atomically(folder / "tokenizer.json", [tokenizer.encode()])
+        self._write_settings(folder, {"slope": 1.0, "intercept": 0.0})
+        return int8_logits(folder, self._dev)
+
+    def _write_settings(self, folder: Path, calibration: Mapping[str, float]) -> None:
         tags, max_pieces = self._config.tags, self._config.max_pieces
-        write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
-        calibration = calibrate_tagger(self._dev, int8_logits(out, self._dev), tags)
-        write_settings(out, tags=tags, max_pieces=max_pieces, calibration=calibration)
+        write_settings(folder, tags=tags, max_pieces=max_pieces, calibration=calibration)
+
+    def _export(self, weights: Mapping[str, Tensor]) -> None:
+        out = self._course.out
+        logits = self._written(self._network_of(weights), out)
+        self._write_settings(out, calibrate_tagger(self._dev, logits, self._config.tags))
 
 
 def _require_bert(folder: Path) -> None:
