@@ -121,7 +121,8 @@ class TaggerTraining:
             self._candidate(f"seed {seed}", self._trained(start, taught, seed, swap_rate))
             for seed, swap_rate in self._config.seed_plan
         ]
-        best = self._averaged(candidates)
+        tried = [*candidates, *self._averages(candidates)]
+        best = max(tried, key=lambda candidate: candidate.int8.f1)
         self._export(best.weights)
         return card_of(
             config=self._config,
@@ -245,17 +246,13 @@ class TaggerTraining:
         self._course.progress.note(f"{name}: dev F1 {full.f1:.2f}, in int8 {int8.f1:.2f}")
         return _Candidate(name, weights, full, int8)
 
-    def _averaged(self, candidates: Sequence[_Candidate]) -> _Candidate:
-        """The greedy soup of Wortsman et al. (2022, section 2), by what int8 finds on dev."""
-        best, *others = sorted(candidates, key=lambda candidate: -candidate.int8.f1)
-        averaged = [best]
-        for other in others:
-            tried = [*averaged, other]
-            name = f"average of {', '.join(candidate.name for candidate in tried)}"
-            weights = average_weights([candidate.weights for candidate in tried])
-            if (average := self._candidate(name, weights)).int8.f1 >= best.int8.f1:
-                best, averaged = average, tried
-        return best
+    def _averages(self, candidates: Sequence[_Candidate]) -> Iterator[_Candidate]:
+        """Of the best two, the best three, and so on (Wortsman et al. 2022)."""
+        ranked = sorted(candidates, key=lambda candidate: -candidate.int8.f1)
+        for size in range(2, len(ranked) + 1):
+            names = ", ".join(candidate.name for candidate in ranked[:size])
+            weights = average_weights([candidate.weights for candidate in ranked[:size]])
+            yield self._candidate(f"average of {names}", weights)
 
     def _network_of(self, weights: Mapping[str, Tensor]) -> ShapeTagger:
         network = self._network()
