@@ -83,6 +83,24 @@ def seconds_of(folder: Path) -> float:
     return float(next(mark for mark in marks if mark.exists()).read_text(encoding="utf-8"))
 
 
+def seconds_below(work: Path) -> float:
+    """How long all trainings in a folder took, each up to its last whole checkpoint or in all."""
+    longest: dict[Path, float] = {}
+    for mark in work.rglob(f"checkpoint-*/{_WHOLE}"):
+        training = mark.parent.parent
+        longest[training] = max(longest.get(training, 0.0), _seconds(mark))
+    for mark in work.rglob(_FINISHED):
+        longest[mark.parent] = _seconds(mark)
+    return sum(longest.values())
+
+
+def _seconds(mark: Path) -> float:
+    try:
+        return float(mark.read_text(encoding="utf-8"))
+    except ValueError:
+        return 0.0  # whoever goes on after it says that it is damaged
+
+
 def last_whole(folder: Path) -> Path | None:
     """The last checkpoint that was written to its end; what a kill left of another is removed."""
     found = (path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal())

@@ -23,6 +23,7 @@ from riveg.errors import MissingExtra, UserError
 from riveg.files import file_digest, make_folder, write_atomically, writing
 from riveg.formats.run_records import RECORDS
 from riveg.runs.progress import Progress
+from riveg.training.checkpoints import seconds_below
 from riveg.training.config import Course, TrainingConfig
 from riveg.training.work_lock import alone_in
 
@@ -66,12 +67,13 @@ def train_model(
         return config.out
     started = time.monotonic()
     with alone_in(work), _opened(work, config, progress, resume=resume):
+        before = seconds_below(work)
         made = _empty(work / "model")
         course = Course(config, made, work, progress)
         _require_same_data(course)
         card = config.train(course)
-        seconds = time.monotonic() - started
-        card = f"{card.rstrip()}\n\n{_provenance(course, command, seconds)}"
+        now = time.monotonic() - started
+        card = f"{card.rstrip()}\n\n{_provenance(course, command, before, now)}"
         write_atomically(made / "CARD.md", [card.encode()])
         _move(made, config.out)
     return config.out
@@ -218,7 +220,7 @@ def _move(made: Path, out: Path) -> None:
                 shutil.move(path, target)
 
 
-def _provenance(course: Course, command: str, seconds: float) -> str:
+def _provenance(course: Course, command: str, before: float, now: float) -> str:
     splits = [course.train, course.dev, *course.others]
     tests = [split for split in splits if split.is_test]
     lines = [
@@ -231,16 +233,15 @@ def _provenance(course: Course, command: str, seconds: float) -> str:
             f"- **It has seen the test split of {split.dataset.name}**: figures on it say nothing."
             for split in tests
         ),
-        f"- Time: {timedelta(seconds=round(seconds))} on {platform.machine()}"
-        + (", the part after the last interruption" if _was_resumed(course) else "")
-        + _peak_memory(),
+        f"- Time: {timedelta(seconds=round(before + now))} on {platform.machine()}"
+        + _peak_memory("at most since it was interrupted" if before else "at most"),
         f"- riveg {riveg.__version__}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {found}" for name, found in _versions()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _peak_memory() -> str:
+def _peak_memory(when: str) -> str:
     """What this process held at most; Windows does not tell."""
     try:
         import resource
@@ -249,13 +250,7 @@ def _peak_memory() -> str:
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Bytes on macOS, KiB elsewhere.
     gibibytes = most / 2 ** (30 if sys.platform == "darwin" else 20)
-    return f"; {gibibytes:.1f} GiB of memory at most"
-
-
-def _was_resumed(course: Course) -> bool:
-    return any(
-        "goes on after" in log.read_text("utf-8") for log in course.work.rglob("training.log")
-    )
+    return f"; {gibibytes:.1f} GiB of memory {when}"
 
 
 def _versions() -> Iterator[tuple[str, str]]:
