@@ -278,8 +278,7 @@ def train_tagger(folder: Path) -> None:
 
     from riveg.training.tagger.config import TaggerTrainingConfig
 
-    write(folder / "tokenizer.json")
-    (folder / "config.json").write_text("{}")
+    save_text_encoder(folder)
     base = str(with_bomb(folder))
     config = TaggerTrainingConfig(
         data="quickstart",
