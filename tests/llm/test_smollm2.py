@@ -105,4 +105,4 @@ def test_its_phrases_say_what_things_are(entities: list[dict[str, Any]]) -> None
     said = {one["text"]: one.get("expression") or "" for one in entities}
     assert "astronaut" in said["Neil Armstrong"]
     assert "city" in said["Paris"]
-    assert "language" in said["COBOL"]
+    assert "musician" in said["Jimi Hendrix"]
