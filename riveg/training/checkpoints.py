@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,10 +78,26 @@ def is_finished(folder: Path) -> bool:
     return (folder / _FINISHED).exists()
 
 
-def seconds_of(folder: Path) -> float:
-    """How long a training took, up to a whole checkpoint or in all."""
-    marks = (folder / _WHOLE, folder / _FINISHED)
-    return float(next(mark for mark in marks if mark.exists()).read_text(encoding="utf-8"))
+def seconds_until(checkpoint: Path) -> float:
+    """How long a training took up to a whole checkpoint.
+
+    Raises:
+        ValueError: If the file that says so is damaged.
+    """
+    return _read_seconds(checkpoint / _WHOLE)
+
+
+def seconds_in_all(folder: Path) -> float:
+    """How long a training took that came to its end.
+
+    Raises:
+        UserError: If the file that says so is damaged.
+    """
+    mark = folder / _FINISHED
+    try:
+        return _read_seconds(mark)
+    except ValueError as error:
+        raise UserError(f"{mark}: holds no seconds; remove it, then go on with --resume") from error
 
 
 def seconds_below(work: Path) -> float:
@@ -96,9 +113,16 @@ def seconds_below(work: Path) -> float:
 
 def _seconds(mark: Path) -> float:
     try:
-        return float(mark.read_text(encoding="utf-8"))
+        return _read_seconds(mark)
     except ValueError:
         return 0.0  # whoever goes on after it says that it is damaged
+
+
+def _read_seconds(mark: Path) -> float:
+    seconds = float(mark.read_text(encoding="utf-8"))
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{seconds} is no duration")
+    return seconds
 
 
 def last_whole(folder: Path) -> Path | None:

@@ -28,7 +28,8 @@ from riveg.training.checkpoints import (
     last_whole,
     mark_finished,
     reading_checkpoint,
-    seconds_of,
+    seconds_in_all,
+    seconds_until,
     step_of,
     writing_checkpoint,
 )
@@ -104,7 +105,7 @@ def train(
         before = 0.0
         if start is not None:
             with reading_checkpoint(start):
-                before = seconds_of(start)
+                before = seconds_until(start)
                 transformers.TrainerState.load_from_json(str(start / _STATE))
         log = folder / "training.log"
         watcher = LoopProgress(
@@ -134,7 +135,7 @@ def _result(trainee: Trainee[Any], folder: Path) -> Trained:
         raise UserError(f"{folder}: {trainee.metric} on dev was never a number; nothing was kept")
     figures = read_figures(weights)
     epoch = round(figures.pop("epoch"))
-    return Trained(weights, figures, epoch, seconds_of(folder))
+    return Trained(weights, figures, epoch, seconds_in_all(folder))
 
 
 class _LossOf(nn.Module):

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from riveg.errors import UserError
 from riveg.training.batches import BatchesByLength
-from riveg.training.checkpoints import has_checkpoint
+from riveg.training.checkpoints import has_checkpoint, seconds_below
 from riveg.training.loop import train
 from riveg.training.loop_settings import LoopSettings
 from riveg.training.weights import load_weights, save_weights
@@ -161,6 +161,24 @@ def test_a_damaged_result_is_one_line_and_is_made_anew(tmp_path: Path) -> None:
         assert "\n" not in str(told.value)
     shutil.rmtree(folder)
     assert train(Halves(), SETTINGS, folder, progress=Heard()).weights.read_bytes() == whole
+
+
+@pytest.mark.parametrize("damaged", [b"", b"words", b"nan", b"inf", b"-1", b"\xff"])
+def test_a_damaged_mark_of_the_end_is_one_line_and_costs_no_training(
+    tmp_path: Path, damaged: bytes
+) -> None:
+    weights = train(Halves(), SETTINGS, tmp_path, progress=Heard()).weights
+    whole = weights.read_bytes()
+    mark = tmp_path / "finished"
+    mark.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"finished: holds no seconds; remove it, then go") as told:
+        train(Halves(), SETTINGS, tmp_path, progress=Heard())
+    assert "\n" not in str(told.value)
+    assert seconds_below(tmp_path) >= 0
+    mark.unlink()
+    heard = Heard()
+    assert train(Halves(), SETTINGS, tmp_path, progress=heard).weights.read_bytes() == whole
+    assert heard.notes[0].startswith("goes on after step ")
 
 
 class _Interrupted(Halves):
