@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,11 @@ def reading_checkpoint(checkpoint: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # pickles, JSON and safetensors each have their own
+        # torch's own words advise to load the file without a guard.
+        is_pickle = isinstance(error, pickle.UnpicklingError)
+        why = "a file of torch is damaged" if is_pickle else reason(error)
         raise UserError(
-            f"{checkpoint}: cannot be gone on with ({reason(error)}); remove that folder, then the "
+            f"{checkpoint}: cannot be gone on with ({why}); remove that folder, then the "
             "same command goes on from the one before"
         ) from error
 

@@ -132,7 +132,10 @@ def train(
 def _result(trainee: Trainee[Any], folder: Path) -> Trained:
     weights = folder / _BEST
     if not weights.is_file():
-        raise UserError(f"{folder}: {trainee.metric} on dev was never a number; nothing was kept")
+        raise UserError(
+            f"{folder}: has no {_BEST}: {trainee.metric} on dev was never a number, or the file "
+            f"was removed; then remove {folder}, and go on with --resume"
+        )
     figures = read_figures(weights)
     epoch = round(figures.pop("epoch"))
     return Trained(weights, figures, epoch, seconds_in_all(folder))

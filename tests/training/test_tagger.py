@@ -157,11 +157,11 @@ def test_what_finds_most_in_int8_is_exported(encoder: Path, data: Path, tmp_path
         encoder, data, tmp_path, loop=loop, seeds=(1, 2, 3), swap_rates=(0.0, 0.2, 0.5)
     )
     card = (trained(config, heard) / "CARD.md").read_text(encoding="utf-8")
-    told = dict(
-        found.group(1, 2)
+    told = {
+        found[1]: found[2]
         for line in heard.notes
         if (found := re.fullmatch(r"(.+): dev F1 \S+, in int8 (\S+)", line))
-    )
+    }
     chosen = re.search(r"^- Chosen on dev: (.+?)\. Every figure", card, re.MULTILINE)
     assert len(told) == 5, "three seeds, an average of two, one more"
     assert chosen
